@@ -1,0 +1,1 @@
+"""Multi-view panoptic 3D perception for robots: images in, metric instances and grasps out."""

@@ -1,0 +1,53 @@
+"""Pinhole cameras. Pixel coordinates are (x, y) = (column, row), integer = centre of the pixel."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pan3d_core.geometry.transforms import invert_rigid, transform_points
+
+
+def pixel_grid(height: int, width: int, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:
+    """(height, width, 2) pixel centres as (x, y)."""
+    rows = torch.arange(height, device=device, dtype=dtype)
+    columns = torch.arange(width, device=device, dtype=dtype)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([x, y], dim=-1)
+
+
+def pixel_rays(intrinsics: Tensor, pixels: Tensor) -> Tensor:
+    """Rays with z = 1 in the camera frame: (..., 3, 3) and (..., N, 2) -> (..., N, 3)."""
+    fx, fy = intrinsics[..., 0, 0, None], intrinsics[..., 1, 1, None]
+    cx, cy = intrinsics[..., 0, 2, None], intrinsics[..., 1, 2, None]
+    skew = intrinsics[..., 0, 1, None]
+    y = (pixels[..., 1] - cy) / fy
+    x = (pixels[..., 0] - cx - skew * y) / fx
+    return torch.stack([x, y, torch.ones_like(x)], dim=-1)
+
+
+def project(points_cam: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., N, 3) camera points -> pixels (..., N, 2) and z (..., N). Pixels are meaningless where z <= 0."""
+    z = points_cam[..., 2]
+    homogeneous = points_cam @ intrinsics.transpose(-1, -2)
+    return homogeneous[..., :2] / z.clamp_min(1e-6)[..., None], z
+
+
+def unproject_depth(depth: Tensor, intrinsics: Tensor, cam_from_world: Tensor) -> Tensor:
+    """z-depth (..., h, w) with (..., 3, 3) and (..., 4, 4) -> world points (..., h, w, 3)."""
+    height, width = depth.shape[-2:]
+    pixels = pixel_grid(height, width, device=depth.device, dtype=depth.dtype).reshape(-1, 2)
+    rays = pixel_rays(intrinsics, pixels.expand(*depth.shape[:-2], -1, -1))
+    points_cam = rays * depth.reshape(*depth.shape[:-2], -1, 1)
+    return transform_points(invert_rigid(cam_from_world), points_cam).reshape(*depth.shape, 3)
+
+
+def normals_from_points(point_map: Tensor, camera_centers: Tensor) -> Tensor:
+    """Normals of (S, h, w, 3) point maps by central differences, unit, towards (S, 3) camera centres."""
+    padded = torch.nn.functional.pad(point_map.permute(0, 3, 1, 2), (1, 1, 1, 1), mode="replicate")
+    along_x = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
+    along_y = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
+    normals = torch.nn.functional.normalize(torch.linalg.cross(along_x, along_y, dim=1), dim=1).permute(0, 2, 3, 1)
+    to_camera = camera_centers[:, None, None, :] - point_map
+    flip = (normals * to_camera).sum(-1, keepdim=True) < 0
+    return torch.where(flip, -normals, normals)

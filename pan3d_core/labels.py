@@ -1,0 +1,31 @@
+"""Names of things, without any other knowledge about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """The classes an engine can tell apart. `class_id` is an index into `names`."""
+
+    names: tuple[str, ...]
+    is_thing: tuple[bool, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.is_thing):
+            raise ValueError(f"LabelSpace.is_thing: expected {len(self.names)} entries as in names, got {len(self.is_thing)}")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError("LabelSpace.names: expected unique names, got duplicates")
+
+    @classmethod
+    def things(cls, names: tuple[str, ...] | list[str]) -> LabelSpace:
+        """Label space in which every class is a countable object."""
+        return cls(tuple(names), (True,) * len(names))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, class_id: int) -> str:
+        """Name of a class; empty for -1 (unnamed)."""
+        return self.names[class_id] if class_id >= 0 else ""

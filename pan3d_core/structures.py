@@ -1,0 +1,218 @@
+"""The dataclasses that cross stage boundaries.
+
+Conventions (all of the project): `a_from_b` maps coordinates in frame b to frame a; camera frames
+have OpenCV axes (x right, y down, z forward); lengths are metres; pixel (0, 0) is the *centre* of
+the top left pixel; images are RGB in 0..1; quaternions carry their order in the name. Tensors are
+float32 unless a field says otherwise. All classes are frozen: a stage makes a new object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from pan3d_core.geometry.cameras import unproject_depth
+from pan3d_core.geometry.transforms import invert_rigid
+from pan3d_core.labels import LabelSpace
+
+T = TypeVar("T")
+
+
+def to_device(value: T, device: torch.device | str) -> T:
+    """Copy of a dataclass with every tensor field (nested dataclasses included) on `device`."""
+    moved = {}
+    for item in fields(value):  # type: ignore[arg-type]
+        content = getattr(value, item.name)
+        if isinstance(content, Tensor):
+            moved[item.name] = content.to(device)
+        elif isinstance(content, (Gaussians, Reconstruction, InstanceSet, Panoptic3D)):
+            moved[item.name] = to_device(content, device)
+    return replace(value, **moved)  # type: ignore[type-var]
+
+
+def require_shape(name: str, tensor: Tensor, expected: tuple[int | None, ...]) -> None:
+    """Raise `ValueError` naming the field unless `tensor` has `expected` shape (None = any size)."""
+    shape = tuple(tensor.shape)
+    matches = len(shape) == len(expected) and all(e is None or e == s for e, s in zip(expected, shape))
+    if not matches:
+        wanted = ", ".join("any" if e is None else str(e) for e in expected)
+        raise ValueError(f"{name}: expected shape ({wanted}), got {shape}")
+
+
+@dataclass(frozen=True)
+class CameraView:
+    """One image of one camera, as the robot gives it: original resolution, already undistorted."""
+
+    image: Tensor  # (3, H, W) RGB in 0..1
+    intrinsics: Tensor | None = None  # (3, 3) pixels of this image, or None when unknown
+    cam_from_world: Tensor | None = None  # (4, 4) metres, or None when unknown
+    depth: Tensor | None = None  # (H, W) z-depth in metres, 0 = no measurement
+    stamp_ns: int = 0  # time of exposure
+    frame_id: str = "camera"  # name of the optical frame
+    world_frame_id: str = "world"  # name of the frame that `cam_from_world` maps from
+    camera: str = "camera"  # name of the camera, unique within a view set
+
+    def __post_init__(self) -> None:
+        require_shape("CameraView.image", self.image, (3, None, None))
+        height, width = self.image.shape[1:]
+        if self.intrinsics is not None:
+            require_shape("CameraView.intrinsics", self.intrinsics, (3, 3))
+            focal = self.intrinsics.diagonal()[:2]
+            if not bool(torch.isfinite(self.intrinsics).all()) or not bool((focal > 0).all()):
+                raise ValueError(f"CameraView.intrinsics: expected finite, positive focal lengths, got {focal.tolist()}")
+        if self.cam_from_world is not None:
+            require_shape("CameraView.cam_from_world", self.cam_from_world, (4, 4))
+            if not bool(torch.isfinite(self.cam_from_world).all()):
+                raise ValueError("CameraView.cam_from_world: expected finite values, got NaN or infinity")
+        if self.depth is not None:
+            require_shape("CameraView.depth", self.depth, (height, width))
+
+
+@dataclass(frozen=True)
+class ViewBatch:
+    """S views at network size (h, w), made by `preprocess`."""
+
+    images: Tensor  # (S, 3, h, w) RGB in 0..1
+    intrinsics: Tensor | None  # (S, 3, 3) pixels at (h, w), or None when any view lacks them
+    cam_from_world: Tensor | None  # (S, 4, 4) metres, or None when any view lacks it
+    depth: Tensor | None  # (S, h, w) sensor z-depth in metres, 0 = none, or None when no view has it
+    stamps_ns: tuple[int, ...]
+    cameras: tuple[str, ...]
+    original_hw: tuple[tuple[int, int], ...]
+    network_from_original: Tensor  # (S, 3, 3) maps original pixels to network pixels
+    world_frame_id: str = "world"
+    # World height (metres along world z) of the surface that objects stand on; None when unknown.
+    support_height_m: float | None = None
+
+    @property
+    def num_views(self) -> int:
+        return self.images.shape[0]
+
+    @property
+    def hw(self) -> tuple[int, int]:
+        return self.images.shape[-2], self.images.shape[-1]
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """A 3D Gaussian scene in the world frame of the reconstruction that made it."""
+
+    means: Tensor  # (N, 3) metres
+    scales: Tensor  # (N, 3) metres, standard deviations
+    quats_wxyz: Tensor  # (N, 4) unit
+    opacities: Tensor  # (N,) 0..1
+    colors: Tensor  # (N, 3) RGB 0..1, or (N, K, 3) spherical harmonics
+    semantic_features: Tensor | None = None  # (N, F)
+    instance_features: Tensor | None = None  # (N, G)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Geometry of S views at network size."""
+
+    depth: Tensor  # (S, h, w) z-depth; metres when `is_metric`, otherwise an unknown common unit
+    depth_conf: Tensor  # (S, h, w) raw network confidence, not a probability; larger = surer
+    intrinsics: Tensor  # (S, 3, 3) pixels at (h, w)
+    cam_from_world: Tensor  # (S, 4, 4)
+    is_metric: bool
+    metric_scale: float = 1.0  # factor that was applied to reach metres
+    alignment_residual_m: float | None = None  # RMS camera position error after alignment, None = not aligned
+    gaussians: Gaussians | None = None
+
+    @property
+    def world_from_cam(self) -> Tensor:
+        """(S, 4, 4)."""
+        return invert_rigid(self.cam_from_world)
+
+    @property
+    def world_points(self) -> Tensor:
+        """(S, h, w, 3) points of every pixel in the world frame."""
+        return unproject_depth(self.depth, self.intrinsics, self.cam_from_world)
+
+
+@dataclass(frozen=True)
+class InstanceSet:
+    """Raw instances of an engine, one row per query, before the panoptic merge."""
+
+    mask_logits: Tensor  # (Q, S, hm, wm); any mask resolution, logit > 0 means inside
+    class_logits: Tensor | None  # (Q, C + 1), last column = no object; None when the engine names nothing
+    scores: Tensor  # (Q,) 0..1
+    labels: LabelSpace
+    text_embeddings: Tensor | None = None  # (Q, E) unit vectors aligned with the text encoder
+
+
+@dataclass(frozen=True)
+class OrientedBox:
+    """Box with its own axes; `size_m` is the full extent along them."""
+
+    world_from_box: Tensor  # (4, 4) origin at the centre
+    size_m: Tensor  # (3,)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One object of a `Panoptic3D`."""
+
+    instance_id: int  # > 0, stable over time once tracked
+    class_id: int  # index into `labels.names`; -1 = unnamed
+    class_score: float  # 0..1 probability of `class_id`
+    score: float  # 0..1 probability that this is one object
+    num_points: int
+    num_views: int
+    centroid: Tensor  # (3,) metres, world
+    box: OrientedBox
+    color_rgb: Tensor  # (3,) median colour, 0..1
+    text_embedding: Tensor | None = None  # (E,) unit vector
+
+
+@dataclass(frozen=True)
+class Panoptic3D:
+    """The scene, every pixel and point owned by at most one instance."""
+
+    semantic_id: Tensor  # (S, h, w) int64, index into `labels.names`, -1 = none
+    instance_id: Tensor  # (S, h, w) int64, 0 = none
+    segments: tuple[Segment, ...]
+    points: Tensor  # (N, 3) metres, world
+    point_colors: Tensor  # (N, 3) RGB 0..1
+    point_instance_id: Tensor  # (N,) int64, 0 = none
+    point_normals: Tensor  # (N, 3) unit, facing the camera that saw the point
+    labels: LabelSpace
+    stamp_ns: int = 0
+    world_frame_id: str = "world"
+
+    def segment(self, instance_id: int) -> Segment:
+        """The segment with this id; `KeyError` lists the known ids."""
+        for item in self.segments:
+            if item.instance_id == instance_id:
+                return item
+        raise KeyError(f"instance_id: expected one of {[s.instance_id for s in self.segments]}, got {instance_id}")
+
+
+@dataclass(frozen=True)
+class GraspTarget:
+    """A grasp for a parallel-jaw hand. Grasp frame: origin between the finger tips' pads (TCP),
+    +z is the approach direction, +x the closing direction."""
+
+    instance_id: int
+    class_id: int
+    score: float  # 0..1
+    world_from_grasp: Tensor  # (4, 4)
+    width_m: float  # opening needed before closing
+    pregrasp_distance_m: float  # retreat along -z from which the approach is free
+    box: OrientedBox
+    stamp_ns: int = 0
+    world_frame_id: str = "world"
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What the simulator's truth says about one executed grasp."""
+
+    seed: int
+    lifted: bool
+    failure: str  # "none", "no_target", "unreachable", "collision", "missed", "slipped", "wrong_object"
+    grasp: GraspTarget | None = None
+    details: dict[str, float] = field(default_factory=dict)
