@@ -1,0 +1,310 @@
+"""All settings of the library, with their defaults, in one place.
+
+YAML files and ROS parameters are views of these dataclasses, made from the fields: every field carries
+`metadata` with `description`, and where they apply `range` (lowest, highest), `choices` and `read_only`
+(fixed while a pipeline runs). Nothing else in the project repeats a default.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+C = TypeVar("C")
+
+
+def setting(
+    default: Any,
+    description: str,
+    *,
+    range: tuple[float, float] | None = None,
+    choices: tuple[str, ...] | None = None,
+    read_only: bool = False,
+) -> Any:
+    """A dataclass field with the metadata that validation and ROS parameters are made from."""
+    metadata = {"description": description, "range": range, "choices": choices, "read_only": read_only}
+    return field(default=default, metadata=metadata)
+
+
+def group(cls: type[C], description: str) -> Any:
+    """A dataclass field that holds another settings group."""
+    return field(default_factory=cls, metadata={"description": description})
+
+
+class _Checked:
+    """Validates every field against its annotation and metadata when an instance is made."""
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for item in fields(self):  # type: ignore[arg-type]
+            name = f"{type(self).__name__}.{item.name}"
+            value = _converted(name, getattr(self, item.name), hints[item.name])
+            object.__setattr__(self, item.name, value)
+            _check_limits(name, value, item)
+
+
+def _converted(name: str, value: Any, hint: Any) -> Any:
+    """`value` as the annotated type; integers pass as floats and lists as tuples, nothing else is converted."""
+    if is_dataclass(hint):
+        if not isinstance(value, hint):
+            raise ValueError(f"{name}: expected {hint.__name__}, got {type(value).__name__}")
+        return value
+    if hint == float | None and value is None:
+        return None
+    if hint in (float, float | None) and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ValueError(f"{name}: expected a finite number, got {value}")
+        return float(value)
+    if hint == tuple[float, ...] and isinstance(value, (list, tuple)):
+        return tuple(_converted(name, entry, float) for entry in value)
+    if hint in (int, bool, str) and type(value) is hint:
+        return value
+    wanted = hint.__name__ if isinstance(hint, type) and hint in (int, float, bool, str) else str(hint)
+    raise ValueError(f"{name}: expected {wanted}, got {value!r}")
+
+
+def _check_limits(name: str, value: Any, item: Field) -> None:
+    limits, choices = item.metadata.get("range"), item.metadata.get("choices")
+    if limits is not None and value is not None and not limits[0] <= value <= limits[1]:
+        raise ValueError(f"{name}: expected {limits[0]} to {limits[1]}, got {value}")
+    if choices is not None and value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class ModelConfig(_Checked):
+    """Which engine runs, with which weights, where."""
+
+    name: str = setting("pan3d-mini", "engine: pan3d-mini, segvggt or depth_clusters", read_only=True)
+    weights: str = setting("", "checkpoint file; empty = the one that comes with the engine", read_only=True)
+    device: str = setting("auto", "auto, cpu, cuda or cuda:N", read_only=True)
+    precision: str = setting(
+        "float32", "number format of the network", choices=("float32", "bfloat16", "float16"), read_only=True
+    )
+    threads: int = setting(0, "CPU threads of the network; 0 = torch's own choice", range=(0, 256), read_only=True)
+    min_score: float = setting(0.3, "instances below this probability are dropped", range=(0.0, 1.0))
+    nms_iou: float = setting(0.5, "of two instances whose masks overlap more than this, the better stays", range=(0.0, 1.0))
+    max_instances: int = setting(64, "most instances kept per frame set", range=(1, 1000))
+
+
+@dataclass(frozen=True)
+class PreprocessConfig(_Checked):
+    """How images reach network size. Owned by the engine: `engine.preprocess`."""
+
+    height: int = setting(112, "network height in pixels; in width mode the largest height", range=(14, 4096))
+    width: int = setting(144, "network width in pixels", range=(14, 4096))
+    mode: str = setting(
+        "cover",
+        "cover: fill height x width and cut the rest; width: VGGT's crop rule; pad: VGGT's pad rule",
+        choices=("cover", "width", "pad"),
+    )
+    multiple: int = setting(14, "width and pad mode: the free side is rounded to a multiple of this", range=(1, 64))
+    resample: str = setting(
+        "area", "area: antialiased; bicubic: Pillow's; lanczos: OpenCV's", choices=("area", "bicubic", "lanczos")
+    )
+
+
+@dataclass(frozen=True)
+class WorkspaceConfig(_Checked):
+    """What is known about the place before any image comes."""
+
+    support_height_m: float | None = setting(
+        None, "world z of the surface that objects stand on; none = unknown", range=(-100.0, 100.0)
+    )
+    lower_m: tuple[float, ...] = setting((), "lowest x y z of the volume of interest in the world; empty = unlimited")
+    upper_m: tuple[float, ...] = setting((), "highest x y z of the volume of interest in the world; empty = unlimited")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("lower_m", "upper_m"):
+            if len(getattr(self, name)) not in (0, 3):
+                raise ValueError(f"WorkspaceConfig.{name}: expected no or 3 numbers, got {len(getattr(self, name))}")
+        if any(low >= high for low, high in zip(self.lower_m, self.upper_m)):
+            raise ValueError(f"WorkspaceConfig.upper_m: expected more than lower_m {self.lower_m}, got {self.upper_m}")
+
+
+@dataclass(frozen=True)
+class AlignConfig(_Checked):
+    """How a reconstruction becomes metric and moves into the world frame."""
+
+    depth_source: str = setting(
+        "fused",
+        "model: the network's depth, scaled by the sensor where there is one; sensor: only measured depth; "
+        "fused: measured depth, the network's where nothing was measured",
+        choices=("model", "sensor", "fused"),
+    )
+    max_residual_fraction: float = setting(
+        0.1, "largest camera position error after alignment, as a fraction of the cameras' spread", range=(0.0, 1.0)
+    )
+    min_baseline_m: float = setting(0.02, "smallest spread of the cameras that fixes the scale", range=(0.0, 10.0))
+    min_depth_pixels: int = setting(100, "fewest measured pixels that fix the scale", range=(1, 1_000_000))
+    max_depth_spread: float = setting(
+        0.25, "largest spread (median absolute deviation of the log ratio) of sensor against model depth", range=(0.0, 2.0)
+    )
+    max_sensor_depth_m: float = setting(5.0, "measured depth beyond this is ignored", range=(0.01, 1000.0))
+
+
+@dataclass(frozen=True)
+class PlacementConfig(_Checked):
+    """Correction of each instance's depth with its masks in the other calibrated views."""
+
+    enabled: bool = setting(True, "correct the placement of instances with their masks in other views")
+    search_fraction: float = setting(0.2, "depths tried around the predicted one, as a fraction of it", range=(0.01, 0.5))
+    num_hypotheses: int = setting(41, "depths tried per ray", range=(5, 257))
+    max_pixels: int = setting(160, "pixels per instance and view that vote for its place", range=(16, 4096))
+    min_baseline_deg: float = setting(
+        8.0, "views whose rays to the instance meet at a smaller angle do not correct each other", range=(0.0, 90.0)
+    )
+    mask_threshold: float = setting(0.5, "mask probability from which a view agrees", range=(0.05, 0.95))
+
+
+@dataclass(frozen=True)
+class MergeConfig(_Checked):
+    """From masks and depth to objects."""
+
+    mask_threshold: float = setting(0.5, "mask probability from which a pixel can belong to an instance", range=(0.05, 0.95))
+    min_points: int = setting(30, "instances with fewer points are dropped", range=(4, 100_000))
+    edge_fraction: float = setting(
+        0.03, "pixels where depth jumps by more than this fraction to a neighbour are dropped", range=(0.001, 1.0)
+    )
+    trim_fraction: float = setting(0.02, "share of an instance's points cut at each end of each axis of its box", range=(0.0, 0.2))
+    outlier_factor: float = setting(
+        3.5, "points further from the instance's median than this many robust deviations are dropped", range=(1.0, 100.0)
+    )
+    support_clearance_m: float = setting(
+        0.004, "points lower than this above the support belong to no instance", range=(-0.1, 0.1)
+    )
+
+
+@dataclass(frozen=True)
+class CloudConfig(_Checked):
+    """The published point cloud."""
+
+    voxel_size_m: float = setting(0.003, "one point per cell of this size; 0 = every pixel", range=(0.0, 1.0))
+    max_points: int = setting(150_000, "most points; more are thinned evenly", range=(100, 10_000_000))
+    min_confidence: float = setting(0.0, "pixels of lower raw depth confidence are dropped", range=(0.0, 1e6))
+    max_range_m: float = setting(4.0, "points further from their camera are dropped (only when metric)", range=(0.05, 1000.0))
+
+
+@dataclass(frozen=True)
+class TrackingConfig(_Checked):
+    """Names that stay with objects over time."""
+
+    enabled: bool = setting(True, "keep instance ids over time")
+    max_distance_m: float = setting(0.08, "an object that moved further between updates is a new one", range=(0.0, 10.0))
+    min_similarity: float = setting(0.3, "lowest similarity (box, place, colour, meaning) of the same object", range=(0.0, 1.0))
+    max_lost_s: float = setting(5.0, "an object unseen for longer is forgotten", range=(0.0, 3600.0))
+
+
+@dataclass(frozen=True)
+class KeyframeConfig(_Checked):
+    """Which view sets of a moving camera are reconstructed together."""
+
+    enabled: bool = setting(False, "collect keyframes of a moving camera; off = every set of a fixed rig alone")
+    window_size: int = setting(4, "views reconstructed together", range=(1, 64))
+    min_views: int = setting(2, "fewest views worth reconstructing", range=(1, 64))
+    min_translation_m: float = setting(0.05, "a keyframe is taken after this movement", range=(0.0, 10.0))
+    min_rotation_deg: float = setting(5.0, "a keyframe is taken after this turn", range=(0.0, 180.0))
+    max_interval_s: float = setting(2.0, "a standing camera renews its newest keyframe after this time", range=(0.0, 3600.0))
+
+
+@dataclass(frozen=True)
+class GripperConfig(_Checked):
+    """A parallel-jaw hand. Finger and palm sizes are (closing direction, sideways, along the approach)."""
+
+    max_width_m: float = setting(0.08, "largest opening between the pads", range=(0.001, 1.0), read_only=True)
+    finger_thickness_m: float = setting(0.010, "finger size along the closing direction", range=(0.001, 0.2), read_only=True)
+    finger_breadth_m: float = setting(0.020, "finger size across closing and approach", range=(0.001, 0.2), read_only=True)
+    finger_length_m: float = setting(0.050, "finger size along the approach, from palm to tip", range=(0.005, 0.5), read_only=True)
+    palm_width_m: float = setting(0.120, "palm size along the closing direction", range=(0.005, 1.0), read_only=True)
+    palm_breadth_m: float = setting(0.040, "palm size across closing and approach", range=(0.005, 1.0), read_only=True)
+    palm_length_m: float = setting(0.040, "palm size along the approach", range=(0.005, 1.0), read_only=True)
+
+
+@dataclass(frozen=True)
+class GraspConfig(_Checked):
+    """Search for antipodal grasps."""
+
+    gripper: GripperConfig = group(GripperConfig, "shape of the hand")
+    approach_distance_m: float = setting(0.10, "free way along the approach, from pre-grasp to grasp", range=(0.0, 1.0))
+    max_tilt_deg: float = setting(75.0, "largest angle between approach and straight down", range=(0.0, 180.0))
+    friction: float = setting(0.5, "friction coefficient between pads and object", range=(0.05, 2.0))
+    clearance_m: float = setting(0.010, "free space between pad and object on each side before closing", range=(0.0, 0.1))
+    collision_margin_m: float = setting(0.003, "distance that the hand keeps from everything else", range=(0.0, 0.1))
+    max_width_fraction: float = setting(0.95, "widest object, as a fraction of the opening", range=(0.1, 1.0))
+    num_pairs: int = setting(400, "contact pairs that are tried", range=(10, 100_000))
+    num_directions: int = setting(12, "approach directions around each contact pair", range=(1, 180))
+    max_targets: int = setting(10, "most grasps returned", range=(1, 1000))
+    seed: int = setting(0, "seed of the sampling", range=(0, 2**31 - 1))
+
+
+@dataclass(frozen=True)
+class PipelineConfig(_Checked):
+    """Everything; the names of its groups are the first part of the dotted parameter names."""
+
+    model: ModelConfig = group(ModelConfig, "engine")
+    workspace: WorkspaceConfig = group(WorkspaceConfig, "place")
+    align: AlignConfig = group(AlignConfig, "metres")
+    placement: PlacementConfig = group(PlacementConfig, "placement of instances")
+    merge: MergeConfig = group(MergeConfig, "objects")
+    cloud: CloudConfig = group(CloudConfig, "point cloud")
+    tracking: TrackingConfig = group(TrackingConfig, "ids over time")
+    keyframe: KeyframeConfig = group(KeyframeConfig, "moving cameras")
+    grasp: GraspConfig = group(GraspConfig, "grasps")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PipelineConfig:
+        """Nested names to values; missing ones keep their default, unknown ones raise `ValueError`."""
+        return _from_dict(cls, values, "")
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, Any]) -> PipelineConfig:
+        """Dotted names ("merge.min_points") to values, as ROS parameters have them."""
+        nested: dict[str, Any] = {}
+        for name, value in values.items():
+            *path, last = name.split(".")
+            inner = nested
+            for part in path:
+                inner = inner.setdefault(part, {})
+            inner[last] = value
+        return cls.from_dict(nested)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> PipelineConfig:
+        """Read a YAML file with the nesting of `to_dict`."""
+        import yaml
+
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return cls.from_dict({} if content is None else content)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dict (tuples as lists) that `from_dict` reads back."""
+        return asdict(self, dict_factory=lambda pairs: {k: list(v) if isinstance(v, tuple) else v for k, v in pairs})
+
+
+def walk_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Field]]:
+    """Every setting below `config` as (dotted name, value, dataclass field)."""
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if is_dataclass(value):
+            yield from walk_settings(value, f"{prefix}{item.name}.")
+        else:
+            yield f"{prefix}{item.name}", value, item
+
+
+def _from_dict(cls: type[C], values: Any, prefix: str) -> C:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{prefix.rstrip('.') or cls.__name__}: expected names with values, got {values!r}")
+    hints = get_type_hints(cls)
+    known = [item.name for item in fields(cls)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ValueError(f"{prefix}{name}: expected one of {', '.join(known)}, got an unknown name")
+    made = {
+        name: _from_dict(hints[name], value, f"{prefix}{name}.") if is_dataclass(hints[name]) else value
+        for name, value in values.items()
+    }
+    return cls(**made)
