@@ -1,0 +1,185 @@
+"""Camera views to network size; the same code for robot and training.
+
+Intrinsics follow the pixels. With integer = pixel centre, resizing by s maps x to (x + 0.5) s - 0.5, and a cut or
+padding shifts it by whole pixels; both are kept in `network_from_original`. Depth is picked, never blended: the
+mean of two depths across an edge is a point in empty space.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+from pan3d_core.config import PreprocessConfig
+from pan3d_core.structures import CameraView, ViewBatch
+
+log = logging.getLogger("pan3d.preprocess")
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Resize to `resized_hw`, then take `out_hw` from row `top`, column `left` (negative = padding)."""
+
+    resized_hw: tuple[int, int]
+    top: int
+    left: int
+    out_hw: tuple[int, int]
+
+    def network_from_original(self, original_hw: tuple[int, int]) -> Tensor:
+        """(3, 3) original pixel -> network pixel."""
+        sy, sx = (new / old for new, old in zip(self.resized_hw, original_hw))
+        return torch.tensor([[sx, 0.0, 0.5 * sx - 0.5 - self.left], [0.0, sy, 0.5 * sy - 0.5 - self.top], [0.0, 0.0, 1.0]])
+
+    def padded_to(self, height: int, width: int) -> _Fit:
+        """The same picture centred in a larger frame; the smaller half of the padding comes first."""
+        above, before = (height - self.out_hw[0]) // 2, (width - self.out_hw[1]) // 2
+        return _Fit(self.resized_hw, self.top - above, self.left - before, (height, width))
+
+
+def preprocess(
+    views: Sequence[CameraView], config: PreprocessConfig, support_height_m: float | None = None
+) -> ViewBatch:
+    """Views of any sizes -> one batch at network size.
+
+    Modes: "cover" fills exactly (height, width) and cuts the rest evenly; "width" is the rule of VGGT (arXiv 2503.11651,
+    official crop mode; with `resample="lanczos"` that of SegVGGT): the given width, the height in multiples, the middle
+    `height` rows at most; "pad" fits the longer side and fills up with white.
+
+    Intrinsics and poses are all or nothing: when one view lacks them the batch has None (logged). Depth is (S, h, w)
+    with 0 = none as soon as one view has it. Raises `ValueError` for no views, poses that are no rigid transforms,
+    a principal point outside its image, or views in different world frames.
+    """
+    _check_views(views)
+    original_hw = tuple((int(view.image.shape[1]), int(view.image.shape[2])) for view in views)
+    fits = [_fit(hw, config) for hw in original_hw]
+    height, width = max(fit.out_hw[0] for fit in fits), max(fit.out_hw[1] for fit in fits)
+    fits = [fit.padded_to(height, width) for fit in fits]
+
+    images = torch.stack([_resize_image(view.image, fit, config.resample) for view, fit in zip(views, fits)])
+    if not bool(torch.isfinite(images).all()):
+        raise ValueError("CameraView.image: expected finite values in 0..1, got NaN or infinity")
+    mapping = torch.stack([fit.network_from_original(hw) for fit, hw in zip(fits, original_hw)]).to(images.device)
+    intrinsics = _all_or_none(views, "intrinsics")
+    depths = [None if view.depth is None else _pick_depth(view.depth, fit) for view, fit in zip(views, fits)]
+    return ViewBatch(
+        images=images,
+        intrinsics=None if intrinsics is None else mapping @ intrinsics.float(),
+        cam_from_world=_all_or_none(views, "cam_from_world"),
+        depth=_stack_depth(depths, images),
+        stamps_ns=tuple(view.stamp_ns for view in views),
+        cameras=tuple(view.camera for view in views),
+        original_hw=original_hw,
+        network_from_original=mapping,
+        world_frame_id=views[0].world_frame_id,
+        support_height_m=support_height_m,
+    )
+
+
+def _check_views(views: Sequence[CameraView]) -> None:
+    if not views:
+        raise ValueError("views: expected at least one view, got none")
+    frames = sorted({view.world_frame_id for view in views if view.cam_from_world is not None})
+    if len(frames) > 1:
+        raise ValueError(f"CameraView.world_frame_id: expected one frame for all views, got {', '.join(frames)}")
+    for view in views:
+        if view.cam_from_world is not None:
+            rotation = view.cam_from_world[:3, :3].double()
+            error = (rotation @ rotation.T - torch.eye(3, dtype=torch.float64, device=rotation.device)).abs().max()
+            bottom = view.cam_from_world[3].tolist()
+            if float(error) > 1e-3 or float(torch.linalg.det(rotation)) < 0 or bottom != [0.0, 0.0, 0.0, 1.0]:
+                raise ValueError(
+                    f"CameraView.cam_from_world: expected a rotation and a translation for {view.camera!r}, "
+                    f"got {view.cam_from_world.tolist()}"
+                )
+        if view.intrinsics is not None:
+            height, width = view.image.shape[1:]
+            cx, cy = view.intrinsics[:2, 2].tolist()
+            if not (-0.5 <= cx <= width - 0.5 and -0.5 <= cy <= height - 0.5):
+                raise ValueError(
+                    f"CameraView.intrinsics: expected a principal point inside the {width} x {height} image of "
+                    f"{view.camera!r}, got ({cx:.1f}, {cy:.1f}); are they for another image size?"
+                )
+
+
+def _fit(hw: tuple[int, int], config: PreprocessConfig) -> _Fit:
+    height, width = hw
+    if config.mode == "cover":
+        factor = max(config.height / height, config.width / width)
+        resized = max(config.height, round(height * factor)), max(config.width, round(width * factor))
+        return _Fit(resized, (resized[0] - config.height) // 2, (resized[1] - config.width) // 2, (config.height, config.width))
+    step = config.multiple
+    if config.mode == "width" or width >= height:
+        resized = round(height * (config.width / width) / step) * step, config.width
+    else:
+        resized = config.height, round(width * (config.height / height) / step) * step
+    if min(resized) == 0:
+        raise ValueError(f"CameraView.image: expected sides of similar length, got {width} x {height}, which leaves no pixels")
+    if config.mode == "pad":
+        return _Fit(resized, 0, 0, resized).padded_to(config.height, config.width)
+    rows = min(resized[0], config.height)
+    return _Fit(resized, (resized[0] - rows) // 2, 0, (rows, config.width))
+
+
+def _resize_image(image: Tensor, fit: _Fit, resample: str) -> Tensor:
+    """(3, H, W) -> (3, h, w); outside the picture white, as the official programs pad."""
+    if fit.resized_hw == tuple(image.shape[1:]):
+        resized = image.float()
+    elif resample == "area":
+        resized = interpolate(image[None].float(), fit.resized_hw, mode="bilinear", antialias=True)[0].clamp(0.0, 1.0)
+    elif resample == "bicubic":
+        # On 8-bit input this is Pillow's resize, rounding included, which the official VGGT loader uses.
+        resized = interpolate(_as_bytes(image)[None], fit.resized_hw, mode="bicubic", antialias=True)[0].float() / 255.0
+    else:
+        resized = _resize_lanczos(image, fit.resized_hw)
+    return _window(resized, fit, 1.0)
+
+
+def _resize_lanczos(image: Tensor, hw: tuple[int, int]) -> Tensor:
+    import cv2
+
+    pixels = _as_bytes(image).permute(1, 2, 0).cpu().numpy()
+    resized = cv2.resize(pixels, (hw[1], hw[0]), interpolation=cv2.INTER_LANCZOS4)
+    return torch.from_numpy(resized).to(image.device).permute(2, 0, 1).float() / 255.0
+
+
+def _as_bytes(image: Tensor) -> Tensor:
+    return (image * 255.0).round().clamp(0, 255).to(torch.uint8)
+
+
+def _window(resized: Tensor, fit: _Fit, fill: float) -> Tensor:
+    """Cut or pad (..., H, W) to the output frame of `fit`."""
+    (height, width), (out_height, out_width) = fit.resized_hw, fit.out_hw
+    sides = (-fit.left, fit.left + out_width - width, -fit.top, fit.top + out_height - height)
+    cut = resized[..., max(fit.top, 0) : fit.top + out_height, max(fit.left, 0) : fit.left + out_width]
+    return pad(cut, (max(sides[0], 0), max(sides[1], 0), max(sides[2], 0), max(sides[3], 0)), value=fill)
+
+
+def _pick_depth(depth: Tensor, fit: _Fit) -> Tensor:
+    """(H, W) -> (h, w): the measurement whose pixel holds the network pixel's centre; no or bad measurement = 0."""
+    height, width = depth.shape
+    rows = ((torch.arange(fit.resized_hw[0], device=depth.device) + 0.5) * (height / fit.resized_hw[0])).long()
+    columns = ((torch.arange(fit.resized_hw[1], device=depth.device) + 0.5) * (width / fit.resized_hw[1])).long()
+    picked = depth[rows.clamp_max(height - 1)][:, columns.clamp_max(width - 1)].float()
+    return _window(torch.where(torch.isfinite(picked) & (picked > 0), picked, 0.0), fit, 0.0)
+
+
+def _stack_depth(depths: list[Tensor | None], images: Tensor) -> Tensor | None:
+    if all(depth is None for depth in depths):
+        return None
+    none = torch.zeros(images.shape[-2:], device=images.device)
+    return torch.stack([none if depth is None else depth for depth in depths])
+
+
+def _all_or_none(views: Sequence[CameraView], name: str) -> Tensor | None:
+    values = [getattr(view, name) for view in views]
+    missing = [view.camera for view, value in zip(views, values) if value is None]
+    if missing:
+        if len(missing) < len(views):
+            log.warning("%s: missing for %s; the other views' are not used either", name, ", ".join(missing))
+        return None
+    return torch.stack(values)
