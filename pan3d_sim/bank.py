@@ -1,0 +1,136 @@
+"""Many rendered scenes per second: one compiled model with a bank of objects, of which each scene shows a few.
+
+Nothing is recompiled and no physics runs between scenes; objects are posed as mocap bodies at rest on the support,
+recoloured, and the others are hidden. A new bank every few dozen scenes brings new shapes and surfaces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from pan3d_sim.appearance import add_environment, add_materials, randomize_appearance
+from pan3d_sim.camera_rig import RigCamera, RigConfig, sample_rig
+from pan3d_sim.meshes import matrix_from_quat
+from pan3d_sim.objects import KINDS, ObjectSpec, add_object, rest_pose, sample_color, sample_object
+from pan3d_sim.renderer import Renderer
+
+WORKSPACE_HALF_M = 0.24
+HIDDEN_GROUP, SHOWN_GROUP = 4, 1
+
+
+@dataclass(frozen=True)
+class PlacedObject:
+    """An object of the bank as one scene shows it."""
+
+    spec: ObjectSpec
+    rgb: tuple[float, float, float]
+    color_name: str
+    position: np.ndarray  # (3,) metres, world
+    quat_wxyz: np.ndarray  # (4,)
+
+
+@dataclass(frozen=True)
+class RenderedScene:
+    """S views of one scene. `ids` hold 0 for none and k for `objects[k - 1]`."""
+
+    images: np.ndarray  # (S, H, W, 3) uint8 RGB
+    depth: np.ndarray  # (S, H, W) float32 metres, 0 = none
+    ids: np.ndarray  # (S, H, W) uint8
+    cameras: list[RigCamera]
+    objects: list[PlacedObject]
+    support_height_m: float
+
+
+class ObjectBank:
+    """`size` random objects compiled into one model, rendered at a fixed resolution."""
+
+    def __init__(self, rng: np.random.Generator, size: int = 45, width: int = 144, height: int = 112, supersample: int = 2) -> None:
+        self.rng, self.width, self.height = rng, width, height
+        kinds = [KINDS[i % len(KINDS)] for i in range(size)]
+        self.objects = [sample_object(rng, kind) for kind in kinds]
+        spec = mujoco.MjSpec()
+        materials = add_materials(spec, rng)
+        add_environment(spec, rng)
+        for index, obj in enumerate(self.objects):
+            body = spec.worldbody.add_body(name=f"object_{index}", mocap=True)
+            add_object(spec, body, obj, f"object_{index}", materials=materials, collision=False)
+        self.model = spec.compile()
+        self.data = mujoco.MjData(self.model)
+        body_of_geom = self.model.geom_bodyid
+        self._geoms = [np.flatnonzero(body_of_geom == self.model.body(f"object_{i}").id) for i in range(size)]
+        self._object_of_geom = np.zeros(self.model.ngeom + 1, np.int32)  # 0 = not an object; the last entry serves id -1
+        for index, geoms in enumerate(self._geoms):
+            self._object_of_geom[geoms] = index + 1
+        self.renderer = Renderer(self.model, width, height, shadow_size=1024, supersample=supersample)
+
+    def close(self) -> None:
+        """Free the renderer."""
+        self.renderer.close()
+
+    def render_scene(self, num_views: int = 4, rig: RigConfig | None = None) -> RenderedScene:
+        """Draw, place and render one scene; every shown object is visible in at least one view or dropped from the list."""
+        rng = self.rng
+        randomize_appearance(self.model, rng)
+        placed = self._place(int(rng.integers(3, 10)))
+        self.model.geom_group[self._object_of_geom[:-1] > 0] = HIDDEN_GROUP
+        for slot, index in enumerate(placed):
+            self._show(index, placed[index])
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_comPos(self.model, self.data)
+        mujoco.mj_camlight(self.model, self.data)
+        self.renderer.update(self.data)
+        cameras = sample_rig(rng, num_views, self.width, self.height, rig)
+        views = [self.renderer.render(camera) for camera in cameras]
+        images, depth, geom_ids = (np.stack(items) for items in zip(*views))
+        bank_ids = self._object_of_geom[geom_ids]
+        visible = [index for index in placed if (bank_ids == index + 1).any()]
+        row = np.zeros(len(self.objects) + 1, np.uint8)
+        for k, index in enumerate(visible):
+            row[index + 1] = k + 1
+        return RenderedScene(images, depth, row[bank_ids], cameras, [placed[i] for i in visible], 0.0)
+
+    def _show(self, index: int, placed: PlacedObject) -> None:
+        body = self.model.body(f"object_{index}")
+        mocap = self.model.body_mocapid[body.id]
+        self.data.mocap_pos[mocap], self.data.mocap_quat[mocap] = placed.position, placed.quat_wxyz
+        self.model.geom_group[self._geoms[index]] = SHOWN_GROUP
+        for geom, part in zip(self._geoms[index], placed.spec.parts):
+            self.model.geom_rgba[geom, :3] = placed.spec.part_rgb(part, placed.rgb)
+
+    def _place(self, count: int) -> dict[int, PlacedObject]:
+        """Up to `count` objects at rest on the support without overlap of their outlines."""
+        rng = self.rng
+        gap = rng.uniform(0.003, 0.012) if rng.random() < 0.35 else rng.uniform(0.015, 0.04)  # packed or separated
+        half = WORKSPACE_HALF_M * rng.uniform(0.6, 1.0)
+        tilted_share = 0.6 if rng.random() < 0.12 else 0.03  # objects in piles lean on each other
+        placed: dict[int, PlacedObject] = {}
+        footprints: list[np.ndarray] = []
+        for index in rng.permutation(len(self.objects))[:count]:
+            spec = self.objects[index]
+            for _ in range(12):
+                position, quat = rest_pose(spec, rng, rng.uniform(-half, half, 2), 0.0, tilted=rng.random() < tilted_share)
+                world = spec.vertices @ matrix_from_quat(quat).T + position
+                outline = _outline(world[:, :2], gap)
+                if all(_separated(outline, other) for other in footprints):
+                    footprints.append(outline)
+                    color_name, rgb = sample_color(rng, spec.kind)
+                    placed[int(index)] = PlacedObject(spec, rgb, color_name, position, quat)
+                    break
+        return placed
+
+
+def _outline(points: np.ndarray, margin: float) -> np.ndarray:
+    """(D,) support distances of (N, 2) points along `_DIRECTIONS`, grown by half of `margin`."""
+    return (points @ _DIRECTIONS.T).max(0) + 0.5 * margin
+
+
+_ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+_DIRECTIONS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
+
+
+def _separated(a: np.ndarray, b: np.ndarray) -> bool:
+    """True when some direction separates two convex outlines (support of -d stands half a turn away)."""
+    return bool((a + np.roll(b, len(b) // 2) < 0).any())
