@@ -1,0 +1,37 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# make demo ARGS="--seed 3 --depth"; make test ARGS="-m slow"; make setup TORCH_BACKEND=cpu (see scripts/setup.sh)
+ARGS ?=
+export TORCH_BACKEND
+
+.PHONY: help setup demo test lint doctor interfaces clean distclean
+
+help:
+	@echo "make setup     virtual environment, pinned packages, ROS interfaces (once; later runs start at once)"
+	@echo "make demo      robot cell + perception over ROS 2, writes out/demo/report.html; ARGS='--seed 3 --depth'"
+	@echo "make test      tests; ARGS='-m slow' for the slow ones"
+	@echo "make lint      ruff"
+	@echo "make doctor    check the installation"
+	@echo "make clean     remove build results; make distclean also the virtual environment"
+
+setup:
+	@scripts/setup.sh
+
+demo: setup
+	@source activate.sh && python -m pan3d_ros.demo $(ARGS)
+
+test: setup
+	@source activate.sh && python -m pytest $(ARGS)
+
+lint: setup
+	@source activate.sh && python -m ruff check .
+
+doctor: setup
+	@source activate.sh && pan3d doctor
+
+clean:
+	rm -rf build install log out .pytest_cache .ruff_cache *.egg-info .venv/.pan3d/interfaces
+
+distclean: clean
+	rm -rf .venv

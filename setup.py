@@ -1,0 +1,66 @@
+"""Package of pan3d: one ament_python package `pan3d_ros` that carries the three Python packages."""
+
+from glob import glob
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).resolve().parent
+
+
+def pins(path: str) -> list[str]:
+    """Requirement lines of a requirements file."""
+    lines = (HERE / path).read_text().splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+SIM = ['mujoco==4.0.0; python_version >= "3.11"', 'mujoco<4; python_version < "3.11"', "PyOpenGL"]
+TEXT = ["transformers>=5,<6", "tokenizers"]
+BUILD_MESSAGES = ["colcon-common-extensions", "cmake", "catkin_pkg", "empy<4", "lark", "setuptools<80"]
+
+setup(
+    name="pan3d_ros",
+    version="0.1.0",
+    description="3D panoptic perception for grasping, for ROS 2",
+    license="Apache-2.0",
+    maintainer="pan3d maintainers",
+    maintainer_email="maintainers@example.com",
+    packages=find_packages(include=["pan3d_core*", "pan3d_sim*", "pan3d_ros*"]),
+    package_data={"": ["*.safetensors", "*.json", "*.txt", "*.yaml", "*.md"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", ["resource/pan3d_ros"]),
+        ("share/pan3d_ros", ["package.xml"]),
+        ("share/pan3d_ros/launch", sorted(glob("launch/*.py"))),
+        ("share/pan3d_ros/config", sorted(glob("config/*.yaml") + glob("config/*.xml"))),
+        ("share/pan3d_ros/rviz", sorted(glob("rviz/*.rviz"))),
+    ],
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "numpy>=2",
+        "opencv-python-headless",
+        "pillow",
+        "PyYAML",
+        "safetensors",
+        "scikit-learn",
+        "scipy",
+        # The CPU build serves as well. torchvision must not come in: it replaces torch's build.
+        "torch==2.13.0",
+    ],
+    extras_require={
+        "ros": pins("requirements/ros_jazzy.txt") + BUILD_MESSAGES,
+        "sim": SIM,
+        "text": TEXT,
+        "train": SIM + TEXT,
+        # The CUDA build of torch is the default one on Linux; triton is what torch.compile needs on the GPU.
+        "gpu": ["triton"],
+        "dev": ["pytest", "pytest-timeout", "ruff"],
+    },
+    entry_points={
+        "console_scripts": [
+            "pan3d = pan3d_core.cli:main",
+            "perception_node = pan3d_ros.perception_node:main",
+            "sim_node = pan3d_ros.sim_node:main",
+        ]
+    },
+    zip_safe=True,
+)
