@@ -34,8 +34,8 @@ def group(cls: type[C], description: str) -> Any:
     return field(default_factory=cls, metadata={"description": description})
 
 
-class _Checked:
-    """Validates every field against its annotation and metadata when an instance is made."""
+class Checked:
+    """Base of settings groups: every field is validated against its annotation and metadata when an instance is made."""
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -60,6 +60,8 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
         return float(value)
     if hint == tuple[float, ...] and isinstance(value, (list, tuple)):
         return tuple(_converted(name, entry, float) for entry in value)
+    if hint == tuple[str, ...] and isinstance(value, (list, tuple)):
+        return tuple(_converted(name, entry, str) for entry in value)
     if hint in (int, bool, str) and type(value) is hint:
         return value
     wanted = hint.__name__ if isinstance(hint, type) and hint in (int, float, bool, str) else str(hint)
@@ -75,7 +77,7 @@ def _check_limits(name: str, value: Any, item: Field) -> None:
 
 
 @dataclass(frozen=True)
-class ModelConfig(_Checked):
+class ModelConfig(Checked):
     """Which engine runs, with which weights, where."""
 
     name: str = setting("pan3d-mini", "engine: pan3d-mini, segvggt or depth_clusters", read_only=True)
@@ -91,7 +93,7 @@ class ModelConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class PreprocessConfig(_Checked):
+class PreprocessConfig(Checked):
     """How images reach network size. Owned by the engine: `engine.preprocess`."""
 
     height: int = setting(112, "network height in pixels; in width mode the largest height", range=(14, 4096))
@@ -108,7 +110,7 @@ class PreprocessConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class WorkspaceConfig(_Checked):
+class WorkspaceConfig(Checked):
     """What is known about the place before any image comes."""
 
     support_height_m: float | None = setting(
@@ -127,7 +129,7 @@ class WorkspaceConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class AlignConfig(_Checked):
+class AlignConfig(Checked):
     """How a reconstruction becomes metric and moves into the world frame."""
 
     depth_source: str = setting(
@@ -148,7 +150,7 @@ class AlignConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class PlacementConfig(_Checked):
+class PlacementConfig(Checked):
     """Correction of each instance's depth with its masks in the other calibrated views."""
 
     enabled: bool = setting(True, "correct the placement of instances with their masks in other views")
@@ -162,7 +164,7 @@ class PlacementConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class MergeConfig(_Checked):
+class MergeConfig(Checked):
     """From masks and depth to objects."""
 
     mask_threshold: float = setting(0.5, "mask probability from which a pixel can belong to an instance", range=(0.05, 0.95))
@@ -180,7 +182,7 @@ class MergeConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class CloudConfig(_Checked):
+class CloudConfig(Checked):
     """The published point cloud."""
 
     voxel_size_m: float = setting(0.003, "one point per cell of this size; 0 = every pixel", range=(0.0, 1.0))
@@ -190,7 +192,7 @@ class CloudConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class TrackingConfig(_Checked):
+class TrackingConfig(Checked):
     """Names that stay with objects over time."""
 
     enabled: bool = setting(True, "keep instance ids over time")
@@ -200,7 +202,7 @@ class TrackingConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class KeyframeConfig(_Checked):
+class KeyframeConfig(Checked):
     """Which view sets of a moving camera are reconstructed together."""
 
     enabled: bool = setting(False, "collect keyframes of a moving camera; off = every set of a fixed rig alone")
@@ -212,7 +214,7 @@ class KeyframeConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class GripperConfig(_Checked):
+class GripperConfig(Checked):
     """A parallel-jaw hand. Finger and palm sizes are (closing direction, sideways, along the approach)."""
 
     max_width_m: float = setting(0.08, "largest opening between the pads", range=(0.001, 1.0), read_only=True)
@@ -225,7 +227,7 @@ class GripperConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class GraspConfig(_Checked):
+class GraspConfig(Checked):
     """Search for antipodal grasps."""
 
     gripper: GripperConfig = group(GripperConfig, "shape of the hand")
@@ -242,7 +244,22 @@ class GraspConfig(_Checked):
 
 
 @dataclass(frozen=True)
-class PipelineConfig(_Checked):
+class NamingConfig(Checked):
+    """From words to objects."""
+
+    none_similarity: float = setting(
+        0.5, "cosine of two meanings from which the same thing is more likely meant than not", range=(-1.0, 1.0)
+    )
+    similarity_temperature: float = setting(0.05, "cosine difference that changes the odds by a factor of e", range=(0.001, 1.0))
+    class_weight: float = setting(
+        0.5, "weight of the class's names against the segment's own text-aligned embedding", range=(0.0, 1.0)
+    )
+    unsure_fit: float = setting(0.05, "chance that a noun fits when the segment's class is wrong", range=(0.0, 1.0))
+    min_score: float = setting(0.4, "a prompt is answered when a segment fits at least this well", range=(0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class PipelineConfig(Checked):
     """Everything; the names of its groups are the first part of the dotted parameter names."""
 
     model: ModelConfig = group(ModelConfig, "engine")
@@ -254,6 +271,7 @@ class PipelineConfig(_Checked):
     tracking: TrackingConfig = group(TrackingConfig, "ids over time")
     keyframe: KeyframeConfig = group(KeyframeConfig, "moving cameras")
     grasp: GraspConfig = group(GraspConfig, "grasps")
+    naming: NamingConfig = group(NamingConfig, "words")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PipelineConfig:
