@@ -14,6 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.labels import LabelSpace
@@ -120,6 +121,7 @@ class Reconstruction:
     is_metric: bool
     metric_scale: float = 1.0  # factor that was applied to reach metres
     alignment_residual_m: float | None = None  # RMS camera position error after alignment, None = not aligned
+    alignment: str = ""  # how metres were reached, or why they were not
     gaussians: Gaussians | None = None
 
     @property
@@ -142,14 +144,6 @@ class InstanceSet:
     scores: Tensor  # (Q,) 0..1
     labels: LabelSpace
     text_embeddings: Tensor | None = None  # (Q, E) unit vectors aligned with the text encoder
-
-
-@dataclass(frozen=True)
-class OrientedBox:
-    """Box with its own axes; `size_m` is the full extent along them."""
-
-    world_from_box: Tensor  # (4, 4) origin at the centre
-    size_m: Tensor  # (3,)
 
 
 @dataclass(frozen=True)
