@@ -1,0 +1,180 @@
+"""Dense prediction head (DPT, Ranftl et al. 2021) as VGGT uses it.
+
+Numbers to keep in mind when comparing with a textbook DPT: the residual units' skip path carries
+relu(x) (trained that way), and a sine/cosine embedding of the pixel's place is added twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# Weight of the grid embedding beside the features.
+GRID_EMBEDDING_SCALE = 0.1
+
+
+def grid_embedding(grid_hw: tuple[int, int], channels: int, aspect: float, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Embedding of the pixel grid, as its two independent parts: (columns, channels / 2) and (rows, channels / 2).
+
+    `aspect` is width / height of the image, also when the grid is coarser. Pixel centres lie on a
+    rectangle with unit half diagonal; each part is [sines | cosines] over channels / 4 frequencies
+    from 1 down to 1/100. Double precision inside (float32 where a device has none).
+    """
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    quarter = channels // 4
+    frequencies = 100.0 ** (-torch.arange(quarter, device=device, dtype=dtype) / quarter)
+    diagonal = math.sqrt(aspect * aspect + 1)
+    parts = []
+    for count, half_extent in ((grid_hw[1], aspect / diagonal), (grid_hw[0], 1 / diagonal)):
+        edge = half_extent * (count - 1) / count
+        places = torch.linspace(-edge, edge, count, device=device, dtype=torch.float32)
+        angles = places.to(dtype)[:, None] * frequencies
+        parts.append(torch.cat([angles.sin(), angles.cos()], dim=-1).float())
+    return parts[0], parts[1]
+
+
+def add_grid_embedding(x: Tensor, aspect: float) -> Tensor:
+    """Add the scaled embedding to (n, channels, h, w); without gradient tracking in place."""
+    across, down = grid_embedding((x.shape[-2], x.shape[-1]), x.shape[1], aspect, x.device)
+    across, down = across.T[:, None, :] * GRID_EMBEDDING_SCALE, down.T[:, :, None] * GRID_EMBEDDING_SCALE
+    half = x.shape[1] // 2
+    if torch.is_grad_enabled():
+        return torch.cat([x[:, :half] + across, x[:, half:] + down], dim=1)
+    x[:, :half] += across
+    x[:, half:] += down
+    return x
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear with aligned corners."""
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=True)
+
+
+class ResidualUnit(nn.Module):
+    """conv(relu(conv(relu(x)))) + relu(x)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(x)
+        return self.conv2(F.relu_(self.conv1(x))).add_(x)
+
+
+class Fusion(nn.Module):
+    """Merge a finer level into the running map and resize it."""
+
+    def __init__(self, channels: int, *, first: bool = False) -> None:
+        super().__init__()
+        if not first:
+            self.resConfUnit1 = ResidualUnit(channels)
+        self.resConfUnit2 = ResidualUnit(channels)
+        self.out_conv = nn.Conv2d(channels, channels, kernel_size=1)
+
+    def forward(self, x: Tensor, level: Tensor | None, size: tuple[int, int]) -> Tensor:
+        if level is not None:
+            x = self.resConfUnit1(level).add_(x)
+        # A 1x1 convolution commutes with the interpolation (its weights sum to 1): cheaper before it.
+        return resize(self.out_conv(self.resConfUnit2(x)), size)
+
+
+class DPT(nn.Module):
+    """Four token levels -> one map of `features / 2` channels at 8/14 of the image size.
+
+    `outputs` are further modules of the head, registered under `scratch` as the checkpoints name them.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int = 2048,
+        features: int = 256,
+        out_channels: tuple[int, int, int, int] = (256, 512, 1024, 1024),
+        layers: tuple[int, int, int, int] = (4, 11, 17, 23),
+        frames_per_chunk: int = 1,
+        **outputs: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.layers = layers
+        self.frames_per_chunk = frames_per_chunk
+        self.norm = nn.LayerNorm(dim)
+        self.projects = nn.ModuleList([nn.Conv2d(dim, channels, kernel_size=1) for channels in out_channels])
+        first, second, _, last = out_channels
+        self.resize_layers = nn.ModuleList(
+            [
+                nn.ConvTranspose2d(first, first, kernel_size=4, stride=4),
+                nn.ConvTranspose2d(second, second, kernel_size=2, stride=2),
+                nn.Identity(),
+                nn.Conv2d(last, last, kernel_size=3, stride=2, padding=1),
+            ]
+        )
+        self.scratch = nn.Module()
+        for level, channels in enumerate(out_channels, start=1):
+            convolution = nn.Conv2d(channels, features, kernel_size=3, padding=1, bias=False)
+            self.scratch.add_module(f"layer{level}_rn", convolution)
+            self.scratch.add_module(f"refinenet{level}", Fusion(features, first=level == len(out_channels)))
+        self.scratch.output_conv1 = nn.Conv2d(features, features // 2, kernel_size=3, padding=1)
+        for name, module in outputs.items():
+            self.scratch.add_module(name, module)
+
+    def level(self, index: int, tokens: Tensor, grid_hw: tuple[int, int], aspect: float) -> Tensor:
+        """Patch tokens (n, patches, dim) of one layer -> (n, features, h', w') of pyramid level `index` (0 = finest)."""
+        project = self.projects[index]
+        # The 1x1 convolution as a linear map leaves the result in channels-last order, which the
+        # following convolutions work fastest in.
+        x = F.linear(self.norm(tokens), project.weight.flatten(1), project.bias)
+        x = x.unflatten(1, grid_hw).permute(0, 3, 1, 2)
+        x = self.resize_layers[index](add_grid_embedding(x, aspect))
+        return self.scratch.get_submodule(f"layer{index + 1}_rn")(x)
+
+    def forward(self, levels: list[Tensor], grid_hw: tuple[int, int], aspect: float) -> Tensor:
+        """Patch tokens (n, patches, dim) of the four layers -> (n, features / 2, 8 rows, 8 columns)."""
+        maps = [self.level(index, tokens, grid_hw, aspect) for index, tokens in enumerate(levels)]
+        x, finer = maps.pop(), None
+        size = (maps[-1].shape[-2], maps[-1].shape[-1])
+        x = self.scratch.refinenet4(x, None, size)
+        for number in (3, 2):
+            finer = maps.pop()
+            size = (maps[-1].shape[-2], maps[-1].shape[-1])
+            x = self.scratch.get_submodule(f"refinenet{number}")(x, finer, size)
+        finer = maps.pop()
+        x = self.scratch.refinenet1(x, finer, (2 * finer.shape[-2], 2 * finer.shape[-1]))
+        del finer
+        return self.scratch.output_conv1(x)
+
+
+def fused_chunks(head: DPT, features: dict[int, Tensor], grid_hw: tuple[int, int], aspect: float) -> Iterator[Tensor]:
+    """Run the head a few frames at a time: frames are independent, and full-size maps are large.
+
+    `features` maps layer -> (B, S, tokens, dim), special tokens first. Yields (n, features / 2, 8 rows, 8 columns).
+    """
+    patches = grid_hw[0] * grid_hw[1]
+    levels = [features[layer].flatten(0, 1)[:, -patches:] for layer in head.layers]
+    for start in range(0, len(levels[0]), head.frames_per_chunk):
+        chunk = slice(start, start + head.frames_per_chunk)
+        yield head([tokens[chunk] for tokens in levels], grid_hw, aspect)
+
+
+def dense_output(features: int, hidden: int, channels: int) -> nn.Sequential:
+    """The last convolutions of a depth or point head, applied at full size."""
+    return nn.Sequential(
+        nn.Conv2d(features // 2, hidden, kernel_size=3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(hidden, channels, kernel_size=1),
+    )
+
+
+def dense_maps(head: DPT, features: dict[int, Tensor], image_hw: tuple[int, int], grid_hw: tuple[int, int]) -> Tensor:
+    """Raw per-pixel outputs of a head with `output_conv2`: (B * S, channels, H, W)."""
+    aspect = image_hw[1] / image_hw[0]
+    maps = [
+        head.scratch.output_conv2(add_grid_embedding(resize(fused, image_hw), aspect))
+        for fused in fused_chunks(head, features, grid_hw, aspect)
+    ]
+    return torch.cat(maps)

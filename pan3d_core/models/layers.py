@@ -1,0 +1,175 @@
+"""Transformer parts shared by the model families.
+
+Parameter names follow the official VGGT checkpoints. Without gradient tracking the residual stream
+is updated in place and the MLP works on slices of rows: the same numbers with less memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# Rows of an MLP's hidden layer that exist at one time during inference.
+MLP_ROWS = 4096
+
+LinearBuilder = Callable[..., nn.Module]  # (in_features, out_features) -> module
+
+
+class LayerScale(nn.Module):
+    """Residual addition with a learned factor per channel."""
+
+    def __init__(self, dim: int, init: float) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((dim,), init))
+
+    def forward(self, residual: Tensor, update: Tensor) -> Tensor:
+        """residual + gamma * update; without gradient tracking `residual` itself is changed."""
+        if torch.is_grad_enabled():
+            return torch.addcmul(residual, update, self.gamma)
+        return residual.addcmul_(update, self.gamma)
+
+
+class Mlp(nn.Module):
+    """Linear, exact (erf) GELU, linear."""
+
+    def __init__(self, dim: int, hidden: int, dim_out: int | None = None) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim_out or dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.flatten(0, -2)
+        if torch.is_grad_enabled() or len(rows) <= MLP_ROWS:
+            return self.fc2(F.gelu(self.fc1(x)))
+        # Equal slices: a short last one would waste a full pass over the weights.
+        slices = rows.chunk(-(-len(rows) // MLP_ROWS))
+        return torch.cat([self.fc2(F.gelu(self.fc1(part))) for part in slices]).view(*x.shape[:-1], -1)
+
+
+class LoraLinear(nn.Module):
+    """Linear layer with a low-rank correction: linear(x) + alpha / rank * B(A(x)); the base is frozen."""
+
+    def __init__(self, dim_in: int, dim_out: int, *, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dim_in, dim_out).requires_grad_(False)
+        self.lora = nn.ModuleDict({"lora_A": nn.Linear(dim_in, rank, bias=False), "lora_B": nn.Linear(rank, dim_out, bias=False)})
+        nn.init.zeros_(self.lora["lora_B"].weight)
+        self.scaling = alpha / rank
+
+    def forward(self, x: Tensor) -> Tensor:
+        correction = self.lora["lora_B"](self.lora["lora_A"](x))
+        if torch.is_grad_enabled():
+            return torch.add(self.linear(x), correction, alpha=self.scaling)
+        return self.linear(x).add_(correction, alpha=self.scaling)
+
+    @torch.no_grad()
+    def merged(self) -> nn.Linear:
+        """One plain linear layer that computes the same up to rounding."""
+        self.linear.weight.add_(self.lora["lora_B"].weight @ self.lora["lora_A"].weight, alpha=self.scaling)
+        return self.linear
+
+
+def merge_lora(module: nn.Module) -> None:
+    """Replace every `LoraLinear` below `module` by its merged linear layer, in place, for inference.
+
+    Afterwards the parameter names are those of the model without LoRA.
+    """
+    for name, child in list(module.named_children()):
+        if isinstance(child, LoraLinear):
+            setattr(module, name, child.merged())
+        else:
+            merge_lora(child)
+
+
+@dataclass(frozen=True)
+class Rope2d:
+    """Rotary position table for tokens on a (rows, columns) grid after unrotated special tokens.
+
+    The first half of a head's channels turns with the row, the second half with the column; within a
+    half channel j pairs with channel j + d / 2. Positions count from 1; special tokens have position 0.
+    """
+
+    cos: Tensor  # (P, 1, 2, d / 2): token, any head, row or column, frequency
+    sin: Tensor
+
+    @classmethod
+    def for_grid(cls, grid_hw: tuple[int, int], head_dim: int, *, num_special: int, like: Tensor, base: float = 100.0) -> Rope2d:
+        """Table for the tokens of one frame, with dtype and device of `like`."""
+        half = head_dim // 2
+        frequencies = base ** (-torch.arange(0, half, 2, device=like.device, dtype=torch.float32) / half)
+        rows = torch.arange(1, grid_hw[0] + 1, device=like.device)
+        columns = torch.arange(1, grid_hw[1] + 1, device=like.device)
+        positions = torch.cartesian_prod(rows, columns)
+        positions = torch.cat([positions.new_zeros(num_special, 2), positions])
+        angles = (positions[:, None, :, None].float() * frequencies).to(like.dtype)
+        return cls(angles.cos(), angles.sin())
+
+    def repeated(self, times: int) -> Rope2d:
+        """The table for `times` frames of tokens one after another."""
+        return Rope2d(self.cos.repeat(times, 1, 1, 1), self.sin.repeat(times, 1, 1, 1))
+
+    def rotate(self, x: Tensor) -> Tensor:
+        """Rotate (batch, P, heads, head_dim); without gradient tracking in place."""
+        first, second = x.unflatten(-1, (2, 2, -1)).unbind(-2)
+        if torch.is_grad_enabled():
+            turned = [first * self.cos - second * self.sin, second * self.cos + first * self.sin]
+            return torch.stack(turned, dim=-2).flatten(-3)
+        turned_first = (first * self.cos).addcmul_(second, self.sin, value=-1)
+        second.mul_(self.cos).addcmul_(first, self.sin)
+        first.copy_(turned_first)
+        return x
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with optional normalised queries and keys and optional rotary positions."""
+
+    def __init__(
+        self, dim: int, num_heads: int, *, qk_norm: bool = False, eps: float = 1e-5, linear: LinearBuilder = nn.Linear
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = linear(dim, 3 * dim)
+        self.q_norm = nn.LayerNorm(dim // num_heads, eps=eps) if qk_norm else nn.Identity()
+        self.k_norm = nn.LayerNorm(dim // num_heads, eps=eps) if qk_norm else nn.Identity()
+        self.proj = linear(dim, dim)
+
+    def forward(self, x: Tensor, rope: Rope2d | None = None) -> Tensor:
+        """(batch, tokens, dim) -> same shape."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(2)  # (batch, tokens, heads, head_dim)
+        q, k = self.q_norm(q), self.k_norm(k)
+        if rope is not None:
+            q, k = rope.rotate(q), rope.rotate(k)
+        mixed = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+        return self.proj(mixed.transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block; without gradient tracking the input is updated in place and returned."""
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        *,
+        mlp_ratio: float = 4.0,
+        qk_norm: bool = False,
+        eps: float = 1e-5,
+        init_scale: float = 0.01,
+        linear: LinearBuilder = nn.Linear,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
+        self.attn = Attention(dim, num_heads, qk_norm=qk_norm, eps=eps, linear=linear)
+        self.ls1 = LayerScale(dim, init_scale)
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+        self.ls2 = LayerScale(dim, init_scale)
+
+    def forward(self, x: Tensor, rope: Rope2d | None = None) -> Tensor:
+        """(batch, tokens, dim) -> same shape."""
+        x = self.ls1(x, self.attn(self.norm1(x), rope))
+        return self.ls2(x, self.mlp(self.norm2(x)))

@@ -1,0 +1,127 @@
+"""Weight files: read safely, compared name by name with the model, assigned without a second copy."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+logger = logging.getLogger("pan3d.weights")
+
+WRAPPING_KEYS = ("model", "state_dict")
+WRAPPING_PREFIX = "module."
+# A name that only checkpoints of this family have, for a helpful message about a mixed-up file.
+FAMILY_SIGNATURES = {
+    "AnySplat": "encoder.aggregator.camera_token",
+    "SegVGGT": "aggregator.instance_query_token",
+    "VGGT": "aggregator.camera_token",
+    "Depth Anything 3": "backbone.pretrained.cls_token",
+}
+LISTED_NAMES = 8
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Name -> tensor of a `.safetensors`, `.pt`, `.pth` or `.bin` file, on the CPU, memory-mapped.
+
+    A state dict wrapped as `{"model": ...}` or `{"state_dict": ...}` or with names prefixed
+    `module.` is unwrapped. Raises `FileNotFoundError`, or `ValueError` for a file that is damaged,
+    holds anything but tensors (Python objects are never unpickled) or has another ending.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"weights: expected a file, got {path}, which does not exist")
+    if path.suffix == ".safetensors":
+        content = _read_safetensors(path)
+    elif path.suffix in (".pt", ".pth", ".bin"):
+        content = _read_torch(path)
+    else:
+        raise ValueError(f"weights: expected a .safetensors, .pt, .pth or .bin file, got {path.name}")
+    return unwrap(content, path)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(
+            f"weights: expected a complete safetensors file, got {path} ({error}); was the download cut short?"
+        ) from error
+
+
+def _read_torch(path: Path) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"weights: expected tensors only, got {path} with other Python objects, which are not loaded") from error
+    except (RuntimeError, EOFError, ValueError) as error:
+        first_line = str(error).splitlines()[0] if str(error) else "unexpected end"
+        raise ValueError(
+            f"weights: expected a complete PyTorch file, got {path} ({first_line}); was the download cut short?"
+        ) from error
+
+
+def unwrap(content: object, origin: Path) -> dict[str, Tensor]:
+    """The plain state dict inside the usual wrappings; `ValueError` when there is none."""
+    while isinstance(content, dict):
+        inner = next((content[key] for key in WRAPPING_KEYS if isinstance(content.get(key), dict)), None)
+        if inner is None:
+            break
+        content = inner
+    named = isinstance(content, dict) and bool(content) and all(isinstance(value, Tensor) for value in content.values())
+    if not named:
+        raise ValueError(f"weights: expected names with tensors, got {origin} with {type(content).__name__} of other things")
+    if all(name.startswith(WRAPPING_PREFIX) for name in content):
+        return {name.removeprefix(WRAPPING_PREFIX): value for name, value in content.items()}
+    return content
+
+
+def mismatch_report(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str:
+    """What differs between two sets of named tensors; empty when names and shapes agree."""
+    missing = [name for name in expected if name not in found]
+    unexpected = [name for name in found if name not in expected]
+    shapes = [
+        f"{name} expected {tuple(expected[name].shape)}, got {tuple(found[name].shape)}"
+        for name in expected
+        if name in found and expected[name].shape != found[name].shape
+    ]
+    lines = []
+    shared = len(expected) - len(missing)
+    if shared < len(expected) / 2:
+        family = next((label for label, name in FAMILY_SIGNATURES.items() if name in found and name not in expected), None)
+        hint = f"; it looks like {family}" if family else ""
+        lines.append(f"checkpoint of another model: {shared} of {len(expected)} names agree{hint}")
+    for label, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes)):
+        if names:
+            more = f" and {len(names) - LISTED_NAMES} more" if len(names) > LISTED_NAMES else ""
+            lines.append(f"{len(names)} {label}: {', '.join(names[:LISTED_NAMES])}{more}")
+    return "\n  ".join(lines)
+
+
+def load_weights(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    name_in_file: Callable[[str], str] = str,
+    ignored_prefixes: tuple[str, ...] = (),
+) -> None:
+    """Give `model` the tensors of a weight file, strictly: every name and shape must agree.
+
+    The model may live on the meta device; its parameters become the file's tensors, converted to the
+    parameter's dtype where it differs. `name_in_file` turns a name of the model into the file's;
+    names in the file with one of `ignored_prefixes` are skipped (a head this project does not run).
+    Raises as `read_weights`, and `ValueError` listing missing, unexpected and mis-shaped names.
+    """
+    found = {name: value for name, value in read_weights(path).items() if not name.startswith(ignored_prefixes or "\0")}
+    state = model.state_dict()
+    report = mismatch_report({name_in_file(name): value for name, value in state.items()}, found)
+    if report:
+        raise ValueError(f"weights: {path} does not fit {type(model).__name__}\n  {report}")
+    assigned = {name: found[name_in_file(name)].to(value.dtype) for name, value in state.items()}
+    model.load_state_dict(assigned, strict=True, assign=True)
+    logger.info("loaded %d tensors from %s", len(assigned), path)
