@@ -72,7 +72,9 @@ class RigConfig:
             raise ValueError(f"RigConfig.spread: expected 'front' or 'ring', got {self.spread!r}")
 
 
-def sample_rig(rng: np.random.Generator, num_views: int, width: int, height: int, config: RigConfig | None = None) -> list[RigCamera]:
+def sample_rig(
+    rng: np.random.Generator, num_views: int, width: int, height: int, config: RigConfig | None = None
+) -> list[RigCamera]:
     """Draw `num_views` calibrated cameras around the table, spread over the azimuth and in random order."""
     if num_views < 1:
         raise ValueError(f"num_views: expected at least 1, got {num_views}")
@@ -89,7 +91,9 @@ def _spread_azimuths(rng: np.random.Generator, num_views: int, spread: str) -> n
     return rng.permutation(start + arc * slices)
 
 
-def _draw_camera(rng: np.random.Generator, name: str, azimuth_deg: float, width: int, height: int, config: RigConfig) -> RigCamera:
+def _draw_camera(
+    rng: np.random.Generator, name: str, azimuth_deg: float, width: int, height: int, config: RigConfig
+) -> RigCamera:
     azimuth = np.deg2rad(azimuth_deg)
     elevation = np.deg2rad(rng.uniform(*config.elevation_deg))
     direction = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
@@ -115,7 +119,9 @@ def _filling_focal(cam_from_world: np.ndarray, principal: np.ndarray, width: int
     return float((room / np.maximum(np.abs(slopes), 1e-6)).min())
 
 
-def wrist_camera(world_from_hand: np.ndarray, width: int, height: int, *, fov_y_deg: float = 58.0, name: str = "wrist") -> RigCamera:
+def wrist_camera(
+    world_from_hand: np.ndarray, width: int, height: int, *, fov_y_deg: float = 58.0, name: str = "wrist"
+) -> RigCamera:
     """The camera on the wrist of a hand whose grasp frame stands at `world_from_hand` (4, 4)."""
     focal = 0.5 * height / np.tan(np.deg2rad(fov_y_deg) / 2)
     intrinsics = np.array([[focal, 0.0, (width - 1) / 2], [0.0, focal, (height - 1) / 2], [0.0, 0.0, 1.0]])
@@ -131,7 +137,9 @@ def hand_from_wrist_cam() -> np.ndarray:
     return transform
 
 
-def sample_wrist_rig(rng: np.random.Generator, num_views: int, width: int, height: int, *, support_height_m: float = 0.0) -> list[RigCamera]:
+def sample_wrist_rig(
+    rng: np.random.Generator, num_views: int, width: int, height: int, *, support_height_m: float = 0.0
+) -> list[RigCamera]:
     """Views of one wrist camera while the hand travels in an arc above the table, in the order of the journey."""
     if num_views < 1:
         raise ValueError(f"num_views: expected at least 1, got {num_views}")
@@ -145,7 +153,7 @@ def sample_wrist_rig(rng: np.random.Generator, num_views: int, width: int, heigh
 
 
 def look_at(eye: np.ndarray, target: np.ndarray, *, roll_rad: float = 0.0) -> np.ndarray:
-    """`cam_from_world` (4, 4) of an OpenCV camera at `eye` (3,) looking at `target` (3,), image up along world +z, then rolled."""
+    """`cam_from_world` (4, 4) of a camera at `eye` (3,) that looks at `target` (3,), image up along world +z, then rolled."""
     forward = (target - eye) / np.linalg.norm(target - eye)
     right = np.cross(forward, [0.0, 0.0, 1.0])
     if np.linalg.norm(right) < 1e-6:
