@@ -252,9 +252,8 @@ class NamingConfig(Checked):
     )
     similarity_temperature: float = setting(0.05, "cosine difference that changes the odds by a factor of e", range=(0.001, 1.0))
     class_weight: float = setting(
-        0.5, "weight of the class's names against the segment's own text-aligned embedding", range=(0.0, 1.0)
+        0.5, "weight of the class head against the text-aligned embedding in what a segment is believed to be", range=(0.0, 1.0)
     )
-    unsure_fit: float = setting(0.05, "chance that a noun fits when the segment's class is wrong", range=(0.0, 1.0))
     min_score: float = setting(0.4, "a prompt is answered when a segment fits at least this well", range=(0.0, 1.0))
 
 

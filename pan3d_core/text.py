@@ -60,7 +60,7 @@ def check_files(folder: Path) -> None:
         found = digest.hexdigest()
         if found != expected:
             raise TextEncoderUnavailable(
-                f"text encoder: {path}: expected sha256 {expected}, got {found}; refusing to load it. Reinstall: {INSTALL_COMMAND}"
+                f"text encoder: {path}: expected sha256 {expected}, got {found}; not loaded. Reinstall: {INSTALL_COMMAND}"
             )
 
 
