@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 
 from pan3d_core.structures import GraspTarget, TrialResult
+from pan3d_sim.hand import SQUEEZE_M
 
 if TYPE_CHECKING:
     from pan3d_sim.cell import RobotCell
@@ -96,15 +97,15 @@ class _Trial:
         self.observe("before")
         if self._approach_collides():
             return self._result("collision")
-        self._hold(self.goal, 0.0, CLOSE_S)
+        self._close()
         self.observe("closed")
         caught = self._contacts().held
         closed_in_hand = self._target_in_hand()
         lifted_pose = _raised(self.goal, LIFT_M)
-        self._move(self.goal, lifted_pose, 0.0, LIFT_S)
+        self._move(self.goal, lifted_pose, SQUEEZE_M, LIFT_S)
         self.observe("lifted")
         self._shake(lifted_pose)
-        self._hold(lifted_pose, 0.0, HOLD_S)
+        self._move(lifted_pose, lifted_pose, SQUEEZE_M, HOLD_S)
         self.observe("after")
         return self._result(self._verdict(caught), slip_m=float(np.linalg.norm(self._target_in_hand() - closed_in_hand)))
 
@@ -150,8 +151,14 @@ class _Trial:
                 return True
         return False
 
-    def _hold(self, pose: np.ndarray, opening_m: float, seconds: float) -> None:
-        self._move(pose, pose, opening_m, seconds)
+    def _close(self) -> None:
+        """Close at an even speed: jaws that snap shut would dent the object by several millimetres."""
+        steps = round(CLOSE_S / self.model.opt.timestep)
+        for index in range(1, steps + 1):
+            t = min(1.0, 1.25 * index / steps)  # the last fifth presses
+            self.hand.grip(self.data, self.width + t * (SQUEEZE_M - self.width))
+            mujoco.mj_step(self.model, self.data)
+            self._watch_depth()
 
     def _shake(self, pose: np.ndarray) -> None:
         """Tilt and swing to alternating sides, about the closing direction and across it in turn."""
@@ -162,8 +169,8 @@ class _Trial:
             swung = _raised(pose, SHAKE_RISE_M)
             swung[:3, :3] = _rotation(axis, sign * SHAKE_TILT_RAD) @ pose[:3, :3]
             swung[:3, 3] += sideways
-            self._move(pose, swung, 0.0, SHAKE_SWING_S)
-            self._move(swung, pose, 0.0, SHAKE_SWING_S)
+            self._move(pose, swung, SQUEEZE_M, SHAKE_SWING_S)
+            self._move(swung, pose, SQUEEZE_M, SHAKE_SWING_S)
 
     def _contacts(self) -> Contacts:
         found = Contacts(set(), set(), set(), False, 0.0)

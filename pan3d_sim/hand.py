@@ -16,6 +16,8 @@ HAND_GROUP = 2
 HAND_BODIES = ("hand", "hand_finger_left", "hand_finger_right")
 # Under the floor: nothing to touch, nothing to cast a shadow with.
 PARKED_POSITION = (0.0, 0.0, -2.0)
+# Aiming beyond closed keeps the force at its limit whatever the width of the object.
+SQUEEZE_M = -0.04
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,8 @@ class Hand:
         data.mocap_quat[self._mocap] = quat_from_matrix(world_from_hand[:3, :3])
 
     def grip(self, data: mujoco.MjData, opening_m: float) -> None:
-        """Command the distance between the pads; 0 closes with the full force."""
-        # Aiming beyond the object keeps the force at its limit whatever the object's width.
-        data.ctrl[self._actuators] = opening_m / 2 if opening_m > 0 else -0.02
+        """Command the distance between the pads; `SQUEEZE_M` presses with the full force on whatever is between them."""
+        data.ctrl[self._actuators] = opening_m / 2
 
     def opening(self, data: mujoco.MjData) -> float:
         """Distance between the pads in metres."""
