@@ -1,0 +1,159 @@
+"""From queries to instances, on the device that holds them.
+
+Masks of full resolution are made for queries that can still pass, a few rows at a time, and only those
+that pass are kept: a rejected query costs a few numbers. Defaults are SegVGGT's published thresholds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pan3d_core.labels import LabelSpace
+from pan3d_core.structures import InstanceSet
+
+# Rows of full-resolution mask logits that exist at one time before they are accepted.
+MASK_ROWS = 16
+
+
+@dataclass(frozen=True)
+class DecodingThresholds:
+    """What a (query, class) pair must reach to become an instance."""
+
+    top_pairs: int = 600  # pairs with the highest class probability that are looked at
+    min_score: float = 0.0  # score = class probability x mask score must be greater
+    mask_prob: float = 0.4  # a pixel belongs to the mask above this probability
+    min_pixels: int = 200  # mask pixels over all views must be more
+    nms_iou: float | None = None  # of two masks that overlap more, only the better scored stays; None = off
+    class_agnostic: bool = False  # one entry per query, scored by 1 - p(no match)
+
+
+@dataclass(frozen=True)
+class DecodedInstances:
+    """R accepted (query, class) pairs, best score first; pairs of one query share a row of `mask_logits`."""
+
+    query_index: Tensor  # (R,) int64
+    class_id: Tensor  # (R,) int64, -1 when class-agnostic
+    score: Tensor  # (R,) 0..1
+    class_prob: Tensor  # (R,) 0..1
+    mask_score: Tensor  # (R,) 0..1, mean probability of the pixels that are more likely inside than outside
+    pixels: Tensor  # (R,) int64, mask pixels over all views
+    mask_row: Tensor  # (R,) int64, row of `mask_logits`
+    mask_logits: Tensor  # (U, S, h, w)
+
+
+def select_pairs(class_logits: Tensor, thresholds: DecodingThresholds) -> tuple[Tensor, Tensor, Tensor]:
+    """(Q, C + 1) logits, last column "no match" -> query_index, class_id, class_prob of at most `top_pairs` pairs.
+
+    Pairs whose class probability alone is too small for the score are left out.
+    """
+    probs = class_logits.float().softmax(-1)
+    if thresholds.class_agnostic:
+        class_prob = 1 - probs[:, -1]
+        query_index = torch.arange(len(probs), device=probs.device)
+        class_id = torch.full_like(query_index, -1)
+    else:
+        flat = probs[:, :-1].flatten()
+        class_prob, order = flat.topk(min(thresholds.top_pairs, len(flat)))
+        query_index, class_id = order // (probs.shape[1] - 1), order % (probs.shape[1] - 1)
+    # The mask score is at most 1, so the product cannot pass either.
+    possible = class_prob > thresholds.min_score
+    return query_index[possible], class_id[possible], class_prob[possible]
+
+
+def mask_statistics(mask_logits: Tensor, mask_prob: float) -> tuple[Tensor, Tensor]:
+    """(U, S, h, w) -> mask score (U,) and mask pixels (U,), over all views together.
+
+    The score looks at pixels with logit > 0, the pixel count at those above `mask_prob`: the published
+    evaluation uses these two different limits.
+    """
+    flat = mask_logits.flatten(1)
+    positive = flat > 0
+    # Where the logit is negative the clamped sigmoid is exactly 1/2: subtract those instead of masking.
+    outside = flat.shape[1] - positive.sum(1)
+    total = flat.clamp_min(0).sigmoid_().sum(1, dtype=torch.float64) - 0.5 * outside
+    score = (total / (positive.sum(1) + 1e-6)).to(mask_logits.dtype)
+    return score, (flat > math.log(mask_prob / (1 - mask_prob))).sum(1)
+
+
+def mask_iou(masks: Tensor) -> Tensor:
+    """(U, ...) bool masks -> (U, U) intersection over union; 0 for two empty masks."""
+    flat = masks.flatten(1).float()
+    overlap = flat @ flat.T
+    area = flat.sum(1)
+    return overlap / (area[:, None] + area - overlap).clamp_min(1)
+
+
+def greedy_nms(iou: Tensor, score: Tensor, max_iou: float) -> Tensor:
+    """(U, U) and (U,) -> indices that stay, best score first: each suppresses the worse ones it overlaps more."""
+    order = score.argsort(descending=True)
+    clash = (iou > max_iou)[order][:, order].cpu()
+    stays: list[int] = []
+    for row in range(len(clash)):
+        if not any(clash[row, kept] for kept in stays):
+            stays.append(row)
+    return order[torch.tensor(stays, dtype=torch.long, device=order.device)]
+
+
+def decode_queries(
+    class_logits: Tensor,
+    mask_logits_of: Callable[[Tensor], Tensor],
+    thresholds: DecodingThresholds,
+) -> DecodedInstances:
+    """Class logits (Q, C + 1) and a function from query indices (n,) to mask logits (n, S, h, w) -> instances."""
+    query_index, class_id, class_prob = select_pairs(class_logits, thresholds)
+    rows, pair_row = torch.unique(query_index, return_inverse=True)
+    best_prob = class_prob.new_zeros(len(rows)).scatter_reduce_(0, pair_row, class_prob, "amax", include_self=False)
+    scores, counts, accepted, masks = [], [], [], []
+    for start in range(0, max(len(rows), 1), MASK_ROWS):
+        part = slice(start, start + MASK_ROWS)
+        logits = mask_logits_of(rows[part])
+        score, pixels = mask_statistics(logits, thresholds.mask_prob)
+        passes = (best_prob[part] * score > thresholds.min_score) & (pixels > thresholds.min_pixels)
+        scores.append(score)
+        counts.append(pixels)
+        accepted.append(passes)
+        masks.append(logits[passes])
+    mask_score, pixels, row_passes = torch.cat(scores), torch.cat(counts), torch.cat(accepted)
+    mask_logits = torch.cat(masks)
+    mask_row_of = row_passes.cumsum(0) - 1
+    if thresholds.nms_iou is not None:
+        inside = mask_logits > math.log(thresholds.mask_prob / (1 - thresholds.mask_prob))
+        stays = greedy_nms(mask_iou(inside), (best_prob * mask_score)[row_passes], thresholds.nms_iou).sort().values
+        mask_logits = mask_logits[stays]
+        row_passes = torch.zeros_like(row_passes).index_fill_(0, row_passes.nonzero()[:, 0][stays], True)
+        mask_row_of = row_passes.cumsum(0) - 1
+    score = class_prob * mask_score[pair_row]
+    kept = (row_passes[pair_row] & (score > thresholds.min_score)).nonzero()[:, 0]
+    kept = kept[score[kept].argsort(descending=True)]
+    pair_row = pair_row[kept]
+    return DecodedInstances(
+        query_index=query_index[kept],
+        class_id=class_id[kept],
+        score=score[kept],
+        class_prob=class_prob[kept],
+        mask_score=mask_score[pair_row],
+        pixels=pixels[pair_row],
+        mask_row=mask_row_of[pair_row],
+        mask_logits=mask_logits,
+    )
+
+
+def instance_set(decoded: DecodedInstances, class_logits: Tensor, labels: LabelSpace, mask_prob: float) -> InstanceSet:
+    """One row per accepted query, with its best score.
+
+    Mask logits are shifted so that 0 is where the probability is `mask_prob`, as `InstanceSet` has it.
+    """
+    num_rows = len(decoded.mask_logits)
+    scores = decoded.score.new_zeros(num_rows).scatter_reduce_(0, decoded.mask_row, decoded.score, "amax")
+    query_of_row = decoded.query_index.new_zeros(num_rows).scatter_(0, decoded.mask_row, decoded.query_index)
+    return InstanceSet(
+        mask_logits=decoded.mask_logits - math.log(mask_prob / (1 - mask_prob)),
+        class_logits=class_logits[query_of_row],
+        scores=scores,
+        labels=labels,
+    )
