@@ -91,7 +91,8 @@ def check_gpu() -> Check:
     if not torch.cuda.is_available():
         built = torch.version.cuda
         reason = "torch is a CPU build" if built is None else f"torch is built for CUDA {built} and finds no device"
-        return Check("GPU", OPTIONAL, f"{reason}; everything runs on the CPU", "with an NVIDIA GPU: install its driver, see nvidia-smi")
+        mend = "with an NVIDIA GPU: install its driver, see nvidia-smi"
+        return Check("GPU", OPTIONAL, f"{reason}; everything runs on the CPU", mend)
     memory_gib = torch.cuda.get_device_properties(0).total_memory / 2**30
     return Check("GPU", OK, f"{torch.cuda.get_device_name(0)}, {memory_gib:.0f} GiB, CUDA {torch.version.cuda}")
 
@@ -132,7 +133,7 @@ def check_dds_profile() -> Check:
     if "fastrtps" not in rmw:
         return Check("DDS profile", OPTIONAL, f"{rmw} is in use; make its buffers large enough for 8 MB samples")
     name = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE") or os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE")
-    mend = "source activate.sh, or export FASTDDS_DEFAULT_PROFILES_FILE=<share of pan3d_ros>/config/fastdds_large.xml in every process"
+    mend = "in every process: source activate.sh, or export FASTDDS_DEFAULT_PROFILES_FILE=.../config/fastdds_large.xml"
     if not name:
         return Check("DDS profile", OPTIONAL, "none set: images and clouds above 0.5 MB get lost or slow", mend)
     if not Path(name).is_file():
@@ -143,7 +144,8 @@ def check_dds_profile() -> Check:
 def check_renderer() -> Check:
     """Renders one picture in a process of its own, because a broken GL library may end the process."""
     if importlib.util.find_spec("mujoco") is None:
-        return Check("renderer", OPTIONAL, "mujoco is not installed: no simulated cell", "make setup, or: pip install 'pan3d_ros[sim]'")
+        mend = "make setup, or: pip install 'pan3d_ros[sim]'"
+        return Check("renderer", OPTIONAL, "mujoco is not installed: no simulated cell", mend)
     environment = {**os.environ, "MUJOCO_GL": os.environ.get("MUJOCO_GL", "osmesa")}
     kind = environment["MUJOCO_GL"]
     mend = "sudo apt-get install libosmesa6, or on a machine with a GPU: export MUJOCO_GL=egl"

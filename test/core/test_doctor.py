@@ -16,7 +16,7 @@ def test_only_a_missing_needed_thing_makes_the_exit_code_1():
 
 
 def test_the_report_names_what_is_missing_and_how_to_mend_it():
-    report = doctor.format_report([Check("torch", MISSING, "No module named torch", "pip install torch"), Check("GPU", OK, "there")])
+    report = doctor.format_report([Check("torch", MISSING, "no torch", "pip install torch"), Check("GPU", OK, "there")])
     assert "-> pip install torch" in report
     assert report.endswith("needed and missing: torch")
 
