@@ -172,7 +172,7 @@ class MergeConfig(Checked):
     edge_fraction: float = setting(
         0.03, "pixels where depth jumps by more than this fraction to a neighbour are dropped", range=(0.001, 1.0)
     )
-    trim_fraction: float = setting(0.02, "share of an instance's points cut at each end of each axis of its box", range=(0.0, 0.2))
+    trim_fraction: float = setting(0.02, "share of points cut at each end of each axis of an instance's box", range=(0.0, 0.2))
     outlier_factor: float = setting(
         3.5, "points further from the instance's median than this many robust deviations are dropped", range=(1.0, 100.0)
     )
@@ -220,7 +220,8 @@ class GripperConfig(Checked):
     max_width_m: float = setting(0.08, "largest opening between the pads", range=(0.001, 1.0), read_only=True)
     finger_thickness_m: float = setting(0.010, "finger size along the closing direction", range=(0.001, 0.2), read_only=True)
     finger_breadth_m: float = setting(0.020, "finger size across closing and approach", range=(0.001, 0.2), read_only=True)
-    finger_length_m: float = setting(0.050, "finger size along the approach, from palm to tip", range=(0.005, 0.5), read_only=True)
+    finger_length_m: float = setting(0.050, "finger size along the approach, palm to tip", range=(0.005, 0.5), read_only=True)
+    tip_beyond_tcp_m: float = setting(0.010, "how far the tips end beyond the grasp point, along the approach", range=(0.0, 0.5), read_only=True)
     palm_width_m: float = setting(0.120, "palm size along the closing direction", range=(0.005, 1.0), read_only=True)
     palm_breadth_m: float = setting(0.040, "palm size across closing and approach", range=(0.005, 1.0), read_only=True)
     palm_length_m: float = setting(0.040, "palm size along the approach", range=(0.005, 1.0), read_only=True)
@@ -237,7 +238,7 @@ class GraspConfig(Checked):
     clearance_m: float = setting(0.010, "free space between pad and object on each side before closing", range=(0.0, 0.1))
     collision_margin_m: float = setting(0.003, "distance that the hand keeps from everything else", range=(0.0, 0.1))
     max_width_fraction: float = setting(0.95, "widest object, as a fraction of the opening", range=(0.1, 1.0))
-    num_pairs: int = setting(400, "contact pairs that are tried", range=(10, 100_000))
+    num_pairs: int = setting(120, "contact pairs that are tried", range=(10, 100_000))
     num_directions: int = setting(12, "approach directions around each contact pair", range=(1, 180))
     max_targets: int = setting(10, "most grasps returned", range=(1, 1000))
     seed: int = setting(0, "seed of the sampling", range=(0, 2**31 - 1))
