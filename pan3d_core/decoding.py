@@ -143,17 +143,25 @@ def decode_queries(
     )
 
 
-def instance_set(decoded: DecodedInstances, class_logits: Tensor, labels: LabelSpace, mask_prob: float) -> InstanceSet:
-    """One row per accepted query, with its best score.
+def instance_set(
+    decoded: DecodedInstances,
+    class_logits: Tensor,
+    labels: LabelSpace,
+    mask_prob: float,
+    *,
+    limit: int | None = None,
+) -> InstanceSet:
+    """One row per accepted query with its best score, best first, at most `limit`.
 
     Mask logits are shifted so that 0 is where the probability is `mask_prob`, as `InstanceSet` has it.
     """
     num_rows = len(decoded.mask_logits)
     scores = decoded.score.new_zeros(num_rows).scatter_reduce_(0, decoded.mask_row, decoded.score, "amax")
     query_of_row = decoded.query_index.new_zeros(num_rows).scatter_(0, decoded.mask_row, decoded.query_index)
+    best = scores.argsort(descending=True)[:limit]
     return InstanceSet(
-        mask_logits=decoded.mask_logits - math.log(mask_prob / (1 - mask_prob)),
-        class_logits=class_logits[query_of_row],
-        scores=scores,
+        mask_logits=decoded.mask_logits[best] - math.log(mask_prob / (1 - mask_prob)),
+        class_logits=class_logits[query_of_row[best]],
+        scores=scores[best],
         labels=labels,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ logger = logging.getLogger("pan3d.weights")
 
 WRAPPING_KEYS = ("model", "state_dict")
 WRAPPING_PREFIX = "module."
-# A name that only checkpoints of this family have, for a helpful message about a mixed-up file.
+# A name by which a family's checkpoints are known, the more special family first: for a helpful message about a mixed-up file.
 FAMILY_SIGNATURES = {
     "AnySplat": "encoder.aggregator.camera_token",
     "SegVGGT": "aggregator.instance_query_token",
@@ -81,6 +81,11 @@ def unwrap(content: object, origin: Path) -> dict[str, Tensor]:
     return content
 
 
+def family_of(names: Collection[str]) -> str | None:
+    """The model family that parameter names belong to, None = not a known one."""
+    return next((family for family, signature in FAMILY_SIGNATURES.items() if signature in names), None)
+
+
 def mismatch_report(expected: dict[str, Tensor], found: dict[str, Tensor]) -> str:
     """What differs between two sets of named tensors; empty when names and shapes agree."""
     missing = [name for name in expected if name not in found]
@@ -93,14 +98,39 @@ def mismatch_report(expected: dict[str, Tensor], found: dict[str, Tensor]) -> st
     lines = []
     shared = len(expected) - len(missing)
     if shared < len(expected) / 2:
-        family = next((label for label, name in FAMILY_SIGNATURES.items() if name in found and name not in expected), None)
-        hint = f"; it looks like {family}" if family else ""
+        family = family_of(found)
+        hint = f"; it looks like {family}" if family and family != family_of(expected) else ""
         lines.append(f"checkpoint of another model: {shared} of {len(expected)} names agree{hint}")
     for label, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes)):
         if names:
             more = f" and {len(names) - LISTED_NAMES} more" if len(names) > LISTED_NAMES else ""
             lines.append(f"{len(names)} {label}: {', '.join(names[:LISTED_NAMES])}{more}")
     return "\n  ".join(lines)
+
+
+def assign_weights(
+    model: nn.Module,
+    found: dict[str, Tensor],
+    *,
+    origin: str | Path,
+    name_in_file: Callable[[str], str] = str,
+    ignored_prefixes: tuple[str, ...] = (),
+) -> None:
+    """Give `model` the tensors `found`, strictly: every name and shape must agree.
+
+    The model may live on the meta device; its parameters become the given tensors, converted to the
+    parameter's dtype where it differs. `name_in_file` turns a name of the model into that in `found`;
+    found names with one of `ignored_prefixes` are skipped (a head this project does not run). Raises
+    `ValueError` that lists missing, unexpected and mis-shaped names of `origin`; the model is then unchanged.
+    """
+    found = {name: value for name, value in found.items() if not name.startswith(ignored_prefixes)}
+    state = model.state_dict()
+    report = mismatch_report({name_in_file(name): value for name, value in state.items()}, found)
+    if report:
+        raise ValueError(f"weights: {origin} does not fit {type(model).__name__}\n  {report}")
+    assigned = {name: found[name_in_file(name)].to(value.dtype) for name, value in state.items()}
+    model.load_state_dict(assigned, strict=True, assign=True)
+    logger.info("loaded %d tensors from %s", len(assigned), origin)
 
 
 def load_weights(
@@ -110,18 +140,6 @@ def load_weights(
     name_in_file: Callable[[str], str] = str,
     ignored_prefixes: tuple[str, ...] = (),
 ) -> None:
-    """Give `model` the tensors of a weight file, strictly: every name and shape must agree.
-
-    The model may live on the meta device; its parameters become the file's tensors, converted to the
-    parameter's dtype where it differs. `name_in_file` turns a name of the model into the file's;
-    names in the file with one of `ignored_prefixes` are skipped (a head this project does not run).
-    Raises as `read_weights`, and `ValueError` listing missing, unexpected and mis-shaped names.
-    """
-    found = {name: value for name, value in read_weights(path).items() if not name.startswith(ignored_prefixes or "\0")}
-    state = model.state_dict()
-    report = mismatch_report({name_in_file(name): value for name, value in state.items()}, found)
-    if report:
-        raise ValueError(f"weights: {path} does not fit {type(model).__name__}\n  {report}")
-    assigned = {name: found[name_in_file(name)].to(value.dtype) for name, value in state.items()}
-    model.load_state_dict(assigned, strict=True, assign=True)
-    logger.info("loaded %d tensors from %s", len(assigned), path)
+    """`read_weights`, then `assign_weights`."""
+    found = read_weights(path)
+    assign_weights(model, found, origin=path, name_in_file=name_in_file, ignored_prefixes=ignored_prefixes)

@@ -90,14 +90,19 @@ def test_nms_keeps_the_better_of_duplicates_with_all_its_classes():
     assert torch.equal(decoded.mask_logits[decoded.mask_row], masks[decoded.query_index])
     found = instance_set(decoded, class_logits, LabelSpace.things(["a", "b"]), thresholds.mask_prob)
     assert found.mask_logits.shape == (2, 1, 20, 20)
-    assert torch.equal(found.class_logits, class_logits[[1, 2]])
-    assert found.scores.tolist() == pytest.approx([decoded.score[decoded.query_index == q].max().item() for q in (1, 2)])
+    best = {query: decoded.score[decoded.query_index == query].max().item() for query in (1, 2)}
+    order = sorted(best, key=best.get, reverse=True)
+    assert torch.equal(found.class_logits, class_logits[order])
+    assert found.scores.tolist() == pytest.approx([best[query] for query in order])
 
 
 def test_instance_set_counts_pixels_above_zero(golden):
     decoded = decode(golden, replace(PUBLISHED, class_agnostic=True))
     found = instance_set(decoded, golden["class_logits"], LabelSpace.things([str(i) for i in range(18)]), 0.4)
-    assert torch.equal((found.mask_logits > 0).flatten(1).sum(1)[decoded.mask_row], decoded.pixels)
+    assert torch.equal((found.mask_logits > 0).flatten(1).sum(1), decoded.pixels)
+    few = instance_set(decoded, golden["class_logits"], found.labels, 0.4, limit=3)
+    assert torch.equal(few.scores, decoded.score[:3])
+    assert torch.equal(few.mask_logits, found.mask_logits[:3])
 
 
 def test_iou_and_greedy_order():

@@ -69,10 +69,10 @@ def tiny_vggt(*, point_head: bool = True, linear: Callable[..., nn.Module] = nn.
     )
 
 
-def tiny_segvggt() -> SegVGGT:
+def tiny_segvggt(num_classes: int = 5) -> SegVGGT:
     vggt = tiny_vggt(point_head=False, linear=partial(LoraLinear, rank=4, alpha=8))
     decoder = QueryDecoder(48, num_queries=10, depth=6, num_heads=3, embedding_dim=16)
-    return SegVGGT(vggt, decoder, tiny_dpt(output_instance=class_head(16, 8, 5)))
+    return SegVGGT(vggt, decoder, tiny_dpt(output_instance=class_head(16, 8, num_classes)))
 
 
 def load_case(path: str) -> dict[str, Tensor]:

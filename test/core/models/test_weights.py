@@ -80,6 +80,13 @@ def test_checkpoint_of_another_model_is_recognised(tmp_path):
         load_weights(small_model(), tmp_path / "w.safetensors")
 
 
+def test_a_relative_of_the_model_is_recognised(tmp_path, procedural):
+    vggt = procedural.tiny_vggt().state_dict()
+    save_file({name: value for name, value in vggt.items() if name.startswith("aggregator.")}, tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match="another model: .*; it looks like VGGT"):
+        load_weights(procedural.tiny_segvggt(), tmp_path / "w.safetensors", name_in_file=official_name)
+
+
 def test_weights_stay_untouched_when_loading_fails(tmp_path, state):
     model = small_model()
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -1,0 +1,104 @@
+"""The SegVGGT engine: official checkpoints, indoor classes of ScanNet or ScanNet200."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from importlib.resources import files
+
+import torch
+
+from pan3d_core.config import ModelConfig, PreprocessConfig
+from pan3d_core.decoding import DecodingThresholds, decode_queries, instance_set
+from pan3d_core.labels import LabelSpace
+from pan3d_core.models.layers import merge_lora
+from pan3d_core.models.segvggt import SegVGGT, official_name, segvggt_1b
+from pan3d_core.models.weights import assign_weights, read_weights
+from pan3d_core.runtime.device import select_device
+from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
+
+logger = logging.getLogger("pan3d.engines.segvggt")
+
+LICENCE_NOTE = (
+    "SegVGGT weights are not part of pan3d. They build on VGGT, whose licence (VGGT License v1) restricts use, and their own "
+    "terms are set by their authors: read both before using results, above all commercially."
+)
+# The last layer of the class head tells which checkpoint it is; one of its outputs means "no match".
+CLASS_BIAS = "semantic_head.scratch.output_instance.2.bias"
+OUTPUTS_OF_LABEL_SET = {"scannetv2": 19, "scannet200": 199}
+AGGREGATOR_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+# The rule of the official evaluation: OpenCV's Lanczos to 518 columns, rows in multiples of 14, at most a square.
+OFFICIAL_PREPROCESS = PreprocessConfig(height=518, width=518, mode="width", multiple=14, resample="lanczos")
+
+
+def label_space(label_set: str) -> LabelSpace:
+    """Names of the class logits of "scannetv2" (18) or "scannet200" (198); wall and floor have none."""
+    content = json.loads(files("pan3d_core.engines").joinpath("segvggt_classes.json").read_text(encoding="utf-8"))
+    return LabelSpace.things(content[label_set]["names"])
+
+
+@dataclass(frozen=True)
+class SegVggtEngine:
+    """Views at network size -> geometry in the frame of the first camera (unknown unit) and instances.
+
+    Cameras and depth of the views are not used by this network: aligning to them is the next stage's work.
+    """
+
+    model: SegVGGT
+    labels: LabelSpace
+    thresholds: DecodingThresholds
+    max_instances: int
+    device: torch.device
+    aggregator_dtype: torch.dtype | None = None
+    preprocess: PreprocessConfig = OFFICIAL_PREPROCESS
+    needs_depth: bool = False
+
+    @torch.inference_mode()
+    def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
+        output = self.model(views.images[None].to(self.device), aggregator_dtype=self.aggregator_dtype)
+        cam_from_world, intrinsics = output.geometry.cameras()
+        reconstruction = Reconstruction(
+            depth=output.geometry.depth[0],
+            depth_conf=output.geometry.depth_conf[0],
+            intrinsics=intrinsics[0],
+            cam_from_world=cam_from_world[0],
+            is_metric=False,
+        )
+        class_logits = output.class_logits[0]
+        decoded = decode_queries(class_logits, lambda rows: output.mask_logits(rows)[0], self.thresholds)
+        instances = instance_set(decoded, class_logits, self.labels, self.thresholds.mask_prob, limit=self.max_instances)
+        return reconstruction, instances
+
+
+def build(config: ModelConfig) -> SegVggtEngine:
+    """The engine with the checkpoint `config.weights` (ScanNet or ScanNet200 is recognised by its class head).
+
+    Raises `FileNotFoundError` or `ValueError` for a missing, damaged or foreign checkpoint.
+    """
+    device = select_device(config.device)
+    if not config.weights:
+        raise ValueError(f"ModelConfig.weights: expected the path of an official SegVGGT checkpoint, got none. {LICENCE_NOTE}")
+    found = read_weights(config.weights)
+    outputs = len(found[CLASS_BIAS]) if CLASS_BIAS in found else OUTPUTS_OF_LABEL_SET["scannetv2"]
+    label_set = next((name for name, count in OUTPUTS_OF_LABEL_SET.items() if count == outputs), None)
+    if label_set is None:
+        raise ValueError(f"ModelConfig.weights: expected 19 or 199 class outputs, got {outputs} in {config.weights}")
+    labels = label_space(label_set)
+    with torch.device("meta"):
+        model = segvggt_1b(len(labels))
+    assign_weights(model, found, origin=config.weights, name_in_file=official_name)
+    logger.warning("%s", LICENCE_NOTE)
+    merge_lora(model)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    thresholds = DecodingThresholds(min_score=config.min_score, nms_iou=config.nms_iou, class_agnostic=True)
+    return SegVggtEngine(
+        model=model.eval().to(device),
+        labels=labels,
+        thresholds=thresholds,
+        max_instances=config.max_instances,
+        device=device,
+        aggregator_dtype=AGGREGATOR_DTYPES[config.precision],
+    )

@@ -1,0 +1,23 @@
+"""Where a network runs."""
+
+from __future__ import annotations
+
+import torch
+
+
+def select_device(name: str) -> torch.device:
+    """`ModelConfig.device` -> device: "auto" takes the first CUDA device when there is one.
+
+    Raises `ValueError` for a CUDA device that this machine does not have, or an unknown name.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"ModelConfig.device: expected auto, cpu, cuda or cuda:N, got {name!r}") from error
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise ValueError(f"ModelConfig.device: expected one of {count} CUDA devices of this machine, got {name!r}")
+    return device
