@@ -173,8 +173,10 @@ class MergeConfig(Checked):
         0.03, "pixels where depth jumps by more than this fraction to a neighbour are dropped", range=(0.001, 1.0)
     )
     trim_fraction: float = setting(0.02, "share of points cut at each end of each axis of an instance's box", range=(0.0, 0.2))
-    outlier_factor: float = setting(
-        3.5, "points further from the instance's median than this many robust deviations are dropped", range=(1.0, 100.0)
+    outlier_fraction: float = setting(
+        0.5,
+        "an instance's points further outside the middle 90 % of it than this fraction of that range are dropped",
+        range=(0.0, 10.0),
     )
     support_clearance_m: float = setting(
         0.004, "points lower than this above the support belong to no instance", range=(-0.1, 0.1)
@@ -221,7 +223,7 @@ class GripperConfig(Checked):
     finger_thickness_m: float = setting(0.010, "finger size along the closing direction", range=(0.001, 0.2), read_only=True)
     finger_breadth_m: float = setting(0.020, "finger size across closing and approach", range=(0.001, 0.2), read_only=True)
     finger_length_m: float = setting(0.050, "finger size along the approach, palm to tip", range=(0.005, 0.5), read_only=True)
-    tip_beyond_tcp_m: float = setting(0.010, "how far the tips end beyond the grasp point, along the approach", range=(0.0, 0.5), read_only=True)
+    tip_beyond_tcp_m: float = setting(0.010, "tips end this far beyond the grasp point", range=(0.0, 0.5), read_only=True)
     palm_width_m: float = setting(0.120, "palm size along the closing direction", range=(0.005, 1.0), read_only=True)
     palm_breadth_m: float = setting(0.040, "palm size across closing and approach", range=(0.005, 1.0), read_only=True)
     palm_length_m: float = setting(0.040, "palm size along the approach", range=(0.005, 1.0), read_only=True)

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from pan3d_core.config import CloudConfig, MergeConfig, WorkspaceConfig
-from pan3d_core.geometry.boxes import OrientedBox, upright_box
+from pan3d_core.geometry.boxes import OrientedBox, trimmed_extent, upright_box
 from pan3d_core.geometry.cameras import normals_from_points
 from pan3d_core.structures import InstanceSet, Panoptic3D, Reconstruction, Segment, ViewBatch
 
-# Deviations below this are measurement noise, not outliers (metres; relative to 1 m of depth when not metric).
+# Points this close to the others are measurement noise, not outliers.
 MIN_DEVIATION_M = 0.004
 # Without metres the cloud is thinned to cells of this fraction of the median depth.
 UNMETRIC_VOXEL_FRACTION = 0.005
@@ -48,7 +48,7 @@ def merge_panoptic(
 
     A pixel goes to the instance with the largest score x mask probability among those above the mask threshold. Points
     between two surfaces (depth jumps on both sides), far from their camera, outside the workspace, on the support or far
-    from their instance's median are dropped; limits in metres apply only to metric reconstructions. Instance ids are
+    outside their instance are dropped; limits in metres apply only to metric reconstructions. Instance ids are
     1, 2, ... by falling score; the box stands upright on world z.
     """
     config, cloud, workspace = config or MergeConfig(), cloud or CloudConfig(), workspace or WorkspaceConfig()
@@ -138,7 +138,10 @@ def _valid_points(
 
 
 def _trim_outliers(pixels: _Cloud, num_instances: int, config: MergeConfig) -> _Cloud:
-    """Drop the points of each instance that are too many robust deviations from its median along any axis."""
+    """Drop the points of each instance that lie far outside its middle 90 % along any axis.
+
+    Quantiles, not deviations from the median: most points of a low box are on its top, where all deviations are 0.
+    """
     order = pixels.owner.argsort(stable=True)
     pixels = pixels[order]
     counts = torch.bincount(pixels.owner, minlength=num_instances + 1).tolist()
@@ -149,9 +152,9 @@ def _trim_outliers(pixels: _Cloud, num_instances: int, config: MergeConfig) -> _
         start += count
         if count == 0:
             continue
-        away = (points - points.median(dim=0).values).abs()
-        limit = config.outlier_factor * (1.4826 * away.median(dim=0).values).clamp_min(MIN_DEVIATION_M)
-        keep.append((away <= limit).all(-1))
+        low, high = trimmed_extent(points.T, 0.05)
+        reach = config.outlier_fraction * (high - low) + MIN_DEVIATION_M
+        keep.append(((points >= low - reach) & (points <= high + reach)).all(-1))
     return pixels[torch.cat(keep)]
 
 
