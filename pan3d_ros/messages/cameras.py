@@ -1,0 +1,142 @@
+"""Camera messages to `CameraView`: calibration checks, undistortion, pixels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+from torch import Tensor
+
+from pan3d_core.geometry.distortion import undistort
+from pan3d_core.structures import CameraView
+from pan3d_ros.messages.buffers import stamp_to_ns
+from pan3d_ros.messages.images import compressed_to_depth, compressed_to_rgb, depth_to_metres, image_to_rgb
+
+
+class CalibrationError(ValueError):
+    """The CameraInfo cannot be used; reported as NO_CAMERA_INFO, unlike other bad frames."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a CameraInfo says about one image size."""
+
+    intrinsics: Tensor  # (3, 3) pixels
+    distortion_model: str  # "" = none
+    coefficients: tuple[float, ...]
+
+
+def calibration_from_info(info: CameraInfo, width: int, height: int, *, rectified: bool = False) -> Calibration:
+    """Calibration for an image of `width` x `height`.
+
+    ROI and binning are applied as CameraInfo defines them: K is for the full sensor, the image is the ROI
+    after binning. `rectified` images use P and no distortion.
+    """
+    binning = max(info.binning_x, 1), max(info.binning_y, 1)
+    region = (info.roi.width, info.roi.height) if info.roi.width and info.roi.height else (info.width, info.height)
+    expected = region[0] // binning[0], region[1] // binning[1]
+    if expected != (width, height):
+        raise CalibrationError(
+            f"CameraInfo: expected the image size {width} x {height}, got {expected[0]} x {expected[1]}"
+            f" (full {info.width} x {info.height}, binning {binning[0]} x {binning[1]})"
+        )
+    matrix = np.asarray(info.p, dtype=np.float64).reshape(3, 4)[:, :3] if rectified else np.asarray(info.k).reshape(3, 3)
+    name = "p" if rectified else "k"
+    if not np.isfinite(matrix).all() or matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
+        raise CalibrationError(
+            f"CameraInfo.{name}: expected positive focal lengths, got fx = {matrix[0, 0]:g}, fy = {matrix[1, 1]:g};"
+            " the camera is not calibrated"
+        )
+    matrix = matrix.copy()
+    if info.roi.width and info.roi.height:
+        matrix[0, 2] -= info.roi.x_offset
+        matrix[1, 2] -= info.roi.y_offset
+    # Binning averages whole pixels, so pixel centres (integers) move by half a pixel on both sides.
+    matrix[0] /= binning[0]
+    matrix[1] /= binning[1]
+    matrix[0, 2] += 0.5 / binning[0] - 0.5
+    matrix[1, 2] += 0.5 / binning[1] - 0.5
+    coefficients = () if rectified else tuple(float(c) for c in info.d)
+    if not all(map(math.isfinite, coefficients)):
+        raise CalibrationError(f"CameraInfo.d: expected finite numbers, got {list(coefficients)}")
+    model = info.distortion_model if any(coefficients) else ""
+    return Calibration(torch.tensor(matrix, dtype=torch.float32), model, coefficients if model else ())
+
+
+def to_camera_view(
+    image: Image | CompressedImage,
+    info: CameraInfo | None,
+    depth: Image | CompressedImage | None,
+    cam_from_world: Tensor | None,
+    *,
+    camera: str,
+    world_frame_id: str,
+    rectified: bool = False,
+) -> CameraView:
+    """One posed, undistorted view. `cam_from_world` (4, 4) metres, None when unknown.
+
+    The depth must be registered to the colour image (same size, same optical frame). Raises `CalibrationError`
+    for an unusable CameraInfo and `ValueError` for everything else that is wrong with the messages.
+    """
+    rgb = compressed_to_rgb(image) if isinstance(image, CompressedImage) else image_to_rgb(image)
+    height, width = rgb.shape[:2]
+    pixels = torch.from_numpy(rgb).permute(2, 0, 1).float().div_(255.0)
+    depth_m = None
+    if depth is not None:
+        metres = compressed_to_depth(depth) if isinstance(depth, CompressedImage) else depth_to_metres(depth)
+        if metres.shape != (height, width):
+            raise ValueError(
+                f"depth: expected the size of the colour image {width} x {height}, got {metres.shape[1]} x {metres.shape[0]};"
+                " use the driver's aligned depth"
+            )
+        depth_m = torch.from_numpy(metres)
+    intrinsics = None
+    if info is not None:
+        calibration = calibration_from_info(info, width, height, rectified=rectified)
+        intrinsics = calibration.intrinsics
+        if calibration.distortion_model:
+            try:
+                pixels, depth_m = undistort(pixels, intrinsics, calibration.distortion_model, calibration.coefficients, depth_m)
+            except ValueError as error:
+                raise CalibrationError(f"CameraInfo of {camera}: {error}") from error
+    return CameraView(
+        image=pixels,
+        intrinsics=intrinsics,
+        cam_from_world=cam_from_world,
+        depth=depth_m,
+        stamp_ns=stamp_to_ns(image.header.stamp),
+        frame_id=image.header.frame_id,
+        world_frame_id=world_frame_id,
+        camera=camera,
+    )
+
+
+def info_message(intrinsics: Tensor, height: int, width: int, message_header: Header) -> CameraInfo:
+    """CameraInfo of an undistorted image of `height` x `width` with (3, 3) intrinsics."""
+    fx, skew, cx, _, fy, cy, *_ = (float(v) for v in intrinsics.flatten())
+    info = CameraInfo(header=message_header, height=height, width=width, distortion_model="plumb_bob", d=[0.0] * 5)
+    info.k = [fx, skew, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
+    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    info.p = [fx, skew, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
+
+
+def info_from_file(path: str | Path) -> CameraInfo:
+    """CameraInfo of a calibration YAML as `camera_calibration` writes it; `ValueError` names what is missing."""
+    content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    try:
+        info = CameraInfo(height=content["image_height"], width=content["image_width"])
+        info.distortion_model = content["distortion_model"]
+        info.d = [float(v) for v in content["distortion_coefficients"]["data"]]
+        info.k = [float(v) for v in content["camera_matrix"]["data"]]
+        if "projection_matrix" in content:
+            info.p = [float(v) for v in content["projection_matrix"]["data"]]
+    except (KeyError, TypeError, AssertionError) as error:
+        raise CalibrationError(f"{path}: expected a camera calibration file, got {error}") from error
+    return info

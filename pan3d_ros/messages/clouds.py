@@ -1,0 +1,80 @@
+"""Labelled point clouds as sensor_msgs PointCloud2."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sensor_msgs.msg import PointCloud2, PointField
+from std_msgs.msg import Header
+from torch import Tensor
+
+from pan3d_core.structures import Panoptic3D
+from pan3d_ros.ros_stand_ins import create_cloud, read_points
+
+# rgb is 0x00RRGGBB in the bits of a float32, as PCL and RViz expect it. Two bytes after `label` keep
+# `instance` aligned.
+POINT = np.dtype(
+    {
+        "names": ["x", "y", "z", "rgb", "label", "instance", "confidence"],
+        "formats": ["<f4", "<f4", "<f4", "<u4", "<u2", "<u4", "<f4"],
+        "offsets": [0, 4, 8, 12, 16, 20, 24],
+        "itemsize": 28,
+    }
+)
+_FIELD_TYPES = {"label": PointField.UINT16, "instance": PointField.UINT32}
+_FIELDS = [
+    PointField(name=name, offset=POINT.fields[name][1], datatype=_FIELD_TYPES.get(name, PointField.FLOAT32), count=1)
+    for name in POINT.names
+]
+
+
+def label_of_class(class_id: int) -> int:
+    """Value of the field `label`: 0 = unnamed, otherwise class_id + 1."""
+    return class_id + 1
+
+
+def pack_rgb(colors: Tensor) -> np.ndarray:
+    """(N, 3) RGB in 0..1 -> (N,) uint32 0x00RRGGBB."""
+    levels = colors.detach().cpu().clamp(0, 1).mul(255).round().to(torch.uint8).numpy().astype(np.uint32)
+    return (levels[:, 0] << 16) | (levels[:, 1] << 8) | levels[:, 2]
+
+
+def cloud_records(panoptic: Panoptic3D, instance_ids: set[int] | None = None, max_points: int = 0) -> np.ndarray:
+    """(N,) records of type `POINT`; only of `instance_ids` when given, at most `max_points` (0 = all).
+
+    Every k-th point is kept when there are too many, so the share of each object stays the same.
+    `confidence` is the score of the point's object, 0 for points of no object.
+    """
+    instance = panoptic.point_instance_id.detach().cpu().numpy()
+    chosen = np.arange(len(instance)) if instance_ids is None else np.flatnonzero(np.isin(instance, list(instance_ids)))
+    if max_points and len(chosen) > max_points:
+        chosen = chosen[np.linspace(0, len(chosen) - 1, max_points).astype(np.int64)]
+    top = max([0, *(s.instance_id for s in panoptic.segments)])
+    labels, scores = np.zeros(top + 1, np.uint16), np.zeros(top + 1, np.float32)
+    for segment in panoptic.segments:
+        labels[segment.instance_id] = label_of_class(segment.class_id)
+        scores[segment.instance_id] = segment.score
+    instance = instance[chosen]
+    known = np.where(instance <= top, instance, 0)
+    picked = torch.from_numpy(chosen).to(panoptic.points.device)
+    xyz = panoptic.points[picked].detach().cpu().numpy()
+    records = np.empty(len(chosen), POINT)
+    records["x"], records["y"], records["z"] = xyz[:, 0], xyz[:, 1], xyz[:, 2]
+    records["rgb"] = pack_rgb(panoptic.point_colors[picked])
+    records["label"], records["instance"], records["confidence"] = labels[known], instance, scores[known]
+    return records
+
+
+def cloud_message(records: np.ndarray, header: Header) -> PointCloud2:
+    """PointCloud2 of (N,) records of type `POINT`. Points with NaN must have been removed before."""
+    message = create_cloud(header, _FIELDS, records)
+    message.is_dense = True
+    return message
+
+
+def cloud_from_message(message: PointCloud2) -> np.ndarray:
+    """(N,) records of type `POINT` of a cloud made by `cloud_message`; other layouts are refused."""
+    names = [field.name for field in message.fields]
+    if names != list(POINT.names) or message.point_step != POINT.itemsize:
+        raise ValueError(f"PointCloud2.fields: expected {list(POINT.names)} of {POINT.itemsize} bytes, got {names}")
+    return read_points(message).reshape(-1)

@@ -1,0 +1,48 @@
+"""Grasps as messages."""
+
+from __future__ import annotations
+
+import math
+
+from geometry_msgs.msg import Pose, PoseArray, Vector3
+
+from pan3d_core.labels import LabelSpace
+from pan3d_core.structures import GraspTarget, OrientedBox
+from pan3d_interfaces.msg import GraspTarget as GraspTargetMessage
+from pan3d_ros.messages.poses import header, pose_message, vector_message
+
+_TOP_DOWN_COSINE = math.cos(math.radians(15.0))
+RETREAT_M = 0.10  # straight up after closing
+
+
+def grasp_message(grasp: GraspTarget, labels: LabelSpace) -> GraspTargetMessage:
+    """GraspTarget message; the retreat is straight up (+z of the reference frame)."""
+    approach = grasp.world_from_grasp[:3, 2]
+    message = GraspTargetMessage(header=header(grasp.world_frame_id, grasp.stamp_ns), instance_id=grasp.instance_id)
+    message.class_name = labels.name(grasp.class_id)
+    message.grasp_pose = pose_message(grasp.world_from_grasp)
+    message.approach_direction = vector_message(approach)
+    message.approach_distance = message.approach_min_distance = float(grasp.pregrasp_distance_m)
+    message.retreat_direction = Vector3(z=1.0)
+    message.retreat_distance = RETREAT_M
+    message.width = float(grasp.width_m)
+    message.quality = float(grasp.score)
+    top_down = -float(approach[2]) >= _TOP_DOWN_COSINE
+    message.method = GraspTargetMessage.METHOD_TOP_DOWN if top_down else GraspTargetMessage.METHOD_ANTIPODAL
+    message.object_pose = box_pose(grasp.box)
+    message.object_size = vector_message(grasp.box.size_m)
+    message.allowed_touch_objects = [f"pan3d/{grasp.instance_id}"]
+    return message
+
+
+def box_pose(box: OrientedBox) -> Pose:
+    """Pose of a box's centre and axes."""
+    return pose_message(box.world_from_box)
+
+
+def grasp_poses(targets: list[GraspTargetMessage]) -> PoseArray:
+    """The poses alone, for viewers."""
+    message = PoseArray(poses=[target.grasp_pose for target in targets])
+    if targets:
+        message.header = targets[0].header
+    return message

@@ -1,0 +1,149 @@
+"""sensor_msgs Image and CompressedImage to numpy arrays and back, checked before they are touched.
+
+All errors are `ValueError` with the field, what was expected and what came.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sensor_msgs.msg import CompressedImage, Image
+
+from pan3d_ros.messages.buffers import assign_bytes, bytes_view
+from pan3d_ros.ros_stand_ins import CV_TYPES, imgmsg_to_cv2
+
+# encoding -> (name of the OpenCV conversion, rows of bytes per image row, bytes per pixel in a row)
+_YUV: dict[str, tuple[str, float, int]] = {
+    "yuv422": ("COLOR_YUV2RGB_UYVY", 1, 2), "uyvy": ("COLOR_YUV2RGB_UYVY", 1, 2),
+    "yuv422_yuy2": ("COLOR_YUV2RGB_YUYV", 1, 2), "yuyv": ("COLOR_YUV2RGB_YUYV", 1, 2),
+    "nv12": ("COLOR_YUV2RGB_NV12", 1.5, 1), "nv21": ("COLOR_YUV2RGB_NV21", 1.5, 1),
+}  # fmt: skip
+_COLOR_ORDER = {"rgb": (0, 1, 2), "bgr": (2, 1, 0)}
+_DEPTH = ("32FC1", "16UC1", "mono16")
+COLOR_ENCODINGS = tuple(n for n in CV_TYPES if n not in ("16UC1", "32FC1", "32SC1")) + tuple(_YUV)
+
+
+def _rows(message: Image, rows: int, row_bytes: int) -> np.ndarray:
+    """(rows, row_bytes) uint8 with the padding of `step` removed."""
+    if message.width == 0 or message.height == 0:
+        raise ValueError(f"Image: expected a size of at least 1 x 1, got {message.width} x {message.height}")
+    if message.step < row_bytes:
+        raise ValueError(
+            f"Image.step: expected at least {row_bytes} for {message.width} pixels of {message.encoding}, got {message.step}"
+        )
+    data = bytes_view(message)
+    # The padding after the last row may be left out.
+    needed = message.step * (rows - 1) + row_bytes
+    if data.size < needed:
+        raise ValueError(f"Image.data: expected at least {needed} bytes for {rows} rows of {message.step}, got {data.size}")
+    return np.lib.stride_tricks.as_strided(data, (rows, row_bytes), (message.step, 1), writeable=False)
+
+
+def image_array(message: Image) -> np.ndarray:
+    """The pixels as they are: (H, W) or (H, W, C), native byte order, no colour conversion."""
+    if message.encoding not in CV_TYPES:
+        raise ValueError(f"Image.encoding: expected one of {sorted(CV_TYPES)}, got '{message.encoding}'")
+    kind, channels = CV_TYPES[message.encoding]
+    _rows(message, message.height, message.width * channels * np.dtype(kind).itemsize)
+    return imgmsg_to_cv2(message)
+
+
+def image_to_rgb(message: Image) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a colour, grey, Bayer or YUV image."""
+    encoding = message.encoding
+    if encoding in _YUV:
+        return _yuv_to_rgb(message)
+    if encoding not in COLOR_ENCODINGS:
+        raise ValueError(f"Image.encoding: expected one of {sorted(COLOR_ENCODINGS)}, got '{encoding}'")
+    pixels = image_array(message)
+    if encoding.startswith("bayer_"):
+        pixels = _demosaic(pixels, encoding)
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    if pixels.ndim == 2:
+        return np.repeat(pixels[:, :, None], 3, axis=2)
+    order = _COLOR_ORDER.get(encoding[:3], (0, 1, 2))
+    return np.ascontiguousarray(pixels[:, :, order])
+
+
+def _demosaic(mosaic: np.ndarray, encoding: str) -> np.ndarray:
+    import cv2
+
+    order = encoding[len("bayer_") :].rstrip("0123456789").upper()
+    return cv2.cvtColor(mosaic, getattr(cv2, f"COLOR_Bayer{order}2RGB"))
+
+
+def _yuv_to_rgb(message: Image) -> np.ndarray:
+    import cv2
+
+    conversion, row_factor, bytes_per_pixel = _YUV[message.encoding]
+    if message.width % 2 or (row_factor != 1 and message.height % 2):
+        raise ValueError(f"Image: expected even sides for {message.encoding}, got {message.width} x {message.height}")
+    rows = _rows(message, int(message.height * row_factor), message.width * bytes_per_pixel)
+    pixels = np.ascontiguousarray(rows)
+    if bytes_per_pixel == 2:
+        pixels = pixels.reshape(message.height, message.width, 2)
+    return cv2.cvtColor(pixels, getattr(cv2, conversion))
+
+
+def depth_to_metres(message: Image) -> np.ndarray:
+    """(H, W) float32 z-depth in metres, 0 = no measurement, from 32FC1 metres or 16UC1 millimetres (REP 118)."""
+    if message.encoding not in _DEPTH:
+        raise ValueError(f"depth Image.encoding: expected one of {list(_DEPTH)}, got '{message.encoding}'")
+    return _clean_depth(image_array(message))
+
+
+def _clean_depth(values: np.ndarray) -> np.ndarray:
+    if values.dtype == np.uint16:
+        return values.astype(np.float32) * np.float32(0.001)
+    return np.where(np.isfinite(values) & (values > 0), values, 0).astype(np.float32)
+
+
+def compressed_to_rgb(message: CompressedImage) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a JPEG or PNG."""
+    import cv2
+
+    data = bytes_view(message)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if decoded is None:
+        raise ValueError(f"CompressedImage.data: expected a JPEG or PNG, got {data.size} bytes of format '{message.format}'")
+    return np.ascontiguousarray(decoded[:, :, ::-1])
+
+
+def compressed_to_depth(message: CompressedImage) -> np.ndarray:
+    """(H, W) float32 metres of a compressedDepth message: a PNG behind a 12-byte header.
+
+    The transport stores 16UC1 as it is, and 32FC1 as 16-bit inverse depth d = a / (q - b) with the two
+    float32 parameters a, b in the header.
+    """
+    import cv2
+
+    data = bytes_view(message)
+    encoding = message.format.split(";")[0].strip()
+    if encoding not in _DEPTH:
+        raise ValueError(
+            f"CompressedImage.format: expected a depth format such as '16UC1; compressedDepth', got '{message.format}'"
+        )
+    header = 12 if "compressedDepth" in message.format else 0
+    stored = cv2.imdecode(data[header:], cv2.IMREAD_UNCHANGED) if data.size > header else None
+    if stored is None or stored.dtype != np.uint16 or stored.ndim != 2:
+        raise ValueError(f"CompressedImage.data: expected a 16-bit PNG after {header} bytes, got {data.size} bytes")
+    if encoding != "32FC1":
+        return _clean_depth(stored)
+    numerator, offset = data[4:12].view("<f4") if header else (np.float32(0), np.float32(0))
+    quantized = stored.astype(np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        metres = numerator / (quantized - offset)
+    return _clean_depth(np.where(stored > 0, metres, 0))
+
+
+def image_message(pixels: np.ndarray, encoding: str, header: object) -> Image:
+    """Image of (H, W) or (H, W, C) pixels whose type must be that of `encoding`."""
+    kind, channels = CV_TYPES[encoding]
+    expected = pixels.shape[2] if pixels.ndim == 3 else 1
+    if pixels.dtype != np.dtype(kind) or expected != channels:
+        raise ValueError(f"pixels: expected {kind} with {channels} channels for {encoding}, got {pixels.dtype} of {pixels.shape}")
+    message = Image(height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, is_bigendian=0)
+    message.header = header
+    message.step = pixels.shape[1] * channels * pixels.dtype.itemsize
+    assign_bytes(message, pixels)
+    return message

@@ -1,0 +1,119 @@
+"""Objects of a result as InstanceArray, LabelInfo, id images and vision_msgs detections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from pan3d_core.pipeline import PerceptionResult
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from torch import Tensor
+
+from pan3d_core.labels import LabelSpace
+from pan3d_core.structures import Segment
+from pan3d_interfaces.msg import Instance, InstanceArray, LabelInfo
+from pan3d_ros.messages.buffers import stamp_from_ns
+from pan3d_ros.messages.clouds import label_of_class
+from pan3d_ros.messages.images import image_message
+from pan3d_ros.messages.poses import header, point_message, pose_message, vector_message
+from pan3d_ros.ros_stand_ins import vision_msgs
+
+
+@dataclass
+class Sightings:
+    """When each object was seen first and last, and what those seen no more looked like."""
+
+    max_lost_ns: int
+    _first_ns: dict[int, int] = field(default_factory=dict)
+    _known: dict[int, Instance] = field(default_factory=dict)
+
+    def update(self, result: PerceptionResult) -> list[Instance]:
+        """Instances of this result, then the lost ones that are still remembered."""
+        now_ns = max(result.views.stamps_ns)
+        current = {}
+        for segment in result.panoptic.segments:
+            first = self._first_ns.setdefault(segment.instance_id, now_ns)
+            current[segment.instance_id] = instance_message(segment, result.panoptic.labels, first, now_ns)
+        lost = {}
+        for instance_id, message in self._known.items():
+            age_ns = now_ns - (message.last_seen.sec * 1_000_000_000 + message.last_seen.nanosec)
+            if instance_id not in current and 0 <= age_ns <= self.max_lost_ns:
+                message.state = Instance.LOST
+                lost[instance_id] = message
+        self._known = current | lost
+        self._first_ns = {i: ns for i, ns in self._first_ns.items() if i in self._known}
+        return list(self._known.values())
+
+    def clear(self) -> None:
+        """Forget all objects."""
+        self._first_ns.clear()
+        self._known.clear()
+
+
+def instance_message(segment: Segment, labels: LabelSpace, first_ns: int, now_ns: int) -> Instance:
+    """Instance of a segment that is visible now."""
+    name = labels.name(segment.class_id)
+    message = Instance(id=segment.instance_id, state=Instance.NEW if first_ns == now_ns else Instance.TRACKED)
+    message.class_id = message.class_name = name
+    message.class_score = float(segment.class_score) if name else 0.0
+    message.score = float(segment.score)
+    message.label = label_of_class(segment.class_id)
+    message.pose = pose_message(segment.box.world_from_box)
+    message.size = vector_message(segment.box.size_m)
+    message.centroid = point_message(segment.centroid)
+    message.position_covariance = [-1.0] + [0.0] * 8
+    message.num_points = int(segment.num_points)
+    message.num_views = min(int(segment.num_views), 65535)
+    message.color_rgb = [float(c) for c in segment.color_rgb]
+    message.first_seen, message.last_seen = stamp_from_ns(first_ns), stamp_from_ns(now_ns)
+    return message
+
+
+def instance_array(result: PerceptionResult, instances: list[Instance]) -> InstanceArray:
+    """InstanceArray of a result. The header has the oldest image stamp, `newest_stamp` the newest."""
+    views, reconstruction = result.views, result.reconstruction
+    message = InstanceArray(header=header(views.world_frame_id, min(views.stamps_ns)), cameras=list(dict.fromkeys(views.cameras)))
+    message.newest_stamp = stamp_from_ns(max(views.stamps_ns))
+    message.metric = bool(reconstruction.is_metric)
+    message.scale = float(reconstruction.metric_scale)
+    residual = reconstruction.alignment_residual_m
+    message.scale_residual_m = -1.0 if residual is None else float(residual)
+    message.instances = instances
+    return message
+
+
+def label_info(labels: LabelSpace, model: str, frame_id: str, stamp_ns: int) -> LabelInfo:
+    """Names of the labels; index i of `names` is label i + 1."""
+    return LabelInfo(header=header(frame_id, stamp_ns), model=model, names=list(labels.names), is_thing=list(labels.is_thing))
+
+
+def id_image(instance_id: Tensor, message_header: Header) -> Image:
+    """16UC1 image of (h, w) instance ids, 0 = none; ids keep their lowest 16 bits and are never 0."""
+    ids = instance_id.detach().cpu().numpy()
+    pixels = np.where(ids > 0, (ids - 1) % 65535 + 1, 0).astype(np.uint16)
+    return image_message(pixels, "16UC1", message_header)
+
+
+def depth_image(depth: Tensor, message_header: Header) -> Image:
+    """32FC1 image of (h, w) depth in metres."""
+    return image_message(depth.detach().cpu().float().numpy(), "32FC1", message_header)
+
+
+def detections(array: InstanceArray) -> object | None:
+    """vision_msgs Detection3DArray of the visible instances; None where vision_msgs is not installed."""
+    if vision_msgs is None:
+        return None
+    message = vision_msgs.Detection3DArray(header=array.header)
+    for instance in array.instances:
+        if instance.state == Instance.LOST:
+            continue
+        detection = vision_msgs.Detection3D(header=array.header, id=str(instance.id))
+        detection.bbox.center, detection.bbox.size = instance.pose, instance.size
+        hypothesis = vision_msgs.ObjectHypothesisWithPose()
+        hypothesis.hypothesis.class_id = instance.class_id
+        hypothesis.hypothesis.score = instance.class_score if instance.class_id else instance.score
+        hypothesis.pose.pose = instance.pose
+        detection.results.append(hypothesis)
+        message.detections.append(detection)
+    return message

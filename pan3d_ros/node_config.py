@@ -1,0 +1,142 @@
+"""Settings of the perception node that are not settings of the library. No ROS in here.
+
+Together with `PipelineConfig` these dataclasses are all parameters of the node: the parameters, their ranges
+and docs/parameters.md are made from the fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pan3d_core.config import Checked, group, setting
+
+
+@dataclass(frozen=True)
+class InputConfig(Checked):
+    """Camera topics."""
+
+    image_transport: str = setting(
+        "raw", "raw: sensor_msgs/Image; compressed: CompressedImage", choices=("raw", "compressed"), read_only=True
+    )
+    use_depth: bool = setting(False, "subscribe to a depth image per camera, registered to its colour image", read_only=True)
+    use_camera_info: bool = setting(
+        True, "wait for camera_info; off = intrinsics are unknown and nothing is metric", read_only=True
+    )
+    qos: str = setting(
+        "auto",
+        "reliability of the subscriptions; auto: reliable when every publisher offers it, otherwise best_effort",
+        choices=("auto", "reliable", "best_effort"),
+        read_only=True,
+    )
+    pair_slop_s: float = setting(
+        0.02, "image, camera_info and depth of one camera differ by less than this", range=(1e-4, 1.0), read_only=True
+    )
+    pair_queue: int = setting(10, "messages kept while image, camera_info and depth are paired", range=(1, 100), read_only=True)
+    info_timeout_s: float = setting(5.0, "images without camera_info for so long are an error", range=(0.1, 60.0))
+    max_rate_hz: float = setting(5.0, "view sets processed per second at most; 0 = no limit", range=(0.0, 240.0))
+    max_image_age_s: float = setting(2.0, "view sets older than this are not processed; 0 = no limit", range=(0.0, 3600.0))
+
+
+@dataclass(frozen=True)
+class SyncConfig(Checked):
+    """Views of several cameras into sets."""
+
+    slop_s: float = setting(0.05, "largest difference of the stamps within a set", range=(0.0, 1.0), read_only=True)
+    queue: int = setting(10, "views kept per camera", range=(1, 1000), read_only=True)
+    min_cameras: int = setting(1, "smallest set that is processed when other cameras are dead", range=(1, 64), read_only=True)
+    policy: str = setting(
+        "latest_complete",
+        "latest_complete: wait for every live camera; latest_partial: take min_cameras at once",
+        choices=("latest_complete", "latest_partial"),
+        read_only=True,
+    )
+    camera_timeout_s: float = setting(
+        2.0, "a camera silent for so long is dead and not waited for", range=(0.05, 3600.0), read_only=True
+    )
+
+
+@dataclass(frozen=True)
+class TransformsConfig(Checked):
+    """Where the cameras are."""
+
+    source: str = setting(
+        "auto",
+        "tf: /tf by tf2_ros; pose_topics: <camera>/pose; static: static_file; none: unposed cameras; auto: static_file, "
+        "then pose topics, then tf where installed",
+        choices=("auto", "tf", "pose_topics", "static", "none"),
+        read_only=True,
+    )
+    static_file: str = setting("", "YAML file with the poses of fixed cameras", read_only=True)
+    timeout_s: float = setting(0.2, "wait for the transform at an image's stamp", range=(0.0, 5.0))
+
+
+@dataclass(frozen=True)
+class PublishConfig(Checked):
+    """Outputs."""
+
+    qos: str = setting("reliable", "reliability of clouds and images", choices=("reliable", "best_effort"), read_only=True)
+    cloud: bool = setting(True, "publish ~/points")
+    markers: bool = setting(True, "publish ~/markers")
+    detections: bool = setting(True, "publish ~/detections where vision_msgs is installed")
+    depth: bool = setting(False, "publish ~/<camera>/depth")
+    instance_image: bool = setting(False, "publish ~/<camera>/instance_image")
+    marker_lifetime_s: float = setting(0.0, "markers vanish after this; 0 = twice the cycle, at least 1 s", range=(0.0, 3600.0))
+
+
+@dataclass(frozen=True)
+class ServiceConfig(Checked):
+    """Requests."""
+
+    timeout_s: float = setting(10.0, "a request without its own timeout waits so long for a result", range=(0.1, 600.0))
+    max_age_s: float = setting(5.0, "a result older than this does not answer a request", range=(0.01, 3600.0))
+    max_waiting: int = setting(
+        2, "requests that may wait at the same time; more are answered BUSY", range=(1, 16), read_only=True
+    )
+    min_probability: float = setting(0.05, "matches of a text prompt below this are not returned", range=(0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class WatchdogConfig(Checked):
+    """Supervision, in host time."""
+
+    period_s: float = setting(1.0, "period of /diagnostics", range=(0.1, 60.0), read_only=True)
+    inference_timeout_s: float = setting(30.0, "one view set in work for longer is an error", range=(0.1, 3600.0))
+    latency_budget_s: float = setting(0.0, "a slower result is a warning; 0 = no limit", range=(0.0, 3600.0))
+
+
+@dataclass(frozen=True)
+class CameraConfig(Checked):
+    """One camera; parameters `camera.<name>.*`."""
+
+    image_topic: str = setting("", "empty = <name>/image_raw, or <name>/image_raw/compressed", read_only=True)
+    info_topic: str = setting("", "empty = <name>/camera_info", read_only=True)
+    depth_topic: str = setting("", "empty = <name>/depth", read_only=True)
+    pose_topic: str = setting("", "empty = <name>/pose", read_only=True)
+    frame_id: str = setting("", "optical frame; empty = the one in the image header", read_only=True)
+    rectified: bool = setting(False, "images are rectified: use P instead of K and no distortion", read_only=True)
+    calibration_file: str = setting("", "calibration YAML used when no camera_info comes", read_only=True)
+    time_offset_s: float = setting(0.0, "added to the stamps, for cameras that stamp late", range=(-10.0, 10.0), read_only=True)
+
+
+@dataclass(frozen=True)
+class NodeConfig(Checked):
+    """All parameters of the perception node but those of the single cameras."""
+
+    cameras: tuple[str, ...] = setting((), "names of the cameras", read_only=True)
+    reference_frame: str = setting("base_link", "frame of everything that is published", read_only=True)
+    global_services: bool = setting(False, "offer the services also as /segment_object and so on", read_only=True)
+    autostart: bool = setting(False, "configure and activate by itself, without a lifecycle manager", read_only=True)
+    unload_on_deactivate: bool = setting(False, "free the network when the node is deactivated")
+    input: InputConfig = group(InputConfig, "camera topics")
+    sync: SyncConfig = group(SyncConfig, "view sets")
+    transforms: TransformsConfig = group(TransformsConfig, "camera poses")
+    publish: PublishConfig = group(PublishConfig, "outputs")
+    service: ServiceConfig = group(ServiceConfig, "requests")
+    watchdog: WatchdogConfig = group(WatchdogConfig, "supervision")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(set(self.cameras)) != len(self.cameras) or not all(self.cameras):
+            raise ValueError(f"cameras: expected unique names, none empty, got {list(self.cameras)}")
+        if self.cameras and self.sync.min_cameras > len(self.cameras):
+            raise ValueError(f"sync.min_cameras: expected at most the {len(self.cameras)} cameras, got {self.sync.min_cameras}")

@@ -1,0 +1,156 @@
+"""ROS packages that a pip-only machine lacks: the real one where it can be imported, a small equivalent otherwise.
+
+Import the names without prefix (`SimpleFilter`, `ApproximateTimeSynchronizer`, `imgmsg_to_cv2`, `create_cloud`)
+and the optional modules (`tf2_ros`, `vision_msgs`, None when missing) from here only. The `Own...` equivalents
+do the part of the interface that pan3d uses; a test compares them with the real ones where those are present.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import Image, PointCloud2, PointField
+from std_msgs.msg import Header
+
+from pan3d_ros.messages.buffers import assign_bytes, bytes_view, stamp_to_ns
+
+# The cv types that cv_bridge gives to encodings: numpy type and channels.
+CV_TYPES: dict[str, tuple[str, int]] = {
+    "rgb8": ("u1", 3), "bgr8": ("u1", 3), "rgba8": ("u1", 4), "bgra8": ("u1", 4), "rgb16": ("u2", 3), "bgr16": ("u2", 3),
+    "mono8": ("u1", 1), "8UC1": ("u1", 1), "mono16": ("u2", 1), "16UC1": ("u2", 1), "32FC1": ("f4", 1), "32SC1": ("i4", 1),
+    **{f"bayer_{order}{bits}": (kind, 1) for order in ("rggb", "bggr", "gbrg", "grbg") for bits, kind in ((8, "u1"), (16, "u2"))},
+}  # fmt: skip
+_FIELD_KINDS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}  # PointField.datatype
+
+
+def optional_module(name: str) -> ModuleType | None:
+    """The module, or None when it is not installed or was built for another numpy."""
+    try:
+        return importlib.import_module(name)
+    except (ImportError, AttributeError):
+        return None
+
+
+class OwnSimpleFilter:
+    """Source of messages: as message_filters.SimpleFilter."""
+
+    def __init__(self) -> None:
+        self.callbacks: dict[int, tuple[Callable[..., None], tuple[Any, ...]]] = {}
+
+    def registerCallback(self, callback: Callable[..., None], *args: Any) -> int:  # noqa: N802 (name of the original)
+        """Call `callback(*messages, *args)` for every output."""
+        self.callbacks[len(self.callbacks)] = (callback, args)
+        return len(self.callbacks) - 1
+
+    def signalMessage(self, *messages: Any) -> None:  # noqa: N802 (name of the original)
+        """Hand messages to all callbacks."""
+        for callback, args in self.callbacks.values():
+            callback(*messages, *args)
+
+
+class OwnApproximateTimeSynchronizer(OwnSimpleFilter):
+    """As message_filters.ApproximateTimeSynchronizer: one message of each input, spread of stamps below `slop` seconds.
+
+    Unlike the original the callback runs after the queues are up to date, so that an exception in it cannot
+    block later messages. Not for use from several threads at once.
+    """
+
+    def __init__(self, fs: Sequence[Any], queue_size: int, slop: float) -> None:
+        super().__init__()
+        self.queue_size = queue_size
+        self.slop_ns = int(slop * 1e9)
+        self.queues: list[dict[int, Any]] = [{} for _ in fs]
+        for index, source in enumerate(fs):
+            source.registerCallback(self.add, index)
+
+    def add(self, message: Any, index: int) -> None:
+        """Take a message of input `index`; the set that it completes, closest stamps first, is signalled."""
+        stamp = stamp_to_ns(message.header.stamp)
+        own = self.queues[index]
+        own[stamp] = message
+        while len(own) > self.queue_size:
+            del own[min(own)]
+        if stamp not in own:
+            return
+        candidates = [
+            [stamp] if i == index else sorted((s for s in q if abs(s - stamp) <= self.slop_ns), key=lambda s: abs(s - stamp))
+            for i, q in enumerate(self.queues)
+        ]
+        for stamps in itertools.product(*candidates):
+            if max(stamps) - min(stamps) < self.slop_ns:
+                self.signalMessage(*[queue.pop(s) for queue, s in zip(self.queues, stamps)])
+                return
+
+
+def own_imgmsg_to_cv2(message: Image) -> np.ndarray:
+    """As cv_bridge's `imgmsg_to_cv2(message, "passthrough")`: (H, W) or (H, W, C), native byte order."""
+    kind, channels = CV_TYPES[message.encoding]
+    item = np.dtype(kind)
+    row_bytes = message.width * channels * item.itemsize
+    rows = np.lib.stride_tricks.as_strided(bytes_view(message), (message.height, row_bytes), (message.step, 1), writeable=False)
+    pixels = np.ascontiguousarray(rows).view(item.newbyteorder(">" if message.is_bigendian else "<")).astype(item, copy=False)
+    return pixels.reshape((message.height, message.width) if channels == 1 else (message.height, message.width, channels))
+
+
+def own_create_cloud(header: Header, fields: Iterable[PointField], points: np.ndarray) -> PointCloud2:
+    """As sensor_msgs_py's `create_cloud` for a structured array whose fields lie as `fields` say."""
+    message = PointCloud2(header=header, height=1, width=len(points), fields=list(fields), is_bigendian=False, is_dense=False)
+    message.point_step = points.dtype.itemsize
+    message.row_step = points.dtype.itemsize * len(points)
+    assign_bytes(message, points)
+    return message
+
+
+def own_read_points(cloud: PointCloud2) -> np.ndarray:
+    """As sensor_msgs_py's `read_points(cloud)`: (N,) structured array over the bytes of the message."""
+    kind = np.dtype(
+        {
+            "names": [f.name for f in cloud.fields],
+            "formats": [("<" if not cloud.is_bigendian else ">") + _FIELD_KINDS[f.datatype] for f in cloud.fields],
+            "offsets": [f.offset for f in cloud.fields],
+            "itemsize": cloud.point_step,
+        }
+    )
+    return np.frombuffer(cloud.data, dtype=kind, count=cloud.width * cloud.height)
+
+
+def _real_imgmsg_to_cv2() -> Callable[[Image], np.ndarray] | None:
+    """cv_bridge's conversion when it works with the numpy that is installed (its compiled part may not)."""
+    module = optional_module("cv_bridge")
+    if module is None or optional_module("cv_bridge.boost.cv_bridge_boost") is None:
+        return None
+    return module.CvBridge().imgmsg_to_cv2
+
+
+def _choose_imgmsg_to_cv2() -> Callable[[Image], np.ndarray]:
+    real = _real_imgmsg_to_cv2()
+    if real is None:
+        return own_imgmsg_to_cv2
+
+    def convert(message: Image) -> np.ndarray:
+        # cv_bridge swaps bytes with a method that numpy 2 no longer has, and needs rows of whole pixels.
+        kind, channels = CV_TYPES[message.encoding]
+        if (
+            message.is_bigendian
+            or message.step % (np.dtype(kind).itemsize * channels)
+            or len(message.data) != message.step * message.height
+        ):
+            return own_imgmsg_to_cv2(message)
+        return real(message)
+
+    return convert
+
+
+_filters, _clouds = optional_module("message_filters"), optional_module("sensor_msgs_py.point_cloud2")
+SimpleFilter = _filters.SimpleFilter if _filters else OwnSimpleFilter
+ApproximateTimeSynchronizer = _filters.ApproximateTimeSynchronizer if _filters else OwnApproximateTimeSynchronizer
+create_cloud = _clouds.create_cloud if _clouds else own_create_cloud
+read_points = _clouds.read_points if _clouds else own_read_points
+imgmsg_to_cv2 = _choose_imgmsg_to_cv2()
+tf2_ros = optional_module("tf2_ros")
+vision_msgs = optional_module("vision_msgs.msg")
