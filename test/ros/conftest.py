@@ -1,0 +1,59 @@
+"""One rclpy context on a domain of its own for all tests of this folder; skipped where ROS is not installed."""
+
+import os
+import threading
+
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2 (make setup)")
+pytest.importorskip("pan3d_interfaces.msg", reason="needs the built interfaces (make setup)")
+
+import rclpy  # noqa: E402
+from rclpy.executors import MultiThreadedExecutor  # noqa: E402
+
+# Other ROS programs on this machine must not be heard, nor two test runs each other.
+DOMAIN_ID = 60 + os.getpid() % 40
+
+
+@pytest.fixture(scope="session")
+def ros_context():
+    os.environ["ROS_DOMAIN_ID"] = str(DOMAIN_ID)
+    rclpy.init(domain_id=DOMAIN_ID)
+    yield
+    rclpy.try_shutdown()
+
+
+class Spinner:
+    """Spins nodes in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.executor = MultiThreadedExecutor(num_threads=6)
+        self.nodes = []
+        self.thread = threading.Thread(target=self._spin, daemon=True)
+        self.error = None
+        self.thread.start()
+
+    def _spin(self) -> None:
+        try:
+            self.executor.spin()
+        except Exception as error:  # noqa: BLE001 (shown by the test that owns the node)
+            self.error = error
+
+    def add(self, node):
+        self.nodes.append(node)
+        self.executor.add_node(node)
+        return node
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.thread.join(10)
+        for node in self.nodes:
+            node.destroy_node()
+        assert self.error is None, f"the executor stopped: {self.error!r}"
+
+
+@pytest.fixture
+def spinner(ros_context):
+    spinner = Spinner()
+    yield spinner
+    spinner.close()
