@@ -1,0 +1,78 @@
+"""Which views are reconstructed together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import torch
+
+from pan3d_core.config import KeyframeConfig
+from pan3d_core.geometry.transforms import invert_rigid
+from pan3d_core.structures import CameraView
+
+log = logging.getLogger("pan3d.keyframes")
+
+
+class KeyframeWindow:
+    """Views of a moving camera (or of several) that show the scene from different places.
+
+    With `enabled=False` (a fixed rig) every view set passes as it is.
+    """
+
+    def __init__(self, config: KeyframeConfig | None = None) -> None:
+        self.config = config or KeyframeConfig()
+        self._keyframes: list[CameraView] = []
+
+    def __len__(self) -> int:
+        return len(self._keyframes)
+
+    def reset(self) -> None:
+        """Forget all views."""
+        self._keyframes.clear()
+
+    def add(self, views: Sequence[CameraView]) -> tuple[CameraView, ...] | None:
+        """The views to reconstruct now, or None when these bring nothing new or there are too few yet.
+
+        A view becomes a keyframe when its camera moved or turned enough since that camera's last one; a standing camera
+        renews its last one after `max_interval_s`. Only the newest `window_size` stay. A stamp before the newest one
+        (a clock that jumped back) empties the window first. Raises `ValueError` for views without pose.
+        """
+        if not self.config.enabled:
+            return tuple(views)
+        changed = False
+        for view in views:
+            if view.cam_from_world is None:
+                raise ValueError(f"CameraView.cam_from_world: expected a pose for keyframes, got None for {view.camera!r}")
+            changed |= self._add_one(view)
+        del self._keyframes[: -self.config.window_size]
+        return tuple(self._keyframes) if changed and len(self._keyframes) >= self.config.min_views else None
+
+    def _add_one(self, view: CameraView) -> bool:
+        same_camera = [k for k, kept in enumerate(self._keyframes) if kept.camera == view.camera]
+        if not same_camera:
+            self._keyframes.append(view)
+            return True
+        last = self._keyframes[same_camera[-1]]
+        if view.stamp_ns < last.stamp_ns:
+            log.warning("time went back by %.3f s; keyframes are forgotten", (last.stamp_ns - view.stamp_ns) * 1e-9)
+            self.reset()
+            self._keyframes.append(view)
+            return True
+        moved_m, turned_deg = _motion(last, view)
+        if moved_m >= self.config.min_translation_m or turned_deg >= self.config.min_rotation_deg:
+            self._keyframes.append(view)
+            return True
+        if view.stamp_ns - last.stamp_ns >= self.config.max_interval_s * 1e9:
+            del self._keyframes[same_camera[-1]]
+            self._keyframes.append(view)
+            return True
+        return False
+
+
+def _motion(first: CameraView, second: CameraView) -> tuple[float, float]:
+    """Distance (m) and angle (degrees) between two poses."""
+    second_from_first = second.cam_from_world @ invert_rigid(first.cam_from_world)
+    cosine = ((second_from_first.diagonal()[:3].sum() - 1) / 2).clamp(-1, 1)
+    centers = [invert_rigid(view.cam_from_world)[:3, 3] for view in (first, second)]
+    return float((centers[0] - centers[1]).norm()), float(torch.rad2deg(torch.arccos(cosine)))

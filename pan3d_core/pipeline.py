@@ -1,0 +1,105 @@
+"""The whole journey of one view set. Knows no ROS, no simulator and no model by name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from pan3d_core.alignment import align_to_world
+from pan3d_core.config import PipelineConfig
+from pan3d_core.merging import merge_panoptic
+from pan3d_core.preprocess import preprocess
+from pan3d_core.structures import CameraView, Panoptic3D, Reconstruction, ViewBatch
+from pan3d_core.tracking import Tracker
+
+if TYPE_CHECKING:
+    from pan3d_core.engines import Engine
+    from pan3d_core.naming_meaning import Namer
+
+
+@dataclass(frozen=True)
+class PerceptionResult:
+    """What is known after one view set."""
+
+    reconstruction: Reconstruction
+    panoptic: Panoptic3D
+    views: ViewBatch
+    timings_ms: dict[str, float]  # stage -> wall time; "total" is their sum
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_metric(self) -> bool:
+        """Whether lengths are metres in the robot's world; without that no grasp may be offered."""
+        return self.reconstruction.is_metric
+
+
+class StageClock:
+    """Wall time per stage; waits for the device, so that a stage pays for the work it queued."""
+
+    def __init__(self) -> None:
+        self.timings_ms: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start_ns = time.perf_counter_ns()
+        yield
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        self.timings_ms[name] = (time.perf_counter_ns() - start_ns) * 1e-6
+
+    def with_total(self) -> dict[str, float]:
+        return {**self.timings_ms, "total": sum(self.timings_ms.values())}
+
+
+class PerceptionPipeline:
+    """Camera views in, objects in the world out. Keeps tracks; not for use by two threads at once.
+
+    The views of a moving camera are chosen by a `KeyframeWindow` before they come here.
+    """
+
+    def __init__(self, engine: Engine, config: PipelineConfig | None = None, namer: Namer | None = None) -> None:
+        self.engine = engine
+        self.config = config or PipelineConfig()
+        self.namer = namer
+        self.tracker = Tracker(self.config.tracking)
+
+    def reset(self) -> None:
+        """Forget the tracks, as after a jump of the clock."""
+        self.tracker.reset()
+
+    @torch.no_grad()
+    def process(self, views: Sequence[CameraView]) -> PerceptionResult:
+        """Views that belong together -> result. Raises `ValueError` for views that cannot be used, naming the field."""
+        config, clock = self.config, StageClock()
+
+        with clock.stage("preprocess"):
+            batch = preprocess(views, self.engine.preprocess, config.workspace.support_height_m)
+            self._check_depth(batch)
+
+        with clock.stage("engine"):
+            reconstruction, instances = self.engine(batch)
+
+        with clock.stage("align"):
+            reconstruction = align_to_world(reconstruction, batch, config.align)
+
+        with clock.stage("merge"):
+            panoptic = merge_panoptic(reconstruction, instances, batch, config.merge, config.cloud, config.workspace)
+
+        with clock.stage("track"):
+            panoptic = self.tracker.update(panoptic, comparable=reconstruction.is_metric)
+
+        if self.namer is not None:
+            with clock.stage("name"):
+                panoptic = self.namer.classify(panoptic)
+
+        warnings = () if reconstruction.is_metric else (f"not metric, {reconstruction.alignment}",)
+        return PerceptionResult(reconstruction, panoptic, batch, clock.with_total(), warnings)
+
+    def _check_depth(self, batch: ViewBatch) -> None:
+        if self.engine.needs_depth and batch.depth is None:
+            raise ValueError("CameraView.depth: expected measured depth in at least one view, which this engine needs, got none")

@@ -1,0 +1,113 @@
+"""Instance ids that stay with their objects from one update to the next."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from pan3d_core.config import TrackingConfig
+from pan3d_core.geometry.boxes import box_iou
+from pan3d_core.structures import Panoptic3D, Segment
+
+log = logging.getLogger("pan3d.tracking")
+
+# What each likeness counts; meaning is left out where there are no embeddings.
+WEIGHTS = {"place": 0.4, "overlap": 0.25, "color": 0.2, "meaning": 0.15}
+
+
+@dataclass(frozen=True)
+class _Track:
+    segment: Segment
+    seen_ns: int
+
+
+class Tracker:
+    """Keeps ids. An id is never 0, never given to two objects, and not reused after `reset` either."""
+
+    def __init__(self, config: TrackingConfig | None = None) -> None:
+        self.config = config or TrackingConfig()
+        self._tracks: dict[int, _Track] = {}
+        self._next_id = 1
+        self._newest_ns: int | None = None
+
+    def reset(self) -> None:
+        """Forget all objects."""
+        self._tracks.clear()
+        self._newest_ns = None
+
+    def update(self, panoptic: Panoptic3D, *, comparable: bool = True) -> Panoptic3D:
+        """The same scene with lasting ids.
+
+        `comparable=False` says that places cannot be compared with the past (not metric): all ids are new and nothing
+        is remembered. A stamp before the previous one (a clock that jumped back) forgets everything first.
+        """
+        if self._newest_ns is not None and panoptic.stamp_ns < self._newest_ns:
+            log.warning("time went back by %.3f s; tracks are forgotten", (self._newest_ns - panoptic.stamp_ns) * 1e-9)
+            self.reset()
+        self._newest_ns = panoptic.stamp_ns
+        if not self.config.enabled:
+            return panoptic
+        if not comparable:
+            return _renamed(panoptic, [self._new_id() for _ in panoptic.segments])
+        self._forget_lost(panoptic.stamp_ns)
+        matched = self._match(panoptic.segments)
+        ids = [matched[k] if k in matched else self._new_id() for k in range(len(panoptic.segments))]
+        renamed = _renamed(panoptic, ids)
+        self._tracks.update({segment.instance_id: _Track(segment, panoptic.stamp_ns) for segment in renamed.segments})
+        return renamed
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
+    def _forget_lost(self, now_ns: int) -> None:
+        limit_ns = int(self.config.max_lost_s * 1e9)
+        self._tracks = {key: track for key, track in self._tracks.items() if now_ns - track.seen_ns <= limit_ns}
+
+    def _match(self, segments: tuple[Segment, ...]) -> dict[int, int]:
+        """Index of a segment -> id of the track it continues; the assignment of largest total similarity."""
+        known = list(self._tracks)
+        if not known or not segments:
+            return {}
+        table = torch.tensor(
+            [[similarity(self._tracks[key].segment, item, self.config.max_distance_m) for key in known] for item in segments]
+        )
+        rows, columns = linear_sum_assignment(table.numpy(), maximize=True)
+        enough = self.config.min_similarity
+        return {int(row): known[column] for row, column in zip(rows, columns) if table[row, column] >= enough}
+
+
+def similarity(first: Segment, second: Segment, max_distance_m: float) -> float:
+    """0..1 from place, box overlap, colour and meaning; 0 when the centres are more than `max_distance_m` apart."""
+    distance = float((first.box.world_from_box[:3, 3] - second.box.world_from_box[:3, 3]).norm())
+    if distance > max_distance_m:
+        return 0.0
+    parts = {
+        "place": 1.0 - distance / max(max_distance_m, 1e-9),
+        "overlap": box_iou(first.box, second.box),
+        "color": 1.0 - min(1.0, 2.0 * float((first.color_rgb - second.color_rgb).abs().max())),
+    }
+    if first.text_embedding is not None and second.text_embedding is not None:
+        parts["meaning"] = max(0.0, float(first.text_embedding @ second.text_embedding))
+    return sum(WEIGHTS[name] * value for name, value in parts.items()) / sum(WEIGHTS[name] for name in parts)
+
+
+def _renamed(panoptic: Panoptic3D, ids: list[int]) -> Panoptic3D:
+    old_ids = [segment.instance_id for segment in panoptic.segments]
+    table = torch.zeros(max(old_ids, default=0) + 1, dtype=torch.int64, device=panoptic.instance_id.device)
+    for old, new in zip(old_ids, ids):
+        table[old] = new
+
+    def mapped(values: Tensor) -> Tensor:
+        return table[values]
+
+    return replace(
+        panoptic,
+        instance_id=mapped(panoptic.instance_id),
+        point_instance_id=mapped(panoptic.point_instance_id),
+        segments=tuple(replace(segment, instance_id=new) for segment, new in zip(panoptic.segments, ids)),
+    )

@@ -1,0 +1,131 @@
+"""The whole journey on a ray-cast table, with engines that say what a good or a bad network would say."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from raycast_scene import LABELS, TABLE_SCENE, Ball, cast
+
+from pan3d_core.config import AlignConfig, MergeConfig, PipelineConfig, PreprocessConfig, WorkspaceConfig
+from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.structures import InstanceSet, Reconstruction
+
+CONFIG = PipelineConfig(workspace=WorkspaceConfig(support_height_m=0.0))
+STAGES = {"preprocess", "engine", "align", "merge", "track", "total"}
+
+
+class TruthfulEngine:
+    """Knows the scene; errs as told."""
+
+    labels = LABELS
+    preprocess = PreprocessConfig()
+    needs_depth = False
+
+    def __init__(self, scene, bias=(1.0, 1.0, 1.0, 1.0), scale=1.0, needs_depth=False):
+        self.scene, self.bias, self.scale, self.needs_depth = scene, torch.tensor(bias)[:, None, None], scale, needs_depth
+
+    def __call__(self, views):
+        cameras = torch.stack([view.cam_from_world for view in self.scene.views])
+        cameras[:, :3, 3] /= self.scale
+        intrinsics = torch.stack([view.intrinsics for view in self.scene.views])
+        depth = self.scene.depth * self.bias / self.scale
+        reconstruction = Reconstruction(depth, torch.ones_like(depth), intrinsics, cameras, is_metric=self.scale == 1.0)
+        return reconstruction, self.scene.instance_set()
+
+
+def without(views, *names):
+    return [replace(view, **dict.fromkeys(names)) for view in views]
+
+
+def center_errors(result, scene) -> list[float]:
+    """Distance of each true centre to the nearest box centre."""
+    found = torch.stack([segment.box.world_from_box[:3, 3] for segment in result.panoptic.segments])
+    return [float((found - center).norm(dim=-1).min()) for center in scene.centers]
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return cast(TABLE_SCENE)
+
+
+def test_cameras_and_a_network(scene):
+    result = PerceptionPipeline(TruthfulEngine(scene), CONFIG).process(without(scene.views, "depth"))
+    assert result.is_metric
+    assert result.warnings == ()
+    assert max(center_errors(result, scene)) < 0.01
+    assert set(result.timings_ms) == STAGES
+    assert result.timings_ms["total"] == pytest.approx(sum(v for k, v in result.timings_ms.items() if k != "total"))
+    assert result.views.support_height_m == 0.0
+
+
+def test_a_network_of_unknown_scale_is_aligned(scene):
+    result = PerceptionPipeline(TruthfulEngine(scene, scale=4.0), CONFIG).process(without(scene.views, "depth"))
+    assert result.is_metric
+    assert result.reconstruction.metric_scale == pytest.approx(4.0, rel=1e-3)
+    assert max(center_errors(result, scene)) < 0.012
+
+
+def test_measured_depth_beats_a_wrong_network(scene):
+    engine = TruthfulEngine(scene, bias=(1.1, 0.9, 1.15, 0.85))
+    result = PerceptionPipeline(engine, CONFIG).process(scene.views)
+    assert max(center_errors(result, scene)) < 0.01
+
+
+def test_without_cameras_and_depth_it_is_flagged(scene):
+    pipeline = PerceptionPipeline(TruthfulEngine(scene, scale=4.0), CONFIG)
+    result = pipeline.process(without(scene.views, "depth", "cam_from_world"))
+    assert not result.is_metric
+    assert "not metric" in result.warnings[0]
+    assert len(result.panoptic.segments) == len(TABLE_SCENE)
+
+
+def test_ids_last_over_updates_and_reset(scene):
+    pipeline = PerceptionPipeline(TruthfulEngine(scene), CONFIG)
+    later = [replace(view, stamp_ns=view.stamp_ns + 500_000_000) for view in scene.views]
+    first, second = pipeline.process(scene.views), pipeline.process(later)
+    assert [s.instance_id for s in first.panoptic.segments] == [s.instance_id for s in second.panoptic.segments]
+    pipeline.reset()
+    third = pipeline.process(later)
+    assert not {s.instance_id for s in third.panoptic.segments} & {s.instance_id for s in first.panoptic.segments}
+
+
+def test_a_moved_object_keeps_its_id(scene):
+    engine = TruthfulEngine(scene)
+    pipeline = PerceptionPipeline(engine, CONFIG)
+    first = pipeline.process(scene.views)
+    engine.scene = cast((Ball((0.07, -0.10, 0.03), 0.03), *TABLE_SCENE[1:]))
+    later = [replace(view, stamp_ns=view.stamp_ns + 500_000_000) for view in engine.scene.views]
+    second = pipeline.process(later)
+    assert [s.instance_id for s in first.panoptic.segments] == [s.instance_id for s in second.panoptic.segments]
+
+
+def test_an_engine_that_needs_depth_says_so(scene):
+    with pytest.raises(ValueError, match="CameraView.depth"):
+        PerceptionPipeline(TruthfulEngine(scene, needs_depth=True), CONFIG).process(without(scene.views, "depth"))
+
+
+def test_an_empty_table_is_no_error(scene):
+    class Blind(TruthfulEngine):
+        def __call__(self, views):
+            reconstruction, _ = super().__call__(views)
+            return reconstruction, InstanceSet(torch.zeros(0, 4, 56, 72), torch.zeros(0, 3), torch.zeros(0), LABELS)
+
+    result = PerceptionPipeline(Blind(scene), CONFIG).process(without(scene.views, "depth"))
+    assert result.panoptic.segments == ()
+    assert len(result.panoptic.points) > 1000
+
+
+def test_stricter_settings_reach_their_stage(scene):
+    strict = replace(CONFIG, merge=MergeConfig(min_points=10_000), align=AlignConfig(depth_source="model"))
+    result = PerceptionPipeline(TruthfulEngine(scene), strict).process(scene.views)
+    assert result.panoptic.segments == ()
+
+
+def test_the_namer_has_the_last_word(scene):
+    class Namer:
+        def classify(self, panoptic):
+            return replace(panoptic, segments=tuple(replace(s, class_id=1) for s in panoptic.segments))
+
+    result = PerceptionPipeline(TruthfulEngine(scene), CONFIG, Namer()).process(scene.views)
+    assert {s.class_id for s in result.panoptic.segments} == {1}
+    assert "name" in result.timings_ms
