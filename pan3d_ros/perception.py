@@ -1,0 +1,168 @@
+"""What lives from activate to deactivate: inputs, view sets, the worker and what it publishes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
+
+from pan3d_core.config import PipelineConfig
+from pan3d_core.keyframes import KeyframeWindow
+from pan3d_ros.camera_inputs import CameraFrame, CameraInput
+from pan3d_ros.diagnostics import camera_status, pipeline_status, sync_status, transform_status
+from pan3d_ros.messages.instances import Sightings
+from pan3d_ros.model_loading import LoadedModel
+from pan3d_ros.node_config import CameraConfig, NodeConfig
+from pan3d_ros.publishers import ScenePublishers, stats_message
+from pan3d_ros.result_store import Latencies, ProblemLog, ResultStore, SceneResult
+from pan3d_ros.ros_stand_ins import tf2_ros
+from pan3d_ros.set_processing import SetProcessor, Tools
+from pan3d_ros.synchronizer import SyncRules, ViewSetSynchronizer
+from pan3d_ros.transforms_source import FirstKnown, PoseTopicTransforms, StaticTransforms, TfTransforms, TransformsSource
+from pan3d_ros.worker import LatestWorker
+
+log = logging.getLogger("pan3d.ros.perception")
+STOP_TIMEOUT_S = 30.0
+
+
+class Perception:
+    """The active node. All callbacks of `inputs` run in `group`; the worker has its own thread."""
+
+    def __init__(
+        self,
+        node: Node,
+        group: CallbackGroup,
+        config: NodeConfig,
+        cameras: dict[str, CameraConfig],
+        model: LoadedModel,
+        publishers: ScenePublishers,
+        store: ResultStore,
+        problems: ProblemLog,
+    ) -> None:
+        self.latencies = Latencies()
+        self._node, self._config = node, config
+        self._model, self._publishers = model, publishers
+        self._store, self._problems = store, problems
+        self._jumps = 0
+        self._pose_topics: PoseTopicTransforms | None = None
+        self._tf: TfTransforms | None = None
+        self._transforms = self._make_transforms()
+        offsets = {name: int(camera.time_offset_s * 1e9) for name, camera in cameras.items()}
+        self.sync: ViewSetSynchronizer[CameraFrame] = ViewSetSynchronizer(config.cameras, sync_rules(config), offsets)
+        pipeline_config = model.pipeline.config
+        self._window = KeyframeWindow(pipeline_config.keyframe)
+        sightings = Sightings(int(pipeline_config.tracking.max_lost_s * 1e9))
+        tools = Tools(model.pipeline, self._transforms, self._window, sightings)
+        self._processor = SetProcessor(tools, store, problems, node.now_ns, self._publish, lambda: self.worker.stopping)
+        self._processor.config = config
+        self.worker: LatestWorker | None = None
+        self.inputs = [
+            CameraInput(node, name, config.input, camera, self._take, self._pose_callback(), group)
+            for name, camera in cameras.items()
+        ]
+
+    def start(self, on_failure: Callable[[Exception], None]) -> None:
+        """From now on view sets are processed."""
+        self._publishers.announce(self._model.engine.labels, self._model.name, self._config.reference_frame, self._node.now_ns())
+        self.worker = LatestWorker(self._processor, on_failure)
+
+    def stop(self) -> None:
+        """Unsubscribe, end the worker, take markers off the screen."""
+        for camera in self.inputs:
+            camera.close()
+        if self._tf is not None:
+            self._tf.close()
+        if self.worker is not None and not self.worker.stop(STOP_TIMEOUT_S):
+            log.error("the worker did not end within %.0f s", STOP_TIMEOUT_S)
+        self._store.put(None)
+        self._publishers.clear_markers()
+
+    def apply(self, config: NodeConfig, pipeline_config: PipelineConfig) -> None:
+        """Take over live parameters."""
+        self._config = self._processor.config = config
+        self._publishers.config = config.publish
+        self._publishers.max_points = pipeline_config.cloud.max_points
+        self._window.config = pipeline_config.keyframe
+
+    def forget(self, reason: str) -> None:
+        """The clock jumped: drop views, poses, tracks and the newest result."""
+        self.sync.reset(reason)
+        if self._transforms is not None:
+            self._transforms.clear()
+        if self.worker is not None:
+            self.worker.discard()
+        self._processor.forget()
+
+    def diagnose(self) -> list[DiagnosticStatus]:
+        """Everything that can be said at the moment."""
+        dead = self.sync.dead_cameras(time.monotonic())
+        counts = {"sets": self.sync.delivered, "processed": self._processor.processed, "replaced": self.worker.replaced}
+        busy_s = self.worker.busy_s
+        return [
+            *[camera_status(camera, camera.name in dead, self._problems) for camera in self.inputs],
+            sync_status(self.sync, self._config.sync.slop_s),
+            transform_status(self._problems),
+            pipeline_status(self._store.latest, self.latencies, self._problems, busy_s, self._config, counts),
+        ]
+
+    def _take(self, frame: CameraFrame) -> None:
+        view_set = self.sync.add(frame.camera, frame.stamp_ns, frame, time.monotonic())
+        if self.sync.jumps > self._jumps:
+            self._jumps = self.sync.jumps
+            log.warning("stamps of %s jumped back: tracks and results are forgotten", frame.camera)
+            self._processor.forget()
+        if view_set is not None and self.worker is not None:
+            self.worker.offer(view_set)
+
+    def _publish(self, scene: SceneResult) -> None:
+        started_s = time.monotonic()
+        self._publishers.publish(scene)
+        scene.stages_s["publish"] = time.monotonic() - started_s
+        latency_s = (self._node.now_ns() - scene.newest_ns) * 1e-9
+        self.latencies.add(latency_s)
+        message = stats_message(scene, self._model.name, self._model.device, latency_s, self.latencies)
+        message.sets_received, message.sets_processed = self.sync.delivered, self._processor.processed
+        message.sets_replaced = self.worker.replaced
+        drops = dict(self._problems.counts)
+        for (camera, reason), count in list(self.sync.drops.items()):
+            drops[f"{camera}: {reason}"] = drops.get(f"{camera}: {reason}", 0) + count
+        message.drop_reasons, message.drop_counts = list(drops), list(drops.values())
+        self._publishers.stats.publish(message)
+
+    def _make_transforms(self) -> TransformsSource | None:
+        config = self._config.transforms
+        wanted = [config.source]
+        if config.source == "auto":
+            wanted = (["static"] if config.static_file else []) + ["pose_topics"] + (["tf"] if tf2_ros else [])
+        sources: list[TransformsSource] = []
+        if "static" in wanted:
+            if not config.static_file:
+                raise ValueError("transforms.static_file: expected a file for the source 'static', got none")
+            sources.append(StaticTransforms(config.static_file, self._config.reference_frame))
+        if "pose_topics" in wanted:
+            self._pose_topics = PoseTopicTransforms(self._config.cameras, self._config.reference_frame)
+            sources.append(self._pose_topics)
+        if "tf" in wanted:
+            self._tf = TfTransforms(self._node, self._config.reference_frame)
+            sources.append(self._tf)
+        return FirstKnown(sources) if sources else None
+
+    def _pose_callback(self) -> Callable[[str, PoseStamped], None] | None:
+        return self._pose_topics.add if self._pose_topics else None
+
+
+def sync_rules(config: NodeConfig) -> SyncRules:
+    """The synchroniser's rules from the parameters."""
+    sync = config.sync
+    return SyncRules(
+        slop_ns=int(sync.slop_s * 1e9),
+        queue=sync.queue,
+        min_cameras=sync.min_cameras,
+        policy=sync.policy,
+        camera_timeout_s=sync.camera_timeout_s,
+    )

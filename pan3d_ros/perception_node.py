@@ -1,0 +1,251 @@
+"""The perception node: a lifecycle node named `pan3d` that turns camera topics into objects and grasps.
+
+configure loads and warms up, activate subscribes and publishes, deactivate stops but keeps the weights, cleanup
+frees them. What can go wrong ends in a FAILURE transition, an error code or a diagnostic, each with a reason.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from pan3d_ros.answers import Answers
+from pan3d_ros.diagnostics import diagnostic_array, model_status, why_no_result
+from pan3d_ros.log_bridge import LogBridge
+from pan3d_ros.model_loading import LoadedModel
+from pan3d_ros.parameters import NodeParameters
+from pan3d_ros.perception import Perception
+from pan3d_ros.publishers import ScenePublishers
+from pan3d_ros.result_store import ProblemLog, ResultStore
+from pan3d_ros.services import PerceptionServices
+
+log = logging.getLogger("pan3d.ros.node")
+SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.ERROR
+# What bad settings, files and weights raise; anything else is a fault of the program and shows its traceback.
+EXPECTED_ERRORS = (ValueError, OSError, ImportError, RuntimeError)
+
+
+class PerceptionNode(LifecycleNode):
+    """See the module. Spin it with at least `service.max_waiting + 3` threads."""
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("pan3d", **node_options)
+        self.bridge = LogBridge(self.get_logger()).attach()
+        self.parameters = NodeParameters(self)
+        self.problem = "; ".join(self.parameters.problems.values())  # why the last transition failed
+        self.store, self.problems = ResultStore(), ProblemLog()
+        self.model: LoadedModel | None = None
+        self.outputs: ScenePublishers | None = None
+        self.perception: Perception | None = None
+        self._failure: Exception | None = None
+        self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._working)
+        self.services_ = PerceptionServices(self, self.answers, bool(self.get_parameter("global_services").value))
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.data_group = MutuallyExclusiveCallbackGroup()
+        period_s = float(self.get_parameter("watchdog.period_s").value)
+        self._watchdog = self.create_timer(
+            period_s, self._watch, callback_group=self.data_group, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        self._failed = self.create_guard_condition(self._stop_after_failure, callback_group=self.default_callback_group)
+        threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
+        self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=lambda _: self.forget("clock_jump"))
+        self.add_post_set_parameters_callback(lambda _: self._apply_live_parameters())
+        self._guard_transitions()
+
+    def now_ns(self) -> int:
+        """ROS time, simulated where use_sim_time says so."""
+        return self.get_clock().now().nanoseconds
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        def configure() -> None:
+            node_config, pipeline_config = self.parameters.read()
+            if not node_config.cameras:
+                raise ValueError("cameras: expected at least one name, got none")
+            self.model = LoadedModel.load(node_config, pipeline_config)
+            self.outputs = ScenePublishers(self, node_config.cameras, node_config.publish, pipeline_config.cloud.max_points)
+            self.parameters.configured = True
+
+        return self._attempt("configure", configure, self._free)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        def activate() -> None:
+            node_config, pipeline_config = self.parameters.read()
+            if self.model is None:  # freed by unload_on_deactivate
+                self.model = LoadedModel.load(node_config, pipeline_config)
+            super(PerceptionNode, self).on_activate(state)
+            cameras = {name: self.parameters.camera(name) for name in node_config.cameras}
+            perception = Perception(
+                self, self.data_group, node_config, cameras, self.model, self.outputs, self.store, self.problems
+            )
+            perception.start(self._on_worker_failure)
+            self.perception = perception
+            self._apply_live_parameters()
+
+        return self._attempt("activate", activate, self._stop)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop()
+        if self._failure is not None:
+            return ERROR
+        super().on_deactivate(state)
+        if self.get_parameter("unload_on_deactivate").value and self.model is not None:
+            self.model.free()
+            self.model = None
+        self.answers.situation.inactive_reason = "the node has been deactivated"
+        return SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._free()
+        return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop()
+        self._free()
+        return SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured: without perception, but alive and able to say why."""
+        self._stop()
+        self._free()
+        if self._failure is not None:
+            self.problem = f"perception stopped: {type(self._failure).__name__}: {self._failure}"
+            self._failure = None
+        self.answers.situation.inactive_reason = self.problem or "the node is not configured"
+        return SUCCESS
+
+    def destroy_node(self) -> None:
+        """Stop the worker before the entities it publishes with are gone."""
+        self._stop()
+        self._free()
+        self.services_.close()
+        self.bridge.detach()
+        super().destroy_node()
+
+    def forget(self, reason: str) -> None:
+        """Time started over: nothing older may mix with what comes."""
+        if self.perception is not None:
+            log.warning("forgetting views, poses and tracks: %s", reason)
+            self.perception.forget(reason)
+
+    def _attempt(self, name: str, work: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            work()
+        except EXPECTED_ERRORS as error:
+            undo()
+            self.problem = f"{name} failed: {error}"
+            self.answers.situation.inactive_reason = self.problem
+            log.error(self.problem, exc_info=type(error) is RuntimeError)
+            return FAILURE
+        except Exception as error:  # rclpy would swallow it: say what it was before the error state follows
+            log.exception("%s failed", name)
+            self._failure = error
+            return ERROR
+        self.problem = ""
+        return SUCCESS
+
+    def _stop(self) -> None:
+        self.answers.situation.namer = None
+        perception, self.perception = self.perception, None
+        if perception is not None:
+            perception.stop()
+        self.store.put(None)
+
+    def _free(self) -> None:
+        model, self.model = self.model, None
+        publishers, self.outputs = self.outputs, None
+        if model is not None:
+            model.free()
+        if publishers is not None:
+            publishers.close()
+        self.parameters.configured = False
+
+    def _on_worker_failure(self, error: Exception) -> None:
+        """In the worker's thread: leave the rest to the executor."""
+        self._failure = error
+        self.answers.situation.namer = None
+        self.answers.situation.inactive_reason = f"perception stopped: {type(error).__name__}: {error}"
+        self.store.put(None)
+        self._failed.trigger()
+
+    def _stop_after_failure(self) -> None:
+        if self._failure is not None and self.perception is not None:
+            self.trigger_deactivate()
+
+    def _apply_live_parameters(self) -> None:
+        if self.perception is not None and self.model is not None:
+            node_config, pipeline_config = self.parameters.read()
+            self.model.reconfigure(pipeline_config)
+            self.perception.apply(node_config, pipeline_config)
+            self.answers.situation = self.model.situation(node_config, pipeline_config)
+
+    def _watch(self) -> None:
+        """Once per period: QoS that no longer fits, and /diagnostics."""
+        state = self._state_machine.current_state[1]
+        model_name = str(self.get_parameter("model.name").value)
+        parts = [model_status(state, self.problem, model_name, self.model.device if self.model else "")]
+        perception = self.perception
+        if perception is not None:
+            for camera in perception.inputs:
+                camera.refresh_qos()
+            parts += perception.diagnose()
+        self._diagnostics.publish(diagnostic_array(self.get_fully_qualified_name(), self.get_clock().now().to_msg(), parts))
+
+    def _why_no_result(self) -> tuple[int, str]:
+        perception = self.perception
+        inputs = perception.inputs if perception else ()
+        slop_s = float(self.get_parameter("sync.slop_s").value)
+        return why_no_result(inputs, self.problems, perception.sync if perception else None, slop_s)
+
+    def _working(self) -> bool:
+        return self.perception is not None and self.perception.worker.busy_s > 0
+
+    def _guard_transitions(self) -> None:
+        """An impossible transition ("activate" while unconfigured) answers false; rclpy would end the process."""
+        change = self._service_change_state.callback
+
+        def guarded(request: Any, response: Any) -> Any:
+            try:
+                return change(request, response)
+            except rclpy_implementation.RCLError as error:
+                log.warning("transition refused: %s", error)
+                response.success = False
+                return response
+
+        self._service_change_state.callback = guarded
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Executable `perception_node`."""
+    rclpy.init(args=arguments)
+    node = PerceptionNode()
+    executor = MultiThreadedExecutor(num_threads=int(node.get_parameter("service.max_waiting").value) + 3)
+    executor.add_node(node)
+    if node.get_parameter("autostart").value:
+        executor.create_task(autostart, node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def autostart(node: PerceptionNode) -> None:
+    """Configure and activate without a lifecycle manager; the node stays alive when that fails."""
+    if node.trigger_configure() == SUCCESS:
+        node.trigger_activate()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""What the worker does with one view set: transforms, conversion, pipeline, result. Runs in the worker's thread."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from pan3d_core.keyframes import KeyframeWindow
+from pan3d_core.pipeline import PerceptionPipeline, PerceptionResult
+from pan3d_core.structures import CameraView
+from pan3d_interfaces.msg import ErrorCode
+from pan3d_ros.camera_inputs import CameraFrame
+from pan3d_ros.messages.cameras import CalibrationError, to_camera_view
+from pan3d_ros.messages.instances import Sightings, instance_array
+from pan3d_ros.node_config import NodeConfig
+from pan3d_ros.result_store import ProblemLog, ResultStore, SceneResult
+from pan3d_ros.synchronizer import ViewSet
+from pan3d_ros.transforms_source import TransformsSource, TransformUnavailable, wait_for_transform
+
+log = logging.getLogger("pan3d.ros.processing")
+
+
+@dataclass
+class Tools:
+    """What a set passes through; made when the node is configured."""
+
+    pipeline: PerceptionPipeline
+    transforms: TransformsSource | None  # None: unposed cameras
+    window: KeyframeWindow  # lets every set of a fixed rig pass
+    sightings: Sightings
+
+
+class SetProcessor:
+    """Call it with a view set. Bad views and sets are dropped and reported; unexpected exceptions pass through."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        store: ResultStore,
+        problems: ProblemLog,
+        now_ns: Callable[[], int],
+        publish: Callable[[SceneResult], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self.processed = 0
+        self.config = NodeConfig()  # replaced when live parameters change
+        self._tools = tools
+        self._store, self._problems = store, problems
+        self._now_ns, self._publish, self._cancelled = now_ns, publish, cancelled
+        self._last_start_s = float("-inf")
+        self._forget = False
+
+    def forget(self) -> None:
+        """Before the next set drop all that depends on earlier ones; called from other threads after a clock jump."""
+        self._forget = True
+        self._store.put(None)
+
+    def __call__(self, job: ViewSet[CameraFrame]) -> None:
+        if self._forget:
+            self._forget = False
+            self._tools.pipeline.reset()
+            self._tools.window.reset()
+            self._tools.sightings.clear()
+        if not self._due(job):
+            return
+        started_s = time.monotonic()
+        stages_s = {"wait": max(0.0, (self._now_ns() - job.newest_ns) * 1e-9)}
+        views = self._views(job)
+        if views is None:
+            return
+        stages_s["convert"] = time.monotonic() - started_s
+        result = self._perceive(views)
+        if result is None:
+            return
+        self.processed += 1
+        instances = instance_array(result, self._tools.sightings.update(result))
+        stages_s |= {stage: ms * 1e-3 for stage, ms in result.timings_ms.items() if stage != "total"}
+        frame_ids = {frame.camera: frame.frame_id for frame in job.items}
+        if self._forget or self._cancelled():
+            return
+        scene = SceneResult(self.processed, result, instances, frame_ids, stages_s)
+        self._store.put(scene)
+        self._publish(scene)
+
+    def _due(self, job: ViewSet[CameraFrame]) -> bool:
+        age_s = (self._now_ns() - job.newest_ns) * 1e-9
+        limit_s = self.config.input.max_image_age_s
+        if limit_s and age_s > limit_s:
+            text = f"images are {age_s:.2f} s old, input.max_image_age_s is {limit_s:g}"
+            self._drop(ErrorCode.STALE_IMAGES, "stale", text)
+            return False
+        now_s = time.monotonic()
+        rate = self.config.input.max_rate_hz
+        if rate and now_s - self._last_start_s < 1.0 / rate:
+            self._problems.counts["rate_limit"] += 1
+            return False
+        self._last_start_s = now_s
+        self._problems.solved(ErrorCode.STALE_IMAGES)
+        return True
+
+    def _drop(self, code: int, reason: str, message: str) -> None:
+        if self._problems.report(code, reason, message):
+            log.warning("dropped (%s): %s", reason, message)
+
+    def _views(self, job: ViewSet[CameraFrame]) -> list[CameraView] | None:
+        """The usable views; None when they are fewer than `sync.min_cameras`."""
+        views, failed = [], set()
+        for frame in job.items:
+            try:
+                views.append(self._view(frame))
+            except TransformUnavailable as error:
+                failed.add(ErrorCode.TF_FAILURE)
+                self._drop(ErrorCode.TF_FAILURE, f"{frame.camera}: transform", str(error))
+            except CalibrationError as error:
+                failed.add(ErrorCode.NO_CAMERA_INFO)
+                self._drop(ErrorCode.NO_CAMERA_INFO, f"{frame.camera}: camera_info", f"{frame.camera}: {error}")
+            except ValueError as error:
+                failed.add(ErrorCode.NO_IMAGES)
+                self._drop(ErrorCode.NO_IMAGES, f"{frame.camera}: image", f"{frame.camera}: {error}")
+        for code in (ErrorCode.TF_FAILURE, ErrorCode.NO_CAMERA_INFO, ErrorCode.NO_IMAGES):
+            if code not in failed:
+                self._problems.solved(code)
+        return views if len(views) >= self.config.sync.min_cameras else None
+
+    def _view(self, frame: CameraFrame) -> CameraView:
+        cam_from_world = None
+        if self._tools.transforms is not None:
+            cam_from_world = wait_for_transform(
+                self._tools.transforms,
+                frame.camera,
+                frame.frame_id,
+                frame.stamp_ns,
+                self.config.transforms.timeout_s,
+                self._cancelled,
+            )
+        return to_camera_view(
+            frame.image,
+            frame.info,
+            frame.depth,
+            cam_from_world,
+            camera=frame.camera,
+            world_frame_id=self.config.reference_frame,
+            rectified=frame.config.rectified,
+        )
+
+    def _perceive(self, views: list[CameraView]) -> PerceptionResult | None:
+        """None, reported, when these views give no result."""
+        try:
+            window = self._tools.window.add(views)
+            if window is None:
+                self._problems.counts["waiting_for_keyframes"] += 1
+                return None
+            result = self._tools.pipeline.process(window)
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            self._drop(ErrorCode.OUT_OF_MEMORY, "out_of_memory", f"use fewer cameras or a smaller model: {error}")
+            return None
+        except ValueError as error:
+            self._drop(ErrorCode.INFERENCE_ERROR, "rejected_by_pipeline", str(error))
+            return None
+        self._problems.solved(ErrorCode.OUT_OF_MEMORY, ErrorCode.INFERENCE_ERROR)
+        return result
