@@ -60,7 +60,7 @@ def pool_grid(grid: Tensor, size: int) -> Tensor:
 
 
 def select_seeds(weights: Tensor, centers: Tensor, count: int) -> Tensor:
-    """Greedy choice of (B, count) indices: highest weight (B, N) first, then damping of all within `SEED_RADIUS_M` of it (B, N, 3)."""
+    """Greedy choice of (B, count) indices: the highest of weights (B, N), then damping near its centre (B, N, 3), and so on."""
     weights = weights.clone()
     chosen = []
     for _ in range(count):
@@ -177,14 +177,16 @@ class QueryDecoder(nn.Module):
             predictions.append(prediction)
         return self._finish(tuple(predictions), normed, content8, scene)
 
-    def _finish(self, layers: tuple[QueryPrediction, ...], normed: Tensor, content8: Tensor, scene: SceneFeatures) -> QueryOutputs:
+    def _finish(
+        self, layers: tuple[QueryPrediction, ...], normed: Tensor, content8: Tensor, scene: SceneFeatures
+    ) -> QueryOutputs:
         coarse = layers[-1].mask_logits
         fine = torch.einsum("bqc,bschw->bqshw", self.to_mask2(normed), scene.p2) / scene.p2.shape[2] ** 0.5
         upsampled = F.interpolate(coarse.flatten(0, 1), size=scene.p2.shape[-2:], mode="bilinear").unflatten(0, coarse.shape[:2])
         mask_logits = upsampled + fine.float()
         weights = F.max_pool2d(coarse.detach().sigmoid().flatten(0, 2), 2).reshape(*coarse.shape[:2], -1)
         weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-3)
-        described = normed + self.pooled((weights.to(content8.dtype) @ content8))
+        described = normed + self.pooled(weights.to(content8.dtype) @ content8)
         probs = mask_logits.detach().sigmoid().flatten(2)
         inside = (probs > 0.5).to(probs.dtype)
         area = inside.sum(-1)

@@ -1,0 +1,44 @@
+"""From `pan3d-mini`'s queries to instances: score, threshold, mask suppression."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pan3d_core.models.mini_queries import QueryOutputs
+
+MIN_SCORE = 0.1
+NMS_IOU = 0.5
+# Two masks of which one lies inside the other are an object and a part of it; the better one stays.
+NMS_INSIDE = 0.8
+
+
+def query_scores(queries: QueryOutputs) -> Tensor:
+    """(B, Q) 0..1: geometric mean of objectness and predicted mask IoU."""
+    objectness = queries.layers[-1].objectness_logits.sigmoid()
+    return (objectness * queries.quality_logits.sigmoid()).sqrt()
+
+
+def suppress_masks(masks: Tensor, scores: Tensor) -> Tensor:
+    """Indices of (Q, N) bool masks that survive, best first: a mask goes when it overlaps a better one too much or is empty."""
+    order = scores.argsort(descending=True)
+    flat = masks[order].float()
+    area = flat.sum(-1)
+    overlap = flat @ flat.T
+    iou = overlap / (area[:, None] + area[None] - overlap).clamp_min(1)
+    inside = overlap / area[:, None].clamp_min(1)
+    clash = (iou > NMS_IOU) | (inside > NMS_INSIDE)
+    kept: list[int] = []
+    for row in range(len(order)):
+        if area[row] > 0 and not any(bool(clash[row, better]) for better in kept):
+            kept.append(row)
+    return order[torch.tensor(kept, dtype=torch.long, device=order.device)]
+
+
+def decode_scene(queries: QueryOutputs, scene: int, min_score: float = MIN_SCORE) -> tuple[Tensor, Tensor]:
+    """Query indices (K,) of the instances of one scene, best first, and their scores (K,)."""
+    scores = query_scores(queries)[scene]
+    candidates = torch.nonzero(scores >= min_score)[:, 0]
+    masks = (queries.mask_logits[scene, candidates] > 0).flatten(1)
+    kept = candidates[suppress_masks(masks, scores[candidates])]
+    return kept, scores[kept]

@@ -1,0 +1,119 @@
+"""Training scenes from folders of memory-mapped arrays, as `pan3d_sim.shards` writes them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+EMPTY_KIND = 255
+_ARRAYS = ("images", "depth", "ids", "kinds", "intrinsics", "cam_from_world", "support_height")
+_log = logging.getLogger("pan3d.training")
+
+
+@dataclass(frozen=True)
+class SceneBatch:
+    """B scenes of S views with their truth."""
+
+    images: Tensor  # (B, S, 3, H, W) RGB 0..1
+    depth: Tensor  # (B, S, H, W) z-depth in metres, 0 = none
+    ids: Tensor  # (B, S, H, W) int64, 0 = no object
+    kinds: Tensor  # (B, K) int64, kind of object id k in column k, -1 = no such object
+    intrinsics: Tensor  # (B, S, 3, 3)
+    cam_from_world: Tensor  # (B, S, 4, 4)
+    support_height: Tensor  # (B,) metres
+
+
+class ShardSet:
+    """All complete shard folders below one folder, as one indexable set of scenes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self._shards: dict[Path, dict[str, np.ndarray]] = {}
+        self._starts = np.zeros(1, dtype=np.int64)
+        self.refresh()
+        if not len(self):
+            raise ValueError(f"data: expected shard folders with vocabulary.json below {folder}, got none")
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def refresh(self) -> int:
+        """Take in shards completed since the last call; number of scenes now."""
+        # The vocabulary is written last, so its presence means that the arrays are complete.
+        for marker in sorted(self.folder.glob("*/vocabulary.json")):
+            if marker.parent not in self._shards:
+                self._shards[marker.parent] = {n: np.load(marker.parent / f"{n}.npy", mmap_mode="r") for n in _ARRAYS}
+        sizes = [len(arrays["kinds"]) for arrays in self._shards.values()]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        _log.info("%s: %d scenes in %d shards", self.folder, len(self), len(sizes))
+        return len(self)
+
+    @property
+    def num_views(self) -> int:
+        return next(iter(self._shards.values()))["images"].shape[1]
+
+    def vocabulary(self) -> dict:
+        """The `vocabulary.json` of the first shard: kinds, descriptions, synonyms_per_kind."""
+        return json.loads((next(iter(self._shards)) / "vocabulary.json").read_text())
+
+    def _scene(self, index: int, views: np.ndarray) -> dict[str, np.ndarray]:
+        shard = int(np.searchsorted(self._starts, index, side="right")) - 1
+        row = index - int(self._starts[shard])
+        arrays = list(self._shards.values())[shard]
+        scene = {name: arrays[name][row] for name in _ARRAYS}
+        return {name: value if name in ("kinds", "support_height") else value[views] for name, value in scene.items()}
+
+    def batch(self, indices: np.ndarray, views: list[np.ndarray]) -> SceneBatch:
+        """Scenes `indices` with views[i] (all of equal length) of scene i, in that order."""
+        scenes = [self._scene(int(i), v) for i, v in zip(indices, views, strict=True)]
+        stacked = {name: np.stack([scene[name] for scene in scenes]) for name in _ARRAYS}
+        kinds = stacked["kinds"].astype(np.int64)
+        return SceneBatch(
+            images=torch.from_numpy(stacked["images"]).permute(0, 1, 4, 2, 3).float() / 255,
+            depth=torch.from_numpy(stacked["depth"].astype(np.float32) * 1e-4),
+            ids=torch.from_numpy(stacked["ids"].astype(np.int64)),
+            kinds=torch.from_numpy(np.where(kinds == EMPTY_KIND, -1, kinds)),
+            intrinsics=torch.from_numpy(stacked["intrinsics"]),
+            cam_from_world=torch.from_numpy(stacked["cam_from_world"]),
+            support_height=torch.from_numpy(stacked["support_height"].astype(np.float32)),
+        )
+
+
+class Sampler:
+    """Endless permutations of the training scenes, split over ranks; new shards join at each new permutation."""
+
+    def __init__(self, shards: ShardSet, seed: int, rank: int, world: int) -> None:
+        self.shards, self.seed, self.rank, self.world = shards, seed, rank, world
+        self.epoch, self.position, self._order = 0, 0, np.zeros(0, dtype=np.int64)
+        self._size = len(shards)
+
+    def _permute(self) -> None:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self._size)
+        self._order = order[self.rank :: self.world]
+
+    def next(self, count: int) -> np.ndarray:
+        """`count` scene indices."""
+        taken: list[int] = []
+        while len(taken) < count:
+            if self.position >= len(self._order):
+                if len(self._order):
+                    self.epoch, self._size = self.epoch + 1, self.shards.refresh()
+                self.position = 0
+                self._permute()
+            taken.append(int(self._order[self.position]))
+            self.position += 1
+        return np.array(taken)
+
+    def state(self) -> dict[str, int]:
+        return {"epoch": self.epoch, "position": self.position, "size": self._size}
+
+    def restore(self, state: dict[str, int]) -> None:
+        self.epoch, self._size = state["epoch"], state["size"]
+        self._permute()
+        self.position = state["position"]
