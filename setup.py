@@ -15,7 +15,7 @@ def pins(path: str) -> list[str]:
 
 
 SIM = ['mujoco==4.0.0; python_version >= "3.11"', 'mujoco<4; python_version < "3.11"', "PyOpenGL"]
-TEXT = ["transformers>=5,<6", "tokenizers"]
+TEXT = ["tokenizers"]
 BUILD_MESSAGES = ["colcon-common-extensions", "cmake", "catkin_pkg", "empy<4", "lark", "setuptools<80"]
 
 setup(

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from geometry_msgs.msg import PoseStamped
+from pan3d_interfaces.msg import GraspTarget as GraspTargetMessage
+from pan3d_interfaces.srv import GetCellTruth
 from sensor_msgs.msg import CameraInfo, Image
 
 from pan3d_core.structures import GraspTarget, OrientedBox
-from pan3d_interfaces.msg import GraspTarget as GraspTargetMessage
-from pan3d_interfaces.srv import GetCellTruth
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.cameras import info_message
 from pan3d_ros.messages.images import image_message

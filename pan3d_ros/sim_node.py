@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseStamped
+from pan3d_interfaces.msg import ErrorCode
+from pan3d_interfaces.srv import ExecuteGrasp, GetCellTruth, ResetCell
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
-from pan3d_interfaces.msg import ErrorCode
-from pan3d_interfaces.srv import ExecuteGrasp, GetCellTruth, ResetCell
 from pan3d_ros.cell_messages import RenderedCamera, grasp_from_message, truth_response
 from pan3d_ros.log_bridge import LogBridge
 from pan3d_ros.messages.images import image_message

