@@ -127,13 +127,14 @@ install_packages() {
   link_package
 }
 
-# What colcon would install of the package, as links to this checkout: `ros2 run` and `ros2 launch` find it.
+# What colcon would install of the package, as links to the files of this checkout: `ros2 run` and `ros2 launch` find it.
 link_package() {
   local share=$VENV/share/pan3d_ros libexec=$VENV/lib/pan3d_ros
+  rm -rf "$share" "$libexec"
   mkdir -p "$VENV/share/ament_index/resource_index/packages" "$share" "$libexec"
   cp resource/pan3d_ros "$VENV/share/ament_index/resource_index/packages/pan3d_ros"
-  ln -sfn "$ROOT/package.xml" "$ROOT/launch" "$ROOT/config" "$ROOT/rviz" "$share/"
-  ln -sfn "$VENV/bin/perception_node" "$VENV/bin/sim_node" "$libexec/"
+  cp -rs "$ROOT/package.xml" "$ROOT/launch" "$ROOT/config" "$ROOT/rviz" "$share/"
+  ln -s "$VENV/bin/perception_node" "$VENV/bin/sim_node" "$libexec/"
 }
 
 build_interfaces() {
@@ -149,7 +150,8 @@ build_interfaces() {
 
 main() {
   local python packages_hash interfaces_hash
-  packages_hash=$(hash_of requirements setup.py setup.cfg pyproject.toml scripts/setup.sh scripts/repair_ros_wheels.py)-${TORCH_BACKEND:-}-$ROOT
+  packages_hash=$(hash_of requirements setup.py setup.cfg pyproject.toml scripts/setup.sh scripts/repair_ros_wheels.py)
+  packages_hash+=-$(find launch config rviz -type f | LC_ALL=C sort | sha256sum | cut -d' ' -f1)-${TORCH_BACKEND:-}-$ROOT
   interfaces_hash=$(hash_of pan3d_interfaces requirements/ros_jazzy.txt scripts/repair_ros_wheels.py)-$ROOT
   if is_done packages "$packages_hash" && is_done interfaces "$interfaces_hash" && [ -d install/pan3d_interfaces/lib ]; then
     return
