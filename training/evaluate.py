@@ -113,14 +113,23 @@ class FigureSums:
 
 
 @torch.no_grad()
-def evaluate(model: PanMini, shards: ShardSet, text: TextTargets, *, scenes: int, posed: bool, views: int = 4) -> MiniFigures:
+def evaluate(
+    model: PanMini,
+    shards: ShardSet,
+    text: TextTargets,
+    *,
+    scenes: int,
+    posed: bool,
+    views: int = 4,
+    bfloat16: bool = True,
+) -> MiniFigures:
     """Figures over the first `scenes` scenes of `shards`; the model is left in evaluation mode."""
     model.eval()
     sums = FigureSums()
     for start in range(0, min(scenes, len(shards)), 4):
         indices = np.arange(start, min(start + 4, scenes, len(shards)))
         batch = shards.batch(indices, [np.arange(views)] * len(indices))
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             outputs = model(plain_inputs(batch, posed=posed))
         for b in range(len(indices)):
             sums.add(outputs, batch, b, text)

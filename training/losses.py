@@ -147,8 +147,8 @@ def mini_losses(
     terms["text"], terms["text_cosine"], terms["dense_text"] = text_losses(outputs, targets, matches, descriptions)
     terms["total"] = (
         weights.depth * terms["depth"] + weights.depth_error * terms["depth_error"] + weights.foreground * terms["foreground"]
-        + weights.votes * terms["votes"] + weights.camera * terms["camera"]
-        + weights.masks * (terms["masks"] + weights.early_layers * early) + weights.quality * terms["quality"] + weights.text * terms["text"] + weights.text_cosine * terms["text_cosine"]
-        + weights.dense_text * terms["dense_text"]
+        + weights.votes * terms["votes"] + weights.camera * terms["camera"] + weights.quality * terms["quality"]
+        + weights.masks * (terms["masks"] + weights.early_layers * early)
+        + weights.text * terms["text"] + weights.text_cosine * terms["text_cosine"] + weights.dense_text * terms["dense_text"]
     )  # fmt: skip
     return terms

@@ -19,7 +19,7 @@ def query_scores(queries: QueryOutputs) -> Tensor:
     return (objectness * queries.quality_logits.sigmoid()).sqrt()
 
 
-def suppress_masks(masks: Tensor, scores: Tensor) -> Tensor:
+def suppress_masks(masks: Tensor, scores: Tensor, nms_iou: float = NMS_IOU) -> Tensor:
     """Indices of (Q, N) bool masks that survive, best first: a mask goes when it overlaps a better one too much or is empty."""
     order = scores.argsort(descending=True)
     flat = masks[order].float()
@@ -27,7 +27,7 @@ def suppress_masks(masks: Tensor, scores: Tensor) -> Tensor:
     overlap = flat @ flat.T
     iou = overlap / (area[:, None] + area[None] - overlap).clamp_min(1)
     inside = overlap / area[:, None].clamp_min(1)
-    clash = (iou > NMS_IOU) | (inside > NMS_INSIDE)
+    clash = (iou > nms_iou) | (inside > NMS_INSIDE)
     kept: list[int] = []
     for row in range(len(order)):
         if area[row] > 0 and not any(bool(clash[row, better]) for better in kept):
@@ -35,10 +35,12 @@ def suppress_masks(masks: Tensor, scores: Tensor) -> Tensor:
     return order[torch.tensor(kept, dtype=torch.long, device=order.device)]
 
 
-def decode_scene(queries: QueryOutputs, scene: int, min_score: float = MIN_SCORE) -> tuple[Tensor, Tensor]:
+def decode_scene(
+    queries: QueryOutputs, scene: int, min_score: float = MIN_SCORE, nms_iou: float = NMS_IOU
+) -> tuple[Tensor, Tensor]:
     """Query indices (K,) of the instances of one scene, best first, and their scores (K,)."""
     scores = query_scores(queries)[scene]
     candidates = torch.nonzero(scores >= min_score)[:, 0]
     masks = (queries.mask_logits[scene, candidates] > 0).flatten(1)
-    kept = candidates[suppress_masks(masks, scores[candidates])]
+    kept = candidates[suppress_masks(masks, scores[candidates], nms_iou)]
     return kept, scores[kept]

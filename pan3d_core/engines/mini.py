@@ -1,0 +1,206 @@
+"""The `pan3d-mini` engine: a small network that takes the cameras' calibration as input.
+
+With intrinsics, poses and the height of the support plane it answers in metres in the world frame. Without any of them it
+still finds objects and relative depth, but its cameras are a guess in the frame of the first view and nothing is metric.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from pan3d_core.config import ModelConfig, PreprocessConfig
+from pan3d_core.geometry.cameras import unproject_depth
+from pan3d_core.geometry.transforms import invert_rigid, rigid
+from pan3d_core.labels import LabelSpace
+from pan3d_core.models.mini import MiniInputs, MiniOutputs, PanMini
+from pan3d_core.models.mini_decode import decode_scene
+from pan3d_core.models.weights import assign_weights, read_weights
+from pan3d_core.naming_meaning import KnownNames
+from pan3d_core.runtime.device import select_device
+from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
+
+FORMAT = "pan3d-mini/1"
+DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "pan3d-mini.safetensors"
+PREPROCESS = PreprocessConfig(height=112, width=144, mode="cover", resample="area")
+NAMES_PREFIX = "names."
+AUTOCAST_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# Focal length over image width that is assumed for cameras without intrinsics (53 degrees across).
+GUESSED_FOCAL = 1.0
+SUPPORT_BIN_M = 0.005
+logger = logging.getLogger("pan3d.engines.mini")
+
+
+@dataclass(frozen=True)
+class MiniCheckpoint:
+    """Contents of a `pan3d-mini` weight file."""
+
+    model: PanMini
+    known_names: KnownNames
+    facts: dict  # how it was made: data, schedule, seed, figures
+
+
+def read_checkpoint(path: Path) -> MiniCheckpoint:
+    """Strict read. `FileNotFoundError`, or `ValueError` for a damaged file or one of another model or format version."""
+    found = read_weights(path)
+    metadata = _read_metadata(path)
+    names = found.get(NAMES_PREFIX + "embeddings")
+    if metadata.get("format") != FORMAT or names is None:
+        raise ValueError(
+            f"weights: expected a checkpoint of format {FORMAT!r}, got {path} of format {metadata.get('format', 'unknown')!r}; "
+            "is it for another model?"
+        )
+    content = json.loads(metadata["content"])
+    architecture = {key: tuple(value) if isinstance(value, list) else value for key, value in content["architecture"].items()}
+    model = PanMini(**architecture)
+    assign_weights(model, found, origin=path, ignored_prefixes=(NAMES_PREFIX,))
+    known = KnownNames(tuple(content["names"]), tuple(content["class_names"]), names.float())
+    return MiniCheckpoint(model.eval(), known, content["facts"])
+
+
+def _read_metadata(path: Path) -> dict[str, str]:
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"weights: expected a complete safetensors file, got {path} ({error})") from error
+
+
+def fold_batch_norms(model: nn.Module) -> None:
+    """Replace every convolution + batch normalisation pair by one convolution; for inference only."""
+    for module in model.modules():
+        if isinstance(module, nn.Sequential) and len(module) == 2 and isinstance(module[1], nn.BatchNorm2d):
+            module[0] = fuse_conv_bn_eval(module[0], module[1])
+            module[1] = nn.Identity()
+
+
+def support_height_from_depth(views: ViewBatch) -> float | None:
+    """World height (m) at which the sensors see most points, the surface that objects stand on; None without enough depth."""
+    points = unproject_depth(views.depth, views.intrinsics, views.cam_from_world)
+    heights = points[..., 2][(views.depth > 0) & torch.isfinite(views.depth)]
+    if len(heights) < 500:
+        return None
+    bins = torch.round(heights / SUPPORT_BIN_M)
+    level, counts = bins.unique(return_counts=True)
+    near = (bins - level[counts.argmax()]).abs() <= 1
+    return float(heights[near].median())
+
+
+def cameras_from_head(view1_from_cam: Tensor) -> Tensor:
+    """(S, 9) two rotation columns and translation -> cam_from_view1 (S, 4, 4), the first one the identity."""
+    first, second, translation = view1_from_cam.split([3, 3, 3], dim=-1)
+    first = nn.functional.normalize(first, dim=-1)
+    second = nn.functional.normalize(second - (first * second).sum(-1, keepdim=True) * first, dim=-1)
+    third = torch.linalg.cross(first, second, dim=-1)
+    view1_from_cam = rigid(torch.stack([first, second, third], dim=-1), translation)
+    return invert_rigid(view1_from_cam) @ view1_from_cam[0]
+
+
+class MiniEngine:
+    """Callable engine. `known_names` are the words it understands without a text encoder."""
+
+    needs_depth = False
+    preprocess = PREPROCESS
+
+    def __init__(self, checkpoint: MiniCheckpoint, config: ModelConfig, device: torch.device) -> None:
+        self.known_names = checkpoint.known_names
+        self.labels = LabelSpace.things(tuple(dict.fromkeys(checkpoint.known_names.class_names)))
+        self.facts = checkpoint.facts
+        self._config, self._device = config, device
+        fold_batch_norms(checkpoint.model)
+        self._model = checkpoint.model.to(device, memory_format=torch.channels_last)
+        self._dtype = AUTOCAST_DTYPES[config.precision]
+        self._names = self.known_names.embeddings.to(device)
+        class_id = [self.labels.names.index(name) for name in self.known_names.class_names]
+        self._class_of_name = torch.tensor(class_id, device=device)
+        self._temperature = float(self.facts.get("name_temperature", 0.07))
+
+    @torch.inference_mode()
+    def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
+        """Instances best first; metric only where cameras and support plane are known (see the module docstring)."""
+        inputs = self._inputs(views)
+        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
+            outputs = self._model(inputs)
+        return self._reconstruction(outputs, inputs), self._instances(outputs)
+
+    def _inputs(self, views: ViewBatch) -> MiniInputs:
+        count, (height, width) = views.num_views, views.hw
+        support_height = self._support_height(views)
+        intrinsics, cam_from_world = views.intrinsics, views.cam_from_world
+        posed = support_height is not None
+        if intrinsics is None:
+            focal = GUESSED_FOCAL * width
+            guess = torch.tensor([[focal, 0.0, (width - 1) / 2], [0.0, focal, (height - 1) / 2], [0.0, 0.0, 1.0]])
+            intrinsics = guess.expand(count, 3, 3)
+        if not posed:
+            cam_from_world = torch.eye(4).expand(count, 4, 4)
+        return MiniInputs(
+            images=views.images[None].to(self._device),
+            intrinsics=intrinsics[None].to(self._device),
+            cam_from_world=cam_from_world[None].to(self._device),
+            support_height=torch.tensor([support_height or 0.0], device=self._device),
+            posed=torch.tensor([float(posed)], device=self._device),
+        )
+
+    @staticmethod
+    def _support_height(views: ViewBatch) -> float | None:
+        """Height of the support plane when the network can use it together with known cameras, else None."""
+        if views.intrinsics is None or views.cam_from_world is None:
+            return None
+        if views.support_height_m is not None:
+            return views.support_height_m
+        found = None if views.depth is None else support_height_from_depth(views)
+        if found is None:
+            logger.warning("the support height is unknown, so the camera poses cannot be used; set support_height_m")
+        return found
+
+    def _reconstruction(self, outputs: MiniOutputs, inputs: MiniInputs) -> Reconstruction:
+        log_error = nn.functional.interpolate(outputs.log_error, size=outputs.plane_depth.shape[-2:], mode="bilinear")[0]
+        posed = bool(inputs.posed[0] > 0)
+        return Reconstruction(
+            depth=outputs.depth()[0],
+            depth_conf=torch.exp(-log_error.clamp(-7, 1)),  # one over the expected relative error
+            intrinsics=inputs.intrinsics[0],
+            cam_from_world=inputs.cam_from_world[0] if posed else cameras_from_head(outputs.view1_from_cam[0]),
+            is_metric=posed,
+        )
+
+    def _instances(self, outputs: MiniOutputs) -> InstanceSet:
+        rows, scores = decode_scene(outputs.queries, 0, self._config.min_score, self._config.nms_iou)
+        rows, scores = rows[: self._config.max_instances], scores[: self._config.max_instances]
+        vectors = outputs.queries.text_embedding[0, rows]
+        return InstanceSet(
+            mask_logits=outputs.queries.mask_logits[0, rows],
+            class_logits=self._class_logits(vectors, outputs.queries.layers[-1].objectness_logits[0, rows]),
+            scores=scores,
+            labels=self.labels,
+            text_embeddings=vectors,
+        )
+
+    def _class_logits(self, vectors: Tensor, objectness_logits: Tensor) -> Tensor:
+        """(K, C + 1): likeness to the best of each class's names; the last column makes softmax agree with the objectness."""
+        cosine = vectors @ self._names.T
+        best = torch.full((len(vectors), len(self.labels)), -1.0, device=vectors.device)
+        logits = best.scatter_reduce(1, self._class_of_name.expand(len(vectors), -1), cosine, "amax") / self._temperature
+        return torch.cat([logits, logits.logsumexp(-1, keepdim=True) - objectness_logits[:, None]], dim=-1)
+
+
+def build(config: ModelConfig) -> MiniEngine:
+    """The engine with `config.weights`, or with the checkpoint that comes with the package.
+
+    Raises `FileNotFoundError` or `ValueError` for a missing, damaged or foreign checkpoint.
+    """
+    device = select_device(config.device)
+    checkpoint = read_checkpoint(Path(config.weights) if config.weights else DEFAULT_WEIGHTS)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    return MiniEngine(checkpoint, config, device)
