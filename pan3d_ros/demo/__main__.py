@@ -152,8 +152,8 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     """All scenes; returns the exit code."""
     environment = child_environment()
     os.environ.update(environment)  # this process takes part in the same graph
+    say("looking for ROS 2")
     try:
-        import mujoco  # noqa: F401
         from pan3d_interfaces.msg import ErrorCode  # noqa: F401
     except ImportError as error:
         raise DemoError(f"{error}; 'make setup', then 'source activate.sh'; 'pan3d doctor' tells more") from error
