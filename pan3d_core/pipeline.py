@@ -13,6 +13,7 @@ import torch
 from pan3d_core.alignment import align_to_world
 from pan3d_core.config import PipelineConfig
 from pan3d_core.merging import merge_panoptic
+from pan3d_core.placement import refine_placement
 from pan3d_core.preprocess import preprocess
 from pan3d_core.structures import CameraView, Panoptic3D, Reconstruction, ViewBatch
 from pan3d_core.tracking import Tracker
@@ -87,6 +88,10 @@ class PerceptionPipeline:
         with clock.stage("align"):
             reconstruction = align_to_world(reconstruction, batch, config.align)
 
+        with clock.stage("refine"):
+            if self._depth_is_predicted(batch):
+                reconstruction = refine_placement(reconstruction, instances, batch, config.placement)
+
         with clock.stage("merge"):
             panoptic = merge_panoptic(reconstruction, instances, batch, config.merge, config.cloud, config.workspace)
 
@@ -99,6 +104,9 @@ class PerceptionPipeline:
 
         warnings = () if reconstruction.is_metric else (f"not metric, {reconstruction.alignment}",)
         return PerceptionResult(reconstruction, panoptic, batch, clock.with_total(), warnings)
+
+    def _depth_is_predicted(self, batch: ViewBatch) -> bool:
+        return not self.engine.needs_depth and (batch.depth is None or self.config.align.depth_source == "model")
 
     def _check_depth(self, batch: ViewBatch) -> None:
         if self.engine.needs_depth and batch.depth is None:
