@@ -18,7 +18,9 @@ MIN_FIELD_OF_VIEW = 1e-3
 def cameras_from_pose_encoding(encoding: Tensor, image_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """(..., 9) -> cam_from_world (..., 4, 4) and intrinsics (..., 3, 3) in pixels of an image of size (H, W).
 
-    The principal point is (W / 2, H / 2) by definition of the code.
+    The principal point is (W / 2, H / 2) by definition of the code, in a pixel grid whose integers the
+    official unprojection takes as they are; so depth and these intrinsics fit each other, half a pixel
+    from a calibration that calls the image centre ((W - 1) / 2, (H - 1) / 2).
     """
     height, width = image_hw
     cam_from_world = rigid(matrix_from_quat_xyzw(encoding[..., 3:7]), encoding[..., :3])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from pan3d_core.models.dpt import DPT, dense_maps, dense_output
 from pan3d_core.models.layers import Block, LinearBuilder, Mlp, Rope2d
 from pan3d_core.models.patch_encoder import PatchEncoder
 from pan3d_core.models.pose_encoding import cameras_from_pose_encoding
+from pan3d_core.models.weights import load_weights
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -198,8 +200,8 @@ class VGGT(nn.Module):
 def vggt_1b(*, point_head: bool = True, linear: LinearBuilder = nn.Linear) -> VGGT:
     """The published size (1.19 billion parameters with both dense heads).
 
-    Build it under `torch.device("meta")` and load weights with `weights.load_weights`: filling so
-    many parameters with random numbers first takes a minute.
+    Build it under `torch.device("meta")`, as `load_vggt` does: filling so many parameters with random
+    numbers first takes a minute.
     """
     return VGGT(
         Aggregator(PatchEncoder(), linear=linear),
@@ -207,3 +209,17 @@ def vggt_1b(*, point_head: bool = True, linear: LinearBuilder = nn.Linear) -> VG
         DPT(output_conv2=dense_output(256, 32, 2)),
         DPT(output_conv2=dense_output(256, 32, 4)) if point_head else None,
     )
+
+
+def load_vggt(path: str | Path, *, point_head: bool = True) -> VGGT:
+    """The published size with the weights of an official checkpoint, ready for inference on the CPU.
+
+    Every name and shape must agree (see `weights.load_weights` for errors); the track head in the file,
+    and without `point_head` that one too, is skipped. The checkpoint's own licence (VGGT License v1)
+    applies to what is done with it.
+    """
+    with torch.device("meta"):
+        model = vggt_1b(point_head=point_head)
+    skipped = ("track_head.",) if point_head else ("track_head.", "point_head.")
+    load_weights(model, path, ignored_prefixes=skipped)
+    return model.eval()

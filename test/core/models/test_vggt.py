@@ -4,7 +4,9 @@ import re
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from pan3d_core.models import vggt
 from pan3d_core.models.vggt import vggt_1b
 
 CASES = ("s1_native_84x84", "s2_56x70", "s3_56x126_samecount", "b2_s2_98x70", "s1_42x42_square_non_native", "s9_42x56_chunked")
@@ -128,6 +130,20 @@ def test_names_and_shapes_of_the_official_checkpoint(official_shapes):
         model = vggt_1b()
     official = {name: shape for name, shape in official_shapes["vggt_1b"].items() if not name.startswith("track_head.")}
     assert {name: tuple(value.shape) for name, value in model.state_dict().items()} == official
+
+
+@pytest.mark.parametrize("point_head", [True, False])
+def test_official_checkpoint_file_loads_without_the_heads_that_are_not_run(procedural, monkeypatch, tmp_path, point_head):
+    reference = procedural.fill(procedural.tiny_vggt())
+    save_file({**reference.state_dict(), "track_head.norm.weight": torch.ones(3)}, tmp_path / "model.safetensors")
+    monkeypatch.setattr(vggt, "vggt_1b", procedural.tiny_vggt)
+    model = vggt.load_vggt(tmp_path / "model.safetensors", point_head=point_head)
+    assert not model.training
+    case = procedural.load_case("vggt/tiny_s2_56x70.npz")
+    with torch.inference_mode():
+        output = model(procedural.case_images("s2_56x70", case))
+    torch.testing.assert_close(output.depth, case["depth"][..., 0], **TIGHT)
+    assert (output.world_points is not None) == point_head
 
 
 def test_procedural_rule_reproduces_its_check_values(procedural, official_shapes):
