@@ -24,16 +24,15 @@ MIN_VIEW_PIXELS = 8
 
 
 @dataclass(frozen=True)
-class _Cloud:
-    """Points with everything that travels with them."""
+class _Pixels:
+    """The pixels that stay, as points."""
 
-    points: Tensor  # (N, 3)
-    colors: Tensor  # (N, 3)
-    normals: Tensor  # (N, 3)
+    index: Tensor  # (N,) into the flattened (S, h, w) images
+    points: Tensor  # (N, 3) world
     owner: Tensor  # (N,) 0 = none, k = row k - 1 of the instance set
 
-    def __getitem__(self, index: Tensor) -> _Cloud:
-        return _Cloud(self.points[index], self.colors[index], self.normals[index], self.owner[index])
+    def __getitem__(self, choice: Tensor) -> _Pixels:
+        return _Pixels(self.index[choice], self.points[choice], self.owner[choice])
 
 
 def merge_panoptic(
@@ -56,9 +55,13 @@ def merge_panoptic(
     if not reconstruction.is_metric:
         support_height_m = None
     owner = assign_pixels(instances, views.hw, config.mask_threshold)
-    pixels = _valid_points(reconstruction, views, owner, config, cloud, workspace, support_height_m)
+    world_points = reconstruction.world_points
+    valid = _valid(reconstruction, world_points, config, cloud, workspace)
+    normals = normals_from_points(world_points, reconstruction.world_from_cam[:, :3, 3])
+    pixels = _valid_pixels(valid, world_points, owner, support_height_m, config)
     pixels = _thin(_trim_outliers(pixels, len(instances.scores), config), _voxel_size(reconstruction, cloud))
-    segments, rank = _segments(pixels, owner, instances, config, support_height_m)
+    colors = views.images.permute(0, 2, 3, 1).reshape(-1, 3)
+    segments, rank = _segments(pixels, colors, owner, instances, config, support_height_m)
 
     instance_id = rank[owner]
     class_id = torch.full((len(segments) + 1,), -1, device=owner.device)
@@ -70,9 +73,9 @@ def merge_panoptic(
         instance_id=instance_id,
         segments=segments,
         points=kept.points,
-        point_colors=kept.colors,
+        point_colors=colors[kept.index],
         point_instance_id=rank[kept.owner],
-        point_normals=kept.normals,
+        point_normals=normals.reshape(-1, 3)[kept.index],
         labels=instances.labels,
         stamp_ns=max(views.stamps_ns),
         world_frame_id=views.world_frame_id,
@@ -112,17 +115,11 @@ def between_surfaces(depth: Tensor, edge_fraction: float) -> Tensor:
     return hanging
 
 
-def _valid_points(
-    reconstruction: Reconstruction,
-    views: ViewBatch,
-    owner: Tensor,
-    config: MergeConfig,
-    cloud: CloudConfig,
-    workspace: WorkspaceConfig,
-    support_height_m: float | None,
-) -> _Cloud:
+def _valid(
+    reconstruction: Reconstruction, world_points: Tensor, config: MergeConfig, cloud: CloudConfig, workspace: WorkspaceConfig
+) -> Tensor:
+    """(S, h, w) bool: pixels that become points."""
     depth = reconstruction.depth
-    world_points = reconstruction.world_points
     valid = (depth > 0) & (reconstruction.depth_conf >= cloud.min_confidence)
     valid &= ~between_surfaces(depth, config.edge_fraction)
     if reconstruction.is_metric:
@@ -131,31 +128,35 @@ def _valid_points(
             valid &= (world_points >= world_points.new_tensor(workspace.lower_m)).all(-1)
         if workspace.upper_m:
             valid &= (world_points <= world_points.new_tensor(workspace.upper_m)).all(-1)
+    return valid
+
+
+def _valid_pixels(
+    valid: Tensor, world_points: Tensor, owner: Tensor, support_height_m: float | None, config: MergeConfig
+) -> _Pixels:
+    index = torch.nonzero(valid.flatten())[:, 0]
+    points, owner = world_points.reshape(-1, 3)[index], owner.flatten()[index]
     if support_height_m is not None:
-        owner = torch.where(world_points[..., 2] < support_height_m + config.support_clearance_m, 0, owner)
-    normals = normals_from_points(world_points, reconstruction.world_from_cam[:, :3, 3])
-    return _Cloud(world_points[valid], views.images.permute(0, 2, 3, 1)[valid], normals[valid], owner[valid])
+        owner = torch.where(points[:, 2] < support_height_m + config.support_clearance_m, 0, owner)
+    return _Pixels(index, points, owner)
 
 
-def _trim_outliers(pixels: _Cloud, num_instances: int, config: MergeConfig) -> _Cloud:
+def _trim_outliers(pixels: _Pixels, num_instances: int, config: MergeConfig) -> _Pixels:
     """Drop the points of each instance that lie far outside its middle 90 % along any axis.
 
     Quantiles, not deviations from the median: most points of a low box are on its top, where all deviations are 0.
     """
-    order = pixels.owner.argsort(stable=True)
-    pixels = pixels[order]
-    counts = torch.bincount(pixels.owner, minlength=num_instances + 1).tolist()
-    keep = [torch.ones(counts[0], dtype=torch.bool, device=order.device)]
-    start = counts[0]
-    for count in counts[1:]:
-        points = pixels.points[start : start + count]
-        start += count
-        if count == 0:
-            continue
-        low, high = trimmed_extent(points.T, 0.05)
-        reach = config.outlier_fraction * (high - low) + MIN_DEVIATION_M
-        keep.append(((points >= low - reach) & (points <= high + reach)).all(-1))
-    return pixels[torch.cat(keep)]
+    owned = torch.nonzero(pixels.owner)[:, 0]
+    owned = owned[pixels.owner[owned].argsort()]
+    counts = torch.bincount(pixels.owner, minlength=num_instances + 1)[1:].tolist()
+    keep = torch.ones_like(pixels.owner, dtype=torch.bool)
+    for mine in owned.split(counts):
+        if len(mine) > 0:
+            points = pixels.points[mine]
+            low, high = trimmed_extent(points.T, 0.05)
+            reach = config.outlier_fraction * (high - low) + MIN_DEVIATION_M
+            keep[mine] = ((points >= low - reach) & (points <= high + reach)).all(-1)
+    return pixels[keep]
 
 
 def _voxel_size(reconstruction: Reconstruction, cloud: CloudConfig) -> float:
@@ -165,7 +166,7 @@ def _voxel_size(reconstruction: Reconstruction, cloud: CloudConfig) -> float:
     return UNMETRIC_VOXEL_FRACTION * float(known.median()) if known.numel() else 0.0
 
 
-def _thin(pixels: _Cloud, voxel_size_m: float) -> _Cloud:
+def _thin(pixels: _Pixels, voxel_size_m: float) -> _Pixels:
     """The first point of each instance in each cell. No means: normals of two sides of a thin wall would cancel."""
     count = len(pixels.points)
     if voxel_size_m == 0 or count == 0:
@@ -178,7 +179,7 @@ def _thin(pixels: _Cloud, voxel_size_m: float) -> _Cloud:
     return pixels[first[: int(cell_index.max()) + 1]]
 
 
-def _at_most(pixels: _Cloud, max_points: int) -> _Cloud:
+def _at_most(pixels: _Pixels, max_points: int) -> _Pixels:
     count = len(pixels.points)
     if count <= max_points:
         return pixels
@@ -186,7 +187,12 @@ def _at_most(pixels: _Cloud, max_points: int) -> _Cloud:
 
 
 def _segments(
-    pixels: _Cloud, owner: Tensor, instances: InstanceSet, config: MergeConfig, support_height_m: float | None
+    pixels: _Pixels,
+    colors: Tensor,
+    owner: Tensor,
+    instances: InstanceSet,
+    config: MergeConfig,
+    support_height_m: float | None,
 ) -> tuple[tuple[Segment, ...], Tensor]:
     """Segments by falling score, and the table (Q + 1,) from rows of the instance set to their ids."""
     num_instances = len(instances.scores)
@@ -199,7 +205,7 @@ def _segments(
     for row in instances.scores.argsort(descending=True).tolist():
         if int(counts[row + 1]) < config.min_points:
             continue
-        mine = pixels.owner == row + 1
+        mine = torch.nonzero(pixels.owner == row + 1)[:, 0]
         points = pixels.points[mine]
         box = upright_box(points.cpu(), config.trim_fraction)
         if support_height_m is not None:
@@ -215,7 +221,7 @@ def _segments(
                 num_views=num_views[row + 1],
                 centroid=points.mean(0).cpu(),
                 box=box,
-                color_rgb=pixels.colors[mine].median(dim=0).values.cpu(),
+                color_rgb=colors[pixels.index[mine]].median(dim=0).values.cpu(),
                 text_embedding=None if instances.text_embeddings is None else instances.text_embeddings[row].cpu(),
             )
         )

@@ -11,7 +11,7 @@ from torch import Tensor
 from pan3d_core.geometry.transforms import invert_rigid, rigid, transform_points
 
 # Points beyond this many are thinned before the yaw search, whose answer they no longer change.
-MAX_YAW_POINTS = 512
+MAX_YAW_POINTS = 256
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def upright_box(points: Tensor, trim_fraction: float = 0.0) -> OrientedBox:
     flat = points[::step, :2]
     coarse = torch.arange(-45, 45, 5, device=points.device, dtype=points.dtype)
     yaw = _least_area_yaw(flat, torch.deg2rad(coarse), trim_fraction)
-    fine = yaw + torch.deg2rad(torch.linspace(-4, 4, 17, device=points.device, dtype=points.dtype))
+    fine = yaw + torch.deg2rad(torch.linspace(-4, 4, 9, device=points.device, dtype=points.dtype))
     yaw = _least_area_yaw(flat, fine, trim_fraction)
 
     cosine, sine = math.cos(yaw), math.sin(yaw)

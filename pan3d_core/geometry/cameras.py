@@ -47,7 +47,9 @@ def normals_from_points(point_map: Tensor, camera_centers: Tensor) -> Tensor:
     padded = torch.nn.functional.pad(point_map.permute(0, 3, 1, 2), (1, 1, 1, 1), mode="replicate")
     along_x = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
     along_y = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
-    normals = torch.nn.functional.normalize(torch.linalg.cross(along_x, along_y, dim=1), dim=1).permute(0, 2, 3, 1)
+    normals = torch.linalg.cross(along_x, along_y, dim=1)
+    # By hand: the norm over a strided axis costs ten times as much.
+    normals = (normals * normals.square().sum(1, keepdim=True).clamp_min(1e-24).rsqrt()).permute(0, 2, 3, 1)
     to_camera = camera_centers[:, None, None, :] - point_map
     flip = (normals * to_camera).sum(-1, keepdim=True) < 0
     return torch.where(flip, -normals, normals)
