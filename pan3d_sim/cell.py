@@ -16,7 +16,7 @@ import torch
 
 from pan3d_core.structures import CameraView, GraspTarget, OrientedBox, TrialResult
 from pan3d_sim.appearance import add_environment, add_materials, randomize_appearance
-from pan3d_sim.arrangement import ARRANGEMENTS, BodyAddress, Pose, add_pile_walls, draw_poses, fallen, set_pile_walls, settle
+from pan3d_sim.arrangement import ARRANGEMENTS, BodyAddress, Pose, add_pile_walls, draw_poses, fallen, settle, settle_pile
 from pan3d_sim.camera_rig import RigCamera, RigConfig, sample_rig, wrist_camera
 from pan3d_sim.depth_noise import DepthNoise
 from pan3d_sim.grasp_trial import Observer, run_trial
@@ -240,13 +240,10 @@ class RobotCell:
         present = [address for index, address in enumerate(self.bodies) if index not in self.removed]
         try:
             if self.config.arrangement == "pile":
-                set_pile_walls(self.model, True)
-                settle(self.model, self.data, present)
-                set_pile_walls(self.model, False)
+                settle_pile(self.model, self.data, present)
             settle(self.model, self.data, present)
         except RuntimeError as error:
             log.info("drawing again: %s", error)
-            set_pile_walls(self.model, False)
             return False
         return True
 

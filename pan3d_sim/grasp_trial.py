@@ -58,7 +58,8 @@ def run_trial(cell: RobotCell, grasp: GraspTarget, *, target: int | None, restor
     `restore` puts the cell back afterwards; otherwise the hand keeps holding what it has. `observe` is called at
     the end of each phase, while the cell shows it. Reasons of failure are those of `TrialResult`; `details` holds
     `rise_m`, `contact_depth_m`, `opening_m`, `slip_m`, `disturbance_m`, `disturbance_deg`, `co_lifted` and `clean`
-    (lifted, and no neighbour was moved more than 2 cm or 20 deg beyond the control run or lifted along).
+    (lifted, and no neighbour was moved more than 2 cm or 20 deg beyond the control run or lifted along), and after a
+    collision which of `hit_support`, `hit_neighbour`, `hit_target` it was.
     """
     world_from_grasp = grasp.world_from_grasp.double().numpy()
     target = _nearest_object(cell, world_from_grasp[:3, 3]) if target is None else target
@@ -92,6 +93,7 @@ class _Trial:
         self.width = min(grasp.width_m, cell.config.hand.opening_m)
         self.start_poses = _poses(cell)
         self.depth_m = 0.0
+        self.hit = ""
 
     def run(self) -> TrialResult:
         self.observe("before")
@@ -125,18 +127,31 @@ class _Trial:
         pregrasp = self.goal @ back
         self.hand.teleport(self.data, pregrasp, self.width)
         mujoco.mj_forward(self.model, self.data)
-        contacts = self._contacts()
+        self.hit = self._touched()
         self.observe("pregrasp")
-        if contacts.others or contacts.support:
+        if self.hit:
             return True
         hit = self._move(pregrasp, self.goal, self.width, APPROACH_S, stop_on_hit=True)
         self.observe("grasp")
         return hit
 
-    def _hits(self) -> bool:
+    def _touched(self) -> str:
+        """What the hand touches: "support", "neighbour", "target" or nothing."""
         contacts = self._contacts()
-        pushed = np.linalg.norm(_poses(self.cell)[self.target][:3, 3] - self.start_poses[self.target][:3, 3]) > PUSHED_M
-        return contacts.support or bool(contacts.others - {self.target}) or pushed or self.hand.lag(self.data) > BLOCKED_M
+        if contacts.support:
+            return "support"
+        if contacts.others - {self.target}:
+            return "neighbour"
+        return "target" if contacts.others else ""
+
+    def _obstructed(self) -> str:
+        """What the hand collides with on its way; the target only counts when it is pushed or stops the hand."""
+        touched = self._touched()
+        if touched == "target":
+            moved = self.cell.world_from_object(self.target)[:3, 3] - self.start_poses[self.target][:3, 3]
+            blocked = self.hand.lag(self.data) > BLOCKED_M
+            return "target" if blocked or np.linalg.norm(moved) > PUSHED_M else ""
+        return touched
 
     def _move(self, start: np.ndarray, goal: np.ndarray, opening_m: float, seconds: float, *, stop_on_hit: bool = False) -> bool:
         """Straight line between two poses of equal or nearby orientation, smooth start and stop."""
@@ -147,8 +162,10 @@ class _Trial:
             self.hand.move(self.data, _between(start, goal, t * t * (3 - 2 * t)))
             mujoco.mj_step(self.model, self.data)
             self._watch_depth()
-            if stop_on_hit and index % 5 == 0 and self._hits():
-                return True
+            if stop_on_hit and index % 5 == 0:
+                self.hit = self._obstructed()
+                if self.hit:
+                    return True
         return False
 
     def _close(self) -> None:
@@ -227,6 +244,7 @@ class _Trial:
             "disturbance_deg": float(disturbance_deg),
             "co_lifted": float(co_lifted),
             "clean": float(clean),
+            **{f"hit_{what}": float(self.hit == what) for what in ("support", "neighbour", "target")},
         }
         return TrialResult(self.cell.seed, failure == "none", failure, self.grasp, details)
 
