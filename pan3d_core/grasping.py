@@ -8,7 +8,7 @@ ranked. The grasp frame: origin between the pads (TCP), +z approach, +x closing 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ import torch
 from pan3d_core.config import GraspConfig
 from pan3d_core.grasping_candidates import NAMES, PRIOR, find_pairs
 from pan3d_core.grasping_cloud import ObjectCloud, build_object_cloud
-from pan3d_core.grasping_hands import Contact, FreeDepth, Hands, contact_of, free_depth, hands_around, insert, opening, recenter
+from pan3d_core.grasping_hands import Contact, FreeDepth, Hands, contact_of, free_depth, hands_around, insert, recenter
 from pan3d_core.structures import GraspTarget, Panoptic3D
 
 REASONS = {
@@ -111,14 +111,16 @@ def _blockers(free: FreeDepth, reaches: np.ndarray) -> dict[str, int]:
 
 def _settle(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> tuple[Hands, np.ndarray]:
     """Centre the hands on what their pads will touch, and check and score them again where they then are."""
-    hands = recenter(hands, contact_of(hands, cloud, config))
+    hands = recenter(hands, contact_of(hands, cloud, config), config)
     hands = hands[hands.width <= config.gripper.max_width_m * config.max_width_fraction]
     free = free_depth(hands, cloud, config).total
     hands, free = hands[free >= -0.004], free[free >= -0.004]
     back = np.minimum(free, 0.0).astype(np.float32)
-    hands = Hands(
-        hands.rotation, hands.position + back[:, None] * hands.rotation[:, :, 2], hands.width, hands.source, hands.quality
-    )
+    hands = replace(hands, position=hands.position + back[:, None] * hands.rotation[:, :, 2])
+    # Measured surfaces end a little before the true ones, so the jaws open as wide as there is room.
+    wide = replace(hands, opening=np.full_like(hands.width, config.gripper.max_width_m))
+    has_room = free_depth(wide, cloud, config).total >= 0
+    hands = replace(hands, opening=np.where(has_room, wide.opening, hands.opening))
     return hands, _scores(hands, contact_of(hands, cloud, config), cloud, config)
 
 
@@ -131,9 +133,10 @@ def _scores(hands: Hands, contact: Contact, cloud: ObjectCloud, config: GraspCon
     score = PRIOR[hands.source] * (0.25 + 0.75 * agreement) * (contact.agreement > _MIN_AGREEMENT)
     score = score * np.exp(-((aside / 0.09) ** 2)) * np.exp(-np.abs(lever[:, 2]) / 0.4)
     score = score * (1 - np.exp(-contact.patch / 3.0)) * (0.4 + 0.6 * np.clip(contact.engaged / 0.02, 0, 1))
-    score = score * (0.75 + 0.25 * np.clip(-hands.rotation[:, 2, 2], 0, 1))
+    tilt = np.arccos(np.clip(-hands.rotation[:, 2, 2], -1, 1))
+    score = score * (1 - 0.3 * tilt / (np.pi / 2))
     score = score * np.where(contact.both_seen, 1.0, 0.8)
-    return (score * np.clip(1 - (width - 0.85) / 0.3, 0.5, 1)).astype(np.float32)
+    return (score * np.clip(1 - (width - 0.8) / 0.25, 0.3, 1)).astype(np.float32)
 
 
 def _suppress(hands: Hands, scores: np.ndarray, at_most: int) -> list[int]:
@@ -172,7 +175,7 @@ def _target(hands: Hands, row: int, score: float, panoptic: Panoptic3D, instance
         class_id=segment.class_id,
         score=min(score, 1.0),
         world_from_grasp=world_from_grasp,
-        width_m=float(opening(hands.width[row : row + 1], config)[0]),
+        width_m=float(hands.opening[row]),
         pregrasp_distance_m=config.approach_distance_m,
         box=segment.box,
         stamp_ns=panoptic.stamp_ns,

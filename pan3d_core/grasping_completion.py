@@ -19,6 +19,8 @@ _COPIES_PER_SECTOR = 30
 _CELL_M = 0.004
 _STEP_M = 0.008
 _SEEN_M = 0.012
+# An outline is measured too small by about the footprint of a pixel, where it ends in the air.
+_ERODED_M = 0.006
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,10 @@ def _extruded(points: np.ndarray, normals: np.ndarray, low: float) -> tuple[np.n
     """Upright walls below the border of the outline seen from above, where no camera saw a wall."""
     origin = points[:, :2].min(0) - 4 * _CELL_M
     cells = np.floor((points[:, :2] - origin) / _CELL_M).astype(int)
-    outline = np.zeros(cells.max(0) + 6, bool)
+    outline = np.zeros(cells.max(0) + 8, bool)
     outline[tuple(cells.T)] = True
-    filled = ndimage.binary_fill_holes(ndimage.binary_closing(outline, iterations=2))
-    soft = ndimage.gaussian_filter(filled.astype(float), 1.5)
+    filled = ndimage.binary_fill_holes(ndimage.binary_closing(outline, iterations=3))
+    soft = ndimage.gaussian_filter(filled.astype(float), 2.0)
     border = filled & ~ndimage.binary_erosion(filled)
     slope = -np.stack(np.gradient(soft), axis=-1)[border]
     strength = np.linalg.norm(slope, axis=1)
@@ -132,6 +134,7 @@ def _extruded(points: np.ndarray, normals: np.ndarray, low: float) -> tuple[np.n
     if len(place) == 0:
         return np.zeros((0, 3)), np.zeros((0, 3))
     nearby = cKDTree(points[:, :2]).query(place, k=min(6, len(points)))[1]
+    place = place + _ERODED_M * facing
     top = points[:, 2][nearby].max(1)
     extra, extra_normals = [], []
     for height in np.arange(low + 0.004, points[:, 2].max(), _STEP_M):
@@ -145,5 +148,5 @@ def _seen_from(place: np.ndarray, facing: np.ndarray, points: np.ndarray, normal
     """(K,) bool: wall points that face the same way were measured near this place of the outline."""
     counts = np.zeros(len(place), int)
     for row, near in enumerate(cKDTree(points[:, :2]).query_ball_point(place, _SEEN_M)):
-        counts[row] = (normals[near, :2] @ facing[row] > 0.5).sum()
+        counts[row] = (normals[near, :2] @ facing[row] > 0.3).sum()
     return counts >= 3

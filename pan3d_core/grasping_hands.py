@@ -7,7 +7,7 @@ the scene exactly when the point lies in the column of a finger (or of the palm)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Hands:
     rotation: np.ndarray  # (H, 3, 3) world_from_grasp: x closing, z approach
     position: np.ndarray  # (H, 3) TCP
     width: np.ndarray  # (H,) between the contacts
+    opening: np.ndarray  # (H,) of the pads before closing
     source: np.ndarray  # (H,) kind of contact pair
     quality: np.ndarray  # (H,) of the contact pair
 
@@ -39,7 +40,7 @@ class Hands:
         return len(self.width)
 
     def __getitem__(self, rows: np.ndarray) -> Hands:
-        return Hands(self.rotation[rows], self.position[rows], self.width[rows], self.source[rows], self.quality[rows])
+        return Hands(*(getattr(self, item.name)[rows] for item in fields(self)))
 
 
 def hands_around(pairs: ContactPairs, config: GraspConfig) -> Hands:
@@ -58,10 +59,11 @@ def hands_around(pairs: ContactPairs, config: GraspConfig) -> Hands:
     pair = np.repeat(np.arange(len(pairs)), len(angles))
     allowed = -rotation[:, 2, 2] >= np.cos(limit) - 1e-6
     rotation, pair = rotation[allowed], pair[allowed]
-    return Hands(rotation, pairs.centers[pair], pairs.widths[pair], pairs.source[pair], pairs.quality[pair])
+    width = pairs.widths[pair]
+    return Hands(rotation, pairs.centers[pair], width, narrow_opening(width, config), pairs.source[pair], pairs.quality[pair])
 
 
-def opening(width: np.ndarray, config: GraspConfig) -> np.ndarray:
+def narrow_opening(width: np.ndarray, config: GraspConfig) -> np.ndarray:
     """Distance of the pads before closing: the object's width and clearance on both sides, as far as the hand opens."""
     return np.minimum(width + 2 * config.clearance_m, config.gripper.max_width_m)
 
@@ -82,7 +84,7 @@ class FreeDepth:
 def free_depth(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> FreeDepth:
     """Greatest insertion before a finger or the palm touches the support, another object, or the target with the wrong part."""
     gripper, margin = config.gripper, config.collision_margin_m
-    half_open = opening(hands.width, config)[:, None] / 2
+    half_open = hands.opening[:, None] / 2
     outer = half_open + gripper.finger_thickness_m
     tip, palm_front = gripper.tip_beyond_tcp_m, gripper.tip_beyond_tcp_m - gripper.finger_length_m
     half_finger, half_palm = gripper.finger_breadth_m / 2, (gripper.palm_width_m / 2, gripper.palm_breadth_m / 2)
@@ -122,7 +124,7 @@ def _depth_to_support(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> 
         return np.full(len(hands), np.inf, np.float32)
     gripper = config.gripper
     palm_front = gripper.tip_beyond_tcp_m - gripper.finger_length_m
-    reach = opening(hands.width, config) / 2 + gripper.finger_thickness_m
+    reach = hands.opening / 2 + gripper.finger_thickness_m
     up = np.abs(hands.rotation[:, 2, :])
     falling = -hands.rotation[:, 2, 2]  # height lost per metre of insertion
     room = hands.position[:, 2] - cloud.support_height_m - config.collision_margin_m
@@ -139,7 +141,7 @@ def insert(hands: Hands, free: np.ndarray, config: GraspConfig) -> tuple[Hands, 
     reaches = depth + tip >= _MIN_COVER_M
     depth = np.where(reaches, depth, 0.0).astype(np.float32)
     position = hands.position + depth[:, None] * hands.rotation[:, :, 2]
-    return Hands(hands.rotation, position, hands.width, hands.source, hands.quality), reaches
+    return replace(hands, position=position), reaches
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def contact_of(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> Contact
     """Surface between the pads, robust to single noisy points."""
     gripper = config.gripper
     x, y, z = _in_hand_frames(hands, cloud.points)
-    half_open = opening(hands.width, config)[:, None] / 2
+    half_open = hands.opening[:, None] / 2
     back = gripper.tip_beyond_tcp_m - gripper.finger_length_m
     between = (np.abs(x) < half_open) & (np.abs(y) < gripper.finger_breadth_m / 2) & (z > back) & (z < gripper.tip_beyond_tcp_m)
     facing = hands.rotation[:, :, 0] @ cloud.normals.T  # (H, N) x component of the normals
@@ -191,10 +193,10 @@ def _robust_end(x: np.ndarray, rows: np.ndarray, sign: int, default: np.ndarray)
     return np.where(np.isfinite(third), sign * third, default)
 
 
-def recenter(hands: Hands, contact: Contact) -> Hands:
+def recenter(hands: Hands, contact: Contact, config: GraspConfig) -> Hands:
     """Put the TCP midway between the surfaces under the pads and take over their distance."""
     seen = contact.both_seen | (hands.source == BOX)
     middle = np.where(seen, (contact.low + contact.high) / 2, 0.0)
-    width = np.where(seen, np.maximum(contact.high - contact.low, 0.002), hands.width)
-    position = hands.position + middle[:, None] * hands.rotation[:, :, 0]
-    return Hands(hands.rotation, position.astype(np.float32), width.astype(np.float32), hands.source, hands.quality)
+    width = np.where(seen, np.maximum(contact.high - contact.low, 0.002), hands.width).astype(np.float32)
+    position = (hands.position + middle[:, None] * hands.rotation[:, :, 0]).astype(np.float32)
+    return replace(hands, position=position, width=width, opening=narrow_opening(width, config))
