@@ -124,10 +124,6 @@ def shipped_profile() -> Path | None:
 @contextmanager
 def running_nodes(options: argparse.Namespace, environment: dict[str, str], say: Callable[[str], None]) -> Iterator[object]:
     """Cell and perception as processes, perception configured; gives the client. Ends everything on the way out."""
-    from lifecycle_msgs.msg import Transition
-
-    from pan3d_ros.demo.client import DemoClient
-
     logs = options.out / "logs"
     with ExitStack() as stack:
         say(f"starting the robot cell and perception as processes, domain {environment['ROS_DOMAIN_ID']}")
@@ -137,6 +133,11 @@ def running_nodes(options: argparse.Namespace, environment: dict[str, str], say:
         perception = stack.enter_context(
             ChildNode("perception", "pan3d_ros.perception_node", arguments, logs / "perception.log", environment)
         )
+        # Imported while the nodes start, because that takes seconds.
+        from lifecycle_msgs.msg import Transition
+
+        from pan3d_ros.demo.client import DemoClient
+
         client = DemoClient((cell, perception))
         stack.callback(client.close)
         client.wait_for_cell(START_TIMEOUT_S)
@@ -157,14 +158,14 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
         from pan3d_interfaces.msg import ErrorCode  # noqa: F401
     except ImportError as error:
         raise DemoError(f"{error}; 'make setup', then 'source activate.sh'; 'pan3d doctor' tells more") from error
-    from lifecycle_msgs.msg import Transition
-
-    from pan3d_ros.demo.journey import Journey, Question, run_journey
-    from pan3d_ros.demo.report import write_report, write_summary
-
-    journeys: list[Journey] = []
     several = len(options.seed_list) > 1
     with running_nodes(options, environment, say) as client:
+        from lifecycle_msgs.msg import Transition
+
+        from pan3d_ros.demo.journey import Journey, Question, run_journey
+        from pan3d_ros.demo.report import write_report, write_summary
+
+        journeys: list[Journey] = []
         for seed in options.seed_list:
             if journeys:
                 client.change_state(Transition.TRANSITION_DEACTIVATE, CONFIGURE_TIMEOUT_S)
