@@ -32,16 +32,18 @@ over all views, and a text-aligned vector per object out. Trained from scratch o
 
 {training_scenes} training scenes and {validation_scenes} held-out scenes, four views each, 144 x 112 pixels with depth
 and ids, rendered by `pan3d_sim.shards` in MuJoCo: 3 to 8 procedurally built objects of {num_kinds} kinds on a
-textured table, random light, camera places and intrinsics. Names: {descriptions} descriptions (kind, material, use) embedded by the MiniLM sentence encoder.
+textured table, random light, camera places and intrinsics. Names: {descriptions} descriptions (kind, material, use)
+embedded by the MiniLM sentence encoder.
 The held-out scenes have other seeds but the same kinds, textures and light models.
 
 ## Training
 
 {samples} samples in {steps} steps, {minutes} minutes on {ranks} CPU processes of one thread each ({precision}).
 Batch {total_batch}, 2 to 4 views per sample; AdamW (0.9, 0.98), weight decay 0.05, learning rate {learning_rate:g}, 100 steps
-warm-up, then cosine to zero over the run's time; gradient norm clipped at 2; averaged weights (decay 0.995 to 0.999). Seed {seed}. Poses are withheld from 30 % of the
-samples, so one checkpoint serves both cases; in the others the support height is off by up to 5 mm and, for half, each
-camera by about 3 mm and 0.2 degrees. Mirroring, turning the world, colours, blur and noise vary each sample.
+warm-up, then cosine to zero over the run's time; gradient norm clipped at 2; averaged weights (decay 0.995 to 0.999).
+Seed {seed}. Poses are withheld from 30 % of the samples, so one checkpoint serves both cases; in the others the support
+height is off by up to 5 mm and, for half, each camera by about 3 mm and 0.2 degrees. Mirroring, turning
+the world, colours, blur and noise vary each sample.
 Loss: 12 depth (L1 of the logarithm) + 10 centre votes + 3 foreground + 0.6 (20 cross-entropy + 3 Dice + objectness, earlier
 layers half) + mask quality + 0.7 InfoNCE against one random description per kind + small terms (`training/losses.py`).
 

@@ -1,0 +1,79 @@
+"""Tiny training data: ray-cast tables written in the shards' format, and a small network."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from raycast_scene import Ball, Block, camera_ring, cast
+
+from training.text_targets import TextTargets, save_text_targets
+
+TINY = {
+    "dim": 48, "heads": 3, "blocks": 2, "stem": (8, 16, 24), "pyramid": (8, 16, 24), "queries": 6, "decoder_layers": 2,
+    "text_dim": 16,
+}  # fmt: skip
+KINDS = ("ball", "block")
+
+
+def write_fake_shard(folder: Path, scenes: int, seed: int) -> None:
+    """Scenes of three objects, four views, as `pan3d_sim.shards` would write them."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    rows: dict[str, list[np.ndarray]] = {}
+    for _ in range(scenes):
+        kinds = np.full(16, 255, np.uint8)
+        objects = []
+        for k, x in enumerate((-0.12, 0.0, 0.12)):
+            place = (x, float(rng.uniform(-0.1, 0.1)), 0.04)
+            kinds[k + 1] = rng.integers(2)
+            rgb = tuple(rng.uniform(0.1, 0.9, 3).tolist())
+            objects.append(Block(place, (0.07, 0.06, 0.08), 0.3, rgb) if kinds[k + 1] else Ball(place, 0.04, rgb))
+        scene = cast(tuple(objects), camera_ring(4))
+        images = torch.stack([v.image for v in scene.views]).permute(0, 2, 3, 1)
+        row = {
+            "images": (images * 255).round().byte().numpy(),
+            "depth": np.where(scene.depth < 6.5, scene.depth * 1e4, 0).round().astype(np.uint16),
+            "ids": scene.ids.byte().numpy(),
+            "kinds": kinds,
+            "rgb": np.zeros((16, 3), np.uint8),
+            "intrinsics": torch.stack([v.intrinsics for v in scene.views]).numpy(),
+            "cam_from_world": torch.stack([v.cam_from_world for v in scene.views]).numpy(),
+            "support_height": np.float32(0.0),
+        }
+        for name, value in row.items():
+            rows.setdefault(name, []).append(value)
+    for name, values in rows.items():
+        np.save(folder / f"{name}.npy", np.stack(values))
+    (folder / "vocabulary.json").write_text(json.dumps({"kinds": KINDS, "descriptions": {k: [k] for k in KINDS}}))
+
+
+def fake_text() -> TextTargets:
+    """Two kinds with three random unit vectors each."""
+    vectors = torch.nn.functional.normalize(torch.randn(6, 16, generator=torch.Generator().manual_seed(0)), dim=-1)
+    texts = ("ball", "sphere", "toy", "block", "cube", "brick")
+    return TextTargets(KINDS, texts, torch.tensor([0, 0, 0, 1, 1, 1]), vectors, synonyms_per_kind=2)
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("shards")
+    write_fake_shard(folder / "train" / "part_000", 6, seed=1)
+    write_fake_shard(folder / "val" / "part_000", 2, seed=2)
+    save_text_targets(fake_text(), folder / "text_embeddings.npz")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def tiny() -> dict:
+    return dict(TINY)
+

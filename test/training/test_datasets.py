@@ -1,0 +1,57 @@
+"""Shard folders as one set of scenes."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from training.datasets import Sampler, ShardSet
+
+
+def test_batch_has_units_ranges_and_the_chosen_views(data_folder):
+    shards = ShardSet(data_folder / "train")
+    assert len(shards) == 6 and shards.num_views == 4
+    batch = shards.batch(np.array([5, 0]), [np.array([3, 1]), np.array([0, 2])])
+    assert batch.images.shape == (2, 2, 3, 112, 144) and batch.images.min() >= 0 and batch.images.max() <= 1
+    near = batch.depth[batch.ids > 0]
+    assert near.min() > 0.3 and near.max() < 1.2
+    assert batch.kinds[:, 0].eq(-1).all() and set(batch.kinds[:, 1:4].unique().tolist()) <= {0, 1}
+    alone = shards.batch(np.array([5]), [np.array([1])])
+    assert torch.equal(alone.images[0, 0], batch.images[0, 1])
+    assert torch.equal(alone.cam_from_world[0, 0], batch.cam_from_world[0, 1])
+
+
+def test_unfinished_shards_wait_until_they_are_complete(data_folder, tmp_path):
+    shutil.copytree(data_folder / "train" / "part_000", tmp_path / "a")
+    shutil.copytree(data_folder / "val" / "part_000", tmp_path / "b")
+    (tmp_path / "b" / "vocabulary.json").unlink()
+    shards = ShardSet(tmp_path)
+    assert len(shards) == 6
+    (tmp_path / "b" / "vocabulary.json").write_text(json.dumps({}))
+    assert shards.refresh() == 8
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="data: expected shard folders"):
+        ShardSet(tmp_path)
+
+
+def test_ranks_share_each_permutation_without_overlap(data_folder):
+    samplers = [Sampler(ShardSet(data_folder / "train"), seed=3, rank=r, world=2) for r in range(2)]
+    seen = np.concatenate([s.next(3) for s in samplers])
+    assert sorted(seen.tolist()) == list(range(6))
+    again = np.concatenate([s.next(3) for s in samplers])
+    assert sorted(again.tolist()) == list(range(6)) and again.tolist() != seen.tolist()
+
+
+def test_a_restored_sampler_continues(data_folder):
+    shards = ShardSet(data_folder / "train")
+    sampler = Sampler(shards, seed=3, rank=0, world=1)
+    sampler.next(8)
+    state = sampler.state()
+    expected = sampler.next(10)
+    restored = Sampler(shards, seed=3, rank=0, world=1)
+    restored.restore(state)
+    assert np.array_equal(restored.next(10), expected)
