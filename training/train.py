@@ -77,6 +77,7 @@ class Trainer:
         self.shared = torch.Generator().manual_seed(config.seed)  # alike on all ranks: number of views
         self.own = torch.Generator().manual_seed(config.seed * 1000 + rank + 1)
         self.step, self.elapsed, self.samples = 0, 0.0, 0
+        self._counted = time.monotonic()  # up to when `elapsed` counts; evaluating and saving belong to a run's minutes
 
     def progress(self) -> float:
         """0 at the start of the run, 1 at its end."""
@@ -120,7 +121,6 @@ class Trainer:
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step; the loss terms."""
-        started = time.monotonic()
         self._set_learning_rate()
         self.model.train()
         batch, inputs = augment(self._batch(), AugmentConfig(), self.own)
@@ -130,7 +130,8 @@ class Trainer:
         terms = mini_losses(outputs, targets, inputs.posed, self.text.draw(self.own))
         self.optimizer.zero_grad(set_to_none=False)
         terms["total"].backward()
-        self.elapsed = self._average_gradients(self.elapsed + time.monotonic() - started)
+        now = time.monotonic()
+        self.elapsed, self._counted = self._average_gradients(self.elapsed + now - self._counted), now
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
         if torch.isfinite(norm):
             self.optimizer.step()
@@ -168,6 +169,7 @@ class Trainer:
         self.own.set_state(own["rng"])
         torch.set_rng_state(own["torch"])
         self.sampler.restore(own["sampler"])
+        self._counted = time.monotonic()
 
 
 def save_checkpoint(state: dict, path: Path) -> None:
