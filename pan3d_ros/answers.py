@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import Callable
@@ -9,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from pan3d_interfaces.action import Segment
+from pan3d_interfaces.msg import ErrorCode, InstanceArray
 
 from pan3d_core.config import GraspConfig
 from pan3d_core.grasping import select_grasps
-from pan3d_core.naming import Namer
-from pan3d_interfaces.action import Segment
-from pan3d_interfaces.msg import ErrorCode, InstanceArray
+from pan3d_core.naming_meaning import Namer
 from pan3d_ros.messages.clouds import cloud_message, cloud_records
 from pan3d_ros.messages.grasps import grasp_message, grasp_poses
 from pan3d_ros.messages.instances import id_image
@@ -23,6 +24,7 @@ from pan3d_ros.node_config import NodeConfig
 from pan3d_ros.requests import RequestError, check_prompt, check_request, select, select_by_text
 from pan3d_ros.result_store import ResultStore, SceneResult
 
+log = logging.getLogger("pan3d.ros.answers")
 Progress = Callable[[int, float, str], None]  # stage of Segment.Feedback, 0..1, words
 _STAGES = Segment.Feedback
 
@@ -91,7 +93,11 @@ class Answers:
         try:
             work()
         except RequestError as error:
-            response.error_code, response.message = error.code, str(error)
+            response.success, response.error_code, response.message = False, error.code, str(error)
+        except Exception as error:  # noqa: BLE001 (a fault in one answer must not end the executor, and with it the node)
+            log.exception("a request failed")
+            text = f"{type(error).__name__}: {error}"
+            response.success, response.error_code, response.message = False, ErrorCode.INFERENCE_ERROR, text
         finally:
             with self._lock:
                 self._waiting -= 1

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-
 from pan3d_interfaces.msg import ErrorCode
+
 from pan3d_ros.camera_inputs import CameraInput
 from pan3d_ros.node_config import NodeConfig
 from pan3d_ros.result_store import Latencies, ProblemLog, SceneResult
@@ -133,7 +133,7 @@ def diagnostic_array(node_name: str, stamp: Any, parts: Sequence[DiagnosticStatu
 
 
 def why_no_result(
-    inputs: Sequence[CameraInput], problems: ProblemLog, sync: ViewSetSynchronizer | None, slop_s: float
+    inputs: Sequence[CameraInput], problems: ProblemLog, sync: ViewSetSynchronizer, slop_s: float
 ) -> tuple[int, str]:
     """Error code and words for a request that waited in vain: could not look, and why."""
     now_s = time.monotonic()
@@ -151,6 +151,6 @@ def why_no_result(
     for code in (ErrorCode.STALE_IMAGES, ErrorCode.NO_IMAGES):
         if recent := problems.recent(code):
             return code, recent[0]
-    if sync is not None and sync.starved_s(now_s) > 1.0:
+    if sync.starved_s(now_s) > 1.0:
         return ErrorCode.TIMEOUT, sync_status(sync, slop_s).message
     return ErrorCode.TIMEOUT, "the view sets are still being processed"

@@ -12,7 +12,7 @@ import torch
 from pan3d_core.config import PipelineConfig
 from pan3d_core.engines import Engine, build_engine
 from pan3d_core.geometry.transforms import look_at
-from pan3d_core.naming import Namer
+from pan3d_core.naming_meaning import Namer
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.preprocess import preprocess
 from pan3d_core.structures import CameraView

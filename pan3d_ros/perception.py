@@ -5,71 +5,65 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import PoseStamped
-from rclpy.callback_groups import CallbackGroup
-from rclpy.node import Node
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.keyframes import KeyframeWindow
 from pan3d_ros.camera_inputs import CameraFrame, CameraInput
-from pan3d_ros.diagnostics import camera_status, pipeline_status, sync_status, transform_status
+from pan3d_ros.diagnostics import camera_status, pipeline_status, sync_status, transform_status, why_no_result
 from pan3d_ros.messages.instances import Sightings
-from pan3d_ros.model_loading import LoadedModel
-from pan3d_ros.node_config import CameraConfig, NodeConfig
-from pan3d_ros.publishers import ScenePublishers, stats_message
-from pan3d_ros.result_store import Latencies, ProblemLog, ResultStore, SceneResult
+from pan3d_ros.node_config import NodeConfig
+from pan3d_ros.publishers import stats_message
+from pan3d_ros.result_store import Latencies, SceneResult
 from pan3d_ros.ros_stand_ins import tf2_ros
 from pan3d_ros.set_processing import SetProcessor, Tools
-from pan3d_ros.synchronizer import SyncRules, ViewSetSynchronizer
+from pan3d_ros.synchronizer import SyncRules, ViewSet, ViewSetSynchronizer
 from pan3d_ros.transforms_source import FirstKnown, PoseTopicTransforms, StaticTransforms, TfTransforms, TransformsSource
 from pan3d_ros.worker import LatestWorker
+
+if TYPE_CHECKING:
+    from pan3d_ros.perception_node import PerceptionNode
 
 log = logging.getLogger("pan3d.ros.perception")
 STOP_TIMEOUT_S = 30.0
 
 
 class Perception:
-    """The active node. All callbacks of `inputs` run in `group`; the worker has its own thread."""
+    """The active node. All callbacks of `inputs` run in the node's `data_group`; the worker has its own thread."""
 
-    def __init__(
-        self,
-        node: Node,
-        group: CallbackGroup,
-        config: NodeConfig,
-        cameras: dict[str, CameraConfig],
-        model: LoadedModel,
-        publishers: ScenePublishers,
-        store: ResultStore,
-        problems: ProblemLog,
-    ) -> None:
+    def __init__(self, node: PerceptionNode, config: NodeConfig, on_failure: Callable[[Exception], None]) -> None:
         self.latencies = Latencies()
+        self.inputs: list[CameraInput] = []
         self._node, self._config = node, config
-        self._model, self._publishers = model, publishers
-        self._store, self._problems = store, problems
+        self._model, self._outputs = node.model, node.outputs
+        self._store, self._problems = node.store, node.problems
         self._jumps = 0
         self._pose_topics: PoseTopicTransforms | None = None
         self._tf: TfTransforms | None = None
         self._transforms = self._make_transforms()
-        offsets = {name: int(camera.time_offset_s * 1e9) for name, camera in cameras.items()}
+        self._cameras = {name: node.parameters.camera(name) for name in config.cameras}
+        offsets = {name: int(camera.time_offset_s * 1e9) for name, camera in self._cameras.items()}
         self.sync: ViewSetSynchronizer[CameraFrame] = ViewSetSynchronizer(config.cameras, sync_rules(config), offsets)
-        pipeline_config = model.pipeline.config
-        self._window = KeyframeWindow(pipeline_config.keyframe)
-        sightings = Sightings(int(pipeline_config.tracking.max_lost_s * 1e9))
-        tools = Tools(model.pipeline, self._transforms, self._window, sightings)
-        self._processor = SetProcessor(tools, store, problems, node.now_ns, self._publish, lambda: self.worker.stopping)
+        settings = self._model.pipeline.config
+        self._window = KeyframeWindow(settings.keyframe)
+        sightings = Sightings(int(settings.tracking.max_lost_s * 1e9))
+        tools = Tools(self._model.pipeline, self._transforms, self._window, sightings)
+        self._processor = SetProcessor(
+            tools, self._store, self._problems, node.now_ns, self._publish, lambda: self.worker.stopping
+        )
         self._processor.config = config
-        self.worker: LatestWorker | None = None
-        self.inputs = [
-            CameraInput(node, name, config.input, camera, self._take, self._pose_callback(), group)
-            for name, camera in cameras.items()
-        ]
+        self.worker: LatestWorker[ViewSet[CameraFrame]] = LatestWorker(self._processor, on_failure)
 
-    def start(self, on_failure: Callable[[Exception], None]) -> None:
-        """From now on view sets are processed."""
-        self._publishers.announce(self._model.engine.labels, self._model.name, self._config.reference_frame, self._node.now_ns())
-        self.worker = LatestWorker(self._processor, on_failure)
+    def start(self) -> None:
+        """Subscribe."""
+        self._outputs.announce(self._model.engine.labels, self._model.name, self._config.reference_frame, self._node.now_ns())
+        on_pose = self._pose_topics.add if self._pose_topics else None
+        for name, camera in self._cameras.items():
+            self.inputs.append(
+                CameraInput(self._node, name, self._config.input, camera, self._take, on_pose, self._node.data_group)
+            )
 
     def stop(self) -> None:
         """Unsubscribe, end the worker, take markers off the screen."""
@@ -77,16 +71,17 @@ class Perception:
             camera.close()
         if self._tf is not None:
             self._tf.close()
-        if self.worker is not None and not self.worker.stop(STOP_TIMEOUT_S):
+        if not self.worker.stop(STOP_TIMEOUT_S):
             log.error("the worker did not end within %.0f s", STOP_TIMEOUT_S)
         self._store.put(None)
-        self._publishers.clear_markers()
+        if self._node.context.ok():
+            self._outputs.clear_markers()
 
     def apply(self, config: NodeConfig, pipeline_config: PipelineConfig) -> None:
         """Take over live parameters."""
         self._config = self._processor.config = config
-        self._publishers.config = config.publish
-        self._publishers.max_points = pipeline_config.cloud.max_points
+        self._outputs.config = config.publish
+        self._outputs.max_points = pipeline_config.cloud.max_points
         self._window.config = pipeline_config.keyframe
 
     def forget(self, reason: str) -> None:
@@ -94,8 +89,7 @@ class Perception:
         self.sync.reset(reason)
         if self._transforms is not None:
             self._transforms.clear()
-        if self.worker is not None:
-            self.worker.discard()
+        self.worker.discard()
         self._processor.forget()
 
     def diagnose(self) -> list[DiagnosticStatus]:
@@ -110,18 +104,27 @@ class Perception:
             pipeline_status(self._store.latest, self.latencies, self._problems, busy_s, self._config, counts),
         ]
 
+    def refresh_qos(self) -> None:
+        """Resubscribe where publishers have come that need it."""
+        for camera in self.inputs:
+            camera.refresh_qos()
+
+    def why_no_result(self) -> tuple[int, str]:
+        """Error code and words for a request that waited in vain."""
+        return why_no_result(self.inputs, self._problems, self.sync, self._config.sync.slop_s)
+
     def _take(self, frame: CameraFrame) -> None:
         view_set = self.sync.add(frame.camera, frame.stamp_ns, frame, time.monotonic())
         if self.sync.jumps > self._jumps:
             self._jumps = self.sync.jumps
             log.warning("stamps of %s jumped back: tracks and results are forgotten", frame.camera)
             self._processor.forget()
-        if view_set is not None and self.worker is not None:
+        if view_set is not None:
             self.worker.offer(view_set)
 
     def _publish(self, scene: SceneResult) -> None:
         started_s = time.monotonic()
-        self._publishers.publish(scene)
+        self._outputs.publish(scene)
         scene.stages_s["publish"] = time.monotonic() - started_s
         latency_s = (self._node.now_ns() - scene.newest_ns) * 1e-9
         self.latencies.add(latency_s)
@@ -132,7 +135,7 @@ class Perception:
         for (camera, reason), count in list(self.sync.drops.items()):
             drops[f"{camera}: {reason}"] = drops.get(f"{camera}: {reason}", 0) + count
         message.drop_reasons, message.drop_counts = list(drops), list(drops.values())
-        self._publishers.stats.publish(message)
+        self._outputs.stats.publish(message)
 
     def _make_transforms(self) -> TransformsSource | None:
         config = self._config.transforms
@@ -151,9 +154,6 @@ class Perception:
             self._tf = TfTransforms(self._node, self._config.reference_frame)
             sources.append(self._tf)
         return FirstKnown(sources) if sources else None
-
-    def _pose_callback(self) -> Callable[[str, PoseStamped], None] | None:
-        return self._pose_topics.add if self._pose_topics else None
 
 
 def sync_rules(config: NodeConfig) -> SyncRules:

@@ -12,15 +12,14 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from pan3d_interfaces.msg import ErrorCode
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from pan3d_ros.answers import Answers
-from pan3d_ros.diagnostics import diagnostic_array, model_status, why_no_result
+from pan3d_ros.diagnostics import diagnostic_array, model_status
 from pan3d_ros.log_bridge import LogBridge
 from pan3d_ros.model_loading import LoadedModel
 from pan3d_ros.parameters import NodeParameters
@@ -28,6 +27,7 @@ from pan3d_ros.perception import Perception
 from pan3d_ros.publishers import ScenePublishers
 from pan3d_ros.result_store import ProblemLog, ResultStore
 from pan3d_ros.services import PerceptionServices
+from pan3d_ros.spinning import guard_transitions, run
 
 log = logging.getLogger("pan3d.ros.node")
 SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.ERROR
@@ -53,14 +53,13 @@ class PerceptionNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.data_group = MutuallyExclusiveCallbackGroup()
         period_s = float(self.get_parameter("watchdog.period_s").value)
-        self._watchdog = self.create_timer(
-            period_s, self._watch, callback_group=self.data_group, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        host_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._watchdog = self.create_timer(period_s, self._watch, callback_group=self.data_group, clock=host_clock)
         self._failed = self.create_guard_condition(self._stop_after_failure, callback_group=self.default_callback_group)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
         self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=lambda _: self.forget("clock_jump"))
         self.add_post_set_parameters_callback(lambda _: self._apply_live_parameters())
-        self._guard_transitions()
+        guard_transitions(self)
 
     def now_ns(self) -> int:
         """ROS time, simulated where use_sim_time says so."""
@@ -83,15 +82,15 @@ class PerceptionNode(LifecycleNode):
             if self.model is None:  # freed by unload_on_deactivate
                 self.model = LoadedModel.load(node_config, pipeline_config)
             super(PerceptionNode, self).on_activate(state)
-            cameras = {name: self.parameters.camera(name) for name in node_config.cameras}
-            perception = Perception(
-                self, self.data_group, node_config, cameras, self.model, self.outputs, self.store, self.problems
-            )
-            perception.start(self._on_worker_failure)
-            self.perception = perception
+            self.perception = Perception(self, node_config, self._on_worker_failure)
+            self.perception.start()
             self._apply_live_parameters()
 
-        return self._attempt("activate", activate, self._stop)
+        def undo() -> None:
+            self._stop()
+            super(PerceptionNode, self).on_deactivate(state)
+
+        return self._attempt("activate", activate, undo)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop()
@@ -146,7 +145,7 @@ class PerceptionNode(LifecycleNode):
             self.answers.situation.inactive_reason = self.problem
             log.error(self.problem, exc_info=type(error) is RuntimeError)
             return FAILURE
-        except Exception as error:  # rclpy would swallow it: say what it was before the error state follows
+        except Exception as error:  # noqa: BLE001 (rclpy would swallow it: say what it was before the error state follows)
             log.exception("%s failed", name)
             self._failure = error
             return ERROR
@@ -162,11 +161,11 @@ class PerceptionNode(LifecycleNode):
 
     def _free(self) -> None:
         model, self.model = self.model, None
-        publishers, self.outputs = self.outputs, None
+        outputs, self.outputs = self.outputs, None
         if model is not None:
             model.free()
-        if publishers is not None:
-            publishers.close()
+        if outputs is not None:
+            outputs.close()
         self.parameters.configured = False
 
     def _on_worker_failure(self, error: Exception) -> None:
@@ -190,61 +189,28 @@ class PerceptionNode(LifecycleNode):
 
     def _watch(self) -> None:
         """Once per period: QoS that no longer fits, and /diagnostics."""
-        state = self._state_machine.current_state[1]
-        model_name = str(self.get_parameter("model.name").value)
-        parts = [model_status(state, self.problem, model_name, self.model.device if self.model else "")]
-        perception = self.perception
-        if perception is not None:
-            for camera in perception.inputs:
-                camera.refresh_qos()
+        state, name = self._state_machine.current_state[1], str(self.get_parameter("model.name").value)
+        parts = [model_status(state, self.problem, name, self.model.device if self.model else "")]
+        if (perception := self.perception) is not None:
+            perception.refresh_qos()
             parts += perception.diagnose()
         self._diagnostics.publish(diagnostic_array(self.get_fully_qualified_name(), self.get_clock().now().to_msg(), parts))
 
     def _why_no_result(self) -> tuple[int, str]:
         perception = self.perception
-        inputs = perception.inputs if perception else ()
-        slop_s = float(self.get_parameter("sync.slop_s").value)
-        return why_no_result(inputs, self.problems, perception.sync if perception else None, slop_s)
+        return perception.why_no_result() if perception else (ErrorCode.NOT_ACTIVE, self.answers.situation.inactive_reason)
 
     def _working(self) -> bool:
-        return self.perception is not None and self.perception.worker.busy_s > 0
-
-    def _guard_transitions(self) -> None:
-        """An impossible transition ("activate" while unconfigured) answers false; rclpy would end the process."""
-        change = self._service_change_state.callback
-
-        def guarded(request: Any, response: Any) -> Any:
-            try:
-                return change(request, response)
-            except rclpy_implementation.RCLError as error:
-                log.warning("transition refused: %s", error)
-                response.success = False
-                return response
-
-        self._service_change_state.callback = guarded
+        perception = self.perception
+        return perception is not None and perception.worker.busy_s > 0
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Executable `perception_node`."""
     rclpy.init(args=arguments)
     node = PerceptionNode()
-    executor = MultiThreadedExecutor(num_threads=int(node.get_parameter("service.max_waiting").value) + 3)
-    executor.add_node(node)
-    if node.get_parameter("autostart").value:
-        executor.create_task(autostart, node)
-    try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
-
-
-def autostart(node: PerceptionNode) -> None:
-    """Configure and activate without a lifecycle manager; the node stays alive when that fails."""
-    if node.trigger_configure() == SUCCESS:
-        node.trigger_activate()
+    threads = int(node.get_parameter("service.max_waiting").value) + 3
+    run(node, threads, autostart=bool(node.get_parameter("autostart").value))
 
 
 if __name__ == "__main__":

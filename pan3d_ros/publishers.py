@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 import torch
+from pan3d_interfaces.msg import InstanceArray, LabelInfo, PipelineStats
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -13,7 +14,6 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from pan3d_core.labels import LabelSpace
-from pan3d_interfaces.msg import InstanceArray, LabelInfo, PipelineStats
 from pan3d_ros.messages.cameras import info_message
 from pan3d_ros.messages.clouds import cloud_message, cloud_records
 from pan3d_ros.messages.instances import depth_image, detections, id_image, label_info

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-
-from pan3d_core.naming import FOUND, Namer
 from pan3d_interfaces.msg import ErrorCode
 from pan3d_interfaces.srv import SegmentObject
+
+from pan3d_core.naming import FOUND, resolve_prompt
+from pan3d_core.naming_meaning import Namer
 from pan3d_ros.result_store import SceneResult
 
 MAX_PROMPT = 256  # characters
@@ -102,7 +103,7 @@ def select(request: Any, scene: SceneResult, namer: Namer, min_probability: floa
 def select_by_text(prompt: str, scene: SceneResult, namer: Namer, min_probability: float) -> Selection:
     """Objects that fit a description in words."""
     try:
-        found = namer.resolve(prompt, scene.result.panoptic)
+        found = resolve_prompt(prompt, scene.result.panoptic, namer)
     except ValueError as error:
         raise RequestError(ErrorCode.INVALID_REQUEST, str(error)) from error
     if found.status != FOUND:

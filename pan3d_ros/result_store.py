@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from pan3d_interfaces.msg import InstanceArray
 
 from pan3d_core.pipeline import PerceptionResult
-from pan3d_interfaces.msg import InstanceArray
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from pan3d_interfaces.action import Segment
+from pan3d_interfaces.msg import ErrorCode
+from pan3d_interfaces.srv import GetGraspTargets, GetInstances, SegmentObject, SetClasses
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
-from pan3d_interfaces.action import Segment
-from pan3d_interfaces.msg import ErrorCode
-from pan3d_interfaces.srv import GetGraspTargets, GetInstances, SegmentObject, SetClasses
 from pan3d_ros.answers import Answers
 
 _SERVICES = {

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from pan3d_interfaces.msg import ErrorCode
 
 from pan3d_core.keyframes import KeyframeWindow
 from pan3d_core.pipeline import PerceptionPipeline, PerceptionResult
 from pan3d_core.structures import CameraView
-from pan3d_interfaces.msg import ErrorCode
 from pan3d_ros.camera_inputs import CameraFrame
 from pan3d_ros.messages.cameras import CalibrationError, to_camera_view
 from pan3d_ros.messages.instances import Sightings, instance_array

@@ -77,7 +77,7 @@ class LatestWorker(Generic[T]):
             self._busy_since_s = time.monotonic()
             try:
                 self._process(job)
-            except Exception as error:  # the boundary of the thread: everything unexpected must surface
+            except Exception as error:  # noqa: BLE001 (the boundary of the thread: everything unexpected must surface)
                 log.exception("perception stopped: %s", error)
                 self.failure = error
                 self._on_failure(error)

@@ -16,7 +16,7 @@ from pan3d_ros.ros_stand_ins import create_cloud, read_points
 POINT = np.dtype(
     {
         "names": ["x", "y", "z", "rgb", "label", "instance", "confidence"],
-        "formats": ["<f4", "<f4", "<f4", "<u4", "<u2", "<u4", "<f4"],
+        "formats": ["<f4", "<f4", "<f4", "<f4", "<u2", "<u4", "<f4"],
         "offsets": [0, 4, 8, 12, 16, 20, 24],
         "itemsize": 28,
     }
@@ -34,9 +34,15 @@ def label_of_class(class_id: int) -> int:
 
 
 def pack_rgb(colors: Tensor) -> np.ndarray:
-    """(N, 3) RGB in 0..1 -> (N,) uint32 0x00RRGGBB."""
+    """(N, 3) RGB in 0..1 -> (N,) float32 with the bits of 0x00RRGGBB."""
     levels = colors.detach().cpu().clamp(0, 1).mul(255).round().to(torch.uint8).numpy().astype(np.uint32)
-    return (levels[:, 0] << 16) | (levels[:, 1] << 8) | levels[:, 2]
+    return ((levels[:, 0] << 16) | (levels[:, 1] << 8) | levels[:, 2]).view(np.float32)
+
+
+def unpack_rgb(packed: np.ndarray) -> np.ndarray:
+    """(N,) field `rgb` -> (N, 3) uint8."""
+    bits = np.ascontiguousarray(packed).view(np.uint32)
+    return np.stack([bits >> 16 & 255, bits >> 8 & 255, bits & 255], axis=-1).astype(np.uint8)
 
 
 def cloud_records(panoptic: Panoptic3D, instance_ids: set[int] | None = None, max_points: int = 0) -> np.ndarray:

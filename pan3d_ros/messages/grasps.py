@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from geometry_msgs.msg import Pose, PoseArray, Vector3
+from pan3d_interfaces.msg import GraspTarget as GraspTargetMessage
 
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import GraspTarget, OrientedBox
-from pan3d_interfaces.msg import GraspTarget as GraspTargetMessage
 from pan3d_ros.messages.poses import header, pose_message, vector_message
 
 _TOP_DOWN_COSINE = math.cos(math.radians(15.0))

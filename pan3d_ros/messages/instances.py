@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from pan3d_core.pipeline import PerceptionResult
+from pan3d_interfaces.msg import Instance, InstanceArray, LabelInfo
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
+from pan3d_core.pipeline import PerceptionResult
 from pan3d_core.structures import Segment
-from pan3d_interfaces.msg import Instance, InstanceArray, LabelInfo
 from pan3d_ros.messages.buffers import stamp_from_ns
 from pan3d_ros.messages.clouds import label_of_class
 from pan3d_ros.messages.images import image_message

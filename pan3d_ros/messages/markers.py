@@ -6,11 +6,11 @@ import colorsys
 
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point
+from pan3d_interfaces.msg import Instance, InstanceArray
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from pan3d_core.structures import OrientedBox, Segment
-from pan3d_interfaces.msg import Instance, InstanceArray
 from pan3d_ros.messages.poses import box_corners
 
 MAX_SINGLE_BOXES = 60  # more objects share one LINE_LIST

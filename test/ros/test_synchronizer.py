@@ -20,7 +20,9 @@ def steady(cameras, count=20, period_ms=100, jitter_ms=0, start_ms=0, start_s=0.
         order = list(cameras) if rng is None else list(rng.permutation(list(cameras)))
         for k, camera in enumerate(order):
             jitter = 0 if rng is None else int(rng.integers(0, jitter_ms * MS + 1))
-            events.append((start_s + index * period_ms / 1000 + k * 0.001, str(camera), (start_ms + index * period_ms) * MS + jitter))
+            events.append(
+                (start_s + index * period_ms / 1000 + k * 0.001, str(camera), (start_ms + index * period_ms) * MS + jitter)
+            )
     return events
 
 

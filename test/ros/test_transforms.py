@@ -22,6 +22,7 @@ from pan3d_ros.transforms_source import (
 )
 
 MS = 1_000_000
+RIG = "reference_frame: base_link\ncameras:\n  front: {translation_m: [0, 0, 1], rotation_xyzw: [1, 0, 0, 0]}\n"
 
 
 def stamped(xyz, xyzw, stamp_ns=0, frame_id="base_link"):
@@ -115,9 +116,11 @@ def write(tmp_path, text):
 
 
 def test_static_file(tmp_path):
-    path = write(tmp_path, "reference_frame: base_link\ncameras:\n  front: {translation_m: [0, 0, 1], rotation_xyzw: [1, 0, 0, 0]}\n")
+    path = write(tmp_path, RIG)
     source = StaticTransforms(path, "base_link")
-    torch.testing.assert_close(transform_points(source.lookup("front", "", 0), torch.zeros(1, 3)), torch.tensor([[0.0, 0.0, 1.0]]))
+    torch.testing.assert_close(
+        transform_points(source.lookup("front", "", 0), torch.zeros(1, 3)), torch.tensor([[0.0, 0.0, 1.0]])
+    )
     with pytest.raises(TransformUnavailable, match="wrist: not in the file"):
         source.lookup("wrist", "", 0)
 
@@ -137,7 +140,7 @@ def test_bad_static_files(tmp_path, text, reason):
 
 
 def test_sources_are_asked_in_order_and_all_reasons_are_told(tmp_path):
-    path = write(tmp_path, "reference_frame: base_link\ncameras:\n  front: {translation_m: [0, 0, 1], rotation_xyzw: [1, 0, 0, 0]}\n")
+    path = write(tmp_path, RIG)
     topics = PoseTopicTransforms(["front", "wrist"], "base_link")
     both = FirstKnown([StaticTransforms(path, "base_link"), topics])
     both.lookup("front", "", 0)

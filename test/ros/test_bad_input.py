@@ -1,0 +1,307 @@
+"""Everything that can be wrong with what the node gets: the right code and diagnostic, nothing published as if it
+were current, the node alive and working again once the input is mended."""
+
+import math
+
+import pytest
+import ros_support
+import torch
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
+from pan3d_interfaces.msg import ErrorCode
+from pan3d_interfaces.srv import GetGraspTargets, GetInstances, SegmentObject, SetClasses
+
+from pan3d_ros.messages.buffers import stamp_to_ns
+from pan3d_ros.perception_node import FAILURE, SUCCESS
+
+WARN, ERROR = b"\x01", b"\x02"
+ALL = SegmentObject.Request.PROMPT_ALL
+
+
+def ask(bench, timeout=1.0, **fields):
+    """Answer to "what is there?" while pictures keep coming."""
+    return bench.call(SegmentObject, "segment_object", publish=True, prompt_type=ALL, timeout=timeout, **fields)
+
+
+def make_wrong(rig, name):
+    if name == "encoding":
+        rig.encoding = "rgb9"
+    elif name == "size":
+        rig.info_size = (480, 640)
+    elif name == "zero intrinsics":
+        rig.intrinsics = torch.zeros(3, 3)
+    elif name == "nan pose":
+        rig.world_from_cam = torch.full((4, 4), math.nan)
+    elif name == "no pose":
+        rig.world_from_cam = None
+    elif name == "no camera_info":
+        rig.with_info = False
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "text", "line"),
+    [
+        ("encoding", ErrorCode.NO_IMAGES, "Image.encoding: expected one of", "camera front"),
+        ("size", ErrorCode.NO_CAMERA_INFO, "CameraInfo: expected the image size 72 x 56, got 640 x 480", "camera front"),
+        ("zero intrinsics", ErrorCode.NO_CAMERA_INFO, "the camera is not calibrated", "camera front"),
+        ("nan pose", ErrorCode.TF_FAILURE, "front/pose: expected 3 + 4 finite numbers", "transforms"),
+        ("no pose", ErrorCode.TF_FAILURE, "front/pose: no pose has been received", "transforms"),
+        ("no camera_info", ErrorCode.NO_CAMERA_INFO, "no camera_info on", "camera front"),
+    ],
+)
+def test_bad_camera_messages(spinner, monkeypatch, what, code, text, line):
+    bench = ros_support.Bench(spinner, monkeypatch)
+    make_wrong(bench.rig, what)
+    bench.start()
+
+    def reported():
+        status = bench.listener.status(line)
+        return status is not None and status.level in (WARN, ERROR) and text in status.message
+
+    bench.until(reported, f"a diagnostic about {what}")
+    answer = ask(bench)
+    assert (answer.success, answer.error_code) == (False, code), answer.message
+    assert text in answer.message
+    assert not bench.instances() and not bench.listener.received["points"]
+    # Mended, it works at once.
+    bench.rig.mend()
+    bench.until(bench.instances, "results after mending")
+    bench.until(lambda: bench.listener.shows(line, b"\x00", ""), "healthy again")
+
+
+def test_a_result_is_not_repeated_when_input_turns_bad(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch, service__max_age_s=1.0).start()
+    bench.until(bench.instances, "results")
+    make_wrong(bench.rig, "encoding")
+    bench.until(lambda: bench.listener.shows("camera front", ERROR, "rgb9"), "the diagnostic")
+    count = len(bench.instances())
+    newest_ns = stamp_to_ns(bench.instances()[-1].newest_stamp)
+    bench.until(lambda: bench.node.now_ns() - newest_ns > 1_000_000_000, "the last result is old")
+    answer = ask(bench, use_latest=True)
+    assert (answer.success, answer.error_code) == (False, ErrorCode.NO_IMAGES)
+    old = bench.call(GetInstances, "get_instances", publish=True)
+    assert not old.success
+    assert "old" in old.message
+    assert len(bench.instances()) == count
+
+
+def test_no_images_and_stale_images(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch, input__max_image_age_s=5.0).start()
+    bench.until(
+        lambda: bench.listener.shows("camera front", WARN, "no image on front/image_raw"), "the diagnostic", publish=False
+    )
+    answer = bench.call(SegmentObject, "segment_object", prompt_type=ALL, timeout=0.2)
+    assert (answer.success, answer.error_code) == (False, ErrorCode.NO_IMAGES)
+    bench.rig.clock_offset_ns = -20_000_000_000
+    bench.until(lambda: bench.listener.shows("pipeline", WARN, "s old, input.max_image_age_s is 5"), "stale images are reported")
+    assert ask(bench).error_code == ErrorCode.STALE_IMAGES
+    assert not bench.instances()
+
+
+def test_stamps_that_never_match(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch, cameras=("front", "wrist"), sync__camera_timeout_s=30.0)
+    bench.rig.offsets_ns["wrist"] = -7_000_000_000
+    bench.start()
+    bench.until(lambda: bench.listener.shows("synchronization", WARN, "stamps never match"), "the diagnostic")
+    message = bench.listener.status("synchronization").message
+    measured = float(message.split("wrist ")[1].split(" s")[0])
+    assert measured == pytest.approx(-7.0, abs=1.5), message
+    answer = ask(bench)
+    assert (answer.success, answer.error_code) == (False, ErrorCode.TIMEOUT)
+    assert "stamps never match" in answer.message
+    assert not bench.instances()
+    bench.rig.offsets_ns["wrist"] = 0
+    bench.until(bench.instances, "results with mended clocks")
+    assert set(bench.instances()[-1].cameras) == {"front", "wrist"}
+
+
+def test_one_dead_camera(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch, cameras=("front", "wrist"), sync__camera_timeout_s=1.0).start()
+    bench.until(bench.instances, "results")
+    assert list(bench.instances()[-1].cameras) == ["front", "wrist"]
+    bench.rig.silent = {"wrist"}
+    bench.until(lambda: list(bench.instances()[-1].cameras) == ["front"], "results without it")
+    bench.until(lambda: bench.listener.shows("camera wrist", WARN, "sets are formed without it"), "the diagnostic")
+    assert ask(bench, timeout=60.0).success
+    bench.rig.silent = set()
+    bench.until(lambda: len(bench.instances()[-1].cameras) == 2, "results with it again")
+
+
+def test_min_cameras_is_kept_when_a_camera_cannot_be_used(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch, cameras=("front", "wrist"), sync__min_cameras=2, sync__camera_timeout_s=0.5)
+    bench.rig.silent = {"wrist"}
+    bench.start()
+    bench.until(lambda: bench.listener.shows("synchronization", WARN, "without wrist"), "the diagnostic")
+    assert not ask(bench).success
+    assert not bench.instances()
+
+
+def test_clock_jumping_back(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch)
+    bench.rig.clock_offset_ns = 100_000_000_000
+    bench.start()
+    bench.until(lambda: len(bench.instances()) > 2, "results")
+    before = {i.id for i in bench.instances()[-1].instances}
+    jump_ns = stamp_to_ns(bench.instances()[-1].newest_stamp)
+    bench.rig.clock_offset_ns = 0
+    bench.until(lambda: stamp_to_ns(bench.instances()[-1].newest_stamp) < jump_ns - 50_000_000_000, "results of the new time")
+    bench.until(lambda: len(bench.instances()[-1].instances) == 2, "both blocks")
+    assert not before & {i.id for i in bench.instances()[-1].instances}, "old tracks are forgotten"
+
+    def counted():
+        return {v.key: v.value for v in bench.listener.status("synchronization").values}["clock_jumps"]
+
+    bench.until(lambda: counted() == "1", "the counter")
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "x" * 10_000])
+def test_bad_prompts(spinner, monkeypatch, prompt):
+    bench = ros_support.Bench(spinner, monkeypatch).start()
+    answer = bench.call(SegmentObject, "segment_object", prompt=prompt)
+    assert (answer.success, answer.error_code) == (False, ErrorCode.INVALID_REQUEST)
+    assert answer.message.startswith("prompt: expected")
+    assert bench.call(GetGraspTargets, "get_grasp_targets", prompt=prompt).error_code == ErrorCode.INVALID_REQUEST
+
+
+def test_other_bad_requests(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch).start()
+    kinds = SegmentObject.Request
+    wrong_frame = kinds().position
+    wrong_frame.header.frame_id = "moon"
+    for fields, text in [
+        ({"prompt_type": 77}, "prompt_type"),
+        ({"prompt_type": kinds.PROMPT_POINTS}, "points"),
+        ({"prompt_type": kinds.PROMPT_BOX}, "box"),
+        ({"prompt_type": kinds.PROMPT_INSTANCE}, "instance_id"),
+        (
+            {"prompt_type": kinds.PROMPT_POSITION, "position": wrong_frame},
+            "position.header.frame_id: expected base_link, got 'moon'",
+        ),
+        ({"prompt_type": ALL, "timeout": -1.0}, "timeout"),
+        ({"prompt_type": ALL, "max_age": math.nan}, "max_age"),
+        ({"prompt_type": ALL, "min_score": -0.5}, "min_score"),
+    ]:
+        answer = bench.call(SegmentObject, "segment_object", **fields)
+        assert (answer.success, answer.error_code) == (False, ErrorCode.INVALID_REQUEST)
+        assert answer.message.startswith(text)
+    request = SetClasses.Request(classes=["x" * 10_000])
+    assert bench.call(SetClasses, "set_classes", classes=request.classes).error_code == ErrorCode.INVALID_REQUEST
+
+
+def test_services_while_inactive(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch)
+    for kind, name in ((SegmentObject, "segment_object"), (GetInstances, "get_instances")):
+        answer = bench.call(kind, name)
+        assert (answer.success, answer.error_code) == (False, ErrorCode.NOT_ACTIVE)
+    assert bench.node.trigger_configure() == SUCCESS
+    for kind, name in ((GetGraspTargets, "get_grasp_targets"), (SetClasses, "set_classes")):
+        assert bench.call(kind, name).error_code == ErrorCode.NOT_ACTIVE
+
+
+def test_requests_beyond_the_limit_are_refused_at_once(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch, service__max_waiting=1).start()
+    client = bench.rig.create_client(SegmentObject, "/pan3d/segment_object")
+    bench.until(client.service_is_ready, "the service", publish=False)
+    waiting = client.call_async(SegmentObject.Request(prompt_type=ALL, timeout=100.0))
+    bench.until(lambda: bench.node.answers._waiting == 1, "the first waits", publish=False)
+    second = client.call_async(SegmentObject.Request(prompt_type=ALL, timeout=100.0))
+    answer = bench.until(lambda: second.done() and second.result(), "the second is refused", publish=False)
+    assert answer.error_code == ErrorCode.BUSY
+    assert bench.node.trigger_deactivate() == SUCCESS
+    answer = bench.until(lambda: waiting.done() and waiting.result(), "the first does not hang", publish=False)
+    assert answer.error_code == ErrorCode.NOT_ACTIVE
+
+
+def test_no_objects_is_not_could_not_look(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch).start()
+    bench.rig.rgb[:] = 128
+    bench.rig.depth[:] = ros_support.CAMERA_HEIGHT_M
+    bench.until(bench.instances, "an empty result")
+    assert not bench.instances()[-1].instances
+    answer = ask(bench, timeout=60.0)
+    assert (answer.success, answer.error_code) == (False, ErrorCode.NOT_FOUND)
+    assert len(answer.instances.cameras) == 1, "it did look"
+
+
+def test_a_view_set_that_the_engine_rejects(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch).start()
+    bench.engine.failure = ValueError("views: expected something else")
+    bench.until(lambda: bench.listener.shows("pipeline", ERROR, "expected something else"), "the diagnostic")
+    answer = ask(bench)
+    assert (answer.success, answer.error_code) == (False, ErrorCode.INFERENCE_ERROR)
+    assert not bench.instances()
+    bench.engine.failure = None
+    bench.until(bench.instances, "the next sets are fine")
+
+
+def test_an_unexpected_exception_ends_perception_but_not_the_node(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch).start()
+    bench.until(bench.instances, "results")
+    bench.engine.failure = KeyError("no such thing")
+    bench.until(lambda: bench.listener.shows("model", ERROR, "perception stopped: KeyError"), "the diagnostic")
+    answer = bench.call(SegmentObject, "segment_object", prompt_type=ALL, use_latest=True)
+    assert answer.error_code == ErrorCode.NOT_ACTIVE
+    assert "KeyError" in answer.message
+    assert bench.call(GetState, "get_state").current_state.id == State.PRIMARY_STATE_UNCONFIGURED
+    count = len(bench.instances())
+    bench.engine.failure = None
+    bench.start()
+    bench.until(lambda: len(bench.instances()) > count, "results after configuring again")
+
+
+def test_configure_fails_with_a_reason(spinner, monkeypatch, tmp_path):
+    bench = ros_support.Bench(spinner, monkeypatch, merge__min_points=0)
+    node = bench.node
+
+    def refused(text):
+        assert node.trigger_configure() == FAILURE
+        assert text in node.problem
+        bench.until(lambda: bench.listener.shows("model", ERROR, text), f"a diagnostic with {text}", publish=False)
+        answer = bench.call(SegmentObject, "segment_object", prompt_type=ALL)
+        assert answer.error_code == ErrorCode.NOT_ACTIVE
+        assert text in answer.message
+
+    def change(name, value):
+        result = node.set_parameters([ros_support.Parameter(name, value=value)])[0]
+        assert result.successful, result.reason
+
+    refused("merge.min_points")
+    change("merge.min_points", 30)
+    change("model.name", "segvgtt")
+    refused("expected one of")
+    change("model.name", "colors")
+    change("input.use_depth", False)
+    refused("input.use_depth: expected true")
+    change("input.use_depth", True)
+    change("transforms.source", "static")
+    assert node.trigger_configure() == SUCCESS
+    assert node.trigger_activate() == FAILURE
+    assert "transforms.static_file" in node.problem
+    assert node.trigger_cleanup() == SUCCESS
+    change("transforms.source", "auto")
+    bench.start()
+    bench.until(bench.instances, "results")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (None, "which does not exist"),
+        (b"", "truncated.safetensors"),
+        (b"\xff" * 100, "truncated.safetensors"),
+        ("truncated", "truncated.safetensors"),
+        ("another model", "truncated.safetensors"),
+    ],
+)
+def test_bad_checkpoints(spinner, monkeypatch, tmp_path, content, text):
+    from safetensors.torch import save
+
+    path = tmp_path / "truncated.safetensors"
+    whole = save({"some.other.layer": torch.zeros(64, 64)})
+    if content is not None:
+        path.write_bytes({"truncated": whole[:2000], "another model": whole}.get(content, content))
+    bench = ros_support.Bench(spinner, monkeypatch, model__name="pan3d-mini", model__weights=str(path), input__use_depth=False)
+    assert bench.node.trigger_configure() == FAILURE
+    assert text.lower() in bench.node.problem.lower()
+    bench.until(lambda: bench.listener.shows("model", ERROR, "configure failed"), "the diagnostic", publish=False)
+    assert bench.call(SegmentObject, "segment_object", prompt_type=ALL).error_code == ErrorCode.NOT_ACTIVE

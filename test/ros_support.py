@@ -1,0 +1,213 @@
+"""A made-up table scene, cameras that publish it, and an engine that understands it, for tests of the node."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from pan3d_interfaces.msg import InstanceArray, LabelInfo, PipelineStats
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from visualization_msgs.msg import MarkerArray
+
+from pan3d_core.config import PreprocessConfig
+from pan3d_core.engines import ENGINES
+from pan3d_core.labels import LabelSpace
+from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
+from pan3d_ros.messages.cameras import info_message
+from pan3d_ros.messages.images import image_message
+from pan3d_ros.messages.poses import header, pose_message
+from pan3d_ros.perception_node import SUCCESS, PerceptionNode
+
+HEIGHT, WIDTH = 56, 72
+INTRINSICS = torch.tensor([[60.0, 0.0, 35.5], [0.0, 60.0, 27.5], [0.0, 0.0, 1.0]])
+CAMERA_HEIGHT_M = 0.6
+# Rows and columns of the two blocks in the image, their colour, and their height above the table in metres.
+RED, BLUE = (slice(20, 32), slice(14, 24)), (slice(22, 34), slice(46, 56))
+BLOCK_HEIGHT_M = 0.05
+
+
+def looking_down() -> torch.Tensor:
+    """`world_from_cam` of a camera above the origin that looks straight down; image x = world x."""
+    world_from_cam = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
+    world_from_cam[2, 3] = CAMERA_HEIGHT_M
+    return world_from_cam
+
+
+def scene_pixels() -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, 3) uint8 and (H, W) float32 metres."""
+    rgb = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    depth = np.full((HEIGHT, WIDTH), CAMERA_HEIGHT_M, np.float32)
+    for region, color in ((RED, (220, 20, 20)), (BLUE, (20, 20, 220))):
+        rgb[region] = color
+        depth[region] = CAMERA_HEIGHT_M - BLOCK_HEIGHT_M
+    return rgb, depth
+
+
+class ColorEngine:
+    """Finds the red and the blue block by their colour; geometry from the sensor."""
+
+    needs_depth = True
+    labels = LabelSpace.things(("block", "ball"))
+    preprocess = PreprocessConfig(height=HEIGHT, width=WIDTH)
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.delay_s = 0.0
+        self.failure: Exception | None = None
+
+    def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
+        self.calls += 1
+        time.sleep(self.delay_s)
+        if self.failure is not None:
+            raise self.failure
+        red, _, blue = views.images.unbind(1)
+        masks = torch.stack([red - blue > 0.4, blue - red > 0.4]).float() * 20 - 10
+        reconstruction = Reconstruction(
+            depth=views.depth,
+            depth_conf=torch.ones_like(views.depth),
+            intrinsics=views.intrinsics,
+            cam_from_world=views.cam_from_world,
+            is_metric=True,
+        )
+        logits = torch.tensor([[5.0, -5.0, -5.0], [5.0, -5.0, -5.0]])
+        return reconstruction, InstanceSet(masks, logits, torch.tensor([0.9, 0.8]), self.labels)
+
+
+class Rig(Node):
+    """Cameras that show the scene; every attribute may be changed to make them wrong."""
+
+    def __init__(self, cameras: tuple[str, ...] = ("front",)) -> None:
+        super().__init__("rig")
+        self.cameras = cameras
+        self.mend()
+        self.silent: set[str] = set()
+        self.offsets_ns = dict.fromkeys(cameras, 0)
+        self.clock_offset_ns = 0
+        self.out = {
+            name: (
+                self.create_publisher(Image, f"{name}/image_raw", 5),
+                self.create_publisher(CameraInfo, f"{name}/camera_info", 5),
+                self.create_publisher(Image, f"{name}/depth", 5),
+                self.create_publisher(PoseStamped, f"{name}/pose", 5),
+            )
+            for name in cameras
+        }
+
+    def mend(self) -> None:
+        """Make the messages right again."""
+        self.rgb, self.depth = scene_pixels()
+        self.encoding = "rgb8"
+        self.intrinsics = INTRINSICS
+        self.info_size = (HEIGHT, WIDTH)
+        self.world_from_cam: torch.Tensor | None = looking_down()
+        self.with_info = True
+
+    def publish(self) -> None:
+        """One picture of each camera."""
+        now_ns = self.get_clock().now().nanoseconds + self.clock_offset_ns
+        for name in self.cameras:
+            if name in self.silent:
+                continue
+            image, info, depth, pose = self.out[name]
+            stamp_ns = now_ns + self.offsets_ns[name]
+            message_header = header(f"{name}_optical_frame", stamp_ns)
+            if self.world_from_cam is not None:
+                pose.publish(PoseStamped(header=header("base_link", stamp_ns), pose=pose_message(self.world_from_cam)))
+            if self.with_info:
+                info.publish(info_message(self.intrinsics, *self.info_size, message_header))
+            depth.publish(image_message(self.depth, "32FC1", message_header))
+            picture = image_message(self.rgb, "rgb8", message_header)
+            picture.encoding = self.encoding
+            image.publish(picture)
+
+
+class Listener(Node):
+    """Keeps everything that the node publishes."""
+
+    def __init__(self, cameras: tuple[str, ...] = ("front",)) -> None:
+        super().__init__("listener")
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self.received: dict[str, list] = {}
+        topics = [(InstanceArray, "instances", 5), (PointCloud2, "points", 5), (MarkerArray, "markers", 5)]
+        topics += [(PipelineStats, "stats", 5), (LabelInfo, "label_info", latched)]
+        topics += [(kind, f"{c}/{name}", 5) for c in cameras for kind, name in ((Image, "depth"), (Image, "instance_image"))]
+        for kind, name, qos in topics:
+            self.received[name] = []
+            self.create_subscription(kind, f"/pan3d/{name}", self.received[name].append, qos)
+        self.received["diagnostics"] = []
+        self.create_subscription(DiagnosticArray, "/diagnostics", self.received["diagnostics"].append, 10)
+
+    def status(self, name: str) -> DiagnosticStatus | None:
+        """Newest line of /diagnostics whose name ends so."""
+        for array in reversed(self.received["diagnostics"]):
+            for status in array.status:
+                if status.name.endswith(name):
+                    return status
+        return None
+
+    def shows(self, name: str, level: bytes, text: str) -> bool:
+        """Whether the newest line has this level and contains the text."""
+        status = self.status(name)
+        return status is not None and status.level == level and text in status.message
+
+
+class Bench:
+    """The node under test with its cameras and somebody who listens."""
+
+    def __init__(self, spinner, monkeypatch, cameras: tuple[str, ...] = ("front",), **overrides) -> None:
+        self.engine = ColorEngine()
+        monkeypatch.setitem(ENGINES, "colors", lambda config: self.engine)
+        values = {
+            "cameras": list(cameras),
+            "model.name": "colors",
+            "input.use_depth": True,
+            "input.max_image_age_s": 0.0,
+            "input.info_timeout_s": 0.5,
+            "workspace.support_height_m": 0.0,
+            "watchdog.period_s": 0.2,
+            "service.timeout_s": 60.0,
+            "service.max_age_s": 60.0,
+            "cloud.voxel_size_m": 0.0,
+            "merge.support_clearance_m": 0.01,
+        } | {name.replace("__", "."): value for name, value in overrides.items()}
+        self.spinner = spinner
+        self.node = spinner.add(PerceptionNode(parameter_overrides=[Parameter(k, value=v) for k, v in values.items()]))
+        self.rig = spinner.add(Rig(cameras))
+        self.listener = spinner.add(Listener(cameras))
+
+    def start(self) -> Bench:
+        """Configure and activate."""
+        assert self.node.trigger_configure() == SUCCESS, self.node.problem
+        assert self.node.trigger_activate() == SUCCESS, self.node.problem
+        return self
+
+    def until(self, condition, what: str, timeout_s: float = 60.0, publish: bool = True):
+        """Publish pictures until `condition()` is true; its value."""
+        deadline = time.monotonic() + timeout_s
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"never happened: {what}; {self.node.problem}"
+            assert self.spinner.error is None, self.spinner.error
+            if publish:
+                self.rig.publish()
+            time.sleep(0.05)
+        return value
+
+    def instances(self) -> list[InstanceArray]:
+        return self.listener.received["instances"]
+
+    def call(self, service_type, name: str, publish: bool = False, **fields):
+        """Answer of a service of the node."""
+        client = self.rig.create_client(service_type, name if name.startswith("/") else f"/pan3d/{name}")
+        try:
+            self.until(client.service_is_ready, f"{name} is there", publish=publish)
+            future = client.call_async(service_type.Request(**fields))
+            self.until(future.done, f"{name} answers", publish=publish)
+            return future.result()
+        finally:
+            self.rig.destroy_client(client)
