@@ -9,8 +9,6 @@ from pan3d_core.models.mini_queries import QueryOutputs
 
 MIN_SCORE = 0.1
 NMS_IOU = 0.5
-# Two masks of which one lies inside the other are an object and a part of it; the better one stays.
-NMS_INSIDE = 0.8
 
 
 def query_scores(queries: QueryOutputs) -> Tensor:
@@ -26,8 +24,7 @@ def suppress_masks(masks: Tensor, scores: Tensor, nms_iou: float = NMS_IOU) -> T
     area = flat.sum(-1)
     overlap = flat @ flat.T
     iou = overlap / (area[:, None] + area[None] - overlap).clamp_min(1)
-    inside = overlap / area[:, None].clamp_min(1)
-    clash = (iou > nms_iou) | (inside > NMS_INSIDE)
+    clash = iou > nms_iou
     kept: list[int] = []
     for row in range(len(order)):
         if area[row] > 0 and not any(bool(clash[row, better]) for better in kept):

@@ -154,13 +154,13 @@ def test_seeds_are_spread_over_the_objects():
     assert select_seeds(weights, centers, 3).tolist() == [[0, 2, 3]]
 
 
-def test_duplicates_parts_and_empty_masks_are_suppressed():
+def test_duplicates_and_empty_masks_are_suppressed():
     masks = torch.zeros(5, 100, dtype=torch.bool)
     masks[0, :50] = True
     masks[1, 5:55] = True  # nearly the same
-    masks[2, 10:20] = True  # a part
+    masks[2, 10:20] = True  # inside another, as a ball in a bowl
     masks[3, 60:90] = True
-    assert suppress_masks(masks, torch.tensor([0.6, 0.9, 0.5, 0.3, 0.8])).tolist() == [1, 3]
+    assert suppress_masks(masks, torch.tensor([0.6, 0.9, 0.5, 0.3, 0.8])).tolist() == [1, 2, 3]
 
 
 @torch.no_grad()
