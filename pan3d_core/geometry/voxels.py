@@ -1,0 +1,117 @@
+"""Connected components of a point cloud on a sparse voxel grid, and the cutting of what merely touches.
+
+Everything here is numpy on the CPU: the arrays are small (one row per occupied voxel) and sorting dominates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+# One of each pair of opposite directions among the 26 neighbours.
+HALF_NEIGHBOURHOOD = np.array(
+    [(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (z, y, x) > (0, 0, 0)], dtype=np.int64
+)
+
+
+@dataclass(frozen=True)
+class VoxelGraph:
+    """Occupied voxels and the pairs of them that touch by a face, an edge or a corner."""
+
+    voxel_of_point: np.ndarray  # (N,) int64 row of the voxel that holds each point
+    centers: np.ndarray  # (V, 3) mean of the points of each voxel
+    counts: np.ndarray  # (V,) points per voxel
+    edges: np.ndarray  # (E, 2) int64 rows of neighbouring voxels
+
+    def mean_of(self, values: np.ndarray) -> np.ndarray:
+        """Per-point values (N, C) -> their means per voxel (V, C)."""
+        sums = np.stack([np.bincount(self.voxel_of_point, column, len(self.counts)) for column in values.T], axis=1)
+        return sums / self.counts[:, None]
+
+
+def build_voxel_graph(points: np.ndarray, voxel_m: float) -> VoxelGraph:
+    """Voxel graph of (N, 3) points; cost grows with the number of occupied voxels, not with the extent."""
+    if len(points) == 0:
+        empty = np.zeros(0, dtype=np.int64)
+        return VoxelGraph(empty, np.zeros((0, 3)), empty, np.zeros((0, 2), dtype=np.int64))
+    cells = np.floor((points - points.min(axis=0)) / voxel_m).astype(np.int64) + 1  # a free border: no wrap-around
+    size = cells.max(axis=0) + 2
+    strides = np.array([size[1] * size[2], size[2], 1])
+    keys, voxel_of_point, counts = np.unique(cells @ strides, return_inverse=True, return_counts=True)
+    voxel_of_point = voxel_of_point.reshape(-1)
+    sums = np.stack([np.bincount(voxel_of_point, column, len(keys)) for column in points.T], axis=1)
+    pairs = []
+    for offset in HALF_NEIGHBOURHOOD @ strides:
+        place = np.searchsorted(keys, keys + offset)
+        hit = keys[np.minimum(place, len(keys) - 1)] == keys + offset
+        pairs.append(np.stack([np.flatnonzero(hit), place[hit]], axis=1))
+    return VoxelGraph(voxel_of_point, sums / counts[:, None], counts, np.concatenate(pairs))
+
+
+def components(num_nodes: int, edges: np.ndarray) -> np.ndarray:
+    """(num_nodes,) component number of each node of an undirected graph given by (E, 2) edges."""
+    if num_nodes == 0:
+        return np.zeros(0, dtype=np.int64)
+    graph = coo_matrix((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(num_nodes, num_nodes))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
+
+
+def split_touching(
+    graph: VoxelGraph, colors: np.ndarray, normals: np.ndarray, *, color_step: float, min_voxels: int
+) -> np.ndarray:
+    """Component number of each voxel after cutting where colour changes *and* the surface folds inwards.
+
+    `colors` (V, 3) and unit `normals` (V, 3) per voxel. Neither sign is enough alone: a label on a can changes colour
+    on a smooth surface, a mug and its handle meet in a concave fold of one colour. So voxels are first grouped by
+    colour; two groups stay apart only when most of their common border is concave. Groups under `min_voxels` join the neighbour with the longest common border.
+    """
+    tones = colors / (colors.max(axis=1, keepdims=True) + 0.15)  # the same paint in light and in shade comes closer
+    smooth = _smooth_over_edges(tones, graph.edges, rounds=1)
+    step = np.abs(smooth[graph.edges[:, 0]] - smooth[graph.edges[:, 1]]).max(axis=1)
+    group = components(len(graph.counts), graph.edges[step < color_step])
+    group = _absorb_small(group, graph.edges, min_voxels)
+    border = graph.edges[group[graph.edges[:, 0]] != group[graph.edges[:, 1]]]
+    if len(border) == 0:
+        return group
+    # Normals and centres are averaged within each side first, since the border may lie a voxel off the crease.
+    inner = graph.edges[group[graph.edges[:, 0]] == group[graph.edges[:, 1]]]
+    sides = _smooth_over_edges(np.concatenate([graph.centers, normals], axis=1), inner, rounds=3)
+    first, second = sides[border[:, 0]], sides[border[:, 1]]
+    offset = second[:, :3] - first[:, :3]
+    offset /= np.maximum(np.linalg.norm(offset, axis=1, keepdims=True), 1e-9)
+    # Positive when the surface opens towards its normals, as in an inner corner: the convexity of Stein et al. 2014
+    # ("Object Partitioning using Local Convexity"), negated.
+    fold = ((first[:, 3:] - second[:, 3:]) * offset).sum(axis=1)
+    pairs, which = np.unique(np.sort(group[border], axis=1), axis=0, return_inverse=True)
+    concave_share = np.bincount(which.reshape(-1), fold > 0.2) / np.bincount(which.reshape(-1))
+    joined = components(int(group.max()) + 1, pairs[concave_share < 0.5])
+    return joined[group]
+
+
+def _smooth_over_edges(values: np.ndarray, edges: np.ndarray, rounds: int) -> np.ndarray:
+    count = len(values)
+    weights = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count)).tocsr()
+    weights = weights + weights.T
+    degree = np.asarray(weights.sum(axis=1)) + 1.0
+    for _ in range(rounds):
+        values = (weights @ values + values) / degree
+    return values
+
+
+def _absorb_small(group: np.ndarray, edges: np.ndarray, min_voxels: int) -> np.ndarray:
+    """Let each small group join the larger neighbour it shares most edges with; groups without one stay as they are."""
+    sizes = np.bincount(group)
+    ends = group[edges]
+    border = ends[ends[:, 0] != ends[:, 1]]
+    both = np.concatenate([border, border[:, ::-1]])
+    both = both[(sizes[both[:, 0]] < min_voxels) & (sizes[both[:, 1]] >= min_voxels)]
+    if len(both) == 0:
+        return group
+    pairs, shared = np.unique(both, axis=0, return_counts=True)
+    target = np.arange(len(sizes))
+    for small, large in pairs[np.argsort(shared, kind="stable")]:  # the longest border is written last and stays
+        target[small] = large
+    return target[group]
