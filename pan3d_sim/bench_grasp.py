@@ -29,12 +29,14 @@ from pan3d_core.preprocess import preprocess
 from pan3d_core.structures import GraspTarget, InstanceSet, Panoptic3D, Reconstruction, Segment
 from pan3d_sim.cell import CellConfig, RobotCell
 from pan3d_sim.depth_noise import DepthNoise
+from pan3d_sim.meshes import matrix_from_quat
 from pan3d_sim.objects import ObjectSpec
 
 log = logging.getLogger("pan3d.sim.bench")
 
 LABELS = LabelSpace.things(("object",))
 SURFACE_SPACING_M = 0.003
+BURIED_M = 0.0025  # collision shapes follow the visible surface to about this
 Planner = Callable[[Panoptic3D, int, float], tuple[GraspTarget | None, str]]
 
 
@@ -239,4 +241,22 @@ def _sample_surface(obj: ObjectSpec, rng: np.random.Generator) -> tuple[np.ndarr
     u, v = np.where(u + v > 1, 1 - u, u)[:, None], np.where(u + v > 1, 1 - v, v)[:, None]
     corner = triangles[chosen]
     points = corner[:, 0] + u * (corner[:, 1] - corner[:, 0]) + v * (corner[:, 2] - corner[:, 0])
-    return points, cross[chosen] / (2 * area[chosen])[:, None]
+    outside = ~_buried(points, obj)
+    return points[outside], (cross[chosen] / (2 * area[chosen])[:, None])[outside]
+
+
+def _buried(points: np.ndarray, obj: ObjectSpec) -> np.ndarray:
+    """(N,) bool: points inside the solid, where one part of the mesh stands in another (pages in covers, a handle in a wall)."""
+    buried = np.zeros(len(points), bool)
+    for shape in obj.collision:
+        local = np.abs((points - shape.position) @ matrix_from_quat(np.asarray(shape.quat_wxyz)))
+        if shape.shape == "box":
+            depth = (np.asarray(shape.size) - local).min(1)
+        elif shape.shape == "cylinder":
+            depth = np.minimum(shape.size[0] - np.hypot(local[:, 0], local[:, 1]), shape.size[1] - local[:, 2])
+        else:
+            half_length = shape.size[1] if shape.shape == "capsule" else 0.0
+            axial = np.maximum(local[:, 2] - half_length, 0.0)
+            depth = shape.size[0] - np.linalg.norm(np.stack([local[:, 0], local[:, 1], axial], axis=1), axis=1)
+        buried |= depth > BURIED_M
+    return buried

@@ -8,52 +8,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
 import torch
 
 from pan3d_core.structures import CameraView, GraspTarget, OrientedBox, TrialResult
-from pan3d_sim.appearance import add_environment, add_materials, randomize_appearance
-from pan3d_sim.arrangement import ARRANGEMENTS, BodyAddress, Pose, add_pile_walls, draw_poses, fallen, settle, settle_pile
-from pan3d_sim.camera_rig import RigCamera, RigConfig, sample_rig, wrist_camera
+from pan3d_sim.appearance import randomize_appearance
+from pan3d_sim.arrangement import Pose, draw_poses, fallen, settle, settle_pile
+from pan3d_sim.camera_rig import RigCamera, sample_rig, wrist_camera
+from pan3d_sim.cell_model import TOUCHES_ALL, CellConfig, body_address, compile_cell, draw_objects
 from pan3d_sim.depth_noise import DepthNoise
 from pan3d_sim.grasp_trial import Observer, run_trial
-from pan3d_sim.hand import HAND_GROUP, Hand, HandSpec, add_hand
-from pan3d_sim.objects import COLLISION_GROUP, KINDS, VISUAL_GROUP, ObjectSpec, add_object, sample_object
+from pan3d_sim.hand import HAND_GROUP, Hand
+from pan3d_sim.objects import COLLISION_GROUP, VISUAL_GROUP, ObjectSpec
 from pan3d_sim.renderer import Renderer
 
 log = logging.getLogger("pan3d.sim.cell")
 
 WORLD_FRAME_ID = "base_link"
 MAX_ARRANGEMENT_DRAWS = 8
-# Contact bits: the floor only stops falling objects, so that the parked hand may wait below it.
-_TOUCHES_ALL, _FLOOR_ONLY = 3, 2
-
-
-@dataclass(frozen=True)
-class CellConfig:
-    """What a cell contains. `objects`, when given, replaces drawing `num_objects` of `kinds`."""
-
-    num_objects: int = 6
-    arrangement: str = "separated"  # "separated", "pile" or "packed"
-    kinds: tuple[str, ...] = KINDS
-    objects: tuple[ObjectSpec, ...] = ()
-    num_cameras: int = 4
-    width: int = 640
-    height: int = 480
-    rig: RigConfig = field(default_factory=RigConfig)
-    hand: HandSpec = field(default_factory=HandSpec)
-    support_height_m: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.arrangement not in ARRANGEMENTS:
-            raise ValueError(f"arrangement: expected one of {', '.join(ARRANGEMENTS)}, got {self.arrangement!r}")
-        if unknown := [kind for kind in self.kinds if kind not in KINDS]:
-            raise ValueError(f"kinds: expected some of {', '.join(KINDS)}, got {', '.join(unknown)}")
-        if not self.objects and not (self.num_objects >= 1 and self.kinds):
-            raise ValueError(f"num_objects, kinds: expected at least one of each, got {self.num_objects} and {list(self.kinds)}")
 
 
 @dataclass(frozen=True)
@@ -85,11 +60,11 @@ class RobotCell:
         changes = {key: tuple(value) if key in ("kinds", "objects") else value for key, value in changes.items()}  # type: ignore[arg-type]
         self.config = replace(config or CellConfig(), **changes)  # type: ignore[arg-type]
         self.seed = seed
-        self.objects = self.config.objects or _draw_objects(_stream(seed, 0), self.config)
-        self.model = _compile(_stream(seed, 1), self.objects, self.config)
+        self.objects = self.config.objects or draw_objects(_stream(seed, 0), self.config)
+        self.model = compile_cell(_stream(seed, 1), self.objects, self.config)
         self.data = mujoco.MjData(self.model)
         self.hand = Hand(self.model, self.config.hand)
-        self.bodies = [_address(self.model, index) for index in range(len(self.objects))]
+        self.bodies = [body_address(self.model, index) for index in range(len(self.objects))]
         self.removed: frozenset[int] = frozenset()  # indices into `objects`
         self._object_of_body = np.full(self.model.nbody, -1)
         self._object_of_body[[address.body for address in self.bodies]] = np.arange(len(self.objects))
@@ -250,7 +225,7 @@ class RobotCell:
     def _set_contacts(self, index: int, *, enabled: bool) -> None:
         body = self.bodies[index].body
         solid = (self.model.geom_bodyid == body) & (self.model.geom_group == COLLISION_GROUP)
-        self.model.geom_contype[solid] = self.model.geom_conaffinity[solid] = _TOUCHES_ALL if enabled else 0
+        self.model.geom_contype[solid] = self.model.geom_conaffinity[solid] = TOUCHES_ALL if enabled else 0
         self.model.body_gravcomp[body] = 0.0 if enabled else 1.0
 
     # --- rendering ---------------------------------------------------------------------------------------------
@@ -272,48 +247,6 @@ class RobotCell:
 def _stream(seed: int, purpose: int) -> np.random.Generator:
     """Independent random numbers per purpose: another number of cameras leaves the objects as they are."""
     return np.random.default_rng([seed, purpose])
-
-
-def _draw_objects(rng: np.random.Generator, config: CellConfig) -> tuple[ObjectSpec, ...]:
-    """Objects with different names; kinds repeat only when all were used."""
-    objects: list[ObjectSpec] = []
-    order: list[str] = []
-    while len(objects) < config.num_objects:
-        order = order or [str(kind) for kind in rng.permutation(config.kinds)]
-        kind = order.pop()
-        for _ in range(50):
-            candidate = sample_object(rng, kind)
-            if candidate.name not in {other.name for other in objects}:
-                break
-        objects.append(candidate)
-    return tuple(objects)
-
-
-def _compile(rng: np.random.Generator, objects: Sequence[ObjectSpec], config: CellConfig) -> mujoco.MjModel:
-    spec = mujoco.MjSpec()
-    spec.option.timestep = 0.002
-    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    # MuJoCo's default friction creeps about a millimetre a second under load; this holds (measured 30 um/s).
-    spec.option.cone, spec.option.impratio = mujoco.mjtCone.mjCONE_ELLIPTIC, 10.0
-    materials = add_materials(spec, rng)
-    add_environment(spec, rng, config.support_height_m)
-    floor = spec.geom("floor")
-    floor.contype, floor.conaffinity = _FLOOR_ONLY, _FLOOR_ONLY
-    add_pile_walls(spec, config.support_height_m)
-    add_hand(spec, config.hand)
-    for index, obj in enumerate(objects):
-        body = spec.worldbody.add_body(name=f"object_{index}", pos=[index, 3.0, -2.0])
-        body.add_freejoint(name=f"object_{index}_free")
-        add_object(spec, body, obj, f"object_{index}", materials=materials, collision=True)
-        for geom in body.geoms:
-            if geom.group == COLLISION_GROUP:
-                geom.contype, geom.conaffinity = _TOUCHES_ALL, _TOUCHES_ALL
-    return spec.compile()
-
-
-def _address(model: mujoco.MjModel, index: int) -> BodyAddress:
-    joint = model.joint(f"object_{index}_free")
-    return BodyAddress(model.body(f"object_{index}").id, int(joint.qposadr[0]), int(joint.dofadr[0]))
 
 
 def _box(obj: ObjectSpec, world_from_object: np.ndarray) -> OrientedBox:

@@ -15,6 +15,7 @@ import numpy as np
 
 from pan3d_core.structures import GraspTarget, TrialResult
 from pan3d_sim.hand import SQUEEZE_M
+from pan3d_sim.motion import between, displacement, raised, rotation
 
 if TYPE_CHECKING:
     from pan3d_sim.cell import RobotCell
@@ -56,10 +57,10 @@ def run_trial(cell: RobotCell, grasp: GraspTarget, *, target: int | None, restor
 
     `target` is the index in `cell.objects` that should be lifted; None takes the object nearest to the grasp.
     `restore` puts the cell back afterwards; otherwise the hand keeps holding what it has. `observe` is called at
-    the end of each phase, while the cell shows it. Reasons of failure are those of `TrialResult`; `details` holds
-    `rise_m`, `contact_depth_m`, `opening_m`, `slip_m`, `disturbance_m`, `disturbance_deg`, `co_lifted` and `clean`
-    (lifted, and no neighbour was moved more than 2 cm or 20 deg beyond the control run or lifted along), and after a
-    collision which of `hit_support`, `hit_neighbour`, `hit_target` it was.
+    the end of each phase, while the cell shows it. Reasons of failure are those of `TrialResult`. `details` holds
+    `rise_m`, `contact_depth_m` (deepest dent of a pad from closing on), `opening_m`, `slip_m`, `disturbance_m`,
+    `disturbance_deg`, `co_lifted`, `clean` (lifted, and no neighbour was moved more than 2 cm or 20 deg beyond the
+    control run or lifted along), and after a collision which of `hit_support`, `hit_neighbour`, `hit_target` it was.
     """
     world_from_grasp = grasp.world_from_grasp.double().numpy()
     target = _nearest_object(cell, world_from_grasp[:3, 3]) if target is None else target
@@ -103,7 +104,7 @@ class _Trial:
         self.observe("closed")
         caught = self._contacts().held
         closed_in_hand = self._target_in_hand()
-        lifted_pose = _raised(self.goal, LIFT_M)
+        lifted_pose = raised(self.goal, LIFT_M)
         self._move(self.goal, lifted_pose, SQUEEZE_M, LIFT_S)
         self.observe("lifted")
         self._shake(lifted_pose)
@@ -159,7 +160,7 @@ class _Trial:
         self.hand.grip(self.data, opening_m)
         for index in range(1, steps + 1):
             t = index / steps
-            self.hand.move(self.data, _between(start, goal, t * t * (3 - 2 * t)))
+            self.hand.move(self.data, between(start, goal, t * t * (3 - 2 * t)))
             mujoco.mj_step(self.model, self.data)
             self._watch_depth()
             if stop_on_hit and index % 5 == 0:
@@ -170,6 +171,7 @@ class _Trial:
 
     def _close(self) -> None:
         """Close at an even speed: jaws that snap shut would dent the object by several millimetres."""
+        self.depth_m = 0.0  # what a collision on the way in dented does not count
         steps = round(CLOSE_S / self.model.opt.timestep)
         for index in range(1, steps + 1):
             t = min(1.0, 1.25 * index / steps)  # the last fifth presses
@@ -183,8 +185,8 @@ class _Trial:
             sign = 1.0 if index % 2 == 0 else -1.0
             axis = self.goal[:3, index // 2]
             sideways = np.cross([0.0, 0.0, 1.0], axis) * sign * SHAKE_SWING_M
-            swung = _raised(pose, SHAKE_RISE_M)
-            swung[:3, :3] = _rotation(axis, sign * SHAKE_TILT_RAD) @ pose[:3, :3]
+            swung = raised(pose, SHAKE_RISE_M)
+            swung[:3, :3] = rotation(axis, sign * SHAKE_TILT_RAD) @ pose[:3, :3]
             swung[:3, 3] += sideways
             self._move(pose, swung, SQUEEZE_M, SHAKE_SWING_S)
             self._move(swung, pose, SQUEEZE_M, SHAKE_SWING_S)
@@ -227,8 +229,8 @@ class _Trial:
         return np.array([now[2, 3] - before[2, 3] for now, before in zip(_poses(self.cell), self.start_poses)])
 
     def _result(self, failure: str, slip_m: float = 0.0) -> TrialResult:
-        shift, turn = _motion(_poses(self.cell), self.start_poses)
-        control_shift, control_turn = _motion(self.control, self.start_poses)
+        shift, turn = displacement(_poses(self.cell), self.start_poses)
+        control_shift, control_turn = displacement(self.control, self.start_poses)
         neighbours = [i for i in range(len(self.cell.objects)) if i != self.target and i not in self.cell.removed]
         disturbance_m = max((shift - control_shift)[neighbours].max(initial=0.0), 0.0)
         disturbance_deg = max((turn - control_turn)[neighbours].max(initial=0.0), 0.0)
@@ -293,35 +295,3 @@ def _control_poses(cell: RobotCell, start: object) -> np.ndarray:
     cell.restore(start)
     cell.control_cache = (start, poses)
     return poses
-
-
-def _motion(poses: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Translation (m) and rotation (deg) between two (N, 4, 4) sets of poses."""
-    shift = np.linalg.norm(poses[:, :3, 3] - reference[:, :3, 3], axis=1)
-    trace = np.einsum("nij,nij->n", poses[:, :3, :3], reference[:, :3, :3])
-    return shift, np.degrees(np.arccos(np.clip((trace - 1) / 2, -1.0, 1.0)))
-
-
-def _raised(pose: np.ndarray, height_m: float) -> np.ndarray:
-    raised = pose.copy()
-    raised[2, 3] += height_m
-    return raised
-
-
-def _rotation(axis: np.ndarray, angle_rad: float) -> np.ndarray:
-    """(3, 3) rotation about a unit axis (Rodrigues)."""
-    x, y, z = axis
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle_rad) * cross + (1 - np.cos(angle_rad)) * cross @ cross
-
-
-def _between(start: np.ndarray, goal: np.ndarray, t: float) -> np.ndarray:
-    """Pose at fraction t of the way; the rotation turns about one fixed axis."""
-    pose = start.copy()
-    pose[:3, 3] += t * (goal[:3, 3] - start[:3, 3])
-    relative = start[:3, :3].T @ goal[:3, :3]
-    angle = np.arccos(np.clip((np.trace(relative) - 1) / 2, -1.0, 1.0))
-    if angle > 1e-6:
-        axis = np.array([relative[2, 1] - relative[1, 2], relative[0, 2] - relative[2, 0], relative[1, 0] - relative[0, 1]])
-        pose[:3, :3] = start[:3, :3] @ _rotation(axis / (2 * np.sin(angle)), t * angle)
-    return pose
