@@ -77,7 +77,10 @@ def _antipodal_pairs(cloud: ObjectCloud, config: GraspConfig, max_width: float) 
     lever = np.linalg.norm(centers[:, :2] - cloud.center[:2], axis=1)
     quality = np.minimum(entry, leaving)[rows] * np.exp(-lever / 0.15)
     source = np.where(cloud.seen[i[rows]] & cloud.seen[j[rows]], ANTIPODAL, GUESSED)
-    return _pairs(centers, axis[rows], width[rows], quality * PRIOR[source], source), counts
+    # Flat pads settle against the faces, so the faces' normals say more about the closing direction than the pair of points.
+    axis = axis[rows] + (normals[j[rows]] - normals[i[rows]])
+    axis /= np.linalg.norm(axis, axis=1, keepdims=True)
+    return _pairs(centers, axis, width[rows], quality * PRIOR[source], source), counts
 
 
 def _wall_pairs(cloud: ObjectCloud) -> ContactPairs:
@@ -127,8 +130,8 @@ def _rim_pairs(cloud: ObjectCloud) -> ContactPairs:
         centers.append([*(center + direction * np.median(radius[band])), edge - _RIM_DEPTH_M])
         axes.append([*direction, 0.0])
         widths.append(np.clip(np.ptp(np.percentile(radius[band], [10, 90])), 0.004, 0.03))
-    if len(centers) < _RIM_SECTORS // 4:
-        return _no_pairs()
+    if len(centers) < 0.6 * _RIM_SECTORS:
+        return _no_pairs()  # no closed rim
     count = len(centers)
     return _pairs(np.array(centers), np.array(axes), np.array(widths), np.full(count, 0.8), RIM)
 

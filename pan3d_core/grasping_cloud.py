@@ -19,6 +19,7 @@ _OBSTACLE_VOXEL_M = 0.006
 # Points of no instance this close to the target are taken for its own fringe, which masks tend to miss.
 _FRINGE_M = 0.010
 _SUPPORT_LAYER_M = 0.006
+_SUPPORT_NOISE_M = 0.014  # points of no instance up to this height are the support, measured badly
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,12 @@ def build_object_cloud(panoptic: Panoptic3D, instance_id: int, support_height_m:
     points, normals = _without_outliers(points, normals)
     points, normals = _thin(points, normals, _MAX_OBJECT_POINTS * 4)
     points, normals = smooth_surface(points, normals, _SMOOTHING_RADIUS_M)
+    box_axes = segment.box.world_from_box[:3, :3].cpu().numpy()
+    guessed, guessed_normals = complete_surface(points, normals, box_axes, support_height_m)
+    guessed, guessed_normals = _thin(guessed, guessed_normals, _MAX_GUESSED_POINTS)
     points, normals = _thin(points, normals, _MAX_OBJECT_POINTS)
     known = np.isfinite(others).all(1)
     obstacles = _obstacles(others[known], other_ids[known], points, support_height_m)
-    guessed, guessed_normals = complete_surface(
-        points, normals, segment.box.world_from_box[:3, :3].cpu().numpy(), support_height_m
-    )
-    guessed, guessed_normals = _thin(guessed, guessed_normals, _MAX_GUESSED_POINTS)
     seen = np.arange(len(points) + len(guessed)) < len(points)
     points, normals = np.concatenate([points, guessed]), np.concatenate([normals, guessed_normals])
     return ObjectCloud(points, normals, seen, obstacles, segment.box, _mass_center(points, support_height_m), support_height_m)
@@ -125,7 +125,7 @@ def _obstacles(others: np.ndarray, ids: np.ndarray, target: np.ndarray, support_
     low, high = target.min(0) - _OBSTACLE_REACH_M, target.max(0) + _OBSTACLE_REACH_M
     near = ((others > low) & (others < high)).all(1)
     if support_height_m is not None:
-        near &= others[:, 2] > support_height_m + _SUPPORT_LAYER_M
+        near &= others[:, 2] > support_height_m + np.where(ids > 0, _SUPPORT_LAYER_M, _SUPPORT_NOISE_M)
     others, ids = others[near], ids[near]
     if len(others) == 0:
         return others
