@@ -246,10 +246,6 @@ def train_rank(rank: int, config: TrainConfig) -> None:
         dist.destroy_process_group()
 
 
-def _rank_main(rank: int, config: TrainConfig) -> None:
-    train_rank(rank, config)
-
-
 def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -275,7 +271,7 @@ def main() -> None:
         return
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     os.environ.setdefault("MASTER_PORT", str(20000 + np.random.default_rng().integers(20000)))
-    torch.multiprocessing.spawn(_rank_main, (config,), nprocs=config.ranks)
+    torch.multiprocessing.spawn(train_rank, (config,), nprocs=config.ranks)
 
 
 if __name__ == "__main__":
