@@ -32,6 +32,7 @@ setup(
         ("share/pan3d_ros", ["package.xml"]),
         ("share/pan3d_ros/launch", sorted(glob("launch/*.py"))),
         ("share/pan3d_ros/config", sorted(glob("config/*.yaml") + glob("config/*.xml"))),
+        ("share/pan3d_ros/config/specializations", sorted(glob("config/specializations/*.yaml"))),
         ("share/pan3d_ros/rviz", sorted(glob("rviz/*.rviz"))),
     ],
     python_requires=">=3.10,<3.14",
