@@ -178,9 +178,14 @@ def _fitted_to_measured(depth: Tensor, measured: Tensor) -> Tensor:
     log_ratio = torch.where(both > 0, measured.clamp_min(1e-6).log() - depth.clamp_min(1e-6).log(), 0.0)
     correction = torch.zeros_like(depth)
     for size in (65, 17):
-        window = {"kernel_size": size, "stride": 1, "padding": size // 2}
-        share = avg_pool2d(both[:, None], **window)[:, 0]
-        mean = avg_pool2d(log_ratio[:, None], **window)[:, 0] / share.clamp_min(1e-6)
+        share = _window_mean(both, size)
+        mean = _window_mean(log_ratio, size) / share.clamp_min(1e-6)
         # The nearer surroundings count as soon as a few of their pixels were measured.
         correction = torch.where(share > 3.0 / size**2, mean, correction)
     return depth * correction.exp()
+
+
+def _window_mean(values: Tensor, size: int) -> Tensor:
+    """(S, h, w) mean over size x size windows with zeros outside: rows, then columns, which is `size` times faster."""
+    rows = avg_pool2d(values[:, None], (1, size), stride=1, padding=(0, size // 2))
+    return avg_pool2d(rows, (size, 1), stride=1, padding=(size // 2, 0))[:, 0]
