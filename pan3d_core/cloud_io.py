@@ -1,0 +1,92 @@
+"""Coloured clouds with instances as PLY and NPZ files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pan3d_core.structures import Panoptic3D, Reconstruction
+
+PLY_FIELDS = [
+    ("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("nx", "<f4"), ("ny", "<f4"), ("nz", "<f4"),
+    ("red", "u1"), ("green", "u1"), ("blue", "u1"), ("instance_id", "<i4"),
+]  # fmt: skip
+PLY_TYPES = {"<f4": "float", "u1": "uchar", "<i4": "int"}
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """N points of a scene, as numpy arrays."""
+
+    points: np.ndarray  # (N, 3) float32 metres, world
+    normals: np.ndarray  # (N, 3) float32 unit
+    colors: np.ndarray  # (N, 3) uint8 RGB
+    instance_id: np.ndarray  # (N,) int32, 0 = none
+
+    @classmethod
+    def of(cls, panoptic: Panoptic3D) -> Cloud:
+        """The cloud of a scene."""
+        return cls(
+            points=panoptic.points.numpy(force=True).astype(np.float32),
+            normals=panoptic.point_normals.numpy(force=True).astype(np.float32),
+            colors=(panoptic.point_colors * 255).round().clamp(0, 255).numpy(force=True).astype(np.uint8),
+            instance_id=panoptic.point_instance_id.numpy(force=True).astype(np.int32),
+        )
+
+
+def write_ply(path: Path | str, cloud: Cloud) -> None:
+    """Binary little-endian PLY with x y z nx ny nz red green blue instance_id per vertex."""
+    table = np.empty(len(cloud.points), dtype=PLY_FIELDS)
+    for name, column in zip(("x", "y", "z"), cloud.points.T):
+        table[name] = column
+    for name, column in zip(("nx", "ny", "nz"), cloud.normals.T):
+        table[name] = column
+    for name, column in zip(("red", "green", "blue"), cloud.colors.T):
+        table[name] = column
+    table["instance_id"] = cloud.instance_id
+    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(table)}"]
+    header += [f"property {PLY_TYPES[kind]} {name}" for name, kind in PLY_FIELDS] + ["end_header\n"]
+    with open(path, "wb") as file:
+        file.write("\n".join(header).encode("ascii"))
+        file.write(table.tobytes())
+
+
+def read_ply(path: Path | str) -> Cloud:
+    """Read what `write_ply` wrote; `ValueError` for another layout or a cut-off file."""
+    content = Path(path).read_bytes()
+    header, separator, body = content.partition(b"end_header\n")
+    lines = header.decode("ascii", errors="replace").split("\n")
+    wanted = [f"property {PLY_TYPES[kind]} {name}" for name, kind in PLY_FIELDS]
+    if not separator or lines[:2] != ["ply", "format binary_little_endian 1.0"] or lines[3:-1] != wanted:
+        raise ValueError(f"{path}: expected a binary PLY with x y z nx ny nz red green blue instance_id, got another layout")
+    count = int(lines[2].split()[-1])
+    dtype = np.dtype(PLY_FIELDS)
+    if len(body) != count * dtype.itemsize:
+        raise ValueError(f"{path}: expected {count * dtype.itemsize} bytes after the header, got {len(body)}")
+    table = np.frombuffer(body, dtype=dtype)
+    return Cloud(
+        points=_columns(table, ("x", "y", "z")),
+        normals=_columns(table, ("nx", "ny", "nz")),
+        colors=_columns(table, ("red", "green", "blue")),
+        instance_id=np.array(table["instance_id"]),
+    )
+
+
+def _columns(table: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    return np.stack([table[name] for name in names], axis=1)
+
+
+def write_reconstruction(path: Path | str, reconstruction: Reconstruction, panoptic: Panoptic3D) -> None:
+    """Compressed NPZ: depth, depth_conf, instance_id and semantic_id (S, h, w), intrinsics, cam_from_world, is_metric."""
+    np.savez_compressed(
+        path,
+        depth=reconstruction.depth.numpy(force=True),
+        depth_conf=reconstruction.depth_conf.numpy(force=True),
+        instance_id=panoptic.instance_id.numpy(force=True).astype(np.int32),
+        semantic_id=panoptic.semantic_id.numpy(force=True).astype(np.int32),
+        intrinsics=reconstruction.intrinsics.numpy(force=True),
+        cam_from_world=reconstruction.cam_from_world.numpy(force=True),
+        is_metric=reconstruction.is_metric,
+    )
