@@ -36,7 +36,7 @@ def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> Diag
     """What comes from one camera, and what does not."""
     now_s = time.monotonic()
     values = {"rate_hz": camera.rate_hz(now_s), "silence_s": camera.silence_s(now_s), **camera.counts}
-    values |= {reason: n for reason, n in problems.counts.items() if reason.startswith(f"{camera.name}: ")}
+    values |= {reason: n for reason, n in problems.totals().items() if reason.startswith(f"{camera.name}: ")}
     level, message = OK, "images arrive"
     publishers = camera.publishers()
     if not camera.counts["image"]:
@@ -67,7 +67,7 @@ def sync_status(sync: ViewSetSynchronizer, slop_s: float) -> DiagnosticStatus:
     """Whether view sets come about."""
     now_s = time.monotonic()
     values: dict[str, Any] = {"sets": sync.delivered, "clock_jumps": sync.jumps}
-    values |= {f"{camera}: {reason}": n for (camera, reason), n in sync.drops.items()}
+    values |= {f"{camera}: {reason}": n for (camera, reason), n in list(sync.drops.items())}
     dead = sync.dead_cameras(now_s)
     if dead:
         return status("synchronization", WARN, f"without {', '.join(dead)}", values)
@@ -101,7 +101,7 @@ def pipeline_status(
 ) -> DiagnosticStatus:
     """Speed and success of the processing."""
     p50, p99 = latencies.percentile(50), latencies.percentile(99)
-    values: dict[str, Any] = {"latency_p50_s": p50, "latency_p99_s": p99, "busy_s": busy_s, **counts, **problems.counts}
+    values: dict[str, Any] = {"latency_p50_s": p50, "latency_p99_s": p99, "busy_s": busy_s, **counts, **problems.totals()}
     if latest is not None:
         values |= {f"{stage}_s": seconds for stage, seconds in latest.stages_s.items()}
     if busy_s > config.watchdog.inference_timeout_s:

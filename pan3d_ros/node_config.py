@@ -34,7 +34,7 @@ class InputConfig(Checked):
     pair_queue: int = setting(10, "messages kept while image, camera_info and depth are paired", range=(1, 100), read_only=True)
     info_timeout_s: float = setting(5.0, "images without camera_info for so long are an error", range=(0.1, 60.0))
     max_rate_hz: float = setting(5.0, "view sets processed per second at most; 0 = no limit", range=(0.0, 240.0))
-    max_image_age_s: float = setting(2.0, "view sets older than this are not processed; 0 = no limit", range=(0.0, 3600.0))
+    max_image_age_s: float = setting(5.0, "view sets older than this are not processed; 0 = no limit", range=(0.0, 3600.0))
 
 
 @dataclass(frozen=True)

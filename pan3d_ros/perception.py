@@ -131,7 +131,7 @@ class Perception:
         message = stats_message(scene, self._model.name, self._model.device, latency_s, self.latencies)
         message.sets_received, message.sets_processed = self.sync.delivered, self._processor.processed
         message.sets_replaced = self.worker.replaced
-        drops = dict(self._problems.counts)
+        drops = self._problems.totals()
         for (camera, reason), count in list(self.sync.drops.items()):
             drops[f"{camera}: {reason}"] = drops.get(f"{camera}: {reason}", 0) + count
         message.drop_reasons, message.drop_counts = list(drops), list(drops.values())

@@ -72,7 +72,7 @@ class ProblemLog:
     """Recent reasons why views did not become results, by error code."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()  # drop reason -> number
+        self._counts: Counter[str] = Counter()  # drop reason -> number
         self._last: dict[int, tuple[float, float, str]] = {}  # code -> (first, last time, message)
         self._logged: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -81,13 +81,23 @@ class ProblemLog:
         """A view (set) was dropped for `reason`; `message` tells a person. True when it is time to log it (again)."""
         now = time.monotonic()
         with self._lock:
-            self.counts[reason] += 1
+            self._counts[reason] += 1
             first, last, _ = self._last.get(code, (now, now, ""))
             self._last[code] = (first if now - last < 5.0 else now, now, message)
             due = now - self._logged.get(reason, float("-inf")) > 10.0
             if due:
                 self._logged[reason] = now
             return due
+
+    def count(self, reason: str) -> None:
+        """A view set was left out for a reason that is no problem."""
+        with self._lock:
+            self._counts[reason] += 1
+
+    def totals(self) -> dict[str, int]:
+        """Drop reason -> number since the node was started."""
+        with self._lock:
+            return dict(self._counts)
 
     def solved(self, *codes: int) -> None:
         """The problem is gone."""

@@ -79,6 +79,7 @@ class SetProcessor:
         self.processed += 1
         instances = instance_array(result, self._tools.sightings.update(result))
         stages_s |= {stage: ms * 1e-3 for stage, ms in result.timings_ms.items() if stage != "total"}
+        stages_s["publish"] = 0.0  # filled in later; other threads read this dict meanwhile
         frame_ids = {frame.camera: frame.frame_id for frame in job.items}
         if self._forget or self._cancelled():
             return
@@ -96,7 +97,7 @@ class SetProcessor:
         now_s = time.monotonic()
         rate = self.config.input.max_rate_hz
         if rate and now_s - self._last_start_s < 1.0 / rate:
-            self._problems.counts["rate_limit"] += 1
+            self._problems.count("rate_limit")
             return False
         self._last_start_s = now_s
         self._problems.solved(ErrorCode.STALE_IMAGES)
@@ -152,7 +153,7 @@ class SetProcessor:
         try:
             window = self._tools.window.add(views)
             if window is None:
-                self._problems.counts["waiting_for_keyframes"] += 1
+                self._problems.count("waiting_for_keyframes")
                 return None
             result = self._tools.pipeline.process(window)
         except torch.OutOfMemoryError as error:

@@ -124,11 +124,9 @@ class ViewSetSynchronizer(Generic[T]):
     def observed_offset_ns(self) -> dict[str, int]:
         """Smallest stamp difference of each camera to the first camera that has views: where no set is ever
         delivered, this is the slop or the time offset that would be needed."""
-        filled = [c for c in self.cameras if self._views[c]]
-        if len(filled) < 2:
-            return {}
-        reference = [stamp for stamp, _ in self._views[filled[0]]]
-        return {c: min((s - r for s, _ in self._views[c] for r in reference), key=abs) for c in filled[1:]}
+        stamps = {c: [stamp for stamp, _ in tuple(self._views[c])] for c in self.cameras}  # copies: another thread may ask
+        filled = [c for c in self.cameras if stamps[c]]
+        return {c: min((s - r for s in stamps[c] for r in stamps[filled[0]]), key=abs) for c in filled[1:]}
 
     def _take(self, now_s: float) -> ViewSet[T] | None:
         dead = self.dead_cameras(now_s)

@@ -234,6 +234,25 @@ def test_a_view_set_that_the_engine_rejects(spinner, monkeypatch):
     bench.until(bench.instances, "the next sets are fine")
 
 
+def test_too_little_memory_is_told_and_survived(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch).start()
+    bench.engine.failure = torch.OutOfMemoryError("tried to allocate 9 GiB")
+    bench.until(lambda: bench.listener.shows("pipeline", ERROR, "use fewer cameras"), "the diagnostic")
+    assert ask(bench).error_code == ErrorCode.OUT_OF_MEMORY
+    bench.engine.failure = None
+    bench.until(bench.instances, "the next sets are fine")
+
+
+def test_a_network_that_hangs_is_told(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch, watchdog__inference_timeout_s=0.5).start()
+    bench.engine.delay_s = 6.0
+    bench.until(lambda: bench.listener.shows("pipeline", ERROR, "one view set has been in work for"), "the diagnostic")
+    answer = ask(bench, timeout=0.5)
+    assert (answer.success, answer.error_code) == (False, ErrorCode.TIMEOUT)
+    assert "being processed" in answer.message
+    bench.engine.delay_s = 0.0
+
+
 def test_an_unexpected_exception_ends_perception_but_not_the_node(spinner, monkeypatch):
     bench = ros_support.Bench(spinner, monkeypatch).start()
     bench.until(bench.instances, "results")
