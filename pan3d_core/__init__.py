@@ -1,1 +1,26 @@
 """Multi-view panoptic 3D perception for robots: images in, metric instances and grasps out."""
+
+from importlib import import_module
+
+# Loaded on first use, so that `pan3d --help` does not wait for torch.
+_HOMES = {
+    "CameraView": "structures",
+    "ViewBatch": "structures",
+    "Reconstruction": "structures",
+    "InstanceSet": "structures",
+    "Panoptic3D": "structures",
+    "Segment": "structures",
+    "GraspTarget": "structures",
+    "PipelineConfig": "config",
+    "PerceptionPipeline": "pipeline",
+    "build_engine": "engines",
+    "resolve_prompt": "naming",
+    "select_grasps": "grasping",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"pan3d_core has no {name!r}; it offers {', '.join(_HOMES)}")
+    return getattr(import_module(f"pan3d_core.{_HOMES[name]}"), name)
