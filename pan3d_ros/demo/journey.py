@@ -108,7 +108,11 @@ def run_journey(client: DemoClient, question: Question, say: Callable[[str], Non
 
     everything = client.segment(
         SegmentObject.Request(
-            prompt_type=SegmentObject.Request.PROMPT_ALL, return_masks=True, return_points=True, timeout=ANSWER_TIMEOUT_S
+            prompt_type=SegmentObject.Request.PROMPT_ALL,
+            use_latest=True,
+            return_masks=True,
+            return_points=True,
+            timeout=ANSWER_TIMEOUT_S,
         ),
         ANSWER_TIMEOUT_S + 10.0,
     )

@@ -141,14 +141,14 @@ def object_errors(true_box: OrientedBox, seen_box: OrientedBox | None) -> Object
 def choose_object(objects: list[TrueInstance], seed: int, image_pixels: int, *, unique_color: bool = False) -> TrueInstance:
     """The object that the demo asks for when nobody says: seen well by two cameras and, where there is one, graspable.
 
-    `unique_color` prefers objects whose colour no other has, for engines that cannot name kinds.
+    `unique_color` puts objects first whose colour no other has, for engines that cannot name kinds.
     """
     enough = image_pixels // 600
     colors = [item.color for item in objects]
     preferences = [
         lambda item: sum(count >= enough for count in item.visible_pixels) >= 2,
-        lambda item: item.graspable,
         lambda item: not unique_color or colors.count(item.color) == 1,
+        lambda item: item.graspable,
     ]
     candidates = objects
     for preferred in preferences:

@@ -188,7 +188,7 @@ def _depths(journey: Journey) -> list[tuple[np.ndarray, str]]:
         truth = by_name[seen.name]
         true_depth = sample_at_network(truth.depth, truth.intrinsics, seen)
         valid = true_depth[true_depth > 0]
-        near, far = (float(valid.min()), float(np.quantile(valid, 0.98))) if valid.size else (0.3, 1.5)
+        near, far = np.quantile(valid, (0.01, 0.85)).tolist() if valid.size else (0.3, 1.5)
         figures += [
             (pictures.depth_picture(seen.depth, near, far), f"{seen.name}: depth, {near:.2f} to {far:.2f} m"),
             (pictures.depth_picture(true_depth, near, far), f"{seen.name}: true depth"),
