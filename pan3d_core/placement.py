@@ -2,9 +2,10 @@
 
 A depth network knows shapes better than distances. The masks of one instance in several calibrated views enclose it in
 a visual hull (Laurentini 1994), which is as exact as the masks are, a few pixels. Along the ray of a pixel the hull is
-an interval of depths: the surface lies in it, and where a silhouette of another view touches the visible surface it lies
-at its near end. So the predicted surface of an instance in a view is scaled as a whole until it touches the near side of
-its hull, which keeps its shape, and then single pixels outside the hull are moved to its border.
+an interval of depths, and the surface lies in it. In every plane through two camera centres (epipolar plane) the outline
+in one view touches the surface that the other view sees: there the surface lies at the near end of the interval. So the
+predicted surface of an instance in a view is scaled as a whole until it touches the near side of its hull in most
+epipolar planes, which keeps its shape; then single pixels outside the hull are moved to its border.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from pan3d_core.config import PlacementConfig
 from pan3d_core.geometry.cameras import pixel_rays, project
@@ -31,24 +33,42 @@ HIDDEN_FRACTION = 0.10
 # Every n-th pixel is judged, so that the longer side has about this many; on all pixels of 144 x 112 the result was
 # no better and took four times as long.
 JUDGED_SIDE = 80
-# Rays with a near side of the hull that an instance needs in a view to be moved there.
-MIN_RAYS = 8
-# Share of the rays whose predicted depth is in front of the hull after scaling. Touching rays are a part of all rays:
-# the more views cut the hull, the larger. Found on ray-cast scenes with masks wrong by up to a pixel.
-TOUCH_QUANTILE = {1: 0.9, 2: 0.85}
-TOUCH_QUANTILE_MANY = 0.8
+# Epipolar planes that an instance needs in a view to be moved there.
+MIN_PLANES = 4
+# Share of the rays of an epipolar plane about which a judge may be silent.
+MAX_SILENT = 0.3
 
 
 @dataclass(frozen=True)
 class _Rays:
-    """One ray per judged instance pixel."""
+    """One ray per judged instance pixel, with the points that are tried on it."""
 
     row: Tensor  # (N,) row of the instance set
     view: Tensor  # (N,)
     y: Tensor  # (N,) full-resolution pixel
     x: Tensor  # (N,)
-    depth: Tensor  # (N,) predicted
-    log_ratio_limit: Tensor  # (N,) log(depth of the support / predicted depth), infinity where there is none
+    points: Tensor  # (N, K, 3) world points at the tried depths
+    log_ratios: Tensor  # (K,) logarithm of tried depth / predicted depth
+    support_limit: Tensor  # (N,) log(depth of the support / predicted depth), infinity where there is none
+    pixel_angle: float  # between neighbouring rays, radians
+
+
+@dataclass(frozen=True)
+class _Interval:
+    """Where one judge's mask lies along each ray, as log ratios; NaN = the judge cannot say."""
+
+    near: Tensor  # (N,) -infinity: nearer than all tried depths
+    far: Tensor  # (N,) infinity: farther than all tried depths
+    some: Tensor  # (N,) bool: some tried depth lies in the mask
+
+
+@dataclass(frozen=True)
+class _Touches:
+    """Log ratios at which instances touch the outline in a judge, one per epipolar plane."""
+
+    group: Tensor  # (M,) instance row * number of views + view
+    log_ratio: Tensor  # (M,)
+    weight: Tensor  # (M,) sine of the angle between the two directions
 
 
 def refine_placement(
@@ -65,72 +85,72 @@ def refine_placement(
     judged = reconstruction.is_metric and views.cam_from_world is not None and views.num_views > 1
     if not (config.enabled and judged) or len(instances.scores) == 0:
         return reconstruction
-    hw = views.hw
-    step = max(1, round(max(hw) / JUDGED_SIDE))
-    owner = assign_pixels(instances, hw, config.mask_threshold)
-    rays = _instance_rays(reconstruction, owner, step, views.support_height_m)
+    step = max(1, round(max(views.hw) / JUDGED_SIDE))
+    owner = assign_pixels(instances, views.hw, config.mask_threshold)
+    rays = _instance_rays(reconstruction, owner, step, views.support_height_m, config)
     if len(rays.row) == 0:
         return reconstruction
 
-    log_ratios = _hypotheses(config, rays.depth)
-    agreement, num_judges = _agreement(reconstruction, instances, owner, rays, log_ratios, config)
-    near, far = _hull_interval(agreement, log_ratios, config.mask_threshold)
-    shift = _instance_shift(rays, near, far, num_judges, len(instances.scores), views.num_views)
+    near, far = torch.full_like(rays.support_limit, -torch.inf), torch.full_like(rays.support_limit, torch.inf)
+    touches = []
+    for judge in range(views.num_views):
+        interval, angle = _judged_by(judge, reconstruction, instances, owner, rays, config)
+        near = torch.maximum(near, interval.near.nan_to_num(-torch.inf, neginf=-torch.inf))
+        far = torch.minimum(far, interval.far.nan_to_num(torch.inf, posinf=torch.inf))
+        touches.append(_touches(interval, angle, _epipolar_plane(rays, reconstruction.world_from_cam, judge), rays))
+    shift = _instance_shift(touches, rays, len(instances.scores), views.num_views)
     log.debug("instances move by %s of their depth", shift.exp() - 1)
 
     moved = shift[rays.row, rays.view]
-    held = torch.minimum(torch.maximum(moved, near.nan_to_num(-torch.inf)), far.nan_to_num(torch.inf))
-    held = torch.where(moved == 0.0, moved, torch.minimum(held, rays.log_ratio_limit.clamp_min(0.0)))
+    held = torch.where(near < far, torch.minimum(torch.maximum(moved, near), far), moved)
+    held = torch.where(moved == 0.0, moved, torch.minimum(held, rays.support_limit.clamp_min(0.0)))
     return _apply(reconstruction, owner, rays, shift, held - moved, step)
 
 
-def _instance_rays(reconstruction: Reconstruction, owner: Tensor, step: int, support_height_m: float | None) -> _Rays:
+def _instance_rays(
+    reconstruction: Reconstruction, owner: Tensor, step: int, support_height_m: float | None, config: PlacementConfig
+) -> _Rays:
     view, y, x = torch.nonzero((owner > 0)[:, ::step, ::step] & (reconstruction.depth > 0)[:, ::step, ::step], as_tuple=True)
     y, x = y * step, x * step
     depth = reconstruction.depth[view, y, x]
+    ends = math.log(1 - config.search_fraction), math.log(1 + config.search_fraction)
+    log_ratios = torch.linspace(*ends, config.num_hypotheses, device=depth.device)
+
+    intrinsics, world_from_cam = reconstruction.intrinsics, reconstruction.world_from_cam
+    directions = pixel_rays(intrinsics[view], torch.stack([x, y], dim=-1).float()[:, None])[:, 0]
+    points_cam = directions[:, None] * (depth[:, None] * log_ratios.exp())[..., None]
+    points = transform_points(world_from_cam[view], points_cam)
     limit = torch.full_like(depth, torch.inf)
     if support_height_m is not None:
-        world_from_cam = reconstruction.world_from_cam[view]
-        directions = pixel_rays(reconstruction.intrinsics[view], torch.stack([x, y], dim=-1).float()[:, None])[:, 0]
-        fall = -(world_from_cam[:, 2, :3] * directions).sum(-1)
-        height = world_from_cam[:, 2, 3] - support_height_m
+        fall = -(world_from_cam[view, 2, :3] * directions).sum(-1)
+        height = world_from_cam[view, 2, 3] - support_height_m
         limit = torch.where((fall > 1e-6) & (height > 0), (height / fall.clamp_min(1e-6) / depth).log(), limit)
-    return _Rays(owner[view, y, x] - 1, view, y, x, depth, limit)
+    pixel_angle = step / float(intrinsics[:, 0, 0].mean())
+    return _Rays(owner[view, y, x] - 1, view, y, x, points, log_ratios, limit, pixel_angle)
 
 
-def _hypotheses(config: PlacementConfig, like: Tensor) -> Tensor:
-    """(K,) evenly spaced logarithms of depth ratios around 0."""
-    ends = math.log(1 - config.search_fraction), math.log(1 + config.search_fraction)
-    return torch.linspace(*ends, config.num_hypotheses, device=like.device)
-
-
-def _agreement(
+def _judged_by(
+    judge: int,
     reconstruction: Reconstruction,
     instances: InstanceSet,
     owner: Tensor,
     rays: _Rays,
-    log_ratios: Tensor,
     config: PlacementConfig,
-) -> tuple[Tensor, Tensor]:
-    """Least mask probability over the views that can judge, (N, K), 1 where none can; and the number of judges (N,)."""
-    intrinsics = reconstruction.intrinsics
+) -> tuple[_Interval, Tensor]:
+    """What the masks of view `judge` say about every ray, and the angle (N,) between its and the ray's own direction."""
     world_from_cam = reconstruction.world_from_cam
-    directions = pixel_rays(intrinsics[rays.view], torch.stack([rays.x, rays.y], dim=-1).float()[:, None])[:, 0]
-    points_cam = directions[:, None] * (rays.depth[:, None] * log_ratios.exp())[..., None]
-    points = transform_points(world_from_cam[rays.view], points_cam)
-    least = torch.ones(points.shape[:2], device=points.device)
-    num_judges = torch.zeros(len(rays.row), device=points.device)
-    for judge in range(owner.shape[0]):
-        pixels, z = project(transform_points(reconstruction.cam_from_world[judge], points), intrinsics[judge])
-        mask_probs = upsampled_probs(instances.mask_logits[:, judge], owner.shape[1:])
-        probs = _bilinear(mask_probs, rays.row, pixels)
-        silent = _cannot_judge(pixels, z, owner[judge], reconstruction.depth[judge], rays.row)
-        silent |= _same_direction(points, world_from_cam, rays.view, judge, config.min_baseline_deg)[:, None]
-        seen = torch.bincount(owner[judge].flatten(), minlength=len(mask_probs) + 1)[1:] > 0
-        silent |= ~seen[rays.row][:, None]
-        least = torch.where(silent, least, torch.minimum(least, probs))
-        num_judges += (~silent).any(dim=1)
-    return least, num_judges
+    pixels, z = project(transform_points(reconstruction.cam_from_world[judge], rays.points), reconstruction.intrinsics[judge])
+    mask_probs = upsampled_probs(instances.mask_logits[:, judge], owner.shape[1:])
+    probs = _bilinear(mask_probs, rays.row, pixels)
+    silent = _cannot_judge(pixels, z, owner[judge], reconstruction.depth[judge], rays.row)
+
+    middle = rays.points[:, len(rays.log_ratios) // 2]
+    own = normalize(middle - world_from_cam[rays.view, :3, 3], dim=-1)
+    other = normalize(middle - world_from_cam[judge, :3, 3], dim=-1)
+    angle = torch.where(rays.view == judge, 0.0, torch.arccos((own * other).sum(-1).clamp(-1, 1)))
+    seen = torch.bincount(owner[judge].flatten(), minlength=len(mask_probs) + 1)[1:] > 0
+    useful = seen[rays.row] & (angle >= math.radians(config.min_baseline_deg))
+    return _interval(probs, silent | ~useful[:, None], rays.log_ratios, config.mask_threshold), angle
 
 
 def _bilinear(maps: Tensor, row: Tensor, pixels: Tensor) -> Tensor:
@@ -156,62 +176,92 @@ def _cannot_judge(pixels: Tensor, z: Tensor, owner: Tensor, depth: Tensor, row: 
     return outside | covered | hidden
 
 
-def _same_direction(points: Tensor, world_from_cam: Tensor, view: Tensor, judge: int, min_angle_deg: float) -> Tensor:
-    """(N,) bool: the judge sees the middle of the ray under nearly the same angle (or is the same view)."""
-    middle = points[:, points.shape[1] // 2]
-    own = torch.nn.functional.normalize(middle - world_from_cam[view][:, :3, 3], dim=-1)
-    other = torch.nn.functional.normalize(middle - world_from_cam[judge, :3, 3], dim=-1)
-    return (view == judge) | ((own * other).sum(-1) > math.cos(math.radians(min_angle_deg)))
+def _interval(probs: Tensor, silent: Tensor, log_ratios: Tensor, threshold: float) -> _Interval:
+    """The run of tried depths in the mask that is nearest to the prediction, from (N, K) probabilities.
 
-
-def _hull_interval(agreement: Tensor, log_ratios: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
-    """Ends (N,) of the run of agreeing hypotheses nearest to the prediction; NaN where an end is open or none agrees.
-
-    The crossing of the threshold is interpolated between hypotheses, so the result is finer than their spacing.
+    Its ends are where the probability crosses the threshold, interpolated, so they are finer than the tried depths.
     """
-    count = agreement.shape[1]
-    index = torch.arange(count, device=agreement.device)
-    agrees = agreement >= threshold
+    count = probs.shape[1]
+    index = torch.arange(count, device=probs.device)
+    agrees = ~silent & (probs >= threshold)
     start = torch.where(agrees, (index - count // 2).abs(), count).argmin(dim=1, keepdim=True)
     before = torch.where(~agrees & (index < start), index, -1).amax(dim=1, keepdim=True)
     after = torch.where(~agrees & (index > start), index, count).amin(dim=1, keepdim=True)
     some = agrees.any(dim=1)
 
-    def crossing(outside: Tensor, inside: Tensor) -> Tensor:
-        outer = agreement.gather(1, outside.clamp(0, count - 1))
-        inner = agreement.gather(1, inside.clamp(0, count - 1))
+    def crossing(outside: Tensor, inside: Tensor, beyond: float) -> Tensor:
+        on_grid = outside.clamp(0, count - 1)
+        outer, inner = probs.gather(1, on_grid), probs.gather(1, inside.clamp(0, count - 1))
         share = ((threshold - outer) / (inner - outer).clamp_min(1e-6)).clamp(0, 1)
-        value = torch.lerp(log_ratios[outside.clamp(0, count - 1)], log_ratios[inside.clamp(0, count - 1)], share)
-        open_end = (outside < 0) | (outside >= count)
-        return torch.where(open_end[:, 0] | ~some, torch.nan, value[:, 0])
+        value = torch.lerp(log_ratios[on_grid], log_ratios[inside.clamp(0, count - 1)], share)
+        value = torch.where(on_grid == outside, value, beyond)
+        unknown = silent.gather(1, on_grid) & (on_grid == outside)
+        return torch.where(unknown[:, 0] | ~some, torch.nan, value[:, 0])
 
-    return crossing(before, before + 1), crossing(after, after - 1)
+    return _Interval(crossing(before, before + 1, -torch.inf), crossing(after, after - 1, torch.inf), some)
 
 
-def _instance_shift(
-    rays: _Rays, near: Tensor, far: Tensor, num_judges: Tensor, num_instances: int, num_views: int
-) -> Tensor:
+def _epipolar_plane(rays: _Rays, world_from_cam: Tensor, judge: int) -> Tensor:
+    """(N,) numbers that are equal for rays of one instance and view in one plane with the judge, a pixel wide."""
+    own = world_from_cam[rays.view, :3, 3]
+    baseline = normalize(world_from_cam[judge, :3, 3] - own, dim=-1)
+    across = torch.linalg.cross(baseline, normalize(rays.points[:, 0] - own, dim=-1))
+    group = rays.row * len(world_from_cam) + rays.view
+    middle = torch.zeros(int(group.max()) + 1, 3, device=group.device).index_add_(0, group, across)[group]
+    first = normalize(middle, dim=-1)
+    second = torch.linalg.cross(baseline, first)
+    turn = torch.atan2((across * second).sum(-1), (across * first).sum(-1))
+    plane = (turn * across.norm(dim=-1) / rays.pixel_angle).round().long().clamp(-500, 500)
+    return group * 1024 + plane + 512
+
+
+def _touches(interval: _Interval, angle: Tensor, plane: Tensor, rays: _Rays) -> _Touches:
+    """The surface touches the outline where, in its epipolar plane, the mask begins last along the ray.
+
+    On flat objects that is at the outline of the view itself, which lies on average half a ray beyond the last ray; so
+    the last two are continued by half their difference. Where the surface is round they are equal.
+    """
+    plane, near, angle = plane[interval.some], interval.near[interval.some], angle[interval.some]
+    known = near.nan_to_num(-torch.inf, neginf=-torch.inf)
+    order = known.argsort(descending=True)
+    order = order[plane[order].argsort(stable=True)]
+    planes, size = plane[order].unique_consecutive(return_counts=True)
+    first = size.cumsum(0) - size
+    last = known[order[first]]
+    second = torch.where(size > 1, known[order[(first + 1).clamp_max(max(len(order) - 1, 0))]], last)
+    step = torch.where(torch.isfinite(second), last - second, 0.0)
+    member = torch.repeat_interleave(size)
+    unknown = size.new_zeros(len(size)).index_add_(0, member, near[order].isnan().long())
+    leverage = near.new_zeros(len(size)).index_add_(0, member, angle[order].sin()) / size
+    good = torch.isfinite(last) & (unknown <= MAX_SILENT * size)
+    return _Touches(planes[good] // 1024, (last + 0.5 * step)[good], leverage[good])
+
+
+def _instance_shift(touches: list[_Touches], rays: _Rays, num_instances: int, num_views: int) -> Tensor:
     """(Q, S) logarithm of the factor by which an instance's depth changes in a view; 0 where nothing is known.
 
     Where only some views of an instance can be judged, the others follow their median: the errors of a network that sees
     all views together have a common part.
     """
-    shift = near.new_full((num_instances, num_views), torch.nan)
-    group = rays.row * num_views + rays.view
+    group = torch.cat([item.group for item in touches])
+    log_ratio = torch.cat([item.log_ratio for item in touches])
+    weight = torch.cat([item.weight for item in touches])
+    ray_group = rays.row * num_views + rays.view
+    shift = log_ratio.new_full((num_instances * num_views,), torch.nan)
     for key in group.unique().tolist():
         mine = group == key
-        touching = near[mine & ~near.isnan()]
-        if len(touching) < MIN_RAYS:
-            continue
-        judges = round(float(num_judges[mine].median()))
-        value = touching.quantile(TOUCH_QUANTILE.get(judges, TOUCH_QUANTILE_MANY))
-        beyond = far[mine & ~far.isnan()]
-        if len(beyond) >= MIN_RAYS:
-            value = torch.minimum(value, beyond.quantile(0.5))
-        ground = rays.log_ratio_limit[mine].quantile(0.1)
-        shift[key // num_views, key % num_views] = torch.minimum(value, ground)
+        if int(mine.sum()) >= MIN_PLANES:
+            ground = rays.support_limit[ray_group == key].quantile(0.1)
+            shift[key] = torch.minimum(_weighted_median(log_ratio[mine], weight[mine]), ground)
+    shift = shift.reshape(num_instances, num_views)
     common = shift.nanmedian(dim=1, keepdim=True).values
     return torch.where(shift.isnan(), common.expand_as(shift), shift).nan_to_num(0.0)
+
+
+def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:
+    order = values.argsort()
+    total = weights[order].cumsum(0)
+    return values[order[int((total < total[-1] / 2).sum())]]
 
 
 def _apply(
