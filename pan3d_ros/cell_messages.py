@@ -1,4 +1,4 @@
-"""The simulated cell as messages: camera streams, truth, and grasps that it is asked to execute."""
+"""The simulated cell as messages: camera streams and truth."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from geometry_msgs.msg import PoseStamped
-from pan3d_interfaces.msg import GraspTarget as GraspTargetMessage
 from pan3d_interfaces.srv import GetCellTruth
 from sensor_msgs.msg import CameraInfo, Image
 
-from pan3d_core.structures import GraspTarget, OrientedBox
-from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.cameras import info_message
 from pan3d_ros.messages.images import image_message
-from pan3d_ros.messages.poses import header, matrix_from_pose, pose_message, pose_numbers
+from pan3d_ros.messages.poses import header, pose_message
 from pan3d_sim.camera_rig import RigCamera
 from pan3d_sim.cell import WORLD_FRAME_ID, RobotCell, TrueObject
 
@@ -113,28 +110,3 @@ def truth_response(
             response.depths.append(rendered.depth_message(0, exact=True))
             response.instance_images.append(rendered.instances(0))
     return response
-
-
-def grasp_from_message(message: GraspTargetMessage) -> GraspTarget:
-    """`ValueError` when the frame is another one, or a number is not finite or out of range."""
-    if message.header.frame_id != WORLD_FRAME_ID:
-        raise ValueError(f"grasp.header.frame_id: expected {WORLD_FRAME_ID}, got '{message.header.frame_id}'")
-    if not 0.0 < message.width <= 1.0:
-        raise ValueError(f"grasp.width: expected 0 to 1 m, got {message.width}")
-    if not 0.0 <= message.approach_distance <= 1.0:
-        raise ValueError(f"grasp.approach_distance: expected 0 to 1 m, got {message.approach_distance}")
-    world_from_grasp = matrix_from_pose("grasp.grasp_pose", *pose_numbers(message.grasp_pose))
-    world_from_box = matrix_from_pose("grasp.object_pose", *pose_numbers(message.object_pose))
-    size = message.object_size
-    return GraspTarget(
-        instance_id=message.instance_id,
-        class_id=-1,
-        score=message.quality,
-        world_from_grasp=world_from_grasp,
-        width_m=message.width,
-        pregrasp_distance_m=message.approach_distance,
-        box=OrientedBox(world_from_box, torch.tensor([size.x, size.y, size.z])),
-        stamp_ns=stamp_to_ns(message.header.stamp),
-        world_frame_id=message.header.frame_id,
-    )
-

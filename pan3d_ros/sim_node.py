@@ -24,13 +24,14 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
-from pan3d_ros.cell_messages import RenderedCamera, grasp_from_message, truth_response
+from pan3d_ros.cell_messages import RenderedCamera, truth_response
 from pan3d_ros.log_bridge import LogBridge
+from pan3d_ros.messages.grasps import grasp_from_message
 from pan3d_ros.messages.images import image_message
 from pan3d_ros.messages.poses import header
 from pan3d_sim.arrangement import ARRANGEMENTS
 from pan3d_sim.camera_rig import RigCamera
-from pan3d_sim.cell import CellConfig, RobotCell
+from pan3d_sim.cell import WORLD_FRAME_ID, CellConfig, RobotCell
 from pan3d_sim.depth_noise import DepthNoise
 
 log = logging.getLogger("pan3d.ros.sim")
@@ -151,6 +152,8 @@ class SimNode(Node):
 
     def _execute(self, request: ExecuteGrasp.Request, response: ExecuteGrasp.Response) -> ExecuteGrasp.Response:
         try:
+            if request.grasp.header.frame_id != WORLD_FRAME_ID:
+                raise ValueError(f"grasp.header.frame_id: expected {WORLD_FRAME_ID}, got '{request.grasp.header.frame_id}'")
             grasp = grasp_from_message(request.grasp)
             target = self._target_index(request.object_name)
         except ValueError as error:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from pan3d_interfaces.msg import GraspTarget, Instance
+from pan3d_interfaces.msg import Instance
 from pan3d_interfaces.srv import GetCellTruth, SegmentObject
 from sensor_msgs.msg import Image
 
 from pan3d_core.structures import OrientedBox
 from pan3d_ros.demo.measure import SeenCamera, SeenInstance, TrueCamera, TrueInstance
+from pan3d_ros.messages.grasps import box_from_message
 from pan3d_ros.messages.images import image_array
 from pan3d_ros.messages.poses import matrix_from_pose, pose_numbers
 
@@ -49,7 +50,7 @@ def true_cameras(response: GetCellTruth.Response) -> list[TrueCamera]:
 
 def seen_instance(message: Instance) -> SeenInstance:
     """One reported object."""
-    return SeenInstance(message.id, message.class_name, message.score, box_from_message(message.pose, message.size))
+    return SeenInstance(message.id, message.class_name, message.score, box_from_message("instance", message.pose, message.size))
 
 
 def seen_cameras(response: SegmentObject.Response, outputs: dict[tuple[str, str], Any]) -> list[SeenCamera]:
@@ -63,16 +64,6 @@ def seen_cameras(response: SegmentObject.Response, outputs: dict[tuple[str, str]
         )
         for name, mask in zip(response.instances.cameras, response.masks)
     ]
-
-
-def box_from_message(pose: Any, size: Any) -> OrientedBox:
-    """Pose and extent as a box."""
-    return OrientedBox(matrix_from_pose("box", *pose_numbers(pose)), torch.tensor([size.x, size.y, size.z]))
-
-
-def world_from_grasp(message: GraspTarget) -> np.ndarray:
-    """(4, 4)."""
-    return matrix_from_pose("grasp", *pose_numbers(message.grasp_pose)).double().numpy()
 
 
 def pictures(phases: list[str], images: list[Image]) -> dict[str, np.ndarray]:

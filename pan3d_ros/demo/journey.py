@@ -121,8 +121,7 @@ def run_journey(client: DemoClient, question: Question, say: Callable[[str], Non
     outputs = client.outputs(stamp_to_ns(everything.instances.header.stamp), ANSWER_TIMEOUT_S)
     seen = [conversions.seen_instance(item) for item in everything.instances.instances]
     seen_cameras = conversions.seen_cameras(everything, outputs)
-    match = answer.instances.instances[0] if answer.instances.instances else None
-    match_box = None if match is None else conversions.box_from_message(match.pose, match.size)
+    match = conversions.seen_instance(answer.instances.instances[0]) if answer.instances.instances else None
     journey = Journey(
         seed=question.seed,
         prompt=prompt,
@@ -134,7 +133,7 @@ def run_journey(client: DemoClient, question: Question, say: Callable[[str], Non
         seen_cameras=seen_cameras,
         points=cloud_from_message(everything.points),
         scene=scene_errors(objects, cameras, seen, seen_cameras),
-        target_errors=None if target is None else object_errors(target.box, match_box),
+        target_errors=None if target is None else object_errors(target.box, None if match is None else match.box),
         stats=client.stats[-1] if client.stats else None,
         answer_s=answer_s,
     )

@@ -91,13 +91,14 @@ def sample_at_network(image: np.ndarray, true_intrinsics: np.ndarray, seen: Seen
     """(H, W) values of the true image at the pixel centres of the network's image (h, w); 0 outside."""
     height, width = seen.depth.shape
     columns, rows = np.meshgrid(np.arange(width), np.arange(height))
-    true_from_network = true_intrinsics @ np.linalg.inv(seen.intrinsics)
-    x, y, scale = true_from_network @ np.stack([columns.ravel(), rows.ravel(), np.ones(columns.size)])
-    column, row = np.rint(x / scale).astype(int), np.rint(y / scale).astype(int)
-    inside = (column >= 0) & (row >= 0) & (column < image.shape[1]) & (row < image.shape[0])
-    values = np.zeros(columns.size, image.dtype)
-    values[inside] = image[row[inside], column[inside]]
-    return values.reshape(height, width)
+    return _sample(image, true_intrinsics @ np.linalg.inv(seen.intrinsics), columns, rows)
+
+
+def ids_at_camera(truth: TrueCamera, seen: SeenCamera) -> np.ndarray:
+    """(H, W) reported ids at the resolution of the camera; 0 where the network did not look."""
+    height, width = truth.depth.shape
+    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
+    return _sample(seen.instance_ids, seen.intrinsics @ np.linalg.inv(truth.intrinsics), columns, rows)
 
 
 def scene_errors(
@@ -154,6 +155,16 @@ def choose_object(objects: list[TrueInstance], seed: int, image_pixels: int, *, 
     for preferred in preferences:
         candidates = [item for item in candidates if preferred(item)] or candidates
     return candidates[seed % len(candidates)]
+
+
+def _sample(image: np.ndarray, image_from_pixels: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Nearest values of `image` where the homography (3, 3) puts the pixels; 0 outside."""
+    x, y, scale = image_from_pixels @ np.stack([columns.ravel(), rows.ravel(), np.ones(columns.size)])
+    column, row = np.rint(x / scale).astype(int), np.rint(y / scale).astype(int)
+    inside = (column >= 0) & (row >= 0) & (column < image.shape[1]) & (row < image.shape[0])
+    values = np.zeros(columns.size, image.dtype)
+    values[inside] = image[row[inside], column[inside]]
+    return values.reshape(columns.shape)
 
 
 def _center_errors(true_objects: list[TrueInstance], seen: list[SeenInstance]) -> tuple[float, ...]:

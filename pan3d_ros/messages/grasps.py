@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import torch
 from geometry_msgs.msg import Pose, PoseArray, Vector3
 from pan3d_interfaces.msg import GraspTarget as GraspTargetMessage
 
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import GraspTarget, OrientedBox
-from pan3d_ros.messages.poses import header, pose_message, vector_message
+from pan3d_ros.messages.buffers import stamp_to_ns
+from pan3d_ros.messages.poses import header, matrix_from_pose, pose_message, pose_numbers, vector_message
 
 _TOP_DOWN_COSINE = math.cos(math.radians(15.0))
 RETREAT_M = 0.10  # straight up after closing
@@ -46,3 +48,27 @@ def grasp_poses(targets: list[GraspTargetMessage]) -> PoseArray:
     if targets:
         message.header = targets[0].header
     return message
+
+
+def grasp_from_message(message: GraspTargetMessage) -> GraspTarget:
+    """The grasp of a message, unnamed; `ValueError` for numbers that are not finite or out of range."""
+    if not 0.0 < message.width <= 1.0:
+        raise ValueError(f"grasp.width: expected 0 to 1 m, got {message.width}")
+    if not 0.0 <= message.approach_distance <= 1.0:
+        raise ValueError(f"grasp.approach_distance: expected 0 to 1 m, got {message.approach_distance}")
+    return GraspTarget(
+        instance_id=message.instance_id,
+        class_id=-1,
+        score=message.quality,
+        world_from_grasp=matrix_from_pose("grasp.grasp_pose", *pose_numbers(message.grasp_pose)),
+        width_m=message.width,
+        pregrasp_distance_m=message.approach_distance,
+        box=box_from_message("grasp.object", message.object_pose, message.object_size),
+        stamp_ns=stamp_to_ns(message.header.stamp),
+        world_frame_id=message.header.frame_id,
+    )
+
+
+def box_from_message(name: str, pose: Pose, size: Vector3) -> OrientedBox:
+    """Centre, axes and extent as a box; `ValueError` names `name`."""
+    return OrientedBox(matrix_from_pose(f"{name}.pose", *pose_numbers(pose)), torch.tensor([size.x, size.y, size.z]))
