@@ -90,4 +90,4 @@ def warm_up(engine: Engine, num_cameras: int) -> None:
             )
         )
     with torch.inference_mode():
-        engine(preprocess(views, engine.preprocess))
+        engine(preprocess(views, engine.preprocess, support_height_m=0.0))

@@ -109,12 +109,12 @@ def select_by_text(prompt: str, scene: SceneResult, namer: Namer, min_probabilit
     if found.status != FOUND:
         return Selection((), (), found.p_none, found.message, ErrorCode.NOT_FOUND, found.message)
     matches = [m for m in found.fitting if m.probability >= min_probability]
-    explanation = f"{found.message}; {matches[0].explanation}" if matches else found.message
     return Selection(
-        tuple(m.instance_id for m in matches),
-        tuple(m.probability for m in matches),
-        found.p_none,
-        explanation,
+        instance_ids=tuple(m.instance_id for m in matches),
+        probabilities=tuple(m.probability for m in matches),
+        none_probability=found.p_none,
+        explanation=matches[0].explanation if matches else "",
+        code=ErrorCode.OK if matches else ErrorCode.NOT_FOUND,
         message=found.message,
     )
 
