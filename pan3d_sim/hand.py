@@ -67,7 +67,8 @@ def _add_finger(spec: mujoco.MjSpec, palm: mujoco.MjsBody, side: str, sign: floa
     joint = finger.add_joint(name=f"hand_slide_{side}", type=mujoco.mjtJoint.mjJNT_SLIDE, axis=[sign, 0, 0])
     joint.limited, joint.range = mujoco.mjtLimited.mjLIMITED_TRUE, [0.0, hand.opening_m / 2]
     joint.armature = 0.1
-    joint.damping = [5.0, 0.0, 0.0]
+    # Real jaws are geared and close at 0.1 to 0.3 m/s; free ones would ram what an object's edge slips off to.
+    joint.damping = [100.0, 0.0, 0.0]
     size = [hand.finger_thickness_m / 2, hand.finger_width_m / 2, hand.finger_length_m / 2]
     pos = [sign * hand.finger_thickness_m / 2, 0.0, hand.tip_beyond_tcp_m - hand.finger_length_m / 2]
     geom = _add_hand_geom(finger, f"hand_pad_{side}", size, pos, mass=0.05, rgba=[0.16, 0.16, 0.18, 1.0])
