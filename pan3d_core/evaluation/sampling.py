@@ -1,0 +1,23 @@
+"""Truth at network size, picked pixel by pixel so that ids and depths are never mixed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pan3d_core.geometry.cameras import pixel_grid
+
+
+def sample_at_network(values: Tensor, network_from_original: Tensor, hw: tuple[int, int]) -> Tensor:
+    """(H, W) of any type at original size -> (h, w): the value whose pixel holds each network pixel's centre; 0 outside.
+
+    `network_from_original` (3, 3) maps original to network pixels, as in `ViewBatch`.
+    """
+    original_from_network = torch.linalg.inv(network_from_original.double().cpu())
+    pixels = torch.cat([pixel_grid(*hw, dtype=torch.float64).reshape(-1, 2), torch.ones(hw[0] * hw[1], 1).double()], dim=1)
+    # Half a pixel is added before flooring; the tiny rest keeps exact halves from falling to either side by rounding.
+    place = torch.floor((pixels @ original_from_network.T)[:, :2] + 0.5 + 1e-9).long()
+    height, width = values.shape
+    inside = (place >= 0).all(1) & (place[:, 0] < width) & (place[:, 1] < height)
+    picked = values.cpu()[place[:, 1].clamp(0, height - 1), place[:, 0].clamp(0, width - 1)]
+    return torch.where(inside, picked, torch.zeros_like(picked)).reshape(hw)
