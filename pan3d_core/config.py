@@ -256,7 +256,7 @@ class NamingConfig(Checked):
     class_weight: float = setting(
         0.5, "weight of the class head against the text-aligned embedding in what a segment is believed to be", range=(0.0, 1.0)
     )
-    min_score: float = setting(0.4, "a prompt is answered when a segment fits at least this well", range=(0.0, 1.0))
+    min_score: float = setting(0.3, "a prompt is answered when a segment fits at least this well", range=(0.0, 1.0))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from pan3d_core.grasping_completion import complete_surface
@@ -18,6 +20,8 @@ _OBSTACLE_REACH_M = 0.22
 _OBSTACLE_VOXEL_M = 0.006
 # Points of no instance this close to the target are taken for its own fringe, which masks tend to miss.
 _FRINGE_M = 0.010
+_SKIRT_M = 0.022
+_MIN_SOLID = 8  # voxels
 _SUPPORT_LAYER_M = 0.006
 _SUPPORT_NOISE_M = 0.014  # points of no instance up to this height are the support, measured badly
 
@@ -127,11 +131,29 @@ def _obstacles(others: np.ndarray, ids: np.ndarray, target: np.ndarray, support_
     if support_height_m is not None:
         near &= others[:, 2] > support_height_m + np.where(ids > 0, _SUPPORT_LAYER_M, _SUPPORT_NOISE_M)
     others, ids = others[near], ids[near]
-    if len(others) == 0:
-        return others
-    distance = cKDTree(target).query(others, distance_upper_bound=_FRINGE_M)[0]
-    others = others[(ids > 0) | (distance > _FRINGE_M)]
-    return others[np.unique(np.floor(others / _OBSTACLE_VOXEL_M).astype(np.int64), axis=0, return_index=True)[1]]
+    neighbours, unowned = _one_per_voxel(others[ids > 0]), _one_per_voxel(others[ids == 0])
+    return np.concatenate([neighbours, unowned[_is_solid(unowned, np.concatenate([target, neighbours]))]])
+
+
+def _one_per_voxel(points: np.ndarray) -> np.ndarray:
+    return points[np.unique(np.floor(points / _OBSTACLE_VOXEL_M).astype(np.int64), axis=0, return_index=True)[1]]
+
+
+def _is_solid(unowned: np.ndarray, owned: np.ndarray) -> np.ndarray:
+    """(K,) bool: points of no instance that belong to something of their own.
+
+    Masks end a little inside their objects, and between object and table depth is blurred. That leaves skirts of points around
+    every object, which would forbid its grasps: groups that hardly leave the neighbourhood of the instances are taken for such.
+    """
+    if len(unowned) == 0:
+        return np.zeros(0, bool)
+    skirt = cKDTree(owned).query(unowned, distance_upper_bound=_SKIRT_M)[0] < _SKIRT_M
+    pairs = cKDTree(unowned).query_pairs(2 * _OBSTACLE_VOXEL_M, output_type="ndarray")
+    graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(unowned), len(unowned)))
+    group = connected_components(graph, directed=False)[1]
+    free_share = np.bincount(group, ~skirt) / np.bincount(group)
+    far_enough = cKDTree(owned).query(unowned, distance_upper_bound=_FRINGE_M)[0] > _FRINGE_M
+    return (free_share[group] > 0.4) & (np.bincount(group)[group] >= _MIN_SOLID) & far_enough
 
 
 def _mass_center(points: np.ndarray, support_height_m: float | None) -> np.ndarray:

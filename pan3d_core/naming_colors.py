@@ -43,7 +43,7 @@ SPELLINGS = {
 }  # fmt: skip
 SHADES = {"dark": -1, "deep": -1, "light": 1, "pale": 1, "bright": 1}
 _RATIO_SIGMA = 0.09
-_LIGHTNESS_WEIGHT = 0.35
+_LIGHTNESS_WEIGHT = 0.27
 _FLOOR = 0.01
 
 

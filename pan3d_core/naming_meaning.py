@@ -165,10 +165,10 @@ class Namer:
         segment's class is called. A low cosine alone says little, because a predicted embedding is a noisy one.
         """
         embedding = self.embed(noun)
-        fit, reason = MIN_EVIDENCE, "unnamed"
-        for name, probability in self._class_beliefs(segment, labels).items():
-            fit += probability * self._class_fit(noun, embedding, name)
-            reason = f"{noun!r} fits as {name}" if probability > 0.5 else reason
+        beliefs = self._class_beliefs(segment, labels)
+        fit = MIN_EVIDENCE + sum(share * self._class_fit(noun, embedding, name) for name, share in beliefs.items())
+        likeliest = max(beliefs, key=lambda name: beliefs[name], default="")
+        reason = f"{noun!r} fits, as {likeliest} ({beliefs[likeliest]:.2f}) is likeliest:" if likeliest else "unnamed"
         if segment.text_embedding is not None and embedding is not None:
             cosine = float(segment.text_embedding.cpu().float() @ embedding)
             if (direct := self._likelihood(noun, cosine)) > fit:
