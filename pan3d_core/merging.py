@@ -58,8 +58,8 @@ def merge_panoptic(
     world_points = reconstruction.world_points
     valid = _valid(reconstruction, world_points, config, cloud, workspace)
     normals = normals_from_points(world_points, reconstruction.world_from_cam[:, :3, 3])
-    pixels = _valid_pixels(valid, world_points, owner, support_height_m, config)
-    pixels = _thin(_trim_outliers(pixels, len(instances.scores), config), _voxel_size(reconstruction, cloud))
+    pixels = _pixels(valid, world_points, owner, support_height_m, config)
+    pixels = _thin(pixels, _voxel_size(reconstruction, cloud))
     colors = views.images.permute(0, 2, 3, 1).reshape(-1, 3)
     segments, rank = _segments(pixels, colors, owner, instances, config, support_height_m)
 
@@ -84,20 +84,24 @@ def merge_panoptic(
 
 def assign_pixels(instances: InstanceSet, hw: tuple[int, int], mask_threshold: float) -> Tensor:
     """(S, h, w) int64: 0 = none, k = row k - 1 of `instances`. View by view, so memory does not grow with S."""
-    num_views = instances.mask_logits.shape[1]
-    if len(instances.scores) == 0:
-        return torch.zeros(num_views, *hw, dtype=torch.int64, device=instances.mask_logits.device)
-    owners = []
-    for view in range(num_views):
-        mask_probs = upsampled_probs(instances.mask_logits[:, view], hw)
-        support = torch.where(mask_probs >= mask_threshold, mask_probs * instances.scores[:, None, None], 0.0)
-        best, row = support.max(dim=0)
-        owners.append(torch.where(best > 0, row + 1, 0))
-    return torch.stack(owners)
+    views = range(instances.mask_logits.shape[1])
+    probs = (upsampled_probs(instances.mask_logits[:, view], hw) for view in views)
+    return torch.stack([owner_of_pixels(each, instances.scores, mask_threshold) for each in probs])
+
+
+def owner_of_pixels(mask_probs: Tensor, scores: Tensor, mask_threshold: float) -> Tensor:
+    """(Q, h, w) and (Q,) -> (h, w) int64: the row + 1 of largest score x probability, 0 where none is above the threshold."""
+    if len(scores) == 0:
+        return torch.zeros(mask_probs.shape[1:], dtype=torch.int64, device=mask_probs.device)
+    support = torch.where(mask_probs >= mask_threshold, mask_probs * scores[:, None, None], 0.0)
+    best, row = support.max(dim=0)
+    return torch.where(best > 0, row + 1, 0)
 
 
 def upsampled_probs(mask_logits: Tensor, hw: tuple[int, int]) -> Tensor:
     """(Q, hm, wm) logits -> (Q, h, w) probabilities."""
+    if len(mask_logits) == 0:
+        return mask_logits.new_zeros(0, *hw)
     if mask_logits.shape[-2:] != hw:
         mask_logits = interpolate(mask_logits[None].float(), hw, mode="bilinear", align_corners=False)[0]
     return mask_logits.float().sigmoid()
@@ -131,32 +135,30 @@ def _valid(
     return valid
 
 
-def _valid_pixels(
-    valid: Tensor, world_points: Tensor, owner: Tensor, support_height_m: float | None, config: MergeConfig
-) -> _Pixels:
-    index = torch.nonzero(valid.flatten())[:, 0]
-    points, owner = world_points.reshape(-1, 3)[index], owner.flatten()[index]
+def _pixels(valid: Tensor, world_points: Tensor, owner: Tensor, support_height_m: float | None, config: MergeConfig) -> _Pixels:
+    """The valid pixels; what lies on the support belongs to no instance, outliers of instances are left out."""
+    owner, valid, points = owner.flatten(), valid.flatten(), world_points.reshape(-1, 3)
     if support_height_m is not None:
         owner = torch.where(points[:, 2] < support_height_m + config.support_clearance_m, 0, owner)
-    return _Pixels(index, points, owner)
+    owned = torch.nonzero(valid & (owner > 0))[:, 0]
+    valid[owned[_outliers(points[owned], owner[owned], config.outlier_fraction)]] = False
+    index = torch.nonzero(valid)[:, 0]
+    return _Pixels(index, points[index], owner[index])
 
 
-def _trim_outliers(pixels: _Pixels, num_instances: int, config: MergeConfig) -> _Pixels:
-    """Drop the points of each instance that lie far outside its middle 90 % along any axis.
+def _outliers(points: Tensor, owner: Tensor, outlier_fraction: float) -> Tensor:
+    """(N,) bool: points far outside the middle 90 % of their instance along any axis.
 
     Quantiles, not deviations from the median: most points of a low box are on its top, where all deviations are 0.
     """
-    owned = torch.nonzero(pixels.owner)[:, 0]
-    owned = owned[pixels.owner[owned].argsort()]
-    counts = torch.bincount(pixels.owner, minlength=num_instances + 1)[1:].tolist()
-    keep = torch.ones_like(pixels.owner, dtype=torch.bool)
-    for mine in owned.split(counts):
+    outlying = torch.zeros_like(owner, dtype=torch.bool)
+    order = owner.argsort()
+    for mine in order.split(torch.bincount(owner).tolist()):
         if len(mine) > 0:
-            points = pixels.points[mine]
-            low, high = trimmed_extent(points.T, 0.05)
-            reach = config.outlier_fraction * (high - low) + MIN_DEVIATION_M
-            keep[mine] = ((points >= low - reach) & (points <= high + reach)).all(-1)
-    return pixels[keep]
+            low, high = trimmed_extent(points[mine].T.contiguous(), 0.05)
+            reach = outlier_fraction * (high - low) + MIN_DEVIATION_M
+            outlying[mine] = ((points[mine] < low - reach) | (points[mine] > high + reach)).any(-1)
+    return outlying
 
 
 def _voxel_size(reconstruction: Reconstruction, cloud: CloudConfig) -> float:
@@ -171,7 +173,8 @@ def _thin(pixels: _Pixels, voxel_size_m: float) -> _Pixels:
     count = len(pixels.points)
     if voxel_size_m == 0 or count == 0:
         return pixels
-    cells = ((pixels.points - pixels.points.amin(0)) / voxel_size_m).long().clamp_max(2**16 - 1)
+    # Rounded, not cut: a table at height 0 lies in one layer of cells.
+    cells = (pixels.points / voxel_size_m).round().long().add_(2**15).clamp_(0, 2**16 - 1)
     keys = (cells[:, 0] << 46) | (cells[:, 1] << 30) | (cells[:, 2] << 14) | pixels.owner
     cell_index = keys.unique(return_inverse=True)[1]
     first = torch.full((count,), count, device=keys.device)

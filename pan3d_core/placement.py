@@ -19,9 +19,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pan3d_core.config import PlacementConfig
-from pan3d_core.geometry.cameras import pixel_rays, project
-from pan3d_core.geometry.transforms import transform_points
-from pan3d_core.merging import assign_pixels, upsampled_probs
+from pan3d_core.geometry.cameras import pixel_rays
+from pan3d_core.merging import owner_of_pixels, upsampled_probs
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
 log = logging.getLogger("pan3d.placement")
@@ -41,21 +40,35 @@ MAX_SILENT = 0.3
 
 @dataclass(frozen=True)
 class _Rays:
-    """One ray per judged instance pixel, with the points that are tried on it."""
+    """One ray per judged instance pixel."""
 
     row: Tensor  # (N,) row of the instance set
     view: Tensor  # (N,)
-    y: Tensor  # (N,) full-resolution pixel
-    x: Tensor  # (N,)
-    points: Tensor  # (N, K, 3) world points at the tried depths
-    log_ratios: Tensor  # (K,) logarithm of tried depth / predicted depth
+    group: Tensor  # (N,) row * number of views + view
+    pixel: Tensor  # (N, 2) full-resolution x, y
+    origin: Tensor  # (N, 3) camera centre, world
+    reach: Tensor  # (N, 3) from there to the predicted point, world
     support_limit: Tensor  # (N,) log(depth of the support / predicted depth), infinity where there is none
-    pixel_angle: float  # between neighbouring rays, radians
+
+    def __getitem__(self, choice: Tensor) -> _Rays:
+        return _Rays(*(getattr(self, name)[choice] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """One view that says where instances can be."""
+
+    index: int
+    mask_probs: Tensor  # (Q, h, w)
+    owner: Tensor  # (h, w) row + 1, 0 = none
+    depth: Tensor  # (h, w)
+    pixel_from_world: Tensor  # (3, 4) homogeneous
+    center: Tensor  # (3,)
 
 
 @dataclass(frozen=True)
 class _Interval:
-    """Where one judge's mask lies along each ray, as log ratios; NaN = the judge cannot say."""
+    """Where a judge's mask lies along each ray, as log ratios to the predicted depth; NaN = the judge cannot say."""
 
     near: Tensor  # (N,) -infinity: nearer than all tried depths
     far: Tensor  # (N,) infinity: farther than all tried depths
@@ -66,7 +79,7 @@ class _Interval:
 class _Touches:
     """Log ratios at which instances touch the outline in a judge, one per epipolar plane."""
 
-    group: Tensor  # (M,) instance row * number of views + view
+    group: Tensor  # (M,)
     log_ratio: Tensor  # (M,)
     weight: Tensor  # (M,) sine of the angle between the two directions
 
@@ -82,98 +95,102 @@ def refine_placement(
     pixels without instance. No depth is moved below the support.
     """
     config = config or PlacementConfig()
-    judged = reconstruction.is_metric and views.cam_from_world is not None and views.num_views > 1
-    if not (config.enabled and judged) or len(instances.scores) == 0:
+    possible = reconstruction.is_metric and views.cam_from_world is not None and views.num_views > 1
+    if not (config.enabled and possible) or len(instances.scores) == 0:
         return reconstruction
+    judges = _judges(reconstruction, instances, views, config.mask_threshold)
+    owner = torch.stack([judge.owner for judge in judges])
     step = max(1, round(max(views.hw) / JUDGED_SIDE))
-    owner = assign_pixels(instances, views.hw, config.mask_threshold)
-    rays = _instance_rays(reconstruction, owner, step, views.support_height_m, config)
+    rays = _instance_rays(reconstruction, owner, step, views.support_height_m)
     if len(rays.row) == 0:
         return reconstruction
 
+    ends = math.log(1 - config.search_fraction), math.log(1 + config.search_fraction)
+    log_ratios = torch.linspace(*ends, config.num_hypotheses, device=owner.device)
     near, far = torch.full_like(rays.support_limit, -torch.inf), torch.full_like(rays.support_limit, torch.inf)
     touches = []
-    for judge in range(views.num_views):
-        interval, angle = _judged_by(judge, reconstruction, instances, owner, rays, config)
-        near = torch.maximum(near, interval.near.nan_to_num(-torch.inf, neginf=-torch.inf))
-        far = torch.minimum(far, interval.far.nan_to_num(torch.inf, posinf=torch.inf))
-        touches.append(_touches(interval, angle, _epipolar_plane(rays, reconstruction.world_from_cam, judge), rays))
+    for judge in judges:
+        angle = _view_angle(rays, judge)
+        useful = torch.nonzero(angle >= math.radians(config.min_baseline_deg))[:, 0]
+        if len(useful) == 0:
+            continue
+        judged = rays[useful]
+        interval = _interval(*_testimony(judged, judge, log_ratios), log_ratios, config.mask_threshold)
+        near[useful] = torch.maximum(near[useful], torch.where(interval.near.isnan(), -torch.inf, interval.near))
+        far[useful] = torch.minimum(far[useful], torch.where(interval.far.isnan(), torch.inf, interval.far))
+        plane = _epipolar_plane(judged, judge.center, step / float(reconstruction.intrinsics[0, 0, 0]))
+        touches.append(_touches(interval, angle[useful], plane))
+    if not touches:
+        return reconstruction
+
     shift = _instance_shift(touches, rays, len(instances.scores), views.num_views)
     log.debug("instances move by %s of their depth", shift.exp() - 1)
-
     moved = shift[rays.row, rays.view]
     held = torch.where(near < far, torch.minimum(torch.maximum(moved, near), far), moved)
     held = torch.where(moved == 0.0, moved, torch.minimum(held, rays.support_limit.clamp_min(0.0)))
     return _apply(reconstruction, owner, rays, shift, held - moved, step)
 
 
-def _instance_rays(
-    reconstruction: Reconstruction, owner: Tensor, step: int, support_height_m: float | None, config: PlacementConfig
-) -> _Rays:
+def _judges(reconstruction: Reconstruction, instances: InstanceSet, views: ViewBatch, mask_threshold: float) -> list[_Judge]:
+    pixel_from_world = reconstruction.intrinsics @ reconstruction.cam_from_world[:, :3]
+    centers = reconstruction.world_from_cam[:, :3, 3]
+    judges = []
+    for view in range(views.num_views):
+        mask_probs = upsampled_probs(instances.mask_logits[:, view], views.hw)
+        owner = owner_of_pixels(mask_probs, instances.scores, mask_threshold)
+        judges.append(_Judge(view, mask_probs, owner, reconstruction.depth[view], pixel_from_world[view], centers[view]))
+    return judges
+
+
+def _instance_rays(reconstruction: Reconstruction, owner: Tensor, step: int, support_height_m: float | None) -> _Rays:
     view, y, x = torch.nonzero((owner > 0)[:, ::step, ::step] & (reconstruction.depth > 0)[:, ::step, ::step], as_tuple=True)
     y, x = y * step, x * step
-    depth = reconstruction.depth[view, y, x]
-    ends = math.log(1 - config.search_fraction), math.log(1 + config.search_fraction)
-    log_ratios = torch.linspace(*ends, config.num_hypotheses, device=depth.device)
-
-    intrinsics, world_from_cam = reconstruction.intrinsics, reconstruction.world_from_cam
-    directions = pixel_rays(intrinsics[view], torch.stack([x, y], dim=-1).float()[:, None])[:, 0]
-    points_cam = directions[:, None] * (depth[:, None] * log_ratios.exp())[..., None]
-    points = transform_points(world_from_cam[view], points_cam)
+    depth, row, pixel = reconstruction.depth[view, y, x], owner[view, y, x] - 1, torch.stack([x, y], dim=-1)
+    world_from_cam = reconstruction.world_from_cam
+    directions = pixel_rays(reconstruction.intrinsics[view], pixel.float()[:, None])[:, 0]
+    reach = (world_from_cam[view, :3, :3] * (directions * depth[:, None])[:, None]).sum(-1)
+    origin = world_from_cam[view, :3, 3]
     limit = torch.full_like(depth, torch.inf)
     if support_height_m is not None:
-        fall = -(world_from_cam[view, 2, :3] * directions).sum(-1)
-        height = world_from_cam[view, 2, 3] - support_height_m
-        limit = torch.where((fall > 1e-6) & (height > 0), (height / fall.clamp_min(1e-6) / depth).log(), limit)
-    pixel_angle = step / float(intrinsics[:, 0, 0].mean())
-    return _Rays(owner[view, y, x] - 1, view, y, x, points, log_ratios, limit, pixel_angle)
+        ratio = (support_height_m - origin[:, 2]) / reach[:, 2].clamp_max(-1e-6)
+        limit = torch.where((reach[:, 2] < -1e-6) & (ratio > 0), ratio.clamp_min(1e-6).log(), limit)
+    return _Rays(row, view, row * len(owner) + view, pixel, origin, reach, limit)
 
 
-def _judged_by(
-    judge: int,
-    reconstruction: Reconstruction,
-    instances: InstanceSet,
-    owner: Tensor,
-    rays: _Rays,
-    config: PlacementConfig,
-) -> tuple[_Interval, Tensor]:
-    """What the masks of view `judge` say about every ray, and the angle (N,) between its and the ray's own direction."""
-    world_from_cam = reconstruction.world_from_cam
-    pixels, z = project(transform_points(reconstruction.cam_from_world[judge], rays.points), reconstruction.intrinsics[judge])
-    mask_probs = upsampled_probs(instances.mask_logits[:, judge], owner.shape[1:])
-    probs = _bilinear(mask_probs, rays.row, pixels)
-    silent = _cannot_judge(pixels, z, owner[judge], reconstruction.depth[judge], rays.row)
-
-    middle = rays.points[:, len(rays.log_ratios) // 2]
-    own = normalize(middle - world_from_cam[rays.view, :3, 3], dim=-1)
-    other = normalize(middle - world_from_cam[judge, :3, 3], dim=-1)
-    angle = torch.where(rays.view == judge, 0.0, torch.arccos((own * other).sum(-1).clamp(-1, 1)))
-    seen = torch.bincount(owner[judge].flatten(), minlength=len(mask_probs) + 1)[1:] > 0
-    useful = seen[rays.row] & (angle >= math.radians(config.min_baseline_deg))
-    return _interval(probs, silent | ~useful[:, None], rays.log_ratios, config.mask_threshold), angle
+def _view_angle(rays: _Rays, judge: _Judge) -> Tensor:
+    """(N,) angle under which ray and judge look at the predicted point; 0 for the judge's own rays and what it has not seen."""
+    seen = torch.bincount(judge.owner.flatten(), minlength=len(judge.mask_probs) + 1)[1:] > 0
+    theirs = normalize(rays.origin + rays.reach - judge.center, dim=-1)
+    cosine = (normalize(rays.reach, dim=-1) * theirs).sum(-1).clamp(-1, 1)
+    return torch.where(seen[rays.row] & (rays.view != judge.index), torch.arccos(cosine), 0.0)
 
 
-def _bilinear(maps: Tensor, row: Tensor, pixels: Tensor) -> Tensor:
-    """(Q, h, w) maps, map index (N,) and pixels (N, K, 2) -> (N, K); clamped to the border."""
-    height, width = maps.shape[-2:]
-    x, y = pixels[..., 0].clamp(0, width - 1), pixels[..., 1].clamp(0, height - 1)
+def _testimony(rays: _Rays, judge: _Judge, log_ratios: Tensor) -> tuple[Tensor, Tensor]:
+    """Mask probability (N, K) of each ray's own instance at the tried depths, and where the judge must be silent.
+
+    Silent: outside the image, hidden by something nearer, or under another instance that may be nearer.
+    """
+    height, width = judge.owner.shape
+    start = rays.origin @ judge.pixel_from_world[:, :3].T + judge.pixel_from_world[:, 3]
+    slope = rays.reach @ judge.pixel_from_world[:, :3].T
+    z = torch.addcmul(start[:, 2:], slope[:, 2:], log_ratios.exp())
+    inverse = 1.0 / z.clamp_min(1e-6)
+    x = torch.addcmul(start[:, :1], slope[:, :1], log_ratios.exp()) * inverse
+    y = torch.addcmul(start[:, 1:2], slope[:, 1:2], log_ratios.exp()) * inverse
+    silent = (z <= 0) | (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)
+    x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
+
     left, top = x.long().clamp_max(width - 2), y.long().clamp_max(height - 2)
-    corner = (row[:, None] * height + top) * width + left
-    upper = torch.lerp(maps.take(corner), maps.take(corner + 1), x - left)
-    lower = torch.lerp(maps.take(corner + width), maps.take(corner + width + 1), x - left)
-    return torch.lerp(upper, lower, y - top)
+    corner = (rays.row[:, None] * height + top) * width + left
+    across, down = x - left, y - top
+    upper = torch.lerp(judge.mask_probs.take(corner), judge.mask_probs.take(corner + 1), across)
+    lower = torch.lerp(judge.mask_probs.take(corner + width), judge.mask_probs.take(corner + width + 1), across)
 
-
-def _cannot_judge(pixels: Tensor, z: Tensor, owner: Tensor, depth: Tensor, row: Tensor) -> Tensor:
-    """(N, K) bool: the point is outside the image, hidden by something nearer or under another, nearer instance."""
-    height, width = owner.shape
-    x, y = pixels[..., 0], pixels[..., 1]
-    outside = (z <= 0) | (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)
-    pixel = (y.clamp(0, height - 1) + 0.5).long() * width + (x.clamp(0, width - 1) + 0.5).long()
-    there, depth_there = owner.take(pixel), depth.take(pixel)
-    covered = (there > 0) & (there != row[:, None] + 1) & (depth_there < z * (1 + COVER_TOLERANCE))
-    hidden = (depth_there > 0) & (there != row[:, None] + 1) & (depth_there < z * (1 - HIDDEN_FRACTION))
-    return outside | covered | hidden
+    pixel = (y + 0.5).long() * width + (x + 0.5).long()
+    there, depth_there = judge.owner.take(pixel), judge.depth.take(pixel)
+    factor = torch.where(there > 0, 1 + COVER_TOLERANCE, 1 - HIDDEN_FRACTION)
+    silent |= (there != rays.row[:, None] + 1) & (depth_there > 0) & (depth_there < z * factor)
+    return torch.lerp(upper, lower, down), silent
 
 
 def _interval(probs: Tensor, silent: Tensor, log_ratios: Tensor, threshold: float) -> _Interval:
@@ -201,36 +218,35 @@ def _interval(probs: Tensor, silent: Tensor, log_ratios: Tensor, threshold: floa
     return _Interval(crossing(before, before + 1, -torch.inf), crossing(after, after - 1, torch.inf), some)
 
 
-def _epipolar_plane(rays: _Rays, world_from_cam: Tensor, judge: int) -> Tensor:
-    """(N,) numbers that are equal for rays of one instance and view in one plane with the judge, a pixel wide."""
-    own = world_from_cam[rays.view, :3, 3]
-    baseline = normalize(world_from_cam[judge, :3, 3] - own, dim=-1)
-    across = torch.linalg.cross(baseline, normalize(rays.points[:, 0] - own, dim=-1))
-    group = rays.row * len(world_from_cam) + rays.view
-    middle = torch.zeros(int(group.max()) + 1, 3, device=group.device).index_add_(0, group, across)[group]
+def _epipolar_plane(rays: _Rays, judge_center: Tensor, pixel_angle: float) -> Tensor:
+    """(N,) numbers that are equal for rays of one instance and view in one plane with the judge, a ray's distance wide."""
+    baseline = normalize(judge_center - rays.origin, dim=-1)
+    across = torch.linalg.cross(baseline, normalize(rays.reach, dim=-1))
+    middle = across.new_zeros(int(rays.group.max()) + 1, 3).index_add_(0, rays.group, across)[rays.group]
     first = normalize(middle, dim=-1)
     second = torch.linalg.cross(baseline, first)
     turn = torch.atan2((across * second).sum(-1), (across * first).sum(-1))
-    plane = (turn * across.norm(dim=-1) / rays.pixel_angle).round().long().clamp(-500, 500)
-    return group * 1024 + plane + 512
+    plane = (turn * across.norm(dim=-1) / pixel_angle).round().long().clamp(-500, 500)
+    return rays.group * 1024 + plane + 512
 
 
-def _touches(interval: _Interval, angle: Tensor, plane: Tensor, rays: _Rays) -> _Touches:
+def _touches(interval: _Interval, angle: Tensor, plane: Tensor) -> _Touches:
     """The surface touches the outline where, in its epipolar plane, the mask begins last along the ray.
 
     On flat objects that is at the outline of the view itself, which lies on average half a ray beyond the last ray; so
     the last two are continued by half their difference. Where the surface is round they are equal.
     """
     plane, near, angle = plane[interval.some], interval.near[interval.some], angle[interval.some]
-    known = near.nan_to_num(-torch.inf, neginf=-torch.inf)
+    if len(near) == 0:
+        return _Touches(plane, near, angle)
+    known = torch.where(near.isnan(), -torch.inf, near)
     order = known.argsort(descending=True)
     order = order[plane[order].argsort(stable=True)]
-    planes, size = plane[order].unique_consecutive(return_counts=True)
+    planes, member, size = plane[order].unique_consecutive(return_inverse=True, return_counts=True)
     first = size.cumsum(0) - size
     last = known[order[first]]
-    second = torch.where(size > 1, known[order[(first + 1).clamp_max(max(len(order) - 1, 0))]], last)
+    second = torch.where(size > 1, known[order[(first + 1).clamp_max(len(order) - 1)]], last)
     step = torch.where(torch.isfinite(second), last - second, 0.0)
-    member = torch.repeat_interleave(size)
     unknown = size.new_zeros(len(size)).index_add_(0, member, near[order].isnan().long())
     leverage = near.new_zeros(len(size)).index_add_(0, member, angle[order].sin()) / size
     good = torch.isfinite(last) & (unknown <= MAX_SILENT * size)
@@ -243,25 +259,27 @@ def _instance_shift(touches: list[_Touches], rays: _Rays, num_instances: int, nu
     Where only some views of an instance can be judged, the others follow their median: the errors of a network that sees
     all views together have a common part.
     """
+    count = num_instances * num_views
     group = torch.cat([item.group for item in touches])
     log_ratio = torch.cat([item.log_ratio for item in touches])
     weight = torch.cat([item.weight for item in touches])
-    ray_group = rays.row * num_views + rays.view
-    shift = log_ratio.new_full((num_instances * num_views,), torch.nan)
-    for key in group.unique().tolist():
-        mine = group == key
-        if int(mine.sum()) >= MIN_PLANES:
-            ground = rays.support_limit[ray_group == key].quantile(0.1)
-            shift[key] = torch.minimum(_weighted_median(log_ratio[mine], weight[mine]), ground)
-    shift = shift.reshape(num_instances, num_views)
+    touching = _group_quantile(log_ratio, weight, group, count, 0.5)
+    ground = _group_quantile(rays.support_limit, torch.ones_like(rays.support_limit), rays.group, count, 0.1)
+    enough = torch.bincount(group, minlength=count) >= MIN_PLANES
+    shift = torch.where(enough, torch.minimum(touching, ground), torch.nan).reshape(num_instances, num_views)
     common = shift.nanmedian(dim=1, keepdim=True).values
     return torch.where(shift.isnan(), common.expand_as(shift), shift).nan_to_num(0.0)
 
 
-def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:
+def _group_quantile(values: Tensor, weights: Tensor, group: Tensor, count: int, share: float) -> Tensor:
+    """(count,) weighted quantile of the values of each group, infinity for empty groups."""
     order = values.argsort()
-    total = weights[order].cumsum(0)
-    return values[order[int((total < total[-1] / 2).sum())]]
+    order = order[group[order].argsort(stable=True)]
+    total = weights.new_zeros(count).index_add_(0, group, weights)
+    sums = weights[order].double().cumsum(0)
+    passed = sums - (total.double().cumsum(0) - total)[group[order]] >= share * total[group[order]]
+    reached = torch.where(passed, values[order], torch.inf)
+    return values.new_full((count,), torch.inf).scatter_reduce_(0, group[order], reached, "amin")
 
 
 def _apply(
@@ -272,7 +290,7 @@ def _apply(
     view_index = torch.arange(owner.shape[0], device=owner.device)[:, None, None].expand_as(owner)
     log_change = table[owner, view_index]
     coarse = torch.zeros_like(log_change[:, ::step, ::step])
-    coarse[rays.view, rays.y // step, rays.x // step] = correction
+    coarse[rays.view, rays.pixel[:, 1] // step, rays.pixel[:, 0] // step] = correction
     if step > 1:
         height, width = owner.shape[1:]
         fine = coarse.repeat_interleave(step, 1).repeat_interleave(step, 2)[:, :height, :width]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -73,17 +74,24 @@ class Tracker:
         known = list(self._tracks)
         if not known or not segments:
             return {}
-        table = torch.tensor(
-            [[similarity(self._tracks[key].segment, item, self.config.max_distance_m) for key in known] for item in segments]
-        )
-        rows, columns = linear_sum_assignment(table.numpy(), maximize=True)
+        limit_m = self.config.max_distance_m
+        places = torch.stack([_place(self._tracks[key].segment) for key in known])
+        near = (torch.cdist(torch.stack([_place(item) for item in segments]), places) <= limit_m).nonzero().tolist()
+        table = np.zeros((len(segments), len(known)))
+        for row, column in near:
+            table[row, column] = similarity(self._tracks[known[column]].segment, segments[row], limit_m)
+        rows, columns = linear_sum_assignment(table, maximize=True)
         enough = self.config.min_similarity
         return {int(row): known[column] for row, column in zip(rows, columns) if table[row, column] >= enough}
 
 
+def _place(segment: Segment) -> Tensor:
+    return segment.box.world_from_box[:3, 3]
+
+
 def similarity(first: Segment, second: Segment, max_distance_m: float) -> float:
     """0..1 from place, box overlap, colour and meaning; 0 when the centres are more than `max_distance_m` apart."""
-    distance = float((first.box.world_from_box[:3, 3] - second.box.world_from_box[:3, 3]).norm())
+    distance = float((_place(first) - _place(second)).norm())
     if distance > max_distance_m:
         return 0.0
     parts = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,11 +31,9 @@ def upright_box(points: Tensor, trim_fraction: float = 0.0) -> OrientedBox:
     if points.ndim != 2 or points.shape[1] != 3 or points.shape[0] == 0:
         raise ValueError(f"points: expected shape (1 or more, 3), got {tuple(points.shape)}")
     step = max(1, points.shape[0] // MAX_YAW_POINTS)
-    flat = points[::step, :2]
-    coarse = torch.arange(-45, 45, 5, device=points.device, dtype=points.dtype)
-    yaw = _least_area_yaw(flat, torch.deg2rad(coarse), trim_fraction)
-    fine = yaw + torch.deg2rad(torch.linspace(-4, 4, 9, device=points.device, dtype=points.dtype))
-    yaw = _least_area_yaw(flat, fine, trim_fraction)
+    flat = points[::step, :2].cpu().numpy()
+    yaw = _least_area_yaw(flat, np.radians(np.arange(-45.0, 45.0, 5.0)), trim_fraction)
+    yaw = _least_area_yaw(flat, yaw + np.radians(np.arange(-4.0, 5.0)), trim_fraction)
 
     cosine, sine = math.cos(yaw), math.sin(yaw)
     turn = points.new_tensor([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
@@ -56,12 +55,14 @@ def trimmed_extent(values: Tensor, trim_fraction: float) -> tuple[Tensor, Tensor
     return ordered[..., cut], ordered[..., count - 1 - cut]
 
 
-def _least_area_yaw(flat: Tensor, yaws: Tensor, trim_fraction: float) -> float:
-    along = yaws.cos()[:, None] * flat[:, 0] + yaws.sin()[:, None] * flat[:, 1]
-    across = yaws.cos()[:, None] * flat[:, 1] - yaws.sin()[:, None] * flat[:, 0]
-    low, high = trimmed_extent(torch.stack([along, across]), trim_fraction)
-    sides = high - low + 1e-6
-    area = sides[0] * sides[1] * (1 + 0.02 * yaws.abs())
+def _least_area_yaw(flat: np.ndarray, yaws: np.ndarray, trim_fraction: float) -> float:
+    """NumPy, because its sort of many short rows is several times faster."""
+    cosines, sines = np.cos(yaws)[:, None], np.sin(yaws)[:, None]
+    turned = np.stack([cosines * flat[:, 0] + sines * flat[:, 1], cosines * flat[:, 1] - sines * flat[:, 0]])
+    turned.sort(axis=-1)
+    cut = min(int(trim_fraction * len(flat)), (len(flat) - 1) // 2)
+    sides = turned[..., len(flat) - 1 - cut] - turned[..., cut] + 1e-6
+    area = sides[0] * sides[1] * (1 + 0.02 * np.abs(yaws))
     return float(yaws[area.argmin()])
 
 
