@@ -19,6 +19,7 @@ BENCHES = {
     "decode": ("pan3d_core.bench.decode", "decoding and assembly of 400 queries beside the network"),
     "sim": ("pan3d_sim.bench", "rendering and physics of the robot cell"),
     "grasp": ("pan3d_sim.bench_grasp", "grasps executed in the robot cell"),
+    "demo": ("pan3d_ros.demo.bench", "the demo's ten scenes over ROS 2: objects found and lifted"),
     "ros": ("pan3d_ros.bench", "publishing a cloud, and the journey of a frame between processes"),
 }
 EXTRA_OF_PACKAGE = {
@@ -158,9 +159,10 @@ def run_reconstruct(options: argparse.Namespace) -> int:
 
 def run_eval(options: argparse.Namespace) -> int:
     """Figures of an engine over scenes, as a table."""
-    from pan3d_core.evaluation.runner import evaluate, find_scenes
+    from pan3d_core.evaluation.runner import evaluate
+    from pan3d_core.evaluation.scenes import find_scenes
 
-    scenes = find_scenes(options.scenes, options.limit)
+    scenes = list(find_scenes(options.scenes, options.limit))
     pipeline = _pipeline(options, None, None)
     evaluation = evaluate(pipeline, scenes, use_depth=options.depth, use_poses=not options.no_poses, progress=_progress)
     print(file=sys.stderr)

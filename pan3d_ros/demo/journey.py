@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from pan3d_interfaces.msg import ErrorCode, GraspTarget, PipelineStats
+from pan3d_interfaces.msg import ErrorCode, GraspTarget, Instance, PipelineStats
 from pan3d_interfaces.srv import ExecuteGrasp, SegmentObject
 
 from pan3d_ros.demo import conversions
@@ -119,7 +119,8 @@ def run_journey(client: DemoClient, question: Question, say: Callable[[str], Non
     if everything.error_code not in (ErrorCode.OK, ErrorCode.NOT_FOUND):
         raise DemoError(f"perception answered with error {everything.error_code}: {everything.message}")
     outputs = client.outputs(stamp_to_ns(everything.instances.header.stamp), ANSWER_TIMEOUT_S)
-    seen = [conversions.seen_instance(item) for item in everything.instances.instances]
+    visible = [item for item in everything.instances.instances if item.state != Instance.LOST]
+    seen = [conversions.seen_instance(item) for item in visible]
     seen_cameras = conversions.seen_cameras(everything, outputs)
     match = conversions.seen_instance(answer.instances.instances[0]) if answer.instances.instances else None
     journey = Journey(
