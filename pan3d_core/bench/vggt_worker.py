@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pan3d_core.bench.live_memory import LiveMemory
+
 
 def fill_by_name(model: nn.Module) -> None:
     """Random parameters that depend on their names only: both sides get the same network.
@@ -75,8 +77,13 @@ def reset_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def measure(side: str, checkout: Path | None, shape: tuple[int, ...], repeats: int) -> dict[str, object]:
-    """Seconds (wall and processor, best of `repeats`), memory in MiB and a few outputs of one side."""
+def measure(
+    side: str, checkout: Path | None, shape: tuple[int, ...], repeats: int, memory_shape: tuple[int, ...]
+) -> dict[str, object]:
+    """Seconds (wall and processor, best of `repeats`), memory in MiB and a few outputs of one side.
+
+    Measured on images of `shape`; `live_mib` counts the living tensors of a pass over `memory_shape`.
+    """
     model = build_ours() if side == "ours" else build_official(checkout)
     fill_by_name(model)
     model.eval()
@@ -93,6 +100,8 @@ def measure(side: str, checkout: Path | None, shape: tuple[int, ...], repeats: i
             walls.append(time.perf_counter() - wall)
             processors.append(after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime)
     peak = memory_kib("VmHWM")
+    with torch.no_grad(), LiveMemory() as live:
+        run(model, torch.rand(memory_shape))
     return {
         "side": side,
         "wall_s": min(walls),
@@ -100,6 +109,7 @@ def measure(side: str, checkout: Path | None, shape: tuple[int, ...], repeats: i
         "weights_mib": sum(p.numel() * p.element_size() for p in model.parameters()) / 2**20,
         "before_mib": before / 1024,
         "peak_mib": peak / 1024,
+        "live_mib": live.peak_bytes / 2**20,
         "outputs": {name: value.flatten()[:: max(1, value.numel() // 512)].double().tolist() for name, value in outputs.items()},
     }
 
@@ -109,12 +119,13 @@ def main() -> None:
     parser.add_argument("--side", choices=("ours", "official"), required=True)
     parser.add_argument("--reference", type=Path)
     parser.add_argument("--shape", type=int, nargs=5, required=True)
+    parser.add_argument("--memory-shape", type=int, nargs=5, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--repeats", type=int, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    result = measure(arguments.side, arguments.reference, tuple(arguments.shape), arguments.repeats)
-    print(json.dumps(result))
+    shapes = tuple(arguments.shape), tuple(arguments.memory_shape)
+    print(json.dumps(measure(arguments.side, arguments.reference, shapes[0], arguments.repeats, shapes[1])))
 
 
 if __name__ == "__main__":

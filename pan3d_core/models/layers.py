@@ -124,6 +124,13 @@ class Rope2d:
         return x
 
 
+def normalised(norm: nn.Module, x: Tensor) -> Tensor:
+    """norm(x); without gradient tracking stored in `x` itself."""
+    if torch.is_grad_enabled() or isinstance(norm, nn.Identity):
+        return norm(x)
+    return x.copy_(norm(x))
+
+
 class Attention(nn.Module):
     """Multi-head self-attention with optional normalised queries and keys and optional rotary positions."""
 
@@ -140,10 +147,11 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, rope: Rope2d | None = None) -> Tensor:
         """(batch, tokens, dim) -> same shape."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(2)  # (batch, tokens, heads, head_dim)
-        q, k = self.q_norm(q), self.k_norm(k)
+        q, k = normalised(self.q_norm, q), normalised(self.k_norm, k)
         if rope is not None:
             q, k = rope.rotate(q), rope.rotate(k)
         mixed = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+        del q, k, v  # three times the size of the result that follows
         return self.proj(mixed.transpose(1, 2).flatten(2))
 
 
