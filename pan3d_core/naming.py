@@ -139,7 +139,9 @@ def _ranked(
         for i in order
     )
     found = scores[order[0]] >= config.min_score
-    message = f"nothing here fits {prompt.text!r}"
+    nearest = segments[order[0]]
+    look = name_color(nearest.color_rgb.cpu().numpy())
+    message = f"nothing here fits {prompt.text!r}; nearest is instance {nearest.instance_id} ({look}): {matches[0].explanation}"
     if found:
         message = f"{prompt.text!r}: instance {matches[0].instance_id}, {matches[0].explanation}"
     return PromptResult(matches, float(1 / (1 + odds.sum())), FOUND if found else NOT_FOUND, message, config.min_score)
