@@ -15,7 +15,7 @@ from pan3d_core.config import PipelineConfig
 from pan3d_core.merging import merge_panoptic
 from pan3d_core.placement import refine_placement
 from pan3d_core.preprocess import preprocess
-from pan3d_core.structures import CameraView, Panoptic3D, Reconstruction, ViewBatch
+from pan3d_core.structures import CameraView, Panoptic3D, Reconstruction, ViewBatch, to_device
 from pan3d_core.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class PerceptionPipeline:
 
         with clock.stage("engine"):
             reconstruction, instances = self.engine(batch)
+            batch = to_device(batch, reconstruction.depth.device)
 
         with clock.stage("align"):
             reconstruction = align_to_world(reconstruction, batch, config.align)
