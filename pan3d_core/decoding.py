@@ -65,6 +65,10 @@ def select_pairs(class_logits: Tensor, thresholds: DecodingThresholds) -> tuple[
     return query_index[possible], class_id[possible], class_prob[possible]
 
 
+def logit(prob: float) -> float:
+    return math.log(prob / (1 - prob))
+
+
 def mask_statistics(mask_logits: Tensor, mask_prob: float) -> tuple[Tensor, Tensor]:
     """(U, S, h, w) -> mask score (U,) and mask pixels (U,), over all views together.
 
@@ -77,7 +81,7 @@ def mask_statistics(mask_logits: Tensor, mask_prob: float) -> tuple[Tensor, Tens
     outside = flat.shape[1] - positive.sum(1)
     total = flat.clamp_min(0).sigmoid_().sum(1, dtype=torch.float64) - 0.5 * outside
     score = (total / (positive.sum(1) + 1e-6)).to(mask_logits.dtype)
-    return score, (flat > math.log(mask_prob / (1 - mask_prob))).sum(1)
+    return score, (flat > logit(mask_prob)).sum(1)
 
 
 def mask_iou(masks: Tensor) -> Tensor:
@@ -91,11 +95,13 @@ def mask_iou(masks: Tensor) -> Tensor:
 def greedy_nms(iou: Tensor, score: Tensor, max_iou: float) -> Tensor:
     """(U, U) and (U,) -> indices that stay, best score first: each suppresses the worse ones it overlaps more."""
     order = score.argsort(descending=True)
-    clash = (iou > max_iou)[order][:, order].cpu()
-    stays: list[int] = []
-    for row in range(len(clash)):
-        if not any(clash[row, kept] for kept in stays):
+    clash = (iou > max_iou)[order][:, order].cpu()  # (U, U) flags, not masks
+    suppressed = torch.zeros(len(order), dtype=torch.bool)
+    stays = []
+    for row in range(len(order)):
+        if not suppressed[row]:
             stays.append(row)
+            suppressed |= clash[row]
     return order[torch.tensor(stays, dtype=torch.long, device=order.device)]
 
 
@@ -108,27 +114,27 @@ def decode_queries(
     query_index, class_id, class_prob = select_pairs(class_logits, thresholds)
     rows, pair_row = torch.unique(query_index, return_inverse=True)
     best_prob = class_prob.new_zeros(len(rows)).scatter_reduce_(0, pair_row, class_prob, "amax", include_self=False)
-    scores, counts, accepted, masks = [], [], [], []
+    scores, counts, passing, masks = [], [], [], []
     for start in range(0, max(len(rows), 1), MASK_ROWS):
         part = slice(start, start + MASK_ROWS)
         logits = mask_logits_of(rows[part])
-        score, pixels = mask_statistics(logits, thresholds.mask_prob)
-        passes = (best_prob[part] * score > thresholds.min_score) & (pixels > thresholds.min_pixels)
+        score, count = mask_statistics(logits, thresholds.mask_prob)
+        passes = (best_prob[part] * score > thresholds.min_score) & (count > thresholds.min_pixels)
         scores.append(score)
-        counts.append(pixels)
-        accepted.append(passes)
+        counts.append(count)
+        passing.append(start + passes.nonzero()[:, 0])
         masks.append(logits[passes])
-    mask_score, pixels, row_passes = torch.cat(scores), torch.cat(counts), torch.cat(accepted)
-    mask_logits = torch.cat(masks)
-    mask_row_of = row_passes.cumsum(0) - 1
+    mask_score, pixels = torch.cat(scores), torch.cat(counts)
+    kept_rows, mask_logits = torch.cat(passing), torch.cat(masks)
     if thresholds.nms_iou is not None:
-        inside = mask_logits > math.log(thresholds.mask_prob / (1 - thresholds.mask_prob))
-        stays = greedy_nms(mask_iou(inside), (best_prob * mask_score)[row_passes], thresholds.nms_iou).sort().values
-        mask_logits = mask_logits[stays]
-        row_passes = torch.zeros_like(row_passes).index_fill_(0, row_passes.nonzero()[:, 0][stays], True)
-        mask_row_of = row_passes.cumsum(0) - 1
+        iou = mask_iou(mask_logits > logit(thresholds.mask_prob))
+        stays = greedy_nms(iou, (best_prob * mask_score)[kept_rows], thresholds.nms_iou)
+        kept_rows, mask_logits = kept_rows[stays], mask_logits[stays]
+
+    mask_row_of = torch.full_like(rows, -1)
+    mask_row_of[kept_rows] = torch.arange(len(kept_rows), device=rows.device)
     score = class_prob * mask_score[pair_row]
-    kept = (row_passes[pair_row] & (score > thresholds.min_score)).nonzero()[:, 0]
+    kept = ((mask_row_of[pair_row] >= 0) & (score > thresholds.min_score)).nonzero()[:, 0]
     kept = kept[score[kept].argsort(descending=True)]
     pair_row = pair_row[kept]
     return DecodedInstances(
@@ -160,7 +166,7 @@ def instance_set(
     query_of_row = decoded.query_index.new_zeros(num_rows).scatter_(0, decoded.mask_row, decoded.query_index)
     best = scores.argsort(descending=True)[:limit]
     return InstanceSet(
-        mask_logits=decoded.mask_logits[best] - math.log(mask_prob / (1 - mask_prob)),
+        mask_logits=decoded.mask_logits[best] - logit(mask_prob),
         class_logits=class_logits[query_of_row[best]],
         scores=scores[best],
         labels=labels,
