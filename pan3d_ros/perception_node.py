@@ -27,12 +27,10 @@ from pan3d_ros.perception import Perception
 from pan3d_ros.publishers import ScenePublishers
 from pan3d_ros.result_store import ProblemLog, ResultStore
 from pan3d_ros.services import PerceptionServices
-from pan3d_ros.spinning import guard_transitions, run
+from pan3d_ros.spinning import attempt, guard_transitions, run
 
 log = logging.getLogger("pan3d.ros.node")
 SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.ERROR
-# What bad settings, files and weights raise; anything else is a fault of the program and shows its traceback.
-EXPECTED_ERRORS = (ValueError, OSError, ImportError, RuntimeError)
 
 
 class PerceptionNode(LifecycleNode):
@@ -48,7 +46,7 @@ class PerceptionNode(LifecycleNode):
         self.outputs: ScenePublishers | None = None
         self.perception: Perception | None = None
         self._failure: Exception | None = None
-        self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._working)
+        self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._is_working)
         self.services_ = PerceptionServices(self, self.answers, bool(self.get_parameter("global_services").value))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.data_group = MutuallyExclusiveCallbackGroup()
@@ -104,13 +102,11 @@ class PerceptionNode(LifecycleNode):
         return SUCCESS
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._free()
-        return SUCCESS
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop()
         self._free()
         return SUCCESS
+
+    on_shutdown = on_cleanup
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Back to unconfigured: without perception, but alive and able to say why."""
@@ -137,20 +133,13 @@ class PerceptionNode(LifecycleNode):
             self.perception.forget(reason)
 
     def _attempt(self, name: str, work: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
-        try:
-            work()
-        except EXPECTED_ERRORS as error:
-            undo()
-            self.problem = f"{name} failed: {error}"
+        outcome, error = attempt(work, undo)
+        self.problem = f"{name} failed: {error}" if error else ""
+        self._failure = error if outcome == ERROR else None
+        if error:
             self.answers.situation.inactive_reason = self.problem
-            log.error(self.problem, exc_info=type(error) is RuntimeError)
-            return FAILURE
-        except Exception as error:  # noqa: BLE001 (rclpy would swallow it: say what it was before the error state follows)
-            log.exception("%s failed", name)
-            self._failure = error
-            return ERROR
-        self.problem = ""
-        return SUCCESS
+            log.error(self.problem)
+        return outcome
 
     def _stop(self) -> None:
         self.answers.situation.namer = None
@@ -196,13 +185,12 @@ class PerceptionNode(LifecycleNode):
             parts += perception.diagnose()
         self._diagnostics.publish(diagnostic_array(self.get_fully_qualified_name(), self.get_clock().now().to_msg(), parts))
 
+    def _is_working(self) -> bool:
+        return (perception := self.perception) is not None and perception.worker.busy_s > 0
+
     def _why_no_result(self) -> tuple[int, str]:
         perception = self.perception
         return perception.why_no_result() if perception else (ErrorCode.NOT_ACTIVE, self.answers.situation.inactive_reason)
-
-    def _working(self) -> bool:
-        perception = self.perception
-        return perception is not None and perception.worker.busy_s > 0
 
 
 def main(arguments: list[str] | None = None) -> None:

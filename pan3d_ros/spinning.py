@@ -1,8 +1,9 @@
-"""Running a lifecycle node, without two faults of rclpy that would end the process."""
+"""Running a lifecycle node: transitions that say why they failed, and without two faults of rclpy that end a process."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import rclpy
@@ -12,6 +13,8 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 log = logging.getLogger("pan3d.ros.spinning")
+# What bad settings, files and weights raise; anything else is a fault of the program and shows its traceback.
+EXPECTED_ERRORS = (ValueError, OSError, ImportError, RuntimeError)
 
 
 def run(node: LifecycleNode, threads: int, *, autostart: bool) -> None:
@@ -33,6 +36,21 @@ def run(node: LifecycleNode, threads: int, *, autostart: bool) -> None:
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+def attempt(work: Callable[[], None], undo: Callable[[], None]) -> tuple[TransitionCallbackReturn, Exception | None]:
+    """Outcome of a transition that does `work`, and what went wrong: FAILURE after `undo` for what can be expected to
+    fail, ERROR for a fault of the program, which rclpy would swallow."""
+    try:
+        work()
+    except EXPECTED_ERRORS as error:
+        log.debug("transition failed", exc_info=True)
+        undo()
+        return TransitionCallbackReturn.FAILURE, error
+    except Exception as error:  # noqa: BLE001 (handed to the caller and on to the error state)
+        log.exception("transition failed")
+        return TransitionCallbackReturn.ERROR, error
+    return TransitionCallbackReturn.SUCCESS, None
 
 
 def spin(executor: Executor) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import ros_support
-from geometry_msgs.msg import Point32
+from geometry_msgs.msg import Point32, TransformStamped, Vector3
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from pan3d_interfaces.action import Segment
@@ -16,6 +16,7 @@ from visualization_msgs.msg import Marker
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.clouds import cloud_from_message, unpack_rgb
 from pan3d_ros.messages.images import image_array
+from pan3d_ros.messages.poses import pose_message
 from pan3d_ros.perception_node import SUCCESS
 
 RED_CENTER = ((18.5 - 35.5) / 60 * 0.55, (27.5 - 25.5) / 60 * 0.55)  # world x, y of the red block's top
@@ -203,3 +204,22 @@ def test_live_parameters(bench):
     count = len(bench.instances())
     bench.until(lambda: len(bench.instances()) > count + 2, "results with the new setting")
     assert not [i for i in bench.instances()[-1].instances if i.state != Instance.LOST]
+
+
+def test_real_tf2_gives_the_poses(spinner, monkeypatch):
+    tf2_ros = pytest.importorskip("tf2_ros")
+    bench = ros_support.Bench(spinner, monkeypatch, transforms__source="tf")
+    bench.rig.world_from_cam = None
+    bench.start()
+    bench.until(lambda: bench.listener.shows("transforms", b"\x02", "TF base_link <- front_optical_frame"), "the diagnostic")
+    assert not bench.instances()
+    pose = pose_message(ros_support.looking_down())
+    place, rotation = pose.position, pose.orientation
+    message = TransformStamped(child_frame_id="front_optical_frame")
+    message.header.frame_id = "base_link"
+    message.transform.translation = Vector3(x=place.x, y=place.y, z=place.z)
+    message.transform.rotation = rotation
+    tf2_ros.StaticTransformBroadcaster(bench.rig).sendTransform(message)
+    bench.until(lambda: bench.instances() and len(bench.instances()[-1].instances) == 2, "results")
+    centers = sorted(i.pose.position.x for i in bench.instances()[-1].instances)
+    assert centers[0] == pytest.approx(RED_CENTER[0], abs=0.01)
