@@ -119,6 +119,14 @@ def _filling_focal(cam_from_world: np.ndarray, principal: np.ndarray, width: int
     return float((room / np.maximum(np.abs(slopes), 1e-6)).min())
 
 
+def overview_camera(width: int, height: int, *, support_height_m: float = 0.0) -> RigCamera:
+    """A camera for pictures of the hand at work: low, from the side, with the lifted object still in view."""
+    target = np.array([0.0, 0.0, support_height_m + 0.10])
+    focal = 0.95 * height
+    intrinsics = np.array([[focal, 0.0, (width - 1) / 2], [0.0, focal, (height - 1) / 2], [0.0, 0.0, 1.0]])
+    return RigCamera("overview", intrinsics, look_at(target + np.array([-0.72, -0.38, 0.38]), target), width, height)
+
+
 def wrist_camera(
     world_from_hand: np.ndarray, width: int, height: int, *, fov_y_deg: float = 58.0, name: str = "wrist"
 ) -> RigCamera:

@@ -17,7 +17,7 @@ import torch
 from pan3d_core.structures import CameraView, GraspTarget, OrientedBox, TrialResult
 from pan3d_sim.appearance import randomize_appearance
 from pan3d_sim.arrangement import Pose, draw_poses, fallen, settle, settle_pile
-from pan3d_sim.camera_rig import RigCamera, sample_rig, wrist_camera
+from pan3d_sim.camera_rig import RigCamera, overview_camera, sample_rig, wrist_camera
 from pan3d_sim.cell_model import TOUCHES_ALL, CellConfig, body_address, compile_cell, draw_objects
 from pan3d_sim.depth_noise import DepthNoise
 from pan3d_sim.grasp_trial import Observer, run_trial
@@ -167,6 +167,10 @@ class RobotCell:
             views.append(_camera_view(camera, rgb, z if depth else None, stamp_ns))
         self.instance_ids = np.stack(ids)  # (S, H, W) int32 of the latest views
         return views
+
+    def overview_camera(self) -> RigCamera:
+        """For `picture`: the whole workspace and the hand above it, from the side."""
+        return overview_camera(self.config.width, self.config.height, support_height_m=self.config.support_height_m)
 
     def wrist_camera(self) -> RigCamera:
         """The camera on the wrist at the hand's present pose."""

@@ -9,6 +9,7 @@ from pan3d_sim.camera_rig import (
     hand_from_wrist_cam,
     invert_rigid,
     look_at,
+    overview_camera,
     read_gl_camera,
     sample_rig,
     sample_wrist_rig,
@@ -124,6 +125,13 @@ def test_wrist_camera_moves_with_the_hand_and_sees_the_finger_tips():
     np.testing.assert_allclose(camera.world_from_cam, world_from_hand @ hand_from_wrist_cam())
     pixels, z = camera.project(world_from_hand[None, :3, 3])
     assert z[0] > 0.1 and (pixels > 0).all() and (pixels < [320, 240]).all()
+
+
+def test_overview_shows_the_workspace_and_what_is_lifted_above_it():
+    camera = overview_camera(320, 240)
+    corners = np.array([[x, y, z] for x in (-0.2, 0.2) for y in (-0.2, 0.2) for z in (0.0, 0.3)])
+    pixels, z = camera.project(corners)
+    assert (z > 0.2).all() and (pixels > 0).all() and (pixels < [320, 240]).all()
 
 
 def test_bad_arguments_are_named():
