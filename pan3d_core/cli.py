@@ -9,6 +9,7 @@ import argparse
 import importlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,6 +35,9 @@ EXTRA_OF_PACKAGE = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    # Threads that wait should sleep, not spin: beside other busy processes spinning makes the network ten times slower.
+    # It counts only when set before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     parser = build_parser()
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -240,7 +244,6 @@ def _progress(done: int, total: int) -> None:
 
 
 def _machine() -> dict[str, str]:
-    import os
     import platform
     from datetime import datetime, timezone
 
