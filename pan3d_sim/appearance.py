@@ -95,10 +95,12 @@ def add_environment(spec: mujoco.MjSpec, rng: np.random.Generator, support_heigh
     table.condim, table.friction = 6, [0.8, 0.005, 0.001]
     table.solref, table.solimp = [0.01, 1.0], [0.95, 0.99, 0.001, 0.5, 2.0]
     spec.worldbody.add_geom(
-        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[4, 4, 0.1], pos=[0, 0, support_height - FLOOR_DEPTH_M], material="surface_1"
-    )
-    spec.worldbody.add_light(name="sun", type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, castshadow=True, pos=[0, 0, 2], dir=[0, 0, -1])
-    spec.worldbody.add_light(name="fill", type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, castshadow=False, pos=[0, 0, 2], dir=[0, 0, -1])
+        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[4, 4, 0.1],
+        pos=[0, 0, support_height - FLOOR_DEPTH_M], material="surface_1",
+    )  # fmt: skip
+    directional = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+    for name in ("sun", "fill"):
+        spec.worldbody.add_light(name=name, type=directional, castshadow=name == "sun", pos=[0, 0, 2], dir=[0, 0, -1])
 
 
 def randomize_appearance(model: mujoco.MjModel, rng: np.random.Generator) -> None:

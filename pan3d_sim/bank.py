@@ -47,7 +47,9 @@ class RenderedScene:
 class ObjectBank:
     """`size` random objects compiled into one model, rendered at a fixed resolution."""
 
-    def __init__(self, rng: np.random.Generator, size: int = 45, width: int = 144, height: int = 112, supersample: int = 2) -> None:
+    def __init__(
+        self, rng: np.random.Generator, size: int = 45, width: int = 144, height: int = 112, supersample: int = 2
+    ) -> None:
         self.rng, self.width, self.height = rng, width, height
         kinds = [KINDS[i % len(KINDS)] for i in range(size)]
         self.objects = [sample_object(rng, kind) for kind in kinds]
@@ -76,8 +78,8 @@ class ObjectBank:
         randomize_appearance(self.model, rng)
         placed = self._place(int(rng.integers(3, 10)))
         self.model.geom_group[self._object_of_geom[:-1] > 0] = HIDDEN_GROUP
-        for slot, index in enumerate(placed):
-            self._show(index, placed[index])
+        for index, shown in placed.items():
+            self._show(index, shown)
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
         mujoco.mj_camlight(self.model, self.data)

@@ -99,7 +99,8 @@ def _can(rng: np.random.Generator) -> Geometry:
 def _bottle(rng: np.random.Generator) -> Geometry:
     r, h, neck = rng.uniform(0.027, 0.034), rng.uniform(0.17, 0.22), rng.uniform(0.010, 0.013)
     shoulder = h * rng.uniform(0.55, 0.68)
-    profile = [(0, 0), (r * 0.9, 0), (r, 0.005), (r, shoulder), (r * 0.8, shoulder + 0.02), (neck, shoulder + 0.045), (neck, h), (0, h)]
+    body = [(0, 0), (r * 0.9, 0), (r, 0.005), (r, shoulder), (r * 0.8, shoulder + 0.02)]
+    profile = [*body, (neck, shoulder + 0.045), (neck, h), (0, h)]
     cap = lathe([(0, h - 0.018), (neck + 0.003, h - 0.018), (neck + 0.003, h + 0.003), (0, h + 0.003)])
     label = lathe([(r + 0.0006, shoulder * 0.3), (r + 0.0006, shoulder * 0.8)])
     parts = [Part(lathe(profile)), Part(cap, DARK if rng.random() < 0.5 else WHITE), Part(label, WHITE)]
@@ -124,7 +125,8 @@ def _mug(rng: np.random.Generator) -> Geometry:
     mesh, shapes = _vessel(r, r, h, 0.004)
     reach, low, high = rng.uniform(0.026, 0.033), h * 0.2, h * 0.82
     angles = np.linspace(-np.pi / 2, np.pi / 2, 9)
-    path = np.stack([r - 0.002 + reach * np.cos(angles), 0 * angles, (low + high) / 2 + (high - low) / 2 * np.sin(angles)], axis=1)
+    rise = (low + high) / 2 + (high - low) / 2 * np.sin(angles)
+    path = np.stack([r - 0.002 + reach * np.cos(angles), 0 * angles, rise], axis=1)
     for a, b in ((0, 3), (3, 5), (5, 8)):
         shapes.append(capsule_between(path[a], path[b], 0.0055))
     return [Part(mesh), Part(tube(path, 0.0058))], shapes, (UPRIGHT,) * 5 + (ON_SIDE,)
@@ -163,7 +165,8 @@ def _ball(rng: np.random.Generator) -> Geometry:
     angles = np.linspace(-np.pi / 2, np.pi / 2, 13)
     profile = [(max(r * np.cos(a), 0.0) if 0 < i < 12 else 0.0, r + r * np.sin(a)) for i, a in enumerate(angles)]
     stripe = lathe([(r * np.cos(a) + 0.0005, r + r * np.sin(a)) for a in (-0.12, 0.0, 0.12)])
-    return [Part(lathe(profile)), Part(stripe, WHITE)], [Primitive("sphere", (r,), (0, 0, r))], (UPRIGHT, ON_SIDE, (0.9, 0.3, 0.3, 0.0))
+    parts = [Part(lathe(profile)), Part(stripe, WHITE)]
+    return parts, [Primitive("sphere", (r,), (0, 0, r))], (UPRIGHT, ON_SIDE, (0.9, 0.3, 0.3, 0.0))
 
 
 def _book(rng: np.random.Generator) -> Geometry:

@@ -71,7 +71,8 @@ class Renderer:
     def _draw(self, camera: RigCamera, viewport: mujoco.MjrRect) -> tuple[np.ndarray, np.ndarray]:
         """Colours (h, w, 3) uint8 and raw depth (h, w) of the scene, top row first."""
         if (camera.width, camera.height) != (self.width, self.height):
-            raise ValueError(f"camera {camera.name}: expected {self.width}x{self.height} pixels, got {camera.width}x{camera.height}")
+            got = f"{camera.width}x{camera.height}"
+            raise ValueError(f"camera {camera.name}: expected {self.width}x{self.height} pixels, got {got}")
         self._gl.make_current()
         for gl_camera in self._scene.camera:
             write_gl_camera(gl_camera, camera, near_m=NEAR_M, far_m=FAR_M)

@@ -56,7 +56,8 @@ def write_shard(out: Path, scenes: int, seed: int) -> None:
     for name, array in arrays.items():
         array.flush()
         (out / f"{name}.npy.part").rename(out / f"{name}.npy")  # complete shards only ever show complete arrays
-    facts = {"format": 1, "seed": seed, "scenes": scenes, "kinds": KINDS, "descriptions": DESCRIPTIONS, "synonyms_per_kind": SYNONYMS_PER_KIND}
+    words = {"kinds": KINDS, "descriptions": DESCRIPTIONS, "synonyms_per_kind": SYNONYMS_PER_KIND}
+    facts = {"format": 1, "seed": seed, "scenes": scenes, **words}
     (out / "vocabulary.json").write_text(json.dumps(facts, indent=1))
 
 

@@ -18,8 +18,8 @@ DESCRIPTIONS: dict[str, tuple[str, ...]] = {
              "a dish for cereal", "mixing bowl", "fruit bowl", "rice bowl", "basin"),
     "plate": ("plate", "dinner plate", "dish", "saucer", "flat plate", "ceramic plate", "something to serve food on",
               "a flat dish", "platter", "a plate to eat from", "side plate", "tableware"),
-    "ball": ("ball", "tennis ball", "rubber ball", "toy ball", "a round toy", "sphere", "something to throw", "a ball to play with",
-             "something that rolls", "bouncy ball", "juggling ball", "a round object"),
+    "ball": ("ball", "tennis ball", "rubber ball", "toy ball", "a round toy", "sphere", "something to throw",
+             "a ball to play with", "something that rolls", "bouncy ball", "juggling ball", "a round object"),
     "book": ("book", "paperback", "notebook", "novel", "hardcover", "textbook", "something to read", "a thing with pages",
              "a printed volume", "diary", "manual", "a book with a cover"),
     "block": ("block", "cube", "wooden block", "toy block", "building block", "wooden cube", "a small cube", "brick", "dice",
@@ -32,8 +32,8 @@ DESCRIPTIONS: dict[str, tuple[str, ...]] = {
                "sledgehammer", "something to pound with", "a carpenter's tool", "workshop tool", "a hammer with a handle"),
     "tape": ("tape", "roll of tape", "adhesive tape", "duct tape", "sticky tape", "packing tape", "masking tape", "scotch tape",
              "something to stick things together", "a ring", "a roll", "insulating tape"),
-    "vase": ("vase", "flower vase", "jar", "urn", "a vessel for flowers", "something to put flowers in", "ceramic vase", "pitcher",
-             "pottery", "a decorative vessel", "amphora", "a pot for tulips"),
+    "vase": ("vase", "flower vase", "jar", "urn", "a vessel for flowers", "something to put flowers in", "ceramic vase",
+             "pitcher", "pottery", "a decorative vessel", "amphora", "a pot for tulips"),
 }  # fmt: skip
 # How many leading entries of each list name exactly this kind and no other; they are shipped with a checkpoint as known names.
 SYNONYMS_PER_KIND = 7
