@@ -19,7 +19,7 @@ from pan3d_ros.messages.cameras import CalibrationError, calibration_from_info, 
 from pan3d_ros.messages.clouds import POINT, cloud_from_message, cloud_message, cloud_records, pack_rgb, unpack_rgb
 from pan3d_ros.messages.grasps import grasp_message, grasp_poses
 from pan3d_ros.messages.images import image_message
-from pan3d_ros.messages.instances import instance_message
+from pan3d_ros.messages.instances import detections, instance_message
 from pan3d_ros.messages.markers import MAX_SINGLE_BOXES, MarkerDrawing
 from pan3d_ros.messages.poses import header
 
@@ -202,6 +202,22 @@ def test_instances():
     assert (message.first_seen.sec, message.first_seen.nanosec) == (1, 500_000_000)
     unnamed = instance_message(segment(class_id=-1), LABELS, 5, 5)
     assert (unnamed.class_name, unnamed.label, unnamed.class_score, unnamed.state) == ("", 0, 0.0, unnamed.NEW)
+
+
+def test_detections_of_vision_msgs():
+    pytest.importorskip("vision_msgs.msg")
+    array = InstanceArray(header=Header(frame_id="base_link"))
+    array.instances = [instance_message(segment(), LABELS, 0, 0), instance_message(segment(8, class_id=-1), LABELS, 0, 0)]
+    array.instances.append(instance_message(segment(9), LABELS, 0, 0))
+    array.instances[2].state = array.instances[2].LOST
+    message = detections(array)
+    assert [d.id for d in message.detections] == ["7", "8"]
+    named, unnamed = message.detections
+    assert named.header.frame_id == message.header.frame_id == "base_link"
+    assert (named.bbox.center, named.bbox.size) == (array.instances[0].pose, array.instances[0].size)
+    assert (named.results[0].hypothesis.class_id, named.results[0].hypothesis.score) == ("mug", pytest.approx(0.8))
+    assert (unnamed.results[0].hypothesis.class_id, unnamed.results[0].hypothesis.score) == ("", pytest.approx(0.9))
+    assert named.results[0].pose.pose == array.instances[0].pose
 
 
 def draw(drawing, segments):

@@ -223,3 +223,20 @@ def test_real_tf2_gives_the_poses(spinner, monkeypatch):
     bench.until(lambda: bench.instances() and len(bench.instances()[-1].instances) == 2, "results")
     centers = sorted(i.pose.position.x for i in bench.instances()[-1].instances)
     assert centers[0] == pytest.approx(RED_CENTER[0], abs=0.01)
+
+
+def test_a_moving_camera_collects_keyframes(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch, keyframe__enabled=True, keyframe__max_interval_s=1000.0).start()
+
+    def waiting():
+        status = bench.listener.status("pipeline")
+        return status is not None and any(v.key == "waiting_for_keyframes" and int(v.value) > 2 for v in status.values)
+
+    bench.until(waiting, "a standing camera brings nothing new")
+    assert not bench.instances()
+    assert bench.engine.calls == 1, "only the warm-up"
+    bench.rig.world_from_cam[0, 3] = 0.1
+    bench.until(bench.instances, "results after it moved")
+    array = bench.instances()[0]
+    assert list(array.cameras) == ["front"]
+    assert stamp_to_ns(array.newest_stamp) > stamp_to_ns(array.header.stamp), "views of two moments"
