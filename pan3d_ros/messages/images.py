@@ -17,7 +17,6 @@ _YUV: dict[str, tuple[str, float, int]] = {
     "yuv422_yuy2": ("COLOR_YUV2RGB_YUYV", 1, 2), "yuyv": ("COLOR_YUV2RGB_YUYV", 1, 2),
     "nv12": ("COLOR_YUV2RGB_NV12", 1.5, 1), "nv21": ("COLOR_YUV2RGB_NV21", 1.5, 1),
 }  # fmt: skip
-_COLOR_ORDER = {"rgb": (0, 1, 2), "bgr": (2, 1, 0)}
 _DEPTH = ("32FC1", "16UC1", "mono16")
 COLOR_ENCODINGS = tuple(n for n in CV_TYPES if n not in ("16UC1", "32FC1", "32SC1")) + tuple(_YUV)
 
@@ -61,8 +60,8 @@ def image_to_rgb(message: Image) -> np.ndarray:
         pixels = (pixels >> 8).astype(np.uint8)
     if pixels.ndim == 2:
         return np.repeat(pixels[:, :, None], 3, axis=2)
-    order = _COLOR_ORDER.get(encoding[:3], (0, 1, 2))
-    return np.ascontiguousarray(pixels[:, :, order])
+    pixels = pixels[:, :, :3]
+    return np.ascontiguousarray(pixels[:, :, ::-1] if encoding.startswith("bgr") else pixels)
 
 
 def _demosaic(mosaic: np.ndarray, encoding: str) -> np.ndarray:
