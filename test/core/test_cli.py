@@ -1,0 +1,137 @@
+"""The command line as a person meets it: what it makes, what it says when something is wrong."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pan3d_core import cli
+from pan3d_core.cloud_io import read_ply
+from pan3d_core.scene_io import Scene, SceneTruth, write_scene
+
+
+@pytest.fixture
+def folder(cell, tmp_path):
+    truth = SceneTruth(tuple(cell.ids), tuple(view.depth for view in cell.views))
+    write_scene(tmp_path / "scene", Scene("scene", tuple(cell.views), truth, 0.0))
+    return tmp_path / "scene"
+
+
+def images(folder) -> list[str]:
+    return [str(path) for path in sorted((folder / "images").glob("*.png"))]
+
+
+def refused(capsys, *arguments) -> str:
+    """Run a command that must fail; its message."""
+    assert cli.main([str(item) for item in arguments]) == 2
+    message = capsys.readouterr().err
+    assert "Traceback" not in message and message.startswith("pan3d ") and ": error: " in message
+    return message
+
+
+def test_help_imports_nothing_heavy():
+    heavy = "[m for m in ('torch', 'numpy', 'mujoco') if m in sys.modules]"
+    code = f"import sys; from pan3d_core import cli; cli.build_parser(); print({heavy})"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout.strip() == "[]"
+
+
+def test_reconstruct_makes_everything_it_promises(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["reconstruct", *images(folder), "--cameras", str(folder / "scene.json"), "--depth", "--model", "depth_clusters"]
+    assert cli.main([*arguments, "-o", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "3 objects" in printed and str(out / "report.html") in printed
+    cloud = read_ply(out / "cloud.ply")
+    assert set(np.unique(cloud.instance_id)) == {0, 1, 2, 3} and len(cloud.points) > 1000
+    content = json.loads((out / "instances.json").read_text())
+    assert content["is_metric"] and [item["class"] for item in content["instances"]] == ["", "", ""]
+    heights = sorted(item["centroid"][2] for item in content["instances"])
+    assert 0.0 < heights[0] < heights[2] < 0.12
+    arrays = np.load(out / "reconstruction.npz")
+    assert arrays["depth"].shape == (4, 240, 320) and arrays["instance_id"].shape == (4, 240, 320)
+    assert len(list((out / "pictures").glob("*.png"))) == 12 and len(list((out / "depth").glob("*.png"))) == 4
+    assert (out / "report.html").read_text().count("<img") == 12
+
+
+def test_a_scene_folder_stands_for_its_images(folder, tmp_path, capsys):
+    arguments = ["reconstruct", str(folder), "--depth", "--model", "depth_clusters", "-o", str(tmp_path / "out")]
+    assert cli.main(arguments) == 0 and "3 objects" in capsys.readouterr().out
+
+
+def test_one_photograph_alone_is_reconstructed_without_metres(folder, tmp_path, capsys):
+    assert cli.main(["reconstruct", images(folder)[0], "-o", str(tmp_path / "out")]) == 0
+    assert "not metric" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "instances.json").read_text())["is_metric"] is False
+    assert not (tmp_path / "out" / "depth").exists()  # 16-bit files hold metres; the npz has the unscaled depth
+
+
+def test_images_and_cameras_that_cannot_be_used(folder, tmp_path, capsys):
+    note = tmp_path / "note.png"
+    note.write_text("no picture")
+    assert "cannot be decoded" in refused(capsys, "reconstruct", note)
+    assert "does not exist" in refused(capsys, "reconstruct", tmp_path / "nothing.png")
+    assert "folder with a scene.json" in refused(capsys, "reconstruct", tmp_path)
+    short = tmp_path / "cameras.json"
+    short.write_text(json.dumps({"views": [{"intrinsics": [[100, 0, 80], [0, 100, 60], [0, 0, 1]]}]}))
+    message = refused(capsys, "reconstruct", *images(folder), "--cameras", short)
+    assert "expected 4 as there are images, got 1" in message
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "small.png")
+    message = refused(capsys, "reconstruct", tmp_path / "small.png", "--cameras", short)
+    assert "principal point inside the 64 x 48 image" in message
+
+
+def test_settings_that_cannot_be_used(folder, tmp_path, capsys):
+    image = images(folder)[0]
+    assert "expected one of depth_clusters, pan3d-mini, segvggt" in refused(capsys, "reconstruct", image, "--model", "yolo")
+    assert "depth" in refused(capsys, "reconstruct", image, "--model", "depth_clusters")
+    assert "--config: expected a file" in refused(capsys, "reconstruct", image, "--config", tmp_path / "no.yaml")
+    (tmp_path / "bad.yaml").write_text("merge: {min_pionts: 3}")
+    assert "merge.min_pionts" in refused(capsys, "reconstruct", image, "--config", tmp_path / "bad.yaml")
+    assert "no.safetensors" in refused(capsys, "reconstruct", image, "--weights", tmp_path / "no.safetensors")
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["reconstruct"])
+    assert stop.value.code == 2
+
+
+def test_eval_prints_and_writes_figures(folder, tmp_path, capsys):
+    path = tmp_path / "figures.json"
+    assert cli.main(["eval", str(folder), "--depth", "--model", "depth_clusters", "--json", str(path)]) == 0
+    assert "AP50" in capsys.readouterr().out
+    content = json.loads(path.read_text())
+    assert content["figures"]["AP50"] == pytest.approx(1.0) and "processor" in content["machine"]
+    assert "expected scene.json or images.npy" in refused(capsys, "eval", tmp_path / "nowhere")
+
+
+def test_sim_render_checks_its_numbers(tmp_path, capsys):
+    assert "--size: expected WIDTHxHEIGHT" in refused(capsys, "sim", "render", "--size", "big", "-o", tmp_path)
+    assert "at least one scene" in refused(capsys, "sim", "render", "--count", "0", "-o", tmp_path)
+
+
+def test_missing_package_is_named_with_its_extra(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "pan3d_sim.scene_folders", None)
+    monkeypatch.setitem(sys.modules, "pan3d_sim", None)
+    message = refused(capsys, "sim", "render", "-o", tmp_path)
+    assert "'pan3d_sim'" in message and "[sim]" in message
+
+
+def test_bench_prints_a_table_and_writes_the_figures(folder, tmp_path, capsys):
+    path = tmp_path / "frame.json"
+    arguments = ["--scene", str(folder), "--depth", "--model", "depth_clusters", "--repeats", "2", "--warm-up", "0"]
+    assert cli.main(["bench", "--json", str(path), "frame", *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "p99_over_p50" in printed and "stages_p50_ms.engine" in printed and "cores" in printed
+    content = json.loads(path.read_text())
+    result = content["result"]
+    assert content["bench"] == "frame" and result["objects"] == 3 and result["views"] == [[120, 160]] * 4
+    assert result["p50_ms"] <= result["p90_ms"] <= result["p99_ms"] and 0 < result["share_outside_network"] < 1
+
+
+@pytest.mark.parametrize("name", sorted(cli.BENCHES))
+def test_every_bench_that_is_listed_exists(name):
+    from importlib.util import find_spec
+
+    assert find_spec(cli.BENCHES[name][0]) is not None
