@@ -61,7 +61,8 @@ def image_to_rgb(message: Image) -> np.ndarray:
     if pixels.ndim == 2:
         return np.repeat(pixels[:, :, None], 3, axis=2)
     pixels = pixels[:, :, :3]
-    return np.ascontiguousarray(pixels[:, :, ::-1] if encoding.startswith("bgr") else pixels)
+    # A copy, because the bytes of a message may not be written to.
+    return (pixels[:, :, ::-1] if encoding.startswith("bgr") else pixels).copy()
 
 
 def _demosaic(mosaic: np.ndarray, encoding: str) -> np.ndarray:
