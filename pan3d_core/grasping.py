@@ -34,6 +34,7 @@ _FINALISTS = 160
 _MIN_SCORE = 0.05
 _NMS_DISTANCE_M, _NMS_ANGLE_DEG = 0.02, 30.0
 _MIN_AGREEMENT = 0.6
+_WIDE_MARGIN_M = 0.006
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,9 @@ def _settle(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> tuple[Hand
     hands = replace(hands, position=hands.position + back[:, None] * hands.rotation[:, :, 2])
     # Measured surfaces end a little before the true ones, so the jaws open as wide as there is room.
     wide = replace(hands, opening=np.full_like(hands.width, config.gripper.max_width_m))
-    has_room = free_depth(wide, cloud, config).total >= 0
+    careful = replace(config, collision_margin_m=min(config.collision_margin_m + _WIDE_MARGIN_M, 0.1))
+    room = free_depth(wide, cloud, careful)
+    has_room = (room.others >= 0) & (room.own >= 0) & (free_depth(wide, cloud, config).table >= 0)
     hands = replace(hands, opening=np.where(has_room, wide.opening, hands.opening))
     return hands, _scores(hands, contact_of(hands, cloud, config), cloud, config)
 

@@ -116,7 +116,7 @@ def _rim_pairs(cloud: ObjectCloud) -> ContactPairs:
     inside = radius < 0.55 * rim_radius
     if rim_radius < 0.02 or (inside & (points[:, 2] > top - 1.5 * _RIM_BAND_M)).sum() > 0.03 * len(points):
         return _no_pairs()  # closed on top
-    centers, axes, widths = [], [], []
+    centers, axes, widths, radii = [], [], [], []
     for sector in np.linspace(-np.pi, np.pi, _RIM_SECTORS, endpoint=False):
         in_sector = np.abs(np.angle(np.exp(1j * (angle - sector)))) < np.pi / _RIM_SECTORS
         rows = in_sector & (radius > 0.7 * rim_radius)
@@ -127,10 +127,11 @@ def _rim_pairs(cloud: ObjectCloud) -> ContactPairs:
         if edge < top - 0.025 or band.sum() < 3:
             continue
         direction = np.array([np.cos(sector), np.sin(sector)])
-        centers.append([*(center + direction * np.median(radius[band])), edge - _RIM_DEPTH_M])
+        radii.append(np.median(radius[band]))
+        centers.append([*(center + direction * radii[-1]), edge - _RIM_DEPTH_M])
         axes.append([*direction, 0.0])
         widths.append(np.clip(np.ptp(np.percentile(radius[band], [10, 90])), 0.004, 0.03))
-    if len(centers) < 0.6 * _RIM_SECTORS:
+    if len(centers) < 0.6 * _RIM_SECTORS or np.std(radii) > 0.3 * np.mean(radii):
         return _no_pairs()  # no closed rim
     count = len(centers)
     return _pairs(np.array(centers), np.array(axes), np.array(widths), np.full(count, 0.8), RIM)

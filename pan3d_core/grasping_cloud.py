@@ -22,6 +22,7 @@ _OBSTACLE_VOXEL_M = 0.006
 _FRINGE_M = 0.010
 _SKIRT_M = 0.022
 _MIN_SOLID = 8  # voxels
+_SHADE_M, _SHADE_STEP_M = 0.05, 0.012
 _SUPPORT_LAYER_M = 0.006
 _SUPPORT_NOISE_M = 0.014  # points of no instance up to this height are the support, measured badly
 
@@ -131,8 +132,19 @@ def _obstacles(others: np.ndarray, ids: np.ndarray, target: np.ndarray, support_
     if support_height_m is not None:
         near &= others[:, 2] > support_height_m + np.where(ids > 0, _SUPPORT_LAYER_M, _SUPPORT_NOISE_M)
     others, ids = others[near], ids[near]
-    neighbours, unowned = _one_per_voxel(others[ids > 0]), _one_per_voxel(others[ids == 0])
+    low = float(others[:, 2].min()) if support_height_m is None and len(others) else support_height_m
+    neighbours = _one_per_voxel(_with_shade(others[ids > 0], low)) if (ids > 0).any() else others[ids > 0]
+    unowned = _one_per_voxel(others[ids == 0])
     return np.concatenate([neighbours, unowned[_is_solid(unowned, np.concatenate([target, neighbours]))]])
+
+
+def _with_shade(points: np.ndarray, low: float) -> np.ndarray:
+    """Points and copies a few centimetres below them: the space under a seen surface was not seen, but is rarely empty."""
+    layers = [points]
+    for drop in np.arange(_SHADE_STEP_M, min(_SHADE_M, points[:, 2].max() - low), _SHADE_STEP_M):
+        lowered = points - np.array([0.0, 0.0, drop], np.float32)
+        layers.append(lowered[lowered[:, 2] > low + _SUPPORT_LAYER_M])
+    return np.concatenate(layers)
 
 
 def _one_per_voxel(points: np.ndarray) -> np.ndarray:
