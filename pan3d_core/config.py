@@ -256,7 +256,8 @@ class NamingConfig(Checked):
     class_weight: float = setting(
         0.5, "weight of the class head against the text-aligned embedding in what a segment is believed to be", range=(0.0, 1.0)
     )
-    min_score: float = setting(0.3, "a prompt is answered when a segment fits at least this well", range=(0.0, 1.0))
+    # Kinds that look alike from afar share their probability (a ball and a block), so what fits may be far below one half.
+    min_score: float = setting(0.15, "a prompt is answered when a segment fits at least this well", range=(0.0, 1.0))
 
 
 @dataclass(frozen=True)
