@@ -32,7 +32,8 @@ class _Pixels:
     owner: Tensor  # (N,) 0 = none, k = row k - 1 of the instance set
 
     def __getitem__(self, choice: Tensor) -> _Pixels:
-        return _Pixels(self.index[choice], self.points[choice], self.owner[choice])
+        # index_select copies rows several times faster than indexing with a tensor does.
+        return _Pixels(*(x.index_select(0, choice) for x in (self.index, self.points, self.owner)))
 
 
 def merge_panoptic(
@@ -73,9 +74,9 @@ def merge_panoptic(
         instance_id=instance_id,
         segments=segments,
         points=kept.points,
-        point_colors=colors[kept.index],
+        point_colors=colors.index_select(0, kept.index),
         point_instance_id=rank[kept.owner],
-        point_normals=normals.reshape(-1, 3)[kept.index],
+        point_normals=normals.reshape(-1, 3).index_select(0, kept.index),
         labels=instances.labels,
         stamp_ns=max(views.stamps_ns),
         world_frame_id=views.world_frame_id,
@@ -143,7 +144,7 @@ def _pixels(valid: Tensor, world_points: Tensor, owner: Tensor, support_height_m
     owned = torch.nonzero(valid & (owner > 0))[:, 0]
     valid[owned[_outliers(points[owned], owner[owned], config.outlier_fraction)]] = False
     index = torch.nonzero(valid)[:, 0]
-    return _Pixels(index, points[index], owner[index])
+    return _Pixels(index, points.index_select(0, index), owner.index_select(0, index))
 
 
 def _outliers(points: Tensor, owner: Tensor, outlier_fraction: float) -> Tensor:
@@ -176,10 +177,10 @@ def _thin(pixels: _Pixels, voxel_size_m: float) -> _Pixels:
     # Rounded, not cut: a table at height 0 lies in one layer of cells.
     cells = (pixels.points / voxel_size_m).round().long().add_(2**15).clamp_(0, 2**16 - 1)
     keys = (cells[:, 0] << 46) | (cells[:, 1] << 30) | (cells[:, 2] << 14) | pixels.owner
-    cell_index = keys.unique(return_inverse=True)[1]
-    first = torch.full((count,), count, device=keys.device)
-    first.scatter_reduce_(0, cell_index, torch.arange(count, device=keys.device), "amin")
-    return pixels[first[: int(cell_index.max()) + 1]]
+    ordered, order = keys.sort(stable=True)
+    is_first = torch.ones_like(ordered, dtype=torch.bool)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    return pixels[order[is_first]]
 
 
 def _at_most(pixels: _Pixels, max_points: int) -> _Pixels:
@@ -199,7 +200,8 @@ def _segments(
 ) -> tuple[tuple[Segment, ...], Tensor]:
     """Segments by falling score, and the table (Q + 1,) from rows of the instance set to their ids."""
     num_instances = len(instances.scores)
-    counts = torch.bincount(pixels.owner, minlength=num_instances + 1)
+    owned = pixels[torch.nonzero(pixels.owner)[:, 0]]
+    counts = torch.bincount(owned.owner, minlength=num_instances + 1)
     seen = torch.stack([torch.bincount(view.flatten(), minlength=num_instances + 1) for view in owner])
     num_views = (seen >= MIN_VIEW_PIXELS).sum(0).clamp_min(1).tolist()
     class_id, class_score = _best_class(instances)
@@ -208,8 +210,8 @@ def _segments(
     for row in instances.scores.argsort(descending=True).tolist():
         if int(counts[row + 1]) < config.min_points:
             continue
-        mine = torch.nonzero(pixels.owner == row + 1)[:, 0]
-        points = pixels.points[mine]
+        mine = owned[torch.nonzero(owned.owner == row + 1)[:, 0]]
+        points = mine.points
         box = upright_box(points.cpu(), config.trim_fraction)
         if support_height_m is not None:
             box = _standing(box, support_height_m)
@@ -224,7 +226,7 @@ def _segments(
                 num_views=num_views[row + 1],
                 centroid=points.mean(0).cpu(),
                 box=box,
-                color_rgb=colors[pixels.index[mine]].median(dim=0).values.cpu(),
+                color_rgb=colors[mine.index].median(dim=0).values.cpu(),
                 text_embedding=None if instances.text_embeddings is None else instances.text_embeddings[row].cpu(),
             )
         )
