@@ -61,7 +61,7 @@ class DepthClusters:
         min_points: int = 60,
         max_extent_m: float = 0.5,
         max_gap_m: float = 0.25,
-        color_step: float = 0.12,
+        color_step: float = 0.3,
         seed: int = 0,
     ) -> None:
         self.preprocess = preprocess or PreprocessConfig(height=240, width=320)

@@ -16,6 +16,8 @@ HALF_NEIGHBOURHOOD = np.array(
     [(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (z, y, x) > (0, 0, 0)], dtype=np.int64
 )
 
+CONCAVE_FOLD, CONCAVE_SHARE = 0.1, 0.15  # sine of the fold, and the share of a border that has it, between two objects
+
 
 @dataclass(frozen=True)
 class VoxelGraph:
@@ -64,15 +66,13 @@ def split_touching(
 ) -> np.ndarray:
     """Component number of each voxel after cutting where colour changes *and* the surface folds inwards.
 
-    `colors` (V, 3) and unit `normals` (V, 3) per voxel. Neither sign is enough alone: a label on a can changes colour
-    on a smooth surface, a mug and its handle meet in a concave fold of one colour. So voxels are first grouped by
-    colour; two groups stay apart only when most of their common border is concave. Groups under `min_voxels` join the neighbour with the longest common border.
+    `colors` (V, 3) RGB in 0..1 and unit `normals` (V, 3) per voxel. Neither sign is enough alone: a label on a can changes
+    colour on a smooth surface, a mug and its handle meet in a concave fold of one colour. So voxels are first grouped by
+    colour; two groups stay apart when more than `CONCAVE_SHARE` of their common border folds inwards. Groups under
+    `min_voxels` join the neighbour with the longest common border.
     """
     tones = colors / (colors.max(axis=1, keepdims=True) + 0.15)  # the same paint in light and in shade comes closer
-    smooth = _smooth_over_edges(tones, graph.edges, rounds=1)
-    step = np.abs(smooth[graph.edges[:, 0]] - smooth[graph.edges[:, 1]]).max(axis=1)
-    group = components(len(graph.counts), graph.edges[step < color_step])
-    group = _absorb_small(group, graph.edges, min_voxels)
+    group = _absorb_small(group_by_tone(tones, graph.edges, color_step), graph.edges, min_voxels)
     border = graph.edges[group[graph.edges[:, 0]] != group[graph.edges[:, 1]]]
     if len(border) == 0:
         return group
@@ -86,9 +86,36 @@ def split_touching(
     # ("Object Partitioning using Local Convexity"), negated.
     fold = ((first[:, 3:] - second[:, 3:]) * offset).sum(axis=1)
     pairs, which = np.unique(np.sort(group[border], axis=1), axis=0, return_inverse=True)
-    concave_share = np.bincount(which.reshape(-1), fold > 0.2) / np.bincount(which.reshape(-1))
-    joined = components(int(group.max()) + 1, pairs[concave_share < 0.5])
+    concave_share = np.bincount(which.reshape(-1), fold > CONCAVE_FOLD) / np.bincount(which.reshape(-1))
+    joined = components(int(group.max()) + 1, pairs[concave_share < CONCAVE_SHARE])
     return joined[group]
+
+
+def group_by_tone(tones: np.ndarray, edges: np.ndarray, largest_step: float) -> np.ndarray:
+    """(V,) group of each node: neighbours join, the most alike first, while the *means* of their groups differ by less
+    than `largest_step` in every channel. Comparing means keeps a gradient from chaining two colours together."""
+    difference = np.abs(tones[edges[:, 0]] - tones[edges[:, 1]]).max(axis=1)
+    order = np.argsort(difference, kind="stable")
+    order = order[difference[order] < largest_step]
+    parent, size, mean = list(range(len(tones))), [1] * len(tones), tones.tolist()
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    for first, second in edges[order].tolist():
+        large, small = root(first), root(second)
+        if large == small or max(abs(a - b) for a, b in zip(mean[large], mean[small])) >= largest_step:
+            continue
+        if size[large] < size[small]:
+            large, small = small, large
+        size[large] += size[small]
+        share = size[small] / size[large]
+        mean[large] = [a + (b - a) * share for a, b in zip(mean[large], mean[small])]
+        parent[small] = large
+    return np.unique([root(node) for node in range(len(tones))], return_inverse=True)[1].reshape(-1)
 
 
 def _smooth_over_edges(values: np.ndarray, edges: np.ndarray, rounds: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from pan3d_core.geometry.voxels import build_voxel_graph, components
+from pan3d_core.geometry.voxels import build_voxel_graph, components, group_by_tone
 
 
 def test_components_join_through_corners_and_not_over_gaps():
@@ -28,3 +28,11 @@ def test_voxel_means_and_counts():
 def test_no_points_is_no_voxel():
     graph = build_voxel_graph(np.zeros((0, 3)), 0.01)
     assert len(graph.counts) == 0 and components(0, graph.edges).shape == (0,)
+
+
+def test_a_gradient_does_not_chain_two_colours_together():
+    tones = np.linspace(0.0, 1.0, 21)[:, None].repeat(3, axis=1)
+    edges = np.stack([np.arange(20), np.arange(1, 21)], axis=1)
+    group = group_by_tone(tones, edges, 0.3)
+    assert len(set(group)) > 1 and group[0] != group[20]
+    assert (group_by_tone(tones * 0.1, edges, 0.3) == 0).all()
