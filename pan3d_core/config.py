@@ -155,7 +155,7 @@ class PlacementConfig(Checked):
 
     enabled: bool = setting(True, "correct the placement of instances with their masks in other views")
     search_fraction: float = setting(0.2, "depths tried around the predicted one, as a fraction of it", range=(0.01, 0.5))
-    num_hypotheses: int = setting(25, "depths tried per ray", range=(5, 257))
+    num_hypotheses: int = setting(21, "depths tried per ray", range=(5, 257))
     min_baseline_deg: float = setting(
         8.0, "views whose rays to the instance meet at a smaller angle do not correct each other", range=(0.0, 90.0)
     )

@@ -51,7 +51,8 @@ class _Rays:
     support_limit: Tensor  # (N,) log(depth of the support / predicted depth), infinity where there is none
 
     def __getitem__(self, choice: Tensor) -> _Rays:
-        return _Rays(*(getattr(self, name)[choice] for name in self.__dataclass_fields__))
+        # index_select copies rows several times faster than indexing with a tensor does.
+        return _Rays(*(getattr(self, name).index_select(0, choice) for name in self.__dataclass_fields__))
 
 
 @dataclass(frozen=True)
