@@ -1,9 +1,13 @@
 """What every engine promises, and the dict that builds them."""
 
 import pytest
+import torch
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines import ENGINES, build_engine
+from pan3d_core.preprocess import preprocess
+
+NEEDS_FILE = {"segvggt"}  # official weights, which a user brings
 
 
 def test_unknown_name_lists_the_known_ones():
@@ -11,7 +15,27 @@ def test_unknown_name_lists_the_known_ones():
         build_engine(ModelConfig(name="vgg"))
 
 
-def test_depth_clusters_has_what_the_pipeline_asks_for():
-    engine = build_engine(ModelConfig(name="depth_clusters"))
-    assert engine.needs_depth and isinstance(engine.preprocess, PreprocessConfig) and len(engine.labels) == 0
-    assert set(ENGINES) == {"depth_clusters", "pan3d-mini", "segvggt"}
+@pytest.mark.parametrize("name", sorted(NEEDS_FILE))
+def test_engine_without_its_weights_says_so(name):
+    with pytest.raises((ValueError, FileNotFoundError), match="weights"):
+        build_engine(ModelConfig(name=name))
+
+
+@pytest.mark.parametrize("name", sorted(set(ENGINES) - NEEDS_FILE))
+@pytest.mark.parametrize("num_views", [1, 4])
+def test_every_engine_turns_views_into_geometry_and_instances(name, num_views, cell):
+    engine = build_engine(ModelConfig(name=name))
+    assert isinstance(engine.preprocess, PreprocessConfig) and isinstance(engine.needs_depth, bool)
+    views = preprocess(cell.views[:num_views], engine.preprocess, support_height_m=0.0)
+    reconstruction, instances = engine(views)
+    height, width = views.hw
+    assert reconstruction.depth.shape == reconstruction.depth_conf.shape == (num_views, height, width)
+    assert reconstruction.cam_from_world.shape == (num_views, 4, 4) and reconstruction.intrinsics.shape == (num_views, 3, 3)
+    assert bool(torch.isfinite(reconstruction.depth).all()) and reconstruction.is_metric
+    count = len(instances.scores)
+    assert instances.mask_logits.shape[:2] == (count, num_views)
+    assert bool(((instances.scores >= 0) & (instances.scores <= 1)).all()) and bool((instances.scores.diff() <= 0).all())
+    if len(engine.labels):
+        assert instances.class_logits.shape == (count, len(engine.labels) + 1) and instances.labels == engine.labels
+    else:
+        assert instances.class_logits is None
