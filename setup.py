@@ -26,12 +26,13 @@ setup(
     maintainer="pan3d maintainers",
     maintainer_email="maintainers@example.com",
     packages=find_packages(include=["pan3d_core*", "pan3d_sim*", "pan3d_ros*"]),
-    package_data={"": ["*.safetensors", "*.json", "*.txt", "*.yaml", "*.md"]},
+    package_data={"": ["*.json", "*.txt", "*.yaml"], "pan3d_core": ["weights/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/pan3d_ros"]),
         ("share/pan3d_ros", ["package.xml"]),
         ("share/pan3d_ros/launch", sorted(glob("launch/*.py"))),
         ("share/pan3d_ros/config", sorted(glob("config/*.yaml") + glob("config/*.xml"))),
+        ("share/pan3d_ros/config/specializations", sorted(glob("config/specializations/*.yaml"))),
         ("share/pan3d_ros/config/specializations", sorted(glob("config/specializations/*.yaml"))),
         ("share/pan3d_ros/rviz", sorted(glob("rviz/*.rviz"))),
     ],
@@ -63,5 +64,5 @@ setup(
             "sim_node = pan3d_ros.sim_node:main",
         ]
     },
-    zip_safe=True,
+    zip_safe=False,
 )

@@ -72,6 +72,14 @@ def test_installed_files_exist_and_the_resource_marker_is_among_them():
     assert all((ROOT / name).is_file() for names in files.values() for name in names)
 
 
+def test_everything_that_is_not_python_is_installed_too(tmp_path):
+    command = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    packages = ("pan3d_core", "pan3d_sim", "pan3d_ros")
+    needed = [p.relative_to(ROOT) for name in packages for p in (ROOT / name).rglob("*") if p.is_file() and p.suffix != ".pyc"]
+    assert [str(path) for path in needed if not (tmp_path / path).is_file()] == []
+
+
 PRINT_DATA_FILES = """
 import setuptools
 found = {}
