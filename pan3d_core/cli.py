@@ -87,7 +87,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="engine: pan3d-mini (default), segvggt or depth_clusters")
     parser.add_argument("--weights", help="checkpoint file (default: the one that comes with the engine)")
     parser.add_argument("--device", help="auto (default), cpu, cuda or cuda:N")
-    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: torch's choice)")
+    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: the engine's choice)")
     parser.add_argument("--depth", action="store_true", help="use the depth images of the cameras file or scene folder")
 
 

@@ -86,7 +86,7 @@ class ModelConfig(Checked):
     precision: str = setting(
         "float32", "number format of the network", choices=("float32", "bfloat16", "float16"), read_only=True
     )
-    threads: int = setting(0, "CPU threads of the network; 0 = torch's own choice", range=(0, 256), read_only=True)
+    threads: int = setting(0, "CPU threads of the network; 0 = the engine's own choice", range=(0, 256), read_only=True)
     min_score: float = setting(0.3, "instances below this probability are dropped", range=(0.0, 1.0))
     nms_iou: float = setting(0.5, "of two instances whose masks overlap more than this, the better stays", range=(0.0, 1.0))
     max_instances: int = setting(64, "most instances kept per frame set", range=(1, 1000))

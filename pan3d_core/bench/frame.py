@@ -30,7 +30,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--model", default="pan3d-mini", help="engine (default: %(default)s)")
     parser.add_argument("--weights", default="", help="its checkpoint (default: the one that comes with it)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: the engine's choice)")
     parser.add_argument("--repeats", type=int, default=50, help="measured view sets (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=5, help="view sets before them (default: %(default)s)")
     parser.add_argument("--scene", type=Path, help="scene folder (default: a cell rendered for it)")

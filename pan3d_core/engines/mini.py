@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -201,6 +202,6 @@ def build(config: ModelConfig) -> MiniEngine:
     """
     device = select_device(config.device)
     checkpoint = read_checkpoint(Path(config.weights) if config.weights else DEFAULT_WEIGHTS)
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    # So small a network gains little from more threads, and the cameras' messages need the other cores.
+    torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) // 2))
     return MiniEngine(checkpoint, config, device)
