@@ -30,6 +30,7 @@ EXTRA_OF_PACKAGE = {
     "rclpy": "ros",
     "pan3d_ros": "ros",
     "pan3d_interfaces": "ros",
+    "open3d": "view",
 }
 
 
@@ -70,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_eval(commands)
     _add_sim(commands)
     _add_bench(commands)
+    _add_view(commands)
     _add(commands, "doctor", run_doctor, "check the installation and say how to mend what is missing")
     return parser
 
@@ -136,6 +138,21 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="result file (default: out/bench/NAME.json)")
     parser.add_argument("bench", choices=tuple(BENCHES), metavar="NAME", help=", ".join(BENCHES))
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="arguments of the benchmark")
+
+
+def _add_view(commands: argparse._SubParsersAction) -> None:
+    parser = _add(commands, "view", run_view, "turn a stored cloud in a window (needs open3d)")
+    parser.add_argument("cloud", type=Path, metavar="CLOUD", help="PLY file, such as cloud.ply of `pan3d reconstruct`")
+    parser.add_argument("--instances", action="store_true", help="one colour per instance instead of the cameras' colours")
+
+
+def run_view(options: argparse.Namespace) -> int:
+    """A window with a stored cloud."""
+    from pan3d_core.cloud_io import read_ply
+    from pan3d_core.viewer import show
+
+    show(read_ply(options.cloud), by_instance=options.instances)
+    return 0
 
 
 def run_reconstruct(options: argparse.Namespace) -> int:
