@@ -242,7 +242,6 @@ class GraspConfig(Checked):
     num_pairs: int = setting(120, "contact pairs that are tried", range=(10, 100_000))
     num_directions: int = setting(12, "approach directions around each contact pair", range=(1, 180))
     max_targets: int = setting(10, "most grasps returned", range=(1, 1000))
-    seed: int = setting(0, "seed of the sampling", range=(0, 2**31 - 1))
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ class SimNode(Node):
         except ValueError as error:
             response.error_code, response.message = ErrorCode.INVALID_REQUEST, str(error)
             return response
-        watcher = self._cell.cameras[0]
+        watcher = self._cell.overview_camera()
 
         def observe(phase: str) -> None:
             if request.return_images:
