@@ -46,6 +46,7 @@ class ScenePublishers:
         large = profile(1, reliable=config.qos == "reliable")
         make = node.create_lifecycle_publisher
         self.points = make(PointCloud2, "~/points", large)
+        self.obstacle_points = make(PointCloud2, "~/obstacle_points", large)
         self.instances = make(InstanceArray, "~/instances", profile(5))
         self.markers = make(MarkerArray, "~/markers", profile(5))
         self.label_info = make(LabelInfo, "~/label_info", profile(1, latched=True))
@@ -58,7 +59,7 @@ class ScenePublishers:
 
     def close(self) -> None:
         """Destroy all publishers."""
-        fixed = [self.points, self.instances, self.markers, self.label_info, self.stats, self.detections]
+        fixed = [self.points, self.obstacle_points, self.instances, self.markers, self.label_info, self.stats, self.detections]
         images = [publisher for outputs in self._images.values() for publisher in outputs.values()]
         for publisher in (*fixed, *images):
             if publisher is not None:
@@ -87,6 +88,9 @@ class ScenePublishers:
         if config.cloud and wanted(self.points):
             records = cloud_records(scene.result.panoptic, max_points=self.max_points)
             self.points.publish(cloud_message(records, scene.instances.header))
+        if config.obstacle_cloud and scene.result.is_metric and wanted(self.obstacle_points):
+            obstacles = cloud_records(scene.result.panoptic, {0}, max_points=self.max_points)
+            self.obstacle_points.publish(cloud_message(obstacles, scene.instances.header))
         self._publish_images(scene)
 
     def _publish_images(self, scene: SceneResult) -> None:

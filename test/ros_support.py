@@ -134,7 +134,8 @@ class Listener(Node):
         super().__init__("listener")
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.received: dict[str, list] = {}
-        topics = [(InstanceArray, "instances", 5), (PointCloud2, "points", 5), (MarkerArray, "markers", 5)]
+        topics = [(InstanceArray, "instances", 5), (MarkerArray, "markers", 5)]
+        topics += [(PointCloud2, "points", 5), (PointCloud2, "obstacle_points", 5)]
         topics += [(PipelineStats, "stats", 5), (LabelInfo, "label_info", latched)]
         topics += [(kind, f"{c}/{name}", 5) for c in cameras for kind, name in ((Image, "depth"), (Image, "instance_image"))]
         for kind, name, qos in topics:

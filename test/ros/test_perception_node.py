@@ -29,7 +29,7 @@ def bench(spinner, monkeypatch):
 
 def test_topics_agree_with_each_other_and_the_scene(bench):
     listener = bench.listener
-    names = ("instances", "points", "markers", "stats", "label_info", "front/depth", "front/instance_image")
+    names = ("instances", "points", "obstacle_points", "markers", "stats", "label_info", "front/depth", "front/instance_image")
     bench.until(lambda: all(listener.received[name] for name in names), "everything is published")
     bench.until(lambda: len(bench.instances()[-1].instances) == 2, "two blocks")
     array = bench.instances()[-1]
@@ -45,6 +45,8 @@ def test_topics_agree_with_each_other_and_the_scene(bench):
     assert red.centroid.z == pytest.approx(ros_support.BLOCK_HEIGHT_M, abs=0.01)
     points = cloud_from_message(listener.received["points"][-1])
     on_red = points[points["instance"] == red.id]
+    obstacles = cloud_from_message(listener.received["obstacle_points"][-1])
+    assert len(obstacles) == (points["instance"] == 0).sum() and not obstacles["instance"].any()
     assert len(on_red) > 60
     assert (on_red["label"] == 1).all()
     assert (unpack_rgb(on_red["rgb"])[:, 0] > 150).all()
