@@ -50,11 +50,6 @@ class ResultStore:
             self._latest = result
             self._changed.notify_all()
 
-    def wake(self) -> None:
-        """Let waiting requests look again at whether they were cancelled."""
-        with self._changed:
-            self._changed.notify_all()
-
     def wait(self, fits: Callable[[SceneResult], bool], timeout_s: float, cancelled: Callable[[], bool]) -> SceneResult | None:
         """The newest result once it `fits`; None after `timeout_s` or when `cancelled`."""
         deadline = time.monotonic() + timeout_s

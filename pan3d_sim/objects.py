@@ -38,7 +38,7 @@ COLORS: dict[str, tuple[float, float, float]] = {
 
 @dataclass(frozen=True)
 class Part:
-    """One visible mesh. `tint` scales nothing when it is "main": the part then has the object's colour."""
+    """One visible mesh. `tint` is its own RGB (0..1), or "main" for the colour of the object."""
 
     mesh: Mesh
     tint: str | tuple[float, float, float] = "main"
