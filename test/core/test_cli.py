@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pan3d_core import cli
+from pan3d_core.cli import bench
 from pan3d_core.cloud_io import read_ply
 from pan3d_core.scene_io import Scene, SceneTruth, write_scene
 
@@ -130,8 +131,8 @@ def test_bench_prints_a_table_and_writes_the_figures(folder, tmp_path, capsys):
     assert result["p50_ms"] <= result["p90_ms"] <= result["p99_ms"] and 0 < result["share_outside_network"] < 1
 
 
-@pytest.mark.parametrize("name", sorted(cli.BENCHES))
+@pytest.mark.parametrize("name", sorted(bench.BENCHES))
 def test_every_bench_that_is_listed_exists(name):
     from importlib.util import find_spec
 
-    assert find_spec(cli.BENCHES[name][0]) is not None
+    assert find_spec(bench.BENCHES[name][0]) is not None

@@ -1,0 +1,54 @@
+"""Options that several commands share, and what they ask for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+def add_command(
+    commands: argparse._SubParsersAction, name: str, command: Callable, summary: str, **options: object
+) -> argparse.ArgumentParser:
+    """A subcommand `name` that runs `command`; its parser."""
+    parser = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", **options)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Options that choose and set up an engine."""
+    parser.add_argument("--config", type=Path, help="YAML file with pipeline settings")
+    parser.add_argument("--model", help="engine: pan3d-mini (default), segvggt or depth_clusters")
+    parser.add_argument("--weights", help="checkpoint file (default: the one that comes with the engine)")
+    parser.add_argument("--device", help="auto (default), cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: the engine's choice)")
+    parser.add_argument("--depth", action="store_true", help="use the depth images of the cameras file or scene folder")
+
+
+def build_pipeline(options: argparse.Namespace, support_height_m: float | None, classes: str | None):
+    """PerceptionPipeline from the configuration file and the options that were given, which win."""
+    from pan3d_core.config import PipelineConfig
+    from pan3d_core.engines import build_engine
+    from pan3d_core.pipeline import PerceptionPipeline
+
+    if options.config is not None and not options.config.exists():
+        raise FileNotFoundError(f"--config: expected a file, got {options.config}, which does not exist")
+    values = {} if options.config is None else PipelineConfig.from_yaml(options.config).to_dict()
+    given = {"name": options.model, "weights": options.weights, "device": options.device, "threads": options.threads}
+    values["model"] = {**values.get("model", {}), **{key: value for key, value in given.items() if value is not None}}
+    if support_height_m is not None:
+        values["workspace"] = {**values.get("workspace", {}), "support_height_m": support_height_m}
+    config = PipelineConfig.from_dict(values)
+    engine = build_engine(config.model)
+    namer = None
+    if classes:
+        from pan3d_core.naming_meaning import Namer
+
+        namer = Namer(getattr(engine, "known_names", None))
+        namer.set_classes([name.strip() for name in classes.split(",") if name.strip()])
+    return PerceptionPipeline(engine, config, namer)

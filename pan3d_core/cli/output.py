@@ -1,0 +1,63 @@
+"""What commands print and write: tables, progress, JSON files, the machine they ran on."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def machine_facts() -> dict[str, str]:
+    """Date, processor, load and Python of this run."""
+    import platform
+    from datetime import datetime, timezone
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    return {
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "processor": f"{_processor_name()}, {cores} cores",
+        "load": load,
+        "python": platform.python_version(),
+    }
+
+
+def _processor_name() -> str:
+    import platform
+
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def flat_rows(result: dict, prefix: str = "") -> list[tuple[str, object]]:
+    """Nested figures as (dotted name, value); long lists are for the JSON file only."""
+    rows: list[tuple[str, object]] = []
+    for key, value in result.items():
+        if isinstance(value, dict):
+            rows += flat_rows(value, f"{prefix}{key}.")
+        elif not isinstance(value, list) or len(value) <= 8:
+            rows.append((f"{prefix}{key}", value))
+    return rows
+
+
+def print_table(rows: Sequence[tuple[str, object]]) -> None:
+    """Names and values in two columns."""
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, value in rows:
+        print(f"  {name:<{width}}  {f'{value:.4g}' if isinstance(value, float) else value}")
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write `content` and say where."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
+    print(f"written to {path}")
+
+
+def show_progress(done: int, total: int) -> None:
+    """One line on stderr that is written over."""
+    print(f"\r{done} of {total} scenes", end="", file=sys.stderr, flush=True)
