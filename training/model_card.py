@@ -1,6 +1,6 @@
 """The model card of `pan3d-mini`, filled from what a run logged and from its checkpoint.
 
-    python -m training.model_card --weights pan3d_core/weights/pan3d-mini.safetensors --log RUN/log.jsonl
+python -m training.model_card --weights pan3d_core/weights/pan3d-mini.safetensors --log RUN/log.jsonl
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Seed {seed}. Poses are withheld from 30 % of the samples, so one checkpoint serv
 height is off by up to 5 mm and, for half, each camera by about 3 mm and 0.2 degrees. Mirroring, turning
 the world, colours, blur and noise vary each sample.
 Loss: 12 depth (L1 of the logarithm) + 10 centre votes + 3 foreground + 0.6 (20 cross-entropy + 3 Dice + objectness, earlier
-layers half) + mask quality + 0.7 InfoNCE against one random description per kind + small terms (`training/losses.py`).
+layers half) + mask quality + 0.7 InfoNCE against one random description per kind + small terms (`training/losses/mini.py`).
 
 Learning curve (averaged weights, {curve_scenes} held-out scenes until the last rows; AP of class-agnostic masks over four views):
 

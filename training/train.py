@@ -27,7 +27,7 @@ from pan3d_core.models.mini import PanMini
 from training.augment import AugmentConfig, augment
 from training.datasets import Sampler, SceneBatch, ShardSet
 from training.evaluate import evaluate
-from training.losses import mini_losses
+from training.losses.mini import mini_losses
 from training.targets import batch_targets
 from training.text_targets import TextTargets, encode_descriptions, load_text_targets, save_text_targets
 

@@ -14,7 +14,7 @@ from training.augment import plain_inputs
 from training.datasets import ShardSet
 from training.evaluate import average_precision, evaluate, match_masks
 from training.export import export_weights, run_facts
-from training.losses import mini_losses
+from training.losses.mini import mini_losses
 from training.model_card import write_card
 from training.targets import batch_targets
 from training.text_targets import load_text_targets

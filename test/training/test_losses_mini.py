@@ -10,7 +10,7 @@ from pan3d_core.models.mini import MiniOutputs, PanMini
 from pan3d_core.models.mini_queries import QueryOutputs, QueryPrediction
 from training.augment import plain_inputs
 from training.datasets import ShardSet
-from training.losses import MiniLossWeights, match_scene, mini_losses
+from training.losses.mini import MiniLossWeights, match_scene, mini_losses
 from training.targets import BatchTargets, batch_targets
 from training.text_targets import load_text_targets
 

@@ -1,0 +1,1 @@
+"""The objectives of the families, one module each; all are functions of tensors."""
