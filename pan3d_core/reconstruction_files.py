@@ -16,6 +16,7 @@ from pan3d_core.cloud_pictures import cloud_picture, view_behind, viewpoints_aro
 from pan3d_core.evaluation.sampling import sample_at_network
 from pan3d_core.geometry.cameras import pixel_grid
 from pan3d_core.naming import name_segments
+from pan3d_core.palette import instance_color, instance_palette
 from pan3d_core.pipeline import PerceptionResult
 from pan3d_core.report import Report
 from pan3d_core.scene_io import Scene, write_depth
@@ -111,7 +112,7 @@ def overlays(scene: Scene, result: PerceptionResult, names: dict[int, str]) -> l
             lines = [
                 line
                 for item in result.panoptic.segments
-                for line in visualize.box_lines(item.box, visualize.instance_color(item.instance_id))
+                for line in visualize.box_lines(item.box, instance_color(item.instance_id))
             ]
             intrinsics = zoom @ view.intrinsics.double().numpy(force=True)
             boxes = visualize.project_lines(lines, intrinsics, view.cam_from_world.double().numpy(force=True))
@@ -157,7 +158,7 @@ def cloud_pictures(result: PerceptionResult) -> list[np.ndarray]:
     else:
         first = result.reconstruction.cam_from_world[0].double().numpy(force=True)
         cameras = [view_behind(first, points, azimuth) for azimuth in (-20.0, 25.0)]
-    by_instance = visualize.instance_palette(int(ids.max(initial=0)))[ids]
+    by_instance = instance_palette(int(ids.max(initial=0)))[ids]
     lines = [] if ground is None else [line for item in panoptic.segments for line in visualize.box_lines(item.box, (90, 90, 90))]
     size = 0.004 if result.is_metric else 0.006 * float(np.median(result.reconstruction.depth.numpy(force=True)))
     return [
@@ -196,7 +197,7 @@ def _write_report(
     report.section("Instances and names")
     report.pictures(pictures["instances"], [view.camera for view in scene.views])
     rows = [_segment_row(panoptic, item.instance_id, names) for item in panoptic.segments]
-    colors = [visualize.instance_color(item.instance_id) for item in panoptic.segments]
+    colors = [instance_color(item.instance_id) for item in panoptic.segments]
     unit = "cm" if result.is_metric else "units"
     report.section("Objects")
     report.table(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pan3d_core.cloud_io import Cloud
-from pan3d_core.visualize import instance_palette
+from pan3d_core.palette import instance_palette
 
 if TYPE_CHECKING:
     import open3d

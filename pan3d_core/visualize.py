@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,29 +11,16 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from pan3d_core.geometry.boxes import box_corners
+from pan3d_core.palette import Color, instance_color, instance_palette
 from pan3d_core.structures import GraspTarget, OrientedBox
 
-Color = tuple[int, int, int]
 Line = tuple[np.ndarray, Color]  # polyline (K, 3) in the world, and its colour
 
 BACKGROUND: Color = (247, 247, 245)
 NO_DEPTH: Color = (40, 40, 40)
-UNASSIGNED: Color = (176, 178, 184)  # points of no instance
 GRASP_COLOR, APPROACH_COLOR = (208, 16, 56), (60, 60, 60)
 FINGER_M = 0.045
 BOX_EDGES = tuple((a, a | bit) for bit in (1, 2, 4) for a in range(8) if not a & bit)
-
-
-def instance_color(instance_id: int) -> Color:
-    """A colour that stays with the id: hues go by the golden angle, and lightness alternates so that neighbours differ."""
-    hue = (0.08 + 0.38196601 * instance_id) % 1.0
-    red, green, blue = colorsys.hls_to_rgb(hue, (0.52, 0.42, 0.62)[instance_id % 3], 0.85)
-    return int(255 * red), int(255 * green), int(255 * blue)
-
-
-def instance_palette(highest_id: int) -> np.ndarray:
-    """(highest_id + 1, 3) uint8; row 0 is the colour of what belongs to nothing."""
-    return np.array([UNASSIGNED, *(instance_color(k) for k in range(1, highest_id + 1))], dtype=np.uint8)
 
 
 def to_picture(image: torch.Tensor) -> np.ndarray:

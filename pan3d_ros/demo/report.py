@@ -10,6 +10,7 @@ import numpy as np
 
 from pan3d_core import visualize
 from pan3d_core.cloud_pictures import cloud_picture, viewpoints_around
+from pan3d_core.palette import instance_color, instance_palette
 from pan3d_core.report import Report
 from pan3d_ros.demo.journey import Journey
 from pan3d_ros.demo.measure import ids_at_camera, sample_at_network
@@ -38,7 +39,7 @@ def write_report(journey: Journey, folder: Path, model: str, *, depth_cameras: b
     page.section("Grasps, best first")
     page.table(("rank", "quality", "opening mm", "tilt from above deg"), _grasp_rows(journey))
     page.section("Objects reported")
-    colors = [visualize.instance_color(item.instance_id) for item in journey.seen]
+    colors = [instance_color(item.instance_id) for item in journey.seen]
     page.table(("object", "score", "centre x y z mm", "sides mm"), _object_rows(journey), colors)
     (folder / "result.json").write_text(json.dumps(summary_of(journey), indent=1), encoding="utf-8")
     return page.write(folder / "report.html")
@@ -175,7 +176,7 @@ def _show_depth(page: Report, journey: Journey) -> None:
 def _show_cloud(page: Report, journey: Journey) -> None:
     records = journey.points
     points = np.stack([records["x"], records["y"], records["z"]], axis=1).astype(np.float64)
-    colors = visualize.instance_palette(int(records["instance"].max(initial=0)))[records["instance"]]
+    colors = instance_palette(int(records["instance"].max(initial=0)))[records["instance"]]
     lines = [] if journey.target is None else visualize.box_lines(journey.target.box, TRUE_BOX_COLOR)
     if journey.grasp is not None:
         lines += visualize.grasp_lines(grasp_from_message(journey.grasp))

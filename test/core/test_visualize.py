@@ -4,13 +4,14 @@ import torch
 
 from pan3d_core import visualize
 from pan3d_core.cloud_pictures import BACKGROUND, Viewpoint, cloud_picture, viewpoints_around
+from pan3d_core.palette import UNASSIGNED, instance_color, instance_palette
 from pan3d_core.report import Report
 from pan3d_core.structures import GraspTarget, OrientedBox
 
 
 def test_palette_is_stable_and_neighbours_differ():
-    palette = visualize.instance_palette(30).astype(int)
-    assert tuple(palette[7]) == visualize.instance_color(7) and tuple(palette[0]) == visualize.UNASSIGNED
+    palette = instance_palette(30).astype(int)
+    assert tuple(palette[7]) == instance_color(7) and tuple(palette[0]) == UNASSIGNED
     distances = np.abs(palette[2:] - palette[1:-1]).max(axis=1)
     assert distances.min() > 60
     assert len({tuple(row) for row in palette}) == 31

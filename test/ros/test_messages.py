@@ -13,7 +13,8 @@ from visualization_msgs.msg import Marker
 
 from pan3d_core.geometry.cameras import project
 from pan3d_core.labels import LabelSpace
-from pan3d_core.structures import GraspTarget, OrientedBox, Panoptic3D, Segment
+from pan3d_core.palette import instance_color
+from pan3d_core.structures import Reconstruction, GraspTarget, OrientedBox, Panoptic3D, Segment
 from pan3d_ros.messages.buffers import assign_bytes
 from pan3d_ros.messages.cameras import CalibrationError, calibration_from_info, info_from_file, info_message, to_camera_view
 from pan3d_ros.messages.clouds import POINT, cloud_from_message, cloud_message, cloud_records, pack_rgb, unpack_rgb
@@ -220,36 +221,84 @@ def test_detections_of_vision_msgs():
     assert named.results[0].pose.pose == array.instances[0].pose
 
 
-def draw(drawing, segments):
+def draw(drawing, segments, cameras=None):
     array = InstanceArray(header=Header(frame_id="base_link"))
     array.instances = [instance_message(s, LABELS, 0, 0) for s in segments]
-    return drawing.draw(array, {s.instance_id: s for s in segments}, 1.5).markers
+    return drawing.draw(array, {s.instance_id: s for s in segments}, 1.5, cameras).markers
+
+
+def line_ends(marker):
+    """(lines, 2, 3) of a LINE_LIST."""
+    assert marker.type == Marker.LINE_LIST
+    return np.array([[p.x, p.y, p.z] for p in marker.points]).reshape(-1, 2, 3)
 
 
 def test_markers_keep_their_ids_and_delete_only_what_went():
     drawing = MarkerDrawing()
     first = draw(drawing, [segment(7), segment(8)])
     assert {(m.ns, m.id, m.action) for m in first} == {
-        (ns, i, Marker.ADD) for ns in ("instances/box", "instances/label") for i in (7, 8)
+        *((ns, i, Marker.ADD) for ns in ("instances/box", "instances/label") for i in (7, 8)),
+        ("instances/axis", 0, Marker.ADD),
     }
     box = next(m for m in first if m.ns == "instances/box")
     assert (box.type, len(box.points), len(box.colors)) == (Marker.LINE_LIST, 24, 24)
+    assert [box.colors[0].r, box.colors[0].g, box.colors[0].b] == pytest.approx([c / 255 for c in instance_color(7)])
     assert (box.lifetime.sec, box.lifetime.nanosec) == (1, 500_000_000)
-    edges = np.array([[p.x, p.y, p.z] for p in box.points]).reshape(12, 2, 3)
+    edges = line_ends(box)
     np.testing.assert_allclose(
         sorted(np.linalg.norm(edges[:, 0] - edges[:, 1], axis=1)), sorted([0.04, 0.05, 0.06] * 4), atol=1e-6
     )
     second = draw(drawing, [segment(8)])
     assert {(m.ns, m.id) for m in second if m.action == Marker.DELETE} == {("instances/box", 7), ("instances/label", 7)}
     assert all(m.action == Marker.ADD for m in draw(drawing, [segment(8)]))
+    nothing = draw(drawing, [])
+    assert {(m.ns, m.id, m.action) for m in nothing} == {
+        ("instances/box", 8, Marker.DELETE), ("instances/label", 8, Marker.DELETE), ("instances/axis", 0, Marker.DELETE)
+    }  # fmt: skip
     assert drawing.clear().markers[0].action == Marker.DELETEALL
     assert all(m.action == Marker.ADD for m in draw(drawing, [segment(7)]))
 
 
 def test_many_boxes_share_one_marker():
     markers = draw(MarkerDrawing(), [segment(i + 1) for i in range(MAX_SINGLE_BOXES + 1)])
-    assert len(markers) == 1
-    assert len(markers[0].points) == 24 * (MAX_SINGLE_BOXES + 1)
+    assert [m.ns for m in markers] == ["instances/box", "instances/axis"]
+    assert [len(m.points) for m in markers] == [24 * (MAX_SINGLE_BOXES + 1), 6 * (MAX_SINGLE_BOXES + 1)]
+
+
+def test_axes_are_those_of_the_box_in_red_green_blue():
+    one = segment(7)
+    marker = next(m for m in draw(MarkerDrawing(), [one]) if m.ns == "instances/axis")
+    lines = line_ends(marker)
+    np.testing.assert_allclose(lines[:, 0], np.tile(one.box.world_from_box[:3, 3], (3, 1)), atol=1e-6)
+    directions = (lines[:, 1] - lines[:, 0]) / 0.03  # half of the longest side
+    np.testing.assert_allclose(directions.T, one.box.world_from_box[:3, :3], atol=1e-5)
+    assert [(c.r, c.g, c.b) for c in marker.colors[::2]] == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    assert marker.colors[::2] == marker.colors[1::2]
+
+
+def test_frusta_end_on_the_corners_of_the_images():
+    world_from_cam = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))  # looks down from 0.5 m
+    world_from_cam[:3, 3] = torch.tensor([0.1, 0.2, 0.5])
+    cam_from_world = torch.linalg.inv(world_from_cam)
+    intrinsics = torch.tensor([[100.0, 0, 9.5], [0, 100.0, 7.5], [0, 0, 1.0]])
+    depth = torch.full((2, 16, 20), 0.5)
+    cameras = Reconstruction(
+        depth, torch.ones_like(depth), intrinsics.expand(2, 3, 3), cam_from_world.expand(2, 4, 4), is_metric=True
+    )
+    markers = draw(MarkerDrawing(), [], cameras)
+    assert [(m.ns, m.id) for m in markers] == [("cameras/frustum", 0)]
+    lines = line_ends(markers[0])
+    assert len(lines) == 2 * 8
+    eyes, corners = lines[:8:2, 0], lines[:8:2, 1]
+    np.testing.assert_allclose(eyes, [[0.1, 0.2, 0.5]] * 4, atol=1e-6)
+    distance = 0.06  # 12 % of the depth that is seen
+    expected = [[0.1 + sx * 0.095 * distance, 0.2 - sy * 0.075 * distance, 0.5 - distance] for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    np.testing.assert_allclose(corners, expected, atol=1e-6)
+    np.testing.assert_allclose(lines[1:8:2, 0], corners, atol=1e-9)
+    np.testing.assert_allclose(lines[1:8:2, 1], np.roll(corners, -1, axis=0), atol=1e-9)
+    drawing = MarkerDrawing()
+    draw(drawing, [], cameras)
+    assert [(m.ns, m.action) for m in draw(drawing, [])] == [("cameras/frustum", Marker.DELETE)]
 
 
 def test_grasps():
