@@ -16,8 +16,8 @@ def some_cloud() -> Cloud:
 
 def test_open3d_gets_points_normals_and_colours():
     pytest.importorskip("open3d")
-    from pan3d_core.viewer import open3d_cloud
     from pan3d_core.palette import instance_color
+    from pan3d_core.viewer import open3d_cloud
 
     cloud = some_cloud()
     seen = open3d_cloud(cloud)
