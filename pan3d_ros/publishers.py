@@ -84,7 +84,7 @@ class ScenePublishers:
         if config.markers and wanted(self.markers):
             segments = {segment.instance_id: segment for segment in scene.result.panoptic.segments}
             lifetime_s = config.marker_lifetime_s or max(2 * cycle_s, 1.0)
-            self.markers.publish(self._drawing.draw(scene.instances, segments, lifetime_s))
+            self.markers.publish(self._drawing.draw(scene.instances, segments, lifetime_s, scene.result.reconstruction))
         if config.cloud and wanted(self.points):
             records = cloud_records(scene.result.panoptic, max_points=self.max_points)
             self.points.publish(cloud_message(records, scene.instances.header))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point
 from pan3d_interfaces.msg import Instance, InstanceArray
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from pan3d_core.palette import instance_color
 from pan3d_core.geometry.cameras import pixel_rays
 from pan3d_core.geometry.transforms import transform_points
+from pan3d_core.palette import instance_color
 from pan3d_core.structures import OrientedBox, Reconstruction, Segment
 from pan3d_ros.messages.poses import box_corners, point_message
 

@@ -14,7 +14,7 @@ from visualization_msgs.msg import Marker
 from pan3d_core.geometry.cameras import project
 from pan3d_core.labels import LabelSpace
 from pan3d_core.palette import instance_color
-from pan3d_core.structures import Reconstruction, GraspTarget, OrientedBox, Panoptic3D, Segment
+from pan3d_core.structures import GraspTarget, OrientedBox, Panoptic3D, Reconstruction, Segment
 from pan3d_ros.messages.buffers import assign_bytes
 from pan3d_ros.messages.cameras import CalibrationError, calibration_from_info, info_from_file, info_message, to_camera_view
 from pan3d_ros.messages.clouds import POINT, cloud_from_message, cloud_message, cloud_records, pack_rgb, unpack_rgb
@@ -292,7 +292,10 @@ def test_frusta_end_on_the_corners_of_the_images():
     eyes, corners = lines[:8:2, 0], lines[:8:2, 1]
     np.testing.assert_allclose(eyes, [[0.1, 0.2, 0.5]] * 4, atol=1e-6)
     distance = 0.06  # 12 % of the depth that is seen
-    expected = [[0.1 + sx * 0.095 * distance, 0.2 - sy * 0.075 * distance, 0.5 - distance] for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    expected = [
+        [0.1 + sx * 0.095 * distance, 0.2 - sy * 0.075 * distance, 0.5 - distance]
+        for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    ]
     np.testing.assert_allclose(corners, expected, atol=1e-6)
     np.testing.assert_allclose(lines[1:8:2, 0], corners, atol=1e-9)
     np.testing.assert_allclose(lines[1:8:2, 1], np.roll(corners, -1, axis=0), atol=1e-9)

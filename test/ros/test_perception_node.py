@@ -1,5 +1,7 @@
 """The node with real messages and services: what it does when all is well."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import ros_support
@@ -68,6 +70,9 @@ def test_ids_and_markers_stay_and_go_with_their_objects(bench):
     listener = bench.listener
     bench.until(lambda: len(bench.instances()) > 2, "results")
     first = {i.id for i in bench.instances()[-1].instances}
+    drawn = bench.until(lambda: listener.received["markers"] and listener.received["markers"][-1].markers, "markers")
+    counts = Counter(m.ns for m in drawn)
+    assert counts == {"instances/box": 2, "instances/label": 2, "instances/axis": 1, "cameras/frustum": 1}
     bench.until(lambda: len(bench.instances()) > 6, "more results")
     newest = bench.instances()[-1].instances
     assert {i.id for i in newest} == first
@@ -186,6 +191,9 @@ def test_life_of_the_node(spinner, monkeypatch):
     assert bench.node.trigger_deactivate() == SUCCESS
     answer = bench.call(SegmentObject, "segment_object", prompt="block")
     assert (answer.error_code, answer.message) == (ErrorCode.NOT_ACTIVE, "the node has been deactivated")
+    bench.until(
+        lambda: [m.action for m in bench.listener.received["markers"][-1].markers] == [Marker.DELETEALL], "no markers remain"
+    )
     count, calls = len(bench.instances()), bench.engine.calls
     for _ in range(5):
         bench.rig.publish()
