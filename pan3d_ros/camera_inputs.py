@@ -1,11 +1,10 @@
-"""The topics of one camera: subscriptions, pairing of image, camera_info and depth, and what can be said about them."""
+"""The topics of one camera: subscriptions, and what can be said about them."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
@@ -15,54 +14,9 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from pan3d_ros.messages.buffers import stamp_to_ns
-from pan3d_ros.messages.cameras import info_from_file
+from pan3d_ros.camera_frames import CameraFrame, CameraTopics, FramePairing
 from pan3d_ros.node_config import CameraConfig, InputConfig
-from pan3d_ros.ros_stand_ins import ApproximateTimeSynchronizer, SimpleFilter
-
-_JUMP_BACK_NS = 500_000_000
-
-
-@dataclass(frozen=True)
-class CameraFrame:
-    """Messages of one camera that belong together."""
-
-    camera: str
-    image: Image | CompressedImage
-    info: CameraInfo | None
-    depth: Image | CompressedImage | None
-    config: CameraConfig
-
-    @property
-    def stamp_ns(self) -> int:
-        return stamp_to_ns(self.image.header.stamp)
-
-    @property
-    def frame_id(self) -> str:
-        """Optical frame of the image."""
-        return self.config.frame_id or self.image.header.frame_id
-
-
-@dataclass(frozen=True)
-class CameraTopics:
-    """Resolved names and types of what one camera publishes."""
-
-    image: str
-    info: str
-    depth: str
-    pose: str
-    image_type: type
-
-    @classmethod
-    def of(cls, name: str, config: CameraConfig, transport: str) -> CameraTopics:
-        suffix, kind = ("/compressed", CompressedImage) if transport == "compressed" else ("", Image)
-        return cls(
-            image=config.image_topic or f"{name}/image_raw{suffix}",
-            info=config.info_topic or f"{name}/camera_info",
-            depth=config.depth_topic or f"{name}/depth",
-            pose=config.pose_topic or f"{name}/pose",
-            image_type=kind,
-        )
+from pan3d_ros.ros_stand_ins import ApproximateTimeSynchronizer
 
 
 class CameraInput:
@@ -83,25 +37,24 @@ class CameraInput:
         callback_group: CallbackGroup,
     ) -> None:
         self.name = name
-        self.counts: Counter[str] = Counter()  # image, info, depth, frame, bad_pose
         self.problem = ""  # last reason why a pose or a subscription was refused
         self.topics = CameraTopics.of(name, camera_config, input_config.image_transport)
+        self._image_type = CompressedImage if input_config.image_transport == "compressed" else Image
         self._node, self._group = node, callback_group
-        self._input, self._config = input_config, camera_config
-        self._on_frame, self._on_pose = on_frame, on_pose
-        self._fixed_info = info_from_file(camera_config.calibration_file) if camera_config.calibration_file else None
+        self._input = input_config
+        self._on_pose = on_pose
+        self._pairing = FramePairing(name, input_config, camera_config, on_frame, ApproximateTimeSynchronizer)
+        self.counts = self._pairing.counts  # image, info, depth, frame, bad_pose
         self._arrivals: deque[float] = deque(maxlen=30)
-        self._last_stamp_ns = 0
         self._started_s = time.monotonic()
         self._subscriptions: dict[str, Any] = {}
         self._reliable: dict[str, bool] = {}
-        self._make_pairing()
         self.refresh_qos()
 
     @property
     def waits_for_info(self) -> bool:
         """Whether frames need a camera_info message."""
-        return self._input.use_camera_info and self._fixed_info is None
+        return self._pairing.waits_for_info
 
     def close(self) -> None:
         """Destroy the subscriptions."""
@@ -133,7 +86,7 @@ class CameraInput:
     def refresh_qos(self) -> None:
         """(Re)subscribe wherever the reliability does not fit the publishers that are there now."""
         wanted: dict[str, tuple[type, str, Callable[[Any], None]]] = {
-            "image": (self.topics.image_type, self.topics.image, self._take_image)
+            "image": (self._image_type, self.topics.image, self._take_image)
         }
         if self.waits_for_info:
             wanted["info"] = (CameraInfo, self.topics.info, self._take_info)
@@ -173,42 +126,15 @@ class CameraInput:
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
         return self._node.create_subscription(kind, topic, callback, profile, callback_group=self._group, event_callbacks=events)
 
-    def _make_pairing(self) -> None:
-        """Fresh queues; old ones would hold messages from after a jump of the clock for ever."""
-        self._sources = {"image": SimpleFilter()}
-        if self.waits_for_info:
-            self._sources["info"] = SimpleFilter()
-        if self._input.use_depth:
-            self._sources["depth"] = SimpleFilter()
-        if len(self._sources) == 1:
-            self._sources["image"].registerCallback(self._pair)
-        else:
-            sources = list(self._sources.values())
-            self._pairing = ApproximateTimeSynchronizer(sources, self._input.pair_queue, self._input.pair_slop_s)
-            self._pairing.registerCallback(self._pair)
-
-    def _pair(self, *messages: Any) -> None:
-        by_kind = dict(zip(self._sources, messages))
-        self.counts["frame"] += 1
-        info = by_kind.get("info", self._fixed_info)
-        self._on_frame(CameraFrame(self.name, by_kind["image"], info, by_kind.get("depth"), self._config))
-
     def _take_image(self, message: Image | CompressedImage) -> None:
-        stamp_ns = stamp_to_ns(message.header.stamp)
-        if self._last_stamp_ns - stamp_ns > _JUMP_BACK_NS:
-            self._make_pairing()
-        self._last_stamp_ns = stamp_ns
-        self.counts["image"] += 1
         self._arrivals.append(time.monotonic())
-        self._sources["image"].signalMessage(message)
+        self._pairing.take("image", message)
 
     def _take_info(self, message: CameraInfo) -> None:
-        self.counts["info"] += 1
-        self._sources["info"].signalMessage(message)
+        self._pairing.take("info", message)
 
     def _take_depth(self, message: Image | CompressedImage) -> None:
-        self.counts["depth"] += 1
-        self._sources["depth"].signalMessage(message)
+        self._pairing.take("depth", message)
 
     def _take_pose(self, message: PoseStamped) -> None:
         try:

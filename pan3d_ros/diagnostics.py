@@ -9,10 +9,11 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from pan3d_interfaces.msg import ErrorCode
 
+from pan3d_core.synchronizer import ViewSetSynchronizer
 from pan3d_ros.camera_inputs import CameraInput
 from pan3d_ros.node_config import NodeConfig
-from pan3d_ros.result_store import Latencies, ProblemLog, SceneResult
-from pan3d_ros.synchronizer import ViewSetSynchronizer
+from pan3d_ros.problem_log import Problem, ProblemLog
+from pan3d_ros.result_store import Latencies, SceneResult
 
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
@@ -56,8 +57,8 @@ def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> Diag
         level, message = ERROR, "image, camera_info and depth never have matching stamps; see input.pair_slop_s"
     elif camera.problem:
         level, message = ERROR, camera.problem
-    for code in (ErrorCode.NO_CAMERA_INFO, ErrorCode.NO_IMAGES):
-        recent = problems.recent(code)
+    for problem in (Problem.NO_CAMERA_INFO, Problem.NO_IMAGES):
+        recent = problems.recent(problem)
         if level == OK and recent and recent[0].startswith(f"{camera.name}: "):
             level, message = ERROR, recent[0]
     return status(f"camera {camera.name}", level, message, values)
@@ -84,7 +85,7 @@ def sync_status(sync: ViewSetSynchronizer, slop_s: float) -> DiagnosticStatus:
 
 def transform_status(problems: ProblemLog) -> DiagnosticStatus:
     """WARN when poses are missing, ERROR when they are for 2 s."""
-    recent = problems.recent(ErrorCode.TF_FAILURE)
+    recent = problems.recent(Problem.TF_FAILURE)
     if recent is None:
         return status("transforms", OK, "camera poses are known")
     message, lasting_s = recent
@@ -106,10 +107,10 @@ def pipeline_status(
         values |= {f"{stage}_s": seconds for stage, seconds in latest.stages_s.items()}
     if busy_s > config.watchdog.inference_timeout_s:
         return status("pipeline", ERROR, f"one view set has been in work for {busy_s:.0f} s", values)
-    for code in (ErrorCode.OUT_OF_MEMORY, ErrorCode.INFERENCE_ERROR):
-        if recent := problems.recent(code):
+    for problem in (Problem.OUT_OF_MEMORY, Problem.INFERENCE_ERROR):
+        if recent := problems.recent(problem):
             return status("pipeline", ERROR, recent[0], values)
-    if recent := problems.recent(ErrorCode.STALE_IMAGES):
+    if recent := problems.recent(Problem.STALE_IMAGES):
         return status("pipeline", WARN, recent[0], values)
     if latest is None:
         return status("pipeline", WARN, "no result yet", values)
@@ -145,12 +146,10 @@ def why_no_result(
         return ErrorCode.STALE_IMAGES, f"the last image arrived {silence:.1f} s ago"
     if not any(camera.counts["frame"] for camera in inputs) and all(c.waits_for_info and not c.counts["info"] for c in inputs):
         return ErrorCode.NO_CAMERA_INFO, f"no camera_info on {inputs[0].topics.info}"
-    for code in (ErrorCode.TF_FAILURE, ErrorCode.NO_CAMERA_INFO, ErrorCode.OUT_OF_MEMORY, ErrorCode.INFERENCE_ERROR):
-        if recent := problems.recent(code):
-            return code, recent[0]
-    for code in (ErrorCode.STALE_IMAGES, ErrorCode.NO_IMAGES):
-        if recent := problems.recent(code):
-            return code, recent[0]
+    order = (Problem.TF_FAILURE, Problem.NO_CAMERA_INFO, Problem.OUT_OF_MEMORY, Problem.INFERENCE_ERROR)
+    for problem in (*order, Problem.STALE_IMAGES, Problem.NO_IMAGES):
+        if recent := problems.recent(problem):
+            return getattr(ErrorCode, problem.name), recent[0]
     if sync.starved_s(now_s) > 1.0:
         return ErrorCode.TIMEOUT, sync_status(sync, slop_s).message
     return ErrorCode.TIMEOUT, "the view sets are still being processed"

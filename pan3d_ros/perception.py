@@ -11,15 +11,16 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.keyframes import KeyframeWindow
-from pan3d_ros.camera_inputs import CameraFrame, CameraInput
+from pan3d_core.synchronizer import SyncRules, ViewSet, ViewSetSynchronizer
+from pan3d_ros.camera_frames import CameraFrame
+from pan3d_ros.camera_inputs import CameraInput
 from pan3d_ros.diagnostics import camera_status, pipeline_status, sync_status, transform_status, why_no_result
-from pan3d_ros.messages.instances import Sightings
+from pan3d_ros.messages.instances import Sightings, instance_array
 from pan3d_ros.node_config import NodeConfig
 from pan3d_ros.publishers import stats_message
 from pan3d_ros.result_store import Latencies, SceneResult
 from pan3d_ros.ros_stand_ins import tf2_ros
-from pan3d_ros.set_processing import SetProcessor, Tools
-from pan3d_ros.synchronizer import SyncRules, ViewSet, ViewSetSynchronizer
+from pan3d_ros.set_processing import ProcessedSet, SetProcessor, Tools
 from pan3d_ros.transforms_source import FirstKnown, PoseTopicTransforms, StaticTransforms, TfTransforms, TransformsSource
 from pan3d_ros.worker import LatestWorker
 
@@ -48,12 +49,9 @@ class Perception:
         self.sync: ViewSetSynchronizer[CameraFrame] = ViewSetSynchronizer(config.cameras, sync_rules(config), offsets)
         settings = self._model.pipeline.config
         self._window = KeyframeWindow(settings.keyframe)
-        sightings = Sightings(int(settings.tracking.max_lost_s * 1e9))
-        tools = Tools(self._model.pipeline, self._transforms, self._window, sightings)
-        self._processor = SetProcessor(
-            tools, self._store, self._problems, node.now_ns, self._publish, lambda: self.worker.stopping
-        )
-        self._processor.config = config
+        self._sightings = Sightings(int(settings.tracking.max_lost_s * 1e9))
+        tools = Tools(self._model.pipeline, self._transforms, self._window, self._problems, node.now_ns)
+        self._processor = SetProcessor(config, tools, self._publish, self._sightings.clear, lambda: self.worker.stopping)
         self.worker: LatestWorker[ViewSet[CameraFrame]] = LatestWorker(self._processor, on_failure)
 
     def start(self) -> None:
@@ -90,7 +88,7 @@ class Perception:
         if self._transforms is not None:
             self._transforms.clear()
         self.worker.discard()
-        self._processor.forget()
+        self._forget_results()
 
     def diagnose(self) -> list[DiagnosticStatus]:
         """Everything that can be said at the moment."""
@@ -118,12 +116,20 @@ class Perception:
         if self.sync.jumps > self._jumps:
             self._jumps = self.sync.jumps
             log.warning("stamps of %s jumped back: tracks and results are forgotten", frame.camera)
-            self._processor.forget()
+            self._forget_results()
         if view_set is not None:
             self.worker.offer(view_set)
 
-    def _publish(self, scene: SceneResult) -> None:
+    def _forget_results(self) -> None:
+        self._processor.forget()
+        self._store.put(None)
+
+    def _publish(self, done: ProcessedSet) -> None:
         started_s = time.monotonic()
+        instances = instance_array(done.result, self._sightings.update(done.result))
+        done.stages_s["publish"] = 0.0  # filled in below; other threads read this dict meanwhile
+        scene = SceneResult(done.sequence, done.result, instances, done.frame_ids, done.stages_s)
+        self._store.put(scene)
         self._outputs.publish(scene)
         scene.stages_s["publish"] = time.monotonic() - started_s
         latency_s = (self._node.now_ns() - scene.newest_ns) * 1e-9

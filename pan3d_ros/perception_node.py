@@ -24,8 +24,9 @@ from pan3d_ros.log_bridge import LogBridge
 from pan3d_ros.model_loading import LoadedModel
 from pan3d_ros.parameters import NodeParameters
 from pan3d_ros.perception import Perception
+from pan3d_ros.problem_log import ProblemLog
 from pan3d_ros.publishers import ScenePublishers
-from pan3d_ros.result_store import ProblemLog, ResultStore
+from pan3d_ros.result_store import ResultStore
 from pan3d_ros.services import PerceptionServices
 from pan3d_ros.spinning import attempt, guard_transitions, run
 

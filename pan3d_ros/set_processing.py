@@ -1,4 +1,7 @@
-"""What the worker does with one view set: transforms, conversion, pipeline, result. Runs in the worker's thread."""
+"""What is done with one view set: transforms, conversion, keyframes, pipeline, tracks.
+
+No ROS in here, and no clock of its own: the node's worker and the replay of a bag call the same object.
+"""
 
 from __future__ import annotations
 
@@ -8,67 +11,77 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from pan3d_interfaces.msg import ErrorCode
 
 from pan3d_core.keyframes import KeyframeWindow
 from pan3d_core.pipeline import PerceptionPipeline, PerceptionResult
 from pan3d_core.structures import CameraView
-from pan3d_ros.camera_inputs import CameraFrame
+from pan3d_core.synchronizer import ViewSet
+from pan3d_ros.camera_frames import CameraFrame
 from pan3d_ros.messages.cameras import CalibrationError, to_camera_view
-from pan3d_ros.messages.instances import Sightings, instance_array
 from pan3d_ros.node_config import NodeConfig
-from pan3d_ros.result_store import ProblemLog, ResultStore, SceneResult
-from pan3d_ros.synchronizer import ViewSet
+from pan3d_ros.problem_log import Problem, ProblemLog
 from pan3d_ros.transforms_source import TransformsSource, TransformUnavailable, wait_for_transform
 
 log = logging.getLogger("pan3d.ros.processing")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Tools:
-    """What a set passes through; made when the node is configured."""
+    """What a set passes through."""
 
     pipeline: PerceptionPipeline
     transforms: TransformsSource | None  # None: unposed cameras
     window: KeyframeWindow  # lets every set of a fixed rig pass
-    sightings: Sightings
+    problems: ProblemLog
+    now_ns: Callable[[], int]  # on the clock of the stamps
+    steady_s: Callable[[], float] = time.monotonic  # what `input.max_rate_hz` is measured with
+
+
+@dataclass(frozen=True)
+class ProcessedSet:
+    """One view set that gave a result."""
+
+    sequence: int  # 1, 2, ...
+    result: PerceptionResult
+    frame_ids: dict[str, str]  # camera -> optical frame
+    stages_s: dict[str, float]  # stage -> seconds; "wait" = newest stamp to begin of work
 
 
 class SetProcessor:
-    """Call it with a view set. Bad views and sets are dropped and reported; unexpected exceptions pass through."""
+    """Call it with a view set. Bad views and sets are dropped and reported; unexpected exceptions pass through.
+
+    `deliver` takes every result, `restart` is called before the first set after `forget`, both in the calling thread.
+    """
 
     def __init__(
         self,
+        config: NodeConfig,
         tools: Tools,
-        store: ResultStore,
-        problems: ProblemLog,
-        now_ns: Callable[[], int],
-        publish: Callable[[SceneResult], None],
-        cancelled: Callable[[], bool],
+        deliver: Callable[[ProcessedSet], None],
+        restart: Callable[[], None],
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self.processed = 0
-        self.config = NodeConfig()  # replaced when live parameters change
-        self._tools = tools
-        self._store, self._problems = store, problems
-        self._now_ns, self._publish, self._cancelled = now_ns, publish, cancelled
+        self.config = config  # replaced when live parameters change
+        self._tools, self._problems = tools, tools.problems
+        self._deliver, self._restart, self._cancelled = deliver, restart, cancelled
         self._last_start_s = float("-inf")
         self._forget = False
 
     def forget(self) -> None:
         """Before the next set drop all that depends on earlier ones; called from other threads after a clock jump."""
         self._forget = True
-        self._store.put(None)
 
     def __call__(self, job: ViewSet[CameraFrame]) -> None:
         if self._forget:
             self._forget = False
             self._tools.pipeline.reset()
             self._tools.window.reset()
-            self._tools.sightings.clear()
+            self._restart()
         if not self._due(job):
             return
         started_s = time.monotonic()
-        stages_s = {"wait": max(0.0, (self._now_ns() - job.newest_ns) * 1e-9)}
+        stages_s = {"wait": max(0.0, (self._tools.now_ns() - job.newest_ns) * 1e-9)}
         views = self._views(job)
         if views is None:
             return
@@ -77,34 +90,30 @@ class SetProcessor:
         if result is None:
             return
         self.processed += 1
-        instances = instance_array(result, self._tools.sightings.update(result))
         stages_s |= {stage: ms * 1e-3 for stage, ms in result.timings_ms.items() if stage != "total"}
-        stages_s["publish"] = 0.0  # filled in later; other threads read this dict meanwhile
-        frame_ids = {frame.camera: frame.frame_id for frame in job.items}
         if self._forget or self._cancelled():
             return
-        scene = SceneResult(self.processed, result, instances, frame_ids, stages_s)
-        self._store.put(scene)
-        self._publish(scene)
+        frame_ids = {frame.camera: frame.frame_id for frame in job.items}
+        self._deliver(ProcessedSet(self.processed, result, frame_ids, stages_s))
 
     def _due(self, job: ViewSet[CameraFrame]) -> bool:
-        age_s = (self._now_ns() - job.newest_ns) * 1e-9
+        age_s = (self._tools.now_ns() - job.newest_ns) * 1e-9
         limit_s = self.config.input.max_image_age_s
         if limit_s and age_s > limit_s:
             text = f"images are {age_s:.2f} s old, input.max_image_age_s is {limit_s:g}"
-            self._drop(ErrorCode.STALE_IMAGES, "stale", text)
+            self._drop(Problem.STALE_IMAGES, "stale", text)
             return False
-        now_s = time.monotonic()
+        now_s = self._tools.steady_s()
         rate = self.config.input.max_rate_hz
         if rate and now_s - self._last_start_s < 1.0 / rate:
             self._problems.count("rate_limit")
             return False
         self._last_start_s = now_s
-        self._problems.solved(ErrorCode.STALE_IMAGES)
+        self._problems.solved(Problem.STALE_IMAGES)
         return True
 
-    def _drop(self, code: int, reason: str, message: str) -> None:
-        if self._problems.report(code, reason, message):
+    def _drop(self, problem: Problem, reason: str, message: str) -> None:
+        if self._problems.report(problem, reason, message):
             log.warning("dropped (%s): %s", reason, message)
 
     def _views(self, job: ViewSet[CameraFrame]) -> list[CameraView] | None:
@@ -114,17 +123,17 @@ class SetProcessor:
             try:
                 views.append(self._view(frame))
             except TransformUnavailable as error:
-                failed.add(ErrorCode.TF_FAILURE)
-                self._drop(ErrorCode.TF_FAILURE, f"{frame.camera}: transform", str(error))
+                failed.add(Problem.TF_FAILURE)
+                self._drop(Problem.TF_FAILURE, f"{frame.camera}: transform", str(error))
             except CalibrationError as error:
-                failed.add(ErrorCode.NO_CAMERA_INFO)
-                self._drop(ErrorCode.NO_CAMERA_INFO, f"{frame.camera}: camera_info", f"{frame.camera}: {error}")
+                failed.add(Problem.NO_CAMERA_INFO)
+                self._drop(Problem.NO_CAMERA_INFO, f"{frame.camera}: camera_info", f"{frame.camera}: {error}")
             except ValueError as error:
-                failed.add(ErrorCode.NO_IMAGES)
-                self._drop(ErrorCode.NO_IMAGES, f"{frame.camera}: image", f"{frame.camera}: {error}")
-        for code in (ErrorCode.TF_FAILURE, ErrorCode.NO_CAMERA_INFO, ErrorCode.NO_IMAGES):
-            if code not in failed:
-                self._problems.solved(code)
+                failed.add(Problem.NO_IMAGES)
+                self._drop(Problem.NO_IMAGES, f"{frame.camera}: image", f"{frame.camera}: {error}")
+        for problem in (Problem.TF_FAILURE, Problem.NO_CAMERA_INFO, Problem.NO_IMAGES):
+            if problem not in failed:
+                self._problems.solved(problem)
         return views if len(views) >= self.config.sync.min_cameras else None
 
     def _view(self, frame: CameraFrame) -> CameraView:
@@ -158,10 +167,10 @@ class SetProcessor:
             result = self._tools.pipeline.process(window)
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
-            self._drop(ErrorCode.OUT_OF_MEMORY, "out_of_memory", f"use fewer cameras or a smaller model: {error}")
+            self._drop(Problem.OUT_OF_MEMORY, "out_of_memory", f"use fewer cameras or a smaller model: {error}")
             return None
         except ValueError as error:
-            self._drop(ErrorCode.INFERENCE_ERROR, "rejected_by_pipeline", str(error))
+            self._drop(Problem.INFERENCE_ERROR, "rejected_by_pipeline", str(error))
             return None
-        self._problems.solved(ErrorCode.OUT_OF_MEMORY, ErrorCode.INFERENCE_ERROR)
+        self._problems.solved(Problem.OUT_OF_MEMORY, Problem.INFERENCE_ERROR)
         return result

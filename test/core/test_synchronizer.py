@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pan3d_ros.synchronizer import PARTIAL, SyncRules, ViewSetSynchronizer
+from pan3d_core.synchronizer import PARTIAL, SyncRules, ViewSetSynchronizer
 
 MS = 1_000_000
 
