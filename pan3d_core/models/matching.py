@@ -18,6 +18,10 @@ from pan3d_core.models.losses import (
 )
 
 
+class NonFiniteCost(ValueError):
+    """A matching cost with NaN or infinity: the predictions have diverged."""
+
+
 @dataclass(frozen=True)
 class InstanceTargets:
     """The true instances of one scene of S views, at mask resolution."""
@@ -89,14 +93,14 @@ def segvggt_cost(
 def match_queries(cost: Tensor) -> tuple[Tensor, Tensor]:
     """Hungarian assignment of a (Q, G) cost -> (query_index, target_index), both (min(Q, G),) int64.
 
-    Sorted by query index. Raises `ValueError` for a cost that is not finite, since the assignment
+    Sorted by query index. Raises `NonFiniteCost` for a cost that is not finite, since the assignment
     would be arbitrary.
     """
     if cost.ndim != 2:
         raise ValueError(f"cost: expected shape (Q, G), got {tuple(cost.shape)}")
     finite = bool(torch.isfinite(cost).all())
     if not finite:
-        raise ValueError("cost: expected finite values, got NaN or infinity (diverged training?)")
+        raise NonFiniteCost("cost: expected finite values, got NaN or infinity (diverged training?)")
     rows, columns = linear_sum_assignment(cost.detach().double().cpu().numpy())
     return (
         torch.as_tensor(rows, dtype=torch.long, device=cost.device),
