@@ -20,6 +20,17 @@ def add_command(
     return parser
 
 
+def picture_size(text: str) -> tuple[int, int]:
+    """Width and height of `--size`."""
+    try:
+        width, height = (int(side) for side in text.split("x"))
+    except ValueError:
+        raise ValueError(f"--size: expected WIDTHxHEIGHT such as 640x480, got {text!r}") from None
+    if min(width, height) < 16:
+        raise ValueError(f"--size: expected at least 16x16 pixels, got {text}")
+    return width, height
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Options that choose and set up an engine."""
     parser.add_argument("--config", type=Path, help="YAML file with pipeline settings")

@@ -6,6 +6,7 @@ import argparse
 import importlib
 from pathlib import Path
 
+from pan3d_core.cli import simulate_record
 from pan3d_core.cli.options import add_command
 
 
@@ -13,6 +14,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     """Put the command and its options on the parser."""
     parser = commands.add_parser("sim", help="the simulated robot cell", description="The simulated robot cell.")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    simulate_record.add(actions)
     render = add_command(actions, "render", run_sim_render, "write scene folders: images, depth, instances, cameras, truth")
     render.add_argument("-o", "--out", type=Path, default=Path("out/scenes"), help="folder for the scenes (default: %(default)s)")
     render.add_argument("--seed", type=int, default=0, help="first scene (default: %(default)s)")
