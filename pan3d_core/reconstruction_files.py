@@ -20,7 +20,7 @@ from pan3d_core.palette import instance_color, instance_palette
 from pan3d_core.pipeline import PerceptionResult
 from pan3d_core.report import Report
 from pan3d_core.scene_io import Scene, write_depth
-from pan3d_core.structures import Panoptic3D
+from pan3d_core.structures import Panoptic3D, unit_range
 
 PICTURE_WIDTH = 640
 DEPTH_ERROR_LIMIT_M = 0.05
@@ -101,7 +101,7 @@ def overlays(scene: Scene, result: PerceptionResult, names: dict[int, str]) -> l
     for index, view in enumerate(scene.views):
         ids = result.panoptic.instance_id[index].cpu()
         original = ids_on_image(ids, result.views.network_from_original[index], tuple(view.image.shape[1:]))
-        picture = visualize.to_picture(view.image)
+        picture = visualize.to_picture(unit_range(view.image))
         width = max(PICTURE_WIDTH, min(picture.shape[1], 1280))
         factor = width / picture.shape[1]
         picture = visualize.enlarge(picture, width)

@@ -47,7 +47,7 @@ def require_shape(name: str, tensor: Tensor, expected: tuple[int | None, ...]) -
 class CameraView:
     """One image of one camera, as the robot gives it: original resolution, already undistorted."""
 
-    image: Tensor  # (3, H, W) RGB in 0..1
+    image: Tensor  # (3, H, W) RGB: floating point in 0..1, or uint8 in 0..255 as cameras give it
     intrinsics: Tensor | None = None  # (3, 3) pixels of this image, or None when unknown
     cam_from_world: Tensor | None = None  # (4, 4) metres, or None when unknown
     depth: Tensor | None = None  # (H, W) z-depth in metres, 0 = no measurement
@@ -58,6 +58,8 @@ class CameraView:
 
     def __post_init__(self) -> None:
         require_shape("CameraView.image", self.image, (3, None, None))
+        if not (self.image.is_floating_point() or self.image.dtype == torch.uint8):
+            raise ValueError(f"CameraView.image: expected floating point (0..1) or uint8 (0..255), got {self.image.dtype}")
         height, width = self.image.shape[1:]
         if self.intrinsics is not None:
             require_shape("CameraView.intrinsics", self.intrinsics, (3, 3))
@@ -70,6 +72,11 @@ class CameraView:
                 raise ValueError("CameraView.cam_from_world: expected finite values, got NaN or infinity")
         if self.depth is not None:
             require_shape("CameraView.depth", self.depth, (height, width))
+
+
+def unit_range(image: Tensor) -> Tensor:
+    """A `CameraView.image` as float32 in 0..1, whichever of its two forms it has."""
+    return image.float() / 255.0 if image.dtype == torch.uint8 else image.float()
 
 
 @dataclass(frozen=True)

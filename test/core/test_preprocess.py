@@ -1,6 +1,7 @@
 """Preprocessing: official results reproduced, intrinsics and depth follow the pixels, bad views refused."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,20 @@ def test_views_at_network_size_pass_unchanged():
     assert batch.support_height_m == 0.02
 
 
+@pytest.mark.parametrize(
+    "config", [MINI, PreprocessConfig(height=240, width=320), *(replace(MINI, resample=r) for r in ("bicubic", "lanczos"))]
+)
+def test_images_of_bytes_give_what_floats_give(config):
+    pixels = torch.randint(0, 256, (3, 240, 320), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    pixels = torch.nn.functional.avg_pool2d(pixels.float(), 5, 1, 2).byte()
+    rows = pixels.permute(1, 2, 0).contiguous().permute(2, 0, 1)  # as a camera stores them
+    found = [preprocess([CameraView(image=image)], config).images for image in (pixels.float() / 255, pixels, rows)]
+    assert all(images.dtype == torch.float32 for images in found)
+    for images in found[1:]:
+        assert float((images - found[0]).abs().max()) <= 1.01 / 255
+        assert float((images - found[0]).abs().mean()) <= 0.3 / 255
+
+
 def test_partly_missing_calibration_is_none_for_all_and_logged(caplog):
     pose = look_at(torch.tensor([0.5, 0.0, 0.5]), torch.zeros(3))
     intrinsics = torch.tensor([[130.0, 0, 71.5], [0, 130.0, 55.5], [0, 0, 1]])
@@ -152,6 +167,7 @@ POSE = look_at(torch.tensor([0.5, 0.0, 0.5]), torch.zeros(3))
             ("world_frame_id", "base, map"),
         ),
         (lambda: [CameraView(image=torch.full((3, 48, 64), float("nan")))], ("CameraView.image", "finite")),
+        (lambda: [CameraView(image=torch.zeros(3, 48, 64, dtype=torch.int64))], ("CameraView.image", "uint8", "int64")),
         (lambda: [CameraView(image=torch.zeros(48, 64, 3))], ("CameraView.image", "(48, 64, 3)")),
     ],
 )
