@@ -81,6 +81,16 @@ def add_materials(spec: mujoco.MjSpec, rng: np.random.Generator) -> list[str]:
     return names
 
 
+def add_finish(spec: mujoco.MjSpec, name: str, pattern: int, specular: float) -> dict[int, str]:
+    """Materials for one object with its own gloss, after `add_materials`: its pattern's and the plain one (0)."""
+    names = {}
+    for index in {0, pattern}:
+        material = spec.add_material(name=f"{name}_{index}", specular=specular, shininess=0.2 + specular)
+        material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = f"pattern_{index}"
+        names[index] = material.name
+    return names
+
+
 def add_environment(spec: mujoco.MjSpec, rng: np.random.Generator, support_height: float = 0.0) -> None:
     """Add table (collision, top at `support_height`), floor, surface materials and lights."""
     for index in range(NUM_SURFACES):

@@ -2,23 +2,28 @@
 
 Nothing is recompiled and no physics runs between scenes; objects are posed as mocap bodies at rest on the support,
 recoloured, and the others are hidden. A new bank every few dozen scenes brings new shapes and surfaces.
+
+A scene is one number: `SceneStream.render(seed)` gives the same scene on every machine and in any order, because its
+bank follows from `seed // SCENES_PER_BANK` and all else from `seed`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 
-from pan3d_sim.appearance import add_environment, add_materials, randomize_appearance
+from pan3d_sim.appearance import add_environment, add_finish, add_materials, randomize_appearance
 from pan3d_sim.camera_rig import RigCamera, RigConfig, sample_rig
 from pan3d_sim.meshes import matrix_from_quat
-from pan3d_sim.objects import KINDS, ObjectSpec, add_object, rest_pose, sample_color, sample_object
+from pan3d_sim.objects import KINDS, ObjectSpec, add_object, object_box, rest_pose, sample_color, sample_object
 from pan3d_sim.renderer import Renderer
 
 WORKSPACE_HALF_M = 0.24
 HIDDEN_GROUP, SHOWN_GROUP = 4, 1
+SCENES_PER_BANK = 40  # part of what a seed means: another number gives other scenes
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,13 @@ class PlacedObject:
     color_name: str
     position: np.ndarray  # (3,) metres, world
     quat_wxyz: np.ndarray  # (4,)
+
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """world_from_box (4, 4) along the object's own axes, and full extents (3,), metres."""
+        world_from_object = np.eye(4)
+        world_from_object[:3, :3] = matrix_from_quat(self.quat_wxyz / np.linalg.norm(self.quat_wxyz))
+        world_from_object[:3, 3] = self.position
+        return object_box(self.spec, world_from_object)
 
 
 @dataclass(frozen=True)
@@ -45,20 +57,27 @@ class RenderedScene:
 
 
 class ObjectBank:
-    """`size` random objects compiled into one model, rendered at a fixed resolution."""
+    """`size` random objects of `kinds` compiled into one model, rendered at a fixed resolution."""
 
     def __init__(
-        self, rng: np.random.Generator, size: int = 45, width: int = 144, height: int = 112, supersample: int = 2
+        self,
+        rng: np.random.Generator,
+        kinds: Sequence[str] = KINDS,
+        *,
+        size: int = 45,
+        width: int = 144,
+        height: int = 112,
+        supersample: int = 2,
     ) -> None:
-        self.rng, self.width, self.height = rng, width, height
-        kinds = [KINDS[i % len(KINDS)] for i in range(size)]
-        self.objects = [sample_object(rng, kind) for kind in kinds]
+        self.width, self.height = width, height
+        self.objects = [sample_object(rng, kinds[i % len(kinds)]) for i in range(size)]
         spec = mujoco.MjSpec()
-        materials = add_materials(spec, rng)
+        add_materials(spec, rng)
         add_environment(spec, rng)
         for index, obj in enumerate(self.objects):
             body = spec.worldbody.add_body(name=f"object_{index}", mocap=True)
-            add_object(spec, body, obj, f"object_{index}", materials=materials, collision=False)
+            finish = add_finish(spec, f"finish_{index}", obj.pattern, obj.specular)
+            add_object(spec, body, obj, f"object_{index}", materials=finish, collision=False)
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
         body_of_geom = self.model.geom_bodyid
@@ -72,11 +91,10 @@ class ObjectBank:
         """Free the renderer."""
         self.renderer.close()
 
-    def render_scene(self, num_views: int = 4, rig: RigConfig | None = None) -> RenderedScene:
+    def render_scene(self, rng: np.random.Generator, num_views: int = 4, rig: RigConfig | None = None) -> RenderedScene:
         """Draw, place and render one scene; every shown object is visible in at least one view or dropped from the list."""
-        rng = self.rng
         randomize_appearance(self.model, rng)
-        placed = self._place(int(rng.integers(3, 10)))
+        placed = self._place(rng, int(rng.integers(3, 10)))
         self.model.geom_group[self._object_of_geom[:-1] > 0] = HIDDEN_GROUP
         for index, shown in placed.items():
             self._show(index, shown)
@@ -102,9 +120,8 @@ class ObjectBank:
         for geom, part in zip(self._geoms[index], placed.spec.parts):
             self.model.geom_rgba[geom, :3] = placed.spec.part_rgb(part, placed.rgb)
 
-    def _place(self, count: int) -> dict[int, PlacedObject]:
+    def _place(self, rng: np.random.Generator, count: int) -> dict[int, PlacedObject]:
         """Up to `count` objects at rest on the support without overlap of their outlines."""
-        rng = self.rng
         gap = rng.uniform(0.003, 0.012) if rng.random() < 0.35 else rng.uniform(0.015, 0.04)  # packed or separated
         half = WORKSPACE_HALF_M * rng.uniform(0.6, 1.0)
         tilted_share = 0.6 if rng.random() < 0.12 else 0.03  # objects in piles lean on each other
@@ -122,6 +139,43 @@ class ObjectBank:
                     placed[int(index)] = PlacedObject(spec, rgb, color_name, position, quat)
                     break
         return placed
+
+
+class SceneStream:
+    """Scenes by seed. Rendering seeds in order is fastest, since neighbours share a bank. Close it, or use `with`."""
+
+    def __init__(self, kinds: Sequence[str] = KINDS, *, num_views: int = 4, width: int = 144, height: int = 112) -> None:
+        self.kinds, self.num_views, self.width, self.height = tuple(kinds), num_views, width, height
+        self._bank: ObjectBank | None = None
+        self._block = -1
+
+    def __enter__(self) -> SceneStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the renderer; rendering again makes a new one."""
+        if self._bank is not None:
+            self._bank.close()
+        self._bank, self._block = None, -1
+
+    def render(self, seed: int) -> RenderedScene:
+        """The scene of a seed (0 or more)."""
+        if seed < 0:
+            raise ValueError(f"seed: expected 0 or more, got {seed}")
+        block = seed // SCENES_PER_BANK
+        if block != self._block:
+            self.close()
+            rng = np.random.default_rng([block, _BANK_PURPOSE])
+            self._bank, self._block = ObjectBank(rng, self.kinds, width=self.width, height=self.height), block
+        rng = np.random.default_rng([seed, _SCENE_PURPOSE])
+        spread = "ring" if rng.random() < 0.25 else "front"
+        return self._bank.render_scene(rng, self.num_views, RigConfig(spread=spread, fill=(0.9, 1.4)))
+
+
+_BANK_PURPOSE, _SCENE_PURPOSE = 0, 1  # independent random numbers
 
 
 def _outline(points: np.ndarray, margin: float) -> np.ndarray:

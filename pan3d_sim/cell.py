@@ -22,7 +22,7 @@ from pan3d_sim.cell_model import TOUCHES_ALL, CellConfig, body_address, compile_
 from pan3d_sim.depth_noise import DepthNoise
 from pan3d_sim.grasp_trial import Observer, run_trial
 from pan3d_sim.hand import HAND_GROUP, Hand
-from pan3d_sim.objects import COLLISION_GROUP, VISUAL_GROUP, ObjectSpec
+from pan3d_sim.objects import COLLISION_GROUP, VISUAL_GROUP, ObjectSpec, object_box
 from pan3d_sim.renderer import Renderer
 
 log = logging.getLogger("pan3d.sim.cell")
@@ -254,11 +254,8 @@ def _stream(seed: int, purpose: int) -> np.random.Generator:
 
 
 def _box(obj: ObjectSpec, world_from_object: np.ndarray) -> OrientedBox:
-    vertices = obj.vertices
-    low, high = vertices.min(0), vertices.max(0)
-    object_from_box = np.eye(4)
-    object_from_box[:3, 3] = 0.5 * (low + high)
-    return OrientedBox(torch.from_numpy(world_from_object @ object_from_box).float(), torch.from_numpy(high - low).float())
+    world_from_box, size = object_box(obj, world_from_object)
+    return OrientedBox(torch.from_numpy(world_from_box).float(), torch.from_numpy(size).float())
 
 
 def _camera_view(camera: RigCamera, rgb: np.ndarray, depth: np.ndarray | None, stamp_ns: int) -> CameraView:

@@ -18,6 +18,14 @@ class Mesh:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One visible mesh. `tint` is its own RGB (0..1), or "main" for the colour of the object."""
+
+    mesh: Mesh
+    tint: str | tuple[float, float, float] = "main"
+
+
+@dataclass(frozen=True)
 class Primitive:
     """A collision shape in MuJoCo's meaning of `size`: box half extents; cylinder and capsule (radius, half length)."""
 

@@ -1,92 +1,163 @@
-"""Training data: many small rendered scenes in a folder of plain arrays that can be memory-mapped.
+"""Training data on disk: shards of a fixed number of seeded scenes, as arrays or as tar files.
 
-    python -m pan3d_sim.shards --out DIR --scenes 2000 --seed 1
+Every shard is named by its first and last seed, such as `scenes_00000200-00000399`.
 
-Arrays (N scenes, 4 views, 112 x 144 pixels): `images` (N, 4, H, W, 3) uint8; `depth` (N, 4, H, W) uint16 in 0.1 mm, 0 = none;
-`ids` (N, 4, H, W) uint8, 0 = none, k = object k; `kinds` (N, 16) uint8, index into `KINDS`, 255 = no such object, column k is
-object k; `rgb` (N, 16, 3) uint8; `intrinsics` (N, 4, 3, 3), `cam_from_world` (N, 4, 4, 4), `support_height` (N,) float32.
+Array shards are folders of .npy files that can be memory-mapped: the fields of `SceneRecord` with the scenes in front, depth in
+0.1 mm, `seeds` (N,), and `vocabulary.json` with the words, written last. Tar shards are described in `scene_records`; one
+`vocabulary.json` beside them serves all.
 """
 
 from __future__ import annotations
 
-import argparse
+import io
 import json
-import logging
+import os
+import re
+import tarfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
-from pan3d_sim.bank import ObjectBank, RenderedScene
-from pan3d_sim.camera_rig import RigConfig
-from pan3d_sim.objects import KINDS
-from pan3d_sim.vocabulary import DESCRIPTIONS, SYNONYMS_PER_KIND
+from pan3d_sim.bank import RenderedScene, SceneStream
+from pan3d_sim.objects import COLORS, HELD_OUT_KINDS, KINDS
+from pan3d_sim.scene_records import IMAGE_FORMATS, MAX_OBJECTS, SceneRecord, empty_columns, encode_record
+from pan3d_sim.vocabulary import vocabulary
 
-NUM_VIEWS, HEIGHT, WIDTH, MAX_OBJECTS = 4, 112, 144, 15
-SCENES_PER_BANK = 40
-_log = logging.getLogger("pan3d.sim")
-
-
-def write_shard(out: Path, scenes: int, seed: int) -> None:
-    """Render `scenes` scenes from `seed` into the folder `out`, which must not hold arrays yet."""
-    if (out / "images.npy").exists():
-        raise ValueError(f"out: expected a folder without a shard, got {out} with images.npy in it")
-    out.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    frame = (scenes, NUM_VIEWS, HEIGHT, WIDTH)
-    layout = {
-        "images": ((*frame, 3), np.uint8), "depth": (frame, np.uint16), "ids": (frame, np.uint8),
-        "kinds": ((scenes, MAX_OBJECTS + 1), np.uint8), "rgb": ((scenes, MAX_OBJECTS + 1, 3), np.uint8),
-        "intrinsics": ((scenes, NUM_VIEWS, 3, 3), np.float32), "cam_from_world": ((scenes, NUM_VIEWS, 4, 4), np.float32),
-        "support_height": ((scenes,), np.float32),
-    }  # fmt: skip
-    arrays = {
-        name: np.lib.format.open_memmap(out / f"{name}.npy.part", mode="w+", dtype=dtype, shape=shape)
-        for name, (shape, dtype) in layout.items()
-    }
-    bank = None
-    for index in range(scenes):
-        if index % SCENES_PER_BANK == 0:
-            if bank is not None:
-                bank.close()
-            bank = ObjectBank(rng, width=WIDTH, height=HEIGHT)
-            _log.info("%s: %d of %d scenes", out.name, index, scenes)
-        spread = "ring" if rng.random() < 0.25 else "front"
-        _store(arrays, index, bank.render_scene(NUM_VIEWS, RigConfig(spread=spread, fill=(0.9, 1.4))))
-    bank.close()
-    for name, array in arrays.items():
-        array.flush()
-        (out / f"{name}.npy.part").rename(out / f"{name}.npy")  # complete shards only ever show complete arrays
-    words = {"kinds": KINDS, "descriptions": DESCRIPTIONS, "synonyms_per_kind": SYNONYMS_PER_KIND}
-    facts = {"format": 1, "seed": seed, "scenes": scenes, **words}
-    (out / "vocabulary.json").write_text(json.dumps(facts, indent=1))
+FORMAT = 2
+SHARD_FORMATS = ("arrays", "tar")
+KIND_SETS = {"known": KINDS, "held-out": HELD_OUT_KINDS}
+VOCABULARY_FILE = "vocabulary.json"
+# Seeds from here on are for measuring only; nothing is ever trained on them.
+FIRST_HELD_OUT_SEED = 1_000_000
+_NAME = re.compile(r"scenes_(\d{8,})-(\d{8,})")
 
 
-def _store(arrays: dict[str, np.ndarray], index: int, scene: RenderedScene) -> None:
+@dataclass(frozen=True)
+class SceneSettings:
+    """What all scenes of a data set share."""
+
+    kind_set: str = "known"  # a key of KIND_SETS
+    num_views: int = 4
+    width: int = 144
+    height: int = 112
+
+    def __post_init__(self) -> None:
+        if self.kind_set not in KIND_SETS:
+            raise ValueError(f"kind_set: expected one of {', '.join(KIND_SETS)}, got {self.kind_set!r}")
+        if self.num_views < 1 or min(self.width, self.height) < 16:
+            got = f"{self.num_views} of {self.width}x{self.height}"
+            raise ValueError(f"num_views, width, height: expected at least 1 view of 16x16 pixels, got {got}")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that the scenes show."""
+        return KIND_SETS[self.kind_set]
+
+    def stream(self) -> SceneStream:
+        """Renders scenes of these settings."""
+        return SceneStream(self.kinds, num_views=self.num_views, width=self.width, height=self.height)
+
+    def facts(self) -> dict:
+        """Contents of a data set's `vocabulary.json`."""
+        return {"format": FORMAT, "settings": asdict(self), "colors": list(COLORS), **vocabulary(self.kinds)}
+
+
+@dataclass(frozen=True)
+class ShardRange:
+    """Scenes `first` to `last`, both included, in one shard."""
+
+    first: int
+    last: int
+
+    @property
+    def name(self) -> str:
+        """`scenes_FIRST-LAST`."""
+        return f"scenes_{self.first:08d}-{self.last:08d}"
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of its scenes."""
+        return range(self.first, self.last + 1)
+
+    @staticmethod
+    def parse(name: str) -> ShardRange | None:
+        """Range of a shard's name (with or without .tar); None for other names."""
+        match = _NAME.fullmatch(name.removesuffix(".tar"))
+        return ShardRange(int(match[1]), int(match[2])) if match else None
+
+
+def shard_ranges(first: int, count: int, shard_size: int) -> list[ShardRange]:
+    """Cut `count` seeds from `first` on into shards. Raises `ValueError` for seeds on both sides of the held-out border."""
+    if first < 0 or count < 1 or shard_size < 1:
+        raise ValueError(f"seed, count, shard size: expected at least 0, 1 and 1, got {first}, {count}, {shard_size}")
+    if first < FIRST_HELD_OUT_SEED < first + count:
+        raise ValueError(
+            f"seed, count: expected seeds below {FIRST_HELD_OUT_SEED} (training) or from there on (held out), "
+            f"got {first} to {first + count - 1}"
+        )
+    end = first + count
+    return [ShardRange(start, min(start + shard_size, end) - 1) for start in range(first, end, shard_size)]
+
+
+def record_scene(seed: int, scene: RenderedScene, kinds: tuple[str, ...]) -> SceneRecord:
+    """A rendered scene as it is stored; `kinds` are those that the indices refer to."""
     if len(scene.objects) > MAX_OBJECTS:
         raise ValueError(f"objects: expected at most {MAX_OBJECTS} in a scene, got {len(scene.objects)}")
-    arrays["images"][index] = scene.images
-    # uint16 in 0.1 mm ends at 6.55 m; what is farther is no target for a robot and counts as not measured.
-    arrays["depth"][index] = np.where(scene.depth < 6.5, np.round(scene.depth * 1e4), 0)
-    arrays["ids"][index] = scene.ids
-    arrays["kinds"][index] = 255
+    columns = empty_columns(len(scene.images))
+    words = tuple(COLORS)
     for k, placed in enumerate(scene.objects, start=1):
-        arrays["kinds"][index, k] = KINDS.index(placed.spec.kind)
-        arrays["rgb"][index, k] = np.round(255 * np.array(placed.rgb))
-    arrays["intrinsics"][index] = np.stack([camera.intrinsics for camera in scene.cameras])
-    arrays["cam_from_world"][index] = np.stack([camera.cam_from_world for camera in scene.cameras])
-    arrays["support_height"][index] = scene.support_height_m
+        columns["kinds"][k] = kinds.index(placed.spec.kind)
+        columns["colors"][k] = words.index(placed.color_name)
+        columns["rgb"][k] = np.round(255 * np.array(placed.rgb))
+        columns["visible_pixels"][k] = (scene.ids == k).sum((1, 2))
+        columns["world_from_box"][k], columns["box_size"][k] = placed.box()
+    return SceneRecord(
+        seed,
+        scene.images,
+        # uint16 in 0.1 mm ends at 6.55 m; what is farther is no target for a robot and counts as not measured.
+        np.where(scene.depth < 6.5, np.round(scene.depth * 1e4), 0).astype(np.uint16),
+        scene.ids,
+        **columns,
+        intrinsics=np.stack([camera.intrinsics for camera in scene.cameras]).astype(np.float32),
+        cam_from_world=np.stack([camera.cam_from_world for camera in scene.cameras]).astype(np.float32),
+        support_height=np.array(scene.support_height_m, np.float32),
+    )
 
 
-def main() -> None:
-    """Command line entry."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the arrays")
-    parser.add_argument("--scenes", type=int, default=2000)
-    parser.add_argument("--seed", type=int, required=True, help="every shard of a data set needs its own")
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    write_shard(arguments.out, arguments.scenes, arguments.seed)
+def write_array_shard(folder: Path, records: Iterable[SceneRecord], facts: dict) -> None:
+    """Write the arrays into an existing folder. Nothing is written before all records are there, so that a full disk is met
+    by an `OSError` and not by a crash inside a memory-mapped file."""
+    records = list(records)
+    columns = {field.name: [getattr(record, field.name) for record in records] for field in fields(SceneRecord)}
+    columns["seeds"] = columns.pop("seed")
+    for name, values in columns.items():
+        array = np.stack(values) if name != "seeds" else np.array(values, np.int64)
+        with (folder / f"{name}.npy").open("wb") as stream:
+            # Not `np.save`: on a full disk it may leave a short file without raising.
+            np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
+            stream.write(np.ascontiguousarray(array).data)
+            _to_disk(stream)
+    with (folder / VOCABULARY_FILE).open("w", encoding="utf-8") as stream:
+        json.dump({**facts, "seed": records[0].seed, "scenes": len(records)}, stream, indent=1)
+        _to_disk(stream)
 
 
-if __name__ == "__main__":
-    main()
+def write_tar_shard(path: Path, records: Iterable[SceneRecord], image_format: str = "png") -> None:
+    """Write a tar file, scene by scene; equal scenes give equal bytes."""
+    if image_format not in IMAGE_FORMATS:
+        raise ValueError(f"image_format: expected one of {', '.join(IMAGE_FORMATS)}, got {image_format!r}")
+    with path.open("wb") as stream:
+        with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for record in records:
+                for name, content in encode_record(record, image_format).items():
+                    member = tarfile.TarInfo(f"{record.seed:08d}.{name}")
+                    member.size = len(content)
+                    tar.addfile(member, io.BytesIO(content))
+        _to_disk(stream)
+
+
+def _to_disk(stream) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())

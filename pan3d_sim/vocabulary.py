@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 # The first entry of each list is the class name as shown to people, the next ones are synonyms, then come looser descriptions.
 DESCRIPTIONS: dict[str, tuple[str, ...]] = {
     "box": ("box", "carton", "cardboard box", "package", "cereal box", "parcel", "a packet of food", "a box of crackers",
@@ -37,3 +39,52 @@ DESCRIPTIONS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # How many leading entries of each list name exactly this kind and no other; they are shipped with a checkpoint as known names.
 SYNONYMS_PER_KIND = 7
+
+# Words for the kinds that training data never shows.
+HELD_OUT_DESCRIPTIONS: dict[str, tuple[str, ...]] = {
+    "teapot": ("teapot", "tea kettle", "kettle", "tea pot", "porcelain teapot", "a pot of tea", "a pot with a spout"),
+    "candle": ("candle", "candlestick", "wax candle", "candle holder", "taper candle", "dinner candle", "a candle on a stand"),
+    "funnel": ("funnel", "plastic funnel", "kitchen funnel", "filling funnel", "a cone with a pipe", "oil funnel", "a hopper"),
+    "dumbbell": ("dumbbell", "hand weight", "gym weight", "barbell", "free weight", "fitness weight", "a weight to lift"),
+    "spoon": ("spoon", "ladle", "tablespoon", "wooden spoon", "soup ladle", "serving spoon", "a spoon with a long handle"),
+}
+
+# Other ways to say the same. Nothing is ever trained on them: they measure whether names are understood or memorised.
+PARAPHRASES: dict[str, tuple[str, ...]] = {
+    "box": ("shipping carton", "cracker box", "cookie package", "a box made of cardboard", "mail parcel", "food packaging"),
+    "can": ("can of soda", "metal tin", "drink can", "can of tomatoes", "energy drink can", "tuna tin"),
+    "bottle": ("squeeze bottle", "soap bottle", "a bottle of water", "milk bottle", "lotion bottle", "a vessel with a screw cap"),
+    "mug": ("cocoa mug", "mug of tea", "espresso mug", "a mug for my coffee", "stoneware mug", "the thing I drink cocoa from"),
+    "cup": ("plastic tumbler", "a cup without handle", "soda cup", "water glass", "takeaway cup", "drinking beaker"),
+    "bowl": ("a bowl for soup", "noodle bowl", "porridge bowl", "deep round dish", "dessert bowl", "a bowl for muesli"),
+    "plate": ("china plate", "a plate for dinner", "lunch plate", "flat round dish", "serving plate", "cake plate"),
+    "ball": ("baseball", "a ball for the dog", "rubber sphere", "a toy that bounces", "round ball", "golf ball"),
+    "book": ("storybook", "schoolbook", "a novel to read", "printed book", "pocket book", "an encyclopedia volume"),
+    "block": ("wood block", "a cube made of wood", "stacking cube", "child's building brick", "small square block", "toy cube"),
+    "banana": ("a banana to eat", "yellow fruit", "peeled banana", "fresh fruit", "bananas", "a curved tropical fruit"),
+    "pan": ("a pan for frying", "cast iron skillet", "omelette pan", "non-stick pan", "stove pan", "frypan"),
+    "hammer": ("a tool to drive nails", "steel hammer", "carpenter's hammer", "nail hammer", "framing hammer", "rubber mallet"),
+    "tape": ("a roll of adhesive tape", "parcel tape", "tape roll", "painter's tape", "gaffer tape", "clear sticky tape"),
+    "vase": ("a vase for roses", "porcelain vase", "bud vase", "clay urn", "a jar for flowers", "tulip vase"),
+    "teapot": ("a kettle for tea", "china teapot", "a jug to pour tea from", "tea brewer", "herbal tea pot"),
+    "candle": ("a candle to light", "wax taper", "a stick of wax with a wick", "church candle", "table candle"),
+    "funnel": ("a funnel for oil", "pouring funnel", "lab funnel", "a cone to pour liquids through", "metal funnel"),
+    "dumbbell": ("a dumbbell for training", "exercise weight", "workout weight", "iron weight", "bodybuilding equipment"),
+    "spoon": ("a spoon for soup", "cooking spoon", "metal spoon", "mixing spoon", "a scoop for soup"),
+}  # fmt: skip
+
+
+def vocabulary(kinds: Sequence[str]) -> dict:
+    """What is written beside data of these kinds: `kinds`, `descriptions`, `synonyms_per_kind`, `paraphrases`.
+
+    Raises `ValueError` for a kind without words.
+    """
+    known = DESCRIPTIONS | HELD_OUT_DESCRIPTIONS
+    if unknown := [kind for kind in kinds if kind not in known]:
+        raise ValueError(f"kinds: expected some of {', '.join(known)}, got {', '.join(unknown)}")
+    return {
+        "kinds": list(kinds),
+        "descriptions": {kind: list(known[kind]) for kind in kinds},
+        "synonyms_per_kind": SYNONYMS_PER_KIND,
+        "paraphrases": {kind: list(PARAPHRASES[kind]) for kind in kinds},
+    }

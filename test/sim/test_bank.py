@@ -1,21 +1,19 @@
-"""The training renderer: geometry of its images, visibility of its objects, and what it writes to disk."""
-
-import json
+"""The training renderer: geometry of its images, visibility of its objects, shapes and words."""
 
 import numpy as np
 import pytest
 
 from pan3d_sim.bank import ObjectBank
 from pan3d_sim.meshes import lathe, matrix_from_quat, quat_between_z, tube
-from pan3d_sim.objects import GRASPABLE_KINDS, KINDS, rest_pose, sample_object
-from pan3d_sim.shards import MAX_OBJECTS, write_shard
-from pan3d_sim.vocabulary import DESCRIPTIONS, SYNONYMS_PER_KIND
+from pan3d_sim.objects import GRASPABLE_KINDS, HELD_OUT_KINDS, KINDS, rest_pose, sample_object
+from pan3d_sim.vocabulary import DESCRIPTIONS, HELD_OUT_DESCRIPTIONS, PARAPHRASES, SYNONYMS_PER_KIND, vocabulary
 
 
 @pytest.fixture(scope="module")
 def scene():
-    bank = ObjectBank(np.random.default_rng(3), size=15)
-    rendered = bank.render_scene(4)
+    rng = np.random.default_rng(3)
+    bank = ObjectBank(rng, size=15)
+    rendered = bank.render_scene(rng, 4)
     bank.close()
     return rendered
 
@@ -58,7 +56,7 @@ def test_object_colour_is_what_the_image_shows(scene):
         assert np.argmax(np.median(pixels, axis=0)) == np.argmax(rgb)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS + HELD_OUT_KINDS)
 def test_every_kind_rests_on_the_support(kind):
     rng = np.random.default_rng(1)
     obj = sample_object(rng, kind)
@@ -81,6 +79,24 @@ def test_vocabulary_describes_every_kind_once():
     assert all(names[0] == kind for kind, names in DESCRIPTIONS.items())
 
 
+def test_held_out_kinds_are_apart_and_have_words():
+    assert len(HELD_OUT_KINDS) == 5 and not set(HELD_OUT_KINDS) & set(KINDS)
+    assert tuple(HELD_OUT_DESCRIPTIONS) == HELD_OUT_KINDS
+    words = {text.lower() for names in DESCRIPTIONS.values() for text in names}
+    assert not words & {text.lower() for names in HELD_OUT_DESCRIPTIONS.values() for text in names}
+    kinds_drawn = {sample_object(np.random.default_rng(seed)).kind for seed in range(200)}
+    assert kinds_drawn == set(KINDS)
+
+
+def test_paraphrases_are_never_trained_on():
+    trained = {text.lower() for names in (*DESCRIPTIONS.values(), *HELD_OUT_DESCRIPTIONS.values()) for text in names}
+    said = [text.lower() for names in PARAPHRASES.values() for text in names]
+    assert not trained & set(said) and len(said) == len(set(said))
+    assert set(PARAPHRASES) == set(KINDS + HELD_OUT_KINDS) and all(len(names) >= 5 for names in PARAPHRASES.values())
+    with pytest.raises(ValueError, match="kinds: expected some of box"):
+        vocabulary(["unicorn"])
+
+
 def test_meshes_are_closed_and_face_outwards():
     sphere = lathe([(0, -1), *[(np.cos(a), np.sin(a)) for a in np.linspace(-1.4, 1.4, 15)], (0, 1)], 32)
     cylinder = tube(np.array([[0, 0, 0], [0, 0, 0.5], [0, 0, 1.0]]), 0.2, 32)
@@ -89,17 +105,3 @@ def test_meshes_are_closed_and_face_outwards():
         assert np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6 == pytest.approx(volume, rel=0.03)
     direction = np.array([1.0, 2.0, -0.5])
     assert np.allclose(matrix_from_quat(quat_between_z(direction)) @ [0, 0, 1], direction / np.linalg.norm(direction))
-
-
-def test_shard_is_complete_and_reproducible(tmp_path):
-    for name in ("a", "b"):
-        write_shard(tmp_path / name, scenes=2, seed=11)
-    arrays = {p.stem: np.load(p) for p in (tmp_path / "a").glob("*.npy")}
-    for name, array in arrays.items():
-        assert np.array_equal(array, np.load(tmp_path / "b" / f"{name}.npy")), name
-    present = arrays["kinds"] != 255
-    assert present[:, 1:].any(1).all() and not present[:, 0].any() and arrays["kinds"].shape[1] == MAX_OBJECTS + 1
-    assert arrays["ids"].max() <= present.sum(1).max()
-    assert json.loads((tmp_path / "a" / "vocabulary.json").read_text())["seed"] == 11
-    with pytest.raises(ValueError, match="out: expected a folder without a shard"):
-        write_shard(tmp_path / "a", scenes=1, seed=11)

@@ -1,0 +1,154 @@
+"""One training scene as plain arrays, and its form as files of a tar shard. Needs neither MuJoCo nor torch.
+
+A tar shard follows the convention of webdataset: members `KEY.NAME`, all of a scene in a row. KEY is the scene's seed, NAME
+one of `image0.png` (RGB; or .jpg, .webp), `depth0.png` (16 bit, 0.1 mm, 0 = none), `ids0.png` (8 bit, 0 = none, k = object k),
+likewise for every view, and last `json` with cameras and objects.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+MAX_OBJECTS = 15
+EMPTY_KIND = 255
+IMAGE_FORMATS = {"png": {"compress_level": 4}, "jpg": {"quality": 95, "subsampling": 0}, "webp": {"quality": 95}}
+_PIL_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
+
+
+@dataclass(frozen=True)
+class SceneRecord:
+    """One scene of S views of H x W pixels. Column k of the arrays over objects is object id k; column 0 is no object."""
+
+    seed: int
+    images: np.ndarray  # (S, H, W, 3) uint8 RGB
+    depth: np.ndarray  # (S, H, W) uint16 z-depth in 0.1 mm, 0 = none
+    ids: np.ndarray  # (S, H, W) uint8, 0 = none
+    kinds: np.ndarray  # (16,) uint8, index into the kinds of the data set, 255 = no such object
+    colors: np.ndarray  # (16,) uint8, index into the colour words of the data set, 255 likewise
+    rgb: np.ndarray  # (16, 3) uint8, main colour
+    visible_pixels: np.ndarray  # (16, S) uint16
+    world_from_box: np.ndarray  # (16, 4, 4) float32 m, along the object's own axes; zeros where there is no object
+    box_size: np.ndarray  # (16, 3) float32 m, full extents
+    intrinsics: np.ndarray  # (S, 3, 3) float32 px
+    cam_from_world: np.ndarray  # (S, 4, 4) float32 m
+    support_height: np.ndarray  # () float32 m
+
+    @property
+    def num_views(self) -> int:
+        """S."""
+        return len(self.images)
+
+
+class DamagedScene(ValueError):
+    """A scene of a shard cannot be read; the text says why."""
+
+
+def encode_record(record: SceneRecord, image_format: str = "png") -> dict[str, bytes]:
+    """Members of a tar shard by name without the key, in the order in which they are stored."""
+    if image_format not in IMAGE_FORMATS:
+        raise ValueError(f"image_format: expected one of {', '.join(IMAGE_FORMATS)}, got {image_format!r}")
+    members = {}
+    for view in range(record.num_views):
+        members[f"image{view}.{image_format}"] = _picture(record.images[view], image_format)
+        members[f"depth{view}.png"] = _picture(record.depth[view], "png")
+        members[f"ids{view}.png"] = _picture(record.ids[view], "png")
+    present = np.flatnonzero(record.kinds != EMPTY_KIND)
+    objects = [
+        {
+            "id": int(k), "kind": int(record.kinds[k]), "color": int(record.colors[k]), "rgb": record.rgb[k].tolist(),
+            "visible_pixels": record.visible_pixels[k].tolist(), "world_from_box": record.world_from_box[k].tolist(),
+            "box_size_m": record.box_size[k].tolist(),
+        }
+        for k in present
+    ]  # fmt: skip
+    facts = {
+        "seed": record.seed, "views": record.num_views, "image_format": image_format,
+        "support_height_m": float(record.support_height), "intrinsics": record.intrinsics.tolist(),
+        "cam_from_world": record.cam_from_world.tolist(), "objects": objects,
+    }  # fmt: skip
+    members["json"] = json.dumps(facts).encode()
+    return members
+
+
+def decode_record(members: Mapping[str, bytes]) -> SceneRecord:
+    """Inverse of `encode_record`; exact but for lossy image formats. Raises `DamagedScene` naming the member at fault."""
+    facts = _facts(members)
+    try:
+        views, image_format = int(facts["views"]), facts["image_format"]
+        images = np.stack([_pixels(members, f"image{view}.{image_format}", np.uint8, 3) for view in range(views)])
+        depth = np.stack([_pixels(members, f"depth{view}.png", np.uint16, 2) for view in range(views)])
+        ids = np.stack([_pixels(members, f"ids{view}.png", np.uint8, 2) for view in range(views)])
+        record = SceneRecord(
+            int(facts["seed"]), images, depth, ids, **_object_columns(facts["objects"], views),
+            intrinsics=np.array(facts["intrinsics"], np.float32).reshape(views, 3, 3),
+            cam_from_world=np.array(facts["cam_from_world"], np.float32).reshape(views, 4, 4),
+            support_height=np.array(facts["support_height_m"], np.float32),
+        )  # fmt: skip
+    except DamagedScene:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+        raise DamagedScene(f"json or sizes: {type(error).__name__}: {error}") from error
+    if images.shape[:3] != depth.shape or depth.shape != ids.shape:
+        raise DamagedScene(f"sizes: expected equal ones, got images {images.shape}, depth {depth.shape}, ids {ids.shape}")
+    if ids.max() > MAX_OBJECTS or not (record.kinds[np.setdiff1d(ids, [0])] != EMPTY_KIND).all():
+        raise DamagedScene("ids: expected only objects that json lists")
+    return record
+
+
+def empty_columns(views: int) -> dict[str, np.ndarray]:
+    """The fields of `SceneRecord` over objects, for a scene without any."""
+    count = MAX_OBJECTS + 1
+    return {
+        "kinds": np.full(count, EMPTY_KIND, np.uint8), "colors": np.full(count, EMPTY_KIND, np.uint8),
+        "rgb": np.zeros((count, 3), np.uint8), "visible_pixels": np.zeros((count, views), np.uint16),
+        "world_from_box": np.zeros((count, 4, 4), np.float32), "box_size": np.zeros((count, 3), np.float32),
+    }  # fmt: skip
+
+
+def _object_columns(objects: list[dict], views: int) -> dict[str, np.ndarray]:
+    columns = empty_columns(views)
+    for entry in objects:
+        k = int(entry["id"])
+        if not 1 <= k <= MAX_OBJECTS:
+            raise DamagedScene(f"json: objects: id: expected 1 to {MAX_OBJECTS}, got {k}")
+        columns["kinds"][k], columns["colors"][k], columns["rgb"][k] = entry["kind"], entry["color"], entry["rgb"]
+        columns["visible_pixels"][k] = entry["visible_pixels"]
+        columns["world_from_box"][k], columns["box_size"][k] = entry["world_from_box"], entry["box_size_m"]
+    return columns
+
+
+def _facts(members: Mapping[str, bytes]) -> dict:
+    if "json" not in members:
+        raise DamagedScene("json: missing")
+    try:
+        facts = json.loads(members["json"])
+    except ValueError as error:
+        raise DamagedScene(f"json: {error}") from error
+    if not isinstance(facts, dict):
+        raise DamagedScene(f"json: expected names with values, got a {type(facts).__name__}")
+    return facts
+
+
+def _picture(pixels: np.ndarray, image_format: str) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, _PIL_NAMES[image_format], **IMAGE_FORMATS[image_format])
+    return stream.getvalue()
+
+
+def _pixels(members: Mapping[str, bytes], name: str, dtype: type, ndim: int) -> np.ndarray:
+    if name not in members:
+        raise DamagedScene(f"{name}: missing")
+    try:
+        with Image.open(io.BytesIO(members[name])) as file:
+            pixels = np.array(file)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # Pillow reports damaged PNG chunks as SyntaxError
+        raise DamagedScene(f"{name}: {error}") from error
+    if pixels.ndim != ndim or (pixels.dtype != dtype and not (dtype is np.uint16 and pixels.dtype == np.int32)):
+        raise DamagedScene(f"{name}: expected {ndim} axes of {np.dtype(dtype)}, got {pixels.ndim} of {pixels.dtype}")
+    return pixels.astype(dtype)
