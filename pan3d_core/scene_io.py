@@ -25,7 +25,7 @@ from torch import Tensor
 
 from pan3d_core.geometry.distortion import undistort
 from pan3d_core.labels import LabelSpace
-from pan3d_core.structures import CameraView, OrientedBox
+from pan3d_core.structures import CameraView, OrientedBox, unit_range
 
 FORMAT, VERSION = "pan3d-scene", 1
 DEPTH_UNIT_M = 1e-4
@@ -43,6 +43,19 @@ class SceneObject:
 
 
 @dataclass(frozen=True)
+class MeshTruth:
+    """Truth on the N vertices of a scan, numbered as the ScanNet benchmark numbers it."""
+
+    vertices: Tensor  # (N, 3) float32 metres, world
+    ids: Tensor  # (N,) int64 label * 1000 + instance, 0 = not annotated
+    class_of_label: dict[int, int]  # label -> index into `SceneTruth.labels`; ids of other labels are void
+    superpoints: Tensor | None = None  # (N,) int64 piece of the published over-segmentation that holds each vertex
+    # Depth as the sensor measured it, at its own size, for the test whether a view sees a vertex; per view or None.
+    sensor_depth: tuple[Tensor | None, ...] = ()  # (Hd, Wd) z-depth, metres, 0 = none
+    sensor_intrinsics: tuple[Tensor | None, ...] = ()  # (3, 3) pixels of the depth image
+
+
+@dataclass(frozen=True)
 class SceneTruth:
     """What is known about a scene beyond its images."""
 
@@ -50,6 +63,7 @@ class SceneTruth:
     depth: tuple[Tensor | None, ...]  # per view (H, W) z-depth, metres, 0 = none
     objects: tuple[SceneObject, ...] = ()
     labels: LabelSpace = field(default_factory=lambda: LabelSpace.things(()))
+    mesh: MeshTruth | None = None  # where the data set publishes a scan; scene folders do not hold it
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,7 @@ def write_scene(folder: Path | str, scene: Scene) -> Path:
         name = f"{index:02d}_{view.camera}.png".replace("/", "_")
         entry = _view_entry(view, name)
         depth = view.depth if scene.truth is None else scene.truth.depth[index]
-        write_image(folder / entry["image"], view.image)
+        write_image(folder / entry["image"], unit_range(view.image))
         if depth is not None:
             entry["depth"] = f"depth/{name}"
             write_depth(folder / entry["depth"], depth)

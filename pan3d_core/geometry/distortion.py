@@ -1,4 +1,4 @@
-"""Lens distortion undone, for the three models that ROS camera drivers use."""
+"""Lens distortion undone, for the three models that ROS camera drivers use and for the one of Project Aria's glasses."""
 
 from __future__ import annotations
 
@@ -33,11 +33,27 @@ def _distort_equidistant(x: Tensor, y: Tensor, k: Sequence[float]) -> tuple[Tens
     return x * factor, y * factor
 
 
-# ROS name -> (allowed numbers of coefficients, undistorted to distorted normalised coordinates)
+def _distort_fisheye624(x: Tensor, y: Tensor, k: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """Project Aria's model: six radial terms in the angle from the axis, two tangential, four of a thin prism."""
+    radius = (x * x + y * y).sqrt()
+    angle = torch.atan(radius)
+    a2, radial = angle * angle, torch.zeros_like(angle)
+    for term in reversed(k[:6]):
+        radial = (radial + term) * a2
+    factor = torch.where(radius > 1e-8, angle * (1 + radial) / radius.clamp_min(1e-8), torch.ones_like(radius))
+    x, y = x * factor, y * factor
+    r2 = x * x + y * y
+    (p0, p1), (s0, s1, s2, s3) = k[6:8], k[8:12]
+    mixed = 2 * (p0 * x + p1 * y)
+    return x + mixed * x + r2 * p0 + r2 * (s0 + s1 * r2), y + mixed * y + r2 * p1 + r2 * (s2 + s3 * r2)
+
+
+# ROS name, or Aria's -> (allowed numbers of coefficients, undistorted to distorted normalised coordinates)
 DISTORTION_MODELS: dict[str, tuple[tuple[int, ...], Callable[[Tensor, Tensor, Sequence[float]], tuple[Tensor, Tensor]]]] = {
     "plumb_bob": ((4, 5), _distort_rational),
     "rational_polynomial": ((8,), _distort_rational),
     "equidistant": ((4,), _distort_equidistant),
+    "fisheye624": ((12,), _distort_fisheye624),
 }
 
 
