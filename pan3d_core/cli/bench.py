@@ -13,6 +13,7 @@ BENCHES = {
     "frame": ("pan3d_core.bench.frame", "whole frame journey in one process"),
     "vggt": ("pan3d_core.bench.vggt", "VGGT forward pass, beside the official code when it is there"),
     "decode": ("pan3d_core.bench.decode", "decoding and assembly of 400 queries beside the network"),
+    "metrics": ("pan3d_core.bench.metrics", "measuring a ScanNet-size scene on one core"),
     "sim": ("pan3d_sim.bench", "rendering and physics of the robot cell"),
     "grasp": ("pan3d_sim.bench_grasp", "grasps executed in the robot cell"),
     "demo": ("pan3d_ros.demo.bench", "the demo's ten scenes over ROS 2: objects found and lifted"),

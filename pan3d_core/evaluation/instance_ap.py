@@ -3,11 +3,15 @@
 An element is a vertex, a point or a pixel; for a multi-view scene the pixels of all views are laid end to end, so an
 instance has one mask over all views and must carry one identity through them. The rules, where programs differ:
 
-* thresholds are IoU > 0.50, 0.55, ... 0.90, nine values as in the benchmark's own program (0.95 is not among them),
-  and IoU > 0.25 on its own; the comparison is strict;
-* predictions are walked by falling score, so that the order of rows has no influence;
-* a true instance is claimed once; a further prediction over the threshold on it becomes a false positive;
-* an unmatched prediction that lies mostly on void elements or on true instances under `min_points` is not counted;
+* thresholds are IoU > 0.50, 0.55, ... 0.90, nine values as in the benchmark's own program (0.95 is not among them; the mean
+  with it, which other programs call AP, is `ap_with_95`), and IoU > 0.25 on its own; the comparison is strict;
+* a true instance is claimed by the first prediction over the threshold that claimed no other, in the order of the rows.
+  `walk="score"` sorts the rows by falling score first, so that their order has no influence; `walk="file"` keeps them as
+  they are given, as the benchmark's program does with the lines of a file;
+* a further prediction over the threshold on it makes a false positive: the instance keeps the higher of the two scores, the
+  lower one is the mistake, and that prediction may still claim another instance;
+* an unmatched prediction that lies mostly on void elements, on true instances under `min_points` or on groups (annotated
+  regions that are no single instance) is not counted;
 * a class without true instances is NaN and left out of means; true instances without any prediction give 0.
 
 `measure_overlaps` reduces one scene to a few small arrays, so masks need not be kept: collect its results over a data
@@ -18,20 +22,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 THRESHOLDS: tuple[float, ...] = tuple(round(0.5 + 0.05 * step, 2) for step in range(9))
 DEFAULT_MIN_POINTS = 100  # the benchmark's smallest counted instance, in elements
 CLASS_AGNOSTIC = 0
 
+Walk = Literal["score", "file"]
+
 
 @dataclass(frozen=True)
 class SceneOverlaps:
-    """What AP needs to know of one scene: P predictions (by falling score) against G true instances."""
+    """What AP needs to know of one scene: P predictions, in the order they are walked, against G true instances."""
 
     intersections: np.ndarray  # (P, G) float64, elements in both
     predicted_sizes: np.ndarray  # (P,) elements
@@ -42,6 +48,7 @@ class SceneOverlaps:
     true_classes: np.ndarray  # (G,) int64
     predicted_rows: np.ndarray  # (P,) row of the caller's `masks` that each prediction came from
     true_ids: np.ndarray  # (G,) instance id of each true instance
+    true_is_group: np.ndarray  # (G,) bool: not one instance; nothing to find, and nothing held against who reports it
 
     @property
     def ious(self) -> np.ndarray:
@@ -51,13 +58,15 @@ class SceneOverlaps:
 
     def without_classes(self) -> SceneOverlaps:
         """The same overlaps with every instance in one class."""
-        return SceneOverlaps(
-            **{
-                **vars(self),
-                "predicted_classes": np.full_like(self.predicted_classes, CLASS_AGNOSTIC),
-                "true_classes": np.full_like(self.true_classes, CLASS_AGNOSTIC),
-            }
+        return replace(
+            self,
+            predicted_classes=np.full_like(self.predicted_classes, CLASS_AGNOSTIC),
+            true_classes=np.full_like(self.true_classes, CLASS_AGNOSTIC),
         )
+
+    def counted(self, min_points: int) -> np.ndarray:
+        """(G,) bool: the true instances that are to be found."""
+        return (self.true_sizes >= min_points) & ~self.true_is_group
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,7 @@ class InstanceAp:
     per_class: dict[int, tuple[float, float, float]] = field(default_factory=dict)  # class -> (ap, ap50, ap25)
     num_true: int = 0  # true instances that count (at least `min_points` elements)
     num_predicted: int = 0
+    ap_with_95: float = math.nan  # mean over ten thresholds, 0.95 among them: not the benchmark's AP
 
 
 def measure_overlaps(
@@ -81,6 +91,7 @@ def measure_overlaps(
     class_of_id: dict[int, int] | None = None,
     void: Tensor | None = None,
     min_points: int = DEFAULT_MIN_POINTS,
+    walk: Walk = "score",
 ) -> SceneOverlaps:
     """Reduce one scene to its overlaps.
 
@@ -88,44 +99,44 @@ def measure_overlaps(
     0 = belongs to no instance. `predicted_classes` (P,) and `class_of_id` (instance id -> class) are needed for
     class-aware AP only. `void` (...) bool marks elements without ground truth: unlike id 0, which is known to be
     background, a prediction on void is not a mistake. Predictions under `min_points` elements are dropped, as the
-    benchmark does. Raises `ValueError` where the shapes disagree.
+    benchmark does. `walk` is the order in which predictions claim instances, see above. Raises `ValueError` where the
+    shapes disagree.
     """
     if masks.shape[1:] != true_ids.shape:
         raise ValueError(f"masks: expected shape (P, {', '.join(map(str, true_ids.shape))}), got {tuple(masks.shape)}")
     if scores.shape != masks.shape[:1]:
         raise ValueError(f"scores: expected shape ({masks.shape[0]},), got {tuple(scores.shape)}")
-    flat_masks = masks.reshape(masks.shape[0], true_ids.numel()).bool()
-    ids, inverse = torch.unique(true_ids.reshape(-1).to(flat_masks.device), return_inverse=True)
-    sizes = flat_masks.sum(1)
-    order = torch.argsort(scores, descending=True, stable=True).to(flat_masks.device)
-    order = order[sizes[order] >= min_points]
-    members = flat_masks[order].float()  # counts stay exact: far below 2^24 elements
-    one_hot = torch.nn.functional.one_hot(inverse, ids.numel()).float()
-    if void is not None:
-        keep = ~void.reshape(-1).to(flat_masks.device)
-        void_intersections = members @ (~keep).float()
-        one_hot = one_hot * keep[:, None]
-    else:
-        void_intersections = members.new_zeros(members.shape[0])
-    intersections = members @ one_hot
-    true_sizes = one_hot.sum(0)
+    if walk not in ("score", "file"):
+        raise ValueError(f"walk: expected score or file, got {walk!r}")
+    flat_masks = masks.reshape(masks.shape[0], true_ids.numel()).bool().cpu().numpy()
+    score_values = scores.detach().double().cpu().numpy()
+    ids, column = np.unique(true_ids.reshape(-1).cpu().numpy(), return_inverse=True)
+    if void is not None:  # a column of its own, behind those of the ids
+        column = np.where(void.reshape(-1).cpu().numpy(), len(ids), column)
+    rows = np.arange(len(score_values)) if walk == "file" else np.argsort(-score_values, kind="stable")
+    sizes = np.count_nonzero(flat_masks, axis=1)
+    rows = rows[sizes[rows] >= min_points]
+    counts = np.zeros((len(rows), len(ids) + 1))
+    for place, row in enumerate(rows):
+        counts[place] = np.bincount(column[flat_masks[row]], minlength=len(ids) + 1)
+    true_sizes = np.bincount(column, minlength=len(ids) + 1)[:-1].astype(np.float64)
     present = (ids > 0) & (true_sizes > 0)
-    instance_ids = ids[present].cpu().numpy()
     classes = class_of_id or {}
     if predicted_classes is None:
-        kept_classes = np.full(order.numel(), CLASS_AGNOSTIC, dtype=np.int64)
+        row_classes = np.full(len(score_values), CLASS_AGNOSTIC, dtype=np.int64)
     else:
-        kept_classes = predicted_classes.cpu().numpy().astype(np.int64)[order.cpu().numpy()]
+        row_classes = predicted_classes.cpu().numpy().astype(np.int64)
     return SceneOverlaps(
-        intersections=intersections[:, present].double().cpu().numpy(),
-        predicted_sizes=sizes[order].double().cpu().numpy(),
-        true_sizes=true_sizes[present].double().cpu().numpy(),
-        void_intersections=void_intersections.double().cpu().numpy(),
-        scores=scores.detach().double().cpu().numpy()[order.cpu().numpy()],
-        predicted_classes=kept_classes,
-        true_classes=np.array([classes.get(int(i), CLASS_AGNOSTIC) for i in instance_ids], dtype=np.int64),
-        predicted_rows=order.cpu().numpy(),
-        true_ids=instance_ids,
+        intersections=counts[:, :-1][:, present],
+        predicted_sizes=sizes[rows].astype(np.float64),
+        true_sizes=true_sizes[present],
+        void_intersections=counts[:, -1],
+        scores=score_values[rows],
+        predicted_classes=row_classes[rows],
+        true_classes=np.array([classes.get(int(i), CLASS_AGNOSTIC) for i in ids[present]], dtype=np.int64),
+        predicted_rows=rows,
+        true_ids=ids[present],
+        true_is_group=np.zeros(int(present.sum()), dtype=bool),
     )
 
 
@@ -134,39 +145,41 @@ def instance_ap(
 ) -> InstanceAp:
     """AP, AP50 and AP25 over a data set; the mean over classes when `class_aware`, one pooled ranking otherwise."""
     pool = list(scenes) if class_aware else [scene.without_classes() for scene in scenes]
-    found = sorted({int(c) for scene in pool for c in scene.true_classes[scene.true_sizes >= min_points]})
-    per_class = {class_id: _class_ap(pool, class_id, min_points) for class_id in found}
-    values = np.array(list(per_class.values())).reshape(-1, 3)
-    mean = values.mean(axis=0) if len(values) else np.full(3, math.nan)
+    found = sorted({int(c) for scene in pool for c in scene.true_classes[scene.counted(min_points)]})
+    curves = {class_id: _class_aps(pool, class_id, min_points) for class_id in found}
+    nine = len(THRESHOLDS)
+    per_class = {class_id: (_mean(values[:nine]), values[0], values[-1]) for class_id, values in curves.items()}
     return InstanceAp(
-        ap=float(mean[0]),
-        ap50=float(mean[1]),
-        ap25=float(mean[2]),
+        ap=_mean([item[0] for item in per_class.values()]),
+        ap50=_mean([item[1] for item in per_class.values()]),
+        ap25=_mean([item[2] for item in per_class.values()]),
         per_class=per_class,
-        num_true=int(sum((scene.true_sizes >= min_points).sum() for scene in pool)),
+        num_true=int(sum(scene.counted(min_points).sum() for scene in pool)),
         num_predicted=int(sum(len(scene.scores) for scene in pool)),
+        ap_with_95=_mean([_mean(values[:-1]) for values in curves.values()]),
     )
 
 
-def _class_ap(scenes: Sequence[SceneOverlaps], class_id: int, min_points: int) -> tuple[float, float, float]:
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else math.nan
+
+
+def _class_aps(scenes: Sequence[SceneOverlaps], class_id: int, min_points: int) -> list[float]:
+    """AP at each of `THRESHOLDS`, at 0.95 and at 0.25."""
     selected = [_select_class(scene, class_id) for scene in scenes]
-    by_threshold = [_threshold_ap(selected, threshold, min_points) for threshold in THRESHOLDS]
-    return float(np.mean(by_threshold)), by_threshold[0], _threshold_ap(selected, 0.25, min_points)
+    selected = [scene for scene in selected if len(scene.scores) or len(scene.true_ids)]
+    return [_threshold_ap(selected, threshold, min_points) for threshold in (*THRESHOLDS, 0.95, 0.25)]
 
 
 def _select_class(scene: SceneOverlaps, class_id: int) -> SceneOverlaps:
     rows = scene.predicted_classes == class_id
     columns = scene.true_classes == class_id
+    by_prediction = ("predicted_sizes", "void_intersections", "scores", "predicted_classes", "predicted_rows")
+    by_truth = ("true_sizes", "true_classes", "true_ids", "true_is_group")
     return SceneOverlaps(
         intersections=scene.intersections[rows][:, columns],
-        predicted_sizes=scene.predicted_sizes[rows],
-        true_sizes=scene.true_sizes[columns],
-        void_intersections=scene.void_intersections[rows],
-        scores=scene.scores[rows],
-        predicted_classes=scene.predicted_classes[rows],
-        true_classes=scene.true_classes[columns],
-        predicted_rows=scene.predicted_rows[rows],
-        true_ids=scene.true_ids[columns],
+        **{name: getattr(scene, name)[rows] for name in by_prediction},
+        **{name: getattr(scene, name)[columns] for name in by_truth},
     )
 
 
@@ -185,7 +198,7 @@ def _threshold_ap(scenes: Sequence[SceneOverlaps], threshold: float, min_points:
 def _match_scene(scene: SceneOverlaps, threshold: float, min_points: int) -> tuple[list[float], list[float], int]:
     """One scene's ranked entries: (1 = hit or 0 = false positive, score) and the number of missed true instances."""
     over = scene.ious > threshold
-    counted = scene.true_sizes >= min_points
+    counted = scene.counted(min_points)
     used = np.zeros(len(scene.scores), dtype=bool)
     is_true: list[float] = []
     scores: list[float] = []
@@ -195,11 +208,11 @@ def _match_scene(scene: SceneOverlaps, threshold: float, min_points: int) -> tup
         if not candidates:
             missed += 1
             continue
-        # Rows fall in score: the first claims the instance, the others are duplicates at their own, lower scores.
-        used[candidates[0]] = True
+        used[candidates[0]] = True  # the others stay free for further instances
         is_true += [1.0] + [0.0] * (len(candidates) - 1)
-        scores += [float(scene.scores[row]) for row in candidates]
-    ignorable = scene.void_intersections + scene.intersections[:, ~counted].sum(axis=1)
+        scores += sorted((float(scene.scores[row]) for row in candidates), reverse=True)
+    ignorable = scene.void_intersections + scene.intersections[:, scene.true_is_group].sum(axis=1)
+    ignorable = ignorable + scene.intersections[:, scene.true_sizes < min_points].sum(axis=1)  # small groups twice, as there
     mostly_ignorable = ignorable / np.maximum(scene.predicted_sizes, 1.0) > threshold
     spurious = ~over.any(axis=1) & ~mostly_ignorable
     is_true += [0.0] * int(spurious.sum())
