@@ -52,7 +52,7 @@ setup(
         "ros": pins("requirements/ros_jazzy.txt") + BUILD_MESSAGES,
         "sim": SIM,
         "text": TEXT,
-        "train": SIM + TEXT,
+        "train": SIM + TEXT + ["fsspec[http]"],
         "bags": ["rosbags"],
         "view": ["open3d"],
         # The CUDA build of torch is the default one on Linux; triton is what torch.compile needs on the GPU.
