@@ -11,13 +11,15 @@ import importlib
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sensor_msgs.msg import Image, PointCloud2, PointField
-from std_msgs.msg import Header
 
 from pan3d_ros.messages.buffers import assign_bytes, bytes_view, stamp_to_ns
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import Image, PointCloud2, PointField
+    from std_msgs.msg import Header
 
 # The cv types that cv_bridge gives to encodings: numpy type and channels.
 CV_TYPES: dict[str, tuple[str, int]] = {
@@ -99,6 +101,8 @@ def own_imgmsg_to_cv2(message: Image) -> np.ndarray:
 
 def own_create_cloud(header: Header, fields: Iterable[PointField], points: np.ndarray) -> PointCloud2:
     """As sensor_msgs_py's `create_cloud` for a structured array whose fields lie as `fields` say."""
+    from sensor_msgs.msg import PointCloud2
+
     message = PointCloud2(header=header, height=1, width=len(points), fields=list(fields), is_bigendian=False, is_dense=False)
     message.point_step = points.dtype.itemsize
     message.row_step = points.dtype.itemsize * len(points)

@@ -10,11 +10,10 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import yaml
-from geometry_msgs.msg import PoseStamped
 from torch import Tensor
 
 from pan3d_core.geometry.transforms import invert_rigid
@@ -22,6 +21,9 @@ from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.poses import checked_pose, matrix_from_pose, pose_numbers, transform_numbers
 from pan3d_ros.pose_history import PoseHistory
 from pan3d_ros.ros_stand_ins import tf2_ros
+
+if TYPE_CHECKING:
+    from geometry_msgs.msg import PoseStamped
 
 log = logging.getLogger("pan3d.ros.transforms")
 
@@ -84,9 +86,11 @@ class PoseTopicTransforms:
     The stamp is the time of the pose; 0 = it never changes. Between two poses it is interpolated.
     """
 
-    def __init__(self, cameras: Sequence[str], reference_frame: str) -> None:
+    def __init__(
+        self, cameras: Sequence[str], reference_frame: str, new_history: Callable[[], PoseHistory] = PoseHistory
+    ) -> None:
         self._reference_frame = reference_frame
-        self._histories = {camera: PoseHistory() for camera in cameras}
+        self._histories = {camera: new_history() for camera in cameras}
         self._refused = dict.fromkeys(cameras, "")
 
     def add(self, camera: str, message: PoseStamped) -> None:

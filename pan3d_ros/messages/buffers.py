@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import array
+from typing import TYPE_CHECKING
 
 import numpy as np
-from builtin_interfaces.msg import Time
+
+if TYPE_CHECKING:
+    from builtin_interfaces.msg import Time
 
 
 def assign_bytes(message: object, content: np.ndarray) -> None:
@@ -35,5 +38,7 @@ def stamp_to_ns(stamp: Time) -> int:
 
 def stamp_from_ns(stamp_ns: int) -> Time:
     """The ROS time of integer nanoseconds."""
+    from builtin_interfaces.msg import Time
+
     seconds, nanoseconds = divmod(int(stamp_ns), 1_000_000_000)
     return Time(sec=seconds, nanosec=nanoseconds)

@@ -1,22 +1,28 @@
-"""Camera messages to `CameraView`: calibration checks, undistortion, pixels."""
+"""Camera messages to `CameraView`: calibration checks, undistortion, pixels.
+
+What reads messages needs their fields only, so that a bag can be read where no ROS is installed.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import yaml
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Header
 from torch import Tensor
 
 from pan3d_core.geometry.distortion import undistort
 from pan3d_core.structures import CameraView, unit_range
 from pan3d_ros.messages.buffers import stamp_to_ns
-from pan3d_ros.messages.images import compressed_to_depth, compressed_to_rgb, depth_to_metres, image_to_rgb
+from pan3d_ros.messages.images import compressed_to_depth, compressed_to_rgb, depth_to_metres, image_to_rgb, is_compressed
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+    from std_msgs.msg import Header
 
 
 class CalibrationError(ValueError):
@@ -84,12 +90,12 @@ def to_camera_view(
     The depth must be registered to the colour image (same size, same optical frame). Raises `CalibrationError`
     for an unusable CameraInfo and `ValueError` for everything else that is wrong with the messages.
     """
-    rgb = compressed_to_rgb(image) if isinstance(image, CompressedImage) else image_to_rgb(image)
+    rgb = compressed_to_rgb(image) if is_compressed(image) else image_to_rgb(image)
     height, width = rgb.shape[:2]
     pixels = torch.from_numpy(rgb).permute(2, 0, 1)  # bytes, which reach network size in a fraction of the time of floats
     depth_m = None
     if depth is not None:
-        metres = compressed_to_depth(depth) if isinstance(depth, CompressedImage) else depth_to_metres(depth)
+        metres = compressed_to_depth(depth) if is_compressed(depth) else depth_to_metres(depth)
         if metres.shape != (height, width):
             raise ValueError(
                 f"depth: expected the size of the colour image {width} x {height}, got {metres.shape[1]} x {metres.shape[0]};"
@@ -121,6 +127,8 @@ def to_camera_view(
 
 def info_message(intrinsics: Tensor, height: int, width: int, message_header: Header) -> CameraInfo:
     """CameraInfo of an undistorted image of `height` x `width` with (3, 3) intrinsics."""
+    from sensor_msgs.msg import CameraInfo
+
     fx, skew, cx, _, fy, cy, *_ = (float(v) for v in intrinsics.flatten())
     info = CameraInfo(header=message_header, height=height, width=width, distortion_model="plumb_bob", d=[0.0] * 5)
     info.k = [fx, skew, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
@@ -131,6 +139,8 @@ def info_message(intrinsics: Tensor, height: int, width: int, message_header: He
 
 def info_from_file(path: str | Path) -> CameraInfo:
     """CameraInfo of a calibration YAML as `camera_calibration` writes it; `ValueError` names what is missing."""
+    from sensor_msgs.msg import CameraInfo
+
     content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     try:
         info = CameraInfo(height=content["image_height"], width=content["image_width"])

@@ -1,15 +1,20 @@
 """sensor_msgs Image and CompressedImage to numpy arrays and back, checked before they are touched.
 
-All errors are `ValueError` with the field, what was expected and what came.
+All errors are `ValueError` with the field, what was expected and what came. What reads messages needs their fields
+only, so that a bag can be read where no ROS is installed.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
 
 from pan3d_ros.messages.buffers import assign_bytes, bytes_view
 from pan3d_ros.ros_stand_ins import CV_TYPES, imgmsg_to_cv2
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import CompressedImage, Image
 
 # encoding -> (name of the OpenCV conversion, rows of bytes per image row, bytes per pixel in a row)
 _YUV: dict[str, tuple[str, float, int]] = {
@@ -98,6 +103,11 @@ def _clean_depth(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values) & (values > 0), values, 0).astype(np.float32)
 
 
+def is_compressed(message: Image | CompressedImage) -> bool:
+    """Whether it is a CompressedImage: that has a format, where an Image has an encoding."""
+    return hasattr(message, "format")
+
+
 def compressed_to_rgb(message: CompressedImage) -> np.ndarray:
     """(H, W, 3) uint8 RGB of a JPEG or PNG."""
     import cv2
@@ -138,6 +148,8 @@ def compressed_to_depth(message: CompressedImage) -> np.ndarray:
 
 def image_message(pixels: np.ndarray, encoding: str, header: object) -> Image:
     """Image of (H, W) or (H, W, C) pixels whose type must be that of `encoding`."""
+    from sensor_msgs.msg import Image
+
     kind, channels = CV_TYPES[encoding]
     expected = pixels.shape[2] if pixels.ndim == 3 else 1
     if pixels.dtype != np.dtype(kind) or expected != channels:

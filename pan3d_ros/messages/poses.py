@@ -1,19 +1,25 @@
-"""Poses, vectors and headers to tensors and back. ROS quaternions are x y z w."""
+"""Poses, vectors and headers to tensors and back. ROS quaternions are x y z w.
+
+What reads messages needs their fields only, so that a bag can be read where no ROS is installed.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
-from geometry_msgs.msg import Point, Pose, Quaternion, Transform, Vector3
-from std_msgs.msg import Header
 from torch import Tensor
 
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw, quat_xyzw_from_matrix
 from pan3d_core.geometry.transforms import rigid
 from pan3d_core.structures import OrientedBox
 from pan3d_ros.messages.buffers import stamp_from_ns
+
+if TYPE_CHECKING:
+    from geometry_msgs.msg import Point, Pose, Transform, Vector3
+    from std_msgs.msg import Header
 
 
 def checked_pose(name: str, translation: Sequence[float], quaternion_xyzw: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -48,24 +54,32 @@ def transform_numbers(transform: Transform) -> tuple[tuple[float, float, float],
 
 def pose_message(parent_from_child: Tensor) -> Pose:
     """Pose of a (4, 4) transform."""
+    from geometry_msgs.msg import Pose, Quaternion
+
     x, y, z, w = quat_xyzw_from_matrix(parent_from_child[:3, :3].double()).tolist()
     return Pose(position=point_message(parent_from_child[:3, 3]), orientation=Quaternion(x=x, y=y, z=z, w=w))
 
 
 def point_message(vector: Tensor) -> Point:
     """Point of a (3,) vector."""
+    from geometry_msgs.msg import Point
+
     x, y, z = (float(v) for v in vector)
     return Point(x=x, y=y, z=z)
 
 
 def vector_message(vector: Tensor) -> Vector3:
     """Vector3 of a (3,) vector."""
+    from geometry_msgs.msg import Vector3
+
     x, y, z = (float(v) for v in vector)
     return Vector3(x=x, y=y, z=z)
 
 
 def header(frame_id: str, stamp_ns: int) -> Header:
     """Header with an exact integer stamp."""
+    from std_msgs.msg import Header
+
     return Header(frame_id=frame_id, stamp=stamp_from_ns(stamp_ns))
 
 

@@ -1,0 +1,1 @@
+"""Recorded topics (rosbag2): reading, evaluation in process, playing them back."""

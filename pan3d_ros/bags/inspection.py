@@ -1,0 +1,280 @@
+"""`pan3d doctor BAG`: what a bag holds, what is wrong with it, and the parameters that make the node work on it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from pan3d_core.doctor import MISSING, OK, OPTIONAL, Check
+from pan3d_core.geometry.distortion import DISTORTION_MODELS
+from pan3d_ros.bags.camera_topics import BagCamera, find_cameras
+from pan3d_ros.bags.contents import BagContents, RecordedTopic, read_contents
+from pan3d_ros.bags.frame_chains import chain, guess_reference_frame
+from pan3d_ros.bags.reader import CLOCK
+from pan3d_ros.bags.timing import clock_offsets_s, nearest_gaps, set_spreads
+from pan3d_ros.node_config import InputConfig
+
+KNOWN_CLOCK_RANGE_S = 10.0  # largest camera.<name>.time_offset_s
+MOVING_M = 0.02  # a camera that travels further is moving
+
+
+@dataclass
+class Inspection:
+    """The outcome."""
+
+    contents: BagContents
+    checks: list[Check] = field(default_factory=list)
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def parameter_file(self) -> str:
+        """YAML of the parameters, as the node reads it."""
+        content = {"/**": {"ros__parameters": self.parameters}}
+        return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120)
+
+    def topic_table(self) -> list[tuple[str, ...]]:
+        """One row per topic: name, type, messages, rate, what the messages say, receipt minus stamp."""
+        rows = [("topic", "type", "messages", "Hz", "content", "receipt - stamp")]
+        for facts in self.contents.topics.values():
+            size = f"{facts.size[0]}x{facts.size[1]}" if any(facts.size) else ""
+            content = " ".join(part for part in (facts.encoding, size, facts.frame_id) if part)
+            delay = "" if math.isnan(facts.delay_s) else f"{1000 * facts.delay_s:+.1f} ms"
+            rows.append((facts.topic, facts.kind, str(facts.count), f"{facts.rate_hz:.1f}", content, delay))
+        return rows
+
+
+def inspect_bag(path: Path | str, reference_frame: str | None = None) -> Inspection:
+    """Read and judge a bag. `reference_frame`: None = guess. `BagError` for what is no bag."""
+    contents = read_contents(path)
+    return _Judge(contents, reference_frame).judged()
+
+
+class _Judge:
+    def __init__(self, contents: BagContents, reference_frame: str | None) -> None:
+        self._contents = contents
+        self._result = Inspection(contents)
+        cameras = find_cameras(contents)
+        self._compressed = any(camera.raw is None for camera in cameras) and all(camera.compressed for camera in cameras)
+        self._left_out = [] if self._compressed else [camera for camera in cameras if camera.raw is None]
+        self._cameras = [camera for camera in cameras if camera not in self._left_out]
+        frames = [self._image(camera).frame_id for camera in self._cameras]
+        self._reference = reference_frame or guess_reference_frame(contents.edges, frames)
+
+    def judged(self) -> Inspection:
+        """All checks in the order in which problems are best mended."""
+        self._bag()
+        for camera in self._cameras:
+            self._camera(camera)
+        offsets = self._clocks()
+        slop_s = self._synchronisation(offsets)
+        use_depth = self._depth()
+        source = self._transforms(offsets)
+        self._clock_topic()
+        self._result.parameters = self._parameters(offsets, slop_s, use_depth, source)
+        return self._result
+
+    def _image(self, camera: BagCamera) -> RecordedTopic:
+        found = camera.compressed if self._compressed else camera.raw
+        assert found is not None
+        return found
+
+    def _say(self, name: str, status: str, detail: str, mend: str = "") -> None:
+        self._result.checks.append(Check(name, status, detail, mend))
+
+    # --- checks ------------------------------------------------------------------------------------------------
+
+    def _bag(self) -> None:
+        contents = self._contents
+        count = sum(facts.count for facts in contents.topics.values())
+        self._say("bag", OK if count else MISSING, f"{count} messages in {contents.duration_s:.1f} s")
+        for topic, reason in contents.unreadable.items():
+            self._say("bag", OPTIONAL, f"{topic} cannot be read: {reason}")
+        if not self._cameras and not self._left_out:
+            mend = "record sensor_msgs/msg/Image or CompressedImage (JPEG or PNG); other transports must be decoded before"
+            self._say("cameras", MISSING, "no topic with colour images", mend)
+        for camera in self._left_out:
+            mend = "record raw images of this camera or compressed images of all: input.image_transport is one for all cameras"
+            self._say(f"camera {camera.name}", MISSING, "has compressed images only, others raw ones only", mend)
+        if self._compressed:
+            only = [camera.name for camera in self._cameras if camera.raw is None]
+            self._say("transport", OK, f"compressed images only: {', '.join(only)}; input.image_transport: compressed")
+
+    def _camera(self, camera: BagCamera) -> None:
+        image, name = self._image(camera), f"camera {camera.name}"
+        width, height = image.size
+        self._say(name, OK, f"{image.topic}: {image.encoding} {width}x{height}, {image.count} at {image.rate_hz:.1f} Hz")
+        if not image.stamps_ns.all():
+            self._say(name, MISSING, f"{image.topic}: stamps are 0", "let the driver stamp its images")
+        if image.size == (0, 0):
+            self._say(name, MISSING, f"{image.topic}: expected a JPEG or PNG, got something else")
+        if camera.info is None:
+            folder = image.topic.removesuffix("/compressed").rsplit("/", 1)[0]
+            mend = f"record {folder}/camera_info, or give camera.{camera.name}.calibration_file"
+            self._say(name, MISSING, f"no {folder}/camera_info: intrinsics are unknown", mend)
+            return
+        self._calibration(camera, camera.info, name)
+        pair_ms = 1e-6 * self._pair_gap_ns(image, camera.info)
+        if pair_ms > 1000 * InputConfig().pair_slop_s:
+            self._say(name, OPTIONAL, f"camera_info is {pair_ms:.0f} ms from its image", "input.pair_slop_s below is wide enough")
+
+    def _calibration(self, camera: BagCamera, info: RecordedTopic, name: str) -> None:
+        facts, size = info.calibration, self._image(camera).size
+        if facts is None:
+            self._say(name, MISSING, f"{info.topic} cannot be read")
+            return
+        lengths, which = (facts.projected_focal_lengths, "P") if camera.rectified else (facts.focal_lengths, "K")
+        if not all(math.isfinite(length) and length > 0 for length in lengths):
+            mend = f"calibrate the camera, or give camera.{camera.name}.calibration_file"
+            self._say(
+                name, MISSING, f"{info.topic}: {which} has focal lengths {lengths[0]:g}, {lengths[1]:g}: not calibrated", mend
+            )
+        if facts.image_size != size:
+            got = f"{facts.image_size[0]}x{facts.image_size[1]}"
+            mend = "use the camera_info that the driver publishes beside this image"
+            self._say(name, MISSING, f"{info.topic} is for {got}, the image is {size[0]}x{size[1]}", mend)
+        if facts.distortion_model and not camera.rectified and facts.distortion_model not in DISTORTION_MODELS:
+            mend = "rectify the images (image_proc) and set camera.<name>.rectified"
+            self._say(name, MISSING, f"{info.topic}: distortion model {facts.distortion_model!r} is not known", mend)
+
+    def _pair_gap_ns(self, image: RecordedTopic, other: RecordedTopic) -> float:
+        """Distance from the images to their nearest partner that all but 5 % stay below."""
+        return float(np.percentile(np.abs(nearest_gaps(image.stamps_ns, other.stamps_ns)), 95))
+
+    def _clocks(self) -> dict[str, float]:
+        """Offsets to suggest, by camera."""
+        images = {camera.name: self._image(camera) for camera in self._cameras}
+        offsets = clock_offsets_s({n: f.stamps_ns for n, f in images.items()}, {n: f.received_ns for n, f in images.items()})
+        for name, offset in list(offsets.items()):
+            late = f"stamps are {abs(offset):.3f} s {'late' if offset < 0 else 'early'} against the other cameras"
+            if abs(offset) > KNOWN_CLOCK_RANGE_S:
+                self._say(f"camera {name}", MISSING, late, "two clocks: synchronise them (chrony, ptp) or stamp by the host")
+                del offsets[name]
+            else:
+                self._say(f"camera {name}", OPTIONAL, late, f"camera.{name}.time_offset_s: {offset}")
+        return offsets
+
+    def _synchronisation(self, offsets: dict[str, float]) -> float | None:
+        if len(self._cameras) < 2:
+            return None
+        stamps = [self._shifted(camera, offsets) for camera in self._cameras]
+        middle, most = (float(v) * 1e-9 for v in np.percentile(set_spreads(stamps), (50, 95)))
+        slop_s = math.ceil((1.25 * most + 0.001) * 1000) / 1000
+        period_s = max(1.0 / max(self._image(camera).rate_hz, 1e-3) for camera in self._cameras)
+        detail = f"nearest images of all cameras differ by {1000 * middle:.1f} ms (95 %: {1000 * most:.1f} ms)"
+        if most > period_s:
+            mend = "check the clocks of the machines, and that all cameras ran at the same time"
+            self._say("synchronisation", MISSING, detail, mend)
+            return None
+        self._say("synchronisation", OK, f"{detail}; sync.slop_s: {slop_s}")
+        return min(slop_s, 1.0)
+
+    def _shifted(self, camera: BagCamera, offsets: dict[str, float]) -> np.ndarray:
+        return self._image(camera).stamps_ns + np.int64(round(offsets.get(camera.name, 0.0) * 1e9))
+
+    def _depth(self) -> bool:
+        fitting = []
+        for camera in self._cameras:
+            if camera.depth is None:
+                continue
+            depth, image, name = camera.depth, self._image(camera), f"camera {camera.name}"
+            if depth.size != image.size:
+                sizes = f"{depth.size[0]}x{depth.size[1]}, colour {image.size[0]}x{image.size[1]}"
+                self._say(name, OPTIONAL, f"{depth.topic} is {sizes}: not used", "record the depth that is aligned to colour")
+            elif depth.frame_id != image.frame_id:
+                detail = f"{depth.topic} is in {depth.frame_id}, colour in {image.frame_id}: not used"
+                self._say(name, OPTIONAL, detail, "record the depth that is aligned to colour")
+            elif self._pair_gap_ns(image, depth) > 0.4e9 / max(image.rate_hz, 1e-3):
+                self._say(name, OPTIONAL, f"{depth.topic}: most images have no depth of their time: not used")
+            else:
+                self._say(name, OK, f"{depth.topic}: {depth.encoding}, aligned to colour")
+                fitting.append(camera)
+        if fitting and len(fitting) < len(self._cameras):
+            without = ", ".join(camera.name for camera in self._cameras if camera not in fitting)
+            mend = f"leave these cameras out to use depth (input.use_depth is one for all): {without}"
+            self._say("depth", OPTIONAL, "some cameras have no depth that can be used", mend)
+        return bool(fitting) and len(fitting) == len(self._cameras)
+
+    def _transforms(self, offsets: dict[str, float]) -> str:
+        """The source to use; says for each camera what is missing."""
+        for text in self._contents.contradictions:
+            self._say("transforms", OPTIONAL, f"two parents: {text}", "only one node may publish a frame")
+        if not self._contents.edges and self._cameras and all(camera.pose for camera in self._cameras):
+            self._say("transforms", OK, "no /tf, but pose topics of all cameras")
+            return "pose_topics"
+        for camera in self._cameras:
+            self._chain(camera, offsets)
+        return "tf"
+
+    def _chain(self, camera: BagCamera, offsets: dict[str, float]) -> None:
+        frame, name = self._image(camera).frame_id, f"transforms {camera.name}"
+        mend = "record /tf and /tf_static, or give transforms.static_file for fixed cameras"
+        if not frame:
+            self._say(name, MISSING, "images have no frame_id", f"give camera.{camera.name}.frame_id")
+            return
+        way = chain(self._contents.edges, frame, self._reference)
+        if not way.reaches:
+            known = f"{frame} leads to {way.frames[-1]} only" if way.edges else f"nothing is known about {frame}"
+            self._say(name, MISSING, f"no transform to {self._reference}: {known}", mend)
+            return
+        covered = way.covered(self._shifted(camera, offsets))
+        moving = f", moves by {way.travel_m:.2f} m" if way.travel_m > MOVING_M else ""
+        detail = f"{' <- '.join(reversed(way.frames))}{moving}"
+        if covered >= 0.99:
+            self._say(name, OK, detail)
+        else:
+            status = MISSING if covered < 0.5 else OPTIONAL
+            reason = f"known at {100 * covered:.0f} % of the images' stamps"
+            self._say(name, status, f"{detail}: {reason}", "the clocks of /tf and camera must be one")
+
+    def _clock_topic(self) -> None:
+        if any(facts.kind == CLOCK and facts.count for facts in self._contents.topics.values()):
+            self._say("clock", OPTIONAL, "/clock was recorded", "play without it: ros2 bag play --clock --exclude-topics /clock")
+
+    # --- parameters --------------------------------------------------------------------------------------------
+
+    def _parameters(self, offsets: dict[str, float], slop_s: float | None, use_depth: bool, source: str) -> dict[str, Any]:
+        cameras = {camera.name: self._camera_parameters(camera, offsets, use_depth, source) for camera in self._cameras}
+        inputs: dict[str, Any] = {"image_transport": "compressed" if self._compressed else "raw", "use_depth": use_depth}
+        if (pair_slop_s := self._pair_slop_s(use_depth)) > InputConfig().pair_slop_s:
+            inputs["pair_slop_s"] = pair_slop_s
+        parameters: dict[str, Any] = {"cameras": list(cameras), "reference_frame": self._reference, "input": inputs}
+        if slop_s is not None:
+            parameters["sync"] = {"slop_s": slop_s}
+        parameters["transforms"] = {"source": source}
+        height = (self._contents.objects or {}).get("support_height_m")
+        if height is not None:
+            parameters["workspace"] = {"support_height_m": float(height)}
+        else:
+            mend = f"workspace.support_height_m: height of the table in {self._reference}"
+            self._say("support height", OPTIONAL, "a bag does not say where the objects stand", mend)
+        if len(self._cameras) == 1:
+            way = chain(self._contents.edges, self._image(self._cameras[0]).frame_id, self._reference)
+            if way.reaches and way.travel_m > MOVING_M:
+                parameters["keyframe"] = {"enabled": True}
+        parameters["camera"] = cameras
+        return parameters
+
+    def _pair_slop_s(self, use_depth: bool) -> float:
+        gaps = [0.0]
+        for camera in self._cameras:
+            partners = [camera.info, camera.depth if use_depth else None]
+            gaps += [self._pair_gap_ns(self._image(camera), partner) for partner in partners if partner is not None]
+        return min(math.ceil(1.25e-6 * max(gaps)) / 1000, 1.0)
+
+    def _camera_parameters(self, camera: BagCamera, offsets: dict[str, float], use_depth: bool, source: str) -> dict[str, Any]:
+        found: dict[str, Any] = {"image_topic": self._image(camera).topic}
+        if camera.info is not None:
+            found["info_topic"] = camera.info.topic
+        if use_depth and camera.depth is not None:
+            found["depth_topic"] = camera.depth.topic
+        if source == "pose_topics" and camera.pose is not None:
+            found["pose_topic"] = camera.pose.topic
+        if camera.rectified:
+            found["rectified"] = True
+        if camera.name in offsets:
+            found["time_offset_s"] = offsets[camera.name]
+        return found

@@ -1,0 +1,191 @@
+"""Messages of a rosbag2, read with `rosbags`: no ROS installation is needed.
+
+What is wrong with a bag is said once, as a `BagError` with the file, topic or type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from rosbags.interfaces import Connection, Qos
+    from rosbags.typesys.store import Typestore
+
+SUFFIXES = (".mcap", ".db3")
+TRANSFORMS = "tf2_msgs/msg/TFMessage"
+IMAGE, COMPRESSED, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
+POSE, TEXT, CLOCK = "geometry_msgs/msg/PoseStamped", "std_msgs/msg/String", "rosgraph_msgs/msg/Clock"
+
+
+class BagError(ValueError):
+    """A bag that cannot be read or used; the message names file, topic or field."""
+
+
+@dataclass(frozen=True)
+class TopicFacts:
+    """One topic of a bag."""
+
+    name: str
+    type: str  # "sensor_msgs/msg/Image"
+    count: int
+    qos: tuple[Qos, ...]  # of the publishers that were recorded; empty = unknown
+
+
+class BagMessage(NamedTuple):
+    """One message as it was received."""
+
+    topic: str
+    received_ns: int
+    content: Any
+
+
+def is_bag(path: Path) -> bool:
+    """Whether the path looks like a rosbag2: a folder of one, or a single .mcap or .db3 file."""
+    path = Path(path)
+    return (path / "metadata.yaml").exists() or path.suffix in SUFFIXES or bool(_storage_files(path))
+
+
+class BagReader:
+    """Use as a context manager. `topics` maps names to facts; messages come in the order of receipt."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.topics: dict[str, TopicFacts] = {}
+        self.start_ns, self.end_ns = 0, 0  # times of receipt; 0 for a bag without messages
+        self._connections: dict[str, list[Connection]] = {}
+        self._stores: dict[str, Typestore] = {}
+
+    def __enter__(self) -> BagReader:
+        rosbag2 = _rosbags()
+        with self._explained("opened"):
+            self._reader = rosbag2.Reader(_what_to_open(self.path))
+            self._reader.open()
+        for connection in self._reader.connections:
+            self._connections.setdefault(connection.topic, []).append(connection)
+        for topic, connections in sorted(self._connections.items()):
+            kinds = sorted({connection.msgtype for connection in connections})
+            qos = tuple(item for connection in connections for item in connection.ext.offered_qos_profiles)
+            self.topics[topic] = TopicFacts(topic, ", ".join(kinds), sum(c.msgcount for c in connections), qos)
+        if self._reader.message_count:
+            self.start_ns, self.end_ns = self._reader.start_time, self._reader.end_time
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._reader.close()
+
+    def of_type(self, *kinds: str) -> list[str]:
+        """Names of the topics of these types that have messages."""
+        return [facts.name for facts in self.topics.values() if facts.type in kinds and facts.count]
+
+    def raw(
+        self, topics: Collection[str] | None = None, start_s: float = 0.0, duration_s: float | None = None
+    ) -> Iterator[BagMessage]:
+        """Serialized messages. `start_s` after the bag's start, for `duration_s` (None: to the end)."""
+        names = self.topics if topics is None else topics
+        if unknown := sorted(set(names) - set(self.topics)):
+            raise BagError(f"{unknown[0]}: expected one of the topics {', '.join(self.topics)}")
+        wanted = [connection for name in names for connection in self._connections[name]]
+        if not wanted:
+            return
+        start_ns = self.start_ns + int(start_s * 1e9)
+        stop_ns = None if duration_s is None else start_ns + int(duration_s * 1e9)
+        with self._explained("read"):
+            for connection, received_ns, data in self._reader.messages(wanted, start_ns, stop_ns):
+                yield BagMessage(connection.topic, received_ns, data)
+
+    def messages(
+        self, topics: Collection[str] | None = None, start_s: float = 0.0, duration_s: float | None = None
+    ) -> Iterator[BagMessage]:
+        """As `raw`, decoded: objects with the fields of the ROS messages, arrays as numpy arrays."""
+        for message in self.raw(topics, start_s, duration_s):
+            yield message._replace(content=self.decode(message.topic, message.content))
+
+    def first(self, topic: str) -> Any:
+        """The first message of a topic, None when there is none."""
+        return next((message.content for message in self.messages([topic])), None)
+
+    def decode(self, topic: str, data: bytes) -> Any:
+        """A serialized message of `topic` as an object."""
+        from rosbags.serde import SerdeError
+
+        kind = self.topics[topic].type
+        store = self._stores.get(topic) or self._stores.setdefault(topic, self._store(topic))
+        try:
+            return store.deserialize_cdr(data, kind)
+        except SerdeError as error:
+            raise BagError(f"{topic}: expected a {kind}, got {len(data)} bytes that are none ({_words(error)})") from error
+
+    def _store(self, topic: str) -> Typestore:
+        """Types of a topic: the definition in the bag, or the one that ROS 2 Jazzy ships."""
+        from rosbags.interfaces import MessageDefinitionFormat
+        from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
+
+        kind = self.topics[topic].type
+        definition = self._connections[topic][0].msgdef
+        try:
+            if definition.format == MessageDefinitionFormat.MSG:
+                found = get_types_from_msg(definition.data, kind)
+            elif definition.format == MessageDefinitionFormat.IDL:
+                parts = definition.data.split("=" * 80 + "\n")
+                found = {}
+                for part in parts:
+                    found |= get_types_from_idl(part.partition("\n")[2] if part.startswith("IDL: ") else part) if part else {}
+            else:
+                store = get_typestore(Stores.ROS2_JAZZY)
+                if kind not in store.fielddefs:
+                    raise BagError(
+                        f"{topic}: expected a definition of {kind} in the bag, which is no type of ROS 2 itself, got none;"
+                        " bags in mcap format hold the definitions"
+                    )
+                return store
+            store = get_typestore(Stores.EMPTY)
+            store.register(found)
+        except TypesysError as error:
+            raise BagError(f"{topic}: the bag's definition of {kind} cannot be read ({_words(error)})") from error
+        return store
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        """What rosbags and the storage raise, as `BagError` with the name of the bag."""
+        try:
+            yield
+        except Exception as error:  # a damaged file can make the storage libraries raise anything
+            text = f"{self.path}: expected a rosbag2 that can be {doing}, got {_words(error)}"
+            if any(word in str(error) for word in ("end magic", "Truncated", "footer", "empty")):
+                text += "; the recording did not end properly: mend it with `mcap recover` (db3: `ros2 bag reindex`)"
+            raise BagError(text) from error
+
+
+def _rosbags() -> Any:
+    try:
+        from rosbags import rosbag2
+    except ImportError as error:
+        raise BagError('bags need the package rosbags: pip install "pan3d_ros[bags]"') from error
+    return rosbag2
+
+
+def _storage_files(folder: Path) -> list[Path]:
+    return sorted(item for item in folder.iterdir() if item.suffix in SUFFIXES) if folder.is_dir() else []
+
+
+def _what_to_open(path: Path) -> Path:
+    """The folder, or the only storage file of a folder whose recording never wrote its metadata."""
+    if not path.exists():
+        raise BagError(f"bag: expected a rosbag2 folder, .mcap or .db3 file, got {path}, which does not exist")
+    if path.suffix == ".bag":
+        raise BagError(f"{path}: expected a rosbag2, got a ROS 1 bag; convert it with `rosbags-convert --src {path} --dst DIR`")
+    if path.is_file() or (path / "metadata.yaml").exists():
+        return path
+    files = _storage_files(path)
+    if len(files) != 1:
+        raise BagError(f"{path}: expected metadata.yaml or one .mcap or .db3 file, got {len(files)}; try `ros2 bag reindex`")
+    return files[0]
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
