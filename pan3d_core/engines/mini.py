@@ -1,7 +1,8 @@
 """The `pan3d-mini` engine: a small network that takes the cameras' calibration as input.
 
 With intrinsics, poses and the height of the support plane it answers in metres in the world frame. Without any of them it
-still finds objects and relative depth, but its cameras are a guess in the frame of the first view and nothing is metric.
+still finds objects and relative depth; its cameras then come from the objects that the views share, in the frame of the first
+view, and nothing is metric.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.geometry.cameras import unproject_depth
+from pan3d_core.geometry.level_cameras import locate_cameras
 from pan3d_core.geometry.transforms import invert_rigid, rigid
 from pan3d_core.labels import LabelSpace
 from pan3d_core.models.mini import MiniInputs, MiniOutputs, PanMini
@@ -36,6 +38,7 @@ AUTOCAST_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch
 # Focal length over image width that is assumed for cameras without intrinsics (53 degrees across).
 GUESSED_FOCAL = 1.0
 SUPPORT_BIN_M = 0.005
+MAX_SUPPORT_FOREGROUND = 0.1  # pixels that surely show no object
 logger = logging.getLogger("pan3d.engines.mini")
 
 
@@ -131,7 +134,8 @@ class MiniEngine:
         inputs = self._inputs(views)
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
             outputs = self._model(inputs)
-        return self._reconstruction(outputs, inputs), self._instances(outputs)
+        instances = self._instances(outputs)
+        return self._reconstruction(outputs, inputs, instances), instances
 
     def _inputs(self, views: ViewBatch) -> MiniInputs:
         count, (height, width) = views.num_views, views.hw
@@ -164,16 +168,28 @@ class MiniEngine:
             logger.warning("the support height is unknown, so the camera poses cannot be used; set support_height_m")
         return found
 
-    def _reconstruction(self, outputs: MiniOutputs, inputs: MiniInputs) -> Reconstruction:
+    def _reconstruction(self, outputs: MiniOutputs, inputs: MiniInputs, instances: InstanceSet) -> Reconstruction:
         log_error = nn.functional.interpolate(outputs.log_error, size=outputs.plane_depth.shape[-2:], mode="bilinear")[0]
         posed = bool(inputs.posed[0] > 0)
+        depth = outputs.depth()[0]
+        cam_from_world = inputs.cam_from_world[0] if posed else self._cameras(outputs, depth, inputs.intrinsics[0], instances)
         return Reconstruction(
-            depth=outputs.depth()[0],
+            depth=depth,
             depth_conf=torch.exp(-log_error.clamp(-7, 1)),  # one over the expected relative error
             intrinsics=inputs.intrinsics[0],
-            cam_from_world=inputs.cam_from_world[0] if posed else cameras_from_head(outputs.view1_from_cam[0]),
+            cam_from_world=cam_from_world,
             is_metric=posed,
         )
+
+    @staticmethod
+    def _cameras(outputs: MiniOutputs, depth: Tensor, intrinsics: Tensor, instances: InstanceSet) -> Tensor:
+        """`cam_from_view1` (S, 4, 4) from the objects that the views share; the camera head guesses where they share too few."""
+        guess = cameras_from_head(outputs.view1_from_cam[0])
+        size = depth.shape[-2:]
+        logits = nn.functional.interpolate(instances.mask_logits, size=size, mode="bilinear")
+        foreground = nn.functional.interpolate(outputs.foreground_logits, size=size, mode="bilinear")[0].sigmoid()
+        found = locate_cameras(depth, intrinsics, logits > 0, foreground < MAX_SUPPORT_FOREGROUND)
+        return torch.where(found.located[:, None, None], found.cam_from_view1, guess)
 
     def _instances(self, outputs: MiniOutputs) -> InstanceSet:
         rows, scores = decode_scene(outputs.queries, 0, self._config.min_score, self._config.nms_iou)
