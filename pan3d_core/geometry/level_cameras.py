@@ -92,8 +92,8 @@ def _fit_plane(points: Tensor, tolerance: float) -> tuple[Tensor, Tensor]:
 
 
 def _object_places(level_xy: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Median point (S, K, 2) of each object on the plane, as each view sees it in (S, h, w, 2), and its weight (S, K), 0 where it is
-    not seen."""
+    """Median point (S, K, 2) of each object on the plane, as each view sees it in (S, h, w, 2), and its weight (S, K), 0 where
+    it is not seen."""
     count, views = masks.shape[:2]
     places, weights = level_xy.new_zeros(views, count, 2), level_xy.new_zeros(views, count)
     for view, k in torch.nonzero(masks.flatten(2).sum(-1).T >= MIN_OBJECT_PIXELS).tolist():
