@@ -1,5 +1,7 @@
 """One training scene as plain arrays, and its form as files of a tar shard. Needs neither MuJoCo nor torch.
 
+Every shard is named by its first and last seed, such as `scenes_00000200-00000399`.
+
 A tar shard follows the convention of webdataset: members `KEY.NAME`, all of a scene in a row. KEY is the scene's seed, NAME
 one of `image0.png` (RGB; or .jpg, .webp), `depth0.png` (16 bit, 0.1 mm, 0 = none), `ids0.png` (8 bit, 0 = none, k = object k),
 likewise for every view, and last `json` with cameras and objects.
@@ -9,16 +11,21 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+VOCABULARY_FILE, INDEX_FILE = "vocabulary.json", "index.json"
+# Seeds from here on are for measuring only; nothing is ever trained on them.
+FIRST_HELD_OUT_SEED = 1_000_000
 MAX_OBJECTS = 15
 EMPTY_KIND = 255
 IMAGE_FORMATS = {"png": {"compress_level": 4}, "jpg": {"quality": 95, "subsampling": 0}, "webp": {"quality": 95}}
 _PIL_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
+_NAME = re.compile(r"scenes_(\d{8,})-(\d{8,})")
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,35 @@ class SceneRecord:
     def num_views(self) -> int:
         """S."""
         return len(self.images)
+
+
+@dataclass(frozen=True)
+class ShardRange:
+    """Scenes `first` to `last`, both included, in one shard."""
+
+    first: int
+    last: int
+
+    @property
+    def name(self) -> str:
+        """`scenes_FIRST-LAST`."""
+        return f"scenes_{self.first:08d}-{self.last:08d}"
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of its scenes."""
+        return range(self.first, self.last + 1)
+
+    @staticmethod
+    def parse(name: str) -> ShardRange | None:
+        """Range of a shard's name (with or without .tar); None for other names."""
+        match = _NAME.fullmatch(name.removesuffix(".tar"))
+        return ShardRange(int(match[1]), int(match[2])) if match else None
+
+
+def scene_key(seed: int) -> str:
+    """Name of a scene within a tar shard."""
+    return f"{seed:08d}"
 
 
 class DamagedScene(ValueError):
@@ -96,6 +132,10 @@ def decode_record(members: Mapping[str, bytes]) -> SceneRecord:
         raise DamagedScene(f"json or sizes: {type(error).__name__}: {error}") from error
     if images.shape[:3] != depth.shape or depth.shape != ids.shape:
         raise DamagedScene(f"sizes: expected equal ones, got images {images.shape}, depth {depth.shape}, ids {ids.shape}")
+    if not all(np.isfinite(values).all() for values in (record.intrinsics, record.cam_from_world, record.support_height)):
+        raise DamagedScene("json: expected finite cameras and heights, got NaN or infinity")
+    if (record.intrinsics[:, [0, 1], [0, 1]] <= 0).any():
+        raise DamagedScene("json: intrinsics: expected positive focal lengths")
     if ids.max() > MAX_OBJECTS or not (record.kinds[np.setdiff1d(ids, [0])] != EMPTY_KIND).all():
         raise DamagedScene("ids: expected only objects that json lists")
     return record

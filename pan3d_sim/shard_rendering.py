@@ -22,12 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pan3d_sim.bank import SceneStream
-from pan3d_sim.scene_records import SceneRecord
+from pan3d_sim.scene_records import INDEX_FILE, VOCABULARY_FILE, SceneRecord, ShardRange
 from pan3d_sim.shards import (
     SHARD_FORMATS,
-    VOCABULARY_FILE,
     SceneSettings,
-    ShardRange,
     record_scene,
     shard_ranges,
     write_array_shard,
@@ -113,6 +111,8 @@ def render_data_set(plan: RenderPlan, workers: int = 1, report: Report | None = 
             _render_missing(plan, counter.add)
         else:
             _run_workers(plan, min(workers, len(missing)), counter)
+        if plan.shard_format == "tar":
+            _write_whole(plan.out / INDEX_FILE, {"shards": sorted(path.name for path in plan.out.glob("scenes_*.tar"))})
     except OSError as error:
         raise _stopped(plan, error) from error
     finally:
@@ -224,13 +224,21 @@ def _check_folder(plan: RenderPlan) -> None:
             raise ValueError(f"out: expected no other scenes with seeds {plan.first_seed} to {last_seed}, got {path}")
     marker, facts = plan.out / VOCABULARY_FILE, plan.settings.facts()
     if not marker.exists():
-        partial = plan.out / f".{VOCABULARY_FILE}.{os.getpid()}"
-        partial.write_text(json.dumps(facts, indent=1), encoding="utf-8")
-        os.replace(partial, marker)
+        _write_whole(marker, facts)
     held_facts = json.loads(marker.read_text(encoding="utf-8"))
     for name in ("format", "settings", "kinds", "colors"):
         if held_facts.get(name) != facts[name]:
             raise ValueError(f"out: expected data with {name} {facts[name]}, got {marker} with {held_facts.get(name)}")
+
+
+def _write_whole(path: Path, content: dict) -> None:
+    """Completely or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _stopped(plan: RenderPlan, error: OSError) -> RenderingStopped:

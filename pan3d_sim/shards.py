@@ -1,10 +1,8 @@
 """Training data on disk: shards of a fixed number of seeded scenes, as arrays or as tar files.
 
-Every shard is named by its first and last seed, such as `scenes_00000200-00000399`.
-
 Array shards are folders of .npy files that can be memory-mapped: the fields of `SceneRecord` with the scenes in front, depth in
 0.1 mm, `seeds` (N,), and `vocabulary.json` with the words, written last. Tar shards are described in `scene_records`; one
-`vocabulary.json` beside them serves all.
+`vocabulary.json` beside them serves all, and `index.json` lists them for readers that cannot list a folder.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import tarfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -22,16 +19,22 @@ import numpy as np
 
 from pan3d_sim.bank import RenderedScene, SceneStream
 from pan3d_sim.objects import COLORS, HELD_OUT_KINDS, KINDS
-from pan3d_sim.scene_records import IMAGE_FORMATS, MAX_OBJECTS, SceneRecord, empty_columns, encode_record
+from pan3d_sim.scene_records import (
+    FIRST_HELD_OUT_SEED,
+    IMAGE_FORMATS,
+    MAX_OBJECTS,
+    VOCABULARY_FILE,
+    SceneRecord,
+    ShardRange,
+    empty_columns,
+    encode_record,
+    scene_key,
+)
 from pan3d_sim.vocabulary import vocabulary
 
 FORMAT = 2
 SHARD_FORMATS = ("arrays", "tar")
 KIND_SETS = {"known": KINDS, "held-out": HELD_OUT_KINDS}
-VOCABULARY_FILE = "vocabulary.json"
-# Seeds from here on are for measuring only; nothing is ever trained on them.
-FIRST_HELD_OUT_SEED = 1_000_000
-_NAME = re.compile(r"scenes_(\d{8,})-(\d{8,})")
 
 
 @dataclass(frozen=True)
@@ -62,30 +65,6 @@ class SceneSettings:
     def facts(self) -> dict:
         """Contents of a data set's `vocabulary.json`."""
         return {"format": FORMAT, "settings": asdict(self), "colors": list(COLORS), **vocabulary(self.kinds)}
-
-
-@dataclass(frozen=True)
-class ShardRange:
-    """Scenes `first` to `last`, both included, in one shard."""
-
-    first: int
-    last: int
-
-    @property
-    def name(self) -> str:
-        """`scenes_FIRST-LAST`."""
-        return f"scenes_{self.first:08d}-{self.last:08d}"
-
-    @property
-    def seeds(self) -> range:
-        """The seeds of its scenes."""
-        return range(self.first, self.last + 1)
-
-    @staticmethod
-    def parse(name: str) -> ShardRange | None:
-        """Range of a shard's name (with or without .tar); None for other names."""
-        match = _NAME.fullmatch(name.removesuffix(".tar"))
-        return ShardRange(int(match[1]), int(match[2])) if match else None
 
 
 def shard_ranges(first: int, count: int, shard_size: int) -> list[ShardRange]:
@@ -152,7 +131,7 @@ def write_tar_shard(path: Path, records: Iterable[SceneRecord], image_format: st
         with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for record in records:
                 for name, content in encode_record(record, image_format).items():
-                    member = tarfile.TarInfo(f"{record.seed:08d}.{name}")
+                    member = tarfile.TarInfo(f"{scene_key(record.seed)}.{name}")
                     member.size = len(content)
                     tar.addfile(member, io.BytesIO(content))
         _to_disk(stream)

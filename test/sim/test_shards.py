@@ -17,9 +17,16 @@ import pytest
 from pan3d_core.evaluation.scenes import find_scenes
 from pan3d_sim.bank import SCENES_PER_BANK, SceneStream
 from pan3d_sim.objects import HELD_OUT_KINDS, KINDS
-from pan3d_sim.scene_records import DamagedScene, SceneRecord, decode_record, encode_record
+from pan3d_sim.scene_records import (
+    FIRST_HELD_OUT_SEED,
+    DamagedScene,
+    SceneRecord,
+    ShardRange,
+    decode_record,
+    encode_record,
+)
 from pan3d_sim.shard_rendering import RenderingStopped, RenderPlan, render_data_set
-from pan3d_sim.shards import FIRST_HELD_OUT_SEED, SceneSettings, ShardRange, record_scene, shard_ranges
+from pan3d_sim.shards import SceneSettings, record_scene, shard_ranges
 
 SMALL = SceneSettings(num_views=2, width=36, height=28)
 FIRST = SCENES_PER_BANK - 2  # so that four scenes need two banks
