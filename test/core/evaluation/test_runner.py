@@ -90,5 +90,5 @@ def test_scenes_are_found_in_folders_and_shards(scene, tmp_path):
     assert len(list(find_scenes([tmp_path / "folders"], limit=1))) == 1
     from_shard = next(find_scenes([shard]))
     assert len(from_shard.truth.objects) == 3 and torch.equal(from_shard.truth.instance_ids[0], scene.truth.instance_ids[0])
-    with pytest.raises(FileNotFoundError, match=r"expected scene\.json or images\.npy"):
+    with pytest.raises(FileNotFoundError, match=r"expected scene\.json, images\.npy or the layout of"):
         list(find_scenes([tmp_path / "nothing"]))
