@@ -23,6 +23,7 @@ EXTRA_OF_PACKAGE = {
     "pan3d_ros": "ros",
     "pan3d_interfaces": "ros",
     "open3d": "view",
+    "rosbags": "bags",
 }
 
 
