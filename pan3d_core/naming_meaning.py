@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -55,7 +56,12 @@ class KnownNames:
     def lookup(self, phrase: str) -> tuple[int, ...]:
         """Rows whose name equals the phrase up to case, articles and plural; empty when none does."""
         wanted = name_variants(phrase)
-        return tuple(row for row, name in enumerate(self.names) if wanted & name_variants(name))
+        return tuple(row for row, variants in enumerate(self._variants) if wanted & variants)
+
+    @cached_property
+    def _variants(self) -> tuple[set[str], ...]:
+        """Of each name; a prompt looks names up a hundred times."""
+        return tuple(name_variants(name) for name in self.names)
 
 
 def name_variants(phrase: str) -> set[str]:
