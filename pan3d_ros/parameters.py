@@ -6,10 +6,8 @@ rejected with the reason.
 
 from __future__ import annotations
 
-import array
-import math
 from collections.abc import Iterable
-from dataclasses import Field, replace
+from dataclasses import Field
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -19,20 +17,7 @@ from rclpy.parameter import Parameter
 
 from pan3d_core.config import PipelineConfig, walk_settings
 from pan3d_ros.node_config import CameraConfig, NodeConfig
-
-
-def to_parameter(value: Any) -> Any:
-    """Value of a setting as ROS has it: lists for tuples, NaN for "unknown" numbers."""
-    if value is None:
-        return math.nan
-    return list(value) if isinstance(value, tuple) else value
-
-
-def from_parameter(value: Any) -> Any:
-    """Value of a ROS parameter as the settings have it."""
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return tuple(value) if isinstance(value, (list, tuple, array.array)) else value
+from pan3d_ros.parameter_values import from_parameter, to_parameter, with_values
 
 
 def description(item: Field, default: Any) -> str:
@@ -130,20 +115,6 @@ class NodeParameters:
         for name in changed:
             self.problems.pop(name, None)
         return SetParametersResult(successful=True)
-
-
-def with_values(default: Any, values: dict[str, Any]) -> Any:
-    """Settings `default` with dotted names replaced; `ValueError` from the settings' own checks."""
-    changes: dict[str, Any] = {}
-    inner: dict[str, dict[str, Any]] = {}
-    for name, value in values.items():
-        first, _, rest = name.partition(".")
-        if rest:
-            inner.setdefault(first, {})[rest] = value
-        else:
-            changes[first] = value
-    changes |= {first: with_values(getattr(default, first), rest) for first, rest in inner.items()}
-    return replace(default, **changes)
 
 
 def _reason(name: str, error: Exception) -> str:

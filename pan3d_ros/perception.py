@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.keyframes import KeyframeWindow
-from pan3d_core.synchronizer import SyncRules, ViewSet, ViewSetSynchronizer
+from pan3d_core.synchronizer import ViewSet, ViewSetSynchronizer
 from pan3d_ros.camera_frames import CameraFrame
 from pan3d_ros.camera_inputs import CameraInput
 from pan3d_ros.diagnostics import camera_status, pipeline_status, sync_status, transform_status, why_no_result
@@ -20,7 +20,7 @@ from pan3d_ros.node_config import NodeConfig
 from pan3d_ros.publishers import stats_message
 from pan3d_ros.result_store import Latencies, SceneResult
 from pan3d_ros.ros_stand_ins import tf2_ros
-from pan3d_ros.set_processing import ProcessedSet, SetProcessor, Tools
+from pan3d_ros.set_processing import ProcessedSet, SetProcessor, Tools, sync_rules
 from pan3d_ros.transforms_source import FirstKnown, PoseTopicTransforms, StaticTransforms, TfTransforms, TransformsSource
 from pan3d_ros.worker import LatestWorker
 
@@ -160,15 +160,3 @@ class Perception:
             self._tf = TfTransforms(self._node, self._config.reference_frame)
             sources.append(self._tf)
         return FirstKnown(sources) if sources else None
-
-
-def sync_rules(config: NodeConfig) -> SyncRules:
-    """The synchroniser's rules from the parameters."""
-    sync = config.sync
-    return SyncRules(
-        slop_ns=int(sync.slop_s * 1e9),
-        queue=sync.queue,
-        min_cameras=sync.min_cameras,
-        policy=sync.policy,
-        camera_timeout_s=sync.camera_timeout_s,
-    )

@@ -15,7 +15,7 @@ import torch
 from pan3d_core.keyframes import KeyframeWindow
 from pan3d_core.pipeline import PerceptionPipeline, PerceptionResult
 from pan3d_core.structures import CameraView
-from pan3d_core.synchronizer import ViewSet
+from pan3d_core.synchronizer import SyncRules, ViewSet
 from pan3d_ros.camera_frames import CameraFrame
 from pan3d_ros.messages.cameras import CalibrationError, to_camera_view
 from pan3d_ros.node_config import NodeConfig
@@ -174,3 +174,15 @@ class SetProcessor:
             return None
         self._problems.solved(Problem.OUT_OF_MEMORY, Problem.INFERENCE_ERROR)
         return result
+
+
+def sync_rules(config: NodeConfig) -> SyncRules:
+    """The synchroniser's rules from the parameters."""
+    sync = config.sync
+    return SyncRules(
+        slop_ns=int(sync.slop_s * 1e9),
+        queue=sync.queue,
+        min_cameras=sync.min_cameras,
+        policy=sync.policy,
+        camera_timeout_s=sync.camera_timeout_s,
+    )

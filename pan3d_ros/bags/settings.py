@@ -1,0 +1,136 @@
+"""With which parameters a bag is replayed: those of the node's parameter files, or found out from the bag itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pan3d_core.config import PipelineConfig, walk_settings
+from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_ros.bags.inspection import MISSING, inspect_bag
+from pan3d_ros.bags.reader import IMAGE, BagError, BagReader
+from pan3d_ros.camera_frames import CameraTopics
+from pan3d_ros.node_config import CameraConfig, NodeConfig
+from pan3d_ros.parameter_values import flat_values, read_parameter_files, with_values
+
+
+@dataclass(frozen=True)
+class TruthTopics:
+    """Where a bag has the truth; `*` stands for anything. Truth images have the header of their colour image."""
+
+    instance_ids: str = "/ground_truth/*/instance_ids"  # sensor_msgs/Image mono16, 0 = none
+    depth: str = "/ground_truth/*/depth"  # sensor_msgs/Image 16UC1 millimetres or 32FC1 metres, 0 = none
+    objects: str = "/ground_truth/objects"  # std_msgs/String with the JSON of docs/bags.md
+
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """All parameters of a node that would see the bag live."""
+
+    node: NodeConfig
+    cameras: dict[str, CameraConfig]
+    pipeline: PipelineConfig
+    truth: TruthTopics = TruthTopics()
+
+    def topics(self, camera: str) -> CameraTopics:
+        """Names of a camera's topics in the bag, from the root."""
+        found = CameraTopics.of(camera, self.cameras[camera], self.node.input.image_transport)
+        return CameraTopics(*(f"/{name.lstrip('/')}" for name in (found.image, found.info, found.depth, found.pose)))
+
+    def differences(self) -> dict[str, Any]:
+        """Dotted names and values of all settings that are not at their default."""
+        sections = [("", self.node, NodeConfig()), ("", self.pipeline, PipelineConfig())]
+        sections += [(f"camera.{name}.", camera, CameraConfig()) for name, camera in self.cameras.items()]
+        return {f"{prefix}{name}": value for prefix, *both in sections for name, value in _differences(*both).items()}
+
+
+def replay_settings(
+    path: Path | str,
+    params: Sequence[Path] = (),
+    *,
+    base: PipelineConfig | None = None,
+    use_depth: bool = False,
+    truth: TruthTopics | None = None,
+) -> ReplaySettings:
+    """Settings for a bag.
+
+    `params`: ROS parameter files of the node; without any the topics, frames and transforms of the bag decide, as `pan3d
+    doctor BAG` prints them. `base`: settings where neither says anything. `use_depth`: use depth images also where the
+    files do not ask for them. Raises `BagError` for a bag that lacks what is needed, naming topics and frames, and
+    `ValueError` for bad parameters.
+    """
+    values = read_parameter_files(params) if params else discovered(path)
+    if use_depth or not params:
+        values["input.use_depth"] = use_depth
+    node, pipeline = with_values(NodeConfig(), _known(values, NodeConfig())), base or PipelineConfig()
+    # What was found out must not win over what somebody said.
+    said = (
+        {} if params else {n for (n, v, _), (_, d, _) in zip(walk_settings(pipeline), walk_settings(PipelineConfig())) if v != d}
+    )
+    pipeline = with_values(pipeline, {name: v for name, v in _known(values, pipeline).items() if name not in said})
+    if not node.cameras:
+        raise ValueError(f"cameras: expected at least one name in {', '.join(map(str, params))}, got none")
+    cameras = {}
+    for name in node.cameras:
+        prefix = f"camera.{name}."
+        mine = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+        cameras[name] = with_values(CameraConfig(), mine)
+    return ReplaySettings(node, cameras, pipeline, truth or TruthTopics())
+
+
+def discovered(path: Path | str) -> dict[str, Any]:
+    """Dotted parameters that make the bag work; `BagError` says what it lacks."""
+    inspection = inspect_bag(path)
+    missing = [check for check in inspection.checks if check.status == MISSING]
+    if missing:
+        lines = [f"{check.name}: {check.detail}" + (f" ({check.mend})" if check.mend else "") for check in missing]
+        raise BagError(f"{path}: " + "; ".join(lines))
+    return flat_values(inspection.parameters)
+
+
+def check_topics(bag: BagReader, settings: ReplaySettings) -> None:
+    """`BagError` naming a topic that the settings ask for and the bag lacks."""
+    for camera, config in settings.cameras.items():
+        topics, inputs = settings.topics(camera), settings.node.input
+        wanted = {"image_topic": topics.image}
+        if inputs.use_camera_info and not config.calibration_file:
+            wanted["info_topic"] = topics.info
+        if inputs.use_depth:
+            wanted["depth_topic"] = topics.depth
+        for field, topic in wanted.items():
+            if topic not in bag.topics or not bag.topics[topic].count:
+                raise BagError(_lacks(bag, f"camera.{camera}.{field}", topic, wanted.values()))
+
+
+def prepared(pipeline: PerceptionPipeline, settings: ReplaySettings) -> ReplaySettings:
+    """Give the settings to a pipeline whose engine is chosen already, and depth to an engine that needs it."""
+    pipeline.config = replace(settings.pipeline, model=pipeline.config.model)
+    pipeline.tracker.config = settings.pipeline.tracking
+    if pipeline.engine.needs_depth and not settings.node.input.use_depth:
+        inputs = replace(settings.node.input, use_depth=True)
+        settings = replace(settings, node=replace(settings.node, input=inputs))
+    return replace(settings, pipeline=pipeline.config)
+
+
+def _lacks(bag: BagReader, field: str, topic: str, wanted: Collection[str]) -> str:
+    kind = field.rsplit(".", 1)[-1]
+    if kind == "info_topic":
+        text = "the intrinsics are unknown then: give camera.<name>.calibration_file or input.use_camera_info: false"
+    else:
+        others = [name for name, facts in bag.topics.items() if facts.type.startswith("sensor_msgs") and name not in wanted]
+        text = f"the bag has {', '.join(others) or 'no sensor topics'}"
+        if kind == "image_topic" and topic not in bag.topics and bag.of_type(IMAGE) == []:
+            text += "; it has no raw images: input.image_transport: compressed?"
+    return f"{field}: expected messages on {topic} in {bag.path}, got none; {text}"
+
+
+def _differences(settings: Any, defaults: Any) -> dict[str, Any]:
+    pairs = zip(walk_settings(settings), walk_settings(defaults))
+    return {name: value for (name, value, _), (_, default, _) in pairs if value != default}
+
+
+def _known(values: Mapping[str, Any], config: Any) -> dict[str, Any]:
+    names = {name for name, _, _ in walk_settings(config)}
+    return {name: value for name, value in values.items() if name in names}
