@@ -62,12 +62,19 @@ def image_to_rgb(message: Image) -> np.ndarray:
     if encoding.startswith("bayer_"):
         pixels = _demosaic(pixels, encoding)
     if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
+        pixels = _eight_bits(pixels)
     if pixels.ndim == 2:
         return np.repeat(pixels[:, :, None], 3, axis=2)
     pixels = pixels[:, :, :3]
     # A copy, because the bytes of a message may not be written to.
     return (pixels[:, :, ::-1] if encoding.startswith("bgr") else pixels).copy()
+
+
+def _eight_bits(pixels: np.ndarray) -> np.ndarray:
+    """16-bit values to the nearest of 256 steps, as cv_bridge does: 65535 becomes 255."""
+    import cv2
+
+    return cv2.convertScaleAbs(pixels, alpha=255 / 65535)
 
 
 def _demosaic(mosaic: np.ndarray, encoding: str) -> np.ndarray:
