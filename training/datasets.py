@@ -1,9 +1,10 @@
-"""Training scenes from folders of memory-mapped arrays, as `pan3d_sim.shards` writes them."""
+"""Batches of training scenes, and folders of memory-mapped arrays as `pan3d sim render --shards` writes them."""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-EMPTY_KIND = 255
+from pan3d_sim.scene_records import EMPTY_KIND, FIRST_HELD_OUT_SEED, SceneRecord
+
 _ARRAYS = ("images", "depth", "ids", "kinds", "intrinsics", "cam_from_world", "support_height")
 _log = logging.getLogger("pan3d.training")
 
@@ -27,6 +29,30 @@ class SceneBatch:
     intrinsics: Tensor  # (B, S, 3, 3)
     cam_from_world: Tensor  # (B, S, 4, 4)
     support_height: Tensor  # (B,) metres
+
+
+def batch_of_records(records: Sequence[SceneRecord], views: Sequence[np.ndarray]) -> SceneBatch:
+    """Scenes with views[i] (all of equal length) of record i, in that order."""
+    rows = [{name: getattr(record, name) for name in _ARRAYS} for record in records]
+    return _batch_of_rows([_with_views(row, chosen) for row, chosen in zip(rows, views, strict=True)])
+
+
+def _with_views(row: dict[str, np.ndarray], views: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: value if name in ("kinds", "support_height") else value[views] for name, value in row.items()}
+
+
+def _batch_of_rows(rows: list[dict[str, np.ndarray]]) -> SceneBatch:
+    stacked = {name: np.stack([row[name] for row in rows]) for name in _ARRAYS}
+    kinds = stacked["kinds"].astype(np.int64)
+    return SceneBatch(
+        images=torch.from_numpy(stacked["images"]).permute(0, 1, 4, 2, 3).float() / 255,
+        depth=torch.from_numpy(stacked["depth"].astype(np.float32) * 1e-4),
+        ids=torch.from_numpy(stacked["ids"].astype(np.int64)),
+        kinds=torch.from_numpy(np.where(kinds == EMPTY_KIND, -1, kinds)),
+        intrinsics=torch.from_numpy(stacked["intrinsics"]),
+        cam_from_world=torch.from_numpy(stacked["cam_from_world"]),
+        support_height=torch.from_numpy(stacked["support_height"].astype(np.float32)),
+    )
 
 
 class ShardSet:
@@ -47,12 +73,28 @@ class ShardSet:
         """Take in shards completed since the last call; number of scenes now."""
         # The vocabulary is written last, so its presence means that the arrays are complete.
         for marker in sorted(self.folder.glob("*/vocabulary.json")):
-            if marker.parent not in self._shards:
+            # Hidden folders are on their way to another name.
+            if marker.parent not in self._shards and not marker.parent.name.startswith("."):
                 self._shards[marker.parent] = {n: np.load(marker.parent / f"{n}.npy", mmap_mode="r") for n in _ARRAYS}
+        self._count()
+        _log.info("%s: %d scenes in %d shards", self.folder, len(self), len(self._shards))
+        return len(self)
+
+    def _count(self) -> None:
         sizes = [len(arrays["kinds"]) for arrays in self._shards.values()]
         self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        _log.info("%s: %d scenes in %d shards", self.folder, len(self), len(sizes))
-        return len(self)
+
+    def names(self) -> list[str]:
+        """Names of the shards in the order of the indices, which is that in which they were found complete."""
+        return [folder.name for folder in self._shards]
+
+    def arrange(self, names: list[str]) -> None:
+        """Put the shards `names` first, in this order, so that indices mean again what they meant when it was taken."""
+        if missing := sorted(set(names) - set(self.names())):
+            raise ValueError(f"data: expected the shards that the run began with in {self.folder}, got none named {missing[0]}")
+        first = {self.folder / name: self._shards[self.folder / name] for name in names}
+        self._shards = first | {folder: arrays for folder, arrays in self._shards.items() if folder not in first}
+        self._count()
 
     @property
     def num_views(self) -> int:
@@ -66,29 +108,29 @@ class ShardSet:
         shard = int(np.searchsorted(self._starts, index, side="right")) - 1
         row = index - int(self._starts[shard])
         arrays = list(self._shards.values())[shard]
-        scene = {name: arrays[name][row] for name in _ARRAYS}
-        return {name: value if name in ("kinds", "support_height") else value[views] for name, value in scene.items()}
+        return _with_views({name: arrays[name][row] for name in _ARRAYS}, views)
 
     def batch(self, indices: np.ndarray, views: list[np.ndarray]) -> SceneBatch:
         """Scenes `indices` with views[i] (all of equal length) of scene i, in that order."""
-        scenes = [self._scene(int(i), v) for i, v in zip(indices, views, strict=True)]
-        stacked = {name: np.stack([scene[name] for scene in scenes]) for name in _ARRAYS}
-        kinds = stacked["kinds"].astype(np.int64)
-        return SceneBatch(
-            images=torch.from_numpy(stacked["images"]).permute(0, 1, 4, 2, 3).float() / 255,
-            depth=torch.from_numpy(stacked["depth"].astype(np.float32) * 1e-4),
-            ids=torch.from_numpy(stacked["ids"].astype(np.int64)),
-            kinds=torch.from_numpy(np.where(kinds == EMPTY_KIND, -1, kinds)),
-            intrinsics=torch.from_numpy(stacked["intrinsics"]),
-            cam_from_world=torch.from_numpy(stacked["cam_from_world"]),
-            support_height=torch.from_numpy(stacked["support_height"].astype(np.float32)),
-        )
+        return _batch_of_rows([self._scene(int(i), v) for i, v in zip(indices, views, strict=True)])
+
+    def refuse_held_out(self) -> None:
+        """Raise `ValueError` when a shard holds seeds or kinds that are for measuring only."""
+        for folder in self._shards:
+            facts = json.loads((folder / "vocabulary.json").read_text())
+            settings = facts.get("settings")  # older shards have one seed for all scenes, which says nothing
+            if settings and (settings["kind_set"] != "known" or facts["seed"] + facts["scenes"] > FIRST_HELD_OUT_SEED):
+                raise ValueError(f"data: expected scenes for training, got held-out ones in {folder}")
 
 
 class Sampler:
-    """Endless permutations of the training scenes, split over ranks; new shards join at each new permutation."""
+    """Endless permutations of the training scenes, split over ranks; new shards join at each new permutation.
+
+    Raises `ValueError` for held-out scenes: what samples are drawn from is trained on.
+    """
 
     def __init__(self, shards: ShardSet, seed: int, rank: int, world: int) -> None:
+        shards.refuse_held_out()
         self.shards, self.seed, self.rank, self.world = shards, seed, rank, world
         self.epoch, self.position, self._order = 0, 0, np.zeros(0, dtype=np.int64)
         self._size = len(shards)
@@ -104,16 +146,20 @@ class Sampler:
             if self.position >= len(self._order):
                 if len(self._order):
                     self.epoch, self._size = self.epoch + 1, self.shards.refresh()
+                    self.shards.refuse_held_out()
                 self.position = 0
                 self._permute()
             taken.append(int(self._order[self.position]))
             self.position += 1
         return np.array(taken)
 
-    def state(self) -> dict[str, int]:
-        return {"epoch": self.epoch, "position": self.position, "size": self._size}
+    def state(self) -> dict:
+        """Where the permutation stands; `restore` continues exactly, also when shards were added in between."""
+        return {"epoch": self.epoch, "position": self.position, "size": self._size, "shards": self.shards.names()}
 
-    def restore(self, state: dict[str, int]) -> None:
+    def restore(self, state: dict) -> None:
+        """Continue where `state` was taken."""
+        self.shards.arrange(state.get("shards", []))
         self.epoch, self._size = state["epoch"], state["size"]
         self._permute()
         self.position = state["position"]
