@@ -23,7 +23,7 @@ from pan3d_core.decoding import DecodingThresholds, decode_queries, instance_set
 from pan3d_core.labels import LabelSpace
 from pan3d_core.merging import merge_panoptic
 from pan3d_core.models.dpt import DPT, dense_maps, dense_output
-from pan3d_core.models.layers import Block, Rope2d
+from pan3d_core.models.layers import Block, Mlp, Rope2d
 from pan3d_core.models.segvggt import CrossBlock, class_head, instance_feature_map, segvggt_1b
 from pan3d_core.runtime.device import select_device
 from pan3d_core.structures import Panoptic3D, Reconstruction, ViewBatch
@@ -132,7 +132,7 @@ def network_parts_s(device: torch.device, num_views: int, image_hw: tuple[int, i
     rope = Rope2d.for_grid(grid_hw, DIM // HEADS, num_special=SPECIAL, like=per_frame)
     with device:
         plain, mixed = Block(DIM, HEADS).eval(), Block(DIM, HEADS, qk_norm=True).eval()
-        cross, own = CrossBlock(DIM, HEADS).eval(), Block(DIM, HEADS, mlp_ratio=1.0, qk_norm=True).eval()
+        cross, own = CrossBlock(DIM, HEADS).eval(), Block(DIM, HEADS, qk_norm=True, mlp=Mlp(DIM, DIM)).eval()
         depth_head = DPT(output_conv2=dense_output(256, 32, 2)).eval()
         instance_head = DPT(output_instance=class_head(EMBEDDING_DIM, 32, NUM_CLASSES)).eval()
     one_view = {layer: torch.randn(1, 1, tokens, 2 * DIM, device=device) for layer in depth_head.layers}

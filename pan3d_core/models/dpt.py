@@ -1,7 +1,7 @@
-"""Dense prediction head (DPT, Ranftl et al. 2021) as VGGT uses it.
+"""Dense prediction head (DPT, Ranftl et al. 2021) as VGGT and Depth Anything 3 use it.
 
 Numbers to keep in mind when comparing with a textbook DPT: the residual units' skip path carries
-relu(x) (trained that way), and a sine/cosine embedding of the pixel's place is added twice.
+relu(x) in VGGT (trained that way), and a sine/cosine embedding of the pixel's place is added twice.
 """
 
 from __future__ import annotations
@@ -55,26 +55,27 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class ResidualUnit(nn.Module):
-    """conv(relu(conv(relu(x)))) + relu(x)."""
+    """conv(relu(conv(relu(x)))) + relu(x), or + x when not `rectified_skip`."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, rectified_skip: bool = True) -> None:
         super().__init__()
+        self.rectified_skip = rectified_skip
         self.conv1 = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(x)
-        return self.conv2(F.relu_(self.conv1(x))).add_(x)
+        rectified = F.relu(x)
+        return self.conv2(F.relu_(self.conv1(rectified))).add_(rectified if self.rectified_skip else x)
 
 
 class Fusion(nn.Module):
     """Merge a finer level into the running map and resize it."""
 
-    def __init__(self, channels: int, *, first: bool = False) -> None:
+    def __init__(self, channels: int, *, first: bool = False, rectified_skip: bool = True) -> None:
         super().__init__()
         if not first:
-            self.resConfUnit1 = ResidualUnit(channels)
-        self.resConfUnit2 = ResidualUnit(channels)
+            self.resConfUnit1 = ResidualUnit(channels, rectified_skip=rectified_skip)
+        self.resConfUnit2 = ResidualUnit(channels, rectified_skip=rectified_skip)
         self.out_conv = nn.Conv2d(channels, channels, kernel_size=1)
 
     def forward(self, x: Tensor, level: Tensor | None, size: tuple[int, int]) -> Tensor:
@@ -87,7 +88,8 @@ class Fusion(nn.Module):
 class DPT(nn.Module):
     """Four token levels -> one map of `features / 2` channels at 8/14 of the image size.
 
-    `outputs` are further modules of the head, registered under `scratch` as the checkpoints name them.
+    `outputs` are further modules of the head, registered under `scratch` as the checkpoints name them. `plain` heads have
+    neither a norm at their input nor embeddings of place; `rectified_skip`: see `ResidualUnit`.
     """
 
     def __init__(
@@ -97,13 +99,16 @@ class DPT(nn.Module):
         features: int = 256,
         out_channels: tuple[int, int, int, int] = (256, 512, 1024, 1024),
         layers: tuple[int, int, int, int] = (4, 11, 17, 23),
+        plain: bool = False,
+        rectified_skip: bool = True,
         frames_per_chunk: int = 1,
         **outputs: nn.Module,
     ) -> None:
         super().__init__()
         self.layers = layers
+        self.plain = plain
         self.frames_per_chunk = frames_per_chunk
-        self.norm = nn.LayerNorm(dim)
+        self.norm = nn.Identity() if plain else nn.LayerNorm(dim)
         self.projects = nn.ModuleList([nn.Conv2d(dim, channels, kernel_size=1) for channels in out_channels])
         first, second, _, last = out_channels
         self.resize_layers = nn.ModuleList(
@@ -118,10 +123,16 @@ class DPT(nn.Module):
         for level, channels in enumerate(out_channels, start=1):
             convolution = nn.Conv2d(channels, features, kernel_size=3, padding=1, bias=False)
             self.scratch.add_module(f"layer{level}_rn", convolution)
-            self.scratch.add_module(f"refinenet{level}", Fusion(features, first=level == len(out_channels)))
+        self.add_fusion_chain("", features, rectified_skip=rectified_skip)
         self.scratch.output_conv1 = nn.Conv2d(features, features // 2, kernel_size=3, padding=1)
         for name, module in outputs.items():
             self.scratch.add_module(name, module)
+
+    def add_fusion_chain(self, suffix: str, features: int, *, rectified_skip: bool) -> None:
+        """Modules `refinenet1` to `refinenet4` with `suffix`, for `fuse`."""
+        for level in range(1, len(self.projects) + 1):
+            fusion = Fusion(features, first=level == len(self.projects), rectified_skip=rectified_skip)
+            self.scratch.add_module(f"refinenet{level}{suffix}", fusion)
 
     def level(self, index: int, tokens: Tensor, grid_hw: tuple[int, int], aspect: float) -> Tensor:
         """Patch tokens (n, patches, dim) of one layer -> (n, features, h', w') of pyramid level `index` (0 = finest)."""
@@ -130,23 +141,29 @@ class DPT(nn.Module):
         # following convolutions work fastest in.
         x = F.linear(self.norm(tokens), project.weight.flatten(1), project.bias)
         x = x.unflatten(1, grid_hw).permute(0, 3, 1, 2)
-        x = self.resize_layers[index](add_grid_embedding(x, aspect))
+        x = self.resize_layers[index](x if self.plain else add_grid_embedding(x, aspect))
         return self.scratch.get_submodule(f"layer{index + 1}_rn")(x)
 
     def forward(self, levels: list[Tensor], grid_hw: tuple[int, int], aspect: float) -> Tensor:
         """Patch tokens (n, patches, dim) of the four layers -> (n, features / 2, 8 rows, 8 columns)."""
-        maps = [self.level(index, tokens, grid_hw, aspect) for index, tokens in enumerate(levels)]
-        x, finer = maps.pop(), None
+        return self.scratch.output_conv1(self.fuse(self.pyramid(levels, grid_hw, aspect)))
+
+    def pyramid(self, levels: list[Tensor], grid_hw: tuple[int, int], aspect: float) -> list[Tensor]:
+        """Patch tokens (n, patches, dim) of the four layers -> maps (n, features, h', w') from fine to coarse."""
+        return [self.level(index, tokens, grid_hw, aspect) for index, tokens in enumerate(levels)]
+
+    def fuse(self, maps: list[Tensor], suffix: str = "") -> Tensor:
+        """The pyramid's maps, from coarse to fine -> (n, features, 8 rows, 8 columns). Empties `maps`, so each is freed early."""
+        x = maps.pop()
         size = (maps[-1].shape[-2], maps[-1].shape[-1])
-        x = self.scratch.refinenet4(x, None, size)
+        x = self.scratch.get_submodule(f"refinenet4{suffix}")(x, None, size)
         for number in (3, 2):
             finer = maps.pop()
             size = (maps[-1].shape[-2], maps[-1].shape[-1])
-            x = self.scratch.get_submodule(f"refinenet{number}")(x, finer, size)
+            x = self.scratch.get_submodule(f"refinenet{number}{suffix}")(x, finer, size)
         finer = maps.pop()
-        x = self.scratch.refinenet1(x, finer, (2 * finer.shape[-2], 2 * finer.shape[-1]))
-        del finer
-        return self.scratch.output_conv1(x)
+        size = (2 * finer.shape[-2], 2 * finer.shape[-1])
+        return self.scratch.get_submodule(f"refinenet1{suffix}")(x, finer, size)
 
 
 def fused_chunks(head: DPT, features: dict[int, Tensor], grid_hw: tuple[int, int], aspect: float) -> Iterator[Tensor]:

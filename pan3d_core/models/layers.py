@@ -50,6 +50,19 @@ class Mlp(nn.Module):
         return torch.cat([self.fc2(F.gelu(self.fc1(part))) for part in slices]).view(*x.shape[:-1], -1)
 
 
+class SwiGlu(nn.Module):
+    """Gated linear unit (Shazeer 2020): w3(silu(a) * b), where w12 gives a and b."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.w12 = nn.Linear(dim, 2 * hidden)
+        self.w3 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.w12(x).chunk(2, dim=-1)
+        return self.w3(F.silu(gate) * value)
+
+
 class LoraLinear(nn.Module):
     """Linear layer with a low-rank correction: linear(x) + alpha / rank * B(A(x)); the base is frozen."""
 
@@ -97,14 +110,18 @@ class Rope2d:
     sin: Tensor
 
     @classmethod
-    def for_grid(cls, grid_hw: tuple[int, int], head_dim: int, *, num_special: int, like: Tensor, base: float = 100.0) -> Rope2d:
+    def for_grid(cls, grid_hw: tuple[int, int], head_dim: int, *, num_special: int, like: Tensor) -> Rope2d:
         """Table for the tokens of one frame, with dtype and device of `like`."""
-        half = head_dim // 2
-        frequencies = base ** (-torch.arange(0, half, 2, device=like.device, dtype=torch.float32) / half)
         rows = torch.arange(1, grid_hw[0] + 1, device=like.device)
         columns = torch.arange(1, grid_hw[1] + 1, device=like.device)
         positions = torch.cartesian_prod(rows, columns)
-        positions = torch.cat([positions.new_zeros(num_special, 2), positions])
+        return cls.for_positions(torch.cat([positions.new_zeros(num_special, 2), positions]), head_dim, like)
+
+    @classmethod
+    def for_positions(cls, positions: Tensor, head_dim: int, like: Tensor, base: float = 100.0) -> Rope2d:
+        """Table for tokens at (P, 2) rows and columns, with dtype and device of `like`."""
+        half = head_dim // 2
+        frequencies = base ** (-torch.arange(0, half, 2, device=like.device, dtype=torch.float32) / half)
         angles = (positions[:, None, :, None].float() * frequencies).to(like.dtype)
         return cls(angles.cos(), angles.sin())
 
@@ -134,14 +151,12 @@ def normalised(norm: nn.Module, x: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Multi-head self-attention with optional normalised queries and keys and optional rotary positions."""
 
-    def __init__(
-        self, dim: int, num_heads: int, *, qk_norm: bool = False, eps: float = 1e-5, linear: LinearBuilder = nn.Linear
-    ) -> None:
+    def __init__(self, dim: int, num_heads: int, *, qk_norm: bool = False, linear: LinearBuilder = nn.Linear) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.qkv = linear(dim, 3 * dim)
-        self.q_norm = nn.LayerNorm(dim // num_heads, eps=eps) if qk_norm else nn.Identity()
-        self.k_norm = nn.LayerNorm(dim // num_heads, eps=eps) if qk_norm else nn.Identity()
+        self.q_norm = nn.LayerNorm(dim // num_heads) if qk_norm else nn.Identity()
+        self.k_norm = nn.LayerNorm(dim // num_heads) if qk_norm else nn.Identity()
         self.proj = linear(dim, dim)
 
     def forward(self, x: Tensor, rope: Rope2d | None = None) -> Tensor:
@@ -156,25 +171,28 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block; without gradient tracking the input is updated in place and returned."""
+    """Pre-norm transformer block; without gradient tracking the input is updated in place and returned.
+
+    `eps` is that of the two block norms; `mlp` maps (..., dim) to itself, by default an `Mlp` four times as wide.
+    """
 
     def __init__(
         self,
         dim: int,
         num_heads: int,
         *,
-        mlp_ratio: float = 4.0,
         qk_norm: bool = False,
         eps: float = 1e-5,
         init_scale: float = 0.01,
+        mlp: nn.Module | None = None,
         linear: LinearBuilder = nn.Linear,
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=eps)
-        self.attn = Attention(dim, num_heads, qk_norm=qk_norm, eps=eps, linear=linear)
+        self.attn = Attention(dim, num_heads, qk_norm=qk_norm, linear=linear)
         self.ls1 = LayerScale(dim, init_scale)
         self.norm2 = nn.LayerNorm(dim, eps=eps)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+        self.mlp = mlp or Mlp(dim, 4 * dim)
         self.ls2 = LayerScale(dim, init_scale)
 
     def forward(self, x: Tensor, rope: Rope2d | None = None) -> Tensor:

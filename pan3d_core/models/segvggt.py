@@ -95,8 +95,7 @@ class QueryDecoder(nn.Module):
         super().__init__()
         self.token = nn.Parameter(torch.randn(1, num_queries, dim) * 1e-6)
         self.cross_blocks = nn.ModuleList([CrossBlock(dim, num_heads) for _ in range(depth)])
-        self_block = partial(Block, dim, num_heads, mlp_ratio=1.0, qk_norm=True)
-        self.self_blocks = nn.ModuleList([self_block() for _ in range(depth)])
+        self.self_blocks = nn.ModuleList([Block(dim, num_heads, qk_norm=True, mlp=Mlp(dim, dim)) for _ in range(depth)])
         self.project = nn.Linear(dim, embedding_dim)
 
     def first_queries(self, batch: int) -> Tensor:
