@@ -13,6 +13,7 @@ import torch
 from pan3d_core.alignment import align_to_world
 from pan3d_core.config import PipelineConfig
 from pan3d_core.merging import merge_panoptic
+from pan3d_core.pixel_owners import own_pixels
 from pan3d_core.placement import refine_placement
 from pan3d_core.preprocess import preprocess
 from pan3d_core.structures import CameraView, Panoptic3D, Reconstruction, ViewBatch, to_device
@@ -90,11 +91,13 @@ class PerceptionPipeline:
             reconstruction = align_to_world(reconstruction, batch, config.align)
 
         with clock.stage("refine"):
-            if self._depth_is_predicted(batch):
-                reconstruction = refine_placement(reconstruction, instances, batch, config.placement)
+            owned = None
+            if self._depth_is_predicted(batch) and config.placement.enabled:
+                owned = own_pixels(instances, batch.hw, config.placement.mask_threshold)
+                reconstruction = refine_placement(reconstruction, instances, batch, config.placement, owned)
 
         with clock.stage("merge"):
-            panoptic = merge_panoptic(reconstruction, instances, batch, config.merge, config.cloud, config.workspace)
+            panoptic = merge_panoptic(reconstruction, instances, batch, config.merge, config.cloud, config.workspace, owned)
 
         with clock.stage("track"):
             panoptic = self.tracker.update(panoptic, comparable=reconstruction.is_metric)

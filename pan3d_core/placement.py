@@ -20,7 +20,7 @@ from torch.nn.functional import normalize
 
 from pan3d_core.config import PlacementConfig
 from pan3d_core.geometry.cameras import pixel_rays
-from pan3d_core.merging import owner_of_pixels, upsampled_probs
+from pan3d_core.pixel_owners import OwnedPixels, own_pixels
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
 log = logging.getLogger("pan3d.placement")
@@ -86,7 +86,11 @@ class _Touches:
 
 
 def refine_placement(
-    reconstruction: Reconstruction, instances: InstanceSet, views: ViewBatch, config: PlacementConfig | None = None
+    reconstruction: Reconstruction,
+    instances: InstanceSet,
+    views: ViewBatch,
+    config: PlacementConfig | None = None,
+    owned: OwnedPixels | None = None,
 ) -> Reconstruction:
     """The reconstruction with the depth of instance pixels made consistent with the masks of all calibrated views.
 
@@ -99,8 +103,9 @@ def refine_placement(
     possible = reconstruction.is_metric and views.cam_from_world is not None and views.num_views > 1
     if not (config.enabled and possible) or len(instances.scores) == 0:
         return reconstruction
-    judges = _judges(reconstruction, instances, views, config.mask_threshold)
-    owner = torch.stack([judge.owner for judge in judges])
+    if owned is None or owned.mask_threshold != config.mask_threshold:
+        owned = own_pixels(instances, views.hw, config.mask_threshold)
+    judges, owner = _judges(reconstruction, owned), owned.owner
     step = max(1, round(max(views.hw) / JUDGED_SIDE))
     rays = _instance_rays(reconstruction, owner, step, views.support_height_m)
     if len(rays.row) == 0:
@@ -132,15 +137,11 @@ def refine_placement(
     return _apply(reconstruction, owner, rays, shift, held - moved, step)
 
 
-def _judges(reconstruction: Reconstruction, instances: InstanceSet, views: ViewBatch, mask_threshold: float) -> list[_Judge]:
+def _judges(reconstruction: Reconstruction, owned: OwnedPixels) -> list[_Judge]:
     pixel_from_world = reconstruction.intrinsics @ reconstruction.cam_from_world[:, :3]
     centers = reconstruction.world_from_cam[:, :3, 3]
-    judges = []
-    for view in range(views.num_views):
-        mask_probs = upsampled_probs(instances.mask_logits[:, view], views.hw)
-        owner = owner_of_pixels(mask_probs, instances.scores, mask_threshold)
-        judges.append(_Judge(view, mask_probs, owner, reconstruction.depth[view], pixel_from_world[view], centers[view]))
-    return judges
+    parts = zip(owned.mask_probs, owned.owner, reconstruction.depth, pixel_from_world, centers)
+    return [_Judge(view, *part) for view, part in enumerate(parts)]
 
 
 def _instance_rays(reconstruction: Reconstruction, owner: Tensor, step: int, support_height_m: float | None) -> _Rays:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pan3d_core.geometry.transforms import invert_rigid, rigid, transform_points
+from pan3d_core.geometry.transforms import invert_rigid, transform_points
 
 # Points beyond this many are thinned before the yaw search, whose answer they no longer change.
 MAX_YAW_POINTS = 256
@@ -30,39 +30,42 @@ def upright_box(points: Tensor, trim_fraction: float = 0.0) -> OrientedBox:
     """
     if points.ndim != 2 or points.shape[1] != 3 or points.shape[0] == 0:
         raise ValueError(f"points: expected shape (1 or more, 3), got {tuple(points.shape)}")
-    step = max(1, points.shape[0] // MAX_YAW_POINTS)
-    flat = points[::step, :2].cpu().numpy()
+    columns = np.ascontiguousarray(points.numpy(force=True).T, dtype=np.float64)
+    flat = np.ascontiguousarray(columns[:2, :: max(1, columns.shape[1] // MAX_YAW_POINTS)])
     yaw = _least_area_yaw(flat, np.radians(np.arange(-45.0, 45.0, 5.0)), trim_fraction)
     yaw = _least_area_yaw(flat, yaw + np.radians(np.arange(-4.0, 5.0)), trim_fraction)
 
     cosine, sine = math.cos(yaw), math.sin(yaw)
-    turn = points.new_tensor([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
-    low, high = trimmed_extent((points @ turn).T, trim_fraction)
-    size, center = high - low, turn @ ((low + high) / 2)
-    if float(size[1]) > float(size[0]):
-        turn = torch.stack([turn[:, 1], -turn[:, 0], turn[:, 2]], dim=1)
-        size = size[[1, 0, 2]]
-    return OrientedBox(rigid(turn, center), size)
+    turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+    low, high = trimmed_extent(turn.T @ columns, trim_fraction)
+    size, world_from_box = high - low, np.eye(4)
+    world_from_box[:3, 3] = turn @ (low + high) / 2
+    if size[1] > size[0]:
+        turn, size = np.stack([turn[:, 1], -turn[:, 0], turn[:, 2]], axis=1), size[[1, 0, 2]]
+    world_from_box[:3, :3] = turn
+    return OrientedBox(*(torch.from_numpy(values).to(points) for values in (world_from_box, size)))
 
 
-def trimmed_extent(values: Tensor, trim_fraction: float) -> tuple[Tensor, Tensor]:
-    """(..., N) -> (...,) low and high, without the outermost `trim_fraction` of values at each end."""
+def trimmed_extent(values: np.ndarray, trim_fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """(..., N) -> (...,) low and high, without the outermost `trim_fraction` of values at each end.
+
+    NumPy, because its sort of short rows is several times faster than torch's; so the boxes are made on the CPU.
+    """
     count = values.shape[-1]
     cut = min(int(trim_fraction * count), (count - 1) // 2)
     if cut == 0:
-        return values.amin(-1), values.amax(-1)
-    ordered = values.sort(dim=-1).values
+        return values.min(axis=-1), values.max(axis=-1)
+    ordered = np.sort(values, axis=-1)
     return ordered[..., cut], ordered[..., count - 1 - cut]
 
 
 def _least_area_yaw(flat: np.ndarray, yaws: np.ndarray, trim_fraction: float) -> float:
-    """NumPy, because its sort of many short rows is several times faster."""
-    cosines, sines = np.cos(yaws)[:, None], np.sin(yaws)[:, None]
-    turned = np.stack([cosines * flat[:, 0] + sines * flat[:, 1], cosines * flat[:, 1] - sines * flat[:, 0]])
-    turned.sort(axis=-1)
-    cut = min(int(trim_fraction * len(flat)), (len(flat) - 1) // 2)
-    sides = turned[..., len(flat) - 1 - cut] - turned[..., cut] + 1e-6
-    area = sides[0] * sides[1] * (1 + 0.02 * np.abs(yaws))
+    """The yaw whose upright rectangle around (2, N) points is smallest."""
+    cosines, sines = np.cos(yaws), np.sin(yaws)
+    rows = np.stack([cosines, sines, -sines, cosines], axis=-1).reshape(-1, 2)
+    low, high = trimmed_extent(rows @ flat, trim_fraction)
+    sides = (high - low).reshape(-1, 2) + 1e-6
+    area = sides[:, 0] * sides[:, 1] * (1 + 0.02 * np.abs(yaws))
     return float(yaws[area.argmin()])
 
 
@@ -93,8 +96,8 @@ def _is_upright(box: OrientedBox) -> bool:
 
 
 def _upright_intersection(first: OrientedBox, second: OrientedBox) -> float:
-    low = max(float(box.world_from_box[2, 3] - box.size_m[2] / 2) for box in (first, second))
-    high = min(float(box.world_from_box[2, 3] + box.size_m[2] / 2) for box in (first, second))
+    places = [(float(box.world_from_box[2, 3]), float(box.size_m[2]) / 2) for box in (first, second)]
+    low, high = max(middle - half for middle, half in places), min(middle + half for middle, half in places)
     if high <= low:
         return 0.0
     return _clipped_area(_outline(first), _outline(second)) * (high - low)
@@ -102,8 +105,10 @@ def _upright_intersection(first: OrientedBox, second: OrientedBox) -> float:
 
 def _outline(box: OrientedBox) -> list[tuple[float, float]]:
     """Horizontal outline, counter-clockwise."""
-    corners = box_corners(box)[[0, 1, 3, 2], :2].tolist()
-    points = [(x, y) for x, y in corners]
+    (xx, xy, _, x), (yx, yy, _, y), *_ = box.world_from_box.tolist()
+    length, width, _ = (side / 2 for side in box.size_m.tolist())
+    ends = (-length, -width), (length, -width), (length, width), (-length, width)
+    points = [(x + a * xx + b * xy, y + a * yx + b * yy) for a, b in ends]
     return points if _signed_area(points) > 0 else points[::-1]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pan3d_core.geometry.transforms import invert_rigid, transform_points
+from pan3d_core.geometry.transforms import invert_rigid
 
 
 def pixel_grid(height: int, width: int, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:
@@ -23,7 +23,7 @@ def pixel_rays(intrinsics: Tensor, pixels: Tensor) -> Tensor:
     skew = intrinsics[..., 0, 1, None]
     y = (pixels[..., 1] - cy) / fy
     x = (pixels[..., 0] - cx - skew * y) / fx
-    return torch.stack([x, y, torch.ones_like(x)], dim=-1)
+    return torch.stack([x, y, torch.ones_like(x)], dim=-2).transpose(-1, -2)  # three planes in memory
 
 
 def project(points_cam: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,18 +37,20 @@ def unproject_depth(depth: Tensor, intrinsics: Tensor, cam_from_world: Tensor) -
     """z-depth (..., h, w) with (..., 3, 3) and (..., 4, 4) -> world points (..., h, w, 3)."""
     height, width = depth.shape[-2:]
     pixels = pixel_grid(height, width, device=depth.device, dtype=depth.dtype).reshape(-1, 2)
-    rays = pixel_rays(intrinsics, pixels.expand(*depth.shape[:-2], -1, -1))
-    points_cam = rays * depth.reshape(*depth.shape[:-2], -1, 1)
-    return transform_points(invert_rigid(cam_from_world), points_cam).reshape(*depth.shape, 3)
+    world_from_cam = invert_rigid(cam_from_world)
+    # One plane per coordinate in memory: products with a last axis of 3 cost several times as much.
+    directions = world_from_cam[..., :3, :3] @ pixel_rays(intrinsics, pixels).transpose(-1, -2)
+    planes = directions * depth.flatten(-2)[..., None, :] + world_from_cam[..., :3, 3:]
+    return planes.unflatten(-1, (height, width)).movedim(-3, -1)
 
 
 def normals_from_points(point_map: Tensor, camera_centers: Tensor) -> Tensor:
     """Normals of (S, h, w, 3) point maps by central differences, unit, towards (S, 3) camera centres."""
-    planes = point_map.permute(0, 3, 1, 2).contiguous()  # sums over a last axis of 3 cost several times as much
+    planes = point_map.permute(0, 3, 1, 2).contiguous()  # as `unproject_depth` has them, so no copy for its results
     padded = torch.nn.functional.pad(planes, (1, 1, 1, 1), mode="replicate")
     x1, y1, z1 = (padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]).unbind(1)
     x2, y2, z2 = (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]).unbind(1)
     normals = torch.stack([y1 * z2 - z1 * y2, z1 * x2 - x1 * z2, x1 * y2 - y1 * x2], dim=1)
     facing = (normals * (camera_centers[:, :, None, None] - planes)).sum(1, keepdim=True)
     length = normals.square().sum(1, keepdim=True).clamp_min(1e-24).rsqrt()
-    return (normals * torch.where(facing < 0, -length, length)).permute(0, 2, 3, 1)
+    return (normals * torch.copysign(length, facing)).permute(0, 2, 3, 1)
