@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -23,6 +24,7 @@ EXTRA_OF_PACKAGE = {
     "pan3d_ros": "ros",
     "pan3d_interfaces": "ros",
     "open3d": "view",
+    "ray": "ray",
     "rosbags": "bags",
 }
 
@@ -34,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     parser = build_parser()
     options = parser.parse_args(arguments)
+    options.command_line = shlex.join(["pan3d", *(sys.argv[1:] if arguments is None else arguments)])
     logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         return options.command(options)

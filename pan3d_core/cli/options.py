@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    pass
+    from pan3d_core.config import PipelineConfig
+    from pan3d_core.pipeline import PerceptionPipeline
 
 
 def add_command(
@@ -34,18 +35,18 @@ def picture_size(text: str) -> tuple[int, int]:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Options that choose and set up an engine."""
     parser.add_argument("--config", type=Path, help="YAML file with pipeline settings")
-    parser.add_argument("--model", help="engine: pan3d-mini (default), segvggt or depth_clusters")
+    parser.add_argument(
+        "--engine", "--model", dest="model", metavar="NAME", help="pan3d-mini (default), segvggt or depth_clusters"
+    )
     parser.add_argument("--weights", help="checkpoint file (default: the one that comes with the engine)")
     parser.add_argument("--device", help="auto (default), cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, help="CPU threads of the network (default: the engine's choice)")
     parser.add_argument("--depth", action="store_true", help="use the depth images of the cameras file or scene folder")
 
 
-def build_pipeline(options: argparse.Namespace, support_height_m: float | None, classes: str | None):
-    """PerceptionPipeline from the configuration file and the options that were given, which win."""
+def pipeline_config(options: argparse.Namespace, support_height_m: float | None = None) -> PipelineConfig:
+    """The configuration file, and the options that were given, which win."""
     from pan3d_core.config import PipelineConfig
-    from pan3d_core.engines import build_engine
-    from pan3d_core.pipeline import PerceptionPipeline
 
     if options.config is not None and not options.config.exists():
         raise FileNotFoundError(f"--config: expected a file, got {options.config}, which does not exist")
@@ -54,7 +55,15 @@ def build_pipeline(options: argparse.Namespace, support_height_m: float | None, 
     values["model"] = {**values.get("model", {}), **{key: value for key, value in given.items() if value is not None}}
     if support_height_m is not None:
         values["workspace"] = {**values.get("workspace", {}), "support_height_m": support_height_m}
-    config = PipelineConfig.from_dict(values)
+    return PipelineConfig.from_dict(values)
+
+
+def build_pipeline(options: argparse.Namespace, support_height_m: float | None, classes: str | None) -> PerceptionPipeline:
+    """The pipeline of `pipeline_config`, naming objects by the comma-separated `classes` where they are given."""
+    from pan3d_core.engines import build_engine
+    from pan3d_core.pipeline import PerceptionPipeline
+
+    config = pipeline_config(options, support_height_m)
     engine = build_engine(config.model)
     namer = None
     if classes:

@@ -79,17 +79,19 @@ class DepthClusters:
 
         Raises `ValueError` naming what is missing.
         """
-        reconstruction = _sensor_reconstruction(views)
+        reconstruction = sensor_reconstruction(views)
         valid = (reconstruction.depth > 0) & torch.isfinite(reconstruction.depth)
         point_map = reconstruction.world_points
         points = point_map[valid].double().numpy(force=True)
         plane = self._support_plane(points, views.support_height_m)
         ids = np.zeros(len(points), dtype=np.int64)
-        above = self._above_support(points, plane)
+        above = above_support(
+            points, plane, clearance_m=self.clearance_m, ceiling_m=self.max_extent_m + self.max_gap_m, margin_m=self.voxel_m
+        )
         ids[above] = self._cluster(points[above], self._surface(point_map, reconstruction, views.images, valid)[above], plane)
         pixel_ids = torch.zeros(valid.shape, dtype=torch.int64)
         pixel_ids[valid.cpu()] = torch.from_numpy(ids)
-        return reconstruction, self._instances(pixel_ids.to(views.images.device))
+        return reconstruction, instances_of_pixels(pixel_ids.to(views.images.device), self.min_points)
 
     def _support_plane(self, points: np.ndarray, support_height_m: float | None) -> SupportPlane | None:
         if support_height_m is not None:
@@ -98,23 +100,6 @@ class DepthClusters:
         if plane is None:
             logger.warning("no level support plane found in %d points: everything measured is grouped", len(points))
         return plane
-
-    def _above_support(self, points: np.ndarray, plane: SupportPlane | None) -> np.ndarray:
-        """(N,) bool: the points above the plane and within the outline of the plane's own points."""
-        if plane is None:
-            return np.ones(len(points), dtype=bool)
-        height = plane.height(points)
-        near = np.abs(height) < 0.01
-        if near.sum() < 100:
-            return height > self.clearance_m
-        noise_m = 1.4826 * float(np.median(np.abs(height[near])))
-        above = (height > max(self.clearance_m, 3.0 * noise_m)) & (height < self.max_extent_m + self.max_gap_m)
-        flat = points @ _plane_axes(plane.normal).T
-        outline = ConvexHull(flat[near][:: max(1, int(near.sum()) // PLANE_SAMPLE)], qhull_options="QJ")
-        candidates = np.flatnonzero(above)
-        inside = (flat[candidates] @ outline.equations[:, :2].T + outline.equations[:, 2] <= self.voxel_m).all(axis=1)
-        above[candidates[~inside]] = False
-        return above
 
     def _surface(self, point_map: Tensor, reconstruction: Reconstruction, images: Tensor, valid: Tensor) -> np.ndarray:
         """(N, 7) per valid pixel: normal, RGB, cosine between normal and line of sight."""
@@ -151,16 +136,17 @@ class DepthClusters:
             return False
         return plane is None or float(plane.height(points).min()) <= self.max_gap_m
 
-    def _instances(self, pixel_ids: Tensor) -> InstanceSet:
-        """(S, h, w) ids -> saturated masks; a score says only how much of the object was measured."""
-        counts = torch.bincount(pixel_ids.flatten())
-        ids = torch.argsort(counts[1:], descending=True, stable=True) + 1
-        masks = pixel_ids[None] == ids[:, None, None, None]
-        sizes = counts[ids].float()
-        logits = torch.where(masks, SATURATED_LOGIT, -SATURATED_LOGIT)
-        return InstanceSet(
-            mask_logits=logits, class_logits=None, scores=sizes / (sizes + 4 * self.min_points), labels=self.labels
-        )
+
+def instances_of_pixels(pixel_ids: Tensor, min_points: int) -> InstanceSet:
+    """(S, h, w) ids, 0 = none -> saturated masks, the largest first; a score says only how much of an object was measured."""
+    counts = torch.bincount(pixel_ids.flatten())
+    ids = torch.argsort(counts[1:], descending=True, stable=True) + 1
+    masks = pixel_ids[None] == ids[:, None, None, None]
+    sizes = counts[ids].float()
+    logits = torch.where(masks, SATURATED_LOGIT, -SATURATED_LOGIT)
+    return InstanceSet(
+        mask_logits=logits, class_logits=None, scores=sizes / (sizes + 4 * min_points), labels=LabelSpace.things(())
+    )
 
 
 def find_support_plane(
@@ -192,6 +178,27 @@ def find_support_plane(
     return SupportPlane(normal, float(normal @ center))
 
 
+def above_support(
+    points: np.ndarray, plane: SupportPlane | None, *, clearance_m: float, ceiling_m: float, margin_m: float
+) -> np.ndarray:
+    """(N, 3) points -> (N,) bool: those above the plane, under `ceiling_m` and within the outline of the plane's own points
+    (grown by `margin_m`). Noise found on the plane raises `clearance_m`. Without a plane everything is above it."""
+    if plane is None:
+        return np.ones(len(points), dtype=bool)
+    height = plane.height(points)
+    near = np.abs(height) < 0.01
+    if near.sum() < 100:
+        return height > clearance_m
+    noise_m = 1.4826 * float(np.median(np.abs(height[near])))
+    above = (height > max(clearance_m, 3.0 * noise_m)) & (height < ceiling_m)
+    flat = points @ _plane_axes(plane.normal).T
+    outline = ConvexHull(flat[near][:: max(1, int(near.sum()) // PLANE_SAMPLE)], qhull_options="QJ")
+    candidates = np.flatnonzero(above)
+    inside = (flat[candidates] @ outline.equations[:, :2].T + outline.equations[:, 2] <= margin_m).all(axis=1)
+    above[candidates[~inside]] = False
+    return above
+
+
 def _plane_axes(normal: np.ndarray) -> np.ndarray:
     """(2, 3) orthonormal directions within the plane."""
     first = np.cross(normal, [0.0, 1.0, 0.0] if abs(normal[1]) < 0.9 else [1.0, 0.0, 0.0])
@@ -199,10 +206,11 @@ def _plane_axes(normal: np.ndarray) -> np.ndarray:
     return np.stack([first, np.cross(normal, first)])
 
 
-def _sensor_reconstruction(views: ViewBatch) -> Reconstruction:
+def sensor_reconstruction(views: ViewBatch) -> Reconstruction:
+    """The measured depth with the given cameras. Raises `ValueError` naming what is missing."""
     for name in ("depth", "intrinsics", "cam_from_world"):
         if getattr(views, name) is None:
-            raise ValueError(f"ViewBatch.{name}: expected {name} of every view (depth_clusters works on sensor depth), got None")
+            raise ValueError(f"ViewBatch.{name}: expected {name} of every view (this engine works on sensor depth), got None")
     if not bool((views.depth > 0).any()):
         raise ValueError("ViewBatch.depth: expected some measured pixels, got none above 0")
     return Reconstruction(

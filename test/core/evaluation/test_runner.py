@@ -10,7 +10,8 @@ import torch
 
 from pan3d_core.config import PipelineConfig, PreprocessConfig
 from pan3d_core.engines.depth_clusters import DepthClusters
-from pan3d_core.evaluation.runner import evaluate
+from pan3d_core.evaluation.figures import figure_table, hits_in_views
+from pan3d_core.evaluation.runner import EvaluationProtocol, evaluate
 from pan3d_core.evaluation.sampling import sample_at_network
 from pan3d_core.evaluation.scenes import find_scenes
 from pan3d_core.labels import LabelSpace
@@ -37,29 +38,71 @@ def pipeline() -> PerceptionPipeline:
     return PerceptionPipeline(engine, PipelineConfig())
 
 
+DEPTH = EvaluationProtocol(use_depth=True)
+
+
+def figures_of(evaluation) -> dict[str, float]:
+    return {item.name: item.value for item in figure_table(evaluation)}
+
+
 def test_sensor_depth_on_separate_blocks_is_near_perfect(pipeline, scene):
     seen = []
-    result = evaluate(pipeline, [scene], use_depth=True, progress=lambda done, total: seen.append((done, total)))
-    figures = dict(result.rows())
+    result = evaluate(pipeline, [scene], DEPTH, progress=lambda done, total: seen.append((done, total)))
+    figures = figures_of(result)
     assert figures["AP50"] == pytest.approx(1.0) and figures["objects"] == 3 and seen == [(1, 1)]
-    assert figures["depth AbsRel"] < 1e-6 and figures["scene PQ, objects without classes"] > 0.8
-    assert figures["centre error, median (mm)"] < 8 and figures["box IoU of found, mean"] > 0.6
-    assert figures["AP50 with names"] == 0.0 and math.isnan(figures["names right of found"])  # this engine names nothing
-    assert json.dumps(result.to_dict())
+    assert figures["depth AbsRel"] < 1e-6 and figures["scene PQ"] > 0.8 and figures["AP50 in each view"] == pytest.approx(1.0)
+    assert figures["centre error (mm)"] < 8 and figures["extent error (mm)"] < 12 and figures["box IoU"] > 0.6
+    assert figures["AP50 with names"] == 0.0 and math.isnan(figures["naming top-1"])  # this engine names nothing
+    assert 0 < figures["seconds per scene"] < 60 and figures["peak memory (MB)"] > 50
+    scores = [item.score for item in pipeline.process(scene.views).panoptic.segments]
+    assert figures["score ECE"] == pytest.approx(1 - sum(scores) / 3, abs=1e-6)  # all three are right
+    assert json.dumps(result.scene_list())
 
 
 def test_nothing_found_is_zero(pipeline, scene, make_cell):
     render_cell, _ = make_cell
     bare = replace(scene, views=tuple(render_cell([]).views))
-    figures = dict(evaluate(pipeline, [bare], use_depth=True).rows())
-    assert figures["AP50"] == 0.0 and figures["found (mask IoU > 0.5)"] == 0.0
+    figures = figures_of(evaluate(pipeline, [bare], DEPTH))
+    assert figures["AP50"] == 0.0 and figures["found"] == 0.0 and math.isnan(figures["score ECE"])
+    assert figures["found in a view, 150 or more pixels"] == 0.0
 
 
-def test_engine_that_needs_depth_refuses_colour_cameras_and_scenes_need_truth(pipeline, scene):
-    with pytest.raises(ValueError, match="depth"):
-        evaluate(pipeline, [scene], use_depth=False)
-    with pytest.raises(ValueError, match="scene cell: expected instances"):
-        evaluate(pipeline, [replace(scene, truth=None)], use_depth=True)
+def test_a_scene_that_fails_is_named_and_the_others_go_on(pipeline, scene):
+    result = evaluate(pipeline, [replace(scene, name="no truth", truth=None), scene, scene], DEPTH)
+    assert [item.name for item in result.scenes] == ["cell", "cell"] and figures_of(result)["scenes"] == 2
+    assert [item.name for item in result.failures] == ["no truth"] and "expected instances" in result.failures[0].message
+    ids = [[item.segment_id for item in measured.objects] for measured in result.scenes]
+    assert ids[0] == ids[1] and 0 not in ids[0]  # no tracks between scenes
+    refused = evaluate(pipeline, [scene], EvaluationProtocol(use_depth=False))
+    assert not refused.scenes and "depth" in refused.failures[0].message
+
+
+def test_sightings_are_banded_by_their_size_in_the_view(pipeline, scene):
+    result = evaluate(pipeline, [scene], DEPTH)
+    sizes = sorted(size for view in result.scenes[0].view_overlaps for size in view.true_sizes)
+    middle = sizes[len(sizes) // 2]
+    small, large = (hits_in_views(result.scenes, *band) for band in ((0, middle), (middle, math.inf)))
+    assert len(small) + len(large) == len(sizes) and len(small) == sum(size < middle for size in sizes)
+    assert large.all()
+
+
+def test_cameras_are_measured_only_where_poses_are_withheld(scene):
+    class TurnedCameras(DepthClusters):
+        """Sensor depth in cameras that are all turned by the same rotation about the world's vertical."""
+
+        needs_depth = True
+
+        def __call__(self, views):
+            turn = torch.eye(4)
+            turn[:2, :2] = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+            poses = torch.stack([view.cam_from_world for view in scene.views]) @ turn
+            reconstruction, instances = super().__call__(replace(views, cam_from_world=poses))
+            return replace(reconstruction, is_metric=False), instances
+
+    pipeline = PerceptionPipeline(TurnedCameras(PreprocessConfig(height=120, width=160)), PipelineConfig())
+    figures = figures_of(evaluate(pipeline, [scene], EvaluationProtocol(use_depth=True, use_poses=False)))
+    assert figures["camera rotation (deg)"] < 0.1 and figures["camera ATE (mm)"] < 1  # the world's choice does not matter
+    assert "camera rotation (deg)" not in figures_of(evaluate(pipeline, [scene], DEPTH))
 
 
 def test_truth_is_sampled_where_preprocess_samples_depth(scene):

@@ -1,0 +1,166 @@
+"""Simple ways to do the same, to see what the network and its multi-view association are worth.
+
+Callable like every engine (`pan3d_core.engines.Engine`), chosen by name like one, and measured by the same pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from sklearn.cluster import DBSCAN, HDBSCAN
+from torch import Tensor
+
+from pan3d_core.config import ModelConfig
+from pan3d_core.engines import Engine
+from pan3d_core.engines.depth_clusters import (
+    SATURATED_LOGIT,
+    SupportPlane,
+    above_support,
+    find_support_plane,
+    instances_of_pixels,
+    sensor_reconstruction,
+)
+from pan3d_core.engines.mini import PREPROCESS, build
+from pan3d_core.geometry.cameras import normals_from_points
+from pan3d_core.labels import LabelSpace
+from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
+
+Cluster = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (N, 3) points and (N, 3) normals -> (N,) cluster, -1 = noise
+
+MIN_POINTS = 40  # pixels over all views
+MAX_EXTENT_M = 0.5  # wider clusters are walls
+CELL_M = 0.004  # points are thinned to one per cell before they are grouped
+DBSCAN_RADIUS_M, DBSCAN_NEIGHBOURS = 0.010, 4
+HDBSCAN_CLUSTER_SIZE, HDBSCAN_NEIGHBOURS = 25, 5
+NORMAL_WEIGHT_M = 0.012  # turning by 60 degrees counts like moving that far
+
+
+def dbscan_points(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Clusters of points alone (Ester et al. 1996)."""
+    return DBSCAN(eps=DBSCAN_RADIUS_M, min_samples=DBSCAN_NEIGHBOURS).fit_predict(points)
+
+
+def hdbscan_surface(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Clusters of points and normals (Campello et al. 2013)."""
+    if len(points) < 2 * HDBSCAN_CLUSTER_SIZE:
+        return np.zeros(len(points), dtype=np.int64)
+    features = np.concatenate([points, NORMAL_WEIGHT_M * normals], axis=1)
+    search = HDBSCAN(min_cluster_size=HDBSCAN_CLUSTER_SIZE, min_samples=HDBSCAN_NEIGHBOURS, allow_single_cluster=True, copy=True)
+    return search.fit_predict(features)
+
+
+class ClusteredDepth:
+    """Depth of all views as one cloud; what stands on the support, grouped by a clustering algorithm. Names nothing.
+
+    `geometry` gives the depth: the sensors' (`sensor_reconstruction`) or a network's.
+    """
+
+    preprocess = PREPROCESS
+    labels = LabelSpace.things(())
+
+    def __init__(self, geometry: Callable[[ViewBatch], Reconstruction], cluster: Cluster, *, needs_depth: bool) -> None:
+        self.needs_depth = needs_depth
+        self._geometry, self._cluster = geometry, cluster
+
+    def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
+        reconstruction = self._geometry(views)
+        point_map = reconstruction.world_points
+        normal_map = normals_from_points(point_map, reconstruction.world_from_cam[:, :3, 3])
+        valid = (reconstruction.depth > 0) & torch.isfinite(reconstruction.depth)
+        points, normals = (item[valid].double().numpy(force=True) for item in (point_map, normal_map))
+        height = views.support_height_m
+        plane = find_support_plane(points) if height is None else SupportPlane(np.array([0.0, 0.0, 1.0]), height)
+        above = above_support(points, plane, clearance_m=CELL_M, ceiling_m=MAX_EXTENT_M, margin_m=CELL_M)
+        ids = np.zeros(len(points), dtype=np.int64)
+        ids[above] = self._groups(points[above], normals[above])
+        pixel_ids = torch.zeros(valid.shape, dtype=torch.int64)
+        pixel_ids[valid.cpu()] = torch.from_numpy(ids)
+        return reconstruction, instances_of_pixels(pixel_ids.to(views.images.device), MIN_POINTS)
+
+    def _groups(self, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        """(N, 3) each -> (N,) 1, 2, ... for what can be an object, 0 for the rest."""
+        if len(points) == 0:
+            return np.zeros(0, dtype=np.int64)
+        _, first, cell = np.unique(np.floor(points / CELL_M).astype(np.int64), axis=0, return_index=True, return_inverse=True)
+        cluster = self._cluster(points[first], normals[first])[cell.reshape(-1)]
+        ids = np.zeros(len(points), dtype=np.int64)
+        for index in range(int(cluster.max(initial=-1)) + 1):
+            members = cluster == index
+            if members.sum() >= MIN_POINTS and np.ptp(points[members], axis=0).max() <= MAX_EXTENT_M:
+                ids[members] = ids.max() + 1
+        return ids
+
+
+class ViewsAlone:
+    """The network on each view by itself: every mask of every view is an instance of its own."""
+
+    needs_depth = False
+
+    def __init__(self, engine: Engine) -> None:
+        self.preprocess, self.labels = engine.preprocess, engine.labels
+        self.known_names = getattr(engine, "known_names", None)
+        self._engine = engine
+
+    def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
+        results = [self._engine(_only(views, index)) for index in range(views.num_views)]
+        reconstructions, instances = zip(*results)
+        geometry = {
+            name: torch.cat([getattr(item, name) for item in reconstructions])
+            for name in ("depth", "depth_conf", "intrinsics", "cam_from_world")
+        }
+        masks = [
+            _in_view(item.mask_logits[:, 0], index, views.num_views) for index, item in enumerate(instances)
+        ]  # (Q, S, hm, wm), outside of every other view
+        joined = replace(
+            instances[0],
+            mask_logits=torch.cat(masks),
+            class_logits=_joined(instances, "class_logits"),
+            scores=torch.cat([item.scores for item in instances]),
+            text_embeddings=_joined(instances, "text_embeddings"),
+        )
+        return replace(reconstructions[0], is_metric=all(item.is_metric for item in reconstructions), **geometry), joined
+
+
+def _only(views: ViewBatch, index: int) -> ViewBatch:
+    """The batch with one view."""
+    one = slice(index, index + 1)
+    tensors = ("images", "intrinsics", "cam_from_world", "depth", "network_from_original")
+    parts = {name: None if getattr(views, name) is None else getattr(views, name)[one] for name in tensors}
+    others = {name: getattr(views, name)[one] for name in ("stamps_ns", "cameras", "original_hw")}
+    return replace(views, **parts, **others)
+
+
+def _in_view(mask_logits: Tensor, index: int, num_views: int) -> Tensor:
+    """(Q, hm, wm) -> (Q, S, hm, wm), certainly outside in all other views."""
+    everywhere = mask_logits.new_full((len(mask_logits), num_views, *mask_logits.shape[1:]), -SATURATED_LOGIT)
+    everywhere[:, index] = mask_logits
+    return everywhere
+
+
+def _joined(instances: tuple[InstanceSet, ...], name: str) -> Tensor | None:
+    parts = [getattr(item, name) for item in instances]
+    return None if any(part is None for part in parts) else torch.cat(parts)
+
+
+def _true_depth_dbscan(config: ModelConfig) -> Engine:
+    return ClusteredDepth(sensor_reconstruction, dbscan_points, needs_depth=True)
+
+
+def _network_depth_hdbscan(config: ModelConfig) -> Engine:
+    network = build(config)
+    return ClusteredDepth(lambda views: network(views)[0], hdbscan_surface, needs_depth=False)
+
+
+def _views_alone(config: ModelConfig) -> Engine:
+    return ViewsAlone(build(config))
+
+
+# As `ENGINES`; `config.weights` is the checkpoint of the network, where there is one.
+BASELINES: dict[str, Callable[[ModelConfig], Engine]] = {
+    "true_depth_dbscan": _true_depth_dbscan,
+    "network_depth_hdbscan": _network_depth_hdbscan,
+    "views_alone": _views_alone,
+}
