@@ -22,6 +22,7 @@ class FolderShards:
     location: str
     chapters: tuple[str, ...]
     kinds: tuple[str, ...]
+    num_views: int
     width: int = 144
     height: int = 112
     worker_context = None
@@ -38,18 +39,25 @@ class FolderShards:
     def decode(self, stored: Path) -> SceneRecord:
         """Read the folder and sample its images, depths and ids as the pipeline would for the network."""
         try:
-            return record_from_scene(read_scene(stored), self.kinds, self.width, self.height)
+            scene = read_scene(stored)
+            if len(scene.views) < self.num_views:
+                raise DamagedScene(f"views: expected at least {self.num_views}, got {len(scene.views)}")
+            return record_from_scene(scene, self.kinds, self.width, self.height)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DamagedScene(f"{type(error).__name__}: {error}") from error
 
 
 def open_scene_folders(location: str | Path, *, width: int = 144, height: int = 112) -> FolderShards:
-    """All scene folders directly below a folder; kinds are the labels of the first. Raises `ValueError` when there are none."""
+    """All scene folders directly below a folder; the first says the kinds and how many views the others need.
+
+    Raises `ValueError` when there are none.
+    """
     found = tuple(sorted(path.parent.name for path in Path(location).glob(f"*/{SCENE_FILE}")))
     if not found:
         raise ValueError(f"data: expected scene folders with {SCENE_FILE} in {location}, got none")
-    truth = read_scene(Path(location) / found[0]).truth
-    return FolderShards(str(location), found, truth.labels.names if truth else (), width, height)
+    first = read_scene(Path(location) / found[0])
+    kinds = first.truth.labels.names if first.truth else ()
+    return FolderShards(str(location), found, kinds, len(first.views), width, height)
 
 
 def record_from_scene(scene: Scene, kinds: tuple[str, ...], width: int, height: int) -> SceneRecord:

@@ -41,6 +41,7 @@ class SceneShards(Protocol):
 
     chapters: tuple[str, ...]
     kinds: tuple[str, ...]
+    num_views: int  # that every scene has at least
     worker_context: str | None  # how worker processes start; None = as the platform does
 
     def keys(self, chapter: int) -> list[str]:
@@ -62,6 +63,7 @@ class TarShards:
     location: str  # local folder or URL
     chapters: tuple[str, ...]
     kinds: tuple[str, ...]
+    num_views: int
     worker_context = None
 
     def keys(self, chapter: int) -> list[str]:
@@ -114,7 +116,8 @@ def open_tar_shards(location: str | Path, *, held_out: bool = False) -> TarShard
         raise ValueError(f"data: expected shards such as scenes_00000000-00000199.tar in {location}, got none")
     if not held_out and any(_range_of(name).last >= FIRST_HELD_OUT_SEED for name in names):
         raise ValueError(f"data: expected seeds below {FIRST_HELD_OUT_SEED} for training, got held-out scenes in {location}")
-    return TarShards(location, names, tuple(json.loads(_read_small(location, VOCABULARY_FILE))["kinds"]))
+    facts = json.loads(_read_small(location, VOCABULARY_FILE))
+    return TarShards(location, names, tuple(facts["kinds"]), int(facts["settings"]["num_views"]))
 
 
 def is_url(location: str) -> bool:

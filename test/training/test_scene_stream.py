@@ -60,7 +60,7 @@ def folder(tmp_path) -> Path:
     """Six shards of five scenes."""
     for first in range(0, 30, 5):
         write_tar(tmp_path, first, first + 4)
-    (tmp_path / "vocabulary.json").write_text('{"kinds": ["a", "b", "c"]}')
+    (tmp_path / "vocabulary.json").write_text('{"kinds": ["a", "b", "c"], "settings": {"num_views": 2}}')
     (tmp_path / "index.json").write_text(json.dumps({"shards": [path.name for path in tmp_path.glob("*.tar")]}))
     return tmp_path
 
