@@ -1,6 +1,6 @@
 """Held-out figures of `pan3d-mini`, cheap enough to run during training.
 
-    python -m training.evaluate --data DIR --checkpoint DIR/last.pt --scenes 240
+python -m training.evaluate --data DIR --checkpoint DIR/last.pt --scenes 240
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pan3d_core.models.mini import MiniOutputs, PanMini
 from pan3d_core.models.mini_decode import decode_scene
 from training.augment import plain_inputs
 from training.datasets import SceneBatch, ShardSet
+from training.devices import to_device
 from training.targets import MAX_DEPTH_M, MIN_DEPTH_M, scene_targets
 from training.text_targets import TextTargets, load_text_targets
 
@@ -125,12 +126,14 @@ def evaluate(
 ) -> MiniFigures:
     """Figures over the first `scenes` scenes of `shards`; the model is left in evaluation mode."""
     model.eval()
+    device = next(model.parameters()).device
     sums = FigureSums()
     for start in range(0, min(scenes, len(shards)), 4):
         indices = np.arange(start, min(start + 4, scenes, len(shards)))
         batch = shards.batch(indices, [np.arange(views)] * len(indices))
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            outputs = model(plain_inputs(batch, posed=posed))
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            outputs = model(to_device(plain_inputs(batch, posed=posed), device))
+        outputs = to_device(outputs, torch.device("cpu"))
         for b in range(len(indices)):
             sums.add(outputs, batch, b, text)
     return sums.figures()

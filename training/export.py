@@ -43,13 +43,24 @@ def export_weights(state: dict, text: TextTargets, facts: dict, out: Path) -> No
         raise ValueError(f"out: expected at most {MAX_BYTES} bytes, got {size}")
 
 
+def recipe(config: dict) -> dict:
+    """What the card says of a run's settings. Checkpoints of earlier versions hold them in one flat dict."""
+    if "optimizer" not in config:
+        return {key: config[key] for key in ("minutes", "ranks", "batch", "learning_rate", "seed", "bfloat16")}
+    execution = config["execution"]
+    return {
+        "minutes": config["minutes"], "ranks": execution["ranks"], "seed": config["seed"],
+        "batch": config["sampling"]["batch"] * execution["accumulate"],
+        "learning_rate": config["optimizer"]["learning_rate"], "bfloat16": execution["precision"] == "bfloat16",
+    }  # fmt: skip
+
+
 def run_facts(state: dict, text: TextTargets, validation_scenes: int) -> dict:
     """What a checkpoint says about its making."""
-    keys = ("minutes", "ranks", "batch", "learning_rate", "seed", "bfloat16")
     return {
         "training_scenes": state["scenes"], "validation_scenes": validation_scenes, "steps": state["step"],
         "samples": state["samples"], "minutes": round(state["elapsed"] / 60, 1), "kinds": len(text.kinds),
-        "descriptions": len(text.texts), "config": {key: state["config"][key] for key in keys},
+        "descriptions": len(text.texts), "config": recipe(state["config"]), "device": state.get("device", "cpu"),
     }  # fmt: skip
 
 

@@ -38,7 +38,7 @@ The held-out scenes have other seeds but the same kinds, textures and light mode
 
 ## Training
 
-{samples} samples in {steps} steps, {minutes} minutes on {ranks} CPU processes of one thread each ({precision}).
+{samples} samples in {steps} steps, {minutes} minutes on {machine} ({precision}).
 Batch {total_batch}, 2 to 4 views per sample; AdamW (0.9, 0.98), weight decay 0.05, learning rate {learning_rate:g}, 100 steps
 warm-up, then cosine to zero over the run's time; gradient norm clipped at 2; averaged weights (decay 0.995 to 0.999).
 Seed {seed}. Poses are withheld from 30 % of the samples, so one checkpoint serves both cases; in the others the support
@@ -114,6 +114,11 @@ def figure_table(figures: dict[str, dict]) -> str:
     return "\n".join([head, *body])
 
 
+def machine(device: str, ranks: int) -> str:
+    """What a run was computed on."""
+    return f"{ranks} CPU processes of one thread each" if device == "cpu" else f"{ranks} x {device}"
+
+
 def write_card(weights: Path, lines: list[dict], out: Path) -> None:
     """Fill the card from the weight file's own facts and the lines of the run's log."""
     checkpoint = read_checkpoint(weights)
@@ -127,7 +132,8 @@ def write_card(weights: Path, lines: list[dict], out: Path) -> None:
         digest=hashlib.sha256(content).hexdigest(), queries=len(checkpoint.model.decoder.learned), kinds=", ".join(kinds),
         num_kinds=len(kinds), training_scenes=facts["training_scenes"], validation_scenes=facts["validation_scenes"],
         descriptions=facts["descriptions"], samples=facts["samples"], steps=facts["steps"], minutes=facts["minutes"],
-        ranks=config["ranks"], precision="bfloat16 products" if config["bfloat16"] else "float32",
+        machine=machine(facts.get("device", "cpu"), config["ranks"]),
+        precision="bfloat16 products" if config["bfloat16"] else "float32",
         total_batch=config["ranks"] * config["batch"], learning_rate=config["learning_rate"], seed=config["seed"],
         curve_scenes=evaluations[0]["scenes"] if evaluations else 0, curve=curve_table(lines),
         figure_scenes=next(iter(facts["figures"].values()))["scenes"], figures=figure_table(facts["figures"]),

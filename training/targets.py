@@ -55,17 +55,19 @@ def center_offsets(batch: SceneBatch, plane_from_world: Tensor) -> tuple[Tensor,
     size, views, height, width = batch.ids.shape
     # The pixel up and left of each cell's centre stands for the cell.
     depth, ids = batch.depth[..., 1::4, 1::4], batch.ids[..., 1::4, 1::4]
-    y, x = torch.meshgrid(torch.arange(1.0, height, 4), torch.arange(1.0, width, 4), indexing="ij")
+    device = depth.device
+    rows, columns = torch.arange(1.0, height, 4, device=device), torch.arange(1.0, width, 4, device=device)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
     pixels = torch.stack([x, y], -1).reshape(-1, 2).expand(size, views, -1, 2)
     points_cam = pixel_rays(batch.intrinsics, pixels) * depth.flatten(2)[..., None]
     plane_from_cam = plane_from_world[:, None] @ invert_rigid(batch.cam_from_world)
     points = transform_points(plane_from_cam, points_cam).reshape(size, -1, 3)
     valid = (ids > 0) & (depth > MIN_DEPTH_M) & (depth < MAX_DEPTH_M)
     num_ids = batch.kinds.shape[1]
-    slot = (ids.reshape(size, -1) + num_ids * torch.arange(size)[:, None]).flatten()
+    slot = (ids.reshape(size, -1) + num_ids * torch.arange(size, device=device)[:, None]).flatten()
     weight = valid.reshape(-1).float()
-    total = torch.zeros(size * num_ids, 3).index_add_(0, slot, points.reshape(-1, 3) * weight[:, None])
-    count = torch.zeros(size * num_ids).index_add_(0, slot, weight)
+    total = torch.zeros(size * num_ids, 3, device=device).index_add_(0, slot, points.reshape(-1, 3) * weight[:, None])
+    count = torch.zeros(size * num_ids, device=device).index_add_(0, slot, weight)
     centers = (total / count.clamp_min(1)[:, None])[slot].reshape(points.shape)
     return (centers - points).reshape(*ids.shape, 3), valid
 

@@ -1,6 +1,7 @@
 """Tiny training data: ray-cast tables written in the shards' format, and a small network."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from raycast_scene import Ball, Block, camera_ring, cast
 
+from training.settings import merge_settings
 from training.text_targets import TextTargets, save_text_targets
 
 TINY = {
@@ -15,6 +17,14 @@ TINY = {
     "text_dim": 16,
 }  # fmt: skip
 KINDS = ("ball", "block")
+TINY_MODELS = {
+    "pan3d-mini": {name: list(value) if isinstance(value, tuple) else value for name, value in TINY.items()},
+    "segvggt": {
+        "height": 56, "width": 70, "native_grid": 5, "dim": 48, "encoder_depth": 1, "depth": 2, "heads": 3, "camera_depth": 1,
+        "camera_heads": 4, "features": 16, "out_channels": [8, 12, 16, 16], "layers": [0, 0, 1, 1], "queries": 8,
+        "class_hidden": 8, "lora_rank": 4, "lora_alpha": 8.0,
+    },
+}  # fmt: skip
 
 
 def write_fake_shard(folder: Path, scenes: int, seed: int) -> None:
@@ -77,3 +87,19 @@ def _one_thread():
 def tiny() -> dict:
     return dict(TINY)
 
+
+@pytest.fixture
+def run_values(data_folder, tmp_path) -> Callable[..., dict]:
+    """(family, changed groups) -> settings of a tiny run on the CPU that logs every step and does not save by the clock."""
+
+    def values(family: str, **changes) -> dict:
+        tiny_run = {
+            "family": family, "data": str(data_folder), "out": str(tmp_path / "run"), "steps": 6, "model": TINY_MODELS[family],
+            "execution": {"precision": "float32", "device": "cpu"}, "sampling": {"batch": 2},
+            "record": {
+                "log_steps": 1, "save_minutes": 0.0, "evaluate_minutes": 0.0, "evaluate_scenes": 1, "tensorboard": False,
+            },
+        }  # fmt: skip
+        return merge_settings(tiny_run, changes)
+
+    return values

@@ -1,0 +1,100 @@
+"""Checkpoint files of a run: written completely or not at all, the newest few and the best one kept.
+
+`last.pt` is always the newest; `step_*.pt` are the newest ones by their step, `best.pt` the one with the best held-out score.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import torch
+
+_log = logging.getLogger("pan3d.training")
+
+LAST, BEST = "last.pt", "best.pt"
+
+
+class CheckpointFolder:
+    """The checkpoints of one run."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = Path(folder), keep
+
+    def save(self, state: dict) -> Path:
+        """Write the state of `state["step"]` as the newest checkpoint and drop the oldest ones.
+
+        Raises `OSError` when the disk is full or not writable; earlier checkpoints are then as they were.
+        """
+        path = self.folder / f"step_{state['step']:08d}.pt"
+        self._write(state, path)
+        self._point(LAST, path)
+        for old in self.numbered()[: -self.keep]:
+            old.unlink()
+        return path
+
+    def mark_best(self, path: Path) -> None:
+        """Keep the checkpoint `path` as the best so far."""
+        self._point(BEST, path)
+
+    def numbered(self) -> list[Path]:
+        """`step_*.pt`, oldest first."""
+        return sorted(self.folder.glob("step_*.pt"))
+
+    def load(self) -> dict | None:
+        """The newest readable state, None where there is no checkpoint.
+
+        Damaged files are named and passed over; `ValueError` when nothing but damaged ones is there.
+        """
+        candidates = [path for path in (self.folder / LAST, *reversed(self.numbered())) if path.exists()]
+        for path in candidates:
+            try:
+                return read_state(path)
+            except ValueError as error:
+                _log.error("%s; trying an older one", error)
+        if candidates:
+            raise ValueError(f"out: expected a readable checkpoint in {self.folder}, got only damaged ones: {candidates}")
+        return None
+
+    def _write(self, state: dict, path: Path) -> None:
+        partial = path.with_suffix(".part")
+        try:
+            with partial.open("wb") as stream:
+                torch.save(state, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(partial, path)
+        except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
+            partial.unlink(missing_ok=True)
+            newest = self.folder / LAST
+            rest = f"{newest} is untouched, the run can go on from there" if newest.exists() else "there is no earlier one"
+            free = shutil.disk_usage(self.folder).free / 2**20
+            raise OSError(f"checkpoint {path} could not be written ({error}; {free:.0f} MiB free on the disk); {rest}") from error
+
+    def _point(self, name: str, path: Path) -> None:
+        """Let `name` be the file `path`: a hard link costs no space; a copy where the disk knows no links."""
+        partial = self.folder / f"{name}.part"
+        partial.unlink(missing_ok=True)
+        try:
+            os.link(path, partial)
+        except OSError:
+            try:
+                shutil.copyfile(path, partial)
+            except OSError:
+                partial.unlink(missing_ok=True)
+                raise
+        os.replace(partial, self.folder / name)
+
+
+def read_state(path: Path) -> dict:
+    """A checkpoint's state, on the CPU; `ValueError` for a file that is damaged or no training checkpoint."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"checkpoint: expected a complete file, got {path} ({str(error).splitlines()[0]})") from error
+    if not isinstance(state, dict) or "model" not in state:
+        raise ValueError(f"checkpoint: expected the state of a training run, got {path} with other things")
+    return state

@@ -1,0 +1,30 @@
+"""Model families that the loop can train: one module each, one entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.families.family import Family, FamilyEntry
+from training.families.mini import MINI
+from training.families.segvggt import SEGVGGT
+from training.settings import TrainConfig, config_from_dict, merge_settings
+
+FAMILIES: dict[str, FamilyEntry] = {"pan3d-mini": MINI, "segvggt": SEGVGGT}
+
+
+def family_entry(name: str) -> FamilyEntry:
+    """The entry of `name`; `ValueError` that lists the known ones."""
+    if name not in FAMILIES:
+        raise ValueError(f"family: expected one of {', '.join(FAMILIES)}, got {name!r}")
+    return FAMILIES[name]
+
+
+def run_config(values: Mapping[str, Any]) -> TrainConfig:
+    """Settings of a run: `values` over the family's own over the general defaults."""
+    return config_from_dict(merge_settings(family_entry(values.get("family", "")).defaults, values))
+
+
+def build_family(config: TrainConfig) -> Family:
+    """The family that `config` names, with its data and settings."""
+    return family_entry(config.family).build(config)

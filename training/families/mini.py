@@ -1,0 +1,125 @@
+"""`pan3d-mini`: the small network of the embedded checkpoint, with text targets for its queries.
+
+Settings (`model:` in the file): those of `PanMini`'s constructor; none are needed for the shipped architecture.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from pan3d_core.models.mini import MiniInputs, MiniOutputs, PanMini
+from pan3d_core.models.mini_decode import decode_scene
+from training.augment import AugmentConfig, augment, plain_inputs
+from training.datasets import SceneBatch, ShardSet
+from training.devices import to_device
+from training.evaluate import evaluate
+from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
+from training.losses.mini import mini_losses
+from training.pictures import label_picture
+from training.settings import OptimizerConfig, TrainConfig
+from training.targets import batch_targets
+from training.text_targets import TextTargets, encode_descriptions, load_text_targets, save_text_targets
+
+TEXT_FILE = "text_embeddings.npz"
+
+
+@dataclass(frozen=True)
+class MiniSample:
+    """A batch to learn from."""
+
+    inputs: MiniInputs
+    truth: SceneBatch
+    descriptions: Tensor  # (K, text_dim) one per kind
+
+
+def ensure_text_targets(data: Path) -> TextTargets:
+    """The embedded descriptions beside the data, made on first use (needs the text encoder)."""
+    path = data / TEXT_FILE
+    if not path.exists():
+        save_text_targets(encode_descriptions(ShardSet(data / "train").vocabulary()), path)
+    return load_text_targets(path)
+
+
+class MiniFamily:
+    """See `Family`."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        known = set(inspect.signature(PanMini.__init__).parameters) - {"self"}
+        unknown = set(config.model) - known
+        if unknown:
+            raise ValueError(f"model.{min(unknown)}: expected one of {', '.join(sorted(known))}, got an unknown name")
+        self.architecture: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in config.model.items()}
+        self.data = config.data
+        self.augmentation = AugmentConfig() if config.sampling.augment else None
+        self.bfloat16 = config.execution.precision == "bfloat16"
+        self.text = ensure_text_targets(config.data)
+
+    @cached_property
+    def validation(self) -> ShardSet:
+        return ShardSet(self.data / "val")
+
+    def build(self) -> PanMini:
+        return PanMini(**self.architecture).to(memory_format=torch.channels_last)
+
+    def load(self, model: nn.Module, path: str) -> None:
+        """`path`: a training checkpoint; its averaged weights are taken."""
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if "ema" not in state:
+            raise ValueError(f"start_from: expected a training checkpoint, got {path} without averaged weights")
+        model.load_state_dict(state["ema"])
+
+    def groups(self, model: nn.Module, optimizer: OptimizerConfig) -> list[ParameterGroup]:
+        return split_by_decay("new", model.parameters(), optimizer.learning_rate, optimizer.weight_decay)
+
+    def blocks(self, model: PanMini) -> list[nn.Module]:
+        return list(model.blocks)
+
+    def prepare(self, batch: SceneBatch, generator: Generator) -> MiniSample:
+        if self.augmentation is None:
+            inputs = plain_inputs(batch, posed=True)
+        else:
+            batch, inputs = augment(batch, self.augmentation, generator)
+        return MiniSample(inputs, batch, self.text.draw(generator))
+
+    def forward(self, model: nn.Module, sample: MiniSample, dtype: torch.dtype | None) -> MiniOutputs:
+        with torch.autocast(sample.inputs.images.device.type, dtype, enabled=dtype is not None):
+            return model(sample.inputs)
+
+    def losses(self, outputs: MiniOutputs, sample: MiniSample) -> dict[str, Tensor]:
+        targets = batch_targets(sample.truth, outputs.plane_from_world)
+        return mini_losses(outputs, targets, sample.inputs.posed, sample.descriptions)
+
+    def evaluate(self, model: PanMini, scenes: int) -> list[Figures]:
+        cases = []
+        for posed in (True, False):
+            figures = evaluate(model, self.validation, self.text, scenes=scenes, posed=posed, bfloat16=self.bfloat16)
+            cases.append({"posed": posed, **asdict(figures)})
+        return cases
+
+    def score(self, figures: list[Figures]) -> float:
+        return best_of(figures, "ap50")
+
+    @torch.no_grad()
+    def pictures(self, model: PanMini, scenes: int) -> dict[str, np.ndarray]:
+        model.eval()
+        shown = {}
+        for index in range(min(scenes, len(self.validation))):
+            batch = self.validation.batch(np.array([index]), [np.arange(self.validation.num_views)])
+            outputs = model(to_device(plain_inputs(batch, posed=True), next(model.parameters()).device))
+            kept, _ = decode_scene(outputs.queries, 0)
+            masks = (outputs.queries.mask_logits[0, kept] > 0).cpu()
+            shown[f"scene {index}"] = label_picture(
+                batch.images[0], batch.ids[0], masks, batch.depth[0], outputs.depth()[0].cpu()
+            )
+        return shown
+
+
+MINI = FamilyEntry(MiniFamily, {"optimizer": {"beta2": 0.98, "clip_norm": 2.0}})

@@ -1,0 +1,226 @@
+"""SegVGGT: VGGT's tokens read by object queries; low-rank corrections or full fine-tuning, at any size.
+
+Settings (`model:` in the file) are the fields of `SegVggtSettings`; the defaults are the published size. `start_from` takes
+a training checkpoint, an official SegVGGT checkpoint or an official VGGT one (the query branch then starts fresh).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from pan3d_core.decoding import DecodingThresholds, decode_queries
+from pan3d_core.evaluation.depth_metrics import depth_errors
+from pan3d_core.evaluation.instance_ap import instance_ap, measure_overlaps
+from pan3d_core.models.dpt import DPT, dense_output
+from pan3d_core.models.layers import LoraLinear
+from pan3d_core.models.losses import segvggt_losses
+from pan3d_core.models.matching import InstanceTargets, match_queries, segvggt_cost, targets_from_ids
+from pan3d_core.models.patch_encoder import PatchEncoder
+from pan3d_core.models.segvggt import QueryDecoder, SegVGGT, SegVggtOutput, class_head, official_name
+from pan3d_core.models.vggt import VGGT, Aggregator, CameraHead
+from pan3d_core.models.weights import assign_weights, family_of, read_weights
+from training.augment import AugmentConfig, jitter_colors
+from training.datasets import SceneBatch, ShardSet
+from training.devices import to_device
+from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
+from training.pictures import label_picture
+from training.resize import nearest, resize_batch
+from training.settings import OptimizerConfig, TrainConfig
+
+PATCH = 14
+MIN_MASK_PIXELS = 8  # over all views; smaller answers and smaller objects do not count
+
+
+@dataclass(frozen=True)
+class SegVggtSettings:
+    """Which member of the family; lists may be given for tuples."""
+
+    height: int = 392  # network size in pixels, multiples of 14
+    width: int = 518
+    native_grid: int = 37  # patches per side of the encoder's position table
+    dim: int = 1024
+    encoder_depth: int = 24
+    depth: int = 24  # pairs of frame and global blocks
+    heads: int = 16
+    camera_depth: int = 4
+    camera_heads: int = 16
+    features: int = 256  # of the dense heads; queries and pixels are compared in half as many channels
+    out_channels: tuple[int, ...] = (256, 512, 1024, 1024)
+    layers: tuple[int, ...] = (4, 11, 17, 23)  # layers that the dense heads read
+    queries: int = 400
+    class_hidden: int = 32
+    num_classes: int = 0  # 0 = the kinds of the data's vocabulary
+    lora_rank: int = 32  # 0 = the attention layers themselves are trained
+    lora_alpha: float = 32.0
+    train_encoder: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width"):
+            value = getattr(self, name)
+            if value < PATCH or value % PATCH:
+                raise ValueError(f"model.{name}: expected a multiple of {PATCH}, got {value}")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SegVggtSettings:
+        known = [item.name for item in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise ValueError(f"model.{name}: expected one of {', '.join(known)}, got an unknown name")
+        return cls(**{name: tuple(value) if isinstance(value, (list, tuple)) else value for name, value in values.items()})
+
+
+def build_segvggt(s: SegVggtSettings) -> SegVGGT:
+    """The network with random weights; the patch encoder is frozen unless `train_encoder`."""
+    linear = partial(LoraLinear, rank=s.lora_rank, alpha=s.lora_alpha) if s.lora_rank else nn.Linear
+    encoder = PatchEncoder(native_grid=s.native_grid, dim=s.dim, depth=s.encoder_depth, num_heads=s.heads)
+    encoder.requires_grad_(s.train_encoder)
+    dpt = partial(DPT, dim=2 * s.dim, features=s.features, out_channels=s.out_channels, layers=s.layers)
+    vggt = VGGT(
+        Aggregator(encoder, depth=s.depth, num_heads=s.heads, linear=linear),
+        CameraHead(2 * s.dim, depth=s.camera_depth, num_heads=s.camera_heads),
+        dpt(output_conv2=dense_output(s.features, 32, 2)),
+    )
+    decoder = QueryDecoder(s.dim, num_queries=s.queries, depth=s.depth, num_heads=s.heads, embedding_dim=s.features // 2)
+    return SegVGGT(vggt, decoder, dpt(output_instance=class_head(s.features // 2, s.class_hidden, s.num_classes)))
+
+
+def load_vggt_weights(model: SegVGGT, found: dict[str, Tensor], origin: str) -> None:
+    """Give the VGGT inside `model` the tensors of an official VGGT checkpoint; low-rank corrections keep their start (zero)."""
+    state = model.vggt.state_dict()
+    corrections = {name: value for name, value in state.items() if ".lora." in name}
+    given = {name.replace(".linear.", "."): name for name in state if name not in corrections}
+    renamed = {given.get(name, name): value for name, value in found.items()}
+    assign_weights(model.vggt, {**renamed, **corrections}, origin=origin, ignored_prefixes=("track_head.", "point_head."))
+
+
+@dataclass(frozen=True)
+class SegVggtSample:
+    """A batch to learn from."""
+
+    images: Tensor  # (B, S, 3, H, W) RGB 0..1
+    truth: SceneBatch
+
+
+def scene_instances(truth: SceneBatch, scene: int, mask_hw: tuple[int, int]) -> InstanceTargets:
+    """The instances of one scene at mask size, classes = kinds."""
+    ids = truth.ids[scene]
+    class_ids = torch.where(ids > 0, truth.kinds[scene][ids], -1)
+    return targets_from_ids(ids, class_ids, mask_hw)
+
+
+class SegVggtFamily:
+    """See `Family`."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.data = config.data
+        settings = SegVggtSettings.from_dict(config.model)
+        if not settings.num_classes:
+            kinds = len(ShardSet(config.data / "train").vocabulary()["kinds"])
+            settings = SegVggtSettings(**{**asdict(settings), "num_classes": kinds})
+        self.settings = settings
+        self.architecture: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
+        self.augmentation = AugmentConfig() if config.sampling.augment else None
+        self.dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.execution.precision]
+
+    @cached_property
+    def validation(self) -> ShardSet:
+        return ShardSet(self.data / "val")
+
+    def build(self) -> SegVGGT:
+        return build_segvggt(self.settings)
+
+    def load(self, model: SegVGGT, path: str) -> None:
+        found = read_weights(path)
+        family = family_of(found)
+        if family == "VGGT":
+            load_vggt_weights(model, found, path)
+        elif family == "SegVGGT":
+            assign_weights(model, found, origin=path, name_in_file=official_name)
+        else:
+            assign_weights(model, found, origin=path)
+
+    def groups(self, model: SegVGGT, optimizer: OptimizerConfig) -> list[ParameterGroup]:
+        return groups_by_origin(model, lambda name: name.startswith("vggt."), optimizer)
+
+    def blocks(self, model: SegVGGT) -> list[nn.Module]:
+        aggregator, decoder = model.vggt.aggregator, model.query_decoder
+        encoder = list(aggregator.patch_embed.blocks)
+        return [*encoder, *aggregator.frame_blocks, *aggregator.global_blocks, *decoder.cross_blocks, *decoder.self_blocks]
+
+    def prepare(self, batch: SceneBatch, generator: Generator) -> SegVggtSample:
+        batch = resize_batch(batch, (self.settings.height, self.settings.width))
+        images = batch.images
+        if self.augmentation is not None:
+            images = jitter_colors(images, self.augmentation, generator)
+        return SegVggtSample(images, batch)
+
+    def forward(self, model: nn.Module, sample: SegVggtSample, dtype: torch.dtype | None) -> SegVggtOutput:
+        return model(sample.images, aggregator_dtype=dtype, frame_attention=True)
+
+    def losses(self, outputs: SegVggtOutput, sample: SegVggtSample) -> dict[str, Tensor]:
+        """The mean over the scenes of each term of `segvggt_losses`."""
+        mask_logits = outputs.mask_logits().float()
+        scenes = []
+        for b in range(len(sample.images)):
+            own = (mask_logits[b], outputs.class_logits[b].float(), outputs.frame_attention[:, b].float())
+            targets = scene_instances(sample.truth, b, (mask_logits.shape[-2], mask_logits.shape[-1]))
+            with torch.no_grad():
+                match = match_queries(segvggt_cost(own, targets))
+            scenes.append(segvggt_losses(own, (targets.masks, targets.class_id, targets.visibility), match))
+        return {name: torch.stack([terms[name] for terms in scenes]).mean() for name in scenes[0]}
+
+    def _answers(self, model: SegVGGT, index: int) -> tuple[SceneBatch, SegVggtOutput, Tensor, Tensor]:
+        """One held-out scene: batch, outputs, and on the CPU the masks (K, S, h, w) bool, best first, with their scores."""
+        batch = self.validation.batch(np.array([index]), [np.arange(self.validation.num_views)])
+        batch = resize_batch(batch, (self.settings.height, self.settings.width))
+        images = to_device(batch.images, next(model.parameters()).device)
+        outputs = model(images, aggregator_dtype=self.dtype)
+        thresholds = DecodingThresholds(min_pixels=MIN_MASK_PIXELS, nms_iou=0.5, class_agnostic=True)
+        decoded = decode_queries(outputs.class_logits[0].float(), lambda rows: outputs.mask_logits(rows)[0].float(), thresholds)
+        masks = decoded.mask_logits[decoded.mask_row] > 0
+        return batch, outputs, masks.cpu(), decoded.score.cpu()
+
+    @torch.no_grad()
+    def evaluate(self, model: SegVGGT, scenes: int) -> list[Figures]:
+        model.eval()
+        overlaps, errors = [], []
+        for index in range(min(scenes, len(self.validation))):
+            batch, outputs, masks, scores = self._answers(model, index)
+            true_ids = nearest(batch.ids, (masks.shape[-2], masks.shape[-1]))[0]
+            overlaps.append(measure_overlaps(masks, scores, true_ids, min_points=MIN_MASK_PIXELS))
+            # The network's depth has no unit, so the comparison is made up to a scale.
+            errors.append(depth_errors(outputs.geometry.depth[0].float().cpu(), batch.depth[0]).abs_rel_median)
+        found = instance_ap(overlaps, min_points=MIN_MASK_PIXELS)
+        means = {"ap": found.ap, "ap50": found.ap50, "ap25": found.ap25, "abs_rel_scaled": float(np.mean(errors or [0.0]))}
+        return [{"scenes": len(overlaps), "objects": found.num_true, **means}]
+
+    def score(self, figures: list[Figures]) -> float:
+        return best_of(figures, "ap50")
+
+    @torch.no_grad()
+    def pictures(self, model: SegVGGT, scenes: int) -> dict[str, np.ndarray]:
+        model.eval()
+        shown = {}
+        for index in range(min(scenes, len(self.validation))):
+            batch, outputs, masks, _ = self._answers(model, index)
+            depth = outputs.geometry.depth[0].float().cpu()
+            shown[f"scene {index}"] = label_picture(batch.images[0], batch.ids[0], masks, batch.depth[0], depth)
+        return shown
+
+
+SEGVGGT = FamilyEntry(
+    SegVggtFamily,
+    {
+        "optimizer": {
+            "learning_rate": 2e-4, "lora_learning_rate": 6e-5, "pretrained_learning_rate": 6e-5, "beta2": 0.999, "clip_norm": 1.0,
+        },
+        "schedule": {"warmup_steps": 1000},
+    },
+)  # fmt: skip

@@ -1,0 +1,206 @@
+"""All settings of a training run, with their defaults, in one place; YAML files and the command line fill them in.
+
+A family names what it wants otherwise (`FAMILIES[name].defaults`); a file overrides the family, `--set` overrides the file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pan3d_core.config import Checked, setting
+
+
+@dataclass(frozen=True)
+class OptimizerConfig(Checked):
+    """AdamW (Loshchilov & Hutter 2019) on groups of parameters, and the averaged weights."""
+
+    learning_rate: float = setting(1e-3, "of what is trained from scratch", range=(0.0, 10.0))
+    lora_learning_rate: float | None = setting(None, "of low-rank corrections; none = learning_rate", range=(0.0, 10.0))
+    pretrained_learning_rate: float | None = setting(None, "of pretrained parts; none = learning_rate", range=(0.0, 10.0))
+    beta1: float = setting(0.9, "decay of the first moment", range=(0.0, 1.0))
+    beta2: float = setting(0.98, "decay of the second moment", range=(0.0, 1.0))
+    weight_decay: float = setting(0.05, "of matrices and convolutions; vectors have none", range=(0.0, 10.0))
+    clip_norm: float = setting(2.0, "largest norm of the whole gradient; 0 = any", range=(0.0, 1e9))
+    average_first: float = setting(0.995, "decay of the averaged weights at the start of the run", range=(0.0, 1.0))
+    average_last: float = setting(0.999, "decay of the averaged weights at its end", range=(0.0, 1.0))
+    max_bad_steps: int = setting(20, "steps in a row with a gradient that is not finite before the run ends", range=(1, 10**9))
+
+
+@dataclass(frozen=True)
+class ScheduleConfig(Checked):
+    """Factor on the learning rates over the share of the run (steps or minutes) that is used up."""
+
+    kind: str = setting("cosine", "shape after the warm-up", choices=("cosine", "constant", "step", "exponential", "polynomial"))
+    warmup_steps: int = setting(100, "steps of linear rise from zero", range=(0, 10**9))
+    final: float = setting(1e-3, "lowest factor; where exponential ends", range=(0.0, 1.0))
+    milestones: tuple[float, ...] = setting((0.6, 0.85), "step: shares of the run after which the factor drops")
+    gamma: float = setting(0.1, "step: factor of each drop", range=(0.0, 1.0))
+    power: float = setting(0.9, "polynomial: exponent", range=(0.0, 100.0))
+
+
+@dataclass(frozen=True)
+class ExecutionConfig(Checked):
+    """How the steps are computed; nothing here changes what is learnt beyond rounding, except precision."""
+
+    ranks: int = setting(1, "processes that this command starts itself; under torchrun its own number counts", range=(1, 1024))
+    strategy: str = setting("ddp", "several ranks: ddp copies the model, fsdp shards it", choices=("ddp", "fsdp"))
+    device: str = setting("auto", "auto, cpu, cuda or cuda:N")
+    threads: int = setting(1, "CPU threads per rank; 0 = torch's choice", range=(0, 256))
+    precision: str = setting("bfloat16", "of matrix products", choices=("float32", "bfloat16", "float16"))
+    accumulate: int = setting(1, "batches per rank whose gradients make one step", range=(1, 10**6))
+    checkpoint_blocks: bool = setting(False, "recompute transformer blocks in the backward pass: less memory, more time")
+    compile: bool = setting(False, "torch.compile the model")
+
+
+@dataclass(frozen=True)
+class SamplingConfig(Checked):
+    """What a batch is made of."""
+
+    batch: int = setting(4, "scenes per rank and accumulated batch", range=(1, 10**6))
+    view_counts: tuple[float, ...] = setting((2, 3, 4), "numbers of views, one of which is drawn per step")
+    view_weights: tuple[float, ...] = setting((0.2, 0.25, 0.55), "how often each number of views is drawn")
+    augment: bool = setting(True, "vary colours, frames and calibration of the samples")
+    max_corrupt: int = setting(1000, "unreadable samples before the run ends; each is named and replaced", range=(0, 10**9))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.view_counts) != len(self.view_weights) or not self.view_counts or min(self.view_weights) < 0:
+            raise ValueError(
+                f"SamplingConfig.view_weights: expected one weight for each of {self.view_counts}, got {self.view_weights}"
+            )
+
+
+@dataclass(frozen=True)
+class RecordConfig(Checked):
+    """When a run saves, measures and reports; "every" is 0 = never by that clock."""
+
+    save_minutes: float = setting(3.0, "minutes between checkpoints", range=(0.0, 1e9))
+    save_steps: int = setting(0, "steps between checkpoints", range=(0, 10**12))
+    keep: int = setting(2, "newest checkpoints kept, beside the best one", range=(1, 10**6))
+    evaluate_minutes: float = setting(6.0, "minutes between held-out figures", range=(0.0, 1e9))
+    evaluate_steps: int = setting(0, "steps between held-out figures", range=(0, 10**12))
+    evaluate_scenes: int = setting(48, "held-out scenes per measurement; twice as many at the end", range=(0, 10**9))
+    log_steps: int = setting(20, "steps between lines of the log", range=(1, 10**9))
+    tensorboard: bool = setting(True, "write scalars and pictures for TensorBoard where it is installed")
+    pictures: int = setting(2, "held-out scenes shown in TensorBoard at every measurement", range=(0, 64))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One run. `model` holds the family's own settings (its module documents them)."""
+
+    family: str
+    data: Path  # folder with train/ and val/
+    out: Path  # the run's folder
+    minutes: float = 90.0  # training time of the whole run, resumed parts together
+    steps: int = 0  # schedule and end by steps instead of minutes; 0 = by minutes
+    seed: int = 0
+    start_from: str = ""  # weights to begin with: a training checkpoint of the family, or what the family's module says
+    model: Mapping[str, Any] = field(default_factory=dict)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    record: RecordConfig = field(default_factory=RecordConfig)
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.minutes) and self.minutes > 0):
+            raise ValueError(f"minutes: expected a positive number, got {self.minutes}")
+        if self.steps < 0:
+            raise ValueError(f"steps: expected 0 or more, got {self.steps}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dict that `config_from_dict` reads back."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, Path):
+                return str(value)
+            if isinstance(value, Mapping):
+                return {name: plain(entry) for name, entry in value.items()}
+            return [plain(entry) for entry in value] if isinstance(value, (tuple, list)) else value
+
+        return plain(asdict(self))
+
+
+def merge_settings(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dict `base` with the entries of `changes`, which win."""
+    merged = dict(base)
+    for name, value in changes.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = merge_settings(merged[name], value) if both else value
+    return merged
+
+
+def config_from_dict(values: Mapping[str, Any]) -> TrainConfig:
+    """Nested names to values; missing ones keep their default, unknown ones raise `ValueError` that names the known."""
+    hints = get_type_hints(TrainConfig)
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        _require_known(TrainConfig, name, name)
+        if is_dataclass(hints[name]):
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{name}: expected names with values, got {value!r}")
+            for inner in value:
+                _require_known(hints[name], inner, f"{name}.{inner}")
+            made[name] = hints[name](**value)
+        elif hints[name] is Path:
+            made[name] = Path(value)
+        elif hints[name] in (float, int, str):
+            made[name] = _number_or_text(name, value, hints[name])
+        else:
+            made[name] = value
+    return TrainConfig(**made)
+
+
+def _require_known(cls: type, name: str, path: str) -> None:
+    known = [item.name for item in fields(cls)]
+    if name not in known:
+        raise ValueError(f"{path}: expected one of {', '.join(known)}, got an unknown name")
+
+
+def _number_or_text(name: str, value: Any, wanted: type) -> Any:
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not wanted:
+        raise ValueError(f"{name}: expected {wanted.__name__}, got {value!r}")
+    return value
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The nested settings of a YAML file."""
+    import yaml
+
+    content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    if not isinstance(content, Mapping):
+        raise ValueError(f"config: expected names with values in {path}, got {type(content).__name__}")
+    return dict(content)
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """["optimizer.learning_rate=2e-4"] -> nested dict; values are read as YAML."""
+    import yaml
+
+    nested: dict[str, Any] = {}
+    for text in assignments:
+        path, equals, value = text.partition("=")
+        if not equals or not path:
+            raise ValueError(f"set: expected NAME=VALUE, got {text!r}")
+        *groups, last = path.split(".")
+        inner = nested
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        parsed = yaml.safe_load(value)
+        inner[last] = _as_number(parsed) if isinstance(parsed, str) else parsed
+    return nested
+
+
+def _as_number(text: str) -> float | str:
+    """YAML 1.1 reads 2e-4 as text, people mean the number."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
