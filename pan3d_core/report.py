@@ -62,7 +62,8 @@ class Report:
         self._parts.append("<div class=row>" + "\n".join(figures) + "</div>")
 
     def write(self, path: Path | str) -> Path:
-        """Write the page."""
+        """Write the page; its folder is made where needed."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         head = (
             f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(self.title)}</title>'
         )

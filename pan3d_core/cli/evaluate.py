@@ -57,7 +57,7 @@ def run_eval(options: argparse.Namespace) -> int:
     print_table([(item.name, item.value) for item in figures])
     for failure in evaluation.failures:
         print(f"failed: {failure.name}: {failure.message}", file=sys.stderr)
-    out = options.out or Path("out/eval") / config.model.name
+    out = options.out or Path("out/eval", config.model.name)
     facts = run_facts(options, config, protocol)
     content = {"machine": machine_facts(), "run": facts, "figures": {item.name: item.value for item in figures}}
     content |= {"protocols": {item.name: item.protocol for item in figures}, "scenes": evaluation.scene_list()}

@@ -11,8 +11,8 @@ from pan3d_core.evaluation.calibration_metrics import expected_calibration_error
 from pan3d_core.evaluation.comparison_pictures import view_rows
 from pan3d_core.evaluation.execution import Failure
 from pan3d_core.evaluation.figures import AP_RULES, Figure, counted_objects, figure_table, scores_and_hits
-from pan3d_core.evaluation.object_errors import ObjectErrors
-from pan3d_core.evaluation.runner import Evaluation, SceneEvaluation
+from pan3d_core.evaluation.object_errors import FOUND_IOU, ObjectErrors
+from pan3d_core.evaluation.runner import MIN_PIXELS, Evaluation, SceneEvaluation
 from pan3d_core.palette import instance_color
 from pan3d_core.pipeline import PerceptionResult
 from pan3d_core.report import Report
@@ -32,9 +32,14 @@ class Shown:
 
 def badness(scene: SceneEvaluation) -> tuple[float, float, float]:
     """Lowest for the worst scene, by what a robot would miss most: found share, then AP50, then depth."""
-    objects = counted_objects([scene])
-    found = sum(item.found for item in objects) / len(objects) if objects else 1.0
-    return found, _or(scene.ap50, 1.0), -_or(scene.depth.abs_rel, 0.0)
+    found, count = found_of(scene)
+    return found / count if count else 1.0, _or(scene.ap50, 1.0), -_or(scene.depth.abs_rel, 0.0)
+
+
+def found_of(scene: SceneEvaluation) -> tuple[int, int]:
+    """Found and all true objects that are large enough for AP."""
+    counted = scene.overlaps.true_sizes >= MIN_PIXELS
+    return int((scene.overlaps.ious > FOUND_IOU).any(axis=0)[counted].sum()), int(counted.sum())
 
 
 def write_scene_report(path: Path, title: str, facts: Sequence[str], evaluation: Evaluation, shown: Sequence[Shown]) -> Path:
@@ -82,11 +87,11 @@ def what_went_wrong(measured: SceneEvaluation) -> str:
     counted = counted_objects([measured])
     missed = [item for item in counted if not item.found]
     misnamed = [item for item in counted if item.named_right is False]
-    matched = {item.segment_id for item in measured.objects if item.found}
-    parts = [f"{len(counted) - len(missed)} of {len(counted)} objects found"]
+    found, count = found_of(measured)
+    parts = [f"{found} of {count} objects found"]
     if missed:
         parts.append("missed " + ", ".join(_described_miss(item) for item in missed))
-    spurious = len(measured.overlaps.scores) - len(matched)
+    spurious = int((~(measured.overlaps.ious > FOUND_IOU).any(axis=1)).sum())
     if spurious > 0:
         parts.append(f"{spurious} segment{'s' if spurious > 1 else ''} that {'are' if spurious > 1 else 'is'} no true object")
     if misnamed:
@@ -130,11 +135,10 @@ def _object_row(item: ObjectErrors, shown: Shown) -> tuple[object, ...]:
 
 
 def _scene_row(scene: SceneEvaluation) -> tuple[object, ...]:
-    counted = counted_objects([scene])
     centers = sorted(item.center_mm for item in scene.objects if item.center_mm is not None)
     center = centers[len(centers) // 2] if centers else ""
-    found = sum(item.found for item in counted)
-    return scene.name, scene.ap50, found, len(counted), scene.pq, scene.depth.abs_rel, center, round(scene.timings_ms["total"])
+    total_ms = round(scene.timings_ms["total"])
+    return scene.name, scene.ap50, *found_of(scene), scene.pq, scene.depth.abs_rel, center, total_ms
 
 
 def _add_calibration(report: Report, evaluation: Evaluation) -> None:

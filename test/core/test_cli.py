@@ -1,6 +1,7 @@
 """The command line as a person meets it: what it makes, what it says when something is wrong."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -98,13 +99,29 @@ def test_settings_that_cannot_be_used(folder, tmp_path, capsys):
     assert stop.value.code == 2
 
 
-def test_eval_prints_and_writes_figures(folder, tmp_path, capsys):
-    path = tmp_path / "figures.json"
-    assert cli.main(["eval", str(folder), "--depth", "--model", "depth_clusters", "--json", str(path)]) == 0
+def test_eval_prints_and_writes_figures_and_a_report(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main(["eval", str(folder), "--depth", "--engine", "depth_clusters", "-o", str(out)]) == 0
     assert "AP50" in capsys.readouterr().out
-    content = json.loads(path.read_text())
+    content = json.loads((out / "figures.json").read_text())
     assert content["figures"]["AP50"] == pytest.approx(1.0) and "processor" in content["machine"]
-    assert "expected scene.json or images.npy" in refused(capsys, "eval", tmp_path / "nowhere")
+    assert set(content["protocols"]) == set(content["figures"]) and len(content["scenes"]) == 1
+    page = (out / "report.html").read_text()
+    assert page.count("<img") == 4 and "0.95 is not among them" in page and "3 of 3 objects found" in page
+    assert f"pan3d eval {folder} --depth" in page and "http" not in page
+    assert "nowhere" in refused(capsys, "eval", tmp_path / "nowhere")
+
+
+def test_eval_names_what_failed_and_says_so_by_its_exit_code(folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "both" / "good")
+    shutil.copytree(folder, tmp_path / "both" / "torn")
+    next((tmp_path / "both" / "torn" / "images").glob("*.png")).unlink()
+    arguments = ["eval", str(tmp_path / "both"), "--depth", "--model", "depth_clusters", "-o", str(tmp_path / "out")]
+    assert cli.main([*arguments, "--worst", "0"]) == 1
+    assert "failed: torn: image: expected a file" in capsys.readouterr().err
+    content = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert content["figures"]["scenes"] == 1 and [item["name"] for item in content["failures"]] == ["torn"]
+    assert "1 could not be evaluated" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_sim_render_checks_its_numbers(tmp_path, capsys):
