@@ -85,29 +85,15 @@ class Fusion(nn.Module):
         return resize(self.out_conv(self.resConfUnit2(x)), size)
 
 
-class DPT(nn.Module):
-    """Four token levels -> one map of `features / 2` channels at 8/14 of the image size.
+class TapPyramid(nn.Module):
+    """Four token levels of one transformer -> four maps of `features` channels at 4, 2, 1 and 1/2 of the token grid.
 
-    `outputs` are further modules of the head, registered under `scratch` as the checkpoints name them. `plain` heads have
-    neither a norm at their input nor embeddings of place; `rectified_skip`: see `ResidualUnit`.
+    `plain`: neither a norm at the input nor embeddings of place.
     """
 
-    def __init__(
-        self,
-        *,
-        dim: int = 2048,
-        features: int = 256,
-        out_channels: tuple[int, int, int, int] = (256, 512, 1024, 1024),
-        layers: tuple[int, int, int, int] = (4, 11, 17, 23),
-        plain: bool = False,
-        rectified_skip: bool = True,
-        frames_per_chunk: int = 1,
-        **outputs: nn.Module,
-    ) -> None:
+    def __init__(self, dim: int, features: int, out_channels: tuple[int, int, int, int], *, plain: bool = False) -> None:
         super().__init__()
-        self.layers = layers
         self.plain = plain
-        self.frames_per_chunk = frames_per_chunk
         self.norm = nn.Identity() if plain else nn.LayerNorm(dim)
         self.projects = nn.ModuleList([nn.Conv2d(dim, channels, kernel_size=1) for channels in out_channels])
         first, second, _, last = out_channels
@@ -123,16 +109,6 @@ class DPT(nn.Module):
         for level, channels in enumerate(out_channels, start=1):
             convolution = nn.Conv2d(channels, features, kernel_size=3, padding=1, bias=False)
             self.scratch.add_module(f"layer{level}_rn", convolution)
-        self.add_fusion_chain("", features, rectified_skip=rectified_skip)
-        self.scratch.output_conv1 = nn.Conv2d(features, features // 2, kernel_size=3, padding=1)
-        for name, module in outputs.items():
-            self.scratch.add_module(name, module)
-
-    def add_fusion_chain(self, suffix: str, features: int, *, rectified_skip: bool) -> None:
-        """Modules `refinenet1` to `refinenet4` with `suffix`, for `fuse`."""
-        for level in range(1, len(self.projects) + 1):
-            fusion = Fusion(features, first=level == len(self.projects), rectified_skip=rectified_skip)
-            self.scratch.add_module(f"refinenet{level}{suffix}", fusion)
 
     def level(self, index: int, tokens: Tensor, grid_hw: tuple[int, int], aspect: float) -> Tensor:
         """Patch tokens (n, patches, dim) of one layer -> (n, features, h', w') of pyramid level `index` (0 = finest)."""
@@ -144,13 +120,47 @@ class DPT(nn.Module):
         x = self.resize_layers[index](x if self.plain else add_grid_embedding(x, aspect))
         return self.scratch.get_submodule(f"layer{index + 1}_rn")(x)
 
-    def forward(self, levels: list[Tensor], grid_hw: tuple[int, int], aspect: float) -> Tensor:
-        """Patch tokens (n, patches, dim) of the four layers -> (n, features / 2, 8 rows, 8 columns)."""
-        return self.scratch.output_conv1(self.fuse(self.pyramid(levels, grid_hw, aspect)))
-
     def pyramid(self, levels: list[Tensor], grid_hw: tuple[int, int], aspect: float) -> list[Tensor]:
         """Patch tokens (n, patches, dim) of the four layers -> maps (n, features, h', w') from fine to coarse."""
         return [self.level(index, tokens, grid_hw, aspect) for index, tokens in enumerate(levels)]
+
+
+class DPT(TapPyramid):
+    """Four token levels -> one map of `features / 2` channels at 8/14 of the image size.
+
+    `outputs` are further modules of the head, registered under `scratch` as the checkpoints name them. `plain`: see
+    `TapPyramid`; `rectified_skip`: see `ResidualUnit`.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int = 2048,
+        features: int = 256,
+        out_channels: tuple[int, int, int, int] = (256, 512, 1024, 1024),
+        layers: tuple[int, int, int, int] = (4, 11, 17, 23),
+        plain: bool = False,
+        rectified_skip: bool = True,
+        frames_per_chunk: int = 1,
+        **outputs: nn.Module,
+    ) -> None:
+        super().__init__(dim, features, out_channels, plain=plain)
+        self.layers = layers
+        self.frames_per_chunk = frames_per_chunk
+        self.add_fusion_chain("", features, rectified_skip=rectified_skip)
+        self.scratch.output_conv1 = nn.Conv2d(features, features // 2, kernel_size=3, padding=1)
+        for name, module in outputs.items():
+            self.scratch.add_module(name, module)
+
+    def add_fusion_chain(self, suffix: str, features: int, *, rectified_skip: bool) -> None:
+        """Modules `refinenet1` to `refinenet4` with `suffix`, for `fuse`."""
+        for level in range(1, len(self.projects) + 1):
+            fusion = Fusion(features, first=level == len(self.projects), rectified_skip=rectified_skip)
+            self.scratch.add_module(f"refinenet{level}{suffix}", fusion)
+
+    def forward(self, levels: list[Tensor], grid_hw: tuple[int, int], aspect: float) -> Tensor:
+        """Patch tokens (n, patches, dim) of the four layers -> (n, features / 2, 8 rows, 8 columns)."""
+        return self.scratch.output_conv1(self.fuse(self.pyramid(levels, grid_hw, aspect)))
 
     def fuse(self, maps: list[Tensor], suffix: str = "") -> Tensor:
         """The pyramid's maps, from coarse to fine -> (n, features, 8 rows, 8 columns). Empties `maps`, so each is freed early."""

@@ -6,8 +6,10 @@ is updated in place and the MLP works on slices of rows: the same numbers with l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +19,7 @@ from torch.nn import functional as F
 MLP_ROWS = 4096
 
 LinearBuilder = Callable[..., nn.Module]  # (in_features, out_features) -> module
+LoraRows = Literal["all", "none", "second half"]
 
 
 class LayerScale(nn.Module):
@@ -64,7 +67,10 @@ class SwiGlu(nn.Module):
 
 
 class LoraLinear(nn.Module):
-    """Linear layer with a low-rank correction: linear(x) + alpha / rank * B(A(x)); the base is frozen."""
+    """Linear layer with a low-rank correction: linear(x) + alpha / rank * B(A(x)); the base is frozen.
+
+    `rows` says which samples of a batch are corrected; `lora_rows` changes it for a while.
+    """
 
     def __init__(self, dim_in: int, dim_out: int, *, rank: int, alpha: float) -> None:
         super().__init__()
@@ -72,8 +78,15 @@ class LoraLinear(nn.Module):
         self.lora = nn.ModuleDict({"lora_A": nn.Linear(dim_in, rank, bias=False), "lora_B": nn.Linear(rank, dim_out, bias=False)})
         nn.init.zeros_(self.lora["lora_B"].weight)
         self.scaling = alpha / rank
+        self.rows: LoraRows = "all"
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.rows == "none":
+            return self.linear(x)
+        if self.rows == "second half":
+            half = len(x) // 2
+            correction = self.lora["lora_B"](self.lora["lora_A"](x[half:]))
+            return torch.cat([self.linear(x[:half]), torch.add(self.linear(x[half:]), correction, alpha=self.scaling)])
         correction = self.lora["lora_B"](self.lora["lora_A"](x))
         if torch.is_grad_enabled():
             return torch.add(self.linear(x), correction, alpha=self.scaling)
@@ -84,6 +97,20 @@ class LoraLinear(nn.Module):
         """One plain linear layer that computes the same up to rounding."""
         self.linear.weight.add_(self.lora["lora_B"].weight @ self.lora["lora_A"].weight, alpha=self.scaling)
         return self.linear
+
+
+@contextmanager
+def lora_rows(module: nn.Module, rows: LoraRows) -> Iterator[None]:
+    """Correct only these samples of every batch that passes the `LoraLinear` layers below `module`."""
+    layers = [child for child in module.modules() if isinstance(child, LoraLinear)]
+    before = [layer.rows for layer in layers]
+    for layer in layers:
+        layer.rows = rows
+    try:
+        yield
+    finally:
+        for layer, earlier in zip(layers, before, strict=True):
+            layer.rows = earlier
 
 
 def merge_lora(module: nn.Module) -> None:

@@ -1,0 +1,143 @@
+"""FAST3DIS: what its anchors see, and that its two passes are what two separate passes would be."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pan3d_core.geometry.transforms import invert_rigid, look_at
+from pan3d_core.models.anchor_decoder import AnchorDecoder, AnchorSettings, SceneViews, place_in_views, sample_views
+from pan3d_core.models.da3 import Da3Settings
+from pan3d_core.models.da3_backbone import BackboneSettings
+from pan3d_core.models.da3_head import HeadSettings
+from pan3d_core.models.fast3dis import Fast3dis, Fast3disSettings
+from pan3d_core.models.layers import LoraLinear, lora_rows
+
+ANCHORS = AnchorSettings(queries=12, dim=32, heads=4, feed_forward=48, layers=4, bands=8)
+BASE = Da3Settings(BackboneSettings(48, 8, 3, (2, 4, 6, 7), 3), HeadSettings(16, (8, 12, 16, 24)), "none")
+
+
+def random_lora(model):
+    with torch.no_grad():
+        for layer in model.lora_layers():
+            layer.lora["lora_B"].weight.normal_(std=0.2)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    model = Fast3dis(Fast3disSettings(BASE, ANCHORS)).eval()
+    random_lora(model)
+    return model
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.rand(2, 3, 3, 42, 56, generator=torch.Generator().manual_seed(1))
+
+
+def views_around(count: int, dim: int = 32) -> SceneViews:
+    """Cameras on an arc, in the frame of the first one, and random features."""
+    generator = torch.Generator().manual_seed(3)
+    cameras = torch.stack([look_at(torch.tensor([0.5 * k - 0.4, -1.0, 0.6]), torch.zeros(3)) for k in range(count)])
+    maps = tuple(torch.rand(1, count, dim, 4 * s, 6 * s, generator=generator) for s in (1, 2, 4))
+    focal_center = torch.tensor([0.9, 1.2, 0.5, 0.5]).expand(1, count, 4)
+    return SceneViews(maps, torch.rand(1, dim, generator=generator), (cameras @ invert_rigid(cameras[:1]))[None], focal_center)
+
+
+def test_anchors_are_seen_where_they_project_to():
+    views = views_around(2)
+    anchors = torch.tensor([[[0.0, 0.0, 1.0], [0.25, -0.2, 2.0], [0.0, 0.0, -1.0], [3.0, 0.0, 1.0], [0.0, 0.0, 0.0]]])
+    places, seen = place_in_views(anchors, views)
+    assert seen[0, 0].tolist() == [True, True, False, False, False]
+    torch.testing.assert_close(places[0, 0, 0], torch.zeros(2))  # straight ahead is the image's centre
+    torch.testing.assert_close(places[0, 0, 1], torch.tensor([2 * 0.9 * 0.125, -2 * 1.2 * 0.1]))
+
+
+def test_samples_are_the_features_under_the_anchors():
+    features = torch.arange(24.0).reshape(1, 1, 1, 4, 6)
+    centers = torch.tensor([[[[2 * (2 + 0.5) / 6 - 1, 2 * (1 + 0.5) / 4 - 1], [1.0, 1.0]]]])
+    assert sample_views(features, centers)[0, :, 0, 0].tolist() == [8.0, 23.0]
+
+
+@torch.no_grad()
+def test_the_decoder_does_not_care_for_the_order_of_views():
+    torch.manual_seed(0)
+    decoder, views = AnchorDecoder(ANCHORS).eval(), views_around(3)
+    order = torch.tensor([2, 0, 1])
+    swapped = SceneViews(
+        tuple(m[:, order] for m in views.maps), views.context, views.cam_from_first[:, order], views.focal_center[:, order]
+    )
+    for first, second in zip(decoder(views), decoder(swapped), strict=True):
+        torch.testing.assert_close(first.mask_embedding, second.mask_embedding, atol=1e-5, rtol=0)
+        torch.testing.assert_close(first.anchors, second.anchors, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_what_no_view_sees_changes_nothing():
+    torch.manual_seed(0)
+    decoder, views = AnchorDecoder(ANCHORS).eval(), views_around(2)
+    decoder.anchors.copy_(torch.tensor([0.0, 0.0, -5.0]))  # behind all cameras
+    decoder.shift[-1].weight.zero_()
+    other = replace(views, maps=tuple(torch.rand_like(m) for m in views.maps))
+    first, second = decoder(views)[-1], decoder(other)[-1]
+    assert bool(first.mask_embedding.isfinite().all())
+    assert torch.equal(first.mask_embedding, second.mask_embedding) and torch.equal(first.class_logits, second.class_logits)
+
+
+@torch.no_grad()
+def test_a_layer_corrects_the_rows_it_is_told_to():
+    torch.manual_seed(0)
+    layer = LoraLinear(6, 4, rank=2, alpha=4)
+    layer.lora["lora_B"].weight.normal_()
+    x = torch.rand(4, 3, 6)
+    everywhere, nowhere = layer(x), layer.linear(x)
+    with lora_rows(layer, "second half"):
+        torch.testing.assert_close(layer(x), torch.cat([nowhere[:2], everywhere[2:]]))
+    with lora_rows(layer, "none"):
+        assert torch.equal(layer(x), nowhere)
+    assert torch.equal(layer(x), everywhere)
+
+
+@torch.inference_mode()
+def test_the_shared_pass_is_two_separate_passes(model, images):
+    plain, adapted = model.dual_pass(images, None)
+    for rows, tokens in (("none", plain), ("all", adapted)):
+        with lora_rows(model, rows):
+            alone = model.da3.tokens(images)
+        for shared, separate in zip(tokens.taps, alone.taps, strict=True):
+            torch.testing.assert_close(shared, separate, atol=1e-5, rtol=0)
+        torch.testing.assert_close(tokens.camera, alone.camera, atol=1e-5, rtol=0)
+    assert float((plain.taps[3] - adapted.taps[3]).abs().max()) > 1e-2
+
+
+@torch.inference_mode()
+def test_geometry_is_that_of_the_frozen_base(model, images):
+    with lora_rows(model, "none"):
+        alone = model.da3(images)
+    output = model(images)
+    torch.testing.assert_close(output.geometry.depth, alone.depth, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(output.geometry.cam_from_world, alone.cam_from_world, atol=1e-5, rtol=0)
+
+
+def test_training_sees_the_same_and_moves_only_what_is_new(model, images):
+    with torch.inference_mode():
+        expected = model(images)
+    output = model(images)
+    torch.testing.assert_close(output.mask_logits(), expected.mask_logits(), atol=1e-5, rtol=0)
+    (output.mask_logits().square().mean() + output.class_logits.square().mean()).backward()
+    for name, parameter in model.named_parameters():
+        new = not name.startswith("da3.") or ".lora." in name
+        assert parameter.requires_grad == new, name
+        assert (parameter.grad is not None) == new, name
+    model.zero_grad()
+
+
+@pytest.mark.parametrize("views", [1, 2])
+@torch.inference_mode()
+def test_one_view_and_equal_views_are_no_special_case(model, views):
+    images = torch.rand(1, 1, 3, 42, 56, generator=torch.Generator().manual_seed(2)).expand(1, views, 3, 42, 56)
+    output = model(images.contiguous())
+    assert output.mask_logits().shape == (1, 12, views, 12, 16) and bool(output.mask_logits().isfinite().all())
+    assert output.mask_logits(slice(3, 5)).shape == (1, 2, views, 12, 16)
+    assert len(output.layers) == 4
