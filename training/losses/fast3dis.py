@@ -1,0 +1,161 @@
+"""Objective of FAST3DIS: class-agnostic queries, every decoder layer supervised (Eqs. 7 to 9 of its paper).
+
+The paper gives the form of the terms; weights, focal constants, temperature and sample sizes are not published. What is
+assumed here follows Mask2Former and supervised contrastive learning (Khosla et al. 2020) and is marked so in the dataclass.
+Two choices differ from the printed formulas: the overlap is a mean instead of a sum over pixels, and the contrastive loss a
+mean instead of a sum over points, so that their weights hold for any resolution and number of samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from pan3d_core.models.losses import mask_bce, mask_dice, pairwise_mask_bce, pairwise_mask_dice
+
+
+@dataclass(frozen=True)
+class Fast3disLossWeights:
+    """Weights and constants; all numbers are assumed but the warm-up's share, which is the paper's."""
+
+    objectness: float = 2.0
+    bce: float = 5.0
+    dice: float = 5.0
+    contrast: float = 0.5
+    focal_alpha: float = 0.25
+    focal_gamma: float = 2.0
+    temperature: float = 0.1
+    pixels: int = 4096  # of the contrastive loss, over all views
+    pixels_per_instance: int = 64  # in one view, at most
+    overlap_start: float = 0.01
+    overlap_peak: float = 1.0
+    overlap_floor: float = 0.1
+    overlap_warmup: float = 0.6  # share of the training until the peak
+
+    def overlap(self, progress: float) -> float:
+        """Weight of the overlap penalty at `progress` 0..1 of the training: grows exponentially, then falls linearly."""
+        done = min(max(progress, 0.0), 1.0)
+        if done < self.overlap_warmup:
+            return self.overlap_start * (self.overlap_peak / self.overlap_start) ** (done / self.overlap_warmup)
+        left = (1.0 - done) / max(1.0 - self.overlap_warmup, 1e-9)
+        return self.overlap_floor + (self.overlap_peak - self.overlap_floor) * left
+
+
+FAST3DIS_WEIGHTS = Fast3disLossWeights()
+
+
+@dataclass(frozen=True)
+class LayerPrediction:
+    """What one decoder layer says about one scene."""
+
+    mask_logits: Tensor  # (Q, S, h, w)
+    objectness_logits: Tensor  # (Q,) object against nothing; of a two-column head the difference of the columns
+
+
+def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Sigmoid focal loss (Lin et al. 2017, Eq. 5), unreduced: logits and 0/1 targets of one shape."""
+    targets = targets.to(logits.dtype)
+    plain = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    probability = logits.sigmoid()
+    right = probability * targets + (1 - probability) * (1 - targets)
+    balance = alpha * targets + (1 - alpha) * (1 - targets)
+    return balance * (1 - right) ** gamma * plain
+
+
+def overlap_penalty(mask_probs: Tensor, scores: Tensor) -> Tensor:
+    """Mean over pixels and over ordered pairs of different queries of c_i p_i c_j p_j: (Q, N) and (Q,) -> scalar (Eq. 8).
+
+    One pass over the pixels instead of one per pair: sum_{i != j} x_i x_j = (sum x)^2 - sum x^2.
+    """
+    queries, pixels = mask_probs.shape
+    if queries < 2 or pixels == 0:
+        return mask_probs.sum() * 0.0
+    claims = mask_probs * scores[:, None]
+    return (claims.sum(0).square() - claims.square().sum(0)).mean() / (queries * (queries - 1))
+
+
+def balanced_pixels(ids: Tensor, weights: Fast3disLossWeights, generator: Generator | None = None) -> Tensor:
+    """Flat positions of pixels with an instance (ids (S, h, w) > 0), drawn at random: at most `pixels_per_instance` of each
+    instance in each view and at most `pixels` in all."""
+    flat = ids.flatten()
+    place = torch.nonzero(flat > 0)[:, 0]
+    place = place[torch.randperm(len(place), generator=generator).to(place.device)]
+    view = place // max(ids[0].numel(), 1) if ids.ndim == 3 and len(ids) else torch.zeros_like(place)
+    group = torch.unique(view * (int(flat.amax()) + 1 if len(flat) else 1) + flat[place], return_inverse=True)[1]
+    order = torch.argsort(group, stable=True)
+    starts = torch.cumsum(torch.bincount(group), 0) - torch.bincount(group)
+    rank = torch.empty_like(group)
+    rank[order] = torch.arange(len(group), device=group.device) - starts[group[order]]
+    return place[rank < weights.pixels_per_instance][: weights.pixels]
+
+
+def supervised_contrast(features: Tensor, ids: Tensor, temperature: float = 0.1) -> Tensor:
+    """Supervised contrastive loss (Eq. 7) of (P, C) features and their instances (P,), mean over points that have a partner.
+
+    Positives are the points of the same instance in any view. Features are normalised here.
+    """
+    unit = F.normalize(features, dim=-1)
+    similarity = unit @ unit.T / temperature
+    itself = torch.eye(len(ids), dtype=torch.bool, device=ids.device)
+    log_share = similarity - similarity.masked_fill(itself, -torch.inf).logsumexp(-1, keepdim=True) if len(ids) else similarity
+    partners = (ids[:, None] == ids[None]) & ~itself
+    count = partners.sum(-1)
+    if not bool((count > 0).any()):
+        return features.sum() * 0.0
+    per_point = -torch.where(partners, log_share, 0.0).sum(-1) / count.clamp_min(1)
+    return per_point[count > 0].mean()
+
+
+def fast3dis_cost(prediction: LayerPrediction, masks: Tensor, weights: Fast3disLossWeights = FAST3DIS_WEIGHTS) -> Tensor:
+    """Matching cost (Q, G) from objectness and mask similarity; masks (G, S, h, w)."""
+    logits, flat = prediction.mask_logits.flatten(1), masks.flatten(1)
+    similarity = weights.bce * pairwise_mask_bce(logits, flat) + weights.dice * pairwise_mask_dice(logits, flat)
+    return similarity - weights.objectness * prediction.objectness_logits.sigmoid()[:, None]
+
+
+def layer_losses(
+    prediction: LayerPrediction, masks: Tensor, match: tuple[Tensor, Tensor], weights: Fast3disLossWeights = FAST3DIS_WEIGHTS
+) -> dict[str, Tensor]:
+    """`objectness`, `bce`, `dice` and `overlap` of one layer, unweighted; match from `matching.match_queries`.
+
+    The focal loss is summed over queries and divided by the number of objects, as RetinaNet does.
+    """
+    query, target = match
+    found = torch.zeros_like(prediction.objectness_logits)
+    found[query] = 1.0
+    focal = focal_loss(prediction.objectness_logits, found, weights.focal_alpha, weights.focal_gamma)
+    count = max(len(query), 1)
+    logits, truth = prediction.mask_logits[query].flatten(1), masks[target].flatten(1)
+    return {
+        "objectness": focal.sum() / count,
+        "bce": mask_bce(logits, truth).sum() / count,
+        "dice": mask_dice(logits, truth).sum() / count,
+        "overlap": overlap_penalty(prediction.mask_logits.flatten(1).sigmoid(), prediction.objectness_logits.sigmoid()),
+    }
+
+
+def fast3dis_losses(
+    layers: Sequence[LayerPrediction],
+    masks: Tensor,
+    matches: Sequence[tuple[Tensor, Tensor]],
+    samples: tuple[Tensor, Tensor],
+    progress: float,
+    weights: Fast3disLossWeights = FAST3DIS_WEIGHTS,
+) -> dict[str, Tensor]:
+    """Objective of one scene (Eq. 9): terms summed over the layers, the contrastive one once, and their weighted `total`.
+
+    masks (G, S, h, w); one match per layer; samples: mask features (P, C) and instances (P,) of `balanced_pixels`;
+    progress: share of the training that is done.
+    """
+    per_layer = [layer_losses(layer, masks, match, weights) for layer, match in zip(layers, matches, strict=True)]
+    terms = {name: torch.stack([own[name] for own in per_layer]).sum() for name in per_layer[0]}
+    terms["contrast"] = supervised_contrast(*samples, weights.temperature)
+    terms["total"] = (
+        weights.objectness * terms["objectness"] + weights.bce * terms["bce"] + weights.dice * terms["dice"]
+        + weights.overlap(progress) * terms["overlap"] + weights.contrast * terms["contrast"]
+    )  # fmt: skip
+    return terms
