@@ -123,6 +123,12 @@ class ShardSet:
                 raise ValueError(f"data: expected scenes for training, got held-out ones in {folder}")
 
 
+def training_vocabulary(data: Path) -> dict:
+    """Words of the training data in `data`/train or, where those are streamed, of the held-out data in `data`/val."""
+    folder = data / "train"
+    return ShardSet(folder if folder.exists() else data / "val").vocabulary()
+
+
 class Sampler:
     """Endless permutations of the training scenes, split over ranks; new shards join at each new permutation.
 

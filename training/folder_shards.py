@@ -26,6 +26,7 @@ class FolderShards:
     width: int = 144
     height: int = 112
     worker_context = None
+    largest_buffer = 10**7
 
     def keys(self, chapter: int) -> list[str]:
         """The folder's name: one scene per chapter."""

@@ -18,14 +18,14 @@ from torch.utils.checkpoint import checkpoint
 
 from pan3d_core.models.matching import NonFiniteCost
 from training.averaging import AveragedModel
-from training.datasets import ShardSet
 from training.devices import tensors_of, to_device
 from training.families.family import Family
 from training.progress import Moment
 from training.ranks import Ranks
 from training.schedules import average_decay, rate_factor
 from training.settings import TrainConfig
-from training.sources import ShardSource, generator_from, seed_from
+from training.sources import generator_from, seed_from
+from training.stream_source import open_source
 from training.whole_state import load_model_state, load_optimizer_state, model_state, optimizer_state, shard
 
 _log = logging.getLogger("pan3d.training")
@@ -91,8 +91,7 @@ class Trainer:
             lr=options.learning_rate, betas=(options.beta1, options.beta2), fused=True,
         )  # fmt: skip
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=execution.precision == "float16")
-        self.shards = ShardSet(config.data / "train")
-        self.source = ShardSource(self.shards, config.sampling, config.seed, ranks.rank, ranks.world, execution.accumulate)
+        self.source = open_source(config, ranks.rank, ranks.world)
         self.step, self.samples, self.elapsed = 0, 0, 0.0
         self.bad_steps = self.bad_in_row = self.corrupt = 0
         self.stop_wanted = False  # set by a signal; after a step it holds on all ranks if it held on one
@@ -186,7 +185,7 @@ class Trainer:
             "model": model_state(self.model, sharded=sharded), "ema": self.averaged.state(),
             "optimizer": optimizer_state(self.model, self.optimizer, sharded=sharded), "scaler": self.scaler.state_dict(),
             "step": self.step, "samples": self.samples, "elapsed": self.elapsed, "bad_steps": self.bad_steps,
-            "bad_in_row": self.bad_in_row, "scenes": len(self.shards), "ranks": self.ranks.gather(self.source.state()),
+            "bad_in_row": self.bad_in_row, "scenes": self.source.scenes, "ranks": self.ranks.gather(self.source.state()),
             "config": self.config.to_dict(), "log": log, "device": self.ranks.device_name(),
         }  # fmt: skip
 

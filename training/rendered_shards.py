@@ -21,6 +21,7 @@ class RenderedShards:
     width: int = 144
     height: int = 112
     worker_context = "spawn"  # the GL libraries do not survive a fork
+    largest_buffer = 3 * SCENES_PER_BANK  # what fills the buffer is rendered before the first scene is given out
 
     def __post_init__(self) -> None:
         if self.first < 0 or self.count < 1 or self.first + self.count > FIRST_HELD_OUT_SEED:

@@ -43,6 +43,7 @@ class SceneShards(Protocol):
     kinds: tuple[str, ...]
     num_views: int  # that every scene has at least
     worker_context: str | None  # how worker processes start; None = as the platform does
+    largest_buffer: int  # scenes that it makes sense to hold for shuffling
 
     def keys(self, chapter: int) -> list[str]:
         """Names of the chapter's scenes, in the order in which `read` gives them; known without reading it."""
@@ -65,6 +66,7 @@ class TarShards:
     kinds: tuple[str, ...]
     num_views: int
     worker_context = None
+    largest_buffer = 10**7
 
     def keys(self, chapter: int) -> list[str]:
         """One per seed of the shard's name."""

@@ -154,10 +154,10 @@ class SceneReader:
         more than `max_bad_share` of those taken, or of the rank's part of an epoch while that is more, raise `ValueError`."""
         self.shards, self.rank, self.ranks, self.workers = shards, rank, ranks, workers
         self.max_bad_share = max_bad_share
-        self.plan = StreamPlan(seed, buffer, ranks * max(workers, 1))
+        self.plan = StreamPlan(seed, min(buffer, shards.largest_buffer), ranks * max(workers, 1))
         self.taken = self.bad = 0
         self._scenes: Iterator[SceneRecord | BadScene] | None = None
-        self._per_epoch = self._stream().scenes / ranks  # also says at once when there are too few
+        self.scenes = self._stream().scenes  # also says at once when there are too few
 
     def next(self) -> SceneRecord:
         """The next usable scene."""
@@ -206,7 +206,7 @@ class SceneReader:
     def _count_bad(self, scene: BadScene) -> None:
         self.bad += 1
         _log.warning("left out: shard %s, scene %s: %s (%d of %d)", scene.chapter, scene.key, scene.reason, self.bad, self.taken)
-        if self.bad > max(10, self.max_bad_share * max(self.taken, self._per_epoch)):
+        if self.bad > max(10, self.max_bad_share * max(self.taken, self.scenes / self.ranks)):
             raise ValueError(
                 f"data: expected at most {self.max_bad_share:.0%} bad scenes, got {self.bad} of {self.taken}, "
                 f"the last being {scene.key} of {scene.chapter}: {scene.reason}"

@@ -65,6 +65,11 @@ class SamplingConfig(Checked):
     view_weights: tuple[float, ...] = setting((0.2, 0.25, 0.55), "how often each number of views is drawn")
     augment: bool = setting(True, "vary colours, frames and calibration of the samples")
     max_corrupt: int = setting(1000, "unreadable samples before the run ends; each is named and replaced", range=(0, 10**9))
+    stream: str = setting(
+        "", "scenes to stream instead of data/train: a folder or URL of tar shards, a folder of scene folders, or cell (rendered)"
+    )
+    workers: int = setting(1, "processes per rank that read and decode a stream; 0 = the rank itself", range=(0, 1024))
+    buffer: int = setting(1000, "scenes of a stream among which each of these shuffles", range=(1, 10**7))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -62,6 +62,11 @@ class ShardSource:
         self._step = -1
         self._indices = np.zeros(0, dtype=np.int64)
 
+    @property
+    def scenes(self) -> int:
+        """How many there are now."""
+        return len(self.shards)
+
     def begin_step(self, step: int) -> None:
         """Draw the scenes of step number `step`."""
         self._step = step

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from training.datasets import SceneBatch, batch_of_records
+from training.datasets import SceneBatch, ShardSet, batch_of_records, training_vocabulary
 from training.folder_shards import open_scene_folders
 from training.scene_shards import SceneShards, is_url, open_tar_shards
 from training.scene_stream import SceneReader
-from training.settings import SamplingConfig
-from training.sources import generator_from
+from training.settings import SamplingConfig, TrainConfig
+from training.sources import ShardSource, generator_from
 
 RENDERED = "cell"
 
@@ -30,12 +30,33 @@ def open_shards(location: str) -> SceneShards:
     return open_scene_folders(location)
 
 
+def open_source(config: TrainConfig, rank: int, ranks: int) -> ShardSource | StreamSource:
+    """This rank's batches: of the arrays in data/train, or of what `sampling.stream` names.
+
+    Raises `ValueError` when there is nothing to train on, or when the stream shows other kinds than the data's words say.
+    """
+    sampling = config.sampling
+    if not sampling.stream:
+        return ShardSource(ShardSet(config.data / "train"), sampling, config.seed, rank, ranks, config.execution.accumulate)
+    shards = open_shards(sampling.stream)
+    kinds = tuple(training_vocabulary(config.data)["kinds"])
+    if shards.kinds != kinds:
+        raise ValueError(f"sampling.stream: expected kinds {', '.join(kinds)} as in {config.data}, got {', '.join(shards.kinds)}")
+    options = {"workers": sampling.workers, "buffer": sampling.buffer}
+    return StreamSource(SceneReader(shards, seed=config.seed, rank=rank, ranks=ranks, **options), sampling, config.seed)
+
+
 class StreamSource:
     """This rank's share of an endless stream of scenes, batch by batch."""
 
     def __init__(self, reader: SceneReader, config: SamplingConfig, seed: int) -> None:
         self.reader, self.config, self.seed = reader, config, seed
         self._step = -1
+
+    @property
+    def scenes(self) -> int:
+        """How many there are, for all ranks together."""
+        return self.reader.scenes
 
     @property
     def corrupt(self) -> int:
@@ -55,6 +76,9 @@ class StreamSource:
     def batch(self, part: int) -> SceneBatch:
         """Accumulated batch `part` of this step. Batches must be asked for in order."""
         records = [self.reader.next() for _ in range(self.config.batch)]
+        if self.corrupt > self.config.max_corrupt:
+            limit = self.config.max_corrupt
+            raise ValueError(f"sampling.max_corrupt: expected at most {limit} unreadable samples, got {self.corrupt}")
         generator = generator_from(self.seed, self._step, 1, part, self.reader.rank)
         views = [torch.randperm(record.num_views, generator=generator)[: self.num_views()].numpy() for record in records]
         return batch_of_records(records, views)
@@ -65,6 +89,8 @@ class StreamSource:
 
     def restore(self, states: list[dict]) -> None:
         """`states`: of all ranks, of which there must be as many as then: a stream is dealt out by ranks."""
+        if "taken" not in states[0]:
+            raise ValueError("sampling.stream: expected none as when the checkpoint was saved, got one")
         if len(states) != self.reader.ranks:
             raise ValueError(f"ranks: expected {len(states)} as when the checkpoint was saved, got {self.reader.ranks}")
         self.reader.load_state_dict(states[self.reader.rank])

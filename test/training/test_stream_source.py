@@ -1,16 +1,24 @@
 """Streams as the training loop uses them."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
 
+from pan3d_sim.objects import HELD_OUT_KINDS, KINDS
+from pan3d_sim.scene_records import FIRST_HELD_OUT_SEED, SceneRecord, empty_columns
 from pan3d_sim.shard_rendering import RenderPlan, render_data_set
-from pan3d_sim.shards import SceneSettings
+from pan3d_sim.shards import SceneSettings, shard_ranges, write_tar_shard
+from training.families import build_family, run_config
+from training.loop import Trainer
+from training.ranks import joined
 from training.rendered_shards import RenderedShards
 from training.scene_shards import open_tar_shards
 from training.scene_stream import SceneReader
-from training.settings import SamplingConfig
-from training.stream_source import StreamSource, open_shards
+from training.settings import SamplingConfig, config_from_dict
+from training.stream_source import StreamSource, open_shards, open_source
 
 SIZE = {"num_views": 2, "width": 36, "height": 28}
 
@@ -70,3 +78,46 @@ def test_rendering_on_the_fly_never_touches_held_out_seeds():
     with pytest.raises(ValueError, match="first, count: expected seeds of training"):
         RenderedShards(first=999_999, count=2)
     assert open_shards("cell") == shards
+
+
+@pytest.fixture
+def data(tmp_path, data_folder):
+    """A run's folder without data/train, with tar shards of the kinds that its words name."""
+    shutil.copytree(data_folder / "val", tmp_path / "data" / "val")
+    shutil.copy(data_folder / "text_embeddings.npz", tmp_path / "data")
+    return tmp_path / "data"
+
+
+def test_a_run_trains_on_a_stream_and_resumes_exactly(data, tiny, tmp_path):
+    stream = tmp_path / "tar"
+    stream.mkdir()
+    arrays = {path.stem: np.load(path) for path in (data / "val" / "part_000").glob("*.npy")}
+    extra = {name: value for name, value in empty_columns(4).items() if name not in arrays}
+    rows = [SceneRecord(seed=i, **{name: values[i % 2] for name, values in arrays.items()}, **extra) for i in range(4)]
+    write_tar_shard(stream / "scenes_00000000-00000003.tar", rows)
+    (stream / "vocabulary.json").write_text(json.dumps({"kinds": ["ball", "block"], "settings": {"num_views": 4}}))
+    values = {
+        "family": "pan3d-mini", "data": str(data), "out": str(tmp_path / "run"), "steps": 4, "model": tiny,
+        "sampling": {"stream": str(stream), "batch": 1, "workers": 0}, "execution": {"threads": 1},
+    }  # fmt: skip
+    config = run_config(values)
+    with joined(config.execution, 0) as ranks:
+        whole, before, after = (Trainer(config, build_family(config), ranks) for _ in range(3))
+        curve = [whole.train_step() for _ in range(4)]
+        for _ in range(2):
+            before.train_step()
+        after.restore(before.state({}))
+        assert [after.train_step() for _ in range(2)] == curve[2:] and after.source.scenes == 4
+
+
+def test_a_stream_with_other_kinds_is_refused(data, rendered, tmp_path):
+    config = config_from_dict({"family": "pan3d-mini", "data": str(data), "out": "run", "sampling": {"stream": str(rendered)}})
+    with pytest.raises(ValueError, match="sampling.stream: expected kinds ball, block"):
+        open_source(config, 0, 1)
+
+
+def test_no_default_trains_on_what_is_held_out():
+    assert config_from_dict({"family": "pan3d-mini", "data": "d", "out": "o"}).sampling.stream == ""
+    last = shard_ranges(RenderPlan("out", 0, 10**6).first_seed, 10**6, 200)[-1].last
+    assert last == FIRST_HELD_OUT_SEED - 1 and SceneSettings().kinds == KINDS == RenderedShards().kinds
+    assert not set(KINDS) & set(HELD_OUT_KINDS)

@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 from pan3d_core.models.mini import MiniInputs, MiniOutputs, PanMini
 from pan3d_core.models.mini_decode import decode_scene
 from training.augment import AugmentConfig, augment, plain_inputs
-from training.datasets import SceneBatch, ShardSet
+from training.datasets import SceneBatch, ShardSet, training_vocabulary
 from training.devices import to_device
 from training.evaluate import evaluate
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
@@ -44,7 +44,7 @@ def ensure_text_targets(data: Path) -> TextTargets:
     """The embedded descriptions beside the data, made on first use (needs the text encoder)."""
     path = data / TEXT_FILE
     if not path.exists():
-        save_text_targets(encode_descriptions(ShardSet(data / "train").vocabulary()), path)
+        save_text_targets(encode_descriptions(training_vocabulary(data)), path)
     return load_text_targets(path)
 
 

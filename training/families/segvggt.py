@@ -27,7 +27,7 @@ from pan3d_core.models.segvggt import QueryDecoder, SegVGGT, SegVggtOutput, clas
 from pan3d_core.models.vggt import VGGT, Aggregator, CameraHead
 from pan3d_core.models.weights import assign_weights, family_of, read_weights
 from training.augment import AugmentConfig, jitter_colors
-from training.datasets import SceneBatch, ShardSet
+from training.datasets import SceneBatch, ShardSet, training_vocabulary
 from training.devices import to_device
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
 from training.pictures import label_picture
@@ -122,7 +122,7 @@ class SegVggtFamily:
         self.data = config.data
         settings = SegVggtSettings.from_dict(config.model)
         if not settings.num_classes:
-            kinds = len(ShardSet(config.data / "train").vocabulary()["kinds"])
+            kinds = len(training_vocabulary(config.data)["kinds"])
             settings = SegVggtSettings(**{**asdict(settings), "num_classes": kinds})
         self.settings = settings
         self.architecture: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
