@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -135,6 +136,40 @@ def test_all_layers_count_and_the_contrast_counts_once():
     torch.testing.assert_close(losses["total"], expected)
     with pytest.raises(ValueError, match="zip"):
         fast3dis.fast3dis_losses(layers, masks, matches[:2], samples, 0.6)
+
+
+class Outputs:
+    """Two scenes of a model with two decoder layers."""
+
+    def __init__(self):
+        self.embeddings = [waves(2, 4, 6, seed=k) - 0.5 for k in range(2)]
+        self.layers = [SimpleNamespace(class_logits=waves(2, 4, 2, seed=8 + k)) for k in range(2)]
+        self.mask_features = (waves(2, 3, 6, 4, 5, seed=5) - 0.5).requires_grad_()
+
+    def mask_logits(self, queries=slice(None), layer=-1):
+        return torch.einsum("bqc,bschw->bqshw", self.embeddings[layer][:, queries], self.mask_features)
+
+
+def test_a_scene_of_a_model_s_outputs():
+    outputs, ids = Outputs(), (torch.arange(60) % 3).reshape(3, 4, 5)
+    masks = torch.stack([ids == 1, ids == 2]).float()
+    losses = fast3dis.scene_losses(outputs, 1, (masks, ids), 0.5, generator=torch.Generator().manual_seed(2))
+    layers = [
+        LayerPrediction(
+            outputs.mask_logits(layer=k)[1].float(), (item.class_logits[1, :, 0] - item.class_logits[1, :, 1]).float()
+        )
+        for k, item in enumerate(outputs.layers)
+    ]
+    matches = [match_queries(fast3dis.fast3dis_cost(layer, masks)) for layer in layers]
+    # All pixels with an instance are few enough to be taken, so their order is all that chance decides.
+    flat = torch.nonzero(ids.flatten() > 0)[:, 0]
+    view, pixel = flat // 20, flat % 20
+    features = outputs.mask_features[1].flatten(2)[view, :, pixel].float()
+    expected = fast3dis.fast3dis_losses(layers, masks, matches, (features, ids.flatten()[flat]), 0.5)
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], value)
+    losses["total"].backward()
+    assert outputs.mask_features.grad[1].any() and not outputs.mask_features.grad[0].any()
 
 
 def test_gradients():

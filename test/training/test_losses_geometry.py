@@ -171,6 +171,14 @@ def test_distillation_weighs_its_terms_and_keeps_the_teacher_out_of_the_graph():
     assert not student.depth.grad[doubted].any()
 
 
+def test_instances_and_geometry_make_one_objective():
+    instances = {"classes": torch.tensor(1.0), "total": torch.tensor(2.0)}
+    geometry_terms = geometry.distillation_losses(outputs(), outputs(5.0))
+    both = geometry.with_geometry(instances, geometry_terms)
+    assert set(both) == {"classes", "camera", "depth", "points", "total"}
+    torch.testing.assert_close(both["total"], 2 + geometry_terms["total"])
+
+
 def test_one_view():
     single = replace(outputs(), pose_encodings=waves(4, 1, 1, 9), depth=waves(1, 1, 6, 8), depth_conf=1 + waves(1, 1, 6, 8))
     assert all(torch.isfinite(value) for value in geometry.distillation_losses(single, single).values())

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from pan3d_core.models.losses import mask_bce, mask_dice, pairwise_mask_bce, pairwise_mask_dice
+from pan3d_core.models.matching import match_queries
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,16 @@ class LayerPrediction:
 
     mask_logits: Tensor  # (Q, S, h, w)
     objectness_logits: Tensor  # (Q,) object against nothing; of a two-column head the difference of the columns
+
+
+class Fast3disScenes(Protocol):
+    """What `pan3d_core.models.fast3dis.Fast3disOutput` holds of B scenes."""
+
+    layers: Sequence[Any]  # per decoder layer `class_logits` (B, Q, 2): object, nothing
+    mask_features: Tensor  # (B, S, C, h, w)
+
+    def mask_logits(self, queries: Tensor | slice = slice(None), layer: int = -1) -> Tensor:
+        """(B, Q, S, h, w) of one layer."""
 
 
 def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
@@ -159,3 +171,29 @@ def fast3dis_losses(
         + weights.overlap(progress) * terms["overlap"] + weights.contrast * terms["contrast"]
     )  # fmt: skip
     return terms
+
+
+def scene_losses(
+    outputs: Fast3disScenes,
+    scene: int,
+    truth: tuple[Tensor, Tensor],
+    progress: float,
+    weights: Fast3disLossWeights = FAST3DIS_WEIGHTS,
+    generator: Generator | None = None,
+) -> dict[str, Tensor]:
+    """`fast3dis_losses` of one scene of a model's outputs, every layer matched on its own.
+
+    truth: masks (G, S, h, w) and instance ids (S, h, w) at the size of the mask features, 0 = none. Raises `NonFiniteCost`
+    for outputs of a diverged model.
+    """
+    masks, ids = truth
+    layers = []
+    for number, layer in enumerate(outputs.layers):
+        objectness = layer.class_logits[scene].float()
+        logits = outputs.mask_logits(layer=number)[scene].float()
+        layers.append(LayerPrediction(logits, objectness[:, 0] - objectness[:, 1]))
+    with torch.no_grad():
+        matches = [match_queries(fast3dis_cost(layer, masks, weights)) for layer in layers]
+    place = balanced_pixels(ids, weights, generator)
+    features = outputs.mask_features[scene].float().transpose(0, 1).flatten(1).T[place]
+    return fast3dis_losses(layers, masks, matches, (features, ids.flatten()[place]), progress, weights)

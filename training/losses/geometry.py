@@ -115,6 +115,12 @@ def distillation_losses(
     return losses
 
 
+def with_geometry(instances: dict[str, Tensor], geometry: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Instance terms (`models.losses.segvggt_losses`) and `distillation_losses` as one objective; both totals are weighted
+    already, and their sum is SegVGGT's objective."""
+    return {**instances, **geometry, "total": instances["total"] + geometry["total"]}
+
+
 def most_confident(confidence: Tensor, share: float) -> Tensor:
     """(..., H, W) -> bool, the pixels of each view at or above the confidence that `share` of them reach."""
     flat = confidence.flatten(-2)
