@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pan3d_core.cli.evaluate_bags import add_bag_options, find_bags, run_eval_bags
 from pan3d_core.cli.options import add_command, add_model_options, picture_size, pipeline_config
 from pan3d_core.cli.output import machine_facts, print_table, show_progress, write_json
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def add(commands: argparse._SubParsersAction) -> None:
     """Put the command and its options on the parser."""
     parser = add_command(commands, "eval", run_eval, "measure an engine on scenes with truth, and show where it was worst")
-    parser.add_argument("scenes", nargs="+", type=Path, help="scene folders, shard folders, or folders of them")
+    parser.add_argument("scenes", nargs="+", type=Path, help="scene folders, shard folders, bags, or folders of them")
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="folder for report and figures (default: out/eval/ENGINE)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="figures as JSON (default: figures.json in that folder)")
     parser.add_argument("--limit", type=int, default=0, help="most scenes (default: all)")
@@ -35,10 +36,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes of one thread each (default: this one)")
     parser.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster: auto, local or host:port (extra: ray)")
     add_model_options(parser)
+    add_bag_options(parser)
 
 
 def run_eval(options: argparse.Namespace) -> int:
     """Figures of an engine over scenes: a table, a JSON file and a report. 1 when a scene could not be evaluated."""
+    if bags := find_bags(options.scenes):
+        return run_eval_bags(options, bags)
     from pan3d_core.evaluation.datasets import ViewSelection
     from pan3d_core.evaluation.execution import Failure, run_items
     from pan3d_core.evaluation.figures import figure_table

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from pan3d_core.config import ModelConfig, PipelineConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.evaluation.identity_metrics import FrameOverlap, IdentityErrors, frame_overlap, identity_errors
 from pan3d_core.evaluation.instance_ap import InstanceAp, instance_ap
@@ -18,7 +19,7 @@ from pan3d_core.runtime.warm_up import warm_up
 from pan3d_ros.bags.figures import memory_figures, performance, resident_mb, stage_figures
 from pan3d_ros.bags.reader import BagReader
 from pan3d_ros.bags.replay import BagReplay, ReplayedSet
-from pan3d_ros.bags.settings import ReplaySettings, prepared, replay_settings
+from pan3d_ros.bags.settings import ReplaySettings, TruthTopics, prepared, replay_settings
 from pan3d_ros.bags.timeline import RATE_LIMIT, FormedSet, Timeline, simulate_worker
 from pan3d_ros.bags.truth import BagTruth
 
@@ -147,9 +148,7 @@ def evaluate_bag(
     if settings is None:
         settings = replay_settings(path, base=None if pipeline is None else pipeline.config)
     if pipeline is None:
-        engine = build_engine(settings.pipeline.model)
-        namer = Namer(getattr(engine, "known_names", None), config=settings.pipeline.naming)
-        pipeline = PerceptionPipeline(engine, settings.pipeline, namer)
+        pipeline = pipeline_of(settings)
     settings = prepared(pipeline, settings)
     warm_up(pipeline.engine, len(settings.node.cameras))
     with BagReader(path) as bag:
@@ -159,6 +158,48 @@ def evaluate_bag(
         replay.run(start_s, duration_s, on_time)
         notes = replay.notes + ([] if judge.outcomes else [f"no view set was formed: {replay.why_nothing()}"]) + judge.notes()
         return judge.evaluation(str(path), settings, replay.drops(), notes)
+
+
+@dataclass(frozen=True)
+class BagRequest:
+    """How bags are evaluated; small enough to be sent to other processes."""
+
+    base: PipelineConfig
+    params: tuple[Path, ...] = ()
+    use_depth: bool = False
+    use_poses: bool = True
+    truth: str = "/ground_truth"  # namespace of the truth topics
+    part: tuple[float, float | None] = (0.0, None)  # start and duration, seconds
+
+    def settings(self, path: Path) -> ReplaySettings:
+        """Of one bag."""
+        truth = TruthTopics().below(self.truth)
+        found = replay_settings(path, self.params, base=self.base, use_depth=self.use_depth, truth=truth)
+        if self.use_poses:
+            return found
+        return replace(found, node=replace(found.node, transforms=replace(found.node.transforms, source="none")))
+
+
+def bag_worker(request: BagRequest, progress: Progress | None = None) -> Callable[[Path], BagEvaluation]:
+    """A worker for `evaluation.execution.run_items`: bags in, evaluations out; bags of one model share its engine."""
+    pipelines: dict[ModelConfig, PerceptionPipeline] = {}
+
+    def evaluate(path: Path) -> BagEvaluation:
+        settings = request.settings(path)
+        pipeline = pipelines.get(settings.pipeline.model)
+        if pipeline is None:
+            pipeline = pipelines[settings.pipeline.model] = pipeline_of(settings)
+        start_s, duration_s = request.part
+        return evaluate_bag(path, pipeline, settings, start_s=start_s, duration_s=duration_s, progress=progress)
+
+    return evaluate
+
+
+def pipeline_of(settings: ReplaySettings) -> PerceptionPipeline:
+    """As the node builds it, with its naming."""
+    engine = build_engine(settings.pipeline.model)
+    namer = Namer(getattr(engine, "known_names", None), config=settings.pipeline.naming)
+    return PerceptionPipeline(engine, settings.pipeline, namer)
 
 
 class _Judge:

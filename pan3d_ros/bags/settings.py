@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,11 @@ class TruthTopics:
     instance_ids: str = "/ground_truth/*/instance_ids"  # sensor_msgs/Image mono16, 0 = none
     depth: str = "/ground_truth/*/depth"  # sensor_msgs/Image 16UC1 millimetres or 32FC1 metres, 0 = none
     objects: str = "/ground_truth/objects"  # std_msgs/String with the JSON of docs/bags.md
+
+    def below(self, namespace: str) -> TruthTopics:
+        """The same topics in another namespace than /ground_truth."""
+        prefix = f"/{namespace.strip('/')}"
+        return TruthTopics(*(name.replace("/ground_truth", prefix, 1) for name in astuple(self)))
 
 
 @dataclass(frozen=True)
