@@ -14,6 +14,8 @@ instance has one mask over all views and must carry one identity through them. T
   regions that are no single instance) is not counted;
 * a class without true instances is NaN and left out of means; true instances without any prediction give 0.
 
+How predictions came to lie on the elements of the truth is a `protocol`; results of different ones are never pooled.
+
 `measure_overlaps` reduces one scene to a few small arrays, so masks need not be kept: collect its results over a data
 set and hand them to `instance_ap` at the end.
 """
@@ -31,6 +33,7 @@ from torch import Tensor
 THRESHOLDS: tuple[float, ...] = tuple(round(0.5 + 0.05 * step, 2) for step in range(9))
 DEFAULT_MIN_POINTS = 100  # the benchmark's smallest counted instance, in elements
 CLASS_AGNOSTIC = 0
+DIRECT = "direct"  # prediction and truth are given on the same elements
 
 Walk = Literal["score", "file"]
 
@@ -49,6 +52,7 @@ class SceneOverlaps:
     predicted_rows: np.ndarray  # (P,) row of the caller's `masks` that each prediction came from
     true_ids: np.ndarray  # (G,) instance id of each true instance
     true_is_group: np.ndarray  # (G,) bool: not one instance; nothing to find, and nothing held against who reports it
+    protocol: str = DIRECT
 
     @property
     def ious(self) -> np.ndarray:
@@ -80,6 +84,7 @@ class InstanceAp:
     num_true: int = 0  # true instances that count (at least `min_points` elements)
     num_predicted: int = 0
     ap_with_95: float = math.nan  # mean over ten thresholds, 0.95 among them: not the benchmark's AP
+    protocol: str = DIRECT  # of all scenes
 
 
 def measure_overlaps(
@@ -143,7 +148,13 @@ def measure_overlaps(
 def instance_ap(
     scenes: Sequence[SceneOverlaps], *, class_aware: bool = False, min_points: int = DEFAULT_MIN_POINTS
 ) -> InstanceAp:
-    """AP, AP50 and AP25 over a data set; the mean over classes when `class_aware`, one pooled ranking otherwise."""
+    """AP, AP50 and AP25 over a data set; the mean over classes when `class_aware`, one pooled ranking otherwise.
+
+    Raises `ValueError` for scenes of more than one protocol.
+    """
+    protocols = sorted({scene.protocol for scene in scenes})
+    if len(protocols) > 1:
+        raise ValueError(f"scenes: expected one protocol, got {'; '.join(protocols)}")
     pool = list(scenes) if class_aware else [scene.without_classes() for scene in scenes]
     found = sorted({int(c) for scene in pool for c in scene.true_classes[scene.counted(min_points)]})
     curves = {class_id: _class_aps(pool, class_id, min_points) for class_id in found}
@@ -157,6 +168,7 @@ def instance_ap(
         num_true=int(sum(scene.counted(min_points).sum() for scene in pool)),
         num_predicted=int(sum(len(scene.scores) for scene in pool)),
         ap_with_95=_mean([_mean(values[:-1]) for values in curves.values()]),
+        protocol=protocols[0] if protocols else DIRECT,
     )
 
 
@@ -176,7 +188,8 @@ def _select_class(scene: SceneOverlaps, class_id: int) -> SceneOverlaps:
     columns = scene.true_classes == class_id
     by_prediction = ("predicted_sizes", "void_intersections", "scores", "predicted_classes", "predicted_rows")
     by_truth = ("true_sizes", "true_classes", "true_ids", "true_is_group")
-    return SceneOverlaps(
+    return replace(
+        scene,
         intersections=scene.intersections[rows][:, columns],
         **{name: getattr(scene, name)[rows] for name in by_prediction},
         **{name: getattr(scene, name)[columns] for name in by_truth},

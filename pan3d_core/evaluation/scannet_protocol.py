@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.evaluation.instance_ap import DEFAULT_MIN_POINTS, SceneOverlaps, Walk, measure_overlaps
+from pan3d_core.scene_io import MeshTruth
 
 LABEL_STEP = 1000  # instances per label
 _LABEL_SETS = {"scannet": "scannetv2", "scannet200": "scannet200"}
@@ -79,3 +80,17 @@ def measure_encoded(
         predicted_rows=rows.numpy()[overlaps.predicted_rows],
         true_is_group=overlaps.true_ids < LABEL_STEP,
     )
+
+
+def measure_on_vertices(
+    masks: Tensor,
+    scores: Tensor,
+    mesh: MeshTruth,
+    protocol: str,
+    *,
+    predicted_labels: Tensor | None = None,
+    walk: Walk = "file",
+) -> SceneOverlaps:
+    """`measure_encoded` on the vertices of a scan; `protocol` says how the masks (Q, N) came there."""
+    overlaps = measure_encoded(masks, scores, mesh.ids, mesh.class_of_label, predicted_labels=predicted_labels, walk=walk)
+    return replace(overlaps, protocol=protocol)
