@@ -36,6 +36,8 @@ JUDGED_SIDE = 80
 MIN_PLANES = 4
 # Share of the rays of an epipolar plane about which a judge may be silent.
 MAX_SILENT = 0.3
+# Rays are judged in parts of so many.
+PAIRS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -50,30 +52,34 @@ class _Rays:
     reach: Tensor  # (N, 3) from there to the predicted point, world
     support_limit: Tensor  # (N,) log(depth of the support / predicted depth), infinity where there is none
 
-    def __getitem__(self, choice: Tensor) -> _Rays:
-        # index_select copies rows several times faster than indexing with a tensor does.
-        return _Rays(*(getattr(self, name).index_select(0, choice) for name in self.__dataclass_fields__))
+
+@dataclass(frozen=True)
+class _Judges:
+    """The S views as witnesses of where instances can be."""
+
+    mask_probs: Tensor  # (S, Q, h, w)
+    owner: Tensor  # (S, h, w) row + 1, 0 = none
+    hides_from: Tensor  # (S, h, w) what lies deeper than this may be hidden here; infinity where no depth is known
+    pixel_from_world: Tensor  # (S, 3, 4) homogeneous
+    centers: Tensor  # (S, 3)
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """One view that says where instances can be."""
+class _Pairs:
+    """Each ray with each view that can judge it."""
 
-    index: int
-    mask_probs: Tensor  # (Q, h, w)
-    owner: Tensor  # (h, w) row + 1, 0 = none
-    depth: Tensor  # (h, w)
-    pixel_from_world: Tensor  # (3, 4) homogeneous
-    center: Tensor  # (3,)
+    judge: Tensor  # (P,) view
+    ray: Tensor  # (P,) index of the ray
+    angle: Tensor  # (P,) at which the two look at the predicted point
 
 
 @dataclass(frozen=True)
 class _Interval:
     """Where a judge's mask lies along each ray, as log ratios to the predicted depth; NaN = the judge cannot say."""
 
-    near: Tensor  # (N,) -infinity: nearer than all tried depths
-    far: Tensor  # (N,) infinity: farther than all tried depths
-    some: Tensor  # (N,) bool: some tried depth lies in the mask
+    near: Tensor  # (P,) -infinity: nearer than all tried depths
+    far: Tensor  # (P,) infinity: farther than all tried depths
+    some: Tensor  # (P,) bool: some tried depth lies in the mask
 
 
 @dataclass(frozen=True)
@@ -108,26 +114,18 @@ def refine_placement(
     judges, owner = _judges(reconstruction, owned), owned.owner
     step = max(1, round(max(views.hw) / JUDGED_SIDE))
     rays = _instance_rays(reconstruction, owner, step, views.support_height_m)
-    if len(rays.row) == 0:
+    pairs = _pairs(rays, judges, math.radians(config.min_baseline_deg))
+    if len(pairs.ray) == 0:
         return reconstruction
 
     ends = math.log(1 - config.search_fraction), math.log(1 + config.search_fraction)
     log_ratios = torch.linspace(*ends, config.num_hypotheses, device=owner.device)
-    near, far = torch.full_like(rays.support_limit, -torch.inf), torch.full_like(rays.support_limit, torch.inf)
-    touches = []
-    for judge in judges:
-        angle = _view_angle(rays, judge)
-        useful = torch.nonzero(angle >= math.radians(config.min_baseline_deg))[:, 0]
-        if len(useful) == 0:
-            continue
-        judged = rays[useful]
-        interval = _interval(*_testimony(judged, judge, log_ratios), log_ratios, config.mask_threshold)
-        near[useful] = torch.maximum(near[useful], torch.where(interval.near.isnan(), -torch.inf, interval.near))
-        far[useful] = torch.minimum(far[useful], torch.where(interval.far.isnan(), torch.inf, interval.far))
-        plane = _epipolar_plane(judged, judge.center, step / float(reconstruction.intrinsics[0, 0, 0]))
-        touches.append(_touches(interval, angle[useful], plane))
-    if not touches:
-        return reconstruction
+    interval = _intervals(rays, pairs, judges, log_ratios, config.mask_threshold)
+    endless = torch.full_like(rays.support_limit, torch.inf)
+    near = (-endless).scatter_reduce_(0, pairs.ray, _known(interval.near, -torch.inf), "amax")
+    far = endless.scatter_reduce_(0, pairs.ray, _known(interval.far, torch.inf), "amin")
+    plane = _epipolar_plane(rays, pairs, judges, step / float(reconstruction.intrinsics[0, 0, 0]))
+    touches = _touches(interval, pairs.angle, plane, len(instances.scores) * views.num_views)
 
     shift = _instance_shift(touches, rays, len(instances.scores), views.num_views)
     log.debug("instances move by %s of their depth", shift.exp() - 1)
@@ -137,11 +135,21 @@ def refine_placement(
     return _apply(reconstruction, owner, rays, shift, held - moved, step)
 
 
-def _judges(reconstruction: Reconstruction, owned: OwnedPixels) -> list[_Judge]:
-    pixel_from_world = reconstruction.intrinsics @ reconstruction.cam_from_world[:, :3]
-    centers = reconstruction.world_from_cam[:, :3, 3]
-    parts = zip(owned.mask_probs, owned.owner, reconstruction.depth, pixel_from_world, centers)
-    return [_Judge(view, *part) for view, part in enumerate(parts)]
+def _known(values: Tensor, otherwise: float) -> Tensor:
+    return values.nan_to_num(nan=otherwise, posinf=torch.inf, neginf=-torch.inf)
+
+
+def _judges(reconstruction: Reconstruction, owned: OwnedPixels) -> _Judges:
+    depth = reconstruction.depth
+    # Division by the factor here, once per pixel, instead of multiplication at every tried depth.
+    hides_from = depth / ((1 - HIDDEN_FRACTION) + (COVER_TOLERANCE + HIDDEN_FRACTION) * (owned.owner > 0))
+    return _Judges(
+        mask_probs=owned.mask_probs,
+        owner=owned.owner,
+        hides_from=hides_from.masked_fill_(depth <= 0, torch.inf),
+        pixel_from_world=reconstruction.intrinsics @ reconstruction.cam_from_world[:, :3],
+        centers=reconstruction.world_from_cam[:, :3, 3],
+    )
 
 
 def _instance_rays(reconstruction: Reconstruction, owner: Tensor, step: int, support_height_m: float | None) -> _Rays:
@@ -159,115 +167,136 @@ def _instance_rays(reconstruction: Reconstruction, owner: Tensor, step: int, sup
     return _Rays(row, view, row * len(owner) + view, pixel, origin, reach, limit)
 
 
-def _view_angle(rays: _Rays, judge: _Judge) -> Tensor:
-    """(N,) angle under which ray and judge look at the predicted point; 0 for the judge's own rays and what it has not seen."""
-    seen = torch.bincount(judge.owner.flatten(), minlength=len(judge.mask_probs) + 1)[1:] > 0
-    theirs = normalize(rays.origin + rays.reach - judge.center, dim=-1)
+def _pairs(rays: _Rays, judges: _Judges, min_angle: float) -> _Pairs:
+    """A view does not judge its own rays, instances it has not seen, and what it sees from nearly the same direction."""
+    count = judges.mask_probs.shape[1] + 1
+    seen = torch.stack([torch.bincount(view.flatten(), minlength=count)[1:] for view in judges.owner]) > 0
+    theirs = normalize(rays.origin + rays.reach - judges.centers[:, None], dim=-1)
     cosine = (normalize(rays.reach, dim=-1) * theirs).sum(-1).clamp(-1, 1)
-    return torch.where(seen[rays.row] & (rays.view != judge.index), torch.arccos(cosine), 0.0)
+    angle = torch.arccos(cosine)  # (S, N)
+    other = rays.view != torch.arange(len(angle), device=angle.device)[:, None]
+    judge, ray = torch.nonzero(seen[:, rays.row] & other & (angle >= min_angle), as_tuple=True)
+    return _Pairs(judge, ray, angle[judge, ray])
 
 
-def _testimony(rays: _Rays, judge: _Judge, log_ratios: Tensor) -> tuple[Tensor, Tensor]:
-    """Mask probability (N, K) of each ray's own instance at the tried depths, and where the judge must be silent.
+def _intervals(rays: _Rays, pairs: _Pairs, judges: _Judges, log_ratios: Tensor, threshold: float) -> _Interval:
+    """What each judge says about each of its rays; in parts, which bounds memory and keeps it in the cache."""
+    ends = torch.cat([rays.origin.T, torch.ones_like(rays.origin[:, :1]).T, rays.reach.T, torch.zeros_like(rays.origin[:, :1]).T])
+    start, slope = (judges.pixel_from_world @ half for half in ends.split(4))  # (S, 3, N)
+    found = []
+    for judge, ray in zip(pairs.judge.split(PAIRS_AT_ONCE), pairs.ray.split(PAIRS_AT_ONCE)):
+        line = start[judge, :, ray].T, slope[judge, :, ray].T
+        found.append(_interval(*_testimony(*line, judge, rays.row[ray], judges, log_ratios), log_ratios, threshold))
+    return _Interval(*(torch.cat([getattr(part, name) for part in found]) for name in _Interval.__dataclass_fields__))
 
-    Silent: outside the image, hidden by something nearer, or under another instance that may be nearer.
+
+def _testimony(
+    start: Tensor, slope: Tensor, judge: Tensor, row: Tensor, judges: _Judges, log_ratios: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mask probability (K, P) of each ray's own instance at the tried depths, and where the judge must be silent.
+
+    Silent: outside the image, hidden by something nearer, or under another instance that may be nearer. The homogeneous
+    pixel at a depth ratio r is `start` (3, P) + r `slope` (3, P).
     """
-    height, width = judge.owner.shape
-    start = rays.origin @ judge.pixel_from_world[:, :3].T + judge.pixel_from_world[:, 3]
-    slope = rays.reach @ judge.pixel_from_world[:, :3].T
-    z = torch.addcmul(start[:, 2:], slope[:, 2:], log_ratios.exp())
-    inverse = 1.0 / z.clamp_min(1e-6)
-    x = torch.addcmul(start[:, :1], slope[:, :1], log_ratios.exp()) * inverse
-    y = torch.addcmul(start[:, 1:2], slope[:, 1:2], log_ratios.exp()) * inverse
-    silent = (z <= 0) | (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1)
-    x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
+    _, count, height, width = judges.mask_probs.shape
+    ratios = log_ratios.exp()[:, None]
+    z = torch.addcmul(start[2], slope[2], ratios)
+    inverse = z.clamp_min(1e-6).reciprocal_()
+    x, y = (torch.addcmul(start[k], slope[k], ratios).mul_(inverse) for k in (0, 1))
+    inside_x, inside_y = x.clamp(0, width - 1), y.clamp(0, height - 1)
+    silent = (inside_x != x) | (inside_y != y) | (z <= 0)
 
-    left, top = x.long().clamp_max(width - 2), y.long().clamp_max(height - 2)
-    corner = (rays.row[:, None] * height + top) * width + left
-    across, down = x - left, y - top
-    upper = torch.lerp(judge.mask_probs.take(corner), judge.mask_probs.take(corner + 1), across)
-    lower = torch.lerp(judge.mask_probs.take(corner + width), judge.mask_probs.take(corner + width + 1), across)
+    kind = torch.int32 if judges.mask_probs.numel() < 2**31 else torch.int64
+    left, top = inside_x.to(kind).clamp_max_(width - 2), inside_y.to(kind).clamp_max_(height - 2)
+    across, down = inside_x - left, inside_y - top
+    corner = (top.add_(((judge * count + row) * height).to(kind)).mul_(width).add_(left)).flatten()
+    probs = judges.mask_probs.flatten()
+    upper = torch.lerp(probs.index_select(0, corner), probs.index_select(0, corner + 1), across.flatten())
+    corner += width
+    lower = torch.lerp(probs.index_select(0, corner), probs.index_select(0, corner + 1), across.flatten())
 
-    pixel = (y + 0.5).long() * width + (x + 0.5).long()
-    there, depth_there = judge.owner.take(pixel), judge.depth.take(pixel)
-    factor = torch.where(there > 0, 1 + COVER_TOLERANCE, 1 - HIDDEN_FRACTION)
-    silent |= (there != rays.row[:, None] + 1) & (depth_there > 0) & (depth_there < z * factor)
-    return torch.lerp(upper, lower, down), silent
+    pixel = ((inside_y + 0.5).to(kind).add_((judge * height).to(kind)).mul_(width).add_((inside_x + 0.5).to(kind))).flatten()
+    there = judges.owner.flatten().index_select(0, pixel).view_as(z)
+    hidden = judges.hides_from.flatten().index_select(0, pixel).view_as(z) < z
+    return torch.lerp(upper, lower, down.flatten()).view_as(z), silent | ((there != row + 1) & hidden)
 
 
 def _interval(probs: Tensor, silent: Tensor, log_ratios: Tensor, threshold: float) -> _Interval:
-    """The run of tried depths in the mask that is nearest to the prediction, from (N, K) probabilities.
+    """The run of tried depths in the mask that is nearest to the prediction, from (K, P) probabilities.
 
     Its ends are where the probability crosses the threshold, interpolated, so they are finer than the tried depths.
+    Masks are multiplied, because choosing element by element (`where`) costs many times as much.
     """
-    count = probs.shape[1]
-    index = torch.arange(count, device=probs.device)
-    agrees = ~silent & (probs >= threshold)
-    start = torch.where(agrees, (index - count // 2).abs(), count).argmin(dim=1, keepdim=True)
-    before = torch.where(~agrees & (index < start), index, -1).amax(dim=1, keepdim=True)
-    after = torch.where(~agrees & (index > start), index, count).amin(dim=1, keepdim=True)
-    some = agrees.any(dim=1)
+    count = probs.shape[0]
+    index = torch.arange(count, device=probs.device, dtype=torch.int32)[:, None]
+    denies = silent | (probs < threshold)
+    beyond = count * count
+    # The agreeing depth nearest to the middle, the lower one of two: both numbers in one, so that a minimum finds it.
+    nearest = ((index - count // 2).abs() * count + index + denies * beyond).amin(dim=0)
+    some, start = nearest < beyond, nearest % count
+    before = ((index + 1) * (denies & (index < start))).amax(dim=0).long() - 1
+    after = count - ((count - index) * (denies & (index > start))).amax(dim=0).long()
 
     def crossing(outside: Tensor, inside: Tensor, beyond: float) -> Tensor:
-        on_grid = outside.clamp(0, count - 1)
-        outer, inner = probs.gather(1, on_grid), probs.gather(1, inside.clamp(0, count - 1))
+        on_grid, inside = outside.clamp(0, count - 1), inside.clamp(0, count - 1)
+        outer, inner = (probs.gather(0, place[None])[0] for place in (on_grid, inside))
         share = ((threshold - outer) / (inner - outer).clamp_min(1e-6)).clamp(0, 1)
-        value = torch.lerp(log_ratios[on_grid], log_ratios[inside.clamp(0, count - 1)], share)
+        value = torch.lerp(log_ratios[on_grid], log_ratios[inside], share)
         value = torch.where(on_grid == outside, value, beyond)
-        unknown = silent.gather(1, on_grid) & (on_grid == outside)
-        return torch.where(unknown[:, 0] | ~some, torch.nan, value[:, 0])
+        unknown = silent.gather(0, on_grid[None])[0] & (on_grid == outside)
+        return torch.where(unknown | ~some, torch.nan, value)
 
     return _Interval(crossing(before, before + 1, -torch.inf), crossing(after, after - 1, torch.inf), some)
 
 
-def _epipolar_plane(rays: _Rays, judge_center: Tensor, pixel_angle: float) -> Tensor:
-    """(N,) numbers that are equal for rays of one instance and view in one plane with the judge, a ray's distance wide."""
-    baseline = normalize(judge_center - rays.origin, dim=-1)
-    across = torch.linalg.cross(baseline, normalize(rays.reach, dim=-1))
-    middle = across.new_zeros(int(rays.group.max()) + 1, 3).index_add_(0, rays.group, across)[rays.group]
+def _epipolar_plane(rays: _Rays, pairs: _Pairs, judges: _Judges, pixel_angle: float) -> Tensor:
+    """(P,) numbers that are equal for rays of one instance and view in one plane with the judge, a ray's distance wide.
+
+    Divided by 1024 they are judge x number of groups + group.
+    """
+    count = judges.mask_probs.shape[0] * judges.mask_probs.shape[1]
+    group = pairs.judge * count + rays.group[pairs.ray]
+    baseline = normalize(judges.centers[pairs.judge] - rays.origin[pairs.ray], dim=-1)
+    across = torch.linalg.cross(baseline, normalize(rays.reach, dim=-1)[pairs.ray])
+    middle = across.new_zeros(len(judges.centers) * count, 3).index_add_(0, group, across)[group]
     first = normalize(middle, dim=-1)
     second = torch.linalg.cross(baseline, first)
     turn = torch.atan2((across * second).sum(-1), (across * first).sum(-1))
     plane = (turn * across.norm(dim=-1) / pixel_angle).round().long().clamp(-500, 500)
-    return rays.group * 1024 + plane + 512
+    return group * 1024 + plane + 512
 
 
-def _touches(interval: _Interval, angle: Tensor, plane: Tensor) -> _Touches:
+def _touches(interval: _Interval, angle: Tensor, plane: Tensor, num_groups: int) -> _Touches:
     """The surface touches the outline where, in its epipolar plane, the mask begins last along the ray.
 
     On flat objects that is at the outline of the view itself, which lies on average half a ray beyond the last ray; so
     the last two are continued by half their difference. Where the surface is round they are equal.
     """
     plane, near, angle = plane[interval.some], interval.near[interval.some], angle[interval.some]
-    if len(near) == 0:
-        return _Touches(plane, near, angle)
-    known = torch.where(near.isnan(), -torch.inf, near)
-    order = known.argsort(descending=True)
-    order = order[plane[order].argsort(stable=True)]
-    planes, member, size = plane[order].unique_consecutive(return_inverse=True, return_counts=True)
-    first = size.cumsum(0) - size
-    last = known[order[first]]
-    second = torch.where(size > 1, known[order[(first + 1).clamp_max(len(order) - 1)]], last)
-    step = torch.where(torch.isfinite(second), last - second, 0.0)
-    unknown = size.new_zeros(len(size)).index_add_(0, member, near[order].isnan().long())
-    leverage = near.new_zeros(len(size)).index_add_(0, member, angle[order].sin()) / size
+    known = _known(near, -torch.inf)
+    planes, member, size = plane.unique(return_inverse=True, return_counts=True)
+    lowest = near.new_full((len(planes),), -torch.inf)
+    last = lowest.scatter_reduce(0, member, known, "amax")
+    is_last = known == last[member]
+    alone = torch.bincount(member[is_last], minlength=len(planes)) == 1
+    second = lowest.scatter_reduce(0, member, known.masked_fill(is_last, -torch.inf), "amax")
+    step = torch.where(alone & (size > 1) & torch.isfinite(second), last - second, 0.0)
+    unknown = size.new_zeros(len(size)).index_add_(0, member, near.isnan().long())
+    leverage = near.new_zeros(len(size)).index_add_(0, member, angle.sin()) / size
     good = torch.isfinite(last) & (unknown <= MAX_SILENT * size)
-    return _Touches(planes[good] // 1024, (last + 0.5 * step)[good], leverage[good])
+    return _Touches((planes[good] // 1024) % num_groups, (last + 0.5 * step)[good], leverage[good])
 
 
-def _instance_shift(touches: list[_Touches], rays: _Rays, num_instances: int, num_views: int) -> Tensor:
+def _instance_shift(touches: _Touches, rays: _Rays, num_instances: int, num_views: int) -> Tensor:
     """(Q, S) logarithm of the factor by which an instance's depth changes in a view; 0 where nothing is known.
 
     Where only some views of an instance can be judged, the others follow their median: the errors of a network that sees
     all views together have a common part.
     """
     count = num_instances * num_views
-    group = torch.cat([item.group for item in touches])
-    log_ratio = torch.cat([item.log_ratio for item in touches])
-    weight = torch.cat([item.weight for item in touches])
-    touching = _group_quantile(log_ratio, weight, group, count, 0.5)
+    touching = _group_quantile(touches.log_ratio, touches.weight, touches.group, count, 0.5)
     ground = _group_quantile(rays.support_limit, torch.ones_like(rays.support_limit), rays.group, count, 0.1)
-    enough = torch.bincount(group, minlength=count) >= MIN_PLANES
+    enough = torch.bincount(touches.group, minlength=count) >= MIN_PLANES
     shift = torch.where(enough, torch.minimum(touching, ground), torch.nan).reshape(num_instances, num_views)
     common = shift.nanmedian(dim=1, keepdim=True).values
     return torch.where(shift.isnan(), common.expand_as(shift), shift).nan_to_num(0.0)
@@ -288,14 +317,20 @@ def _apply(
     reconstruction: Reconstruction, owner: Tensor, rays: _Rays, shift: Tensor, correction: Tensor, step: int
 ) -> Reconstruction:
     """Depth times exp(shift of its instance and view), and of each judged pixel times exp(correction)."""
-    table = torch.cat([shift.new_zeros(1, shift.shape[1]), shift])
-    view_index = torch.arange(owner.shape[0], device=owner.device)[:, None, None].expand_as(owner)
-    log_change = table[owner, view_index]
+    num_views, height, width = owner.shape
+    table = torch.cat([shift.new_zeros(1, num_views), shift]).flatten()
+    view_index = torch.arange(num_views, device=owner.device)[:, None, None]
+    log_change = table.index_select(0, (owner * num_views + view_index).flatten()).view_as(reconstruction.depth)
     coarse = torch.zeros_like(log_change[:, ::step, ::step])
     coarse[rays.view, rays.pixel[:, 1] // step, rays.pixel[:, 0] // step] = correction
     if step > 1:
-        height, width = owner.shape[1:]
-        fine = coarse.repeat_interleave(step, 1).repeat_interleave(step, 2)[:, :height, :width]
-        same = owner == owner[:, ::step, ::step].repeat_interleave(step, 1).repeat_interleave(step, 2)[:, :height, :width]
-        coarse = torch.where(same, fine, 0.0)
+        same = owner == _enlarged(owner[:, ::step, ::step], step)[:, :height, :width]
+        coarse = _enlarged(coarse, step)[:, :height, :width] * same
     return replace(reconstruction, depth=reconstruction.depth * (log_change + coarse).exp())
+
+
+def _enlarged(values: Tensor, step: int) -> Tensor:
+    """(S, h, w) -> (S, h * step, w * step), every value `step` x `step` times."""
+    num_views, height, width = values.shape
+    tiled = values[:, :, None, :, None].expand(-1, -1, step, -1, step)
+    return tiled.reshape(num_views, height * step, width * step)
