@@ -186,9 +186,9 @@ class Attention(nn.Module):
         self.k_norm = nn.LayerNorm(dim // num_heads) if qk_norm else nn.Identity()
         self.proj = linear(dim, dim)
 
-    def forward(self, x: Tensor, rope: Rope2d | None = None) -> Tensor:
-        """(batch, tokens, dim) -> same shape."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).unbind(2)  # (batch, tokens, heads, head_dim)
+    def forward(self, x: Tensor, rope: Rope2d | None = None, norm: nn.Module | None = None) -> Tensor:
+        """(batch, tokens, dim) -> same shape. `norm` is applied first; its result is freed before the attention itself."""
+        q, k, v = self.qkv(x if norm is None else norm(x)).unflatten(-1, (3, self.num_heads, -1)).unbind(2)  # (batch, tokens, heads, head_dim)
         q, k = normalised(self.q_norm, q), normalised(self.k_norm, k)
         if rope is not None:
             q, k = rope.rotate(q), rope.rotate(k)
@@ -224,5 +224,5 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, rope: Rope2d | None = None) -> Tensor:
         """(batch, tokens, dim) -> same shape."""
-        x = self.ls1(x, self.attn(self.norm1(x), rope))
+        x = self.ls1(x, self.attn(x, rope, self.norm1))
         return self.ls2(x, self.mlp(self.norm2(x)))
