@@ -188,7 +188,9 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, rope: Rope2d | None = None, norm: nn.Module | None = None) -> Tensor:
         """(batch, tokens, dim) -> same shape. `norm` is applied first; its result is freed before the attention itself."""
-        q, k, v = self.qkv(x if norm is None else norm(x)).unflatten(-1, (3, self.num_heads, -1)).unbind(2)  # (batch, tokens, heads, head_dim)
+        joined = self.qkv(x if norm is None else norm(x))
+        q, k, v = joined.unflatten(-1, (3, self.num_heads, -1)).unbind(2)  # (batch, tokens, heads, head_dim)
+        del joined
         q, k = normalised(self.q_norm, q), normalised(self.k_norm, k)
         if rope is not None:
             q, k = rope.rotate(q), rope.rotate(k)
