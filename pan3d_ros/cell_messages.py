@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, Quaternion, Transform, TransformStamped, Vector3
 from pan3d_interfaces.srv import GetCellTruth
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from pan3d_ros.messages.buffers import assign_bytes
 from pan3d_ros.messages.cameras import info_message
 from pan3d_ros.messages.images import image_message
 from pan3d_ros.messages.poses import header, pose_message
 from pan3d_sim.camera_rig import RigCamera
 from pan3d_sim.cell import WORLD_FRAME_ID, RobotCell, TrueObject
+from pan3d_sim.frame_tree import FrameLink, optical_frame_id
+from pan3d_sim.jpeg import JPEG_FORMAT, encode_jpeg
 
 # An object counts as graspable when its second smallest side fits between the jaws with a little room.
 GRASPABLE_SHARE_OF_OPENING = 0.9
@@ -35,7 +38,7 @@ class RenderedCamera:
     @property
     def frame_id(self) -> str:
         """Optical frame."""
-        return f"{self.camera.name}_optical_frame"
+        return optical_frame_id(self.camera.name)
 
     def info(self, stamp_ns: int) -> CameraInfo:
         """Calibration; the image has no distortion."""
@@ -45,6 +48,12 @@ class RenderedCamera:
     def color(self, stamp_ns: int) -> Image:
         """rgb8."""
         return image_message(self.rgb, "rgb8", header(self.frame_id, stamp_ns))
+
+    def jpeg(self, stamp_ns: int) -> CompressedImage:
+        """The colours as a JPEG."""
+        message = CompressedImage(header=header(self.frame_id, stamp_ns), format=JPEG_FORMAT)
+        assign_bytes(message, encode_jpeg(self.rgb))
+        return message
 
     def depth_message(self, stamp_ns: int, *, exact: bool) -> Image:
         """32FC1 metres."""
@@ -59,6 +68,13 @@ class RenderedCamera:
         """Optical frame in the world; stamp 0 = it never moves."""
         world_from_cam = torch.from_numpy(self.camera.world_from_cam)
         return PoseStamped(header=header(WORLD_FRAME_ID, stamp_ns), pose=pose_message(world_from_cam))
+
+
+def transform_message(link: FrameLink, stamp_ns: int) -> TransformStamped:
+    """One edge of the TF tree."""
+    (x, y, z), (qx, qy, qz, qw) = link.position, link.orientation_xyzw
+    transform = Transform(translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw))
+    return TransformStamped(header=header(link.parent, stamp_ns), child_frame_id=link.child, transform=transform)
 
 
 def is_graspable(obj: TrueObject, cell: RobotCell) -> bool:

@@ -1,7 +1,7 @@
 """ROS packages that a pip-only machine lacks: the real one where it can be imported, a small equivalent otherwise.
 
 Import the names without prefix (`SimpleFilter`, `ApproximateTimeSynchronizer`, `imgmsg_to_cv2`, `create_cloud`)
-and the optional modules (`tf2_ros`, `vision_msgs`, None when missing) from here only. The `Own...` equivalents
+and the optional modules (`tf2_ros`, `tf2_msgs`, `vision_msgs`, None when missing) from here only. The `Own...` equivalents
 do the part of the interface that pan3d uses; a test compares them with the real ones where those are present.
 """
 
@@ -157,4 +157,5 @@ create_cloud = _clouds.create_cloud if _clouds else own_create_cloud
 read_points = _clouds.read_points if _clouds else own_read_points
 imgmsg_to_cv2 = _choose_imgmsg_to_cv2()
 tf2_ros = optional_module("tf2_ros")
+tf2_msgs = optional_module("tf2_msgs.msg")
 vision_msgs = optional_module("vision_msgs.msg")

@@ -1,57 +1,43 @@
 """The simulated robot cell as a node: calibrated cameras, truth, and a hand that executes grasps.
 
 Publishes for each camera `<name>/image_raw`, `<name>/camera_info`, `<name>/pose` and, with `publish_depth`,
-`<name>/depth`. The scene rests between requests, so pictures are rendered again only when something moved; each
-publication has a new stamp. Services: `~/execute_grasp`, `~/get_truth`, `~/reset`. Everything runs in one thread,
-because the renderer belongs to the thread that made it.
+`<name>/depth`. With `wrist_camera` a camera named wrist travels over the table too. The scene rests between requests, so
+the fixed cameras are rendered again only when something moved; each publication has a new stamp. Services:
+`~/execute_grasp`, `~/get_truth`, `~/reset`. Everything runs in one thread, because the renderer belongs to the thread
+that made it.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import rclpy
-from geometry_msgs.msg import PoseStamped
 from pan3d_interfaces.msg import ErrorCode
 from pan3d_interfaces.srv import ExecuteGrasp, GetCellTruth, ResetCell
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
 
-from pan3d_ros.cell_messages import RenderedCamera, truth_response
+from pan3d_ros.cell_messages import truth_response
+from pan3d_ros.cell_streams import CellStreams, StreamOptions
 from pan3d_ros.log_bridge import LogBridge
 from pan3d_ros.messages.grasps import grasp_from_message
 from pan3d_ros.messages.images import image_message
 from pan3d_ros.messages.poses import header
 from pan3d_sim.arrangement import ARRANGEMENTS
-from pan3d_sim.camera_rig import RigCamera
 from pan3d_sim.cell import WORLD_FRAME_ID, CellConfig, RobotCell
-from pan3d_sim.depth_noise import DepthNoise
 
 log = logging.getLogger("pan3d.ros.sim")
-
-
-@dataclass(frozen=True)
-class _Streams:
-    """Publishers of one camera."""
-
-    image: Any
-    info: Any
-    pose: Any
-    depth: Any | None
 
 
 class SimNode(Node):
     """See the module."""
 
-    def __init__(self) -> None:
-        super().__init__("pan3d_cell")
+    def __init__(self, **options: Any) -> None:
+        """`options` are those of `Node`."""
+        super().__init__("pan3d_cell", **options)
         self._bridge = LogBridge(self.get_logger()).attach()
         seed = self._integer("seed", 0, 0, 2**31 - 1, "what is on the table and where the cameras stand")
         arrangement = self._parameter("arrangement", "separated", f"one of {', '.join(ARRANGEMENTS)}")
@@ -60,16 +46,18 @@ class SimNode(Node):
         width = self._integer("width", 640, 64, 4096, "image width in pixels")
         height = self._integer("height", 480, 64, 4096, "image height in pixels")
         rate_hz = self._number("rate_hz", 2.0, 0.05, 60.0, "view sets per second")
-        self._with_depth = self._parameter("publish_depth", False, "publish a depth image per camera")
-        self._noise = DepthNoise() if self._parameter("depth_noise", True, "depth images with the errors of a sensor") else None
-        self._noise_rng = np.random.default_rng([seed, 0])
+        streams = StreamOptions(
+            depth=self._parameter("publish_depth", False, "publish a depth image per camera"),
+            depth_noise=self._parameter("depth_noise", True, "depth images with the errors of a sensor"),
+            wrist=self._parameter("wrist_camera", False, "a moving camera on the wrist too"),
+            compressed=self._parameter("publish_compressed", False, "publish JPEG images beside the raw ones"),
+            transforms=self._parameter("publish_tf", False, "publish /tf and /tf_static beside the pose topics"),
+        )
         self._config = CellConfig(
             num_objects=num_objects, arrangement=arrangement, num_cameras=num_cameras, width=width, height=height
         )
         self._cell = RobotCell(seed, self._config)
-        self._rendered: list[RenderedCamera] = []
-        self._streams: dict[str, _Streams] = {}
-        self._make_streams()
+        self._streams = CellStreams(self, self._cell, streams)
         self.create_service(ExecuteGrasp, "~/execute_grasp", self._execute)
         self.create_service(GetCellTruth, "~/get_truth", self._get_truth)
         self.create_service(ResetCell, "~/reset", self._reset)
@@ -95,46 +83,13 @@ class SimNode(Node):
         limits = [FloatingPointRange(from_value=low, to_value=high, step=0.0)]
         return self._parameter(name, default, description, floating_point_range=limits)
 
-    # --- cameras -----------------------------------------------------------------------------------------------
-
-    def _make_streams(self) -> None:
-        # One set of large images waits at most: a late subscriber gets the newest, and nothing piles up.
-        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-        for name in [camera.name for camera in self._cell.cameras]:
-            self._streams[name] = _Streams(
-                image=self.create_publisher(Image, f"{name}/image_raw", qos),
-                info=self.create_publisher(CameraInfo, f"{name}/camera_info", qos),
-                pose=self.create_publisher(PoseStamped, f"{name}/pose", qos),
-                depth=self.create_publisher(Image, f"{name}/depth", qos) if self._with_depth else None,
-            )
-
-    def _seen(self) -> list[RenderedCamera]:
-        """What the cameras see, rendered when something moved since the last time."""
-        if not self._rendered:
-            self._rendered = [self._render(camera) for camera in self._cell.cameras]
-        return self._rendered
-
-    def _render(self, camera: RigCamera) -> RenderedCamera:
-        rgb, depth, ids = self._cell.render(camera)
-        rgb, depth, ids = rgb.copy(), depth.copy(), ids.copy()
-        sensor = depth if self._noise is None else self._noise.apply(depth, self._noise_rng)
-        return RenderedCamera(camera, rgb, depth, sensor, ids)
-
     def _publish(self) -> None:
-        rendered = self._seen()
-        stamp_ns = self.get_clock().now().nanoseconds
-        for view in rendered:
-            streams = self._streams[view.camera.name]
-            streams.pose.publish(view.pose(0))
-            streams.info.publish(view.info(stamp_ns))
-            if streams.depth is not None:
-                streams.depth.publish(view.depth_message(stamp_ns, exact=False))
-            streams.image.publish(view.color(stamp_ns))
+        self._streams.publish(self.get_clock().now().nanoseconds)
 
     # --- services ----------------------------------------------------------------------------------------------
 
     def _get_truth(self, request: GetCellTruth.Request, response: GetCellTruth.Response) -> GetCellTruth.Response:
-        return truth_response(self._cell, self._seen(), response, with_images=request.return_images)
+        return truth_response(self._cell, self._streams.seen(), response, with_images=request.return_images)
 
     def _reset(self, request: ResetCell.Request, response: ResetCell.Response) -> ResetCell.Response:
         arrangement = request.arrangement or self._cell.config.arrangement
@@ -144,8 +99,8 @@ class SimNode(Node):
             response.message = str(error)
             return response
         self._cell.close()
-        self._cell, self._rendered = cell, []
-        self._noise_rng = np.random.default_rng([request.seed, 0])
+        self._cell = cell
+        self._streams.use(cell)
         response.success = True
         response.message = ", ".join(obj.name for obj in cell.objects)
         return response
@@ -169,7 +124,7 @@ class SimNode(Node):
 
         result = self._cell.execute(grasp, target=target, restore=request.restore, observe=observe)
         if not request.restore:
-            self._rendered = []
+            self._streams.forget()
         response.success = True
         response.lifted, response.failure = result.lifted, result.failure
         response.detail_names = list(result.details)

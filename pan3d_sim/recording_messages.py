@@ -10,10 +10,10 @@ from rosbags.typesys import Stores, get_typestore
 
 from pan3d_sim.camera_rig import RigCamera
 from pan3d_sim.frame_tree import FrameLink, optical_frame_id
+from pan3d_sim.jpeg import JPEG_FORMAT, encode_jpeg
 
 IMAGE, COMPRESSED_IMAGE, CAMERA_INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
 TRANSFORMS, TEXT = "tf2_msgs/msg/TFMessage", "std_msgs/msg/String"
-JPEG_QUALITY = 95
 
 
 def reliable(depth: int, *, latched: bool = False) -> Qos:
@@ -44,11 +44,8 @@ class MessageMaker:
 
     def jpeg(self, camera: str, stamp_ns: int, rgb: np.ndarray) -> bytes:
         """CompressedImage of (H, W, 3) uint8 RGB, with the format text of image_transport."""
-        import cv2
-
-        data = cv2.imencode(".jpg", rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].reshape(-1)
         header = self._header(optical_frame_id(camera), stamp_ns)
-        return self._serialize(COMPRESSED_IMAGE, header, "rgb8; jpeg compressed bgr8", data)
+        return self._serialize(COMPRESSED_IMAGE, header, JPEG_FORMAT, encode_jpeg(rgb))
 
     def camera_info(self, camera: RigCamera, stamp_ns: int) -> bytes:
         """CameraInfo without distortion."""
