@@ -5,12 +5,13 @@ SHELL := /bin/bash
 ARGS ?=
 export TORCH_BACKEND
 
-.PHONY: help setup demo test lint doctor interfaces clean distclean
+.PHONY: help setup demo test scoreboard lint doctor interfaces clean distclean
 
 help:
 	@echo "make setup     virtual environment, pinned packages, ROS interfaces (once; later runs start at once)"
 	@echo "make demo      robot cell + perception over ROS 2, writes out/demo/report.html; ARGS='--seed 3 --depth'"
 	@echo "make test      tests; ARGS='-m slow' for the slow ones"
+	@echo "make scoreboard  all engines and baselines on the held-out scenes, writes docs/scoreboard.md (25 minutes; resumable)"
 	@echo "make lint      ruff"
 	@echo "make doctor    check the installation"
 	@echo "make clean     remove build results; make distclean also the virtual environment"
@@ -23,6 +24,9 @@ demo: setup
 
 test: setup
 	@source activate.sh && python -m pytest $(ARGS)
+
+scoreboard: setup
+	@source activate.sh && pan3d scoreboard $(ARGS)
 
 lint: setup
 	@source activate.sh && python -m ruff check .

@@ -49,7 +49,9 @@ def in_true_colors(instance_id: Tensor, objects: tuple[ObjectErrors, ...]) -> tu
     return renumbered, numbers
 
 
-def instance_pictures(scene: Scene, result: PerceptionResult, objects: tuple[ObjectErrors, ...], width: int) -> list[np.ndarray]:
+def instance_pictures(
+    scene: Scene, result: PerceptionResult, objects: tuple[ObjectErrors, ...], width: int, *, named: bool = True
+) -> list[np.ndarray]:
     """Each view with the predicted instances drawn on it, in the colours of the true objects that they are."""
     renumbered, numbers = in_true_colors(result.panoptic.instance_id.cpu(), objects)
     labels = result.panoptic.labels
@@ -58,14 +60,14 @@ def instance_pictures(scene: Scene, result: PerceptionResult, objects: tuple[Obj
         for segment in result.panoptic.segments
         if segment.instance_id in numbers
     }
-    return _drawn(scene, renumbered, result.views.network_from_original, names, width)
+    return _drawn(scene, renumbered, result.views.network_from_original, names if named else {}, width)
 
 
-def true_instance_pictures(scene: Scene, result: PerceptionResult, width: int) -> list[np.ndarray]:
+def true_instance_pictures(scene: Scene, result: PerceptionResult, width: int, *, named: bool = True) -> list[np.ndarray]:
     """Each view with the true instances."""
     truth = scene.truth
     names = {item.instance_id: truth.labels.name(item.class_id) or item.name for item in truth.objects}
-    return _drawn(scene, truth_at_network(result, truth)[0], result.views.network_from_original, names, width)
+    return _drawn(scene, truth_at_network(result, truth)[0], result.views.network_from_original, names if named else {}, width)
 
 
 def view_rows(scene: Scene, result: PerceptionResult, objects: tuple[ObjectErrors, ...], width: int) -> list[np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import resource
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ import torch
 from pan3d_core.evaluation.depth_metrics import DepthErrors, depth_errors
 from pan3d_core.evaluation.execution import Failure, Progress, guarded
 from pan3d_core.evaluation.instance_ap import InstanceAp, SceneOverlaps, instance_ap, measure_overlaps
+from pan3d_core.evaluation.mesh_evaluation import MeshOverlaps, mesh_overlaps
 from pan3d_core.evaluation.object_errors import ObjectErrors, object_errors
 from pan3d_core.evaluation.panoptic_quality import panoptic_quality
 from pan3d_core.evaluation.pose_metrics import PoseErrors, pose_errors
@@ -49,6 +51,7 @@ class SceneEvaluation:
     name: str
     overlaps: SceneOverlaps  # all views as one picture, so that identities must hold through them
     view_overlaps: tuple[SceneOverlaps, ...]  # each view on its own
+    mesh: MeshOverlaps  # on the vertices of the scan, where the data set publishes one
     depth: DepthErrors
     depth_objects: DepthErrors  # on the pixels of objects alone
     poses: PoseErrors | None  # None when the poses were given
@@ -59,6 +62,7 @@ class SceneEvaluation:
     is_metric: bool
     timings_ms: dict[str, float]
     peak_memory_mb: float  # high-water mark of the process up to this scene
+    processor_s: float = math.nan  # processor time of the pipeline, all threads; other load on the machine hardly changes it
 
     @property
     def ap50(self) -> float:
@@ -108,6 +112,7 @@ class Evaluation:
                 "prompts": [asdict(item) for item in scene.prompts],
                 "is_metric": scene.is_metric,
                 "timings_ms": scene.timings_ms,
+                "processor_s": scene.processor_s,
                 "peak_memory_mb": scene.peak_memory_mb,
             }
             for scene in self.scenes
@@ -142,10 +147,12 @@ class SceneEvaluator:
     def __call__(self, scene: Scene | SceneReference) -> SceneEvaluation:
         """Raises `ValueError` for a scene without truth, and what reading or the pipeline raises."""
         scene = scene.read() if isinstance(scene, SceneReference) else scene
+        begin_s = time.process_time()
         result = self.process(scene)
+        processor_s = time.process_time() - begin_s
         measured = evaluate_result(result, scene, poses_given=self.protocol.use_poses)
         answers = prompt_answers(result.panoptic, measured.objects, scene.truth, self.protocol.prompts, self._namer)
-        return replace(measured, prompts=answers)
+        return replace(measured, prompts=answers, processor_s=processor_s)
 
     def process(self, scene: Scene) -> PerceptionResult:
         """What the pipeline makes of a scene that it has never seen before."""
@@ -175,6 +182,7 @@ def evaluate_result(result: PerceptionResult, scene: Scene, *, poses_given: bool
         view_overlaps=tuple(
             _segment_overlaps(panoptic, panoptic.instance_id[v].cpu(), ids[v], truth, MIN_PIXELS_IN_VIEW) for v in views
         ),
+        mesh=mesh_overlaps(result, scene, poses_given=poses_given),
         depth=depth_errors(predicted_depth, depth, depth < FAR_M),
         depth_objects=depth_errors(predicted_depth, depth, ids > 0),
         poses=None if true_poses is None else pose_errors(found_poses, true_poses),

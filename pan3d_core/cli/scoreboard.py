@@ -1,0 +1,103 @@
+"""`pan3d scoreboard`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pan3d_core.cli.options import add_command
+from pan3d_core.cli.output import machine_facts
+
+if TYPE_CHECKING:
+    from pan3d_core.evaluation.scoreboard import MeasuredRow, Row, SceneSet
+    from pan3d_core.evaluation.scoreboard_page import Measured
+
+# Seeds from 1,000,000 on are never trained on.
+SETS = {
+    "held_out": ("Held-out scenes, trained kinds", 1_000_000, "known"),
+    "unseen": ("Held-out scenes, five unseen kinds", 1_500_000, "held-out"),
+}
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Put the command and its options on the parser."""
+    parser = add_command(commands, "scoreboard", run_scoreboard, "measure all engines and baselines on the held-out scenes")
+    parser.add_argument("-o", "--out", type=Path, default=Path("docs/scoreboard.md"), help="the page (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=200, help="scenes of each set (default: %(default)s)")
+    parser.add_argument("--weights", default="", help="checkpoint of pan3d-mini (default: the embedded one)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="rows measured at the same time (default: 1)")
+    parser.add_argument(
+        "--work", type=Path, default=Path("out/scoreboard"), help="folder of scenes and measured rows (default: %(default)s)"
+    )
+
+
+def run_scoreboard(options: argparse.Namespace) -> int:
+    """Page and pictures; rows that are already measured are kept. 1 when a scene could not be evaluated."""
+    from pan3d_core.evaluation.scoreboard import ROWS, write_row_picture, write_truth_picture
+    from pan3d_core.evaluation.scoreboard_page import Board, write_page
+
+    if options.count < 1:
+        raise ValueError(f"--count: expected at least 1 scene, got {options.count}")
+    held_out, unseen = (_scene_set(key, options) for key in SETS)
+    pictures = options.out.parent / "images" / options.out.stem
+    measured = _measure_all(ROWS, (held_out, unseen), options)
+    for row in ROWS:
+        write_row_picture(pictures / f"{row.key}.jpg", row, held_out, options.weights)
+    write_truth_picture(pictures / "truth.jpg", ROWS[0], held_out, options.weights)
+    board = Board(ROWS, held_out, unseen, measured, _checkpoint(options.weights), _command(options))
+    print(f"written to {write_page(options.out, board, os.path.relpath(pictures, options.out.parent))}")
+    failures = [f"{key}: {text}" for key, item in measured.items() for text in item.failures]
+    for text in failures:
+        print(f"failed: {text}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _measure_all(rows: Sequence[Row], sets: Sequence[SceneSet], options: argparse.Namespace) -> Measured:
+    """Every row on every set. Each has a process of its own; threads here only wait for them."""
+    from pan3d_core.evaluation.scoreboard import measure_row
+
+    def measure(row: Row, scenes: SceneSet) -> MeasuredRow:
+        found = measure_row(row, scenes, options.work / "rows", weights=options.weights, machine=machine_facts())
+        ap50, seconds = (found.value(name) for name in ("AP50", "processor seconds per scene"))
+        print(f"{row.key}, {scenes.key}: AP50 {ap50:.3f}, {seconds:.2f} s per scene", flush=True)
+        return found
+
+    with ThreadPoolExecutor(max(1, options.workers)) as pool:
+        waiting = {(row.key, scenes.key): pool.submit(measure, row, scenes) for row in rows for scenes in sets}
+        return {key: future.result() for key, future in waiting.items()}
+
+
+def _scene_set(key: str, options: argparse.Namespace) -> SceneSet:
+    """The scenes of a set; rendered first where they are not there (rendering goes on where it was stopped)."""
+    from pan3d_core.cli.evaluate import paraphrases
+    from pan3d_core.evaluation.scenes import list_scenes
+    from pan3d_core.evaluation.scoreboard import SceneSet
+
+    title, seed, kinds = SETS[key]
+    folder = options.work / f"scenes_{key}_{options.count}"
+    arguments = ["--seed", str(seed), "--count", str(options.count), "--kinds", kinds, "--out", str(folder)]
+    render = [sys.executable, "-m", "pan3d_core.cli", "sim", "render", "--shards", *arguments]
+    if subprocess.run(render, check=False, stdout=subprocess.DEVNULL).returncode != 0:
+        raise ValueError(f"scenes: expected the robot cell to render {folder}; see above (it needs the extra [sim])")
+    references = list_scenes([folder])
+    asked = paraphrases(references)
+    return SceneSet(key, title, tuple(references), asked)
+
+
+def _checkpoint(weights: str) -> str:
+    import hashlib
+
+    from pan3d_core.engines.mini import DEFAULT_WEIGHTS
+
+    path = Path(weights or DEFAULT_WEIGHTS)
+    return f"`{path.name}`, SHA-256 `{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}...`"
+
+
+def _command(options: argparse.Namespace) -> str:
+    return "make scoreboard" if options.command_line == "pan3d scoreboard" else options.command_line
