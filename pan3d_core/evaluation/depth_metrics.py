@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,9 @@ class DepthErrors:
     scale_median: float  # median of g / d
     scale_l1: float  # argmin_s sum |s d - g|
     num_pixels: int
+    delta1_l1: float = math.nan
+    delta2_median: float = math.nan  # share with max(d/g, g/d) < 1.25^2
+    delta3_median: float = math.nan  # < 1.25^3
 
 
 def abs_rel(predicted: Tensor, truth: Tensor) -> float:
@@ -38,18 +42,21 @@ def depth_errors(predicted: Tensor, truth: Tensor, valid: Tensor | None = None) 
     d, g = _valid_pairs(predicted, truth, valid)
     if d.numel() == 0:
         return DepthErrors(*([math.nan] * 8), num_pixels=0)
-    scale_median = float((g / d).median())
+    scale_median = float(np.median((g / d).cpu().numpy()))
     scale_l1 = l1_scale(d, g, start=scale_median)
     return DepthErrors(
         abs_rel=float(((d - g).abs() / g).mean()),
         rmse_m=float((d - g).square().mean().sqrt()),
-        delta1=_delta1(d, g),
+        delta1=_delta(d, g),
         abs_rel_median=float(((d * scale_median - g).abs() / g).mean()),
-        delta1_median=_delta1(d * scale_median, g),
+        delta1_median=_delta(d * scale_median, g),
         abs_rel_l1=float(((d * scale_l1 - g).abs() / g).mean()),
         scale_median=scale_median,
         scale_l1=scale_l1,
         num_pixels=d.numel(),
+        delta1_l1=_delta(d * scale_l1, g),
+        delta2_median=_delta(d * scale_median, g, power=2),
+        delta3_median=_delta(d * scale_median, g, power=3),
     )
 
 
@@ -62,8 +69,8 @@ def l1_scale(predicted: Tensor, truth: Tensor, start: float) -> float:
     return scale
 
 
-def _delta1(d: Tensor, g: Tensor) -> float:
-    return float((torch.maximum(d / g, g / d) < 1.25).float().mean())
+def _delta(d: Tensor, g: Tensor, power: int = 1) -> float:
+    return float((torch.maximum(d / g, g / d) < 1.25**power).double().mean())
 
 
 def _valid_pairs(predicted: Tensor, truth: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -46,3 +46,25 @@ def test_no_valid_pixel_is_undefined_and_shapes_are_checked():
     assert math.isnan(abs_rel(torch.ones(3), torch.full((3,), math.nan)))
     with pytest.raises(ValueError, match=r"predicted: expected the truth's shape \(4,\), got \(3,\)"):
         depth_errors(torch.ones(3), torch.ones(4))
+
+
+def test_shares_within_powers_of_a_quarter():
+    truth = torch.ones(5, dtype=torch.float64)
+    predicted = torch.tensor([1.0, 1.0, 1.0, 1.3, 1.9], dtype=torch.float64)  # 1.25, 1.5625, 1.953
+    errors = depth_errors(predicted, truth)
+    assert (errors.scale_median, errors.delta1, errors.delta1_median) == (1.0, 0.6, 0.6)
+    assert (errors.delta2_median, errors.delta3_median) == (0.8, 1.0)
+    assert errors.scale_l1 == pytest.approx(1.0, abs=1e-5) and errors.delta1_l1 == 0.6
+    even = depth_errors(torch.ones(2, dtype=torch.float64), torch.tensor([1.0, 2.0], dtype=torch.float64))
+    assert even.scale_median == 1.5  # between the middle two
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_order_and_repetition_of_pixels_have_no_influence(seed):
+    generator = torch.Generator().manual_seed(seed)
+    truth = torch.rand(60, generator=generator, dtype=torch.float64) + 0.5
+    predicted = truth * (0.8 + 0.4 * torch.rand(60, generator=generator, dtype=torch.float64))
+    order = torch.randperm(60, generator=generator)
+    expected, other = depth_errors(predicted, truth), depth_errors(predicted[order].repeat(2), truth[order].repeat(2))
+    for name, value in vars(expected).items():
+        assert name == "num_pixels" or getattr(other, name) == pytest.approx(value, abs=1e-6), name

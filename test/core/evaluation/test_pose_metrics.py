@@ -52,3 +52,23 @@ def test_one_camera_has_no_relative_pose(cameras):
 @pytest.mark.parametrize("angle", [0.0, 0.001, 45.0, 179.0])
 def test_angles_from_small_to_half_a_turn(angle):
     assert float(rotation_angle_deg(about_z(angle).double())) == pytest.approx(angle, abs=1e-4)
+
+
+def test_area_under_the_curve_by_hand(cameras):
+    pair = cameras[:2].clone()
+    pair[0] = rigid(about_z(4.5), torch.zeros(3)) @ pair[0]
+    errors = pose_errors(pair, cameras[:2])
+    assert errors.rotation_deg == pytest.approx(4.5, abs=1e-3) and errors.direction_deg < 1e-3
+    assert errors.auc30 == pytest.approx(26 / 30)  # below the limits 5, 6, ... 30
+    away = cameras[:2].clone()
+    away[0] = rigid(about_z(100.0), torch.zeros(3)) @ away[0]
+    assert pose_errors(away, cameras[:2]).auc30 == 0.0
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1), (1, 2, 0)])
+def test_order_of_cameras_has_no_influence(cameras, order):
+    turned = cameras.clone()
+    turned[0] = rigid(about_z(5.0), torch.tensor([0.1, 0.0, 0.0])) @ cameras[0]
+    expected, other = pose_errors(turned, cameras), pose_errors(turned[list(order)], cameras[list(order)])
+    assert other.rotation_deg == pytest.approx(expected.rotation_deg, abs=1e-4)
+    assert other.center_m == pytest.approx(expected.center_m, rel=1e-5)

@@ -1,4 +1,6 @@
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -90,6 +92,27 @@ def test_what_leaves_the_fit_open_is_undefined(path):
         assert math.isnan(result.center_m.rmse) and result.world_from_predicted is None
     assert absolute_trajectory_error(line, line, "none").center_m.rmse == 0.0
     assert math.isnan(relative_pose_error(path[:1], path[:1]).translation_m.rmse)
+
+
+STORED = Path(__file__).parents[2] / "data" / "evaluation" / "evo_trajectories.json"  # evo 1.38.1, all pairs for the steps
+FIELDS = {"rmse": "rmse", "mean": "mean", "median": "median", "largest": "max"}
+
+
+@pytest.mark.parametrize("index", range(2))
+def test_stored_figures_of_evo(index):
+    stored = json.loads(STORED.read_text(encoding="utf-8"))[index]
+    predicted, truth = (invert_rigid(torch.tensor(stored[name], dtype=torch.float64)) for name in ("pred", "true"))
+    for alignment in ("similarity", "rigid", "none"):
+        result = absolute_trajectory_error(predicted, truth, alignment)
+        assert result.world_from_predicted.scale == pytest.approx(stored[alignment]["scale"], abs=1e-6)
+        for ours, theirs in FIELDS.items():
+            assert getattr(result.center_m, ours) == pytest.approx(stored[alignment][theirs], abs=1e-6)
+    scale = absolute_trajectory_error(predicted, truth).world_from_predicted.scale
+    for delta in (1, 3):
+        steps = relative_pose_error(predicted, truth, delta, scale)
+        for ours, theirs in FIELDS.items():
+            assert getattr(steps.translation_m, ours) == pytest.approx(stored[f"rpe_t_{delta}"][theirs], abs=1e-6)
+            assert getattr(steps.rotation_deg, ours) == pytest.approx(stored[f"rpe_r_{delta}"][theirs], abs=1e-6)
 
 
 def test_wrong_input_is_named(path):
