@@ -16,6 +16,7 @@ from pan3d_core.merging import merge_panoptic
 from pan3d_core.pixel_owners import own_pixels
 from pan3d_core.placement import refine_placement
 from pan3d_core.preprocess import preprocess
+from pan3d_core.runtime.memory import run_within_memory
 from pan3d_core.structures import CameraView, Panoptic3D, Reconstruction, ViewBatch, to_device
 from pan3d_core.tracking import Tracker
 
@@ -84,8 +85,9 @@ class PerceptionPipeline:
             self._check_depth(batch)
 
         with clock.stage("engine"):
-            reconstruction, instances = self.engine(batch)
-            batch = to_device(batch, reconstruction.depth.device)
+            reconstruction, instances, used = run_within_memory(self.engine, batch)
+            warnings = _left_out(batch, used)
+            batch = to_device(used, reconstruction.depth.device)
 
         with clock.stage("align"):
             reconstruction = align_to_world(reconstruction, batch, config.align)
@@ -106,7 +108,8 @@ class PerceptionPipeline:
             with clock.stage("name"):
                 panoptic = self.namer.classify(panoptic)
 
-        warnings = () if reconstruction.is_metric else (f"not metric, {reconstruction.alignment}",)
+        if not reconstruction.is_metric:
+            warnings = (*warnings, f"not metric, {reconstruction.alignment}")
         return PerceptionResult(reconstruction, panoptic, batch, clock.with_total(), warnings)
 
     def _depth_is_predicted(self, batch: ViewBatch) -> bool:
@@ -115,3 +118,11 @@ class PerceptionPipeline:
     def _check_depth(self, batch: ViewBatch) -> None:
         if self.engine.needs_depth and batch.depth is None:
             raise ValueError("CameraView.depth: expected measured depth in at least one view, which this engine needs, got none")
+
+
+def _left_out(given: ViewBatch, used: ViewBatch) -> tuple[str, ...]:
+    """A warning when the engine had too little memory for all views."""
+    count = given.num_views - used.num_views
+    if count == 0:
+        return ()
+    return (f"out of memory: {count} of {given.num_views} views were left out, used were {', '.join(used.cameras)}",)

@@ -8,6 +8,7 @@ float32 unless a field says otherwise. All classes are frozen: a stage makes a n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
@@ -102,6 +103,16 @@ class ViewBatch:
     @property
     def hw(self) -> tuple[int, int]:
         return self.images.shape[-2], self.images.shape[-1]
+
+    def select(self, chosen: Sequence[int]) -> ViewBatch:
+        """The batch of these views only."""
+        per_view = {}
+        for name in ("images", "intrinsics", "cam_from_world", "depth", "network_from_original"):
+            values = getattr(self, name)
+            per_view[name] = None if values is None else values[list(chosen)]
+        for name in ("stamps_ns", "cameras", "original_hw"):
+            per_view[name] = tuple(getattr(self, name)[index] for index in chosen)
+        return replace(self, **per_view)
 
 
 @dataclass(frozen=True)

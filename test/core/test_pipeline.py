@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from raycast_scene import LABELS, TABLE_SCENE, Ball, cast
+from raycast_scene import LABELS, TABLE_SCENE, Ball, Scene, cast
 
 from pan3d_core.config import AlignConfig, MergeConfig, PipelineConfig, PlacementConfig, PreprocessConfig, WorkspaceConfig
 from pan3d_core.pipeline import PerceptionPipeline
@@ -113,6 +113,50 @@ def test_a_moved_object_keeps_its_id(scene):
 def test_an_engine_that_needs_depth_says_so(scene):
     with pytest.raises(ValueError, match="CameraView.depth"):
         PerceptionPipeline(TruthfulEngine(scene, needs_depth=True), CONFIG).process(without(scene.views, "depth"))
+
+
+class SmallDevice(TruthfulEngine):
+    """Fails as torch does when more than `limit` views are to be processed; records how many were asked for."""
+
+    def __init__(self, scene, limit):
+        super().__init__(scene)
+        self.limit, self.asked, self.all_scene = limit, [], scene
+
+    def __call__(self, views):
+        self.asked.append(views.num_views)
+        if views.num_views > self.limit:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB")
+        chosen = [[view.camera for view in self.all_scene.views].index(camera) for camera in views.cameras]
+        instances = self.all_scene.instance_set()
+        self.scene = Scene(
+            [self.all_scene.views[k] for k in chosen], self.all_scene.depth[chosen], self.all_scene.ids[chosen], TABLE_SCENE
+        )
+        self.bias = torch.ones(len(chosen), 1, 1)
+        reconstruction, _ = super().__call__(views)
+        return reconstruction, replace(instances, mask_logits=instances.mask_logits[:, chosen])
+
+
+def test_too_little_memory_leaves_out_views(scene):
+    engine = SmallDevice(scene, limit=2)
+    result = PerceptionPipeline(engine, CONFIG).process(without(scene.views, "depth"))
+    assert engine.asked == [4, 2]
+    assert result.views.cameras == ("cam0", "cam3")  # the two ends of the arc
+    assert "2 of 4 views were left out" in result.warnings[0] and "cam0, cam3" in result.warnings[0]
+    assert result.is_metric and max(center_errors(result, scene)) < 0.012
+    assert result.panoptic.instance_id.shape[0] == 2
+    unposed = PerceptionPipeline(engine, CONFIG).process(without(scene.views, "depth", "cam_from_world"))
+    assert unposed.views.cameras == ("cam0", "cam3") and len(unposed.warnings) == 2
+
+
+def test_far_too_little_memory_is_an_error(scene):
+    engine = SmallDevice(scene, limit=1)
+    with pytest.raises(torch.OutOfMemoryError, match="9.00 GiB"):
+        PerceptionPipeline(engine, CONFIG).process(without(scene.views, "depth"))
+    assert engine.asked == [4, 2]
+    engine.limit, engine.asked = 0, []
+    with pytest.raises(torch.OutOfMemoryError):
+        PerceptionPipeline(engine, CONFIG).process(without(scene.views[:1], "depth"))
+    assert engine.asked == [1]
 
 
 def test_an_empty_table_is_no_error(scene):
