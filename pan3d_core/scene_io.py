@@ -50,7 +50,8 @@ class MeshTruth:
     ids: Tensor  # (N,) int64 label * 1000 + instance, 0 = not annotated
     class_of_label: dict[int, int]  # label -> index into `SceneTruth.labels`; ids of other labels are void
     superpoints: Tensor | None = None  # (N,) int64 piece of the published over-segmentation that holds each vertex
-    # Depth as the sensor measured it, at its own size, for the test whether a view sees a vertex; per view or None.
+    # Depth for the test whether a view sees a vertex, per view or None: as the sensor measured it, at its own size, or where
+    # there was no sensor as it was rendered.
     sensor_depth: tuple[Tensor | None, ...] = ()  # (Hd, Wd) z-depth, metres, 0 = none
     sensor_intrinsics: tuple[Tensor | None, ...] = ()  # (3, 3) pixels of the depth image
 

@@ -76,9 +76,10 @@ def _mesh_figures(evaluation: Evaluation) -> list[Figure]:
         named = [s for s in (getattr(scene.mesh, f"{transfer}_named") for scene in evaluation.scenes) if s is not None]
         # Scans with and without over-segmentation are different protocols.
         for protocol in sorted({overlaps.protocol for overlaps in plain}):
-            ap = instance_ap([o for o in plain if o.protocol == protocol])
+            own = [overlaps for overlaps in plain if overlaps.protocol == protocol]
+            ap = instance_ap(own)
             ap_named = instance_ap([o for o in named if o.protocol == protocol], class_aware=True)
-            rule = f"on the vertices of {sum(o.protocol == protocol for o in plain)} scans ({protocol}), instances of {DEFAULT_MIN_POINTS} vertices or more"
+            rule = f"on the vertices of {len(own)} scans ({protocol}), instances of {DEFAULT_MIN_POINTS} vertices or more"
             figures += [
                 Figure(f"mesh AP50, {protocol}", ap.ap50, f"{rule}; class-agnostic"),
                 Figure(f"mesh AP25, {protocol}", ap.ap25, f"{rule}; class-agnostic"),

@@ -14,7 +14,8 @@ object of most of its faces. Without the mesh there is no truth on vertices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def read_replica(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene:
         depth=tuple(view.depth for view in made),
         objects=tuple(SceneObject(number, annotation.labels.names[index], index) for number, index in sorted(objects.items())),
         labels=annotation.labels,
-        mesh=None if mesh_path is None else mesh_truth(mesh_path, annotation),
+        mesh=None if mesh_path is None else _with_depth(mesh_truth(mesh_path, annotation), made),
     )
     return Scene("/".join(folder.resolve().parts[-2:]), made, truth)
 
@@ -104,6 +105,11 @@ def mesh_truth(path: Path, annotation: Annotation) -> MeshTruth:
         ids[owner == number] = annotation.class_numbers[index] * 1000 + number
     things = {n: k for k, n in enumerate(annotation.class_numbers) if annotation.labels.is_thing[k]}
     return MeshTruth(torch.from_numpy(mesh.vertices).float(), torch.from_numpy(ids), things)
+
+
+def _with_depth(mesh: MeshTruth, views: Sequence[CameraView]) -> MeshTruth:
+    depth, intrinsics = tuple(view.depth for view in views), tuple(view.intrinsics for view in views)
+    return replace(mesh, sensor_depth=depth, sensor_intrinsics=intrinsics)
 
 
 def vertex_owners(mesh: PlyMesh, owner_of_face: np.ndarray) -> np.ndarray:

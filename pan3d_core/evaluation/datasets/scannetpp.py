@@ -66,19 +66,22 @@ def read_scannetpp(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene:
     if len(mesh.vertices) != len(annotation.instance):
         raise ValueError(f"segments.json: segIndices: expected {len(mesh.vertices)} as {MESH}, got {len(annotation.instance)}")
     vertices, triangles = torch.from_numpy(mesh.vertices).float(), torch.from_numpy(mesh.triangles)
-    made, ids, depths = [], [], []
+    owner = torch.from_numpy(annotation.instance)[triangles].mode(dim=1).values
+    made, ids, depths, measured = [], [], [], []
     for name in chosen:
-        view, sensor, sensor_intrinsics = _read_view(images / name, usable[name])
-        depth, instances = _rendered(vertices, triangles, annotation, view)
+        view, sensor = _read_view(images / name, usable[name])
+        hw = (view.image.shape[1], view.image.shape[2])
+        depth, seen = render_mesh(vertices, triangles, view.intrinsics, view.cam_from_world, hw)
         made.append(view)
-        depths.append((depth, sensor, sensor_intrinsics))
-        ids.append(instances)
+        depths.append(depth)
+        ids.append(torch.where(seen >= 0, owner[seen.clamp_min(0)], 0))
+        measured.append((depth, view.intrinsics) if sensor is None else sensor)
     truth = SceneTruth(
         instance_ids=tuple(ids),
-        depth=tuple(depth for depth, _, _ in depths),
+        depth=tuple(depths),
         objects=tuple(SceneObject(k, name, annotation.class_of(k)) for k, name in sorted(annotation.names.items())),
         labels=annotation.labels,
-        mesh=_mesh_truth(vertices, annotation, depths),
+        mesh=_mesh_truth(vertices, annotation, measured),
     )
     return Scene(f"{scene_folder.name}/{device_folder.name}", tuple(made), truth)
 
@@ -100,22 +103,22 @@ def _images_and_cameras(folder: Path) -> tuple[Path, dict[str, Camera]]:
     return required(images, "the images"), read_colmap(folder / "colmap")
 
 
-def _read_view(path: Path, camera: Camera) -> tuple[CameraView, Tensor | None, Tensor | None]:
+def _read_view(path: Path, camera: Camera) -> tuple[CameraView, tuple[Tensor, Tensor] | None]:
     """View, and the sensor's own depth with its intrinsics where there is one."""
     image = read_image(path)
     height, width = image.shape[1:]
     if (width, height) != camera.size:
         raise ValueError(f"{path}: expected {camera.size} pixels as its camera says, got {(width, height)}")
-    sensor, sensor_intrinsics, depth = None, None, None
+    sensor, depth = None, None
     depth_path = path.parent.parent / "depth" / f"{path.stem}.png"
     if depth_path.exists():
-        sensor = metres(read_integers(depth_path, f"the depth of {path.name}"))
-        sensor_intrinsics = _scaled(camera.intrinsics, sensor.shape[1] / width, sensor.shape[0] / height)
-        depth = resample_nearest(sensor, sensor_intrinsics, camera.intrinsics, (height, width))
+        values = metres(read_integers(depth_path, f"the depth of {path.name}"))
+        intrinsics = _scaled(camera.intrinsics, values.shape[1] / width, values.shape[0] / height)
+        sensor, depth = (values, intrinsics), resample_nearest(values, intrinsics, camera.intrinsics, (height, width))
     straight, depth = undistort(image, camera.intrinsics, camera.distortion_model, camera.coefficients, depth)
     name = path.stem
     view = CameraView(straight, camera.intrinsics, camera.cam_from_world, depth, frame_id=name, camera=name)
-    return view, sensor, sensor_intrinsics
+    return view, sensor
 
 
 def _scaled(intrinsics: Tensor, across: float, down: float) -> Tensor:
@@ -123,21 +126,17 @@ def _scaled(intrinsics: Tensor, across: float, down: float) -> Tensor:
     return pinhole(fx * across, fy * down, (cx + 0.5) * across - 0.5, (cy + 0.5) * down - 0.5)
 
 
-def _rendered(vertices: Tensor, triangles: Tensor, annotation: Annotation, view: CameraView) -> tuple[Tensor, Tensor]:
-    """True z-depth and instance of every pixel."""
-    hw = (view.image.shape[1], view.image.shape[2])
-    depth, seen = render_mesh(vertices, triangles, view.intrinsics, view.cam_from_world, hw)
-    of_triangle = torch.from_numpy(annotation.instance)[triangles].mode(dim=1).values
-    return depth, torch.where(seen >= 0, of_triangle[seen.clamp_min(0)], 0)
-
-
-def _mesh_truth(vertices: Tensor, annotation: Annotation, depths: list[tuple]) -> MeshTruth:
-    """Ids are (class + 1) * 1000 + object; visibility is judged with the rendered depth, as the DSLR measures none."""
+def _mesh_truth(vertices: Tensor, annotation: Annotation, depths: list[tuple[Tensor, Tensor]]) -> MeshTruth:
+    """Ids are (class + 1) * 1000 + object; where the DSLR measured no depth, the rendered one takes its place."""
     classes = np.array([0, *(annotation.class_of(k) + 1 for k in range(1, annotation.instance.max(initial=0) + 1))])
     ids = torch.from_numpy(classes[annotation.instance] * 1000 + annotation.instance)
-    truth = MeshTruth(vertices, ids, {k + 1: k for k, thing in enumerate(annotation.labels.is_thing) if thing})
+    truth = MeshTruth(
+        vertices=vertices,
+        ids=ids,
+        class_of_label={k + 1: k for k, thing in enumerate(annotation.labels.is_thing) if thing},
+        sensor_depth=tuple(depth for depth, _ in depths),
+        sensor_intrinsics=tuple(intrinsics for _, intrinsics in depths),
+    )
     if len(np.unique(annotation.segment)) < len(annotation.segment):  # else every vertex is a segment of its own
         truth = replace(truth, superpoints=torch.from_numpy(annotation.segment))
-    if all(sensor is not None for _, sensor, _ in depths):
-        truth = replace(truth, sensor_depth=tuple(d[1] for d in depths), sensor_intrinsics=tuple(d[2] for d in depths))
     return truth
