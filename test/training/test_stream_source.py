@@ -11,6 +11,7 @@ from pan3d_sim.objects import HELD_OUT_KINDS, KINDS
 from pan3d_sim.scene_records import FIRST_HELD_OUT_SEED, SceneRecord, empty_columns
 from pan3d_sim.shard_rendering import RenderPlan, render_data_set
 from pan3d_sim.shards import SceneSettings, shard_ranges, write_tar_shard
+from pan3d_sim.vocabulary import PARAPHRASES, vocabulary
 from training.families import build_family, run_config
 from training.loop import Trainer
 from training.ranks import joined
@@ -19,6 +20,7 @@ from training.scene_shards import open_tar_shards
 from training.scene_stream import SceneReader
 from training.settings import SamplingConfig, config_from_dict
 from training.stream_source import StreamSource, open_shards, open_source
+from training.text_targets import encode_descriptions
 
 SIZE = {"num_views": 2, "width": 36, "height": 28}
 
@@ -121,3 +123,16 @@ def test_no_default_trains_on_what_is_held_out():
     last = shard_ranges(RenderPlan("out", 0, 10**6).first_seed, 10**6, 200)[-1].last
     assert last == FIRST_HELD_OUT_SEED - 1 and SceneSettings().kinds == KINDS == RenderedShards().kinds
     assert not set(KINDS) & set(HELD_OUT_KINDS)
+
+
+def test_paraphrases_do_not_reach_the_text_targets(monkeypatch):
+    said = []
+
+    class Encoder:
+        def encode(self, texts: list[str]) -> torch.Tensor:
+            said.extend(texts)
+            return torch.zeros(len(texts), 4)
+
+    monkeypatch.setattr("pan3d_core.text.TextEncoder", Encoder)
+    encode_descriptions(vocabulary(KINDS))
+    assert said and not {text for texts in PARAPHRASES.values() for text in texts} & set(said)
