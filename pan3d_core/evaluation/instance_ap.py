@@ -150,13 +150,14 @@ def instance_ap(
 ) -> InstanceAp:
     """AP, AP50 and AP25 over a data set; the mean over classes when `class_aware`, one pooled ranking otherwise.
 
-    Raises `ValueError` for scenes of more than one protocol.
+    A negative class means none: such instances have no part in the mean over classes. Raises `ValueError` for scenes of more
+    than one protocol.
     """
     protocols = sorted({scene.protocol for scene in scenes})
     if len(protocols) > 1:
         raise ValueError(f"scenes: expected one protocol, got {'; '.join(protocols)}")
     pool = list(scenes) if class_aware else [scene.without_classes() for scene in scenes]
-    found = sorted({int(c) for scene in pool for c in scene.true_classes[scene.counted(min_points)]})
+    found = sorted({int(c) for scene in pool for c in scene.true_classes[scene.counted(min_points)] if c >= 0})
     curves = {class_id: _class_aps(pool, class_id, min_points) for class_id in found}
     nine = len(THRESHOLDS)
     per_class = {class_id: (_mean(values[:nine]), values[0], values[-1]) for class_id, values in curves.items()}

@@ -94,6 +94,16 @@ def test_class_aware_needs_the_right_class():
     assert set(instance_ap([right], class_aware=True, min_points=1).per_class) == {3, 5}
 
 
+def test_instances_without_a_class_have_no_part_in_the_mean_over_classes():
+    """A prediction without a name must not score on an object without one."""
+    masks, ids = strip((0, 20), (20, 40)), truth((0, 20), (20, 40))
+    options = {"class_of_id": {1: 3, 2: -1}, "min_points": 1}
+    found = measure_overlaps(masks, torch.tensor([0.9, 0.8]), ids, predicted_classes=torch.tensor([-1, -1]), **options)
+    named = instance_ap([found], class_aware=True, min_points=1)
+    assert set(named.per_class) == {3} and named.ap50 == 0.0
+    assert instance_ap([found], min_points=1).ap50 == 1.0
+
+
 def test_scenes_share_one_ranking():
     good = measure_overlaps(strip((0, 20)), torch.tensor([0.9]), truth((0, 20)), min_points=1)
     spurious = measure_overlaps(strip((50, 70)), torch.tensor([0.95]), truth((0, 20)), min_points=1)
