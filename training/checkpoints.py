@@ -93,7 +93,7 @@ def read_state(path: Path) -> dict:
     """A checkpoint's state, on the CPU; `ValueError` for a file that is damaged or no training checkpoint."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(f"checkpoint: expected a complete file, got {path} ({str(error).splitlines()[0]})") from error
     if not isinstance(state, dict) or "model" not in state:
         raise ValueError(f"checkpoint: expected the state of a training run, got {path} with other things")

@@ -59,7 +59,7 @@ class RunLog:
         """Write the means since the last flush. `rates`: learning rates by group; `notes`: counts worth saying when not 0."""
         since = self._since or Moment(0, 0, 0.0, 0.0)
         rate = (now.samples - since.samples) / max(now.elapsed - since.elapsed, 1e-6)
-        means = {name: round(value / self._counts[name], 5) for name, value in self._sums.items()}
+        means = {name: float(f"{value / self._counts[name]:.7g}") for name, value in self._sums.items()}
         first = next(iter(rates.values()))
         said = {name: count for name, count in notes.items() if count}
         self.write("train", now, {"samples_per_s": round(rate, 2), "lr": first, **means, **said})

@@ -94,7 +94,7 @@ def test_every_family_measures_itself_and_shows_pictures(run_values):
 
 
 def test_accumulated_batches_give_the_gradient_of_their_mean(run_values):
-    values = run_values("segvggt", sampling={"augment": False, "batch": 2})
+    values = run_values("segvggt", model={"geometry": "none"}, sampling={"augment": False, "batch": 2})
     at_once = trainer_of(values)
     in_parts = trainer_of(values, **{
         "sampling": replace(at_once.config.sampling, batch=1), "execution": replace(at_once.config.execution, accumulate=2)
@@ -122,6 +122,25 @@ def test_low_rank_pretrained_and_new_parameters_have_their_own_rates(run_values)
     names = {id(p): name for name, p in trainer.model.named_parameters()}
     trained = [names[id(p)] for p in trainer.trained]
     assert sorted(trained) == sorted(name for name, p in trainer.model.named_parameters() if p.requires_grad)
+
+
+def test_the_teacher_of_geometry_is_what_the_run_started_from_and_stays_so(run_values, tmp_path):
+    first = trainer_of(run_values("segvggt"))
+    torch.save(first.state({}), tmp_path / "pretrained.pt")
+    values = run_values("segvggt", model={"geometry": "teacher"}, start_from=str(tmp_path / "pretrained.pt"))
+    trainer = trainer_of(values)
+    images = torch.rand(1, 2, 3, 56, 70, generator=torch.Generator().manual_seed(0))
+
+    def difference() -> float:
+        with torch.no_grad():
+            return float((trainer.model(images).geometry.depth - trainer.family.teacher(images).depth).abs().max())
+
+    assert difference() == 0
+    terms = trainer.train_step()
+    assert terms["camera"] > 0 and difference() > 0
+    assert not any("teacher" in name for name, _ in trainer.objective.named_parameters())
+    with pytest.raises(ValueError, match="start_from: expected the weights of a pretrained VGGT"):
+        trainer_of(run_values("segvggt", model={"geometry": "teacher"}))
 
 
 def test_full_fine_tuning_moves_the_attention_layers(run_values):

@@ -24,12 +24,14 @@ from pan3d_core.models.losses import segvggt_losses
 from pan3d_core.models.matching import InstanceTargets, match_queries, segvggt_cost, targets_from_ids
 from pan3d_core.models.patch_encoder import PatchEncoder
 from pan3d_core.models.segvggt import QueryDecoder, SegVGGT, SegVggtOutput, class_head, official_name
-from pan3d_core.models.vggt import VGGT, Aggregator, CameraHead
+from pan3d_core.models.vggt import VGGT, Aggregator, CameraHead, VggtOutput
 from pan3d_core.models.weights import assign_weights, family_of, read_weights
 from training.augment import AugmentConfig, jitter_colors
 from training.datasets import SceneBatch, ShardSet, training_vocabulary
 from training.devices import to_device
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
+from training.geometry_targets import geometry_targets
+from training.losses.geometry import GEOMETRY_WEIGHTS, camera_loss, depth_loss, distillation_losses, with_geometry
 from training.pictures import label_picture
 from training.resize import nearest, resize_batch
 from training.settings import OptimizerConfig, TrainConfig
@@ -60,12 +62,16 @@ class SegVggtSettings:
     lora_rank: int = 32  # 0 = the attention layers themselves are trained
     lora_alpha: float = 32.0
     train_encoder: bool = False
+    geometry: str = "truth"  # what cameras and depth learn from: truth, teacher (the frozen VGGT of `start_from`) or none
 
     def __post_init__(self) -> None:
         for name in ("height", "width"):
             value = getattr(self, name)
             if value < PATCH or value % PATCH:
                 raise ValueError(f"model.{name}: expected a multiple of {PATCH}, got {value}")
+
+        if self.geometry not in ("truth", "teacher", "none"):
+            raise ValueError(f"model.geometry: expected truth, teacher or none, got {self.geometry!r}")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SegVggtSettings:
@@ -124,7 +130,9 @@ class SegVggtFamily:
         if not settings.num_classes:
             kinds = len(training_vocabulary(config.data)["kinds"])
             settings = SegVggtSettings(**{**asdict(settings), "num_classes": kinds})
-        self.settings = settings
+        if settings.geometry == "teacher" and not config.start_from:
+            raise ValueError("start_from: expected the weights of a pretrained VGGT for model.geometry=teacher, got none")
+        self.settings, self.start_from = settings, config.start_from
         self.architecture: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
         self.augmentation = AugmentConfig() if config.sampling.augment else None
         self.dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.execution.precision]
@@ -132,6 +140,13 @@ class SegVggtFamily:
     @cached_property
     def validation(self) -> ShardSet:
         return ShardSet(self.data / "val")
+
+    @cached_property
+    def teacher(self) -> VGGT:
+        """The frozen network that a run started from."""
+        whole = self.build()
+        self.load(whole, self.start_from)
+        return whole.vggt.requires_grad_(False).eval()
 
     def build(self) -> SegVGGT:
         return build_segvggt(self.settings)
@@ -165,7 +180,7 @@ class SegVggtFamily:
         return model(sample.images, aggregator_dtype=dtype, frame_attention=True)
 
     def losses(self, outputs: SegVggtOutput, sample: SegVggtSample) -> dict[str, Tensor]:
-        """The mean over the scenes of each term of `segvggt_losses`."""
+        """SegVGGT's objective: the mean over the scenes of `segvggt_losses`, and the losses of cameras and depth."""
         mask_logits = outputs.mask_logits().float()
         scenes = []
         for b in range(len(sample.images)):
@@ -174,7 +189,24 @@ class SegVggtFamily:
             with torch.no_grad():
                 match = match_queries(segvggt_cost(own, targets))
             scenes.append(segvggt_losses(own, (targets.masks, targets.class_id, targets.visibility), match))
-        return {name: torch.stack([terms[name] for terms in scenes]).mean() for name in scenes[0]}
+        terms = {name: torch.stack([terms[name] for terms in scenes]).mean() for name in scenes[0]}
+        if self.settings.geometry == "none":
+            return terms
+        return with_geometry(terms, self._geometry_losses(outputs.geometry, sample))
+
+    def _geometry_losses(self, geometry: VggtOutput, sample: SegVggtSample) -> dict[str, Tensor]:
+        """`camera`, `depth` and their weighted `total`."""
+        if self.settings.geometry == "teacher":
+            with torch.no_grad():
+                answer = self.teacher.to(sample.images.device)(sample.images, aggregator_dtype=self.dtype)
+            return distillation_losses(geometry, answer)
+        truth = geometry_targets(sample.truth)
+        camera = camera_loss(geometry.pose_encodings, truth.pose_encodings)
+        maps = (geometry.depth, geometry.depth_conf, truth.depth, truth.valid)
+        depth = torch.stack(list(depth_loss(*(m.flatten(0, 1) for m in maps)).values())).sum()
+        return {
+            "camera": camera, "depth": depth, "total": GEOMETRY_WEIGHTS.camera * camera + GEOMETRY_WEIGHTS.depth * depth,
+        }  # fmt: skip
 
     def _answers(self, model: SegVGGT, index: int) -> tuple[SceneBatch, SegVggtOutput, Tensor, Tensor]:
         """One held-out scene: batch, outputs, and on the CPU the masks (K, S, h, w) bool, best first, with their scores."""
