@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from pan3d_core.cli import simulate_record
-from pan3d_core.cli.options import add_command
+from pan3d_core.cli.options import add_command, picture_size
 
 # What the two kinds of output mean when an option is not given; options of the other kind are refused.
 _FOLDER_DEFAULTS = {"cameras": 4, "objects": 6, "arrangement": "separated", "size": "640x480"}
@@ -55,9 +55,9 @@ def run_sim_render(options: argparse.Namespace) -> int:
     for name, value in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
-    width, height = _pair(options.size, "x", "--size: expected WIDTHxHEIGHT such as 640x480")
-    if options.count < 1 or options.cameras < 1 or min(width, height) < 16:
-        raise ValueError("--count, --cameras, --size: expected at least one scene, one camera and 16x16 pixels")
+    width, height = picture_size(options.size)
+    if options.count < 1 or options.cameras < 1:
+        raise ValueError("--count, --cameras: expected at least one scene and one camera")
     return _render_shards(options, width, height) if options.shards else _render_folders(options, width, height)
 
 
@@ -74,7 +74,7 @@ def _render_shards(options: argparse.Namespace, width: int, height: int) -> int:
     settings = importlib.import_module("pan3d_sim.shards").SceneSettings(options.kinds, options.cameras, width, height)
     plan = rendering.RenderPlan(
         options.out, options.seed, options.count, settings, options.shard_size, options.format, options.image_format,
-        _pair(options.part, "/", "--part: expected K/N such as 2/8"),
+        _part(options.part),
     )  # fmt: skip
     workers = options.workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     begin = time.monotonic()
@@ -96,9 +96,9 @@ def _show(progress) -> None:
     print(f"\r{text:<70}", end="", file=sys.stderr, flush=True)
 
 
-def _pair(text: str, separator: str, expected: str) -> tuple[int, int]:
+def _part(text: str) -> tuple[int, int]:
     try:
-        first, second = (int(number) for number in text.split(separator))
+        first, second = (int(number) for number in text.split("/"))
     except ValueError:
-        raise ValueError(f"{expected}, got {text!r}") from None
+        raise ValueError(f"--part: expected K/N such as 2/8, got {text!r}") from None
     return first, second

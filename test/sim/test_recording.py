@@ -13,6 +13,8 @@ pytest.importorskip("rosbags", reason="needs the extra [bags]")
 from rosbags.highlevel import AnyReader  # noqa: E402
 
 from pan3d_core.cli import main  # noqa: E402
+from pan3d_core.doctor import OK, exit_code  # noqa: E402
+from pan3d_ros.bags.inspection import inspect_bag  # noqa: E402
 from pan3d_sim.cell import RobotCell  # noqa: E402
 from pan3d_sim.recording import PHASE_NS, RecordingConfig, frame_times, millimetres, record  # noqa: E402
 from pan3d_sim.wrist_path import WristPath  # noqa: E402
@@ -219,6 +221,17 @@ def test_colour_and_depth_are_those_of_the_cell(bags):
     message = bag.messages["/camera_1/color/camera_info"][0][1]
     np.testing.assert_allclose(message.k.reshape(3, 3), cell.cameras[1].intrinsics)
     assert (message.width, message.height, message.distortion_model) == (160, 120, "plumb_bob")
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_the_doctor_finds_all_that_is_needed(bags, storage):
+    result = inspect_bag(bags[storage].path)
+    assert exit_code(result.checks) == 0, [check for check in result.checks if check.status != OK]
+    parameters = result.parameters
+    assert parameters["cameras"] == list(NAMES) and parameters["reference_frame"] == "base_link"
+    assert parameters["input"] == {"image_transport": "raw", "use_depth": True}
+    assert parameters["workspace"] == {"support_height_m": 0.0}
+    assert parameters["sync"]["slop_s"] < 0.025 and not any("time_offset_s" in c for c in parameters["camera"].values())
 
 
 def test_depth_that_does_not_fit_is_none():
