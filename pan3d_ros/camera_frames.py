@@ -81,6 +81,7 @@ class FramePairing:
         self._on_frame, self._synchronizer = on_frame, synchronizer
         self._fixed_info = info_from_file(camera_config.calibration_file) if camera_config.calibration_file else None
         self._last_stamp_ns = 0
+        self._last: dict[str, Any] = {}  # kind -> message
         self._start()
 
     @property
@@ -91,12 +92,19 @@ class FramePairing:
     def take(self, kind: str, message: Any) -> None:
         """Take an "image", "info" or "depth"; the frame that it completes goes to `on_frame`."""
         if kind == "image":
-            stamp_ns = stamp_to_ns(message.header.stamp)
-            if self._last_stamp_ns - stamp_ns > _JUMP_BACK_NS:
-                self._start()
-            self._last_stamp_ns = stamp_ns
+            self._check_clock(stamp_to_ns(message.header.stamp))
         self.counts[kind] += 1
+        self._last[kind] = message
         self._sources[kind].signalMessage(message)
+
+    def _check_clock(self, stamp_ns: int) -> None:
+        """Start anew when the image's clock jumped back, with what came before it from after the jump."""
+        if self._last_stamp_ns - stamp_ns > _JUMP_BACK_NS:
+            self._start()
+            for kind, message in self._last.items():
+                if kind != "image" and abs(stamp_to_ns(message.header.stamp) - stamp_ns) <= _JUMP_BACK_NS:
+                    self._sources[kind].signalMessage(message)
+        self._last_stamp_ns = stamp_ns
 
     def _start(self) -> None:
         """Fresh queues; old ones would hold messages from after a jump of the clock for ever."""

@@ -259,7 +259,7 @@ class _Judge:
         )
 
     def _measure(self, item: ReplayedSet, result: PerceptionResult) -> None:
-        scene = self._truth.scene(str(item.newest_ns), result, self._frame_ids, item.ready_ns)
+        scene = self._truth.scene(str(item.newest_ns), result, self._frame_ids, item.received_ns)
         if scene is None:
             self._without_truth += 1
             return

@@ -33,6 +33,7 @@ class ReplayedSet:
     cameras: tuple[str, ...]
     stamps_ns: tuple[int, ...]
     ready_ns: int  # when its last message was received, on the clock of the stamps
+    received_ns: int  # the same on the clock of the bag
     busy_s: float = 0.0  # measured
     done: ProcessedSet | None = None  # None: no result
     lost: tuple[str, ...] = ()  # why not
@@ -144,9 +145,8 @@ class BagReplay:
         before, self._done = self.problems.totals(), None
         started_s = time.perf_counter()
         self._processor(view_set)
-        replayed = ReplayedSet(
-            view_set.cameras, tuple(item.stamp_ns for item in view_set.items), self._now_ns, time.perf_counter() - started_s
-        )
+        busy_s, stamps_ns = time.perf_counter() - started_s, tuple(item.stamp_ns for item in view_set.items)
+        replayed = ReplayedSet(view_set.cameras, stamps_ns, self._now_ns, self._now_ns + self._clock_shift_ns, busy_s)
         replayed.frame_ids = {item.camera: item.image.header.frame_id for item in view_set.items}
         replayed.done = self._done
         if self._done is None:

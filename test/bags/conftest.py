@@ -20,5 +20,10 @@ def recorded(folder, name, **changes):
 
 
 @pytest.fixture(scope="session")
+def record_cell():
+    return recorded
+
+
+@pytest.fixture(scope="session")
 def cell_bag(tmp_path_factory):
     return recorded(tmp_path_factory.mktemp("bags"), "cell")
