@@ -245,6 +245,55 @@ def test_truth_topics_tell_the_height_of_the_table(inspect):
     assert inspect(bag).parameters["workspace"] == {"support_height_m": 0.25}
 
 
+def serialized(kind, *fields):
+    types, store = MAKE.typestore.types, MAKE.typestore
+    return kind, bytes(store.serialize_cdr(types[kind](*fields), kind))
+
+
+def pose_stamped(x):
+    types = MAKE.typestore.types
+    header = types["std_msgs/msg/Header"](types["builtin_interfaces/msg/Time"](0, 0), "base_link")
+    place = types["geometry_msgs/msg/Point"](x, 0.0, 0.5), types["geometry_msgs/msg/Quaternion"](1.0, 0.0, 0.0, 0.0)
+    return serialized("geometry_msgs/msg/PoseStamped", header, types["geometry_msgs/msg/Pose"](*place))
+
+
+def test_pose_topics_serve_where_there_is_no_tf(inspect):
+    bag = Bag({"front": Camera(transform=False), "left": Camera(transform=False)})
+    bag.extra = {f"/{name}/pose": pose_stamped(0.1) for name in bag.cameras}
+    result = inspect(bag)
+    assert exit_code(result.checks) == 0
+    assert result.parameters["transforms"] == {"source": "pose_topics"}
+    assert result.parameters["camera"]["left"]["pose_topic"] == "/left/pose"
+
+
+def test_rectified_images_need_the_projection_only(inspect):
+    result = inspect(Bag({"front": Camera(topic="/{}/rgb/image_rect_color")}))
+    assert exit_code(result.checks) == 0
+    assert result.parameters["camera"]["front"]["rectified"] is True
+
+
+def test_a_recorded_clock_and_a_frame_with_two_parents_are_told(inspect):
+    time = MAKE.typestore.types["builtin_interfaces/msg/Time"](1, 2)
+    bag = Bag(extra={"/clock": serialized("rosgraph_msgs/msg/Clock", time)})
+    second = MAKE.transforms([FrameLink("map", "front_optical_frame", pose(0.1))], START)
+    bag.extra["/other/tf_static"] = (TRANSFORMS, second)
+    result = inspect(bag)
+    found(result, "/clock was recorded", status=OPTIONAL)
+    found(result, "two parents", "front_optical_frame in base_link and in map", status=OPTIONAL)
+    assert exit_code(result.checks) == 0
+
+
+def test_images_without_stamps(inspect):
+    result = inspect(Bag({"front": Camera(stamp_error_s=-START * 1e-9 - 0.1, rate_hz=1.0)}))
+    found(result, "stamps are 0")
+
+
+def test_a_recording_that_lost_its_metadata_is_read_all_the_same(tmp_path):
+    path = Bag().write(tmp_path / "bag")
+    (path / "metadata.yaml").unlink()
+    assert inspect_bag(path).parameters["cameras"] == ["front", "left"]
+
+
 def test_names_of_cameras():
     assert camera_name("/front/color/image_raw") == "front"
     assert camera_name("/camera/camera/aligned_depth_to_color/image_raw") == "camera"
