@@ -76,6 +76,20 @@ def test_found_missed_and_named(true_ids):
     assert unscaled[0].found and unscaled[0].center_mm is None and unscaled[0].extent_mm is None
 
 
+def test_what_ids_are_called_and_the_order_of_segments_have_no_influence(true_ids):
+    bodies = {1: box((0.002, 0.0, 0.0)), 2: box((0.0, 0.004, 0.0), yaw_deg=10.0)}
+    objects = [SceneObject(1, "mug", 0, box()), SceneObject(2, "can", 1, box())]
+    expected = object_errors(
+        panoptic(true_ids, segment(1, bodies[1]), segment(2, bodies[2], 1)), true_ids, objects, ("mug", "can"), is_metric=True
+    )
+    renamed = torch.where(true_ids > 0, 30 - true_ids, 0)
+    turned = panoptic(renamed, segment(28, bodies[2], 1), segment(29, bodies[1]))
+    other = object_errors(turned, true_ids, objects, ("mug", "can"), is_metric=True)
+    for first, second in zip(expected, other, strict=True):
+        assert {**vars(first), "segment_id": 0} == {**vars(second), "segment_id": 0}
+    assert all(item.found and item.named_right for item in expected)
+
+
 def test_nothing_reported_and_nothing_true(true_ids):
     nothing = panoptic(torch.zeros_like(true_ids))
     errors = object_errors(nothing, true_ids, [SceneObject(1, "mug", 0, box())], ("mug",), is_metric=True)
