@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pan3d_core.cli.evaluate_bags import add_bag_options, find_bags, run_eval_bags
-from pan3d_core.cli.options import add_command, add_model_options, picture_size, pipeline_config
+from pan3d_core.cli.options import add_command, add_model_options, picture_size, pipeline_config, report_folder
 from pan3d_core.cli.output import machine_facts, print_table, show_progress, write_json
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run_eval(options: argparse.Namespace) -> int:
     print_table([(item.name, item.value) for item in figures])
     for failure in evaluation.failures:
         print(f"failed: {failure.name}: {failure.message}", file=sys.stderr)
-    out = options.out or Path("out/eval", config.model.name)
+    out = report_folder(options, config.model.name)
     facts = run_facts(options, config, protocol)
     content = {"machine": machine_facts(), "run": facts, "figures": {item.name: item.value for item in figures}}
     content |= {"protocols": {item.name: item.protocol for item in figures}, "scenes": evaluation.scene_list()}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from pan3d_core.cli.options import pipeline_config
+from pan3d_core.cli.options import pipeline_config, report_folder
 from pan3d_core.cli.output import machine_facts, print_table, write_json
 
 
@@ -34,7 +34,8 @@ def find_bags(paths: Sequence[Path]) -> list[Path]:
 
 
 def run_eval_bags(options: argparse.Namespace, bags: Sequence[Path]) -> int:
-    """Figures of every bag as a table, and all in a JSON file. 1 when a bag could not be evaluated."""
+    """Figures of every bag as a table, and all in a JSON file and a report. 1 when a bag could not be evaluated."""
+    from pan3d_core.evaluation.bag_report import write_bag_report
     from pan3d_core.evaluation.execution import Failure, run_items
 
     evaluation = importlib.import_module("pan3d_ros.bags.evaluation")
@@ -57,21 +58,26 @@ def run_eval_bags(options: argparse.Namespace, bags: Sequence[Path]) -> int:
         progress=None if alone else partial(_show, what="bags"),
     )
     print(file=sys.stderr)
-    failed = 0
-    contents = []
+    found, failures = {}, []
     for bag, outcome in zip(bags, outcomes):
         print(bag)
         if isinstance(outcome, Failure):
-            failed += 1
+            failures.append(outcome)
             print(f"could not be evaluated: {outcome.message}", file=sys.stderr)
             continue
+        found[str(bag)] = (outcome.rows(), outcome.to_dict())
         print_table(outcome.rows())
-        contents.append(outcome.to_dict())
-    path = options.json or (options.out or Path("out/eval", config.model.name)) / "bags.json"
+    out, contents = report_folder(options, config.model.name), [content for _, content in found.values()]
+    machine = machine_facts()
     if contents:
-        facts = {"machine": machine_facts(), "command": options.command_line}
-        write_json(path, facts | (contents[0] if len(bags) == 1 else {"bags": contents}))
-    return 1 if failed else 0
+        facts = {"machine": machine, "command": options.command_line}
+        write_json(options.json or out / "bags.json", facts | (contents[0] if len(bags) == 1 else {"bags": contents}))
+    facts = [
+        f"Engine {config.model.name}. {', '.join(f'{key} {value}' for key, value in machine.items())}.",
+        options.command_line,
+    ]
+    print(f"written to {write_bag_report(out / 'bags.html', facts, found, failures)}")
+    return 1 if failures else 0
 
 
 def _storage(folder: Path) -> bool:

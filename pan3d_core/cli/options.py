@@ -58,6 +58,13 @@ def pipeline_config(options: argparse.Namespace, support_height_m: float | None 
     return PipelineConfig.from_dict(values)
 
 
+def report_folder(options: argparse.Namespace, engine: str) -> Path:
+    """Where an evaluation is written: `--out`, else beside the file of `--json`, else out/eval/ENGINE."""
+    if options.out is None and options.json is not None:
+        return options.json.parent
+    return options.out or Path("out/eval", engine)
+
+
 def build_pipeline(options: argparse.Namespace, support_height_m: float | None, classes: str | None) -> PerceptionPipeline:
     """The pipeline of `pipeline_config`, naming objects by the comma-separated `classes` where they are given."""
     from pan3d_core.engines import build_engine
