@@ -1,6 +1,8 @@
 """Write a run's averaged weights as the half-precision file that the engine loads, and its model card.
 
     python -m training.export --run RUN --data DIR --out pan3d_core/weights/pan3d-mini.safetensors
+
+`--earlier RUN`, once for each, names the runs whose weights this one started from, first to last; the card tells of all.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from safetensors.torch import save_file
 
 from pan3d_core.engines.mini import FORMAT, NAMES_PREFIX, fold_batch_norms, read_checkpoint
 from pan3d_core.models.mini import PanMini
+from training.checkpoints import read_state
 from training.datasets import ShardSet
 from training.evaluate import MiniFigures, evaluate
 from training.model_card import write_card
@@ -64,6 +67,17 @@ def run_facts(state: dict, text: TextTargets, validation_scenes: int) -> dict:
     }  # fmt: skip
 
 
+def joined_logs(runs: list[Path]) -> list[dict]:
+    """Lines of the runs' logs, samples and minutes counted on from run to run."""
+    lines: list[dict] = []
+    samples, minutes = 0, 0.0
+    for run in runs:
+        own = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        lines += [{**line, "samples": line["samples"] + samples, "minutes": line["minutes"] + minutes} for line in own]
+        samples, minutes = lines[-1]["samples"], lines[-1]["minutes"]
+    return lines
+
+
 def measure(out: Path, validation: ShardSet, text: TextTargets, scenes: int) -> dict[str, MiniFigures]:
     """Figures of the exported file itself, read back as the engine reads it."""
     model: PanMini = read_checkpoint(out).model
@@ -82,20 +96,21 @@ def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="folder of a training run (last.pt, log.jsonl)")
+    parser.add_argument("--earlier", type=Path, action="append", default=[], help="run that this one started from")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=320, help="held-out scenes for the card's figures")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    state = torch.load(arguments.run / "last.pt", map_location="cpu", weights_only=True)
+    state = read_state(arguments.run / "last.pt")
     text = load_text_targets(arguments.data / "text_embeddings.npz")
     validation = ShardSet(arguments.data / "val")
-    facts = run_facts(state, text, len(validation))
+    earlier = [run_facts(read_state(run / "last.pt"), text, len(validation)) for run in arguments.earlier]
+    facts = {**run_facts(state, text, len(validation)), "earlier": earlier}
     export_weights(state, text, facts, arguments.out)
     figures = {name: asdict(value) for name, value in measure(arguments.out, validation, text, arguments.scenes).items()}
     export_weights(state, text, {**facts, "figures": figures}, arguments.out)
-    lines = [json.loads(line) for line in (arguments.run / "log.jsonl").read_text().splitlines()]
-    write_card(arguments.out, lines, arguments.out.with_suffix(".md"))
+    write_card(arguments.out, joined_logs([*arguments.earlier, arguments.run]), arguments.out.with_suffix(".md"))
 
 
 if __name__ == "__main__":

@@ -38,10 +38,12 @@ The held-out scenes have other seeds but the same kinds, textures and light mode
 
 ## Training
 
-{samples} samples in {steps} steps, {minutes} minutes on {machine} ({precision}).
-Batch {total_batch}, 2 to 4 views per sample; AdamW (0.9, 0.98), weight decay 0.05, learning rate {learning_rate:g}, 100 steps
-warm-up, then cosine to zero over the run's time; gradient norm clipped at 2; averaged weights (decay 0.995 to 0.999).
-Seed {seed}. Poses are withheld from 30 % of the samples, so one checkpoint serves both cases; in the others the support
+{rounds}
+
+Every round starts from the averaged weights of the one before; what is new in the network starts fresh. Computed on {machine}
+({precision}). Batch {total_batch}, 2 to 4 views per sample; AdamW (0.9, 0.98), weight decay 0.05, 100 steps warm-up to the
+learning rate, then cosine to zero over the round's time; gradient norm clipped at 2; averaged weights (decay 0.995 to 0.999).
+Poses are withheld from 30 % of the samples, so one checkpoint serves both cases; in the others the support
 height is off by up to 5 mm and, for half, each camera by about 3 mm and 0.2 degrees. Mirroring, turning
 the world, colours, blur and noise vary each sample.
 Loss: 12 depth (L1 of the logarithm) + 10 centre votes + 3 foreground + 0.6 (20 cross-entropy + 3 Dice + objectness, earlier
@@ -59,6 +61,8 @@ accuracy of the masks that match an object with IoU over 0.5, among {num_kinds} 
 
 {figures}
 
+The whole pipeline's figures on scenes that nothing was chosen on, and on kinds of objects never seen: `docs/scoreboard.md`.
+
 ## How it differs from SegVGGT
 
 Kept: tokens of all views with a camera token each, alternating frame-wise and global attention, object queries that decode
@@ -68,6 +72,7 @@ one mask over all views, Hungarian matching with cross-entropy and Dice. Departu
 - calibration as input: where each pixel's ray meets the support plane, in a gravity-aligned frame, at stride 4 and per token;
   rotary positions on that plane in the global attention, so that finding the same place in another view is a matter of position;
 - depth as a factor on the depth of the support plane (or on 0.7 m when poses are unknown), with an expected error;
+- a plane sweep over heights above the support: where a pixel's ray passes each height, do the other views show the same;
 - queries that start where many pixels vote for an object's centre, and follow their masks from layer to layer;
 - masked cross-attention, a distance term in the masks, sharper masks at stride 2, a predicted mask IoU; no FADA loss;
 - a text-aligned vector per query instead of class logits.
@@ -76,8 +81,9 @@ one mask over all views, Hungarian matching with cross-entropy and Dice. Departu
 
 - Rendered images only: expect much worse results on photographs, in clutter, and on kinds of objects it has never seen.
 - It leans on the support plane: a wrong height shifts all depths, and scenes without a horizontal support are out of its world.
-- Without poses its cameras are guesses and its depth has no reliable scale; the engine then says that it is not metric.
-- Objects of less than about 60 pixels per view are often missed; thin parts are coarse.
+- Without poses its cameras come from the support plane and the objects that views share, a few degrees off, and its depth has no
+  reliable scale; the engine then says that it is not metric.
+- Thin parts are coarse: masks have half the resolution of an input of 144 x 112 pixels.
 - Text vectors follow {num_kinds} kinds: an unseen kind gets the vector of the kind that it resembles.
 """
 
@@ -114,6 +120,17 @@ def figure_table(figures: dict[str, dict]) -> str:
     return "\n".join([head, *body])
 
 
+def round_table(facts: dict) -> str:
+    """Markdown table of the rounds of training, the last one being that of the weights."""
+    head = "| round | samples | steps | minutes | learning rate | seed |\n|---|---|---|---|---|---|"
+    body = [
+        f"| {number} | {item['samples']} | {item['steps']} | {item['minutes']} | {item['config']['learning_rate']:g} | "
+        f"{item['config']['seed']} |"
+        for number, item in enumerate([*facts.get("earlier", []), facts], start=1)
+    ]
+    return "\n".join([head, *body])
+
+
 def machine(device: str, ranks: int) -> str:
     """What a run was computed on."""
     return f"{ranks} CPU processes of one thread each" if device == "cpu" else f"{ranks} x {device}"
@@ -131,10 +148,10 @@ def write_card(weights: Path, lines: list[dict], out: Path) -> None:
         parameters=sum(p.numel() for p in checkpoint.model.parameters()) / 1e6, name=weights.name, megabytes=len(content) / 1e6,
         digest=hashlib.sha256(content).hexdigest(), queries=len(checkpoint.model.decoder.learned), kinds=", ".join(kinds),
         num_kinds=len(kinds), training_scenes=facts["training_scenes"], validation_scenes=facts["validation_scenes"],
-        descriptions=facts["descriptions"], samples=facts["samples"], steps=facts["steps"], minutes=facts["minutes"],
+        descriptions=facts["descriptions"], rounds=round_table(facts),
         machine=machine(facts.get("device", "cpu"), config["ranks"]),
         precision="bfloat16 products" if config["bfloat16"] else "float32",
-        total_batch=config["ranks"] * config["batch"], learning_rate=config["learning_rate"], seed=config["seed"],
+        total_batch=config["ranks"] * config["batch"],
         curve_scenes=evaluations[0]["scenes"] if evaluations else 0, curve=curve_table(lines),
         figure_scenes=next(iter(facts["figures"].values()))["scenes"], figures=figure_table(facts["figures"]),
     )  # fmt: skip

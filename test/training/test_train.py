@@ -15,11 +15,11 @@ from training.augment import plain_inputs
 from training.checkpoints import read_state
 from training.datasets import ShardSet
 from training.evaluate import average_precision, evaluate, match_masks
-from training.export import export_weights, run_facts
+from training.export import export_weights, joined_logs, run_facts
 from training.families import FAMILIES, build_family, run_config
 from training.loop import Trainer
 from training.losses.mini import mini_losses
-from training.model_card import write_card
+from training.model_card import round_table, write_card
 from training.progress import RunLog
 from training.ranks import Ranks
 from training.targets import batch_targets
@@ -228,7 +228,34 @@ def test_export_loads_as_trained_and_writes_its_card(run_values, data_folder):
     lines = [json.loads(line) for line in run.log.path.read_text().splitlines()]
     write_card(out, lines, run.config.out / "card.md")
     card = (run.config.out / "card.md").read_text()
-    assert "4 samples in 2 steps" in card and "{" not in card
+    assert "| 1 | 4 | 2 |" in card and "{" not in card
+
+
+def test_the_card_tells_of_earlier_rounds(run_values):
+    facts = {"samples": 40, "steps": 5, "minutes": 2.0, "config": {"learning_rate": 6e-4, "seed": 2}}
+    table = round_table({**facts, "earlier": [{**facts, "samples": 10}]})
+    assert "| 1 | 10 | 5 | 2.0 | 0.0006 | 2 |" in table and "| 2 | 40 | 5 | 2.0 | 0.0006 | 2 |" in table
+
+
+def test_logs_of_rounds_are_counted_on(tmp_path):
+    for name, lines in (("first", [(4, 1.0), (8, 2.0)]), ("second", [(4, 1.5)])):
+        (tmp_path / name).mkdir()
+        text = "\n".join(json.dumps({"what": "eval", "samples": samples, "minutes": minutes}) for samples, minutes in lines)
+        (tmp_path / name / "log.jsonl").write_text(text)
+    joined = joined_logs([tmp_path / "first", tmp_path / "second"])
+    assert [(line["samples"], line["minutes"]) for line in joined] == [(4, 1.0), (8, 2.0), (12, 3.5)]
+
+
+def test_new_parts_of_a_network_start_fresh(run_values, tmp_path, caplog):
+    first = trainer_of(run_values("pan3d-mini"))
+    state = first.state({})
+    del state["ema"]["decoder.mask_bias"]
+    torch.save(state, tmp_path / "older.pt")
+    second = trainer_of(run_values("pan3d-mini", start_from=str(tmp_path / "older.pt")))
+    assert "decoder.mask_bias" in caplog.text and second.model.decoder.mask_bias.item() == -2.0
+    torch.save({**state, "ema": {**state["ema"], "other.weight": torch.zeros(1)}}, tmp_path / "foreign.pt")
+    with pytest.raises(ValueError, match="start_from: expected weights of pan3d-mini, .* with other.weight"):
+        trainer_of(run_values("pan3d-mini", start_from=str(tmp_path / "foreign.pt")))
 
 
 def test_checkpoints_of_the_first_version_can_be_exported(run_values, data_folder):

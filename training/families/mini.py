@@ -6,6 +6,7 @@ Settings (`model:` in the file): those of `PanMini`'s constructor; none are need
 from __future__ import annotations
 
 import inspect
+import logging
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,8 @@ from training.pictures import label_picture
 from training.settings import OptimizerConfig, TrainConfig
 from training.targets import batch_targets
 from training.text_targets import TextTargets, encode_descriptions, load_text_targets, save_text_targets
+
+_log = logging.getLogger("pan3d.training")
 
 TEXT_FILE = "text_embeddings.npz"
 
@@ -70,11 +73,15 @@ class MiniFamily:
         return PanMini(**self.architecture).to(memory_format=torch.channels_last)
 
     def load(self, model: nn.Module, path: str) -> None:
-        """`path`: a training checkpoint; its averaged weights are taken."""
+        """`path`: a training checkpoint; its averaged weights are taken. Parts that its network did not have stay fresh."""
         state = torch.load(path, map_location="cpu", weights_only=True)
         if "ema" not in state:
             raise ValueError(f"start_from: expected a training checkpoint, got {path} without averaged weights")
-        model.load_state_dict(state["ema"])
+        missing, unexpected = model.load_state_dict(state["ema"], strict=False)
+        if unexpected:
+            raise ValueError(f"start_from: expected weights of pan3d-mini, got {path} with {', '.join(unexpected[:4])}")
+        if missing:
+            _log.warning("%s lacks %d weights, which stay fresh: %s ...", path, len(missing), ", ".join(missing[:4]))
 
     def groups(self, model: nn.Module, optimizer: OptimizerConfig) -> list[ParameterGroup]:
         return split_by_decay("new", model.parameters(), optimizer.learning_rate, optimizer.weight_decay)
