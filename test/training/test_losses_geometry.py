@@ -124,7 +124,7 @@ def test_nothing_valid_gives_nothing():
         assert_zero_with_gradient(term, points)
     one = torch.zeros_like(valid)
     one[0, 3, 3] = True  # one pixel has an error, but neither neighbours nor a normal
-    assert float(geometry.point_loss(points, confidence, truth, one)["normal"]) == 0
+    assert float(geometry.point_loss(points.detach(), confidence, truth, one)["normal"]) == 0
 
 
 def test_the_most_confident_pixels_of_each_view():
