@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pan3d_sim.bank import SceneStream
-from pan3d_sim.scene_records import INDEX_FILE, VOCABULARY_FILE, SceneRecord, ShardRange
+from pan3d_sim.scene_records import IMAGE_FORMATS, INDEX_FILE, VOCABULARY_FILE, SceneRecord, ShardRange
 from pan3d_sim.shards import (
     SHARD_FORMATS,
     SceneSettings,
@@ -56,6 +56,8 @@ class RenderPlan:
     def __post_init__(self) -> None:
         if self.shard_format not in SHARD_FORMATS:
             raise ValueError(f"format: expected one of {', '.join(SHARD_FORMATS)}, got {self.shard_format!r}")
+        if self.image_format not in IMAGE_FORMATS:
+            raise ValueError(f"image format: expected one of {', '.join(IMAGE_FORMATS)}, got {self.image_format!r}")
         if not 1 <= self.part[0] <= self.part[1]:
             raise ValueError(f"part: expected k/n with 1 <= k <= n, got {self.part[0]}/{self.part[1]}")
 

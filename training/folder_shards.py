@@ -76,6 +76,8 @@ def record_from_scene(scene: Scene, kinds: tuple[str, ...], width: int, height: 
     if len(seen) > MAX_OBJECTS:
         raise ValueError(f"objects: expected at most {MAX_OBJECTS} that can be seen, got {len(seen)}")
     for k, item in enumerate(seen, start=1):
+        if item.class_id < 0:
+            raise ValueError(f"objects: expected a class for every object, got none for {item.name or item.instance_id}")
         dense[ids == item.instance_id] = k
         columns["kinds"][k] = kinds.index(scene.truth.labels.names[item.class_id])
         columns["visible_pixels"][k] = (ids == item.instance_id).sum((1, 2)).numpy()

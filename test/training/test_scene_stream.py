@@ -219,6 +219,9 @@ def test_scenes_stream_over_http_as_from_disk(folder, monkeypatch):
     with served(folder) as url:
         reader = SceneReader(open_tar_shards(url + "/"), seed=1, workers=0, buffer=8)
         assert seeds_of(reader, 30) == seeds_of(reader_of(folder), 30) and len(FailingOnce.seen) == 6
+        in_workers = SceneReader(open_tar_shards(url), seed=1, workers=2, buffer=8)
+        assert sorted(seeds_of(in_workers, 30)) == list(range(30))
+        in_workers.close()
         (folder / "index.json").unlink()
         with pytest.raises(ValueError, match=r"data: expected index\.json in http"):
             open_tar_shards(url)
