@@ -161,6 +161,13 @@ def check_renderer() -> Check:
     return Check("renderer", OK, f"mujoco {importlib.metadata.version('mujoco')}, MUJOCO_GL={kind}")
 
 
+def check_bags() -> Check:
+    if importlib.util.find_spec("rosbags") is None:
+        mend = "make setup, or: pip install 'pan3d_ros[bags]'"
+        return Check("bags", OPTIONAL, "rosbags is not installed: no sim record, no doctor, eval or replay of a BAG", mend)
+    return Check("bags", OK, f"rosbags {importlib.metadata.version('rosbags')}, no ROS needed to read or write them")
+
+
 def check_text_encoder() -> Check:
     try:
         text = importlib.import_module("pan3d_core.text")
@@ -205,6 +212,7 @@ CHECKS: tuple[Callable[[], Check], ...] = (
     check_ros_extras,
     check_dds_profile,
     check_renderer,
+    check_bags,
     check_text_encoder,
     check_weights,
 )

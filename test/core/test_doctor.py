@@ -28,7 +28,7 @@ def test_python_and_libraries_of_the_test_run_are_found():
 
 def test_every_finding_that_is_not_ok_says_what_to_do_or_why_it_does_not_matter(monkeypatch):
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name, package=None: None)
-    for check in (doctor.check_libraries(), doctor.check_ros_extras(), doctor.check_renderer()):
+    for check in (doctor.check_libraries(), doctor.check_ros_extras(), doctor.check_renderer(), doctor.check_bags()):
         assert check.status != OK
         assert check.detail
         assert check.mend
