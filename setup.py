@@ -55,6 +55,7 @@ setup(
         "train": SIM + TEXT + ["fsspec[http]"],
         "bags": ["rosbags"],
         "view": ["open3d"],
+        "ray": ["ray"],
         # The CUDA build of torch is the default one on Linux; triton is what torch.compile needs on the GPU.
         "gpu": ["triton"],
         "dev": ["pytest", "pytest-timeout", "ruff"],
