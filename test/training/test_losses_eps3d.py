@@ -7,8 +7,10 @@ import pytest
 import torch
 from loss_checks import assert_zero_with_gradient, check_gradient, waves
 
+from pan3d_core.models.vggt import VggtOutput
 from training.losses import eps3d
 from training.losses.eps3d import EPS3D_WEIGHTS, RenderedView
+from training.losses.geometry import camera_loss, depth_loss
 
 SMALL = replace(EPS3D_WEIGHTS, min_pixels=1, anchors=5, neighbours=3)
 
@@ -118,6 +120,21 @@ def test_the_whole_objective_adds_up():
     assert float(losses["instances"]) == pytest.approx(slow)
     parts = {"color": 0.1, "instances": 1e-3, "semantics": 0.1, "ins2sem": 1e-4}
     assert float(losses["total"]) == pytest.approx(sum(w * float(losses[name]) for name, w in parts.items()))
+
+
+def test_geometry_follows_the_teacher_where_it_is_sure():
+    def geometry(seed):
+        conf = 1 + waves(1, 2, 5, 8, seed=seed)
+        return VggtOutput(waves(4, 1, 2, 9, seed=seed), 0.5 + waves(1, 2, 5, 8, seed=seed + 1), conf)
+
+    student, teacher = geometry(0.0), geometry(4.0)
+    student.depth.requires_grad_()
+    loss = eps3d.geometry_loss(student, teacher)
+    sure = torch.stack([view >= view.flatten().sort(descending=True).values[27] for view in teacher.depth_conf[0]])  # 28 of 40
+    depth = depth_loss(student.depth[0], student.depth_conf[0], teacher.depth[0], sure)
+    torch.testing.assert_close(loss, 10 * camera_loss(student.pose_encodings, teacher.pose_encodings[-1]) + sum(depth.values()))
+    loss.backward()
+    assert not student.depth.grad[0][~sure].any() and student.depth.grad[0][sure].any()
 
 
 def test_gradients():

@@ -2,8 +2,8 @@
 
 The paper gives the four weights, M and K. Sampling, temperature and the pull to unit length of the instance term follow
 Unified-Lift, an earlier method of the same first author, and are assumed. The instance term is a *sum* over pixels divided by
-the number of ids, which is why its weight is so small. The geometry of AnySplat, a constraint of depth and pose by a frozen
-VGGT on the surest 70 % of pixels, comes from `geometry.distillation_losses` with `EPS3D_GEOMETRY`.
+the number of ids, which is why its weight is so small. Depth and pose are held by a frozen VGGT on its surest 70 % of pixels,
+as in AnySplat, whose weights are published and whose terms are taken to be VGGT's (`geometry_loss`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from training.losses.geometry import GeometryLossWeights
+from training.losses.geometry import GeometryLossWeights, GeometryOutput, distillation_losses
 
-EPS3D_GEOMETRY = GeometryLossWeights(camera=10.0, depth=1.0)
-EPS3D_CONFIDENT_SHARE = 0.7
+GEOMETRY_WEIGHTS = GeometryLossWeights(camera=10.0, depth=1.0)
+CONFIDENT_SHARE = 0.7
 
 
 @dataclass(frozen=True)
@@ -125,14 +125,19 @@ def ins2sem(
     return (1 - (unit[anchors][:, None] * unit[chosen]).sum(-1)).mean()
 
 
+def geometry_loss(outputs: GeometryOutput, teacher: GeometryOutput) -> Tensor:
+    """Depth and cameras against a frozen VGGT's for the same images, on the pixels that it is surest of; weighted already."""
+    return distillation_losses(outputs, teacher, GEOMETRY_WEIGHTS, confident_share=CONFIDENT_SHARE)["total"]
+
+
 def eps3d_losses(
     views: Sequence[RenderedView],
     gaussians: tuple[Tensor, Tensor],
     weights: Eps3dLossWeights = EPS3D_WEIGHTS,
     generator: Generator | None = None,
 ) -> dict[str, Tensor]:
-    """Objective of one scene without the geometry: means over the views of `color`, `semantics`, `instances`, then `ins2sem` of
-    the Gaussians' semantics (G, C) and instance features (G, D), and the weighted `total`."""
+    """Objective of one scene without `geometry_loss`: means over the views of `color`, `semantics` and `instances`, then
+    `ins2sem` of the Gaussians' semantics (G, C) and instance features (G, D), and the weighted `total`."""
     terms: dict[str, list[Tensor]] = {"color": [], "semantics": [], "instances": []}
     for view in views:
         terms["color"].append(color_loss(view.color, view.true_color))
