@@ -52,7 +52,7 @@ setup(
         "ros": pins("requirements/ros_jazzy.txt") + BUILD_MESSAGES,
         "sim": SIM,
         "text": TEXT,
-        "train": SIM + TEXT + ["fsspec[http]"],
+        "train": SIM + TEXT + ["fsspec[http]", "tensorboard"],
         "bags": ["rosbags"],
         "view": ["open3d"],
         "ray": ["ray"],
