@@ -22,7 +22,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rosgraph_msgs.msg import Clock
 
 from pan3d_core.geometry.transforms import invert_rigid
-from pan3d_ros.bags.camera_topics import camera_name
+from pan3d_ros.bags.camera_topics import TRUTH, camera_name
 from pan3d_ros.bags.reader import CLOCK, COMPRESSED, IMAGE, TRANSFORMS, BagError, BagMessage, BagReader
 from pan3d_ros.bags.transforms import BagTransforms, transform_topics
 from pan3d_ros.messages.buffers import stamp_from_ns, stamp_to_ns
@@ -31,6 +31,7 @@ from pan3d_ros.transforms_source import TransformUnavailable
 
 log = logging.getLogger("pan3d.ros.bags")
 CLOCK_PERIOD_S = 0.01
+SETTLE_S = 0.5  # between the first and the last connection of a listener
 UNKNOWN_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 
@@ -114,22 +115,36 @@ class BagPlayer:
         found = {}
         for topic in self._image_topics():
             pose_topic = f"/{camera_name(topic)}/pose"
-            if pose_topic not in self._publishers:
+            if pose_topic not in self._publishers and pose_topic not in dict(found.values()):
                 found[topic] = pose_topic, self._node.create_publisher(PoseStamped, pose_topic, UNKNOWN_QOS)
         return found
 
     def _image_topics(self) -> list[str]:
-        kinds = (IMAGE, COMPRESSED)
-        return [name for name in self._publishers if self._bag.topics[name].type in kinds and "ground_truth" not in name]
+        """Those of colour images, as far as names tell."""
+        images = [name for name in self._publishers if self._bag.topics[name].type in (IMAGE, COMPRESSED)]
+        return [name for name in images if "depth" not in name and not name.startswith(TRUTH)]
 
     def _wait_for_listeners(self, keep_on: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + self._options.wait_s
-        images = [self._publishers[name] for name in self._image_topics() if "depth" not in name]
-        while time.monotonic() < deadline and keep_on():
-            if all(publisher.get_subscription_count() for publisher in images):
-                return
+        """Until somebody listens to every image topic and, a moment later, all known listeners are connected."""
+        images = [self._publishers[name] for name in self._image_topics()]
+        everything = {**self._publishers, **dict(self._poses.values())}
+
+        def connected() -> bool:
+            found = {name: publisher.get_subscription_count() for name, publisher in everything.items()}
+            return all(count >= self._node.count_subscribers(name) for name, count in found.items())
+
+        if self._wait(lambda: all(item.get_subscription_count() for item in images), self._options.wait_s, keep_on):
+            self._wait(lambda: False, SETTLE_S, keep_on)
+            self._wait(connected, SETTLE_S, keep_on)
+
+    def _wait(self, condition: Callable[[], bool], limit_s: float, keep_on: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + limit_s
+        while not condition():
+            if time.monotonic() >= deadline or not keep_on():
+                return False
             self._tell_time(self._bag.start_ns + int(self._options.start_s * 1e9))
             time.sleep(0.05)
+        return True
 
     def _play_once(self, keep_on: Callable[[], bool]) -> None:
         options, first_ns = self._options, self._bag.start_ns + int(self._options.start_s * 1e9)
