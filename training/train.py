@@ -10,12 +10,14 @@ Goes on where it stopped when RUN holds a checkpoint. DIR holds train/ and val/.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import logging
 import os
 import signal
 import socket
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,10 @@ class Run:
             self.log.close()
         self.ranks.wait()
 
+    def stop(self) -> None:
+        """End after the present step, on all ranks."""
+        self.trainer.stop_wanted = True
+
     def _due(self, what: str, steps: int, minutes: float) -> bool:
         step, elapsed = self._done[what]
         trainer = self.trainer
@@ -112,6 +118,17 @@ class Run:
             self.folder.mark_best(path)
 
 
+@contextlib.contextmanager
+def stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """Inside, SIGTERM and Ctrl-C call `stop` instead of ending the process."""
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def train_rank(rank: int | None, config: TrainConfig) -> None:
     """One process of a run; `rank` None under torchrun or alone."""
     with joined(config.execution, rank) as ranks:
@@ -121,14 +138,9 @@ def train_rank(rank: int | None, config: TrainConfig) -> None:
             build_family(config)  # makes files beside the data that the others then find
         ranks.wait()
         run = Run(config, ranks)
-
-        def stop(*_: object) -> None:
-            run.trainer.stop_wanted = True
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
-        run.resume()
-        run.go()
+        with stopping(run.stop):
+            run.resume()
+            run.go()
 
 
 def spawn_ranks(config: TrainConfig) -> None:
@@ -139,14 +151,13 @@ def spawn_ranks(config: TrainConfig) -> None:
         os.environ["MASTER_PORT"] = str(free.getsockname()[1])
     context = torch.multiprocessing.spawn(train_rank, (config,), nprocs=config.execution.ranks, join=False)
 
-    def stop(*_: object) -> None:
+    def stop() -> None:
         for process in context.processes:
             process.terminate()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    while not context.join():
-        pass
+    with stopping(stop):
+        while not context.join():
+            pass
 
 
 def parse(arguments: list[str] | None = None) -> tuple[TrainConfig, bool]:
