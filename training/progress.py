@@ -44,9 +44,12 @@ class RunLog:
         if tensorboard and importlib.util.find_spec("tensorboard") is None:
             _log.warning("no TensorBoard files: the package tensorboard is missing (pip install 'pan3d_ros[train]')")
         elif tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
+            self._open_board(None)
 
-            self._board = SummaryWriter(str(out / "tensorboard"))
+    def _open_board(self, purge_step: int | None) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._board = SummaryWriter(str(self.path.parent / "tensorboard"), purge_step=purge_step)
 
     def add(self, terms: dict[str, float]) -> None:
         """Terms of one step; those that are not finite do not enter the means."""
@@ -113,6 +116,9 @@ class RunLog:
         """Go on at `step`: lines that a killed run wrote beyond it are taken out, they will be written again."""
         self._sums, self._counts = dict(state["sums"]), dict(state["counts"])
         self._since = Moment(*state["since"]) if state["since"] else None
+        if self._board is not None:
+            self._board.close()
+            self._open_board(step + 1)
         if self.path.exists():
             kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
             partial = self.path.with_suffix(".part")
