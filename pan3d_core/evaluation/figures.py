@@ -129,7 +129,7 @@ def _naming_figures(evaluation: Evaluation) -> list[Figure]:
 
 def _depth_figures(evaluation: Evaluation) -> list[Figure]:
     scenes = evaluation.scenes
-    near = f"pixels whose truth is nearer than {FAR_M} m, mean over scenes"
+    near = f"pixels whose truth is nearer than {FAR_M} m (all, where there is a scan), mean over scenes"
     return [
         Figure("depth AbsRel", _mean(s.depth.abs_rel for s in scenes), f"as predicted (metric where the scene is); {near}"),
         Figure("depth AbsRel on objects", _mean(s.depth_objects.abs_rel for s in scenes), "as predicted; pixels of objects"),

@@ -32,7 +32,7 @@ from pan3d_core.tracking import Tracker
 MIN_PIXELS = 40  # true instances under this many network pixels over all views do not count
 MIN_PIXELS_IN_VIEW = 10  # likewise where each view is measured on its own
 OBJECTS = LabelSpace(("background", "object"), (False, True))
-FAR_M = 1.5  # depth beyond is background, and left out of the depth errors
+FAR_M = 1.5  # on tabletops depth beyond is background, and left out of the depth errors; scanned rooms are measured whole
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def evaluate_result(result: PerceptionResult, scene: Scene, *, poses_given: bool
             _segment_overlaps(panoptic, panoptic.instance_id[v].cpu(), ids[v], truth, MIN_PIXELS_IN_VIEW) for v in views
         ),
         mesh=mesh_overlaps(result, scene, poses_given=poses_given),
-        depth=depth_errors(predicted_depth, depth, depth < FAR_M),
+        depth=depth_errors(predicted_depth, depth, depth < (FAR_M if truth.mesh is None else math.inf)),
         depth_objects=depth_errors(predicted_depth, depth, ids > 0),
         poses=None if true_poses is None else pose_errors(found_poses, true_poses),
         trajectory_m=math.nan if true_poses is None else absolute_trajectory_error(found_poses, true_poses).center_m.rmse,
