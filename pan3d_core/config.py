@@ -177,6 +177,12 @@ class MergeConfig(Checked):
         "an instance's points further outside the middle 90 % of it than this fraction of that range are dropped",
         range=(0.0, 10.0),
     )
+    min_part_share: float = setting(
+        0.15,
+        "parts of an instance that are apart from the rest are dropped when they have less than this share of the points "
+        "of its largest part; 0 = keep all",
+        range=(0.0, 1.0),
+    )
     support_clearance_m: float = setting(
         0.004, "points lower than this above the support belong to no instance", range=(-0.1, 0.1)
     )

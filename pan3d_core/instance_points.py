@@ -13,10 +13,13 @@ import torch
 
 from pan3d_core.config import MergeConfig
 from pan3d_core.geometry.boxes import OrientedBox, trimmed_extent, upright_box
+from pan3d_core.geometry.voxels import build_voxel_graph, components
 from pan3d_core.structures import InstanceSet, Segment
 
 # Points this close to the others are measurement noise, not outliers.
 MIN_DEVIATION_M = 0.004
+# Parts of an instance this many pixels apart are still one: surfaces seen at a flat angle are sampled sparsely.
+MAX_GAP_PIXELS = 3.0
 # Boxes whose bottom is this close to the support are extended to it.
 MAX_UNSEEN_BOTTOM_M = 0.03
 
@@ -37,18 +40,53 @@ class InstancePoints:
             yield k, order[ends[k] - counts[k] : ends[k]]
 
 
-def stray_points(instances: InstancePoints, config: MergeConfig) -> np.ndarray:
+def stray_points(instances: InstancePoints, spacing: np.ndarray, config: MergeConfig, smallest_gap: float) -> np.ndarray:
+    """(N,) bool: points that do not belong to the object; arguments as of `_in_small_parts`."""
+    stray = _in_small_parts(instances, spacing, config.min_part_share, smallest_gap)
+    kept = np.flatnonzero(~stray)
+    stray[kept] = _outlying(InstancePoints(instances.points[kept], instances.owner[kept]), config.outlier_fraction)
+    return stray
+
+
+def _in_small_parts(instances: InstancePoints, spacing: np.ndarray, min_share: float, smallest_gap: float) -> np.ndarray:
+    """(N,) bool: points in small parts of their instance that are apart from the rest.
+
+    Where a mask reaches over an outline, its pixels land on what stands in front or behind. With depth from a sensor, which
+    is sharp, they make a little cloud of their own, too many for outliers. Parts are apart when a gap of `smallest_gap` and
+    of `MAX_GAP_PIXELS` separates them; `spacing` (N,) is how far neighbouring pixels are apart at each point. What an
+    occluder splits stays as long as each part has `min_share` of the points of the largest.
+    """
+    owner = instances.owner
+    if min_share == 0 or len(owner) == 0:
+        return np.zeros(len(owner), dtype=bool)
+    mean_spacing = np.bincount(owner, spacing) / np.maximum(np.bincount(owner), 1)
+    cell = np.maximum(MAX_GAP_PIXELS * mean_spacing, smallest_gap).clip(1e-9)
+    # All instances at once, side by side in units of their own cells, so that they cannot touch.
+    local = instances.points / cell[owner, None]
+    local -= local.min(axis=0)
+    local[:, 0] += owner * (np.ceil(local[:, 0].max()) + 2)
+    graph = build_voxel_graph(local, 1.0)
+    part = components(len(graph.counts), graph.edges)[graph.voxel_of_point]
+    size = np.bincount(part)
+    owner_of_part = np.zeros(len(size), dtype=np.int64)
+    owner_of_part[part] = owner
+    largest = np.zeros(len(cell))
+    np.maximum.at(largest, owner_of_part, size)
+    return (size < min_share * largest[owner_of_part])[part]
+
+
+def _outlying(instances: InstancePoints, outlier_fraction: float) -> np.ndarray:
     """(N,) bool: points far outside the middle 90 % of their instance along any axis.
 
     Quantiles, not deviations from the median: most points of a low box are on its top, where all deviations are 0.
     """
-    stray = np.zeros(len(instances.owner), dtype=bool)
+    outlying = np.zeros(len(instances.owner), dtype=bool)
     for _, mine in instances.each():
         columns = instances.points[mine].T.copy()
         low, high = (end[:, None] for end in trimmed_extent(columns, 0.05))
-        reach = config.outlier_fraction * (high - low) + np.float32(MIN_DEVIATION_M)
-        stray[mine] = ((columns < low - reach) | (columns > high + reach)).any(axis=0)
-    return stray
+        reach = outlier_fraction * (high - low) + np.float32(MIN_DEVIATION_M)
+        outlying[mine] = ((columns < low - reach) | (columns > high + reach)).any(axis=0)
+    return outlying
 
 
 def segments_of(

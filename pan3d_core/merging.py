@@ -17,6 +17,8 @@ from pan3d_core.structures import InstanceSet, Panoptic3D, Reconstruction, Segme
 
 # Without metres the cloud is thinned to cells of this fraction of the median depth.
 UNMETRIC_VOXEL_FRACTION = 0.005
+# Points of an instance closer than this are one part of it, whatever the resolution.
+MIN_GAP_M = 0.02
 # A view counts as having seen an instance from this many pixels on.
 MIN_VIEW_PIXELS = 8
 
@@ -60,7 +62,8 @@ def merge_panoptic(
     world_points = reconstruction.world_points
     valid = _valid(reconstruction, world_points, config, cloud, workspace)
     normals = normals_from_points(world_points, reconstruction.world_from_cam[:, :3, 3])
-    pixels = _pixels(valid, world_points, owner, support_height_m, config, _voxel_size(reconstruction, cloud))
+    voxel_size_m = _voxel_size(reconstruction, cloud)
+    pixels = _pixels(valid, reconstruction, world_points, owner, support_height_m, config, voxel_size_m)
     colors = views.images.permute(0, 2, 3, 1).reshape(-1, 3)
     segments, rank = _segments(pixels, colors, owner, instances, config, support_height_m)
 
@@ -118,6 +121,7 @@ def _valid(
 
 def _pixels(
     valid: Tensor,
+    reconstruction: Reconstruction,
     world_points: Tensor,
     owner: Tensor,
     support_height_m: float | None,
@@ -130,7 +134,10 @@ def _pixels(
     if support_height_m is not None:
         owner = owner.masked_fill(world_points[..., 2].flatten() < support_height_m + config.support_clearance_m, 0)
     owned = torch.nonzero(valid & (owner > 0))[:, 0]
-    stray = stray_points(InstancePoints(_array(_rows(points, owned)), _array(_rows(owner, owned))), config)
+    found = InstancePoints(_array(_rows(points, owned)), _array(_rows(owner, owned)))
+    spacing = (reconstruction.depth / reconstruction.intrinsics[:, :1, :1]).flatten()
+    smallest_gap = MIN_GAP_M if reconstruction.is_metric else 0.0
+    stray = stray_points(found, _array(_rows(spacing, owned)), config, smallest_gap)
     valid[owned[torch.from_numpy(stray).to(owned.device)]] = False
     index = _one_per_cell(torch.nonzero(valid)[:, 0], points, owner, voxel_size_m)
     return _Pixels(index, _rows(points, index), _rows(owner, index))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from raycast_scene import TABLE_SCENE, Ball, Block, cast
+from raycast_scene import TABLE_SCENE, Ball, Block, camera_ring, cast
 
 from pan3d_core.config import CloudConfig, MergeConfig, PreprocessConfig, WorkspaceConfig
 from pan3d_core.geometry.boxes import OrientedBox, box_iou
@@ -104,6 +104,55 @@ def test_between_surfaces_spares_outlines_and_slopes():
     assert between_surfaces(depth, 0.03)[0, 2].tolist() == [False] * 4 + [True] + [False] * 3
     slope = torch.linspace(0.6, 0.7, 8).expand(1, 6, 8)
     assert not bool(between_surfaces(slope, 0.03).any())
+
+
+def merged_boxes(objects, change, config=None, cameras=None):
+    """Boxes of the instances after `change(mask_logits (Q, S, h, w), scene)`, from exact depth."""
+    scene = cast(objects, cameras)
+    views = preprocess(scene.views, PreprocessConfig(), support_height_m=0.0)
+    instances = scene.instance_set(half_size=False)
+    logits = change(instances.mask_logits.clone(), scene)
+    kept = replace(instances, mask_logits=logits, class_logits=None, scores=instances.scores[: len(logits)])
+    return [segment.box for segment in merge_panoptic(perfect(scene, views), kept, views, config).segments]
+
+
+def world_points(scene):
+    return perfect(scene, preprocess(scene.views, PreprocessConfig())).world_points
+
+
+def test_a_mask_on_an_occluder_does_not_swell_the_box():
+    """Some pixels of the mask lie on a wall far behind; sharp depth puts them there."""
+    objects = (Block((0.1, 0.0, 0.03), (0.06, 0.05, 0.06)), Block((-0.2, 0.0, 0.1), (0.03, 0.3, 0.2)))
+
+    def spill(logits, scene):
+        points = world_points(scene)
+        on_the_wall = (scene.ids == 2) & (points[..., 1].abs() < 0.01) & ((points[..., 2] - 0.17).abs() < 0.015)
+        assert 0.06 < float(on_the_wall.sum() / (scene.ids == 1).sum()) < 0.12
+        logits[0][on_the_wall] = 8.0
+        return logits[:1]
+
+    truth = true_box(objects[0])
+    assert box_iou(merged_boxes(objects, spill, MergeConfig(min_part_share=0.0))[0], truth) < 0.2
+    assert box_iou(merged_boxes(objects, spill)[0], truth) > 0.6
+
+
+def test_what_an_occluder_splits_stays_whole():
+    objects = (Block((0.0, 0.0, 0.02), (0.04, 0.24, 0.04)),)
+
+    def hide_the_middle(logits, scene):
+        across = world_points(scene)[..., 1]
+        logits[0][(across > -0.03) & (across < 0.05)] = -8.0
+        return logits
+
+    box = merged_boxes(objects, hide_the_middle)[0]
+    assert float(box.size_m[0]) == pytest.approx(0.24, abs=0.015)
+
+
+def test_far_objects_of_few_pixels_stay_whole():
+    """Neighbouring pixels are 3 cm apart here, more than the gap between parts at close range."""
+    objects = (Block((0.0, 0.0, 0.15), (0.3, 0.2, 0.3)),)
+    box = merged_boxes(objects, lambda logits, scene: logits, cameras=camera_ring(3, distance=3.9))[0]
+    assert box_iou(box, true_box(objects[0])) > 0.6
 
 
 def test_workspace_support_and_limits_crop(table):
