@@ -93,7 +93,8 @@ def test_console_scripts_exist():
     scripts = ast.literal_eval(setup_arguments()["entry_points"])["console_scripts"]
     for script in scripts:
         module, function = script.split(" = ")[1].split(":")
-        path = ROOT / (module.replace(".", "/") + ".py")
+        place = ROOT / module.replace(".", "/")
+        path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
         assert path.is_file(), script
         names = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
         assert function in names, script
