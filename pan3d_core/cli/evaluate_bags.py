@@ -84,7 +84,6 @@ def _storage(folder: Path) -> bool:
     return any(item.suffix in (".mcap", ".db3") for item in folder.iterdir())
 
 
-def _show(done: int, total: int, what: str = "") -> None:
+def _show(done: int, total: int, what: str = "% of the bag") -> None:
     """One line on stderr that is written over."""
-    text = f"{done} of {total} {what}" if what else f"{100 * done / total:.0f} % of the bag"
-    print(f"\r{text}", end="", file=sys.stderr, flush=True)
+    print(f"\r{done} of {total} {what}", end="", file=sys.stderr, flush=True)

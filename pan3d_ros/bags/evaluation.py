@@ -142,7 +142,7 @@ def evaluate_bag(
     """Replay a bag in this process and measure.
 
     `pipeline`: None = as the settings say, with the node's naming. `settings`: None = found out from the bag (`replay_settings`
-    takes parameter files). `progress(done, total)` in thousandths of the bag. Raises `BagError` for a bag that cannot be read
+    takes parameter files). `progress(done, 100)` is called at every new percent of the bag. Raises `BagError` for a bag that cannot be read
     or lacks topics; sets that cannot be used are counted with their reasons instead.
     """
     if settings is None:
@@ -154,8 +154,7 @@ def evaluate_bag(
     with BagReader(path) as bag:
         judge = _Judge(BagTruth(bag, settings.truth, settings.node.reference_frame))
         replay = BagReplay(bag, pipeline, settings, judge.take)
-        on_time = None if progress is None else lambda share: progress(int(1000 * share), 1000)
-        replay.run(start_s, duration_s, on_time)
+        replay.run(start_s, duration_s, None if progress is None else _percent(progress))
         notes = replay.notes + ([] if judge.outcomes else [f"no view set was formed: {replay.why_nothing()}"]) + judge.notes()
         return judge.evaluation(str(path), settings, replay.drops(), notes)
 
@@ -266,6 +265,18 @@ class _Judge:
         self._scenes.append(evaluate_result(result, scene))
         true_ids, _ = truth_at_network(result, scene.truth)
         self._overlaps.append(frame_overlap(result.panoptic.instance_id.cpu(), true_ids))
+
+
+def _percent(progress: Progress) -> Callable[[float], None]:
+    told = -1
+
+    def on_time(share: float) -> None:
+        nonlocal told
+        if int(100 * share) > told:
+            told = int(100 * share)
+            progress(told, 100)
+
+    return on_time
 
 
 def _outcome(item: ReplayedSet, result: PerceptionResult | None) -> SetOutcome:
