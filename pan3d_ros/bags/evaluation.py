@@ -142,8 +142,8 @@ def evaluate_bag(
     """Replay a bag in this process and measure.
 
     `pipeline`: None = as the settings say, with the node's naming. `settings`: None = found out from the bag (`replay_settings`
-    takes parameter files). `progress(done, 100)` is called at every new percent of the bag. Raises `BagError` for a bag that cannot be read
-    or lacks topics; sets that cannot be used are counted with their reasons instead.
+    takes parameter files). `progress(done, 100)` is called at every new percent of the bag. Raises `BagError` for a bag that
+    cannot be read or lacks topics; sets that cannot be used are counted with their reasons instead.
     """
     if settings is None:
         settings = replay_settings(path, base=None if pipeline is None else pipeline.config)
