@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from pan3d_core.geometry.transforms import invert_rigid, transform_points
 from pan3d_core.models.mini_layers import Block, ConvStem, Pyramid, rotary_angles
 from pan3d_core.models.mini_queries import QueryDecoder, QueryOutputs, SceneFeatures
+from pan3d_core.models.mini_sweep import HeightSweep
 from pan3d_core.models.plane_geometry import PlaneRays, fourier_features, plane_from_world, plane_rays, points_from_rays
 from pan3d_core.structures import require_shape
 
@@ -77,6 +78,7 @@ class PanMini(nn.Module):
         super().__init__()
         channels = (*stem, dim)
         self.stem = ConvStem(channels, GEOMETRY_CHANNELS)
+        self.sweep = HeightSweep(stem[0], stem[1])
         self.token_geometry = nn.Linear(TOKEN_GEOMETRY, dim)
         self.image_position = nn.Parameter(torch.randn(1, dim, 7, 9) * 0.02)
         self.camera_token = nn.Parameter(torch.randn(dim) * 0.02)
@@ -104,7 +106,8 @@ class PanMini(nn.Module):
         rays = {s: plane_rays(cam_from_plane, inputs.intrinsics, posed, (height, width), s) for s in (1, 4, 16)}
         images = ((inputs.images - 0.45) / 0.25).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         geometry = _geometry_channels(rays[4], cam_from_plane, posed).permute(0, 1, 4, 2, 3).flatten(0, 1)
-        stem = self.stem(images, geometry)
+        f2 = self.stem.start(images)
+        stem = self.stem(f2, geometry, self.sweep(f2, rays[4], cam_from_plane, inputs.intrinsics, posed))
         tokens, camera_tokens = self._attend(stem[3], rays[16], cam_from_plane, inputs, posed)
         grid = tokens.flatten(0, 1).transpose(1, 2).unflatten(2, stem[3].shape[-2:])
         p2, p4, p8 = self.pyramid(grid, stem)

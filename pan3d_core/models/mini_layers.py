@@ -29,7 +29,7 @@ class Residual(nn.Module):
 
 
 class ConvStem(nn.Module):
-    """Image (N, 3, H, W) to features at strides 2, 4, 8, 16; `geometry` (N, G, H/4, W/4) joins at stride 4."""
+    """Image (N, 3, H, W) to features at strides 2, 4, 8, 16; what calibration knows joins at stride 4."""
 
     def __init__(self, channels: tuple[int, int, int, int], geometry_channels: int) -> None:
         super().__init__()
@@ -42,9 +42,13 @@ class ConvStem(nn.Module):
         self.at8 = Residual(c8)
         self.to16 = conv_bn(c8, c16, stride=2)
 
-    def forward(self, image: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        f2 = F.relu(self.to2(image))
-        f4 = self.at4(F.relu(self.to4(f2) + self.geometry(geometry)))
+    def start(self, image: Tensor) -> Tensor:
+        """Features at stride 2."""
+        return F.relu(self.to2(image))
+
+    def forward(self, f2: Tensor, geometry: Tensor, other_views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """`geometry` (N, G, H/4, W/4) and `other_views` (N, c4, H/4, W/4) -> features at strides 2, 4, 8, 16."""
+        f4 = self.at4(F.relu(self.to4(f2) + self.geometry(geometry) + other_views))
         f8 = self.at8(F.relu(self.to8(f4)))
         return f2, f4, f8, self.to16(f8)
 

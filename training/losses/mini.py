@@ -38,12 +38,12 @@ class MiniLossWeights:
 
 
 def depth_losses(outputs: MiniOutputs, targets: BatchTargets) -> tuple[Tensor, Tensor]:
-    """Mean |log depth error| (objects count three times), and the Laplace likelihood of the predicted error alone."""
+    """Mean |log depth error| (objects count six times), and the Laplace likelihood of the predicted error alone."""
     size = outputs.plane_depth.shape[-2:]
     small = torch.stack([outputs.log_ratio, outputs.log_error], 2).flatten(0, 1)
     log_ratio, log_error = F.interpolate(small, size=size, mode="bilinear").unflatten(0, outputs.log_ratio.shape[:2]).unbind(2)
     error = (outputs.plane_depth.log() + log_ratio - targets.log_depth).abs()
-    weight = targets.depth_valid * (1.0 + 2.0 * targets.on_object)
+    weight = targets.depth_valid * (1.0 + 5.0 * targets.on_object)
     total = weight.sum().clamp_min(1)
     log_error = log_error.clamp(-7, 1)
     likelihood = error.detach() * torch.exp(-log_error) + log_error
