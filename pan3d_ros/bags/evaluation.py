@@ -24,7 +24,8 @@ from pan3d_ros.bags.timeline import RATE_LIMIT, FormedSet, Timeline, simulate_wo
 from pan3d_ros.bags.truth import BagTruth
 
 Progress = Callable[[int, int], None]
-OBJECTS, NO_OBJECTS, COULD_NOT_LOOK = "objects", "no objects", "could not look"
+OBJECTS, NO_OBJECTS, COULD_NOT_LOOK, LEFT_OUT = "objects", "no objects", "could not look", "left out"
+ON_PURPOSE = {RATE_LIMIT, "waiting_for_keyframes"}  # reasons for which a set is left out although all is well
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class SeenObject:
 
 @dataclass(frozen=True)
 class SetOutcome:
-    """One view set. `answer`: objects, no objects (looked and saw none), could not look (`reasons` say why)."""
+    """One view set. `answer`: objects, no objects (looked and saw none), could not look or left out (`reasons` say why)."""
 
     cameras: tuple[str, ...]
     stamps_ns: tuple[int, ...]
@@ -101,7 +102,7 @@ class BagEvaluation:
         """The figures with their names, for a table."""
         answers = [item.answer for item in self.outcomes]
         rows: list[tuple[str, float | int | str]] = [("view sets", len(answers))]
-        rows += [(f"sets: {answer}", answers.count(answer)) for answer in (OBJECTS, NO_OBJECTS, COULD_NOT_LOOK)]
+        rows += [(f"sets: {answer}", answers.count(answer)) for answer in (OBJECTS, NO_OBJECTS, COULD_NOT_LOOK, LEFT_OUT)]
         rows += self.quality.rows() if self.quality else []
         rows += [(f"dropped: {reason}", count) for reason, count in self.drops.items()]
         rows += [(f"at recorded rate: {name}", value) for name, value in performance(self.sets, self.timeline).table()]
@@ -152,7 +153,8 @@ def evaluate_bag(
     settings = prepared(pipeline, settings)
     warm_up(pipeline.engine, len(settings.node.cameras))
     with BagReader(path) as bag:
-        judge = _Judge(BagTruth(bag, settings.truth, settings.node.reference_frame))
+        keyframes = settings.pipeline.keyframe.enabled
+        judge = _Judge(BagTruth(bag, settings.truth, settings.node.reference_frame, keyframes=keyframes))
         replay = BagReplay(bag, pipeline, settings, judge.take)
         replay.run(start_s, duration_s, None if progress is None else _percent(progress))
         notes = replay.notes + ([] if judge.outcomes else [f"no view set was formed: {replay.why_nothing()}"]) + judge.notes()
@@ -281,7 +283,8 @@ def _percent(progress: Progress) -> Callable[[float], None]:
 
 def _outcome(item: ReplayedSet, result: PerceptionResult | None) -> SetOutcome:
     if result is None:
-        return SetOutcome(item.cameras, item.stamps_ns, COULD_NOT_LOOK, item.lost)
+        answer = LEFT_OUT if set(item.lost) <= ON_PURPOSE else COULD_NOT_LOOK
+        return SetOutcome(item.cameras, item.stamps_ns, answer, item.lost)
     labels = result.panoptic.labels
     objects = tuple(
         SeenObject(

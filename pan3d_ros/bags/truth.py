@@ -25,7 +25,8 @@ from pan3d_ros.messages.images import depth_to_metres, image_array
 
 log = logging.getLogger("pan3d.ros.bags")
 AHEAD_NS = 2_000_000_000  # truth of an image is looked for so much later in the bag
-KEPT_NS = 30_000_000_000  # and kept for so long, for the keyframes of a moving camera
+KEPT_NS = 1_000_000_000  # and kept for so long,
+KEPT_FOR_KEYFRAMES_NS = 30_000_000_000  # or for so long, when a moving camera's views come back later
 
 _Key = tuple[str, int]  # frame of the image, its stamp
 
@@ -33,8 +34,8 @@ _Key = tuple[str, int]  # frame of the image, its stamp
 class BagTruth:
     """Reads the truth topics beside the replay. `found` says whether the bag has instance images at all."""
 
-    def __init__(self, bag: BagReader, topics: TruthTopics, reference_frame: str) -> None:
-        self._bag, self._reference_frame = bag, reference_frame
+    def __init__(self, bag: BagReader, topics: TruthTopics, reference_frame: str, *, keyframes: bool = False) -> None:
+        self._kept_ns = KEPT_FOR_KEYFRAMES_NS if keyframes else KEPT_NS
         self._ids = fnmatch.filter(bag.of_type(IMAGE), topics.instance_ids)
         self._depths = fnmatch.filter(bag.of_type(IMAGE), topics.depth)
         self.found = bool(self._ids)
@@ -52,7 +53,7 @@ class BagTruth:
         """
         self._read(received_ns + AHEAD_NS)
         keys = [(frame_ids[camera], stamp) for camera, stamp in zip(result.views.cameras, result.views.stamps_ns)]
-        self._forget(set(keys), max(result.views.stamps_ns) - KEPT_NS)
+        self._forget(set(keys), max(result.views.stamps_ns) - self._kept_ns)
         ids = [self._images["ids"].get(key) for key in keys]
         if any(item is None for item in ids):
             return None

@@ -15,7 +15,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore  # noqa: E
 
 from pan3d_core.cli import main  # noqa: E402
 from pan3d_core.config import PipelineConfig  # noqa: E402
-from pan3d_ros.bags.evaluation import COULD_NOT_LOOK, NO_OBJECTS, OBJECTS, evaluate_bag  # noqa: E402
+from pan3d_ros.bags.evaluation import COULD_NOT_LOOK, LEFT_OUT, NO_OBJECTS, OBJECTS, evaluate_bag  # noqa: E402
 from pan3d_ros.bags.inspection import inspect_bag  # noqa: E402
 from pan3d_ros.bags.reader import BagError  # noqa: E402
 from pan3d_ros.bags.settings import replay_settings  # noqa: E402
@@ -96,6 +96,20 @@ def test_no_objects_is_not_could_not_look(tmp_path):
     figures = dict(evaluation.rows())
     assert (figures["sets: no objects"], figures["sets: could not look"]) == (1, 1)
     assert figures["at recorded rate: sets without a result"] == 1
+
+
+def test_what_is_left_out_on_purpose_is_no_failure(tmp_path):
+    evaluation = run(tmp_path, BlockBag(period_s=0.11), "    input: {use_depth: true, max_rate_hz: 5.0}")
+    assert [item.answer for item in evaluation.outcomes] == [OBJECTS, LEFT_OUT, OBJECTS, LEFT_OUT]
+    assert evaluation.drops == {"rate_limit": 2}
+
+
+def test_keyframes_have_truth_too(tmp_path):
+    # Standing cameras: both make a keyframe, renewed after two seconds.
+    evaluation = run(tmp_path, BlockBag(sets=5), keyframe={"enabled": True, "max_interval_s": 2.0})
+    assert [item.answer for item in evaluation.outcomes] == [OBJECTS, LEFT_OUT, LEFT_OUT, LEFT_OUT, OBJECTS]
+    assert evaluation.outcomes[1].reasons == ("waiting_for_keyframes",)
+    assert dict(evaluation.rows())["sets with truth"] == 2
 
 
 def test_views_that_never_match_are_explained(tmp_path):
