@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from pan3d_core.evaluation.instance_ap import SceneOverlaps, instance_ap, measure_overlaps
 from pan3d_core.models.mini import MiniOutputs, PanMini
 from pan3d_core.models.mini_decode import decode_scene
 from training.augment import plain_inputs
@@ -28,7 +29,8 @@ REACH_M = 1.5  # depth figures are taken where the truth is nearer: objects and 
 
 @dataclass(frozen=True)
 class MiniFigures:
-    """Class-agnostic AP of masks over all views, depth errors on objects and table, names of matched masks."""
+    """Class-agnostic AP of masks over all views (rules: `pan3d_core.evaluation.instance_ap`), depth errors on objects and
+    table, names of matched masks."""
 
     scenes: int
     objects: int
@@ -40,61 +42,30 @@ class MiniFigures:
     kind_accuracy: float  # of the masks that match an object with IoU > 0.5
 
 
-def average_precision(hits: list[tuple[float, bool]], objects: int) -> float:
-    """Area under the precision-recall curve (precision made monotone) of (score, is hit) pairs."""
-    if not objects or not hits:
-        return 0.0
-    order = sorted(hits, key=lambda item: -item[0])
-    hit = np.cumsum([item[1] for item in order])
-    precision = hit / np.arange(1, len(order) + 1)
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    recall = np.concatenate([[0.0], hit / objects])
-    return float((np.diff(recall) * precision).sum())
-
-
-def match_masks(masks: Tensor, truth: Tensor, threshold: float) -> list[int]:
-    """For each of (K, N) bool masks, best first, the index of the yet unclaimed true mask (G, N) with the highest IoU above
-    the threshold, or -1."""
-    if not len(masks) or not len(truth):
-        return [-1] * len(masks)
-    overlap = masks.float() @ truth.float().T
-    iou = overlap / (masks.sum(-1)[:, None] + truth.sum(-1)[None] - overlap).clamp_min(1)
-    matches = []
-    for row in iou:
-        best = int(row.argmax())
-        matched = bool(row[best] > threshold)
-        matches.append(best if matched else -1)
-        if matched:
-            iou[:, best] = -1
-    return matches
-
-
 class FigureSums:
     """Running sums over scenes."""
 
     def __init__(self) -> None:
-        self.hits: dict[float, list[tuple[float, bool]]] = {0.25: [], 0.5: []}
-        self.scenes = self.objects = self.named = self.matched = 0
+        self.overlaps: list[SceneOverlaps] = []
+        self.scenes = self.named = self.matched = 0
         self.errors: list[float] = []
         self.object_errors: list[float] = []
 
     def add(self, outputs: MiniOutputs, batch: SceneBatch, b: int, text: TextTargets) -> None:
         targets = scene_targets(batch.ids[b], batch.kinds[b])
-        truth = (targets.masks2 > 0.5).flatten(1)
-        large = truth.sum(-1) >= MIN_TRUE_CELLS
-        truth, kinds = truth[large], targets.kind[large]
+        inside = (targets.masks2 > 0.5).flatten(1)  # of objects of one pixel grid, so no cell is in two of them
+        true_ids = (inside * torch.arange(1, len(inside) + 1)[:, None]).sum(0)
         kept, scores = decode_scene(outputs.queries, b)
         masks = (outputs.queries.mask_logits[b, kept] > 0).flatten(1)
-        for threshold, hits in self.hits.items():
-            matches = match_masks(masks, truth, threshold)
-            hits += [(float(s), m >= 0) for s, m in zip(scores, matches, strict=True)]
+        overlaps = measure_overlaps(masks, scores, true_ids, min_points=MIN_TRUE_CELLS)
+        self.overlaps.append(overlaps)
         predicted = text.kind_similarity(outputs.queries.text_embedding[b, kept]).argmax(-1)
-        for row, match in enumerate(matches):
-            if match >= 0:
-                self.matched += 1
-                self.named += int(predicted[row] == kinds[match])
+        counted = np.flatnonzero(overlaps.true_sizes >= MIN_TRUE_CELLS)
+        for column in counted[(overlaps.ious[:, counted] > 0.5).any(axis=0)]:
+            best = overlaps.predicted_rows[overlaps.ious[:, column].argmax()]
+            self.matched += 1
+            self.named += int(predicted[int(best)] == targets.kind[int(overlaps.true_ids[column]) - 1])
         self.scenes += 1
-        self.objects += len(truth)
         depth = batch.depth[b]
         error = (outputs.depth()[b] - depth).abs() / depth.clamp_min(1e-3)
         valid = (depth > MIN_DEPTH_M) & (depth < min(REACH_M, MAX_DEPTH_M))
@@ -104,10 +75,10 @@ class FigureSums:
             self.object_errors.append(float(error[on_object].mean()))
 
     def figures(self) -> MiniFigures:
+        ap = instance_ap(self.overlaps, min_points=MIN_TRUE_CELLS)
+        ap50, ap25 = (0.0 if math.isnan(value) else value for value in (ap.ap50, ap.ap25))
         return MiniFigures(
-            scenes=self.scenes, objects=self.objects,
-            ap50=average_precision(self.hits[0.5], self.objects), ap25=average_precision(self.hits[0.25], self.objects),
-            recall50=sum(hit for _, hit in self.hits[0.5]) / max(self.objects, 1),
+            scenes=self.scenes, objects=ap.num_true, ap50=ap50, ap25=ap25, recall50=self.matched / max(ap.num_true, 1),
             abs_rel=float(np.mean(self.errors)), abs_rel_objects=float(np.mean(self.object_errors or [0.0])),
             kind_accuracy=self.named / max(self.matched, 1),
         )  # fmt: skip
