@@ -20,6 +20,7 @@ from pan3d_ros.camera_frames import CameraFrame
 from pan3d_ros.messages.cameras import CalibrationError, to_camera_view
 from pan3d_ros.node_config import NodeConfig
 from pan3d_ros.problem_log import Problem, ProblemLog
+from pan3d_ros.rate_limit import RateLimit
 from pan3d_ros.transforms_source import TransformsSource, TransformUnavailable, wait_for_transform
 
 log = logging.getLogger("pan3d.ros.processing")
@@ -65,7 +66,7 @@ class SetProcessor:
         self.config = config  # replaced when live parameters change
         self._tools, self._problems = tools, tools.problems
         self._deliver, self._restart, self._cancelled = deliver, restart, cancelled
-        self._last_start_s = float("-inf")
+        self._rate_limit = RateLimit()
         self._forget = False
 
     def forget(self) -> None:
@@ -103,12 +104,9 @@ class SetProcessor:
             text = f"images are {age_s:.2f} s old, input.max_image_age_s is {limit_s:g}"
             self._drop(Problem.STALE_IMAGES, "stale", text)
             return False
-        now_s = self._tools.steady_s()
-        rate = self.config.input.max_rate_hz
-        if rate and now_s - self._last_start_s < 1.0 / rate:
+        if not self._rate_limit.take(self._tools.steady_s(), self.config.input.max_rate_hz):
             self._problems.count("rate_limit")
             return False
-        self._last_start_s = now_s
         self._problems.solved(Problem.STALE_IMAGES)
         return True
 

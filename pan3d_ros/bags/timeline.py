@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pan3d_ros.node_config import InputConfig
+from pan3d_ros.rate_limit import RateLimit
 
 REPLACED, STALE, RATE_LIMIT = "replaced", "stale", "rate_limit"
 
@@ -53,16 +54,16 @@ class _Worker:
     deliveries: list[Delivery] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
     free_ns: int = -(2**62)
-    started_ns: int = -(2**62)
+    rate_limit: RateLimit = field(default_factory=RateLimit)
 
     def start(self, index: int, item: FormedSet, now_ns: int) -> None:
         if self.rules.max_image_age_s and now_ns - item.newest_ns > self.rules.max_image_age_s * 1e9:
             self.lost[STALE] += 1
             return
-        if self.rules.max_rate_hz and now_ns - self.started_ns < 1e9 / self.rules.max_rate_hz:
+        if not self.rate_limit.take(now_ns * 1e-9, self.rules.max_rate_hz):
             self.lost[RATE_LIMIT] += 1
             return
-        self.started_ns, self.free_ns = now_ns, now_ns + round(item.busy_s * 1e9)
+        self.free_ns = now_ns + round(item.busy_s * 1e9)
         if item.lost:
             self.lost[item.lost] += 1
         else:
