@@ -207,7 +207,7 @@ class _Judge:
             return "pose_topics"
         for camera in self._cameras:
             self._chain(camera, offsets)
-        return "tf"
+        return "auto"  # tf, or where that is not installed the poses that `pan3d replay` publishes instead
 
     def _chain(self, camera: BagCamera, offsets: dict[str, float]) -> None:
         frame, name = self._image(camera).frame_id, f"transforms {camera.name}"

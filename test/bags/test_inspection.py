@@ -145,7 +145,7 @@ def test_a_good_bag(inspect):
     assert result.parameters["cameras"] == ["front", "left"]
     assert result.parameters["reference_frame"] == "base_link"
     assert result.parameters["input"] == {"image_transport": "raw", "use_depth": False}
-    assert result.parameters["transforms"] == {"source": "tf"}
+    assert result.parameters["transforms"] == {"source": "auto"}
     assert result.parameters["camera"]["front"] == {
         "image_topic": "/front/color/image_raw",
         "info_topic": "/front/color/camera_info",
