@@ -114,11 +114,12 @@ def test_a_compiled_model_learns_the_same(run_values, monkeypatch):
     # Tracing is what can fail on a model; the code generator behind it takes minutes and is torch's own matter.
     compile_module = torch.nn.Module.compile
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compile_module(module, backend="aot_eager"))
-    for name in FAMILIES:
-        plain = trainer_of(run_values(name))
-        compiled = trainer_of(run_values(name), execution=replace(plain.config.execution, compile=True))
-        assert totals(compiled, 2) == pytest.approx(totals(plain, 2), rel=1e-4)
-        assert compiled.model.state_dict().keys() == plain.model.state_dict().keys()
+    plain = trainer_of(run_values("segvggt"))
+    compiled = trainer_of(run_values("segvggt"), execution=replace(plain.config.execution, compile=True))
+    assert totals(compiled, 2) == pytest.approx(totals(plain, 2), rel=1e-4)
+    assert compiled.model.state_dict().keys() == plain.model.state_dict().keys()
+    with pytest.raises(ValueError, match="expected false for pan3d-mini"):
+        trainer_of(run_values("pan3d-mini", execution={"compile": True}))
 
 
 def test_low_rank_pretrained_and_new_parameters_have_their_own_rates(run_values):

@@ -59,6 +59,8 @@ class MiniFamily:
         unknown = set(config.model) - known
         if unknown:
             raise ValueError(f"model.{min(unknown)}: expected one of {', '.join(sorted(known))}, got an unknown name")
+        if config.execution.compile:  # torch 2.13 fails on the strides of its channels-last backward pass
+            raise ValueError("execution.compile: expected false for pan3d-mini, which cannot be compiled for training, got true")
         self.architecture: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in config.model.items()}
         self.data = config.data
         self.augmentation = AugmentConfig() if config.sampling.augment else None
