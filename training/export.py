@@ -20,7 +20,7 @@ from pan3d_core.models.mini import PanMini
 from training.checkpoints import read_state
 from training.datasets import ShardSet
 from training.evaluate import MiniFigures, evaluate
-from training.model_card import write_card
+from training.model_card import joined_logs, write_card
 from training.text_targets import TextTargets, load_text_targets
 
 MAX_BYTES = 20 * 2**20
@@ -67,17 +67,6 @@ def run_facts(state: dict, text: TextTargets, validation_scenes: int) -> dict:
     }  # fmt: skip
 
 
-def joined_logs(runs: list[Path]) -> list[dict]:
-    """Lines of the runs' logs, samples and minutes counted on from run to run."""
-    lines: list[dict] = []
-    samples, minutes = 0, 0.0
-    for run in runs:
-        own = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-        lines += [{**line, "samples": line["samples"] + samples, "minutes": line["minutes"] + minutes} for line in own]
-        samples, minutes = lines[-1]["samples"], lines[-1]["minutes"]
-    return lines
-
-
 def measure(out: Path, validation: ShardSet, text: TextTargets, scenes: int) -> dict[str, MiniFigures]:
     """Figures of the exported file itself, read back as the engine reads it."""
     model: PanMini = read_checkpoint(out).model
@@ -110,7 +99,11 @@ def main() -> None:
     export_weights(state, text, facts, arguments.out)
     figures = {name: asdict(value) for name, value in measure(arguments.out, validation, text, arguments.scenes).items()}
     export_weights(state, text, {**facts, "figures": figures}, arguments.out)
-    write_card(arguments.out, joined_logs([*arguments.earlier, arguments.run]), arguments.out.with_suffix(".md"))
+    write_card(
+        arguments.out,
+        joined_logs([run / "log.jsonl" for run in (*arguments.earlier, arguments.run)]),
+        arguments.out.with_suffix(".md"),
+    )
 
 
 if __name__ == "__main__":

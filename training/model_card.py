@@ -61,7 +61,7 @@ accuracy of the masks that match an object with IoU over 0.5, among {num_kinds} 
 
 {figures}
 
-The whole pipeline's figures on scenes that nothing was chosen on, and on kinds of objects never seen: `docs/scoreboard.md`.
+{board}
 
 ## How it differs from SegVGGT
 
@@ -120,6 +120,17 @@ def figure_table(figures: dict[str, dict]) -> str:
     return "\n".join([head, *body])
 
 
+def joined_logs(logs: list[Path]) -> list[dict]:
+    """Lines of the runs' logs, samples and minutes counted on from run to run."""
+    lines: list[dict] = []
+    samples, minutes = 0, 0.0
+    for log in logs:
+        own = [json.loads(line) for line in log.read_text().splitlines()]
+        lines += [{**line, "samples": line["samples"] + samples, "minutes": line["minutes"] + minutes} for line in own]
+        samples, minutes = lines[-1]["samples"], lines[-1]["minutes"]
+    return lines
+
+
 def round_table(facts: dict) -> str:
     """Markdown table of the rounds of training, the last one being that of the weights."""
     head = "| round | samples | steps | minutes | learning rate | seed |\n|---|---|---|---|---|---|"
@@ -131,22 +142,40 @@ def round_table(facts: dict) -> str:
     return "\n".join([head, *body])
 
 
+def held_out_tables(page: Path | None, digest: str) -> str:
+    """The rows of this checkpoint (SHA-256 `digest`) on a scoreboard page, under the page's own headings; where the page is of
+    another checkpoint, how to write it."""
+    text = page.read_text(encoding="utf-8") if page is not None and page.exists() else ""
+    if digest[:16] not in text:
+        return "The whole pipeline on scenes that nothing was chosen on, and on kinds never seen: `make scoreboard`."
+    lines = ["The whole pipeline on scenes that nothing was chosen on (`docs/scoreboard.md` says how each figure is taken):"]
+    for section in text.split("\n## ")[1:]:
+        title, *rows = section.splitlines()
+        table = [row for row in rows if row.startswith("|")]
+        own = [row for row in table if row.startswith("| **pan3d-mini**")]
+        if own or title.startswith("Cameras"):
+            lines += ["", f"**{title}**", "", *table[:2], *(own or table[2:])]
+    return "\n".join(lines)
+
+
 def machine(device: str, ranks: int) -> str:
     """What a run was computed on."""
     return f"{ranks} CPU processes of one thread each" if device == "cpu" else f"{ranks} x {device}"
 
 
-def write_card(weights: Path, lines: list[dict], out: Path) -> None:
-    """Fill the card from the weight file's own facts and the lines of the run's log."""
+def write_card(weights: Path, lines: list[dict], out: Path, scoreboard: Path | None = None) -> None:
+    """Fill the card from the weight file's own facts, the lines of the run's log and the page of a scoreboard."""
     checkpoint = read_checkpoint(weights)
     facts = checkpoint.facts
     evaluations = [line for line in lines if line["what"] == "eval"]
     config = facts["config"]
     content = weights.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
     kinds = tuple(dict.fromkeys(checkpoint.known_names.class_names))
     card = CARD.format(
         parameters=sum(p.numel() for p in checkpoint.model.parameters()) / 1e6, name=weights.name, megabytes=len(content) / 1e6,
-        digest=hashlib.sha256(content).hexdigest(), queries=len(checkpoint.model.decoder.learned), kinds=", ".join(kinds),
+        digest=digest, board=held_out_tables(scoreboard, digest),
+        queries=len(checkpoint.model.decoder.learned), kinds=", ".join(kinds),
         num_kinds=len(kinds), training_scenes=facts["training_scenes"], validation_scenes=facts["validation_scenes"],
         descriptions=facts["descriptions"], rounds=round_table(facts),
         machine=machine(facts.get("device", "cpu"), config["ranks"]),
@@ -162,10 +191,12 @@ def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument(
+        "--log", type=Path, action="append", required=True, help="a run's log; once for each round, first to last"
+    )
+    parser.add_argument("--scoreboard", type=Path, default=Path("docs/scoreboard.md"))
     arguments = parser.parse_args()
-    lines = [json.loads(line) for line in arguments.log.read_text().splitlines()]
-    write_card(arguments.weights, lines, arguments.weights.with_suffix(".md"))
+    write_card(arguments.weights, joined_logs(arguments.log), arguments.weights.with_suffix(".md"), arguments.scoreboard)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from training.augment import plain_inputs
 from training.checkpoints import read_state
 from training.datasets import ShardSet
 from training.evaluate import evaluate
-from training.export import export_weights, joined_logs, run_facts
+from training.export import export_weights, run_facts
 from training.families import FAMILIES, build_family, run_config
 from training.loop import Trainer
 from training.losses.mini import mini_losses
-from training.model_card import round_table, write_card
+from training.model_card import held_out_tables, joined_logs, round_table, write_card
 from training.progress import RunLog
 from training.ranks import Ranks
 from training.targets import batch_targets
@@ -255,8 +255,21 @@ def test_logs_of_rounds_are_counted_on(tmp_path):
         (tmp_path / name).mkdir()
         text = "\n".join(json.dumps({"what": "eval", "samples": samples, "minutes": minutes}) for samples, minutes in lines)
         (tmp_path / name / "log.jsonl").write_text(text)
-    joined = joined_logs([tmp_path / "first", tmp_path / "second"])
+    joined = joined_logs([tmp_path / "first" / "log.jsonl", tmp_path / "second" / "log.jsonl"])
     assert [(line["samples"], line["minutes"]) for line in joined] == [(4, 1.0), (8, 2.0), (12, 3.5)]
+
+
+def test_the_card_quotes_the_scoreboard_of_its_own_checkpoint(tmp_path):
+    page = tmp_path / "board.md"
+    page.write_text(
+        "# Board\n\nSHA-256 `0123456789abcdef...`\n\n## Held-out\n\n"
+        "| | AP50 |\n|---|---:|\n| **pan3d-mini**, poses given | 0.9 |\n"
+        "| other | 0.1 |\n\n## Cameras of it\n\n| | deg |\n|---|---:|\n| Held-out | 5 |\n\n## The rows\n\n- text\n"
+    )
+    quoted = held_out_tables(page, "0123456789abcdef" + 48 * "0")
+    assert "| **pan3d-mini**, poses given | 0.9 |" in quoted and "| Held-out | 5 |" in quoted and "other" not in quoted
+    for missing in (held_out_tables(page, 64 * "f"), held_out_tables(None, 64 * "f")):
+        assert "0.9" not in missing and "make scoreboard" in missing
 
 
 def test_new_parts_of_a_network_start_fresh(run_values, tmp_path, caplog):
