@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
+from color_engine import answer_by_color
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from pan3d_core.config import PipelineConfig, PreprocessConfig
@@ -54,6 +54,17 @@ def from_base(x: float = 0.0) -> np.ndarray:
     return pose
 
 
+def write_bag(path, messages, storage=StoragePlugin.MCAP):
+    """(receipt, topic, type, bytes) -> a bag, in order of receipt; the path."""
+    with Writer(path, version=8, storage_plugin=storage) as writer:
+        connections = {}
+        for received, topic, kind, message in sorted(messages, key=lambda item: item[0]):
+            if topic not in connections:
+                connections[topic] = writer.add_connection(topic, kind, typestore=MAKE.typestore)
+            writer.write(connections[topic], received, message)
+    return path
+
+
 @dataclass
 class BlockBag:
     """Everything is right unless told otherwise."""
@@ -84,13 +95,7 @@ class BlockBag:
         for turn in range(self.rounds):
             for index in range(self.sets):
                 messages += self._set(index, turn)
-        with Writer(path, version=8, storage_plugin=storage) as writer:
-            connections = {}
-            for received, topic, kind, message in sorted(messages, key=lambda item: item[0]):
-                if topic not in connections:
-                    connections[topic] = writer.add_connection(topic, kind, typestore=MAKE.typestore)
-                writer.write(connections[topic], received, message)
-        return path
+        return write_bag(path, messages, storage)
 
     def stamp(self, index: int, camera: str = "front") -> int:
         return START + SECOND + int((index * self.period_s + self.phase_s.get(camera, 0.0)) * SECOND)
@@ -140,17 +145,7 @@ class ColorEngine:
     preprocess = PreprocessConfig(height=HEIGHT, width=WIDTH)
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
-        red, _, blue = views.images.unbind(1)
-        masks = torch.stack([red - blue > 0.4, blue - red > 0.4]).float() * 20 - 10
-        reconstruction = Reconstruction(
-            depth=views.depth,
-            depth_conf=torch.ones_like(views.depth),
-            intrinsics=views.intrinsics,
-            cam_from_world=views.cam_from_world,
-            is_metric=True,
-        )
-        logits = torch.tensor([[5.0, -5.0, -5.0], [5.0, -5.0, -5.0]])
-        return reconstruction, InstanceSet(masks, logits, torch.tensor([0.9, 0.8]), self.labels)
+        return answer_by_color(views, self.labels)
 
 
 def pipeline(**changes) -> PerceptionPipeline:

@@ -12,7 +12,8 @@ import yaml  # noqa: E402
 pytest.importorskip("rosbags", reason="needs the extra [bags]")
 pytest.importorskip("pan3d_sim.recording_messages", reason="needs the extra [sim]")
 
-from rosbags.rosbag2 import StoragePlugin, Writer  # noqa: E402
+
+from bag_scene import write_bag
 
 from pan3d_core.cli import main  # noqa: E402
 from pan3d_core.config import PipelineConfig  # noqa: E402
@@ -69,13 +70,7 @@ class Bag:
             message = MAKE.transforms([FrameLink("base_link", "tool0", pose(0.001 * index))], stamp + int(self.tf_error_s * 1e9))
             messages.append((stamp, "/tf", TRANSFORMS, message))
         messages += [(START, topic, kind, message) for topic, (kind, message) in self.extra.items()]
-        with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
-            connections = {}
-            for received, topic, kind, message in sorted(messages, key=lambda m: m[0]):
-                if topic not in connections:
-                    connections[topic] = writer.add_connection(topic, kind, typestore=MAKE.typestore)
-                writer.write(connections[topic], received, message)
-        return path
+        return write_bag(path, messages)
 
 
 def pose(x):
