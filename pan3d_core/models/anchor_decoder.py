@@ -1,19 +1,19 @@
 """Queries at 3D anchors that look at every view where their anchor projects to (FAST3DIS, section 3.3 and 3.4).
 
-Cost and memory grow with queries times views and do not depend on the size of the images. All positions are in the frame of
-the first camera, in units of the scene's median depth.
+Cost and memory grow with queries times views and do not depend on the size of the images. The frame and the unit of all
+positions are the caller's: one frame per scene, in units of about its size.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-NEAREST = 1e-3  # in median depths; anchors closer to a camera's plane, or behind it, are not seen by it
-INITIAL_LOW, INITIAL_HIGH = (-1.0, -1.0, 0.2), (1.0, 1.0, 2.0)  # first anchors, assumed
+NEAREST = 1e-3  # in units; anchors closer to a camera's plane, or behind it, are not seen by it
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,19 @@ class AnchorSettings:
     feed_forward: int = 1024  # assumed
     layers: int = 9  # assumed: three rounds of three scales
     bands: int = 64  # assumed: frequencies of the positional encoding
-    bandwidth: float = 1.0  # assumed: standard deviation of the frequencies, turns per median depth
+    bandwidth: float = 1.0  # assumed: standard deviation of the frequencies, turns per unit
+    first_low: tuple[float, float, float] = (-1.0, -1.0, 0.2)  # assumed: box in which anchors start before they are learned
+    first_high: tuple[float, float, float] = (1.0, 1.0, 2.0)
+    # Where anchors start: "learned", places of their own (the paper); "seeds", where the caller says that objects may be.
+    start: Literal["learned", "seeds"] = "learned"
+    # What a query attends to: "anchors", its samples (the paper); "everywhere", all pixels of a map (Mask2Former without
+    # masked attention), which its anchor then only labels. The second is there to be compared with.
+    attention: Literal["anchors", "everywhere"] = "anchors"
+
+    def __post_init__(self) -> None:
+        for name, known in (("start", ("learned", "seeds")), ("attention", ("anchors", "everywhere"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"AnchorSettings.{name}: expected {' or '.join(known)}, got {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,7 @@ class SceneViews:
 
     maps: tuple[Tensor, ...]  # scales in the order they are visited, (B, S, dim, h, w) each
     context: Tensor  # (B, dim) mean of the deepest feature over views and pixels
-    cam_from_first: Tensor  # (B, S, 4, 4), translations in median depths
+    cam_from_scene: Tensor  # (B, S, 4, 4) from the frame of the anchors, translations in its unit
     focal_center: Tensor  # (B, S, 4) fx, fy, cx, cy over width and height: (0, 0) and (1, 1) are the image's outer corners
 
 
@@ -43,9 +55,10 @@ class SceneViews:
 class AnchorPrediction:
     """What one layer says."""
 
-    anchors: Tensor  # (B, Q, 3) median depths, first camera's frame
+    anchors: Tensor  # (B, Q, 3) in the frame and unit of `SceneViews.cam_from_scene`
     class_logits: Tensor  # (B, Q, 2) object, nothing
     mask_embedding: Tensor  # (B, Q, dim)
+    content: Tensor  # (B, Q, dim) normed queries, for further heads
 
 
 class FourierPosition(nn.Module):
@@ -67,7 +80,7 @@ def place_in_views(anchors: Tensor, views: SceneViews) -> tuple[Tensor, Tensor]:
 
     An anchor at or behind a camera's plane, or outside the image, is not seen (Eq. 3).
     """
-    rotation, translation = views.cam_from_first[..., :3, :3], views.cam_from_first[..., :3, 3]
+    rotation, translation = views.cam_from_scene[..., :3, :3], views.cam_from_scene[..., :3, 3]
     in_cam = anchors[:, None] @ rotation.mT + translation[:, :, None]
     z = in_cam[..., 2:]
     share = in_cam[..., :2] / z.clamp_min(NEAREST) * views.focal_center[:, :, None, :2] + views.focal_center[:, :, None, 2:]
@@ -101,23 +114,44 @@ class ViewAttention(nn.Module):
         return self.output(mixed) * seen.any(-1, keepdim=True)
 
 
+class MapAttention(nn.Module):
+    """Each query attends to every pixel of a map in every view: cost grows with the size of the images."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+
+    def forward(self, queries: Tensor, features: Tensor) -> Tensor:
+        """queries (B, Q, dim), features (B, S, dim, h, w) -> (B, Q, dim)."""
+        memory = features.permute(0, 1, 3, 4, 2).flatten(1, 3)
+        return self.attention(queries, memory, memory, need_weights=False)[0]
+
+
 class AnchorLayer(nn.Module):
-    """Self-attention, attention to the samples, feed-forward; residuals are normed after each step as in Mask2Former."""
+    """Self-attention, attention to the views, feed-forward; residuals are normed after each step as in Mask2Former."""
 
     def __init__(self, settings: AnchorSettings) -> None:
         super().__init__()
         dim = settings.dim
         self.own = nn.MultiheadAttention(dim, settings.heads, batch_first=True)
-        self.across = ViewAttention(dim, settings.heads)
+        self.across = (ViewAttention if settings.attention == "anchors" else MapAttention)(dim, settings.heads)
         self.feed = nn.Sequential(nn.Linear(dim, settings.feed_forward), nn.ReLU(), nn.Linear(settings.feed_forward, dim))
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
 
-    def forward(self, content: Tensor, position: Tensor, samples: Tensor, seen: Tensor) -> Tensor:
-        """content and position (B, Q, dim), samples (B, Q, S, dim), seen (B, Q, S) -> (B, Q, dim)."""
+    def forward(self, content: Tensor, position: Tensor, *looked_at: Tensor) -> Tensor:
+        """content and position (B, Q, dim), `looked_at` what `across` takes beside the queries -> (B, Q, dim)."""
         placed = content + position
         content = self.norms[0](content + self.own(placed, placed, content, need_weights=False)[0])
-        content = self.norms[1](content + self.across(content + position, samples, seen))
+        content = self.norms[1](content + self.across(content + position, *looked_at))
         return self.norms[2](content + self.feed(content))
+
+
+def _perceptron(dim: int, outputs: int) -> nn.Sequential:
+    """A shift that is zero at first: anchors stay where they start until something is learned."""
+    last = nn.Linear(dim, outputs)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), last)
 
 
 class AnchorDecoder(nn.Module):
@@ -126,34 +160,47 @@ class AnchorDecoder(nn.Module):
     def __init__(self, settings: AnchorSettings) -> None:
         super().__init__()
         self.settings, dim = settings, settings.dim
-        low, high = torch.tensor(INITIAL_LOW), torch.tensor(INITIAL_HIGH)
-        self.anchors = nn.Parameter(low + (high - low) * torch.rand(settings.queries, 3))
+        if settings.start == "learned":
+            low, high = torch.tensor(settings.first_low), torch.tensor(settings.first_high)
+            self.anchors = nn.Parameter(low + (high - low) * torch.rand(settings.queries, 3))
+            self.first_shift = _perceptron(dim, 3 * settings.queries)
         self.content = nn.Parameter(torch.randn(settings.queries, dim) * 0.02)
-        self.first_shift = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 3 * settings.queries))
         self.position = FourierPosition(settings.bands, settings.bandwidth, dim)
         self.layers = nn.ModuleList(AnchorLayer(settings) for _ in range(settings.layers))
-        self.shift = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 3))
+        self.shift = _perceptron(dim, 3)
         self.norm = nn.LayerNorm(dim)
         self.class_head = nn.Linear(dim, 2)
         self.mask_head = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
-        for last in (self.first_shift[-1], self.shift[-1]):  # anchors start where they were learned
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
 
-    def forward(self, views: SceneViews) -> list[AnchorPrediction]:
-        """One prediction per layer, the last one being the answer (Eqs. 1, 2 and 5)."""
+    def forward(self, views: SceneViews, seeds: tuple[Tensor, Tensor] | None = None) -> list[AnchorPrediction]:
+        """One prediction per layer, the last one being the answer (Eqs. 1, 2 and 5).
+
+        `seeds`, with `start="seeds"`: places (B, Q, 3) of what may be objects, where the anchors start, and features
+        (B, Q, dim) of them, which are added to the learned queries.
+        """
         batch = len(views.context)
-        anchors = self.anchors + self.first_shift(views.context).unflatten(-1, (-1, 3))
         content = self.content.expand(batch, -1, -1)
+        if (seeds is None) != (self.settings.start == "learned"):
+            raise ValueError(f"seeds: expected {'none' if seeds is not None else 'some'} with start={self.settings.start!r}")
+        if seeds is None:
+            anchors = self.anchors + self.first_shift(views.context).unflatten(-1, (-1, 3))
+        else:
+            anchors, content = seeds[0], content + seeds[1]
         predictions = []
         for number, layer in enumerate(self.layers):
             features = views.maps[number % len(views.maps)]
-            places, seen = place_in_views(anchors, views)
-            content = layer(content, self.position(anchors), sample_views(features, places), seen.transpose(1, 2))
+            content = layer(content, self.position(anchors), *self._looked_at(features, anchors, views))
             anchors = anchors + self.shift(content)
             predictions.append(self._predict(anchors, content))
         return predictions
 
+    def _looked_at(self, features: Tensor, anchors: Tensor, views: SceneViews) -> tuple[Tensor, ...]:
+        """What a layer's `across` takes beside the queries."""
+        if self.settings.attention == "everywhere":
+            return (features,)
+        places, seen = place_in_views(anchors, views)
+        return sample_views(features, places), seen.transpose(1, 2)
+
     def _predict(self, anchors: Tensor, content: Tensor) -> AnchorPrediction:
         normed = self.norm(content)
-        return AnchorPrediction(anchors, self.class_head(normed), self.mask_head(normed))
+        return AnchorPrediction(anchors, self.class_head(normed), self.mask_head(normed), normed)

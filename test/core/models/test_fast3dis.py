@@ -66,7 +66,7 @@ def test_the_decoder_does_not_care_for_the_order_of_views():
     decoder, views = AnchorDecoder(ANCHORS).eval(), views_around(3)
     order = torch.tensor([2, 0, 1])
     swapped = SceneViews(
-        tuple(m[:, order] for m in views.maps), views.context, views.cam_from_first[:, order], views.focal_center[:, order]
+        tuple(m[:, order] for m in views.maps), views.context, views.cam_from_scene[:, order], views.focal_center[:, order]
     )
     for first, second in zip(decoder(views), decoder(swapped), strict=True):
         torch.testing.assert_close(first.mask_embedding, second.mask_embedding, atol=1e-5, rtol=0)
@@ -83,6 +83,33 @@ def test_what_no_view_sees_changes_nothing():
     first, second = decoder(views)[-1], decoder(other)[-1]
     assert bool(first.mask_embedding.isfinite().all())
     assert torch.equal(first.mask_embedding, second.mask_embedding) and torch.equal(first.class_logits, second.class_logits)
+
+
+@torch.no_grad()
+def test_anchors_start_at_seeds_where_they_are_given():
+    torch.manual_seed(0)
+    decoder, views = AnchorDecoder(replace(ANCHORS, start="seeds")).eval(), views_around(2)
+    seeds = torch.rand(1, 12, 3), torch.rand(1, 12, 32)
+    assert torch.equal(decoder(views, seeds)[0].anchors, seeds[0])  # shifts are zero before they are learned
+    assert not any("first_shift" in name or name == "anchors" for name, _ in decoder.named_parameters())
+    with pytest.raises(ValueError, match="seeds: expected some with start='seeds'"):
+        decoder(views)
+    with pytest.raises(ValueError, match="seeds: expected none with start='learned'"):
+        AnchorDecoder(ANCHORS)(views, seeds)
+
+
+@torch.no_grad()
+def test_plain_queries_see_all_pixels_and_anchors_their_own():
+    torch.manual_seed(0)
+    views = views_around(2)
+    changed = replace(views, maps=tuple(m.clone() for m in views.maps))
+    changed.maps[0][..., 0, 0] += 1.0  # a corner that no anchor straight ahead projects to
+    for attention, moved in (("anchors", False), ("everywhere", True)):
+        decoder = AnchorDecoder(replace(ANCHORS, layers=1, attention=attention)).eval()
+        decoder.anchors.copy_(torch.tensor([0.0, 0.0, 1.0]))
+        assert torch.equal(decoder(views)[0].content, decoder(changed)[0].content) != moved
+    with pytest.raises(ValueError, match="attention: expected anchors or everywhere, got 'both'"):
+        replace(ANCHORS, attention="both")
 
 
 @torch.no_grad()
