@@ -10,13 +10,14 @@ a text-aligned vector per query instead of class logits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pan3d_core.geometry.transforms import invert_rigid, transform_points
+from pan3d_core.models.layers import LinearBuilder
 from pan3d_core.models.mini_layers import Block, ConvStem, Pyramid, rotary_angles
 from pan3d_core.models.mini_queries import QueryDecoder, QueryOutputs, SceneFeatures
 from pan3d_core.models.mini_sweep import HeightSweep
@@ -28,6 +29,7 @@ _XY_FEATURES = 2 * 2 * len(PLANE_WAVELENGTHS_M)
 GEOMETRY_CHANNELS = _XY_FEATURES + 9
 TOKEN_GEOMETRY = _XY_FEATURES + 9
 MAX_LOG_RATIO = 2.5
+FIRST_CROSS_VIEW = 1  # the block from which on views meet: odd blocks see all of them
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,25 @@ class MiniOutputs:
     plane_from_world: Tensor  # (B, 4, 4) identity without poses
     view1_from_cam: Tensor  # (B, S, 9) camera head: 6D rotation (first two columns) and translation
     dense_text: Tensor  # (B, S, H/8, W/8, text_dim) per-pixel text-aligned vectors, not normalised; only in training, else empty
-    queries: QueryOutputs
+    queries: QueryOutputs | None  # None only between `PanMini.dense` and a decoder
 
     def depth(self) -> Tensor:
         """(B, S, H, W) z-depth in metres."""
         log_ratio = F.interpolate(self.log_ratio, size=self.plane_depth.shape[-2:], mode="bilinear")
         return self.plane_depth * log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+
+
+@dataclass(frozen=True)
+class SingleViews:
+    """What the network knows before the views meet, and the calibration that it goes on to use."""
+
+    plane_from_world: Tensor  # (B, 4, 4) identity without poses
+    cam_from_plane: Tensor  # (B, S, 4, 4) identities without poses
+    rays: dict[int, PlaneRays]  # by stride: 1, 4, 16
+    stem: tuple[Tensor, Tensor, Tensor, Tensor]  # (B S, c, H/s, W/s) at strides 2, 4, 8, 16
+    tokens: Tensor  # (B, S, 1 + h16 w16, dim) camera token first
+    angles: Tensor  # (B, 1, S (1 + h16 w16), head_dim / 2) rotary positions on the plane
+    posed: Tensor  # (B,) 1 or 0
 
 
 class PanMini(nn.Module):
@@ -74,7 +89,9 @@ class PanMini(nn.Module):
         queries: int = 20,
         decoder_layers: int = 3,
         text_dim: int = 384,
+        linear: LinearBuilder = nn.Linear,
     ) -> None:
+        """`linear` builds the attention's projections of the blocks from the first on in which views meet."""
         super().__init__()
         channels = (*stem, dim)
         self.stem = ConvStem(channels, GEOMETRY_CHANNELS)
@@ -84,7 +101,9 @@ class PanMini(nn.Module):
         self.camera_token = nn.Parameter(torch.randn(dim) * 0.02)
         self.camera_geometry = nn.Linear(17, dim)
         self.first_view = nn.Parameter(torch.randn(dim) * 0.02)
-        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            Block(dim, heads, nn.Linear if number < FIRST_CROSS_VIEW else linear) for number in range(blocks)
+        )
         self.norm = nn.LayerNorm(dim)
         self.head_dim = dim // heads
         self.camera = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, 9))
@@ -99,39 +118,31 @@ class PanMini(nn.Module):
             nn.init.zeros_(head.bias)
 
     def forward(self, inputs: MiniInputs) -> MiniOutputs:
+        single = self.single_views(inputs)
+        dense, scene = self.dense(single, self.cross_views(single.tokens, single.angles))
+        return replace(dense, queries=self.decoder(scene))
+
+    def single_views(self, inputs: MiniInputs) -> SingleViews:
+        """Stem, tokens and the blocks in which every view is alone. The sweep compares views by their calibration already."""
         self._check(inputs)
-        batch, views, _, height, width = inputs.images.shape
         posed = inputs.posed.float()
         shift, cam_from_plane = _plane_frame(inputs, posed)
-        rays = {s: plane_rays(cam_from_plane, inputs.intrinsics, posed, (height, width), s) for s in (1, 4, 16)}
+        hw = (inputs.images.shape[-2], inputs.images.shape[-1])
+        rays = {s: plane_rays(cam_from_plane, inputs.intrinsics, posed, hw, s) for s in (1, 4, 16)}
         images = ((inputs.images - 0.45) / 0.25).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         geometry = _geometry_channels(rays[4], cam_from_plane, posed).permute(0, 1, 4, 2, 3).flatten(0, 1)
         f2 = self.stem.start(images)
         stem = self.stem(f2, geometry, self.sweep(f2, rays[4], cam_from_plane, inputs.intrinsics, posed))
-        tokens, camera_tokens = self._attend(stem[3], rays[16], cam_from_plane, inputs, posed)
-        grid = tokens.flatten(0, 1).transpose(1, 2).unflatten(2, stem[3].shape[-2:])
-        p2, p4, p8 = self.pyramid(grid, stem)
-        dense4 = self.dense4(p4).float()
-        dense2 = (F.interpolate(dense4[:, :3], size=p2.shape[-2:], mode="bilinear") + self.dense2(p2)).float()
-        dense4, dense2, p2, p4, p8 = (x.unflatten(0, (batch, views)) for x in (dense4, dense2, p2, p4, p8))
-        offset = dense4[:, :, 3:].permute(0, 1, 3, 4, 2)
-        depth4 = rays[4].plane_depth * dense4[:, :, 0].clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
-        points4 = points_from_rays(rays[4], depth4.detach(), cam_from_plane) * posed[:, None, None, None, None]
-        scene = SceneFeatures(
-            tokens16=tokens.flatten(1, 2), p8=p8, p4=p4, p2=p2, points4=points4, centers4=points4 + offset.detach(),
-            foreground4=dense4[:, :, 2].detach().sigmoid(), posed=posed,
-        )  # fmt: skip
-        dense_text = self.dense_text(p8.permute(0, 1, 3, 4, 2)) if self.training else p8.new_zeros(0)
-        return MiniOutputs(
-            log_ratio=dense2[:, :, 0], log_error=dense2[:, :, 1] - 3.0, foreground_logits=dense2[:, :, 2],
-            plane_depth=rays[1].plane_depth, center_offset=offset, plane_from_world=shift,
-            view1_from_cam=self.camera(camera_tokens).float(), dense_text=dense_text, queries=self.decoder(scene),
-        )  # fmt: skip
+        x = self._tokens(stem[3], rays[16], cam_from_plane, inputs, posed)
+        xy = torch.cat([rays[16].plane_xy.mean((2, 3))[:, :, None], rays[16].plane_xy.flatten(2, 3)], dim=2)
+        for block in self.blocks[:FIRST_CROSS_VIEW]:
+            x = block(x.flatten(0, 1)).view_as(x)
+        return SingleViews(shift, cam_from_plane, rays, stem, x, rotary_angles(xy.flatten(1, 2), self.head_dim), posed)
 
-    def _attend(
+    def _tokens(
         self, features: Tensor, rays: PlaneRays, cam_from_plane: Tensor, inputs: MiniInputs, posed: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Stem features (B S, dim, h, w) -> tokens (B, S, h w, dim) and camera tokens (B, S, dim)."""
+    ) -> Tensor:
+        """Stem features (B S, dim, h, w) -> tokens (B, S, 1 + h w, dim)."""
         batch, views = inputs.images.shape[:2]
         position = F.interpolate(self.image_position, size=features.shape[-2:], mode="bilinear", align_corners=True)
         tokens = (features + position).flatten(2).transpose(1, 2).unflatten(0, (batch, views))
@@ -140,17 +151,43 @@ class PanMini(nn.Module):
         unposed = (1 - posed)[:, None]
         first = torch.cat([unposed, torch.zeros_like(unposed).expand(-1, views - 1)], dim=1)
         camera = camera + first[..., None] * self.first_view
-        x = torch.cat([camera[:, :, None], tokens], dim=2)
-        count = x.shape[2]
-        xy = torch.cat([rays.plane_xy.mean((2, 3))[:, :, None], rays.plane_xy.flatten(2, 3)], dim=2)
-        angles = rotary_angles(xy.flatten(1, 2), self.head_dim)
-        for number, block in enumerate(self.blocks):
+        return torch.cat([camera[:, :, None], tokens], dim=2)
+
+    def cross_views(self, tokens: Tensor, angles: Tensor) -> Tensor:
+        """The other blocks, by turns over all views and within each, and the norm: (B, S, 1 + h w, dim) -> the same."""
+        batch, views, count, _ = tokens.shape
+        x = tokens
+        for number, block in enumerate(self.blocks[FIRST_CROSS_VIEW:], start=FIRST_CROSS_VIEW):
             if number % 2 == 0:
                 x = block(x.reshape(batch * views, count, -1))
             else:
                 x = block(x.reshape(batch, views * count, -1), angles)
-        x = self.norm(x.reshape(batch, views, count, -1))
-        return x[:, :, 1:], x[:, :, 0]
+        return self.norm(x.reshape(batch, views, count, -1))
+
+    def dense(self, single: SingleViews, x: Tensor) -> tuple[MiniOutputs, SceneFeatures]:
+        """Outputs of `cross_views` -> everything but the queries (None), and what those look at."""
+        tokens = x[:, :, 1:]
+        batch, views = tokens.shape[:2]
+        posed, rays, cam_from_plane = single.posed, single.rays, single.cam_from_plane
+        grid = tokens.flatten(0, 1).transpose(1, 2).unflatten(2, single.stem[3].shape[-2:])
+        p2, p4, p8 = self.pyramid(grid, single.stem)
+        dense4 = self.dense4(p4).float()
+        dense2 = (F.interpolate(dense4[:, :3], size=p2.shape[-2:], mode="bilinear") + self.dense2(p2)).float()
+        dense4, dense2, p2, p4, p8 = (maps.unflatten(0, (batch, views)) for maps in (dense4, dense2, p2, p4, p8))
+        offset = dense4[:, :, 3:].permute(0, 1, 3, 4, 2)
+        depth4 = rays[4].plane_depth * dense4[:, :, 0].clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+        points4 = points_from_rays(rays[4], depth4.detach(), cam_from_plane) * posed[:, None, None, None, None]
+        scene = SceneFeatures(
+            tokens16=tokens.flatten(1, 2), p8=p8, p4=p4, p2=p2, points4=points4, centers4=points4 + offset.detach(),
+            foreground4=dense4[:, :, 2].detach().sigmoid(), posed=posed,
+        )  # fmt: skip
+        dense_text = self.dense_text(p8.permute(0, 1, 3, 4, 2)) if self.training else p8.new_zeros(0)
+        outputs = MiniOutputs(
+            log_ratio=dense2[:, :, 0], log_error=dense2[:, :, 1] - 3.0, foreground_logits=dense2[:, :, 2],
+            plane_depth=rays[1].plane_depth, center_offset=offset, plane_from_world=single.plane_from_world,
+            view1_from_cam=self.camera(x[:, :, 0]).float(), dense_text=dense_text, queries=None,
+        )  # fmt: skip
+        return outputs, scene
 
     @staticmethod
     def _check(inputs: MiniInputs) -> None:
