@@ -20,10 +20,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.geometry.cameras import unproject_depth
-from pan3d_core.geometry.level_cameras import locate_cameras
-from pan3d_core.geometry.transforms import invert_rigid, rigid
 from pan3d_core.labels import LabelSpace
 from pan3d_core.models.mini import MiniInputs, MiniOutputs, PanMini
+from pan3d_core.models.mini_cameras import unposed_cameras
 from pan3d_core.models.mini_decode import decode_scene
 from pan3d_core.models.weights import assign_weights, read_weights
 from pan3d_core.naming_meaning import KnownNames
@@ -38,7 +37,6 @@ AUTOCAST_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch
 # Focal length over image width that is assumed for cameras without intrinsics (53 degrees across).
 GUESSED_FOCAL = 1.0
 SUPPORT_BIN_M = 0.005
-MAX_SUPPORT_FOREGROUND = 0.1  # pixels that surely show no object
 logger = logging.getLogger("pan3d.engines.mini")
 
 
@@ -97,16 +95,6 @@ def support_height_from_depth(views: ViewBatch) -> float | None:
     level, counts = bins.unique(return_counts=True)
     near = (bins - level[counts.argmax()]).abs() <= 1
     return float(heights[near].median())
-
-
-def cameras_from_head(view1_from_cam: Tensor) -> Tensor:
-    """(S, 9) two rotation columns and translation -> cam_from_view1 (S, 4, 4), the first one the identity."""
-    first, second, translation = view1_from_cam.split([3, 3, 3], dim=-1)
-    first = nn.functional.normalize(first, dim=-1)
-    second = nn.functional.normalize(second - (first * second).sum(-1, keepdim=True) * first, dim=-1)
-    third = torch.linalg.cross(first, second, dim=-1)
-    view1_from_cam = rigid(torch.stack([first, second, third], dim=-1), translation)
-    return invert_rigid(view1_from_cam) @ view1_from_cam[0]
 
 
 class MiniEngine:
@@ -172,7 +160,10 @@ class MiniEngine:
         log_error = nn.functional.interpolate(outputs.log_error, size=outputs.plane_depth.shape[-2:], mode="bilinear")[0]
         posed = bool(inputs.posed[0] > 0)
         depth = outputs.depth()[0]
-        cam_from_world = inputs.cam_from_world[0] if posed else self._cameras(outputs, depth, inputs.intrinsics[0], instances)
+        if posed:
+            cam_from_world = inputs.cam_from_world[0]
+        else:
+            cam_from_world = unposed_cameras(outputs, 0, instances.mask_logits, inputs.intrinsics[0])
         return Reconstruction(
             depth=depth,
             depth_conf=torch.exp(-log_error.clamp(-7, 1)),  # one over the expected relative error
@@ -180,16 +171,6 @@ class MiniEngine:
             cam_from_world=cam_from_world,
             is_metric=posed,
         )
-
-    @staticmethod
-    def _cameras(outputs: MiniOutputs, depth: Tensor, intrinsics: Tensor, instances: InstanceSet) -> Tensor:
-        """`cam_from_view1` (S, 4, 4) from the objects that the views share; the camera head guesses where they share too few."""
-        guess = cameras_from_head(outputs.view1_from_cam[0])
-        size = depth.shape[-2:]
-        logits = nn.functional.interpolate(instances.mask_logits, size=size, mode="bilinear")
-        foreground = nn.functional.interpolate(outputs.foreground_logits, size=size, mode="bilinear")[0].sigmoid()
-        found = locate_cameras(depth, intrinsics, logits > 0, foreground < MAX_SUPPORT_FOREGROUND)
-        return torch.where(found.located[:, None, None], found.cam_from_view1, guess)
 
     def _instances(self, outputs: MiniOutputs) -> InstanceSet:
         rows, scores = decode_scene(outputs.queries, 0, self._config.min_score, self._config.nms_iou)

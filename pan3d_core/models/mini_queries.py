@@ -72,6 +72,28 @@ def select_seeds(weights: Tensor, centers: Tensor, count: int) -> Tensor:
     return torch.stack(chosen, dim=1)
 
 
+def anchor_distance(anchors: Tensor, points4: Tensor) -> Tensor:
+    """Squared distance of the points (B, S, h4, w4, 3) from the anchors (B, Q, 3) in mask radii, bounded: (B, Q, S, h4, w4)."""
+    squared = torch.cdist(anchors, points4.flatten(1, 3)).square().clamp_max((6 * MASK_RADIUS_M) ** 2)
+    return (squared / MASK_RADIUS_M**2).unflatten(-1, points4.shape[1:4])
+
+
+def under_masks(mask_logits: Tensor, content8: Tensor) -> Tensor:
+    """Mean of content8 (B, S h8 w8, C) under masks (B, Q, S, h4, w4), weighted by their probability: (B, Q, C)."""
+    weights = F.max_pool2d(mask_logits.detach().sigmoid().flatten(0, 2), 2).reshape(*mask_logits.shape[:2], -1)
+    weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-3)
+    return weights.to(content8.dtype) @ content8
+
+
+def mask_facts(mask_logits: Tensor) -> Tensor:
+    """What a mask (B, Q, S, h2, w2) itself tells of its quality: mean probability inside and its size, (B, Q, 2)."""
+    probs = mask_logits.detach().sigmoid().flatten(2)
+    inside = (probs > 0.5).to(probs.dtype)
+    area = inside.sum(-1)
+    certainty = (probs * inside).sum(-1) / area.clamp_min(1)
+    return torch.stack([certainty, (1 + area).log() / 8], dim=-1)
+
+
 class DecoderLayer(nn.Module):
     """Masked cross-attention, self-attention, feed-forward; all pre-norm."""
 
@@ -134,9 +156,7 @@ class QueryDecoder(nn.Module):
         features = self.to_mask4(normed)
         logits = torch.einsum("bqc,bschw->bqshw", features, pixels) / features.shape[-1] ** 0.5 + self.mask_bias
         centers = (anchors + 0.1 * torch.tanh(shift)).float()
-        points = scene.points4.flatten(1, 3)
-        squared = torch.cdist(centers, points).square().clamp_max((6 * MASK_RADIUS_M) ** 2)
-        distance = (squared / MASK_RADIUS_M**2).unflatten(-1, scene.points4.shape[1:4])
+        distance = anchor_distance(centers, scene.points4)
         strength = F.softplus(falloff)[..., None, None] * scene.posed[:, None, None, None, None]
         return QueryPrediction(logits.float() - strength * distance, objectness[..., 0].float()), normed
 
@@ -184,14 +204,7 @@ class QueryDecoder(nn.Module):
         fine = torch.einsum("bqc,bschw->bqshw", self.to_mask2(normed), scene.p2) / scene.p2.shape[2] ** 0.5
         upsampled = F.interpolate(coarse.flatten(0, 1), size=scene.p2.shape[-2:], mode="bilinear").unflatten(0, coarse.shape[:2])
         mask_logits = upsampled + fine.float()
-        weights = F.max_pool2d(coarse.detach().sigmoid().flatten(0, 2), 2).reshape(*coarse.shape[:2], -1)
-        weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-3)
-        described = normed + self.pooled(weights.to(content8.dtype) @ content8)
-        probs = mask_logits.detach().sigmoid().flatten(2)
-        inside = (probs > 0.5).to(probs.dtype)
-        area = inside.sum(-1)
-        certainty = (probs * inside).sum(-1) / area.clamp_min(1)
-        facts = torch.stack([certainty, (1 + area).log() / 8], dim=-1)
-        quality = self.to_quality(torch.cat([described.detach().float(), facts], dim=-1).to(described.dtype))
+        described = normed + self.pooled(under_masks(coarse, content8))
+        quality = self.to_quality(torch.cat([described.detach().float(), mask_facts(mask_logits)], dim=-1).to(described.dtype))
         text = F.normalize(self.to_text(described).float(), dim=-1)
         return QueryOutputs(layers, mask_logits, quality[..., 0].float(), text)

@@ -14,12 +14,12 @@ from pan3d_core.engines.mini import (
     DEFAULT_WEIGHTS,
     FORMAT,
     build,
-    cameras_from_head,
     read_checkpoint,
     support_height_from_depth,
 )
 from pan3d_core.geometry.transforms import invert_rigid, look_at
 from pan3d_core.models.mini import PanMini
+from pan3d_core.models.mini_cameras import cameras_from_head
 from pan3d_core.preprocess import preprocess
 
 TINY = {
