@@ -34,17 +34,17 @@ DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class Objective(nn.Module):
-    """Model and losses as one module, the unit that ranks share: a prepared sample in, scalars out."""
+    """Model and losses as one module, the unit that ranks share: a prepared sample and the run's progress in, scalars out."""
 
     def __init__(self, model: nn.Module, family: Family, dtype: torch.dtype | None) -> None:
         super().__init__()
         self.model = model
         self.family, self.dtype = family, dtype
 
-    def forward(self, sample: Any) -> dict[str, Tensor]:
+    def forward(self, sample: Any, progress: float) -> dict[str, Tensor]:
         outputs = self.family.forward(self.model, sample, self.dtype)
         try:
-            terms = self.family.losses(outputs, sample)
+            terms = self.family.losses(outputs, sample, progress)
             return {name: value if name == "total" else value.detach() for name, value in terms.items()}
         except NonFiniteCost:
             # The gradient must become NaN on all ranks, so that they leave the step out together.
@@ -126,7 +126,7 @@ class Trainer:
                 parameter.grad = torch.zeros_like(parameter)
         self.optimizer.zero_grad(set_to_none=False)
         self.source.begin_step(self.step)
-        parts = [self._backward(part) for part in range(self.config.execution.accumulate)]
+        parts = [self._backward(part, progress) for part in range(self.config.execution.accumulate)]
         means = {name: sum(part.get(name, math.nan) for part in parts) / len(parts) for name in parts[0]}
         means["total"] = self._agree(means["total"])
         means["norm"] = self._update(progress)
@@ -134,14 +134,14 @@ class Trainer:
         self.samples += self.config.sampling.batch * self.config.execution.accumulate * self.ranks.world
         return means
 
-    def _backward(self, part: int) -> dict[str, float]:
+    def _backward(self, part: int, progress: float) -> dict[str, float]:
         """Gradients of accumulated batch `part`; its loss terms."""
         accumulate = self.config.execution.accumulate
         place = part * self.ranks.world + self.ranks.rank
         sample = self.family.prepare(self.source.batch(part), generator_from(self.config.seed, self.step, 2, place))
         torch.manual_seed(seed_from(self.config.seed, self.step, 3, place))
         with self.ranks.gradient_sync(self.objective, wanted=part + 1 == accumulate):
-            terms = self.objective(to_device(sample, self.ranks.device))
+            terms = self.objective(to_device(sample, self.ranks.device), progress)
             self.scaler.scale(terms["total"] / accumulate).backward()
         values = torch.stack([value.detach().float() for value in terms.values()]).tolist()
         return dict(zip(terms, values, strict=True))

@@ -179,7 +179,7 @@ class SegVggtFamily:
     def forward(self, model: nn.Module, sample: SegVggtSample, dtype: torch.dtype | None) -> SegVggtOutput:
         return model(sample.images, aggregator_dtype=dtype, frame_attention=True)
 
-    def losses(self, outputs: SegVggtOutput, sample: SegVggtSample) -> dict[str, Tensor]:
+    def losses(self, outputs: SegVggtOutput, sample: SegVggtSample, progress: float) -> dict[str, Tensor]:
         """SegVGGT's objective: the mean over the scenes of `segvggt_losses`, and the losses of cameras and depth."""
         mask_logits = outputs.mask_logits().float()
         scenes = []
