@@ -15,8 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from pan3d_core.engines.mini import FORMAT, NAMES_PREFIX, fold_batch_norms, read_checkpoint
-from pan3d_core.models.mini import PanMini
+from pan3d_core.engines.mini import FORMATS, NAMES_PREFIX, fold_batch_norms, read_checkpoint
 from training.checkpoints import read_state
 from training.datasets import ShardSet
 from training.evaluate import MiniFigures, evaluate
@@ -39,7 +38,7 @@ def export_weights(state: dict, text: TextTargets, facts: dict, out: Path) -> No
         "facts": facts,
     }
     out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, out, metadata={"format": FORMAT, "content": json.dumps(content)})
+    save_file(tensors, out, metadata={"format": FORMATS[state["family"]], "content": json.dumps(content)})
     out.chmod(0o644)
     size = out.stat().st_size
     if size > MAX_BYTES:
@@ -67,9 +66,9 @@ def run_facts(state: dict, text: TextTargets, validation_scenes: int) -> dict:
     }  # fmt: skip
 
 
-def measure(out: Path, validation: ShardSet, text: TextTargets, scenes: int) -> dict[str, MiniFigures]:
+def measure(out: Path, family: str, validation: ShardSet, text: TextTargets, scenes: int) -> dict[str, MiniFigures]:
     """Figures of the exported file itself, read back as the engine reads it."""
-    model: PanMini = read_checkpoint(out).model
+    model = read_checkpoint(out, family).model
     fold_batch_norms(model)
     cases = {
         "cameras known, 4 views": (True, 4), "cameras known, 2 views": (True, 2), "cameras known, 1 view": (True, 1),
@@ -97,7 +96,7 @@ def main() -> None:
     earlier = [run_facts(read_state(run / "last.pt"), text, len(validation)) for run in arguments.earlier]
     facts = {**run_facts(state, text, len(validation)), "earlier": earlier}
     export_weights(state, text, facts, arguments.out)
-    figures = {name: asdict(value) for name, value in measure(arguments.out, validation, text, arguments.scenes).items()}
+    figures = {name: asdict(value) for name, value in measure(arguments.out, state["family"], validation, text, arguments.scenes).items()}
     export_weights(state, text, {**facts, "figures": figures}, arguments.out)
     write_card(
         arguments.out,

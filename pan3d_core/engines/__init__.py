@@ -41,6 +41,7 @@ def _build_depth_clusters(config: ModelConfig) -> Engine:
 
 ENGINES: dict[str, Callable[[ModelConfig], Engine]] = {
     "pan3d-mini": _build_pan3d_mini,
+    "pan3d-mini-fast3dis": _build_pan3d_mini,
     "segvggt": _build_segvggt,
     "depth_clusters": _build_depth_clusters,
 }

@@ -1,4 +1,4 @@
-"""The `pan3d-mini` engine: a small network that takes the cameras' calibration as input.
+"""The engines `pan3d-mini` and `pan3d-mini-fast3dis`: small networks that take the cameras' calibration as input.
 
 With intrinsics, poses and the height of the support plane it answers in metres in the world frame. Without any of them it
 still finds objects and relative depth; its cameras then come from the objects that the views share, in the frame of the first
@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.labels import LabelSpace
+from pan3d_core.models.fast3dis_mini import Fast3disMini, Fast3disMiniSettings
 from pan3d_core.models.mini import MiniInputs, MiniOutputs, PanMini
 from pan3d_core.models.mini_cameras import unposed_cameras
 from pan3d_core.models.mini_decode import decode_scene
@@ -29,8 +32,10 @@ from pan3d_core.naming_meaning import KnownNames
 from pan3d_core.runtime.device import select_device
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
-FORMAT = "pan3d-mini/1"
-DEFAULT_WEIGHTS = Path(__file__).parent.parent / "weights" / "pan3d-mini.safetensors"
+MINI, FAST3DIS = "pan3d-mini", "pan3d-mini-fast3dis"
+FORMATS = {MINI: "pan3d-mini/1", FAST3DIS: "pan3d-mini-fast3dis/1"}
+SHIPPED = {name: Path(__file__).parent.parent / "weights" / f"{name}.safetensors" for name in FORMATS}
+DEFAULT_WEIGHTS = SHIPPED[MINI]
 PREPROCESS = PreprocessConfig(height=112, width=144, mode="cover", resample="area")
 NAMES_PREFIX = "names."
 AUTOCAST_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -42,29 +47,36 @@ logger = logging.getLogger("pan3d.engines.mini")
 
 @dataclass(frozen=True)
 class MiniCheckpoint:
-    """Contents of a `pan3d-mini` weight file."""
+    """Contents of a weight file of one of the two."""
 
-    model: PanMini
+    model: PanMini | Fast3disMini
     known_names: KnownNames
     facts: dict  # how it was made: data, schedule, seed, figures
 
 
-def read_checkpoint(path: Path) -> MiniCheckpoint:
-    """Strict read. `FileNotFoundError`, or `ValueError` for a damaged file or one of another model or format version."""
+def read_checkpoint(path: Path, name: str = MINI) -> MiniCheckpoint:
+    """Strict read of weights for the engine `name`. `FileNotFoundError`, or `ValueError` for a damaged file or one of another
+    model or format version."""
     found = read_weights(path)
     metadata = _read_metadata(path)
     names = found.get(NAMES_PREFIX + "embeddings")
-    if metadata.get("format") != FORMAT or names is None:
+    if metadata.get("format") != FORMATS[name] or names is None:
         raise ValueError(
-            f"weights: expected a checkpoint of format {FORMAT!r}, got {path} of format {metadata.get('format', 'unknown')!r}; "
-            "is it for another model?"
+            f"weights: expected a checkpoint of format {FORMATS[name]!r}, got {path} of format "
+            f"{metadata.get('format', 'unknown')!r}; is it for another model?"
         )
     content = json.loads(metadata["content"])
-    architecture = {key: tuple(value) if isinstance(value, list) else value for key, value in content["architecture"].items()}
-    model = PanMini(**architecture)
+    model = build_network(name, content["architecture"])
     assign_weights(model, found, origin=path, ignored_prefixes=(NAMES_PREFIX,))
     known = KnownNames(tuple(content["names"]), tuple(content["class_names"]), names.float())
     return MiniCheckpoint(model.eval(), known, content["facts"])
+
+
+def build_network(name: str, architecture: Mapping[str, Any]) -> PanMini | Fast3disMini:
+    """The network of the engine `name` without weights, from the plain values that its checkpoints hold."""
+    if name == FAST3DIS:
+        return Fast3disMini(Fast3disMiniSettings.from_dict(architecture))
+    return PanMini(**{key: tuple(value) if isinstance(value, list) else value for key, value in architecture.items()})
 
 
 def _read_metadata(path: Path) -> dict[str, str]:
@@ -193,12 +205,13 @@ class MiniEngine:
 
 
 def build(config: ModelConfig) -> MiniEngine:
-    """The engine with `config.weights`, or with the checkpoint that comes with the package.
+    """The engine that `config.name` says, with `config.weights` or the checkpoint that comes with the package.
 
     Raises `FileNotFoundError` or `ValueError` for a missing, damaged or foreign checkpoint.
     """
     device = select_device(config.device)
-    checkpoint = read_checkpoint(Path(config.weights) if config.weights else DEFAULT_WEIGHTS)
+    name = config.name if config.name in FORMATS else MINI  # baselines build on the default network under their own names
+    checkpoint = read_checkpoint(Path(config.weights) if config.weights else SHIPPED[name], name)
     # So small a network gains little from more threads, and the cameras' messages need the other cores.
     torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) // 2))
     return MiniEngine(checkpoint, config, device)

@@ -139,9 +139,7 @@ class PanMini(nn.Module):
             x = block(x.flatten(0, 1)).view_as(x)
         return SingleViews(shift, cam_from_plane, rays, stem, x, rotary_angles(xy.flatten(1, 2), self.head_dim), posed)
 
-    def _tokens(
-        self, features: Tensor, rays: PlaneRays, cam_from_plane: Tensor, inputs: MiniInputs, posed: Tensor
-    ) -> Tensor:
+    def _tokens(self, features: Tensor, rays: PlaneRays, cam_from_plane: Tensor, inputs: MiniInputs, posed: Tensor) -> Tensor:
         """Stem features (B S, dim, h, w) -> tokens (B, S, 1 + h w, dim)."""
         batch, views = inputs.images.shape[:2]
         position = F.interpolate(self.image_position, size=features.shape[-2:], mode="bilinear", align_corners=True)

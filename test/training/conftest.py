@@ -17,8 +17,13 @@ TINY = {
     "text_dim": 16,
 }  # fmt: skip
 KINDS = ("ball", "block")
+_TINY_PLAIN = {name: list(value) if isinstance(value, tuple) else value for name, value in TINY.items()}
 TINY_MODELS = {
-    "pan3d-mini": {name: list(value) if isinstance(value, tuple) else value for name, value in TINY.items()},
+    "pan3d-mini": _TINY_PLAIN,
+    "pan3d-mini-fast3dis": {
+        "base": _TINY_PLAIN, "decoder": {"queries": 6, "dim": 32, "heads": 2, "feed_forward": 32, "layers": 3, "bands": 8},
+        "lora_rank": 4,
+    },
     "segvggt": {
         "height": 56, "width": 70, "native_grid": 5, "dim": 48, "encoder_depth": 1, "depth": 2, "heads": 3, "camera_depth": 1,
         "camera_heads": 4, "features": 16, "out_channels": [8, 12, 16, 16], "layers": [0, 0, 1, 1], "queries": 8,
@@ -95,6 +100,7 @@ def run_values(data_folder, tmp_path) -> Callable[..., dict]:
     def values(family: str, **changes) -> dict:
         tiny_run = {
             "family": family, "data": str(data_folder), "out": str(tmp_path / "run"), "steps": 6, "model": TINY_MODELS[family],
+            "start_from": "",
             "execution": {"precision": "float32", "device": "cpu"}, "sampling": {"batch": 2},
             "record": {
                 "log_steps": 1, "save_minutes": 0.0, "evaluate_minutes": 0.0, "evaluate_scenes": 1, "tensorboard": False,

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.families.family import Family, FamilyEntry
+from training.families.fast3dis_mini import FAST3DIS_MINI
 from training.families.mini import MINI
 from training.families.segvggt import SEGVGGT
 from training.settings import TrainConfig, config_from_dict, merge_settings
 
-FAMILIES: dict[str, FamilyEntry] = {"pan3d-mini": MINI, "segvggt": SEGVGGT}
+FAMILIES: dict[str, FamilyEntry] = {"pan3d-mini": MINI, "pan3d-mini-fast3dis": FAST3DIS_MINI, "segvggt": SEGVGGT}
 
 
 def family_entry(name: str) -> FamilyEntry:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -55,17 +56,24 @@ class MiniFamily:
     """See `Family`."""
 
     def __init__(self, config: TrainConfig) -> None:
-        known = set(inspect.signature(PanMini.__init__).parameters) - {"self"}
-        unknown = set(config.model) - known
-        if unknown:
-            raise ValueError(f"model.{min(unknown)}: expected one of {', '.join(sorted(known))}, got an unknown name")
         if config.execution.compile:  # torch 2.13 fails on the strides of its channels-last backward pass
-            raise ValueError("execution.compile: expected false for pan3d-mini, which cannot be compiled for training, got true")
-        self.architecture: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in config.model.items()}
+            raise ValueError(
+                f"execution.compile: expected false for {config.family}, which cannot be traced for training, got true"
+            )
+        self.architecture = self.plain_architecture(config.model)
         self.data = config.data
         self.augmentation = AugmentConfig() if config.sampling.augment else None
         self.bfloat16 = config.execution.precision == "bfloat16"
         self.text = ensure_text_targets(config.data)
+
+    @staticmethod
+    def plain_architecture(values: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of `PanMini` that the settings give; `ValueError` for an unknown name."""
+        known = set(inspect.signature(PanMini.__init__).parameters) - {"self", "linear"}
+        unknown = set(values) - known
+        if unknown:
+            raise ValueError(f"model.{min(unknown)}: expected one of {', '.join(sorted(known))}, got an unknown name")
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
     @cached_property
     def validation(self) -> ShardSet:
@@ -102,7 +110,7 @@ class MiniFamily:
         with torch.autocast(sample.inputs.images.device.type, dtype, enabled=dtype is not None):
             return model(sample.inputs)
 
-    def losses(self, outputs: MiniOutputs, sample: MiniSample) -> dict[str, Tensor]:
+    def losses(self, outputs: MiniOutputs, sample: MiniSample, progress: float) -> dict[str, Tensor]:
         targets = batch_targets(sample.truth, outputs.plane_from_world)
         return mini_losses(outputs, targets, sample.inputs.posed, sample.descriptions)
 

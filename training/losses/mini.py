@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from pan3d_core.models.losses import mask_bce, mask_dice, pairwise_mask_bce, pairwise_mask_dice
 from pan3d_core.models.matching import match_queries
 from pan3d_core.models.mini import MiniOutputs
-from pan3d_core.models.mini_queries import QueryPrediction
+from pan3d_core.models.mini_queries import QueryOutputs, QueryPrediction
 from training.targets import BatchTargets, SceneTargets
 
 TEMPERATURE = 0.07
@@ -94,33 +94,39 @@ def query_loss(
     return total + objectness / weight.sum()
 
 
-def quality_loss(outputs: MiniOutputs, scenes: tuple[SceneTargets, ...]) -> Tensor:
+def quality_loss(queries: QueryOutputs, scenes: tuple[SceneTargets, ...]) -> Tensor:
     """Cross-entropy of the predicted against the true IoU of every query's mask with its best object."""
-    masks = (outputs.queries.mask_logits.detach() > 0).flatten(2).float()
-    target = torch.zeros_like(outputs.queries.quality_logits)
+    masks = (queries.mask_logits.detach() > 0).flatten(2).float()
+    target = torch.zeros_like(queries.quality_logits)
     for b, scene in enumerate(scenes):
         if len(scene.kind):
             truth = (scene.masks2.flatten(1) > 0.5).float()
             overlap = masks[b] @ truth.T
             union = masks[b].sum(-1, keepdim=True) + truth.sum(-1) - overlap
             target[b] = (overlap / union.clamp_min(1)).amax(-1)
-    return F.binary_cross_entropy_with_logits(outputs.queries.quality_logits, target)
+    return F.binary_cross_entropy_with_logits(queries.quality_logits, target)
 
 
 def text_losses(
-    outputs: MiniOutputs, targets: BatchTargets, matches: list[tuple[Tensor, Tensor]], descriptions: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """InfoNCE (van den Oord et al. 2018) of matched queries against one description (K, text_dim) per kind, one minus the
-    cosine to their own, and the cross-entropy of the dense text vectors on object pixels."""
-    query = torch.cat([outputs.queries.text_embedding[b, q] for b, (q, _) in enumerate(matches)])
-    kind = torch.cat([targets.scenes[b].kind[g] for b, (_, g) in enumerate(matches)])
-    dense_kind = targets.kind8.flatten()
-    on_object = dense_kind >= 0
+    queries: QueryOutputs, scenes: tuple[SceneTargets, ...], matches: list[tuple[Tensor, Tensor]], descriptions: Tensor
+) -> tuple[Tensor, Tensor]:
+    """InfoNCE (van den Oord et al. 2018) of matched queries against one description (K, text_dim) per kind, and one minus the
+    cosine to their own."""
+    vectors = torch.cat([queries.text_embedding[b, q] for b, (q, _) in enumerate(matches)])
+    kind = torch.cat([scenes[b].kind[g] for b, (_, g) in enumerate(matches)])
+    if not len(kind):
+        zero = queries.text_embedding.sum() * 0.0
+        return zero, zero
+    contrast = F.cross_entropy(vectors @ descriptions.T / TEMPERATURE, kind)
+    return contrast, (1 - (vectors * descriptions[kind]).sum(-1)).mean()
+
+
+def dense_text_loss(outputs: MiniOutputs, targets: BatchTargets, descriptions: Tensor) -> Tensor:
+    """Cross-entropy of the dense text vectors on object pixels against the descriptions."""
+    kind = targets.kind8.flatten()
+    on_object = kind >= 0
     dense = outputs.dense_text.flatten(0, -2)[on_object].float() @ descriptions.T
-    zero = outputs.dense_text.sum() * 0.0
-    contrast = F.cross_entropy(query @ descriptions.T / TEMPERATURE, kind) if len(kind) else zero
-    cosine = (1 - (query * descriptions[kind]).sum(-1)).mean() if len(kind) else zero
-    return contrast, cosine, F.cross_entropy(dense, dense_kind[on_object]) if len(dense) else zero
+    return F.cross_entropy(dense, kind[on_object]) if len(dense) else outputs.dense_text.sum() * 0.0
 
 
 def mini_losses(
@@ -143,8 +149,9 @@ def mini_losses(
             early = early + query_loss(layer, layer.mask_logits, masks4, matches, weights)
     terms["early"] = early
     terms["masks"] = query_loss(outputs.queries.layers[-1], outputs.queries.mask_logits, masks2, matches, weights)
-    terms["quality"] = quality_loss(outputs, targets.scenes)
-    terms["text"], terms["text_cosine"], terms["dense_text"] = text_losses(outputs, targets, matches, descriptions)
+    terms["quality"] = quality_loss(outputs.queries, targets.scenes)
+    terms["text"], terms["text_cosine"] = text_losses(outputs.queries, targets.scenes, matches, descriptions)
+    terms["dense_text"] = dense_text_loss(outputs, targets, descriptions)
     terms["total"] = (
         weights.depth * terms["depth"] + weights.depth_error * terms["depth_error"] + weights.foreground * terms["foreground"]
         + weights.votes * terms["votes"] + weights.camera * terms["camera"] + weights.quality * terms["quality"]

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines.mini import (
     DEFAULT_WEIGHTS,
-    FORMAT,
+    FORMATS,
     build,
     read_checkpoint,
     support_height_from_depth,
@@ -36,7 +36,7 @@ def weights(tmp_path_factory):
     tensors["names.embeddings"] = torch.nn.functional.normalize(torch.randn(3, 16), dim=-1).half()
     content = {"architecture": TINY, "names": ["mug", "cup", "ball"], "class_names": ["mug", "mug", "ball"], "facts": {}}
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file(tensors, path, metadata={"format": FORMAT, "content": json.dumps(content)})
+    save_file(tensors, path, metadata={"format": FORMATS["pan3d-mini"], "content": json.dumps(content)})
     return path
 
 
@@ -133,7 +133,7 @@ def test_bad_checkpoints_are_refused_with_the_reason(weights, tmp_path):
     tensors.pop("norm.weight")
     lacking = tmp_path / "lacking.safetensors"
     content = {"architecture": TINY, "names": ["a"] * 3, "class_names": ["a"] * 3, "facts": {}}
-    save_file(tensors, lacking, metadata={"format": FORMAT, "content": json.dumps(content)})
+    save_file(tensors, lacking, metadata={"format": FORMATS["pan3d-mini"], "content": json.dumps(content)})
     with pytest.raises(ValueError, match="1 missing: norm.weight"):
         build(ModelConfig(weights=str(lacking)))
 

@@ -1,0 +1,95 @@
+"""`pan3d-mini-fast3dis`: 3D anchors on the frozen network of `pan3d-mini`.
+
+Settings (`model:` in the file): those of `Fast3disMiniSettings`, none are needed for the shipped architecture, and `loss`, the
+fields of `Fast3disMiniLossWeights`. `start_from` takes a weight file of `pan3d-mini` (the embedded one by default), which becomes
+the frozen base, or a training checkpoint of this family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pan3d_core.engines.mini import DEFAULT_WEIGHTS, read_checkpoint
+from pan3d_core.models.fast3dis_mini import Fast3disMini, Fast3disMiniOutputs, Fast3disMiniSettings
+from pan3d_core.models.weights import assign_weights
+from training.families.family import FamilyEntry, ParameterGroup, groups_by_origin
+from training.families.mini import MiniFamily, MiniSample
+from training.losses.fast3dis import Fast3disLossWeights
+from training.losses.fast3dis_mini import Fast3disMiniLossWeights, fast3dis_mini_losses
+from training.settings import OptimizerConfig, TrainConfig
+from training.targets import batch_targets
+
+
+def loss_weights(values: Mapping[str, Any]) -> Fast3disMiniLossWeights:
+    """Weights of plain values, any left out; `anchors` holds those of the published terms. `ValueError` names an unknown one."""
+    default = Fast3disMiniLossWeights()
+    anchors = values.get("anchors", {})
+    groups = {"model.loss": (values, Fast3disMiniLossWeights), "model.loss.anchors": (anchors, Fast3disLossWeights)}
+    for group, (given, of) in groups.items():
+        known = [item.name for item in fields(of)]
+        for name in given:
+            if name not in known:
+                raise ValueError(f"{group}.{name}: expected one of {', '.join(known)}, got an unknown name")
+    own = Fast3disLossWeights(**{**asdict(default.anchors), **anchors})
+    return Fast3disMiniLossWeights(**{**values, "anchors": own})
+
+
+class Fast3disMiniFamily(MiniFamily):
+    """See `Family`. Samples, figures and pictures are those of `pan3d-mini`."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        self.weights = loss_weights(config.model.get("loss", {}))
+
+    @staticmethod
+    def plain_architecture(values: Mapping[str, Any]) -> dict[str, Any]:
+        own = {name: value for name, value in values.items() if name != "loss"}
+        return Fast3disMiniSettings.from_dict(own).to_dict()
+
+    def build(self) -> Fast3disMini:
+        model = Fast3disMini(Fast3disMiniSettings.from_dict(self.architecture))
+        return model.to(memory_format=torch.channels_last)
+
+    def load(self, model: Fast3disMini, path: str) -> None:
+        if path.endswith(".safetensors"):
+            adopt_base(model, read_checkpoint(Path(path)).model.state_dict(), path)
+        else:
+            super().load(model, path)
+
+    def groups(self, model: Fast3disMini, optimizer: OptimizerConfig) -> list[ParameterGroup]:
+        return groups_by_origin(model, lambda name: name.startswith("base."), optimizer)
+
+    def blocks(self, model: Fast3disMini) -> list[nn.Module]:
+        return list(model.base.blocks)
+
+    def losses(self, outputs: Fast3disMiniOutputs, sample: MiniSample, progress: float) -> dict[str, Tensor]:
+        targets = batch_targets(sample.truth, outputs.plane_from_world)
+        return fast3dis_mini_losses(outputs, targets, sample.descriptions, progress, self.weights)
+
+
+def adopt_base(model: Fast3disMini, found: dict[str, Tensor], origin: str) -> None:
+    """Give `model` the network of `pan3d-mini` as its base, strictly; the pixel decoder starts from a copy of its pyramid."""
+    state = model.base.state_dict()
+    corrections = {name: value for name, value in state.items() if ".lora." in name}
+    given = {name.replace(".linear.", "."): name for name in state if name not in corrections}
+    renamed = {given.get(name, name): value for name, value in found.items()}
+    assign_weights(model.base, {**renamed, **corrections}, origin=origin)
+    model.base.requires_grad_(False)
+    for layer in model.lora_layers():
+        layer.lora.requires_grad_(True)
+    model.pixels.pyramid.load_state_dict(model.base.pyramid.state_dict())
+
+
+FAST3DIS_MINI = FamilyEntry(
+    Fast3disMiniFamily,
+    {
+        "start_from": str(DEFAULT_WEIGHTS),
+        "optimizer": {"learning_rate": 7e-4, "lora_learning_rate": 3.5e-4, "beta2": 0.98, "clip_norm": 2.0},
+    },
+)
