@@ -16,7 +16,7 @@ import torch
 
 from pan3d_core.evaluation.instance_ap import SceneOverlaps, instance_ap, measure_overlaps
 from pan3d_core.models.mini import MiniOutputs, PanMini
-from pan3d_core.models.mini_decode import decode_scene
+from pan3d_core.models.mini_decode import count_repeats, decode_scene
 from training.augment import plain_inputs
 from training.datasets import SceneBatch, ShardSet
 from training.devices import to_device
@@ -37,6 +37,8 @@ class MiniFigures:
     ap50: float
     ap25: float
     recall50: float  # share of the objects that any surviving mask covers with IoU > 0.5
+    ap: float  # mean over IoU > 0.50 to 0.90
+    repeats: float  # sure queries per scene whose mask overlaps a better one's, which suppression takes out
     abs_rel: float
     abs_rel_objects: float
     kind_accuracy: float  # of the masks that match an object with IoU > 0.5
@@ -48,6 +50,7 @@ class FigureSums:
     def __init__(self) -> None:
         self.overlaps: list[SceneOverlaps] = []
         self.scenes = self.named = self.matched = 0
+        self.repeats = 0
         self.errors: list[float] = []
         self.object_errors: list[float] = []
 
@@ -57,6 +60,7 @@ class FigureSums:
         true_ids = (inside * torch.arange(1, len(inside) + 1)[:, None]).sum(0)
         kept, scores = decode_scene(outputs.queries, b)
         masks = (outputs.queries.mask_logits[b, kept] > 0).flatten(1)
+        self.repeats += count_repeats(outputs.queries, b)
         overlaps = measure_overlaps(masks, scores, true_ids, min_points=MIN_TRUE_CELLS)
         self.overlaps.append(overlaps)
         predicted = text.kind_similarity(outputs.queries.text_embedding[b, kept]).argmax(-1)
@@ -76,11 +80,11 @@ class FigureSums:
 
     def figures(self) -> MiniFigures:
         ap = instance_ap(self.overlaps, min_points=MIN_TRUE_CELLS)
-        ap50, ap25 = (0.0 if math.isnan(value) else value for value in (ap.ap50, ap.ap25))
+        ap50, ap25, mean_ap = (0.0 if math.isnan(value) else value for value in (ap.ap50, ap.ap25, ap.ap))
         return MiniFigures(
             scenes=self.scenes, objects=ap.num_true, ap50=ap50, ap25=ap25, recall50=self.matched / max(ap.num_true, 1),
             abs_rel=float(np.mean(self.errors)), abs_rel_objects=float(np.mean(self.object_errors or [0.0])),
-            kind_accuracy=self.named / max(self.matched, 1),
+            kind_accuracy=self.named / max(self.matched, 1), ap=mean_ap, repeats=self.repeats / max(self.scenes, 1),
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from pan3d_core.models.mini_queries import QueryOutputs
 
 MIN_SCORE = 0.1
+SURE_SCORE = 0.3
 NMS_IOU = 0.5
 
 
@@ -41,3 +42,11 @@ def decode_scene(
     masks = (queries.mask_logits[scene, candidates] > 0).flatten(1)
     kept = candidates[suppress_masks(masks, scores[candidates], nms_iou)]
     return kept, scores[kept]
+
+
+def count_repeats(queries: QueryOutputs, scene: int) -> int:
+    """How many queries of one scene with a score of at least `SURE_SCORE` claim what a better one claims."""
+    sure = torch.nonzero(query_scores(queries)[scene] >= SURE_SCORE)[:, 0]
+    claims = (queries.mask_logits[scene, sure] > 0).flatten(1).any(1)
+    kept, _ = decode_scene(queries, scene, SURE_SCORE)
+    return int(claims.sum()) - len(kept)

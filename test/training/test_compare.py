@@ -1,0 +1,64 @@
+"""Short runs side by side: each once, in one table, and nothing runs when one of them could not."""
+
+import json
+
+import pytest
+import yaml
+
+from training.compare import final_figures, read_comparison, run_variant, table
+
+
+@pytest.fixture
+def comparison_list(run_values, tmp_path):
+    def write(groups: dict) -> object:
+        values = run_values("pan3d-mini-fast3dis", record={"evaluate_scenes": 1})
+        base = {name: value for name, value in values.items() if name not in ("out", "data")} | {"steps": 1}
+        path = tmp_path / "list.yaml"
+        path.write_text(yaml.safe_dump({"base": base, "seeds": [0, 1], "columns": ["ap50", "repeats"], "groups": groups}))
+        return path
+
+    return write
+
+
+def test_variants_run_once_and_stand_in_one_table(comparison_list, data_folder, tmp_path):
+    path = comparison_list({"losses": {"no contrast": ["model.loss.anchors.contrast=0"]}})
+    comparison = read_comparison(path, data_folder, tmp_path / "runs")
+    assert [v.folder(tmp_path).name for v in comparison.variants] == [
+        "unchanged-seed0", "unchanged-seed1", "losses-no-contrast-seed0",
+    ]  # fmt: skip
+    changed = comparison.variants[-1]
+    assert changed.values["model"]["loss"] == {"anchors": {"contrast": 0}} and changed.values["steps"] == 1
+    figures = run_variant(changed, tmp_path / "runs", 1)
+    assert [case["posed"] for case in figures] == [True, False]
+    log = changed.folder(tmp_path / "runs") / "log.jsonl"
+    written = log.read_text()
+    assert run_variant(changed, tmp_path / "runs", 1) == figures and log.read_text() == written  # not again
+    (log.parent / "done").unlink()
+    assert final_figures(log.parent) is None
+
+
+def test_the_table_shows_the_spread_of_the_unchanged_run(comparison_list, data_folder, tmp_path):
+    path = comparison_list({"losses": {"none": ["model.loss.anchors.contrast=0"]}})
+    comparison = read_comparison(path, data_folder, tmp_path)
+    figures = [[{"posed": True, "ap50": value, "repeats": 2.0}] for value in (0.6, 0.8, 0.5)]
+    rows = table(comparison, figures).splitlines()
+    assert rows[0] == "| | ap50 posed | repeats posed |"
+    assert rows[2] == "| **unchanged**, 2 seeds | 0.700 ± 0.141 | 2.000 ± 0.000 |"
+    assert rows[4] == "| none | 0.500 | 2.000 |"
+
+
+def test_a_list_with_an_impossible_run_is_refused_whole(comparison_list, data_folder, tmp_path):
+    bad = comparison_list({"rates": {"wrong": ["optimizer.learning_rat=1"]}})
+    with pytest.raises(ValueError, match="optimizer.learning_rat: expected one of"):
+        read_comparison(bad, data_folder, tmp_path)
+    lacking = tmp_path / "lacking.yaml"
+    lacking.write_text(json.dumps({"base": {}}))
+    with pytest.raises(ValueError, match="list: expected base, seeds, groups and columns in .*, got no seeds"):
+        read_comparison(lacking, data_folder, tmp_path)
+
+
+def test_a_run_that_fails_says_its_last_words(comparison_list, data_folder, tmp_path):
+    path = comparison_list({"data": {"elsewhere": ["data=/nowhere"]}})
+    comparison = read_comparison(path, data_folder, tmp_path / "runs")
+    with pytest.raises(RuntimeError, match="data-elsewhere-seed0: the run failed with status 1:[\\s\\S]*nowhere"):
+        run_variant(comparison.variants[-1], tmp_path / "runs", 1)

@@ -1,0 +1,156 @@
+"""Short runs of one family that differ in one thing each, and their held-out figures side by side.
+
+    python -m training.compare --list training/comparisons/fast3dis_mini.yaml --data DATA --out RUNS --workers 2
+
+The list holds `base` (settings of every run), `seeds` of the unchanged run, and `groups`: a title and the variants by name, each
+with its assignments as in `--set`. Runs that are complete are left alone, so the same command goes on after an interruption; the
+table of all of them is RUNS/table.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from training.families import run_config
+from training.settings import merge_settings, parse_assignments, read_yaml
+
+UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One short run."""
+
+    group: str
+    name: str
+    values: dict[str, Any]  # settings as `--config` takes them
+
+    def folder(self, out: Path) -> Path:
+        """Where it runs."""
+        words = re.sub(r"[^a-z0-9]+", "-", f"{self.group} {self.name}".lower()).strip("-")
+        return out / f"{words}-seed{self.values['seed']}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a list asks for; the unchanged runs come first, one for each seed."""
+
+    variants: tuple[Variant, ...]
+    columns: tuple[str, ...]  # figures that are shown, as the family's `evaluate` names them
+    about: str
+
+
+def read_comparison(path: Path, data: Path, out: Path) -> Comparison:
+    """The runs of a list. Raises `ValueError` for settings that no run could have, before anything runs."""
+    content = read_yaml(path)
+    for name in ("base", "seeds", "groups", "columns"):
+        if name not in content:
+            raise ValueError(f"list: expected base, seeds, groups and columns in {path}, got no {name}")
+    base = merge_settings(content["base"], {"data": str(data)})
+    variants = [Variant(UNCHANGED, "", merge_settings(base, {"seed": seed})) for seed in content["seeds"]]
+    for title, members in content["groups"].items():
+        for name, assignments in members.items():
+            changed = merge_settings(base, {"seed": content["seeds"][0]})
+            variants.append(Variant(title, name, merge_settings(changed, parse_assignments(assignments))))
+    placed = tuple(Variant(v.group, v.name, merge_settings(v.values, {"out": str(v.folder(out))})) for v in variants)
+    for variant in placed:
+        run_config(variant.values)
+    return Comparison(placed, tuple(content["columns"]), content.get("about", ""))
+
+
+def final_figures(folder: Path) -> list[dict[str, Any]] | None:
+    """The last held-out figures of a complete run, one dict per case, else None."""
+    path = folder / "log.jsonl"
+    if not path.exists():
+        return None
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    measured = [line for line in lines if line["what"] == "eval"]
+    if not measured or not (folder / "done").exists():
+        return None
+    return [line for line in measured if line["step"] == measured[-1]["step"]]
+
+
+def run_variant(variant: Variant, out: Path, threads: int) -> list[dict[str, Any]]:
+    """Train one variant in a process of its own, unless that was done before. `RuntimeError` with its last words if it fails."""
+    folder = variant.folder(out)
+    done = final_figures(folder)
+    if done is not None:
+        return done
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = folder / "settings.yaml"
+    settings.write_text(yaml.safe_dump(variant.values), encoding="utf-8")
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-m", "training.train", "--config", str(settings), "--set", f"execution.threads={threads}"]
+    with (folder / "output.txt").open("a", encoding="utf-8") as output:
+        finished = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment, check=False)
+    if finished.returncode:
+        words = (folder / "output.txt").read_text(encoding="utf-8")[-1500:]
+        raise RuntimeError(f"{folder.name}: the run failed with status {finished.returncode}:\n{words}")
+    (folder / "done").touch()
+    return final_figures(folder) or []
+
+
+def table(comparison: Comparison, figures: Sequence[list[dict[str, Any]]]) -> str:
+    """Markdown: one row per variant, one column per figure and case; the unchanged row is a mean with its spread."""
+    cases = len(figures[0])
+    titles = [f"{column} {_case(figures[0][case])}".strip() for case in range(cases) for column in comparison.columns]
+    lines = [f"| | {' | '.join(titles)} |", "|---|" + "---:|" * len(titles)]
+    unchanged = [own for variant, own in zip(comparison.variants, figures, strict=True) if variant.group == UNCHANGED]
+    cells = [_spread([own[case][column] for own in unchanged]) for case in range(cases) for column in comparison.columns]
+    lines.append(f"| **unchanged**, {len(unchanged)} seeds | {' | '.join(cells)} |")
+    group = UNCHANGED
+    for variant, own in zip(comparison.variants, figures, strict=True):
+        if variant.group == UNCHANGED:
+            continue
+        if variant.group != group:
+            group = variant.group
+            lines.append(f"| *{group}* |" + " |" * len(titles))
+        row = [f"{own[case][column]:.3f}" for case in range(cases) for column in comparison.columns]
+        lines.append(f"| {variant.name} | {' | '.join(row)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _case(figures: Mapping[str, Any]) -> str:
+    return {True: "posed", False: "unposed"}.get(figures.get("posed"), "")
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values) if len(values) > 1 else 0.0:.3f}"
+
+
+def main() -> None:
+    """Command line entry."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", type=Path, required=True, help="YAML file of what is compared")
+    parser.add_argument("--data", type=Path, required=True, help="folder with train/ and val/")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--workers", type=int, default=1, help="runs at a time")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of each")
+    options = parser.parse_args()
+    comparison = read_comparison(options.list, options.data, options.out)
+    with ThreadPoolExecutor(options.workers) as pool:
+        runs = pool.map(lambda variant: run_variant(variant, options.out, options.threads), comparison.variants)
+        figures = []
+        for variant, own in zip(comparison.variants, runs, strict=False):
+            figures.append(own)
+            shown = {name: round(own[0][name], 3) for name in comparison.columns}
+            print(f"{len(figures)} of {len(comparison.variants)}  {variant.group} {variant.name}  {shown}", flush=True)
+    (options.out / "table.md").write_text(table(comparison, figures), encoding="utf-8")
+    print(table(comparison, figures), end="")
+
+
+if __name__ == "__main__":
+    main()
