@@ -172,6 +172,17 @@ def test_a_scene_of_a_model_s_outputs():
     assert outputs.mask_features.grad[1].any() and not outputs.mask_features.grad[0].any()
 
 
+def test_the_overlap_can_be_left_out_or_kept_constant():
+    moments = (0.0, 0.3, 0.6, 0.8, 1.0)
+    none = fast3dis.Fast3disLossWeights(overlap_peak=0.0)
+    fixed = fast3dis.Fast3disLossWeights(overlap_start=0.5, overlap_peak=0.5, overlap_floor=0.5)
+    assert [none.overlap(moment) for moment in moments] == [0.0] * 5
+    assert [fixed.overlap(moment) for moment in moments] == pytest.approx([0.5] * 5)
+    for wrong in ({"overlap_start": 0.0}, {"temperature": 0.0}, {"overlap_warmup": 1.1}, {"bce": -1.0}, {"dice": float("nan")}):
+        with pytest.raises(ValueError, match=f"Fast3disLossWeights.{next(iter(wrong))}: expected"):
+            fast3dis.Fast3disLossWeights(**wrong)
+
+
 def test_gradients():
     masks, match = truth(), (torch.tensor([0, 3]), torch.tensor([1, 0]))
     ids = torch.tensor([1, 1, 2, 2, 3])

@@ -8,8 +8,9 @@ mean instead of a sum over points, so that their weights hold for any resolution
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import torch
@@ -33,13 +34,28 @@ class Fast3disLossWeights:
     temperature: float = 0.1
     pixels: int = 4096  # of the contrastive loss, over all views
     pixels_per_instance: int = 64  # in one view, at most
+    # Schedule of the overlap penalty. A peak of 0 leaves it out; start, peak and floor alike keep it constant.
     overlap_start: float = 0.01
     overlap_peak: float = 1.0
     overlap_floor: float = 0.1
     overlap_warmup: float = 0.6  # share of the training until the peak
 
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"Fast3disLossWeights.{item.name}: expected a number of 0 or more, got {value}")
+        if self.temperature == 0:
+            raise ValueError("Fast3disLossWeights.temperature: expected more than 0, got 0")
+        if self.overlap_start == 0 < self.overlap_peak:  # nothing grows exponentially from 0
+            raise ValueError("Fast3disLossWeights.overlap_start: expected more than 0 unless overlap_peak is 0, got 0")
+        if self.overlap_warmup > 1:
+            raise ValueError(f"Fast3disLossWeights.overlap_warmup: expected a share of 0 to 1, got {self.overlap_warmup}")
+
     def overlap(self, progress: float) -> float:
         """Weight of the overlap penalty at `progress` 0..1 of the training: grows exponentially, then falls linearly."""
+        if self.overlap_peak == 0:
+            return 0.0
         done = min(max(progress, 0.0), 1.0)
         if done < self.overlap_warmup:
             return self.overlap_start * (self.overlap_peak / self.overlap_start) ** (done / self.overlap_warmup)
