@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -18,9 +18,11 @@ WRAPPING_KEYS = ("model", "state_dict")
 WRAPPING_PREFIX = "module."
 # A name by which a family's checkpoints are known, the more special family first: for a helpful message about a mixed-up file.
 FAMILY_SIGNATURES = {
+    "FAST3DIS": "pixels.inject.weight",
     "AnySplat": "encoder.aggregator.camera_token",
     "SegVGGT": "aggregator.instance_query_token",
     "VGGT": "aggregator.camera_token",
+    "nested Depth Anything 3": "da3_metric.backbone.pretrained.cls_token",
     "Depth Anything 3": "backbone.pretrained.cls_token",
 }
 LISTED_NAMES = 8
@@ -52,6 +54,18 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise ValueError(
             f"weights: expected a complete safetensors file, got {path} ({error}); was the download cut short?"
         ) from error
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The words that a safetensors file carries beside its tensors; empty for files of other kinds. Errors as `read_weights`."""
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"weights: expected a complete safetensors file, got {path} ({error})") from error
 
 
 def _read_torch(path: Path) -> object:
