@@ -29,6 +29,14 @@ TINY_MODELS = {
         "camera_heads": 4, "features": 16, "out_channels": [8, 12, 16, 16], "layers": [0, 0, 1, 1], "queries": 8,
         "class_hidden": 8, "lora_rank": 4, "lora_alpha": 8.0,
     },
+    "fast3dis": {
+        "base": {
+            "backbone": {"dim": 48, "depth": 6, "num_heads": 3, "taps": [2, 3, 4, 5], "first_cross_view": 2},
+            "head": {"features": 16, "channels": [8, 12, 16, 16]},
+        },
+        "height": 56, "width": 70, "lora_rank": 4,
+        "decoder": {"queries": 8, "dim": 32, "heads": 4, "feed_forward": 48, "layers": 3, "bands": 8},
+    },
 }  # fmt: skip
 
 

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.families.family import Family, FamilyEntry
+from training.families.fast3dis import FAST3DIS
 from training.families.fast3dis_mini import FAST3DIS_MINI
 from training.families.mini import MINI
 from training.families.segvggt import SEGVGGT
 from training.settings import TrainConfig, config_from_dict, merge_settings
 
-FAMILIES: dict[str, FamilyEntry] = {"pan3d-mini": MINI, "pan3d-mini-fast3dis": FAST3DIS_MINI, "segvggt": SEGVGGT}
+FAMILIES: dict[str, FamilyEntry] = {
+    "pan3d-mini": MINI, "pan3d-mini-fast3dis": FAST3DIS_MINI, "segvggt": SEGVGGT, "fast3dis": FAST3DIS,
+}  # fmt: skip
 
 
 def family_entry(name: str) -> FamilyEntry:

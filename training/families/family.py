@@ -52,7 +52,8 @@ class Family(Protocol):
         """Outputs of the model for a prepared sample on its device; `dtype` of matrix products under autocast, None = float32."""
 
     def losses(self, outputs: Any, sample: Any, progress: float) -> dict[str, Tensor]:
-        """Scalars, `total` being what is minimised, at `progress` 0..1 of the run, the same on all ranks. Raises `NonFiniteCost` for outputs of a diverged model."""
+        """Scalars, `total` being what is minimised, at `progress` 0..1 of the run, the same on all ranks. Raises `NonFiniteCost`
+        for outputs of a diverged model."""
 
     def evaluate(self, model: nn.Module, scenes: int) -> list[Figures]:
         """Held-out figures, one dict per case (`posed` or other words first, then numbers); leaves `model` in evaluation mode."""

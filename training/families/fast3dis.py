@@ -1,0 +1,232 @@
+"""`fast3dis`: FAST3DIS on a frozen Depth Anything 3 with low-rank corrections, at any size.
+
+Settings (`model:` in the file) are the fields of `Fast3disFamilySettings`, whose groups `decoder` and `loss` can be set name by
+name. `start_from` takes the official weights of the base (corrections then start at zero and the new parts fresh), a training
+checkpoint of this family, whose averaged weights are taken, or an exported file.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from pan3d_core.decoding import DecodingThresholds, decode_queries
+from pan3d_core.evaluation.depth_metrics import depth_errors
+from pan3d_core.evaluation.instance_ap import instance_ap, measure_overlaps
+from pan3d_core.models.anchor_decoder import AnchorPrediction
+from pan3d_core.models.da3 import DA3_VARIANTS, Da3Settings, assign_official
+from pan3d_core.models.da3_cameras import relative_to_first
+from pan3d_core.models.fast3dis import Fast3dis, Fast3disOutput, Fast3disSettings
+from pan3d_core.models.matching import targets_from_ids
+from pan3d_core.models.weights import assign_weights, family_of, read_weights
+from training.augment import AugmentConfig, disturb_poses, flip_batch, jitter_colors
+from training.checkpoints import read_state
+from training.datasets import SceneBatch, ShardSet
+from training.devices import to_device
+from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
+from training.families.fast3dis_settings import Fast3disFamilySettings
+from training.losses.fast3dis import scene_losses
+from training.pictures import label_picture
+from training.resize import nearest, resize_batch
+from training.settings import OptimizerConfig, TrainConfig
+
+MIN_MASK_PIXELS = 8  # over all views; smaller answers and smaller objects do not count
+# Every query is ranked and masks may overlap, as published: nothing is dropped by its score or for its neighbours.
+RANKED = DecodingThresholds(mask_prob=0.5, min_pixels=MIN_MASK_PIXELS, class_agnostic=True)
+
+_log = logging.getLogger("pan3d.training")
+
+Cameras = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Fast3disSample:
+    """A batch to learn from."""
+
+    images: Tensor  # (B, S, 3, H, W) RGB 0..1
+    cameras: Cameras | None  # what the network is told: (B, S, 4, 4) and (B, S, 3, 3) as `Fast3dis.forward` takes them
+    truth: SceneBatch
+
+
+def known_cameras(batch: SceneBatch, cam_from_world: Tensor | None = None) -> Cameras:
+    """The cameras of a batch as the network is given them; `cam_from_world` in the place of the batch's own."""
+    return relative_to_first(batch.cam_from_world if cam_from_world is None else cam_from_world)[0], batch.intrinsics
+
+
+def scene_truth(ids: Tensor, mask_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Ids (S, H, W), 0 = none -> masks (G, S, h, w) and ids (S, h, w) at the size of the mask features, whatever the kinds."""
+    targets = targets_from_ids(ids, torch.zeros_like(ids), mask_hw)
+    return targets.masks, (targets.masks.long() * targets.instance_id[:, None, None, None]).sum(0)
+
+
+def one_scene(outputs: Fast3disOutput, b: int) -> Fast3disOutput:
+    """What `outputs` say of scene `b`, so that its masks are made without those of the others."""
+    row = slice(b, b + 1)
+    layers = [AnchorPrediction(*(value[row] for value in vars(layer).values())) for layer in outputs.layers]
+    return replace(outputs, layers=layers, mask_features=outputs.mask_features[row], unit=outputs.unit[row])
+
+
+class Fast3disFamily:
+    """See `Family`."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.settings = Fast3disFamilySettings.from_dict(config.model)
+        self.architecture: dict[str, Any] = self.settings.architecture()
+        self.data = config.data
+        self.augmentation = AugmentConfig() if config.sampling.augment else None
+        self.dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.execution.precision]
+        if not config.start_from:
+            _log.warning("start_from: no weights are given, so the frozen Depth Anything 3 stays as random as it begins")
+
+    @cached_property
+    def validation(self) -> ShardSet:
+        return ShardSet(self.data / "val")
+
+    def build(self) -> Fast3dis:
+        return Fast3dis(self.settings.network)
+
+    def load(self, model: Fast3dis, path: str) -> None:
+        load_start(model, path)
+
+    def groups(self, model: Fast3dis, optimizer: OptimizerConfig) -> list[ParameterGroup]:
+        return groups_by_origin(model, lambda name: name.startswith("da3."), optimizer)
+
+    def blocks(self, model: Fast3dis) -> list[nn.Module]:
+        return [*model.da3.backbone.pretrained.blocks, *model.decoder.layers]
+
+    def prepare(self, batch: SceneBatch, generator: Generator) -> Fast3disSample:
+        batch = resize_batch(batch, (self.settings.height, self.settings.width))
+        # All scenes of a batch know their cameras or none does: known and unknown ones take different tokens.
+        posed = bool(torch.rand((), generator=generator) < self.settings.posed_share)
+        images, told = batch.images, batch.cam_from_world
+        if self.augmentation is not None:
+            if torch.rand((), generator=generator) < self.augmentation.flip_probability:
+                batch = flip_batch(batch)
+            images = jitter_colors(batch.images, self.augmentation, generator)
+            told = disturb_poses(batch.cam_from_world, self.augmentation, generator)
+        return Fast3disSample(images, known_cameras(batch, told) if posed else None, batch)
+
+    def forward(self, model: nn.Module, sample: Fast3disSample, dtype: torch.dtype | None) -> Fast3disOutput:
+        return model(sample.images, cameras=sample.cameras, backbone_dtype=dtype)
+
+    def losses(self, outputs: Fast3disOutput, sample: Fast3disSample, progress: float) -> dict[str, Tensor]:
+        """FAST3DIS's objective, the mean over the scenes."""
+        mask_hw = (outputs.mask_features.shape[-2], outputs.mask_features.shape[-1])
+        scenes = [
+            scene_losses(one_scene(outputs, b), 0, scene_truth(ids, mask_hw), progress, self.settings.loss)
+            for b, ids in enumerate(sample.truth.ids)
+        ]
+        return {name: torch.stack([terms[name] for terms in scenes]).mean() for name in scenes[0]}
+
+    def _answers(self, model: Fast3dis, index: int, *, posed: bool) -> tuple[SceneBatch, Tensor, Tensor, Tensor]:
+        """One held-out scene: batch, and on the CPU depth (S, H, W), masks (K, S, h, w) bool, best first, and their scores."""
+        batch = self.validation.batch(np.array([index]), [np.arange(self.validation.num_views)])
+        batch = resize_batch(batch, (self.settings.height, self.settings.width))
+        images, cameras = to_device(
+            (batch.images, known_cameras(batch) if posed else None), next(model.parameters()).device
+        )
+        outputs = model(images, cameras=cameras, backbone_dtype=self.dtype)
+        decoded = decode_queries(outputs.class_logits[0].float(), lambda rows: outputs.mask_logits(rows)[0].float(), RANKED)
+        masks = decoded.mask_logits[decoded.mask_row] > 0
+        return batch, outputs.geometry.depth[0].float().cpu(), masks.cpu(), decoded.score.cpu()
+
+    @torch.no_grad()
+    def evaluate(self, model: Fast3dis, scenes: int) -> list[Figures]:
+        """With the cameras given, then without."""
+        model.eval()
+        cases: list[Figures] = []
+        for posed in (True, False):
+            overlaps, errors = [], []
+            for index in range(min(scenes, len(self.validation))):
+                batch, depth, masks, scores = self._answers(model, index, posed=posed)
+                true_ids = nearest(batch.ids, (masks.shape[-2], masks.shape[-1]))[0]
+                overlaps.append(measure_overlaps(masks, scores, true_ids, min_points=MIN_MASK_PIXELS))
+                # The network's depth has no unit, so the comparison is made up to a scale.
+                errors.append(depth_errors(depth, batch.depth[0]).abs_rel_median)
+            found = instance_ap(overlaps, min_points=MIN_MASK_PIXELS)
+            means = {"ap": found.ap, "ap50": found.ap50, "ap25": found.ap25, "abs_rel_scaled": float(np.mean(errors or [0.0]))}
+            cases.append({"posed": posed, "scenes": len(overlaps), "objects": found.num_true, **means})
+        return cases
+
+    def score(self, figures: list[Figures]) -> float:
+        return best_of(figures, "ap50")
+
+    @torch.no_grad()
+    def pictures(self, model: Fast3dis, scenes: int) -> dict[str, np.ndarray]:
+        model.eval()
+        shown = {}
+        for index in range(min(scenes, len(self.validation))):
+            batch, depth, masks, _ = self._answers(model, index, posed=True)
+            shown[f"scene {index}"] = label_picture(batch.images[0], batch.ids[0], masks, batch.depth[0], depth)
+        return shown
+
+
+def load_start(model: Fast3dis, path: str) -> None:
+    """Give `model` what a run starts from; `ValueError` for a file of another kind or size."""
+    found = read_weights(path)
+    if family_of({name.removeprefix("model.") for name in found}) == "Depth Anything 3":
+        load_base(model, found, path)
+    elif "decoder.content" in found and "pixels.inject.weight" in found:
+        state = read_state(Path(path))
+        require_network(model.settings, Fast3disFamilySettings.from_dict(state["architecture"]).network, path)
+        assign_weights(model, state["ema"], origin=path)
+    else:
+        raise ValueError(
+            f"start_from: expected official weights of Depth Anything 3, a training checkpoint of fast3dis or an exported file, "
+            f"got {path}, which looks like {family_of(found) or 'another model'}"
+        )
+
+
+def load_base(model: Fast3dis, found: dict[str, Tensor], origin: str) -> None:
+    """Give the Depth Anything 3 inside `model` its official tensors, strictly; low-rank corrections keep their start (zero)."""
+    wanted, other = model.settings.base, variant_of(found)
+    if other is not None and DA3_VARIANTS[other].backbone != wanted.backbone:
+        own = next((name for name, settings in DA3_VARIANTS.items() if settings == wanted), "a network of its own size")
+        raise ValueError(f"start_from: expected weights of model.base={own}, got {origin}, which looks like {other}")
+    state = model.da3.state_dict()
+    corrections = {name: value for name, value in state.items() if ".lora." in name}
+    given = {name.replace(".linear.", "."): name for name in state if name not in corrections}
+    renamed = {given.get(name.removeprefix("model."), name): value for name, value in found.items()}
+    assign_official(model.da3, {**renamed, **corrections}, origin)
+
+
+def variant_of(found: dict[str, Tensor]) -> str | None:
+    """The published member whose width and number of blocks official tensors have; None = none has them."""
+    prefix = "backbone.pretrained."
+    names = {name.removeprefix("model."): tuple(value.shape) for name, value in found.items()}
+    dim = names[f"{prefix}cls_token"][-1]
+    depth = len({name.split(".")[3] for name in names if name.startswith(f"{prefix}blocks.")})
+    meets = f"{prefix}camera_token" in names
+
+    def fits(settings: Da3Settings) -> bool:
+        return (settings.backbone.dim, settings.backbone.depth, settings.is_any_view) == (dim, depth, meets)
+
+    return next((name for name, settings in DA3_VARIANTS.items() if fits(settings)), None)
+
+
+def require_network(wanted: Fast3disSettings, found: Fast3disSettings, origin: str) -> None:
+    """Raise `ValueError` that names the parts in which the network of a file differs."""
+    differing = [name for name in vars(wanted) if getattr(wanted, name) != getattr(found, name)]
+    if differing:
+        name = differing[0]
+        raise ValueError(
+            f"start_from: expected a network with model.{name} {getattr(wanted, name)}, got {origin} with {getattr(found, name)}"
+        )
+
+
+FAST3DIS = FamilyEntry(
+    Fast3disFamily,
+    {
+        "optimizer": {"learning_rate": 1e-4, "lora_learning_rate": 5e-5, "beta2": 0.999, "clip_norm": 1.0},
+        "schedule": {"warmup_steps": 1000},
+        # As many views as the data have, 8 to 24 where there are so many.
+        "sampling": {"batch": 1, "view_counts": [8, 12, 16, 24], "view_weights": [0.25, 0.25, 0.25, 0.25]},
+    },
+)
