@@ -117,8 +117,13 @@ def by_torchrun(values: dict) -> None:
 
 @pytest.mark.parametrize(
     ("family", "launch", "strategy"),
-    [("pan3d-mini", by_spawning, "ddp"), pytest.param("segvggt", by_torchrun, "fsdp", marks=pytest.mark.slow)],
-    ids=["spawn-ddp", "torchrun-fsdp"],
+    [
+        ("pan3d-mini", by_spawning, "ddp"),
+        pytest.param("segvggt", by_torchrun, "fsdp", marks=pytest.mark.slow),
+        pytest.param("fast3dis", by_spawning, "ddp", marks=pytest.mark.slow),
+        pytest.param("fast3dis", by_torchrun, "fsdp", marks=pytest.mark.slow),
+    ],
+    ids=["spawn-ddp", "torchrun-fsdp", "frozen-ddp", "frozen-fsdp"],
 )
 def test_two_ranks_give_the_result_of_one(run_values, tmp_path, monkeypatch, family, launch, strategy):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
