@@ -9,19 +9,25 @@ import torch
 from safetensors.torch import save_file
 
 from pan3d_core.models.da3 import DA3_VARIANTS, AnyViewDa3
+from pan3d_core.models.fast3dis_files import load_fast3dis
 from training.datasets import ShardSet
+from training.export import export_run
+from training.export_request import ExportRequest
 from training.families import build_family, run_config
 from training.families.fast3dis import known_cameras, one_scene, scene_truth
 from training.families.fast3dis_settings import Fast3disFamilySettings
 from training.loop import Trainer
 from training.losses.fast3dis import scene_losses
 from training.ranks import Ranks
+from training.train import Run
+
+ALONE = Ranks(0, 1, torch.device("cpu"), "ddp")
 
 
 def trainer_of(values: dict) -> Trainer:
     config = run_config(values)
     config.out.mkdir(parents=True, exist_ok=True)
-    return Trainer(config, build_family(config), Ranks(0, 1, torch.device("cpu"), "ddp"))
+    return Trainer(config, build_family(config), ALONE)
 
 
 def official_file(values: dict, path) -> AnyViewDa3:
@@ -94,6 +100,47 @@ def test_a_run_starts_from_official_weights_with_its_corrections_at_zero(run_val
         own = trainer.model.da3.state_dict()
         assert torch.equal(own[name if name in own else name.replace(".attn.qkv.", ".attn.qkv.linear.").replace(
             ".attn.proj.", ".attn.proj.linear.")], value)  # fmt: skip
+
+
+def test_an_exported_file_answers_as_the_averaged_weights_and_can_be_started_from(run_values, tmp_path):
+    start, out = tmp_path / "model.safetensors", tmp_path / "export" / "tiny.safetensors"
+    values = run_values("fast3dis", steps=2, start_from=str(start), record={"evaluate_scenes": 0})
+    official_file(values, start)
+    run = Run(run_config(values), ALONE)
+    run.go()
+    export_run(ExportRequest(run.config.out, (), run.config.data, out, scenes=1))
+
+    loaded, facts = load_fast3dis(out)
+    images = torch.rand(1, 3, 3, 56, 70, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, answer = run.trainer.averaged.module.eval()(images), loaded(images)
+    torch.testing.assert_close(answer.mask_logits(), expected.mask_logits(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(answer.geometry.depth, expected.geometry.depth, atol=1e-5, rtol=1e-5)
+    averaged = run.trainer.averaged.module.state_dict()
+    assert all(torch.equal(value, averaged[name]) for name, value in loaded.state_dict().items())
+    assert facts["steps"] == 2 and facts["start_from"] == "model.safetensors" and facts["loss"]["bce"] == 5.0
+    assert [case["posed"] for case in facts["figures"]] == [True, False]
+    card = out.with_suffix(".md").read_text()
+    assert "| size in training | 70 x 56 pixels" in card and "| given | 1 | 3 |" in card and "{" not in card
+
+    second = trainer_of({**values, "start_from": str(out)})
+    assert all(torch.equal(value, second.model.state_dict()[name]) for name, value in loaded.state_dict().items())
+    assert second.model.decoder.content.requires_grad and not second.model.da3.cam_enc.token_norm.weight.requires_grad
+    with pytest.raises(ValueError, match="start_from: expected a network with model.lora_alpha 8.0, got .* with 16.0"):
+        trainer_of({**values, "model": {**values["model"], "lora_alpha": 8}, "start_from": str(out)})
+
+
+def test_families_without_a_file_format_are_not_exported(run_values, tmp_path):
+    trainer = trainer_of(run_values("segvggt"))
+    torch.save(trainer.state({}), trainer.config.out / "last.pt")
+    with pytest.raises(ValueError, match="run: expected a run of pan3d-mini, .*, got one of segvggt"):
+        export_run(ExportRequest(trainer.config.out, (), trainer.config.data, tmp_path / "x.safetensors", scenes=1))
+
+
+def test_half_precision_of_the_backbone_learns_too(run_values):
+    trainer = trainer_of(run_values("fast3dis", execution={"precision": "bfloat16"}))
+    assert all(np.isfinite(trainer.train_step()["total"]) for _ in range(2))
+    assert {p.dtype for p in trainer.model.parameters()} == {torch.float32}
 
 
 def test_files_that_do_not_fit_are_refused_with_the_reason(run_values, tmp_path):

@@ -15,7 +15,7 @@ from training.augment import plain_inputs
 from training.checkpoints import read_state
 from training.datasets import ShardSet
 from training.evaluate import evaluate
-from training.export import export_weights, run_facts
+from training.export_mini import export_weights, run_facts
 from training.families import FAMILIES, build_family, run_config
 from training.loop import Trainer
 from training.losses.mini import mini_losses

@@ -24,8 +24,9 @@ from pan3d_core.models.anchor_decoder import AnchorPrediction
 from pan3d_core.models.da3 import DA3_VARIANTS, Da3Settings, assign_official
 from pan3d_core.models.da3_cameras import relative_to_first
 from pan3d_core.models.fast3dis import Fast3dis, Fast3disOutput, Fast3disSettings
+from pan3d_core.models.fast3dis_files import FORMAT, load_fast3dis
 from pan3d_core.models.matching import targets_from_ids
-from pan3d_core.models.weights import assign_weights, family_of, read_weights
+from pan3d_core.models.weights import assign_weights, family_of, read_metadata, read_weights
 from training.augment import AugmentConfig, disturb_poses, flip_batch, jitter_colors
 from training.checkpoints import read_state
 from training.datasets import SceneBatch, ShardSet
@@ -173,7 +174,11 @@ def load_start(model: Fast3dis, path: str) -> None:
     found = read_weights(path)
     if family_of({name.removeprefix("model.") for name in found}) == "Depth Anything 3":
         load_base(model, found, path)
-    elif "decoder.content" in found and "pixels.inject.weight" in found:
+    elif read_metadata(path).get("format") == FORMAT:
+        exported, _ = load_fast3dis(path)
+        require_network(model.settings, exported.settings, path)
+        model.load_state_dict(exported.state_dict())
+    elif Path(path).suffix == ".pt" and "decoder.content" in found and "pixels.inject.weight" in found:
         state = read_state(Path(path))
         require_network(model.settings, Fast3disFamilySettings.from_dict(state["architecture"]).network, path)
         assign_weights(model, state["ema"], origin=path)

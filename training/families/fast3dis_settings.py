@@ -10,11 +10,11 @@ from pan3d_core.models.anchor_decoder import AnchorSettings
 from pan3d_core.models.da3 import DA3_VARIANTS, Da3Settings
 from pan3d_core.models.da3_backbone import PATCH_SIZE
 from pan3d_core.models.fast3dis import Fast3disSettings
+from pan3d_core.models.fast3dis_files import ANY_VIEW
 from training.losses.fast3dis import FAST3DIS_WEIGHTS, Fast3disLossWeights
 
 T = TypeVar("T")
 
-ANY_VIEW = tuple(name for name, settings in DA3_VARIANTS.items() if settings.is_any_view)
 _SMALLEST = DA3_VARIANTS["da3-small"]
 _QUERIES = 80  # the paper's number
 
