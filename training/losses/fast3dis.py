@@ -2,8 +2,9 @@
 
 The paper gives the form of the terms; weights, focal constants, temperature and sample sizes are not published. What is
 assumed here follows Mask2Former and supervised contrastive learning (Khosla et al. 2020) and is marked so in the dataclass.
-Two choices differ from the printed formulas: the overlap is a mean instead of a sum over pixels, and the contrastive loss a
-mean instead of a sum over points, so that their weights hold for any resolution and number of samples.
+Two choices differ from the printed formulas, so that weights hold for any resolution and number of queries and samples: the
+overlap is a share of the claimed area instead of a sum over pixels and mean over pairs (with 32 queries on small images that
+form is some 10^-5 and does nothing), and the contrastive loss is a mean instead of a sum over points.
 """
 
 from __future__ import annotations
@@ -95,15 +96,15 @@ def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: floa
 
 
 def overlap_penalty(mask_probs: Tensor, scores: Tensor) -> Tensor:
-    """Mean over pixels and over ordered pairs of different queries of c_i p_i c_j p_j: (Q, N) and (Q,) -> scalar (Eq. 8).
+    """How much of what a query claims (x = c p) others claim as well, on average: 0 where claims are exclusive, 1 where
+    everything is claimed twice. (Q, N) and (Q,) -> scalar (Eq. 8 over the claimed area, which has no gradient).
 
     One pass over the pixels instead of one per pair: sum_{i != j} x_i x_j = (sum x)^2 - sum x^2.
     """
-    queries, pixels = mask_probs.shape
-    if queries < 2 or pixels == 0:
-        return mask_probs.sum() * 0.0
     claims = mask_probs * scores[:, None]
-    return (claims.sum(0).square() - claims.square().sum(0)).mean() / (queries * (queries - 1))
+    total = claims.sum(0)
+    # Below one pixel nothing is claimed and the share means nothing.
+    return (total.square().sum() - claims.square().sum()) / total.sum().detach().clamp_min(1)
 
 
 def balanced_pixels(ids: Tensor, weights: Fast3disLossWeights, generator: Generator | None = None) -> Tensor:
