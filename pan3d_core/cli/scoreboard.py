@@ -50,7 +50,7 @@ def run_scoreboard(options: argparse.Namespace) -> int:
     for row in ROWS:
         write_row_picture(pictures / f"{row.key}.jpg", row, held_out, options.weights)
     write_truth_picture(pictures / "truth.jpg", ROWS[0], held_out, options.weights)
-    board = Board(ROWS, held_out, unseen, measured, _checkpoint(options.weights), _command(options))
+    board = Board(ROWS, held_out, unseen, measured, _checkpoints(options.weights), _command(options))
     print(f"written to {write_page(options.out, board, os.path.relpath(pictures, options.out.parent))}")
     failures = [f"{key}: {text}" for key, item in measured.items() for text in item.failures]
     for text in failures:
@@ -90,13 +90,13 @@ def _scene_set(key: str, options: argparse.Namespace) -> SceneSet:
     return SceneSet(key, title, tuple(references), asked)
 
 
-def _checkpoint(weights: str) -> str:
+def _checkpoints(weights: str) -> str:
     import hashlib
 
-    from pan3d_core.engines.mini import DEFAULT_WEIGHTS
+    from pan3d_core.engines.mini import FAST3DIS, MINI, SHIPPED
 
-    path = Path(weights or DEFAULT_WEIGHTS)
-    return f"`{path.name}`, SHA-256 `{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}...`"
+    paths = (Path(weights or SHIPPED[MINI]), SHIPPED[FAST3DIS])
+    return ", ".join(f"`{p.name}`, SHA-256 `{hashlib.sha256(p.read_bytes()).hexdigest()[:16]}...`" for p in paths)
 
 
 def _command(options: argparse.Namespace) -> str:

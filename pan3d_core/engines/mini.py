@@ -131,11 +131,16 @@ class MiniEngine:
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
         """Instances best first; metric only where cameras and support plane are known (see the module docstring)."""
+        _, reconstruction, instances = self.outputs(views)
+        return reconstruction, instances
+
+    def outputs(self, views: ViewBatch) -> tuple[MiniOutputs, Reconstruction, InstanceSet]:
+        """What a call gives, and the network's raw outputs that it was made from."""
         inputs = self._inputs(views)
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
             outputs = self._model(inputs)
         instances = self._instances(outputs)
-        return self._reconstruction(outputs, inputs, instances), instances
+        return outputs, self._reconstruction(outputs, inputs, instances), instances
 
     def _inputs(self, views: ViewBatch) -> MiniInputs:
         count, (height, width) = views.num_views, views.hw

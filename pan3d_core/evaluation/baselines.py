@@ -23,7 +23,7 @@ from pan3d_core.engines.depth_clusters import (
     instances_of_pixels,
     sensor_reconstruction,
 )
-from pan3d_core.engines.mini import PREPROCESS, build
+from pan3d_core.engines.mini import FAST3DIS, PREPROCESS, MiniEngine, build
 from pan3d_core.geometry.cameras import normals_from_points
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
@@ -36,6 +36,7 @@ CELL_M = 0.004  # points are thinned to one per cell before they are grouped
 DBSCAN_RADIUS_M, DBSCAN_NEIGHBOURS = 0.010, 4
 HDBSCAN_CLUSTER_SIZE, HDBSCAN_NEIGHBOURS = 25, 5
 NORMAL_WEIGHT_M = 0.012  # turning by 60 degrees counts like moving that far
+FEATURE_CLUSTER_SIZE, FEATURE_NEIGHBOURS = 15, 3  # pixels at stride 4
 
 
 def dbscan_points(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
@@ -92,6 +93,34 @@ class ClusteredDepth:
             if members.sum() >= MIN_POINTS and np.ptp(points[members], axis=0).max() <= MAX_EXTENT_M:
                 ids[members] = ids.max() + 1
         return ids
+
+
+class ClusteredFeatures:
+    """What clustering makes of the features that masks are read from: HDBSCAN on the unit features of all pixels of all views, as
+    IGGT does. The largest cluster is taken for what is no object. Names nothing."""
+
+    preprocess = PREPROCESS
+    labels = LabelSpace.things(())
+    needs_depth = False
+
+    def __init__(self, engine: MiniEngine) -> None:
+        self._engine = engine
+
+    def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
+        outputs, reconstruction, _ = self._engine.outputs(views)
+        features = torch.nn.functional.normalize(outputs.mask_features[0], dim=1).permute(0, 2, 3, 1)
+        cluster = cluster_features(features.flatten(0, 2).numpy(force=True)).reshape(features.shape[:3])
+        return reconstruction, instances_of_pixels(torch.from_numpy(cluster), MIN_POINTS // 16)
+
+
+def cluster_features(features: np.ndarray) -> np.ndarray:
+    """(N, C) unit features -> (N,) 1, 2, ... for clusters but the largest, 0 for that and for noise."""
+    search = HDBSCAN(min_cluster_size=FEATURE_CLUSTER_SIZE, min_samples=FEATURE_NEIGHBOURS, copy=True)
+    cluster = search.fit_predict(features)
+    if cluster.max() < 0:
+        return np.zeros(len(features), dtype=np.int64)
+    rest = np.bincount(cluster[cluster >= 0]).argmax()
+    return np.where((cluster < 0) | (cluster == rest), 0, cluster + 1).astype(np.int64)
 
 
 class ViewsAlone:
@@ -154,6 +183,10 @@ def _network_depth_hdbscan(config: ModelConfig) -> Engine:
     return ClusteredDepth(lambda views: network(views)[0], hdbscan_surface, needs_depth=False)
 
 
+def _features_hdbscan(config: ModelConfig) -> Engine:
+    return ClusteredFeatures(build(replace(config, name=FAST3DIS)))
+
+
 def _views_alone(config: ModelConfig) -> Engine:
     return ViewsAlone(build(config))
 
@@ -162,5 +195,6 @@ def _views_alone(config: ModelConfig) -> Engine:
 BASELINES: dict[str, Callable[[ModelConfig], Engine]] = {
     "true_depth_dbscan": _true_depth_dbscan,
     "network_depth_hdbscan": _network_depth_hdbscan,
+    "features_hdbscan": _features_hdbscan,
     "views_alone": _views_alone,
 }

@@ -20,7 +20,7 @@ from PIL import Image
 
 from pan3d_core import visualize
 from pan3d_core.config import ModelConfig, PipelineConfig
-from pan3d_core.engines.mini import DEFAULT_WEIGHTS
+from pan3d_core.engines.mini import FAST3DIS, MINI, SHIPPED
 from pan3d_core.evaluation.comparison_pictures import instance_pictures, true_instance_pictures
 from pan3d_core.evaluation.engines import scene_worker
 from pan3d_core.evaluation.execution import Progress, run_items
@@ -42,12 +42,12 @@ class Row:
     engine: str
     use_depth: bool = False
     use_poses: bool = True
-    has_network: bool = True
+    network: str = MINI  # whose checkpoint it runs on; empty = none
     about: str = ""
 
     def config(self, weights: str) -> PipelineConfig:
-        """Settings of its pipeline; the defaults but for the engine."""
-        model = ModelConfig(name=self.engine, threads=1, weights=weights if self.has_network else "")
+        """Settings of its pipeline; the defaults but for the engine. `weights`: a checkpoint of pan3d-mini to use instead."""
+        model = ModelConfig(name=self.engine, threads=1, weights=weights if self.network == MINI else "")
         return PipelineConfig(model=model)
 
     def protocol(self, prompts: Mapping[str, tuple[str, ...]]) -> EvaluationProtocol:
@@ -66,11 +66,34 @@ ROWS = (
     ),
     Row("mini_depth", "**pan3d-mini**, depth cameras", "pan3d-mini", use_depth=True, about="calibrated depth cameras"),
     Row(
+        "fast3dis",
+        "**pan3d-mini-fast3dis**, poses given",
+        FAST3DIS,
+        network=FAST3DIS,
+        about="3D anchors on the frozen network of pan3d-mini; colour images, calibrated cameras",
+    ),
+    Row(
+        "fast3dis_unposed",
+        "**pan3d-mini-fast3dis**, poses withheld",
+        FAST3DIS,
+        use_poses=False,
+        network=FAST3DIS,
+        about="the same, colour images and intrinsics",
+    ),
+    Row(
+        "fast3dis_depth",
+        "**pan3d-mini-fast3dis**, depth cameras",
+        FAST3DIS,
+        use_depth=True,
+        network=FAST3DIS,
+        about="the same, calibrated depth cameras",
+    ),
+    Row(
         "depth_clusters",
         "**depth_clusters**",
         "depth_clusters",
         use_depth=True,
-        has_network=False,
+        network="",
         about="calibrated depth cameras, no network: connected surfaces above the support, cut where colour and surface break",
     ),
     Row(
@@ -78,7 +101,7 @@ ROWS = (
         "true depth + DBSCAN",
         "true_depth_dbscan",
         use_depth=True,
-        has_network=False,
+        network="",
         about="baseline: exact depth of all views as one cloud, support removed, DBSCAN on points: what geometry alone gives",
     ),
     Row(
@@ -86,6 +109,13 @@ ROWS = (
         "network depth + HDBSCAN",
         "network_depth_hdbscan",
         about="baseline in two stages: the depth of pan3d-mini, then HDBSCAN on points and normals instead of its masks",
+    ),
+    Row(
+        "features_hdbscan",
+        "pixel features + HDBSCAN",
+        "features_hdbscan",
+        network=FAST3DIS,
+        about="baseline in two stages: HDBSCAN on the pixel features that pan3d-mini-fast3dis compares with its queries",
     ),
     Row(
         "views_alone",
@@ -149,8 +179,9 @@ def row_hash(row: Row, scenes: SceneSet, weights: str) -> str:
     settings |= {"scenes": [item.name for item in scenes.references], "prompts": {k: list(v) for k, v in scenes.prompts.items()}}
     settings["config"] = replace(row.config(weights), model=ModelConfig(name=row.engine, threads=1)).to_dict()
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    if row.has_network:
-        digest.update(Path(weights or DEFAULT_WEIGHTS).read_bytes())
+    if row.network:
+        path = weights if weights and row.network == MINI else SHIPPED[row.network]
+        digest.update(Path(path).read_bytes())
     return digest.hexdigest()[:16]
 
 

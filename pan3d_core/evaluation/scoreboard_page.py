@@ -32,7 +32,7 @@ CAMERAS = (
     ("ATE, mm", "camera ATE (mm)"),
     ("AbsRel, scale fitted", "depth AbsRel, scale fitted"),
 )
-UNPOSED = "mini_unposed"
+UNPOSED = ("mini_unposed", "fast3dis_unposed")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Board:
     held_out: SceneSet
     unseen: SceneSet
     measured: Measured
-    weights: str  # name and hash of the checkpoint
+    weights: str  # names and hashes of the checkpoints
     command: str
 
 
@@ -77,7 +77,7 @@ def _how(board: Board) -> str:
     when = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}"
     failed = sum(len(item.failures) for item in board.measured.values())
     lines = [
-        f"Written by `{board.command}` ({when}; {machine['processor']}, no GPU{load}). Checkpoint: {board.weights}.",
+        f"Written by `{board.command}` ({when}; {machine['processor']}, no GPU{load}). Checkpoints: {board.weights}.",
         f"Each row ran in a process of its own with one thread, on the same scenes of 144 x 112 pixels and 4 views. "
         f"{'Every scene was measured.' if failed == 0 else f'{failed} scenes failed and are left out.'}",
         "Beside each other stand rows that are given different things: calibrated colour cameras, colour cameras without poses, "
@@ -106,14 +106,14 @@ def _cell(name: str, value: float) -> str:
 
 
 def _cameras(board: Board) -> list[str]:
-    sets = [item for item in (board.held_out, board.unseen) if (UNPOSED, item.key) in board.measured]
-    if not sets:
+    shown = [(row, scenes) for row in board.rows if row.key in UNPOSED for scenes in (board.held_out, board.unseen)]
+    if not shown:
         return []
     lines = ["| | " + " | ".join(head for head, _ in CAMERAS) + " |", "|---|" + "---:|" * len(CAMERAS)]
-    for scenes in sets:
-        measured = board.measured[UNPOSED, scenes.key]
-        lines.append(f"| {scenes.title} | " + " | ".join(_cell(name, measured.value(name)) for _, name in CAMERAS) + " |")
-    return ["## Cameras of pan3d-mini where poses are withheld", "\n".join(lines)]
+    for row, scenes in shown:
+        cells = [_cell(name, board.measured[row.key, scenes.key].value(name)) for _, name in CAMERAS]
+        lines.append(f"| {row.engine}: {scenes.title[0].lower()}{scenes.title[1:]} | " + " | ".join(cells) + " |")
+    return ["## Cameras where poses are withheld", "\n".join(lines)]
 
 
 def _pictures(board: Board, folder: str) -> list[str]:
@@ -127,7 +127,8 @@ def _pictures(board: Board, folder: str) -> list[str]:
 
 
 def _protocols(board: Board) -> str:
-    measured = board.measured[UNPOSED if (UNPOSED, "held_out") in board.measured else board.rows[0].key, "held_out"]
+    measured = next((board.measured[key, "held_out"] for key in UNPOSED if (key, "held_out") in board.measured), None)
+    measured = measured or board.measured[board.rows[0].key, "held_out"]
     lines = ["| figure | how it is taken |", "|---|---|"]
     lines += [f"| {name} | {rule} |" for name, rule in measured.protocols.items()]
     return "\n".join(lines)

@@ -23,14 +23,14 @@ def measured(**figures: float) -> MeasuredRow:
 
 
 def test_every_row_is_there_and_every_baseline_is_a_row():
-    assert {row.engine for row in ROWS} == {"pan3d-mini", "depth_clusters", *BASELINES}
+    assert {row.engine for row in ROWS} == {"pan3d-mini", "pan3d-mini-fast3dis", "depth_clusters", *BASELINES}
     assert len({row.key for row in ROWS}) == len(ROWS)
 
 
 def test_a_measured_row_is_kept_until_what_it_depends_on_changes(tmp_path):
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(b"one")
-    network, plain = ROWS[0], next(row for row in ROWS if not row.has_network)
+    network, plain = ROWS[0], next(row for row in ROWS if not row.network)
     before = {row.key: row_hash(row, HELD_OUT, str(weights)) for row in (network, plain)}
     path = tmp_path / f"{network.key}-held_out-{before[network.key]}.json"
     path.write_text(json.dumps(asdict(measured(AP50=0.5))))
@@ -71,4 +71,4 @@ def test_the_page_holds_every_row_and_says_how_it_came_about():
 def test_settings_of_rows_are_the_defaults_but_for_the_engine(row):
     config = row.config("w.safetensors")
     assert config.model.name == row.engine and config.model.threads == 1
-    assert config.model.weights == ("w.safetensors" if row.has_network else "")
+    assert config.model.weights == ("w.safetensors" if row.network == "pan3d-mini" else "")
