@@ -100,12 +100,14 @@ class PreprocessConfig(Checked):
     width: int = setting(144, "network width in pixels", range=(14, 4096))
     mode: str = setting(
         "cover",
-        "cover: fill height x width and cut the rest; width: VGGT's crop rule; pad: VGGT's pad rule",
-        choices=("cover", "width", "pad"),
+        "cover: fill height x width and cut the rest; width: VGGT's crop rule; pad: VGGT's pad rule; longest: Depth Anything 3's",
+        choices=("cover", "width", "pad", "longest"),
     )
-    multiple: int = setting(14, "width and pad mode: the free side is rounded to a multiple of this", range=(1, 64))
+    multiple: int = setting(14, "all modes but cover: free sides are rounded to a multiple of this", range=(1, 64))
     resample: str = setting(
-        "area", "area: antialiased; bicubic: Pillow's; lanczos: OpenCV's", choices=("area", "bicubic", "lanczos")
+        "area",
+        "area: antialiased; bicubic: Pillow's; lanczos: OpenCV's; opencv: OpenCV's area, cubic where a side grows",
+        choices=("area", "bicubic", "lanczos", "opencv"),
     )
 
 

@@ -1,15 +1,16 @@
 """Camera views to network size; the same code for robot and training.
 
 Intrinsics follow the pixels. With integer = pixel centre, resizing by s maps x to (x + 0.5) s - 0.5, and a cut or
-padding shifts it by whole pixels; both are kept in `network_from_original`. Depth is picked, never blended: the
-mean of two depths across an edge is a point in empty space.
+padding shifts it by whole pixels; both are kept in `network_from_original`. (The official rule of Depth Anything 3 maps a
+principal point to x s, which holds when integers are corners of pixels; here it would be off by (1 - s) / 2.) Depth is picked,
+never blended: the mean of two depths across an edge is a point in empty space.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +30,7 @@ class _Fit:
     top: int
     left: int
     out_hw: tuple[int, int]
+    via_hw: tuple[int, int] | None = None  # the picture is resized to this first
 
     def network_from_original(self, original_hw: tuple[int, int]) -> Tensor:
         """(3, 3) original pixel -> network pixel."""
@@ -38,7 +40,12 @@ class _Fit:
     def padded_to(self, height: int, width: int) -> _Fit:
         """The same picture centred in a larger frame; the smaller half of the padding comes first."""
         above, before = (height - self.out_hw[0]) // 2, (width - self.out_hw[1]) // 2
-        return _Fit(self.resized_hw, self.top - above, self.left - before, (height, width))
+        return replace(self, top=self.top - above, left=self.left - before, out_hw=(height, width))
+
+    def cut_to(self, height: int, width: int) -> _Fit:
+        """The middle of the picture; the smaller half of what is cut comes first."""
+        above, before = (self.out_hw[0] - height) // 2, (self.out_hw[1] - width) // 2
+        return replace(self, top=self.top + above, left=self.left + before, out_hw=(height, width))
 
 
 def preprocess(views: Sequence[CameraView], config: PreprocessConfig, support_height_m: float | None = None) -> ViewBatch:
@@ -46,7 +53,9 @@ def preprocess(views: Sequence[CameraView], config: PreprocessConfig, support_he
 
     Modes: "cover" fills exactly (height, width) and cuts the rest evenly; "width" is the rule of VGGT (arXiv 2503.11651,
     official crop mode; with `resample="lanczos"` that of SegVGGT): the given width, the height in multiples, the middle
-    `height` rows at most; "pad" fits the longer side and fills up with white.
+    `height` rows at most; "pad" fits the longer side and fills up with white; "longest" is the rule of Depth Anything 3
+    (with `resample="opencv"`): the longer side becomes that of (height, width), then both sides go to the nearest multiple,
+    and views of different size are cut to the smallest height and width.
 
     Intrinsics and poses are all or nothing: when one view lacks them the batch has None (logged). Depth is (S, h, w)
     with 0 = none as soon as one view has it. Raises `ValueError` for no views, poses that are no rigid transforms,
@@ -55,12 +64,11 @@ def preprocess(views: Sequence[CameraView], config: PreprocessConfig, support_he
     _check_views(views)
     original_hw = tuple((int(view.image.shape[1]), int(view.image.shape[2])) for view in views)
     fits = [_fit(hw, config) for hw in original_hw]
-    height, width = max(fit.out_hw[0] for fit in fits), max(fit.out_hw[1] for fit in fits)
-    fits = [fit.padded_to(height, width) for fit in fits]
+    fits = _framed_alike(fits, config.mode)
 
     images = torch.stack([_resize_image(view.image, fit, config.resample) for view, fit in zip(views, fits)])
-    if any(view.image.is_floating_point() for view in views) and not bool(torch.isfinite(images).all()):
-        raise ValueError("CameraView.image: expected finite values in 0..1, got NaN or infinity")
+    if any(view.image.is_floating_point() for view in views):
+        _require_finite(images)
     mapping = torch.stack([fit.network_from_original(hw) for fit, hw in zip(fits, original_hw)]).to(images.device)
     intrinsics = _all_or_none(views, "intrinsics")
     depths = [None if view.depth is None else _pick_depth(view.depth, fit) for view, fit in zip(views, fits)]
@@ -111,6 +119,11 @@ def _fit(hw: tuple[int, int], config: PreprocessConfig) -> _Fit:
         resized = max(config.height, round(height * factor)), max(config.width, round(width * factor))
         return _Fit(resized, (resized[0] - config.height) // 2, (resized[1] - config.width) // 2, (config.height, config.width))
     step = config.multiple
+    if config.mode == "longest":
+        factor = max(config.height, config.width) / max(hw)
+        via = max(1, round(height * factor)), max(1, round(width * factor))
+        resized = tuple(max(step, int(side / step + 0.5) * step) for side in via)  # ties go up
+        return _Fit(resized, 0, 0, resized, via)
     if config.mode == "width" or width >= height:
         resized = round(height * (config.width / width) / step) * step, config.width
     else:
@@ -123,32 +136,57 @@ def _fit(hw: tuple[int, int], config: PreprocessConfig) -> _Fit:
     return _Fit(resized, (resized[0] - rows) // 2, 0, (rows, config.width))
 
 
+def _framed_alike(fits: list[_Fit], mode: str) -> list[_Fit]:
+    """All of one size: cut to the smallest in mode "longest", else padded to the largest."""
+    heights, widths = [fit.out_hw[0] for fit in fits], [fit.out_hw[1] for fit in fits]
+    if mode == "longest":
+        return [fit.cut_to(min(heights), min(widths)) for fit in fits]
+    return [fit.padded_to(max(heights), max(widths)) for fit in fits]
+
+
 def _resize_image(image: Tensor, fit: _Fit, resample: str) -> Tensor:
     """(3, H, W) -> (3, h, w); outside the picture white, as the official programs pad."""
-    if fit.resized_hw == tuple(image.shape[1:]):
+    if fit.via_hw is not None:
+        image = _resized(image, fit.via_hw, resample)
+    return _window(_resized(image, fit.resized_hw, resample), fit, 1.0)
+
+
+def _resized(image: Tensor, hw: tuple[int, int], resample: str) -> Tensor:
+    """(3, H, W) -> (3, h, w) in 0..1; what has this size already passes unchanged."""
+    if hw == tuple(image.shape[1:]):
         resized = unit_range(image)
     elif resample == "area":
         # Bytes stay bytes while they are many: six times as fast, and rounded to them at network size (half a step of 255).
         many = image if image.dtype == torch.uint8 else image.float()
-        resized = unit_range(interpolate(many[None], fit.resized_hw, mode="bilinear", antialias=True)[0]).clamp(0.0, 1.0)
+        resized = unit_range(interpolate(many[None], hw, mode="bilinear", antialias=True)[0]).clamp(0.0, 1.0)
     elif resample == "bicubic":
         # On 8-bit input this is Pillow's resize, rounding included, which the official VGGT loader uses.
-        resized = interpolate(_as_bytes(image)[None], fit.resized_hw, mode="bicubic", antialias=True)[0].float() / 255.0
+        resized = interpolate(_as_bytes(image)[None], hw, mode="bicubic", antialias=True)[0].float() / 255.0
     else:
-        resized = _resize_lanczos(image, fit.resized_hw)
-    return _window(resized, fit, 1.0)
+        resized = _resized_by_opencv(image, hw, resample)
+    return resized
 
 
-def _resize_lanczos(image: Tensor, hw: tuple[int, int]) -> Tensor:
+def _resized_by_opencv(image: Tensor, hw: tuple[int, int], resample: str) -> Tensor:
     import cv2
 
+    grows = hw[0] > image.shape[1] or hw[1] > image.shape[2]
+    rule = cv2.INTER_LANCZOS4 if resample == "lanczos" else cv2.INTER_CUBIC if grows else cv2.INTER_AREA
     pixels = _as_bytes(image).permute(1, 2, 0).cpu().numpy()
-    resized = cv2.resize(pixels, (hw[1], hw[0]), interpolation=cv2.INTER_LANCZOS4)
+    resized = cv2.resize(pixels, (hw[1], hw[0]), interpolation=rule)
     return torch.from_numpy(resized).to(image.device).permute(2, 0, 1).float() / 255.0
 
 
 def _as_bytes(image: Tensor) -> Tensor:
-    return image if image.dtype == torch.uint8 else (image * 255.0).round().clamp(0, 255).to(torch.uint8)
+    if image.dtype == torch.uint8:
+        return image
+    _require_finite(image)  # bytes cannot say it any more
+    return (image * 255.0).round().clamp(0, 255).to(torch.uint8)
+
+
+def _require_finite(images: Tensor) -> None:
+    if not bool(torch.isfinite(images).all()):
+        raise ValueError("CameraView.image: expected finite values in 0..1, got NaN or infinity")
 
 
 def _window(resized: Tensor, fit: _Fit, fill: float) -> Tensor:

@@ -181,3 +181,64 @@ def test_bad_views_are_refused_with_the_reason(build, words):
 def test_flat_images_are_refused_by_the_width_rule():
     with pytest.raises(ValueError, match="leaves no pixels"):
         preprocess([ramp_view(4, 400)], PreprocessConfig(height=518, width=518, mode="width"))
+
+
+# Results of the official loader of Depth Anything 3; `sizes` are rows of height, width before and after at 504.
+OFFICIAL_DA3 = np.load(Path(__file__).parent.parent / "data" / "da3" / "preprocess.npz")
+DA3 = PreprocessConfig(height=504, width=504, mode="longest", resample="opencv")
+
+
+def da3_view(name: str, intrinsics: np.ndarray | None = None) -> CameraView:
+    pixels = torch.from_numpy(OFFICIAL_DA3[name]).permute(2, 0, 1)
+    return CameraView(image=pixels, intrinsics=None if intrinsics is None else torch.from_numpy(intrinsics).float())
+
+
+def check_half_pixel(intrinsics, official, before):
+    """The official rule scales the principal point with the picture's corner as origin, although the networks take integers for
+    centres of pixels: half a pixel of the original picture less half a pixel of the result."""
+    scale = intrinsics.diagonal(dim1=-2, dim2=-1)[..., :2] / before.diagonal()[:2]
+    torch.testing.assert_close(intrinsics.diagonal(dim1=-2, dim2=-1), official.diagonal(dim1=-2, dim2=-1), atol=1e-3, rtol=0)
+    torch.testing.assert_close(intrinsics[..., :2, 2] - official[..., :2, 2], 0.5 * scale - 0.5, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["down_land", "up_land", "down_port", "exact", "equal_long", "tie7"])
+def test_the_rule_of_depth_anything_3_is_the_official_one(name):
+    side = int(OFFICIAL_DA3[f"{name}/side"])
+    # The stored principal point lies outside of some of the pictures; a wider lens keeps it inside, and the rule is linear.
+    wider = np.diag([0.4, 0.4, 1.0])
+    before, official = (wider @ OFFICIAL_DA3[f"{name}/{key}"] for key in ("K_in", "K_out"))
+    batch = preprocess([da3_view(f"{name}/in", before)], replace(DA3, height=side, width=side))
+    assert np.array_equal(as_bytes(batch.images)[0].transpose(1, 2, 0), OFFICIAL_DA3[f"{name}/out_u8"])
+    check_half_pixel(batch.intrinsics[0], torch.from_numpy(official).float(), torch.from_numpy(before).float())
+
+
+def test_depth_anything_3_at_full_size():
+    image = as_bytes(preprocess([da3_view("full504/in")], DA3).images)[0].transpose(1, 2, 0)
+    assert image.shape == (378, 504, 3) and np.array_equal(image[::7, ::7], OFFICIAL_DA3["full504/out_u8_sub7"])
+
+
+@pytest.mark.parametrize("row", OFFICIAL_DA3["sizes"].tolist(), ids=lambda row: f"{row[1]}x{row[0]}")
+def test_sizes_of_depth_anything_3(row):
+    image = torch.zeros(3, *row[:2], dtype=torch.uint8)
+    assert preprocess([CameraView(image=image)], DA3).hw == tuple(row[2:])
+
+
+def test_views_of_different_size_are_cut_to_the_smallest_by_depth_anything_3():
+    before = torch.from_numpy(OFFICIAL_DA3["mixed/K_in"]).float()
+    views = [da3_view(f"mixed/in{index}", OFFICIAL_DA3["mixed/K_in"]) for index in range(2)]
+    batch = preprocess(views, replace(DA3, height=70, width=70))
+    assert np.array_equal(as_bytes(batch.images), OFFICIAL_DA3["mixed/out_u8"])
+    check_half_pixel(batch.intrinsics, torch.from_numpy(OFFICIAL_DA3["mixed/K_out"]).float(), before)
+    ramps = preprocess([ramp_view(480, 640), ramp_view(360, 640)], DA3)
+    assert ramps.hw == (280, 504)
+    for image, mapping in zip(ramps.images, ramps.network_from_original):
+        origin = torch.linalg.inv(mapping) @ torch.tensor([250.0, 130.0, 1.0])
+        assert torch.allclose(image[:2, 130, 250] * 2000.0, origin[:2], atol=4.0)  # steps of 255 are 8 here
+
+
+@pytest.mark.parametrize("resample", ["area", "bicubic", "lanczos", "opencv"])
+def test_images_that_are_not_finite_are_refused_by_every_rule(resample):
+    image = torch.zeros(3, 48, 64)
+    image[0, 20, 30] = float("inf")
+    with pytest.raises(ValueError, match=r"CameraView\.image: expected finite values in 0\.\.1, got NaN or infinity"):
+        preprocess([CameraView(image=image)], replace(MINI, resample=resample))
