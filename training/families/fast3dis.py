@@ -229,6 +229,7 @@ def require_network(wanted: Fast3disSettings, found: Fast3disSettings, origin: s
 FAST3DIS = FamilyEntry(
     Fast3disFamily,
     {
+        "model": Fast3disFamilySettings().to_dict(),
         "optimizer": {"learning_rate": 1e-4, "lora_learning_rate": 5e-5, "beta2": 0.999, "clip_norm": 1.0},
         "schedule": {"warmup_steps": 1000},
         # As many views as the data have, 8 to 24 where there are so many.

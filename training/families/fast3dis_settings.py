@@ -57,10 +57,13 @@ class Fast3disFamilySettings:
     def network(self) -> Fast3disSettings:
         return Fast3disSettings(da3_settings(self.base), self.decoder, self.lora_rank, self.lora_alpha)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that `from_dict` reads back."""
+        return _plain(asdict(self))
+
     def architecture(self) -> dict[str, Any]:
-        """Plain values that say which network it is; `from_dict` reads them back."""
-        values = {name: value for name, value in asdict(self).items() if name not in ("loss", "posed_share")}
-        return _plain(values)
+        """Those of `to_dict` that say which network it is; `from_dict` reads them too."""
+        return {name: value for name, value in self.to_dict().items() if name not in ("loss", "posed_share")}
 
 
 def da3_settings(base: str | Mapping[str, Any]) -> Da3Settings:
