@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -41,7 +42,11 @@ def export_weights(state: dict, text: TextTargets, facts: dict, out: Path) -> No
 
 def run_facts(state: dict, text: TextTargets, validation_scenes: int) -> dict:
     """What a checkpoint says about its making."""
-    return {**common_facts(state, validation_scenes), "kinds": len(text.kinds), "descriptions": len(text.texts)}
+    facts = {**common_facts(state, validation_scenes), "kinds": len(text.kinds), "descriptions": len(text.texts)}
+    base = Path(state["config"].get("start_from", ""))
+    if base.suffix == ".safetensors":  # a frozen network that came as a weight file
+        facts["base"] = f"{base.name}, SHA-256 {hashlib.sha256(base.read_bytes()).hexdigest()}"
+    return facts
 
 
 def measure(out: Path, family: str, validation: ShardSet, text: TextTargets, scenes: int) -> dict[str, MiniFigures]:

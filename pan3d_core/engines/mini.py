@@ -72,6 +72,15 @@ def read_checkpoint(path: Path, name: str = MINI) -> MiniCheckpoint:
     return MiniCheckpoint(model.eval(), known, content["facts"])
 
 
+def engine_of(path: Path) -> str:
+    """Which engine the weights of a file are for; `ValueError` for none of these."""
+    found = _read_metadata(path).get("format", "unknown")
+    names = [name for name, own in FORMATS.items() if own == found]
+    if not names:
+        raise ValueError(f"weights: expected a checkpoint of {' or '.join(FORMATS)}, got {path} of format {found!r}")
+    return names[0]
+
+
 def build_network(name: str, architecture: Mapping[str, Any]) -> PanMini | Fast3disMini:
     """The network of the engine `name` without weights, from the plain values that its checkpoints hold."""
     if name == FAST3DIS:

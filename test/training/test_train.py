@@ -264,10 +264,15 @@ def test_the_card_quotes_the_scoreboard_of_its_own_checkpoint(tmp_path):
     page.write_text(
         "# Board\n\nSHA-256 `0123456789abcdef...`\n\n## Held-out\n\n"
         "| | AP50 |\n|---|---:|\n| **pan3d-mini**, poses given | 0.9 |\n"
-        "| other | 0.1 |\n\n## Cameras of it\n\n| | deg |\n|---|---:|\n| Held-out | 5 |\n\n## The rows\n\n- text\n"
+        "| **pan3d-mini-fast3dis**, poses given | 0.8 |\n"
+        "| other | 0.1 |\n\n## Cameras\n\n| | deg |\n|---|---:|\n| pan3d-mini: held-out | 5 |\n"
+        "| pan3d-mini-fast3dis: held-out | 4 |\n\n## The rows\n\n- text\n"
     )
     quoted = held_out_tables(page, "0123456789abcdef" + 48 * "0")
-    assert "| **pan3d-mini**, poses given | 0.9 |" in quoted and "| Held-out | 5 |" in quoted and "other" not in quoted
+    assert "| **pan3d-mini**, poses given | 0.9 |" in quoted and "held-out | 5 |" in quoted
+    assert "other" not in quoted and "fast3dis" not in quoted
+    kin = held_out_tables(page, "0123456789abcdef" + 48 * "0", "pan3d-mini-fast3dis")
+    assert "poses given | 0.8 |" in kin and "held-out | 4 |" in kin and "0.9" not in kin
     for missing in (held_out_tables(page, 64 * "f"), held_out_tables(None, 64 * "f")):
         assert "0.9" not in missing and "make scoreboard" in missing
 
