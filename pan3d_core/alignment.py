@@ -12,6 +12,7 @@ from torch.nn.functional import avg_pool2d
 from pan3d_core.config import AlignConfig
 from pan3d_core.geometry.alignment import CameraFit, Similarity, fit_cameras
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw, quat_xyzw_from_matrix
+from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.structures import Gaussians, Reconstruction, ViewBatch
 
 log = logging.getLogger("pan3d.alignment")
@@ -20,6 +21,8 @@ log = logging.getLogger("pan3d.alignment")
 SAME_CAMERA_M = 1e-3
 # Orientations that disagree more than this were not understood by the network, whatever the positions say.
 MAX_ROTATION_ERROR_DEG = 15.0
+# Cameras are at most this many times as far from their middle as the scene is deep.
+MAX_SPREAD_PER_DEPTH = 30.0
 
 
 def align_to_world(reconstruction: Reconstruction, views: ViewBatch, config: AlignConfig | None = None) -> Reconstruction:
@@ -27,10 +30,13 @@ def align_to_world(reconstruction: Reconstruction, views: ViewBatch, config: Ali
 
     Known cameras: an engine that used them is left as it is; otherwise a robust similarity from predicted to given
     cameras scales depth, and the given cameras and intrinsics replace the predicted ones. A fit whose residual exceeds
-    `max_residual_fraction` of the cameras' spread, or cameras in one place, do not make the result metric.
+    `max_residual_fraction` of the cameras' spread, or cameras in one place, do not make the result metric; in the latter case
+    an engine that answers in metres is believed. Cameras of some views (two or more): the others keep no depth, because nothing
+    says where they stand but the network.
     Measured depth: the median ratio to the predicted depth gives the scale (per view when the cameras are known, since
     then each view stands for itself), and by `depth_source` it replaces or completes the predicted depth.
-    Neither: not metric. Pixels with depth that is not finite or not positive become 0 = none.
+    Neither: not metric, also not by the metres of a network alone. Pixels with depth that is not finite or not positive become
+    0 = none. Raises `ValueError` for given cameras that cannot be metres (see `max_scene_depth_m`).
     """
     config = config or AlignConfig()
     depth = reconstruction.depth
@@ -38,12 +44,20 @@ def align_to_world(reconstruction: Reconstruction, views: ViewBatch, config: Ali
     if not bool(usable.any()):
         return replace(reconstruction, depth=torch.zeros_like(depth), is_metric=False, alignment="none: no valid depth")
     reconstruction = replace(reconstruction, depth=torch.where(usable, depth, 0.0))
+    if len(views.posed) > 1:
+        return _align_to_some_cameras(reconstruction, views, config)
     if views.cam_from_world is None:
-        aligned = replace(reconstruction, is_metric=False, alignment="none: neither cameras nor measured depth are known")
+        own = "the network's own metres are not confirmed: " if reconstruction.is_metric else ""
+        reason = f"none: {own}neither cameras nor measured depth are known"
+        aligned = replace(reconstruction, is_metric=False, alignment=reason)
     else:
         aligned = _align_to_cameras(reconstruction, views, config)
     if views.depth is not None:
         aligned = _align_to_measured_depth(aligned, views, config)
+    if aligned.is_metric and views.cam_from_world is not None:
+        spread, depth = _spread(views.cam_from_world), _median_depth(aligned)
+        if spread > MAX_SPREAD_PER_DEPTH * depth:
+            raise _other_unit(f"cameras {spread:.3g} m from their middle that see a scene in {depth:.3g} m")
     if not aligned.is_metric:
         log.warning("the reconstruction is not metric (%s)", aligned.alignment)
     return aligned
@@ -51,27 +65,66 @@ def align_to_world(reconstruction: Reconstruction, views: ViewBatch, config: Ali
 
 def _align_to_cameras(reconstruction: Reconstruction, views: ViewBatch, config: AlignConfig) -> Reconstruction:
     given = views.cam_from_world
+    if (spread := _spread(given)) > config.max_scene_depth_m:
+        raise _other_unit(f"cameras {spread:.3g} m from their middle")
     difference = float((reconstruction.cam_from_world - given).abs().max())
     if reconstruction.is_metric and difference < SAME_CAMERA_M:
-        return replace(
-            reconstruction, cam_from_world=given, is_metric=True, alignment_residual_m=0.0, alignment="given cameras"
-        )
+        depth, reach = _median_depth(reconstruction), float(invert_rigid(given)[:, :3, 3].norm(dim=-1).median())
+        if min(depth, reach) > config.max_scene_depth_m:
+            raise _other_unit(f"cameras {reach:.3g} m from the origin that see a scene in {depth:.3g} m")
+        return replace(reconstruction, cam_from_world=given, is_metric=True, alignment_residual_m=0.0, alignment="given cameras")
     fit = fit_cameras(reconstruction.cam_from_world.cpu(), given.cpu(), config.min_baseline_m)
-    problem = _fit_problem(fit, config)
     moved = _apply(fit.similarity, reconstruction)
-    if problem:
+    note = f"similarity to {fit.num_agreeing} of {views.num_views} given cameras"
+    if reconstruction.is_metric and fit.spread_m < config.min_baseline_m and fit.rotation_error_deg <= MAX_ROTATION_ERROR_DEG:
+        note = "the network's own metres at the given cameras"
+    elif problem := _fit_problem(fit, _median_depth(moved), config):
         return replace(moved, is_metric=False, alignment_residual_m=fit.residual_m, alignment=f"none: {problem}")
     intrinsics = reconstruction.intrinsics if views.intrinsics is None else views.intrinsics
-    note = f"similarity to {fit.num_agreeing} of {views.num_views} given cameras"
     return replace(
         moved, cam_from_world=given, intrinsics=intrinsics, is_metric=True, alignment_residual_m=fit.residual_m, alignment=note
     )
 
 
-def _fit_problem(fit: CameraFit, config: AlignConfig) -> str:
-    """Why a fit does not make the result metric; empty when it does."""
+def _align_to_some_cameras(reconstruction: Reconstruction, views: ViewBatch, config: AlignConfig) -> Reconstruction:
+    """The views with a pose as if they were all; where that gives metres the others are moved along and lose their depth."""
+    posed = list(views.posed)
+    given = torch.stack([views.known_poses[index] for index in posed]).to(reconstruction.depth.device)
+    rows = ("depth", "depth_conf", "intrinsics", "cam_from_world")
+    part = replace(reconstruction, **{name: getattr(reconstruction, name)[posed] for name in rows})
+    placed = align_to_world(part, replace(views.select(posed), cam_from_world=given, known_poses=()), config)
+    fit = fit_cameras(part.cam_from_world.cpu(), placed.cam_from_world.cpu(), config.min_baseline_m)
+    moved = _apply(fit.similarity, reconstruction)
+    facts = {name: getattr(placed, name) for name in ("is_metric", "metric_scale", "alignment_residual_m", "alignment")}
+    if not placed.is_metric:
+        return replace(moved, **facts)
+    moved = replace(moved, depth=torch.zeros_like(moved.depth))
+    merged = {name: getattr(moved, name).clone() for name in rows}
+    for name, values in merged.items():
+        values[posed] = getattr(placed, name)
+    return replace(moved, **merged, **facts)
+
+
+def _spread(cam_from_world: Tensor) -> float:
+    """RMS distance of camera centres from their mean."""
+    centers = invert_rigid(cam_from_world.double())[:, :3, 3]
+    return float((centers - centers.mean(0)).square().sum(-1).mean().sqrt())
+
+
+def _median_depth(reconstruction: Reconstruction) -> float:
+    return float(reconstruction.depth[reconstruction.depth > 0].median())
+
+
+def _other_unit(found: str) -> ValueError:
+    return ValueError(f"CameraView.cam_from_world: expected metres, got {found}; millimetres?")
+
+
+def _fit_problem(fit: CameraFit, depth: float, config: AlignConfig) -> str:
+    """Why a fit that gives this median depth (m) does not make the result metric; empty when it does."""
     if fit.reason:
         return fit.reason
+    if depth > config.max_scene_depth_m and fit.spread_m > config.max_scene_depth_m / 10:
+        raise _other_unit(f"cameras {fit.spread_m:.3g} m from their middle that see a scene in {depth:.3g} m")
     if fit.num_agreeing < 2:
         return "the predicted cameras do not agree on one scale"
     if fit.residual_m > config.max_residual_fraction * fit.spread_m:
@@ -79,6 +132,8 @@ def _fit_problem(fit: CameraFit, config: AlignConfig) -> str:
         return f"camera positions are off by {fit.residual_m * 1000:.0f} mm after alignment, {allowed:.0f} mm are allowed"
     if fit.rotation_error_deg > MAX_ROTATION_ERROR_DEG:
         return f"camera orientations are off by {fit.rotation_error_deg:.0f} degrees after alignment"
+    if depth > config.max_scene_depth_m:  # cameras as in any cell, between which the network saw nearly no distance
+        return f"the scene would be {depth:.0f} m away, {config.max_scene_depth_m:g} m are allowed"
     return ""
 
 

@@ -149,6 +149,9 @@ class AlignConfig(Checked):
         0.25, "largest spread (median absolute deviation of the log ratio) of sensor against model depth", range=(0.0, 2.0)
     )
     max_sensor_depth_m: float = setting(5.0, "measured depth beyond this is ignored", range=(0.01, 1000.0))
+    max_scene_depth_m: float = setting(
+        30.0, "camera poses that put the scene or each other farther away are refused as another unit", range=(0.01, 1e6)
+    )
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ class PerceptionPipeline:
 
         with clock.stage("engine"):
             reconstruction, instances, used = run_within_memory(self.engine, batch)
-            warnings = _left_out(batch, used)
+            warnings = _left_out(batch, used) + _partly_posed(used)
             batch = to_device(used, reconstruction.depth.device)
 
         with clock.stage("align"):
@@ -126,3 +126,12 @@ def _left_out(given: ViewBatch, used: ViewBatch) -> tuple[str, ...]:
     if count == 0:
         return ()
     return (f"out of memory: {count} of {given.num_views} views were left out, used were {', '.join(used.cameras)}",)
+
+
+def _partly_posed(batch: ViewBatch) -> tuple[str, ...]:
+    """A warning when some views have a pose and some lack it."""
+    lacking = [batch.cameras[index] for index, pose in enumerate(batch.known_poses) if pose is None]
+    if not lacking:
+        return ()
+    used = "places the result, and these views add no points" if len(batch.posed) > 1 else "is not used"
+    return (f"no pose for {', '.join(lacking)}: what is known of the others {used}",)

@@ -57,7 +57,8 @@ def preprocess(views: Sequence[CameraView], config: PreprocessConfig, support_he
     (with `resample="opencv"`): the longer side becomes that of (height, width), then both sides go to the nearest multiple,
     and views of different size are cut to the smallest height and width.
 
-    Intrinsics and poses are all or nothing: when one view lacks them the batch has None (logged). Depth is (S, h, w)
+    Intrinsics and poses are all or nothing: when one view lacks them the batch has None (logged), and the poses that there are
+    become its `known_poses`. Depth is (S, h, w)
     with 0 = none as soon as one view has it. Raises `ValueError` for no views, poses that are no rigid transforms,
     a principal point outside its image, or views in different world frames.
     """
@@ -70,12 +71,13 @@ def preprocess(views: Sequence[CameraView], config: PreprocessConfig, support_he
     if any(view.image.is_floating_point() for view in views):
         _require_finite(images)
     mapping = torch.stack([fit.network_from_original(hw) for fit, hw in zip(fits, original_hw)]).to(images.device)
-    intrinsics = _all_or_none(views, "intrinsics")
+    intrinsics, poses = _all_or_none(views, "intrinsics"), _all_or_none(views, "cam_from_world")
+    some_posed = poses is None and any(view.cam_from_world is not None for view in views)
     depths = [None if view.depth is None else _pick_depth(view.depth, fit) for view, fit in zip(views, fits)]
     return ViewBatch(
         images=images,
         intrinsics=None if intrinsics is None else mapping @ intrinsics.float(),
-        cam_from_world=_all_or_none(views, "cam_from_world"),
+        cam_from_world=poses,
         depth=_stack_depth(depths, images),
         stamps_ns=tuple(view.stamp_ns for view in views),
         cameras=tuple(view.camera for view in views),
@@ -83,6 +85,7 @@ def preprocess(views: Sequence[CameraView], config: PreprocessConfig, support_he
         network_from_original=mapping,
         world_frame_id=views[0].world_frame_id,
         support_height_m=support_height_m,
+        known_poses=tuple(view.cam_from_world for view in views) if some_posed else (),
     )
 
 
@@ -218,6 +221,6 @@ def _all_or_none(views: Sequence[CameraView], name: str) -> Tensor | None:
     missing = [view.camera for view, value in zip(views, values) if value is None]
     if missing:
         if len(missing) < len(views):
-            log.warning("%s: missing for %s; the other views' are not used either", name, ", ".join(missing))
+            log.warning("%s: missing for %s; the network is not given the other views' either", name, ", ".join(missing))
         return None
     return torch.stack(values)

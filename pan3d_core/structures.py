@@ -86,7 +86,7 @@ class ViewBatch:
 
     images: Tensor  # (S, 3, h, w) RGB in 0..1
     intrinsics: Tensor | None  # (S, 3, 3) pixels at (h, w), or None when any view lacks them
-    cam_from_world: Tensor | None  # (S, 4, 4) metres, or None when any view lacks it
+    cam_from_world: Tensor | None  # (S, 4, 4) metres, or None when any view lacks it (see `known_poses`)
     depth: Tensor | None  # (S, h, w) sensor z-depth in metres, 0 = none, or None when no view has it
     stamps_ns: tuple[int, ...]
     cameras: tuple[str, ...]
@@ -95,6 +95,13 @@ class ViewBatch:
     world_frame_id: str = "world"
     # World height (metres along world z) of the surface that objects stand on; None when unknown.
     support_height_m: float | None = None
+    # (4, 4) metres or None for every view where some have a pose and some lack it; otherwise empty.
+    known_poses: tuple[Tensor | None, ...] = ()
+
+    @property
+    def posed(self) -> tuple[int, ...]:
+        """The views with a pose where some lack it."""
+        return tuple(index for index, pose in enumerate(self.known_poses) if pose is not None)
 
     @property
     def num_views(self) -> int:
@@ -112,6 +119,8 @@ class ViewBatch:
             per_view[name] = None if values is None else values[list(chosen)]
         for name in ("stamps_ns", "cameras", "original_hw"):
             per_view[name] = tuple(getattr(self, name)[index] for index in chosen)
+        if self.known_poses:
+            per_view["known_poses"] = tuple(self.known_poses[index] for index in chosen)
         return replace(self, **per_view)
 
 

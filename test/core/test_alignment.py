@@ -91,10 +91,99 @@ def test_one_camera_gives_no_scale():
 
 def test_nothing_known_is_not_metric_even_if_the_engine_says_so():
     views = make_views(posed=False)
-    made = replace(predicted_elsewhere(views, make_views().cam_from_world, true_depth(), 3.0), is_metric=True)
+    made = predicted_elsewhere(views, make_views().cam_from_world, true_depth(), 3.0)
+    for claims, words in ((True, "the network's own metres are not confirmed: neither"), (False, "none: neither")):
+        aligned = align_to_world(replace(made, is_metric=claims), views)
+        assert not aligned.is_metric
+        assert words in aligned.alignment
+
+
+def test_metres_of_a_network_are_believed_at_one_given_camera():
+    views = make_views(1)
+    made = replace(predicted_elsewhere(views, views.cam_from_world, true_depth(1), 1.0), is_metric=True)
     aligned = align_to_world(made, views)
-    assert not aligned.is_metric
-    assert "neither" in aligned.alignment
+    assert aligned.is_metric and aligned.metric_scale == 1.0 and "network's own metres" in aligned.alignment
+    assert torch.equal(aligned.depth, made.depth) and torch.equal(aligned.cam_from_world, views.cam_from_world)
+    several = make_views()  # their baselines judge it
+    made = replace(predicted_elsewhere(several, several.cam_from_world, true_depth(), 1.1), is_metric=True)
+    assert align_to_world(made, several).metric_scale == pytest.approx(1.1, rel=1e-4)
+
+
+def some_posed(views: ViewBatch, posed: tuple[int, ...]) -> ViewBatch:
+    known = tuple(pose if index in posed else None for index, pose in enumerate(views.cam_from_world))
+    return replace(views, cam_from_world=None, known_poses=known)
+
+
+@pytest.mark.parametrize("measured", [False, True])
+def test_poses_of_some_views_place_the_result(measured):
+    views = make_views(depth=true_depth() if measured else None)
+    made = predicted_elsewhere(views, views.cam_from_world, true_depth(), 3.0)
+    aligned = align_to_world(made, some_posed(views, (0, 2, 3)))
+    assert aligned.is_metric and aligned.metric_scale == pytest.approx(3.0, rel=1e-3)
+    assert torch.equal(aligned.cam_from_world[[0, 2, 3]], views.cam_from_world[[0, 2, 3]])
+    assert torch.allclose(aligned.cam_from_world[1], views.cam_from_world[1], atol=1e-3)
+    assert torch.allclose(aligned.depth[[0, 2, 3]], true_depth()[[0, 2, 3]], rtol=1e-3)
+    assert bool((aligned.depth[1] == 0).all())  # only the network says where that camera stands
+
+
+def test_poses_of_some_views_that_do_not_fit_or_of_one_alone_give_no_metres():
+    views = make_views()
+    made = predicted_elsewhere(views, views.cam_from_world, true_depth(), 3.0)
+    assert "neither" in align_to_world(made, some_posed(views, (1,))).alignment
+    turned = replace(made, cam_from_world=made.cam_from_world.flip(0))
+    aligned = align_to_world(turned, some_posed(views, (0, 1, 3)))
+    assert not aligned.is_metric and aligned.alignment.startswith("none:") and bool((aligned.depth[2] > 0).all())
+
+
+def in_millimetres(views: ViewBatch) -> ViewBatch:
+    cameras = views.cam_from_world.clone()
+    cameras[:, :3, 3] *= 1000
+    return replace(views, cam_from_world=cameras)
+
+
+MILLIMETRES = r"CameraView\.cam_from_world: expected metres, got cameras .* m from .*; millimetres\?"
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_poses_in_millimetres_are_recognised(count):
+    views = in_millimetres(make_views(count))
+    made = predicted_elsewhere(views, make_views(count).cam_from_world, true_depth(count), 3.0)
+    with pytest.raises(ValueError, match=MILLIMETRES):
+        align_to_world(made, views)
+    with pytest.raises(ValueError, match=MILLIMETRES):  # with depth cameras beside them
+        align_to_world(made, replace(views, depth=true_depth(count)))
+    near = make_views(count)  # a rig as small as a hand, whose spread alone would pass
+    near = replace(near, cam_from_world=near.cam_from_world.clone())
+    near.cam_from_world[:, :3, 3] *= 0.02
+    made = predicted_elsewhere(near, near.cam_from_world, true_depth(count), 3.0)
+    with pytest.raises(ValueError, match=MILLIMETRES):
+        align_to_world(made, in_millimetres(near))
+    if count == 4:
+        with pytest.raises(ValueError, match=MILLIMETRES):
+            align_to_world(made, some_posed(in_millimetres(near), (0, 2, 3)))
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_poses_in_millimetres_are_recognised_with_an_engine_that_uses_them(count):
+    views = in_millimetres(make_views(count))
+    made = Reconstruction(
+        true_depth(count) * 1000, torch.ones(count, HEIGHT, WIDTH), views.intrinsics, views.cam_from_world, True
+    )
+    with pytest.raises(ValueError, match=MILLIMETRES):
+        align_to_world(made, views)
+    if count > 1:  # depth from a sensor, in metres
+        near = replace(views, cam_from_world=views.cam_from_world.clone())
+        near.cam_from_world[:, :3, 3] *= 0.08
+        with pytest.raises(ValueError, match=MILLIMETRES):
+            align_to_world(replace(made, depth=true_depth(count), cam_from_world=near.cam_from_world), near)
+
+
+def test_a_network_that_sees_no_distance_between_cameras_is_not_a_matter_of_units():
+    views = make_views()
+    cameras = views.cam_from_world.clone()
+    made = predicted_elsewhere(views, cameras, true_depth() * 1000, 1.0)
+    aligned = align_to_world(made, views)
+    assert not aligned.is_metric and "the scene would be" in aligned.alignment
 
 
 @pytest.mark.parametrize("posed", [True, False])

@@ -90,6 +90,18 @@ def test_without_cameras_and_depth_it_is_flagged(scene):
     assert len(result.panoptic.segments) == len(TABLE_SCENE)
 
 
+@pytest.mark.parametrize("posed", [1, 3])
+def test_poses_of_some_views_place_the_result_and_it_says_so(scene, posed):
+    views = [*without(scene.views[:posed], "depth"), *without(scene.views[posed:], "depth", "cam_from_world")]
+    result = PerceptionPipeline(TruthfulEngine(scene, scale=4.0), CONFIG).process(views)
+    assert result.is_metric == (posed > 1)
+    lacking = ", ".join(view.camera for view in scene.views[posed:])
+    assert f"no pose for {lacking}: what is known of the others" in result.warnings[0]
+    if posed > 1:
+        assert max(center_errors(result, scene)) < 0.02
+        assert bool((result.panoptic.instance_id[3] > 0).any())  # masks are kept where points are not
+
+
 def test_ids_last_over_updates_and_reset(scene):
     pipeline = PerceptionPipeline(TruthfulEngine(scene), CONFIG)
     later = [replace(view, stamp_ns=view.stamp_ns + 500_000_000) for view in scene.views]

@@ -142,6 +142,9 @@ def test_partly_missing_calibration_is_none_for_all_and_logged(caplog):
     assert batch.cam_from_world is None
     assert batch.intrinsics is not None
     assert "cam_from_world: missing for right" in caplog.text
+    assert torch.equal(batch.known_poses[0], pose) and batch.known_poses[1] is None and batch.posed == (0,)
+    assert batch.select([1, 0]).posed == (1,)
+    assert preprocess(views[:1], MINI).known_poses == preprocess(views[1:], MINI).known_poses == ()
 
 
 POSE = look_at(torch.tensor([0.5, 0.0, 0.5]), torch.zeros(3))
