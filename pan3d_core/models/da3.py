@@ -48,7 +48,7 @@ class Da3Output:
     depth: Tensor  # (B, S, H, W) z-depth, one unknown unit per scene
     depth_conf: Tensor  # (B, S, H, W) >= 1, not a probability
     cam_from_world: Tensor  # (B, S, 4, 4) in the unit of depth; the world is about the reference view's frame
-    intrinsics: Tensor  # (B, S, 3, 3) pixels
+    intrinsics: Tensor  # (B, S, 3, 3) pixels, counted from the image's corner (see `da3_cameras.pixel_centred`)
     rays: Tensor | None = None  # (B, S, h', w', 6) direction (z-scaled) and camera centre in the world, at 8/14 of the image
     ray_conf: Tensor | None = None  # (B, S, h', w') >= 1
 

@@ -66,3 +66,10 @@ def decoded_cameras(code: Tensor, image_hw: tuple[int, int]) -> tuple[Tensor, Te
     """Codes (..., 9) -> cam_from_world (..., 4, 4) and intrinsics (..., 3, 3) in pixels."""
     world_from_cam, intrinsics = cameras_from_pose_encoding(code, image_hw)
     return invert_rigid(world_from_cam), intrinsics
+
+
+def pixel_centred(intrinsics: Tensor) -> Tensor:
+    """Decoded intrinsics (..., 3, 3), which count from the image's corner, with integers at pixel centres."""
+    moved = intrinsics.clone()
+    moved[..., :2, 2] -= 0.5
+    return moved

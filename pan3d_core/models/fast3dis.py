@@ -19,6 +19,7 @@ from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.models.anchor_decoder import AnchorDecoder, AnchorPrediction, AnchorSettings, SceneViews
 from pan3d_core.models.da3 import AnyViewDa3, Da3Output, Da3Settings, imagenet_normalised
 from pan3d_core.models.da3_backbone import PATCH_SIZE, BackboneTokens
+from pan3d_core.models.da3_cameras import pixel_centred
 from pan3d_core.models.dpt import Fusion, TapPyramid
 from pan3d_core.models.layers import LoraLinear, lora_rows
 from pan3d_core.models.vggt import require_images
@@ -51,6 +52,16 @@ class Fast3disOutput:
     def mask_logits(self, queries: Tensor | slice = slice(None), layer: int = -1) -> Tensor:
         """(B, n, S, h, w) of some queries, all by default (Eq. 6)."""
         return torch.einsum("bqc,bschw->bqshw", self.layers[layer].mask_embedding[:, queries], self.mask_features)
+
+
+@dataclass(frozen=True)
+class SceneGeometry:
+    """Points and cameras in the frame of the first view, in units of the median depth."""
+
+    unit: Tensor  # (B,) median depth
+    points: Tensor  # (B, S, 3, H, W)
+    cam_from_first: Tensor  # (B, S, 4, 4)
+    focal_center: Tensor  # (B, S, 4) as `SceneViews` has it
 
 
 class PixelDecoder(TapPyramid):
@@ -99,23 +110,24 @@ class Fast3dis(nn.Module):
         cameras: tuple[Tensor, Tensor] | None = None,
         backbone_dtype: torch.dtype | None = None,
     ) -> Fast3disOutput:
-        """`images` (B, S, 3, H, W) RGB 0..1, H and W multiples of 14; `cameras`, `backbone_dtype`: see `AnyViewDa3.forward`."""
+        """`images` (B, S, 3, H, W) RGB 0..1, H and W multiples of 14; `cameras`, `backbone_dtype`: see `AnyViewDa3.forward`.
+
+        Known cameras also take the place of the predicted ones where anchors are projected and points are made, which the
+        paper, that knows none, leaves open. Integer pixels of their intrinsics are pixel centres."""
         require_images(images, PATCH_SIZE)
         image_hw = (images.shape[-2], images.shape[-1])
         with torch.autocast(images.device.type, dtype=backbone_dtype, enabled=backbone_dtype is not None):
             plain, adapted = self.dual_pass(images, cameras)
         with torch.no_grad():
             geometry = self.da3.predict(plain, image_hw)
-            unit, points, cam_from_first = self._geometry(geometry)
+            scene = scene_geometry(geometry, cameras)
         taps = [tap.flatten(0, 1).float() for tap in adapted.taps]
-        maps, mask_features = self.pixels(taps, points.flatten(0, 1), image_hw)
+        maps, mask_features = self.pixels(taps, scene.points.flatten(0, 1), image_hw)
         leading = images.shape[:2]
-        deepest = maps[0].unflatten(0, leading)
-        size = images.new_tensor([image_hw[1], image_hw[0]])
-        k = geometry.intrinsics
-        focal_center = torch.stack([k[..., 0, 0], k[..., 1, 1], k[..., 0, 2], k[..., 1, 2]], dim=-1) / torch.cat([size, size])
-        views = SceneViews(tuple(m.unflatten(0, leading) for m in maps), deepest.mean((1, 3, 4)), cam_from_first, focal_center)
-        return Fast3disOutput(geometry, self.decoder(views), mask_features.unflatten(0, leading), unit)
+        deepest = maps[0].unflatten(0, leading).mean((1, 3, 4))
+        maps = tuple(m.unflatten(0, leading) for m in maps)
+        layers = self.decoder(SceneViews(maps, deepest, scene.cam_from_first, scene.focal_center))
+        return Fast3disOutput(geometry, layers, mask_features.unflatten(0, leading), scene.unit)
 
     def dual_pass(self, images: Tensor, cameras: tuple[Tensor, Tensor] | None) -> tuple[BackboneTokens, BackboneTokens]:
         """Tokens of the geometry pass and of the feature pass. While training, the frozen pass keeps nothing for gradients."""
@@ -132,14 +144,36 @@ class Fast3dis(nn.Module):
             both = backbone.cross_view_tokens([torch.cat([x, x]) for x in shared], torch.cat([order, order]), grid_hw)
         return _half(both, 0), _half(both, 1)
 
-    @staticmethod
-    def _geometry(geometry: Da3Output) -> tuple[Tensor, Tensor, Tensor]:
-        """Median depth (B,), point map (B, S, 3, H, W) and cameras (B, S, 4, 4) in that unit and the first camera's frame."""
-        unit = geometry.depth.flatten(1).median(dim=1).values
-        cam_from_first = geometry.cam_from_world @ invert_rigid(geometry.cam_from_world[:, :1])
-        cam_from_first[..., :3, 3] /= unit[:, None, None]
-        depth = geometry.depth / unit[:, None, None, None]
-        return unit, unproject_depth(depth, geometry.intrinsics, cam_from_first).movedim(-1, 2), cam_from_first
+
+def scene_geometry(geometry: Da3Output, cameras: tuple[Tensor, Tensor] | None) -> SceneGeometry:
+    """What the decoder is told of predicted depth, in predicted or, where known, given `cameras` (see `Fast3dis.forward`)."""
+    height, width = geometry.depth.shape[-2:]
+    unit = geometry.depth.flatten(1).median(dim=1).values
+    cam_from_first = geometry.cam_from_world @ invert_rigid(geometry.cam_from_world[:, :1])
+    if cameras is None:
+        intrinsics = pixel_centred(geometry.intrinsics)
+    else:
+        given, intrinsics = cameras
+        cam_from_first = in_unit_of(given @ invert_rigid(given[:, :1]), cam_from_first)
+    cam_from_first[..., :3, 3] /= unit[:, None, None]
+    points = unproject_depth(geometry.depth / unit[:, None, None, None], intrinsics, cam_from_first).movedim(-1, 2)
+    size = intrinsics.new_tensor([width, height])
+    focal = torch.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], dim=-1)
+    center = intrinsics[..., :2, 2] + 0.5  # shares of the image count from its edge
+    return SceneGeometry(unit, points, cam_from_first, torch.cat([focal / size, center / size], dim=-1))
+
+
+def in_unit_of(given: Tensor, predicted: Tensor) -> Tensor:
+    """Given cameras (B, S, 4, 4) with translations in the unit of the predicted ones, by the median ratio of the distances
+    between them, so that badly predicted cameras change little. Without any distance they stay as they are."""
+    centers, wanted = invert_rigid(given)[..., :3, 3], invert_rigid(predicted)[..., :3, 3]
+    apart = torch.cdist(centers, centers).flatten(1)
+    known = apart > 1e-4 * apart.amax(dim=1, keepdim=True).clamp_min(1e-9)
+    ratios = torch.where(known, torch.cdist(wanted, wanted).flatten(1) / apart.clamp_min(1e-12), torch.nan)
+    ratio = ratios.nanmedian(dim=1).values.nan_to_num(1.0)
+    scaled = given.clone()
+    scaled[..., :3, 3] *= ratio[:, None, None]
+    return scaled
 
 
 def _half(tokens: BackboneTokens, which: int) -> BackboneTokens:

@@ -7,10 +7,10 @@ import torch
 
 from pan3d_core.geometry.transforms import invert_rigid, look_at
 from pan3d_core.models.anchor_decoder import AnchorDecoder, AnchorSettings, SceneViews, place_in_views, sample_views
-from pan3d_core.models.da3 import Da3Settings
+from pan3d_core.models.da3 import Da3Output, Da3Settings
 from pan3d_core.models.da3_backbone import BackboneSettings
 from pan3d_core.models.da3_head import HeadSettings
-from pan3d_core.models.fast3dis import Fast3dis, Fast3disSettings
+from pan3d_core.models.fast3dis import Fast3dis, Fast3disSettings, in_unit_of, scene_geometry
 from pan3d_core.models.layers import LoraLinear, lora_rows
 
 ANCHORS = AnchorSettings(queries=12, dim=32, heads=4, feed_forward=48, layers=4, bands=8)
@@ -168,3 +168,67 @@ def test_one_view_and_equal_views_are_no_special_case(model, views):
     assert output.mask_logits().shape == (1, 12, views, 12, 16) and bool(output.mask_logits().isfinite().all())
     assert output.mask_logits(slice(3, 5)).shape == (1, 2, views, 12, 16)
     assert len(output.layers) == 4
+
+
+def seen_geometry(cameras: torch.Tensor, intrinsics: torch.Tensor) -> Da3Output:
+    """Predictions of a wall at depth 2, in half the cameras' unit; intrinsics count from the corner as decoded ones do."""
+    moved, shifted = cameras.clone(), intrinsics.clone()
+    moved[..., :3, 3] *= 2
+    shifted[..., :2, 2] += 0.5
+    depth = torch.full((*cameras.shape[:2], 28, 42), 2.0)
+    return Da3Output(depth, torch.ones_like(depth), moved, shifted)
+
+
+def known_rig(views: int) -> tuple[torch.Tensor, torch.Tensor]:
+    eyes = torch.tensor([[0.2 * k - 0.2, -1.0, 0.5 + 0.1 * (k % 2)] for k in range(views)])
+    cameras = torch.stack([look_at(eye, torch.zeros(3)) for eye in eyes])[None]
+    intrinsics = torch.tensor([[40.0, 0, 18.5], [0, 41.0, 14.5], [0, 0, 1]]).expand(1, views, 3, 3)
+    return cameras @ invert_rigid(cameras[:, :1]), intrinsics
+
+
+@pytest.mark.parametrize("views", [1, 2, 4])
+def test_given_cameras_take_the_place_of_predicted_ones(views):
+    cameras, intrinsics = known_rig(views)
+    exact = scene_geometry(seen_geometry(cameras, intrinsics), None)
+    bent = cameras.clone()
+    if views > 2:  # one badly predicted camera
+        bent[:, 2, :3, 3] += 0.3
+    wrong_lens = intrinsics * torch.tensor([1.3, 1.3, 1.0])[:, None]
+    given = scene_geometry(seen_geometry(bent, wrong_lens), (cameras, intrinsics))
+    for name in ("unit", "points", "cam_from_first", "focal_center"):
+        torch.testing.assert_close(getattr(given, name), getattr(exact, name), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(exact.focal_center[0, 0], torch.tensor([40 / 42, 41 / 28, 19 / 42, 15 / 28]))
+
+
+def test_points_lie_where_their_pixels_project_to():
+    cameras, intrinsics = known_rig(3)
+    scene = scene_geometry(seen_geometry(cameras, intrinsics), (cameras, intrinsics))
+    anchors = scene.points[:, 1, :, 9, 30][:, None]  # the point of row 9, column 30 of the second view
+    features = tuple(torch.zeros(1, 3, 32, 2, 3) for _ in range(3))
+    places, seen = place_in_views(anchors, SceneViews(features, torch.zeros(1, 32), scene.cam_from_first, scene.focal_center))
+    assert bool(seen[0, 1, 0])
+    torch.testing.assert_close(places[0, 1, 0], torch.tensor([2 * 30.5 / 42 - 1, 2 * 9.5 / 28 - 1]), atol=1e-5, rtol=0)
+
+
+def test_cameras_in_one_place_have_no_unit():
+    cameras, _ = known_rig(3)
+    still = cameras.clone()
+    still[..., :3, 3] = 0
+    assert torch.equal(in_unit_of(still, cameras), still)
+    assert bool((in_unit_of(cameras, still)[..., :3, 3] == 0).all())
+
+
+@torch.inference_mode()
+def test_given_cameras_reach_the_anchors(model, images):
+    """Anchors of the first layer start in equal places; what they see depends on the cameras alone."""
+    cameras, _ = known_rig(3)
+    intrinsics = torch.tensor([[50.0, 0, 27.5], [0, 50.0, 20.5], [0, 0, 1]]).expand(2, 3, 3, 3)
+    told = cameras.expand(2, 3, 4, 4), intrinsics
+    output, other = (
+        model(images, cameras=told),
+        model(images, cameras=(told[0], intrinsics * torch.tensor([[2.0], [2.0], [1.0]]))),
+    )
+    assert bool(output.mask_logits().isfinite().all())
+    assert not torch.equal(output.class_logits, other.class_logits)
+    with pytest.raises(ValueError, match=r"intrinsics: expected shape \(2, 3, 3, 3\)"):
+        model(images, cameras=(told[0], intrinsics[:, :2]))
