@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import partial
 from typing import Any
 
 import torch
@@ -20,8 +19,8 @@ from torch.nn import functional as F
 
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.models.anchor_decoder import AnchorDecoder, AnchorPrediction, AnchorSettings, SceneViews
-from pan3d_core.models.layers import LoraLinear, lora_rows
-from pan3d_core.models.mini import MAX_LOG_RATIO, MiniInputs, MiniOutputs, PanMini, SingleViews
+from pan3d_core.models.layers import LoraLinear, add_lora, lora_rows
+from pan3d_core.models.mini import FIRST_CROSS_VIEW, MAX_LOG_RATIO, MiniInputs, MiniOutputs, PanMini, SingleViews
 from pan3d_core.models.mini_cameras import unposed_cameras
 from pan3d_core.models.mini_decode import decode_scene
 from pan3d_core.models.mini_layers import Pyramid
@@ -141,11 +140,9 @@ class Fast3disMini(nn.Module):
     def __init__(self, settings: Fast3disMiniSettings | None = None) -> None:
         super().__init__()
         self.settings = settings = settings or Fast3disMiniSettings()
-        self.base = PanMini(**settings.base, linear=partial(LoraLinear, rank=settings.lora_rank, alpha=settings.lora_alpha))
-        self.base.requires_grad_(False)
-        for layer in self.lora_layers():
-            layer.lora.requires_grad_(True)
-            nn.init.zeros_(layer.lora["lora_B"].weight)
+        self.base = PanMini(**settings.base).requires_grad_(False)
+        for block in self.base.blocks[FIRST_CROSS_VIEW:]:
+            add_lora(block.attention, rank=settings.lora_rank, alpha=settings.lora_alpha)
         old = self.base.decoder
         c2, c8, dim = old.to_mask2[-1].out_features, old.from8.in_features, old.from8.out_features
         out, text_dim = settings.decoder.dim, old.to_text[-1].out_features

@@ -113,6 +113,17 @@ def lora_rows(module: nn.Module, rows: LoraRows) -> Iterator[None]:
             layer.rows = earlier
 
 
+def add_lora(module: nn.Module, *, rank: int, alpha: float) -> None:
+    """Replace every linear layer below `module`, in place, by itself with a low-rank correction, which is zero at first."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.Linear):
+            corrected = LoraLinear(child.in_features, child.out_features, rank=rank, alpha=alpha)
+            corrected.linear = child.requires_grad_(False)
+            setattr(module, name, corrected)
+        else:
+            add_lora(child, rank=rank, alpha=alpha)
+
+
 def merge_lora(module: nn.Module) -> None:
     """Replace every `LoraLinear` below `module` by its merged linear layer, in place, for inference.
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pan3d_core.geometry.transforms import invert_rigid, transform_points
-from pan3d_core.models.layers import LinearBuilder
 from pan3d_core.models.mini_layers import Block, ConvStem, Pyramid, rotary_angles
 from pan3d_core.models.mini_queries import QueryDecoder, QueryOutputs, SceneFeatures
 from pan3d_core.models.mini_sweep import HeightSweep
@@ -89,9 +88,7 @@ class PanMini(nn.Module):
         queries: int = 20,
         decoder_layers: int = 3,
         text_dim: int = 384,
-        linear: LinearBuilder = nn.Linear,
     ) -> None:
-        """`linear` builds the attention's projections of the blocks from the first on in which views meet."""
         super().__init__()
         channels = (*stem, dim)
         self.stem = ConvStem(channels, GEOMETRY_CHANNELS)
@@ -101,9 +98,7 @@ class PanMini(nn.Module):
         self.camera_token = nn.Parameter(torch.randn(dim) * 0.02)
         self.camera_geometry = nn.Linear(17, dim)
         self.first_view = nn.Parameter(torch.randn(dim) * 0.02)
-        self.blocks = nn.ModuleList(
-            Block(dim, heads, nn.Linear if number < FIRST_CROSS_VIEW else linear) for number in range(blocks)
-        )
+        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(blocks))
         self.norm = nn.LayerNorm(dim)
         self.head_dim = dim // heads
         self.camera = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, 9))

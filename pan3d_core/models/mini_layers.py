@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pan3d_core.models.layers import LinearBuilder
-
 
 def conv_bn(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     """Convolution and batch normalisation, no activation."""
@@ -97,16 +95,16 @@ def rotary_angles(plane_xy: Tensor, head_dim: int, longest_m: float = 3.0, short
 
 
 class Attention(nn.Module):
-    """Multi-head attention with layer-normalised queries and keys; `linear` builds its projections."""
+    """Multi-head attention with layer-normalised queries and keys."""
 
-    def __init__(self, dim: int, heads: int, memory_dim: int | None = None, linear: LinearBuilder = nn.Linear) -> None:
+    def __init__(self, dim: int, heads: int, memory_dim: int | None = None) -> None:
         super().__init__()
         self.heads = heads
-        self.query = linear(dim, dim)
-        self.key_value = linear(memory_dim or dim, 2 * dim)
+        self.query = nn.Linear(dim, dim)
+        self.key_value = nn.Linear(memory_dim or dim, 2 * dim)
         self.query_norm = nn.LayerNorm(dim // heads)
         self.key_norm = nn.LayerNorm(dim // heads)
-        self.output = linear(dim, dim)
+        self.output = nn.Linear(dim, dim)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
@@ -135,12 +133,12 @@ class FeedForward(nn.Sequential):
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block; `linear` builds the projections of its attention."""
+    """Pre-norm transformer block."""
 
-    def __init__(self, dim: int, heads: int, linear: LinearBuilder = nn.Linear) -> None:
+    def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(dim)
-        self.attention = Attention(dim, heads, linear=linear)
+        self.attention = Attention(dim, heads)
         self.feed_norm = nn.LayerNorm(dim)
         self.feed = FeedForward(dim)
 

@@ -12,6 +12,7 @@ from pan3d_core.models.plane_geometry import PlaneRays
 
 HEIGHTS_M = (0.0, 0.01, 0.02, 0.035, 0.05, 0.07, 0.09, 0.115, 0.14, 0.17, 0.2, 0.24)
 HIGHEST_SHARE = 2 / 3  # of a camera's own height
+MAX_OTHERS = 7  # views that each view is compared with: more cost in the square and are more than was trained with
 NEAREST_M = 0.05  # points closer to a camera, or behind it, are not seen by it
 
 
@@ -46,7 +47,7 @@ class HeightSweep(nn.Module):
         points = sweep_points(rays, cam_from_plane).flatten(2, 3)
         size = 2.0 * points.new_tensor([f2.shape[-1], f2.shape[-2]])
         total = best = seen = described.new_zeros(batch * views, len(HEIGHTS_M), height, width)
-        for offset in range(1, views):
+        for offset in range(1, min(views, MAX_OTHERS + 1)):
             other = torch.arange(views).roll(-offset).to(points.device)
             pose = cam_from_plane[:, other]
             in_cam = points @ pose[..., :3, :3].transpose(-1, -2) + pose[..., None, :3, 3]

@@ -69,7 +69,7 @@ class MiniFamily:
     @staticmethod
     def plain_architecture(values: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of `PanMini` that the settings give; `ValueError` for an unknown name."""
-        known = set(inspect.signature(PanMini.__init__).parameters) - {"self", "linear"}
+        known = set(inspect.signature(PanMini.__init__).parameters) - {"self"}
         unknown = set(values) - known
         if unknown:
             raise ValueError(f"model.{min(unknown)}: expected one of {', '.join(sorted(known))}, got an unknown name")

@@ -11,7 +11,7 @@ from pan3d_core.geometry.cameras import pixel_grid, project
 from pan3d_core.geometry.transforms import look_at, transform_points
 from pan3d_core.models.anchor_decoder import AnchorSettings
 from pan3d_core.models.fast3dis_mini import UNIT_M, Fast3disMini, Fast3disMiniSettings
-from pan3d_core.models.layers import lora_rows
+from pan3d_core.models.layers import LoraLinear, add_lora, lora_rows, merge_lora
 from pan3d_core.models.mini import MiniInputs, PanMini
 from pan3d_core.models.plane_geometry import grid_intrinsics
 
@@ -171,3 +171,18 @@ def test_its_base_is_the_shipped_network():
     assert isinstance(shipped, PanMini)
     names = {name.replace(".linear.", ".") for name in Fast3disMini().base.state_dict() if ".lora." not in name}
     assert names == set(shipped.state_dict())
+
+
+@torch.no_grad()
+def test_low_rank_corrections_are_added_to_what_is_there():
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 4))
+    x = torch.rand(5, 6)
+    expected = layers(x)
+    add_lora(layers, rank=2, alpha=4.0)
+    assert torch.equal(layers(x), expected) and isinstance(layers[2], LoraLinear)
+    torch.nn.init.normal_(layers[2].lora["lora_B"].weight)
+    changed = layers(x)
+    assert not torch.allclose(changed, expected)
+    merge_lora(layers)
+    torch.testing.assert_close(layers(x), changed)
