@@ -18,7 +18,7 @@ ARGUMENTS = (
     ("rate", "2.0", "view sets per second"),
     ("use_depth", "false", "true: depth cameras"),
     ("params_file", "", "YAML file with parameters of perception"),
-    ("model", "", "engine: pan3d-mini, segvggt or depth_clusters (needs use_depth)"),
+    ("model", "", "engine: pan3d-mini, pan3d-mini-fast3dis, fast3dis, segvggt, da3 or depth_clusters (needs use_depth)"),
     ("weights", "", "checkpoint file"),
     ("device", "", "auto, cpu, cuda or cuda:N"),
     ("autostart", "true", "configure and activate perception at once"),

@@ -34,6 +34,7 @@ class PerceptionResult:
     views: ViewBatch
     timings_ms: dict[str, float]  # stage -> wall time; "total" is their sum
     warnings: tuple[str, ...] = ()
+    finds_objects: bool = True  # False: the engine looks for none, so no segments says nothing about the scene
 
     @property
     def is_metric(self) -> bool:
@@ -110,7 +111,10 @@ class PerceptionPipeline:
 
         if not reconstruction.is_metric:
             warnings = (*warnings, f"not metric, {reconstruction.alignment}")
-        return PerceptionResult(reconstruction, panoptic, batch, clock.with_total(), warnings)
+        finds_objects = getattr(self.engine, "finds_objects", True)
+        if not finds_objects:
+            warnings = (*warnings, "this engine finds no objects: that there are none here says nothing about the scene")
+        return PerceptionResult(reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects)
 
     def _depth_is_predicted(self, batch: ViewBatch) -> bool:
         return not self.engine.needs_depth and (batch.depth is None or self.config.align.depth_source == "model")

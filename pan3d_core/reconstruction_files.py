@@ -193,7 +193,9 @@ def _write_report(
         f"{model}; {result.views.hw[1]} x {result.views.hw[0]} pixels per view; {len(panoptic.points)} points.", note=True
     )
     metric = "Lengths are metres in the frame of the given cameras."
-    report.text(metric if result.is_metric else f"Lengths have no known unit: {'; '.join(result.warnings)}.")
+    report.text(metric if result.is_metric else "Lengths have no known unit.")
+    for warning in result.warnings:
+        report.text(f"Warning: {warning}.")
     report.section("Instances and names")
     report.pictures(pictures["instances"], [view.camera for view in scene.views])
     rows = [_segment_row(panoptic, item.instance_id, names) for item in panoptic.segments]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pan3d_core.engines import ENGINES
+
 if TYPE_CHECKING:
     from pan3d_core.config import PipelineConfig
     from pan3d_core.pipeline import PerceptionPipeline
@@ -36,7 +38,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Options that choose and set up an engine."""
     parser.add_argument("--config", type=Path, help="YAML file with pipeline settings")
     parser.add_argument(
-        "--engine", "--model", dest="model", metavar="NAME", help="pan3d-mini (default), segvggt or depth_clusters"
+        "--engine", "--model", dest="model", metavar="NAME", help=f"one of {', '.join(ENGINES)} (default: pan3d-mini)"
     )
     parser.add_argument("--weights", help="checkpoint file (default: the one that comes with the engine)")
     parser.add_argument("--device", help="auto (default), cpu, cuda or cuda:N")

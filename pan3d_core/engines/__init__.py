@@ -17,6 +17,7 @@ class Engine(Protocol):
     labels: LabelSpace  # names that `InstanceSet.class_logits` refer to; empty when the engine names nothing
     preprocess: PreprocessConfig  # how views must be prepared for it
     needs_depth: bool  # whether views without sensor depth are refused
+    # An engine that gives geometry alone also has `finds_objects = False`: its lack of instances says nothing of the scene.
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]: ...
 
@@ -33,6 +34,18 @@ def _build_segvggt(config: ModelConfig) -> Engine:
     return build(config)
 
 
+def _build_fast3dis(config: ModelConfig) -> Engine:
+    from pan3d_core.engines.fast3dis import build
+
+    return build(config)
+
+
+def _build_da3(config: ModelConfig) -> Engine:
+    from pan3d_core.engines.da3 import build
+
+    return build(config)
+
+
 def _build_depth_clusters(config: ModelConfig) -> Engine:
     from pan3d_core.engines.depth_clusters import DepthClusters
 
@@ -43,6 +56,8 @@ ENGINES: dict[str, Callable[[ModelConfig], Engine]] = {
     "pan3d-mini": _build_pan3d_mini,
     "pan3d-mini-fast3dis": _build_pan3d_mini,
     "segvggt": _build_segvggt,
+    "fast3dis": _build_fast3dis,
+    "da3": _build_da3,
     "depth_clusters": _build_depth_clusters,
 }
 

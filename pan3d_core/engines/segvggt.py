@@ -15,7 +15,7 @@ from pan3d_core.labels import LabelSpace
 from pan3d_core.models.layers import merge_lora
 from pan3d_core.models.segvggt import SegVGGT, official_name, segvggt_1b
 from pan3d_core.models.weights import assign_weights, read_weights
-from pan3d_core.runtime.device import select_device
+from pan3d_core.runtime.device import autocast_dtype, select_device
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
 logger = logging.getLogger("pan3d.engines.segvggt")
@@ -27,7 +27,6 @@ LICENCE_NOTE = (
 # The last layer of the class head tells which checkpoint it is; one of its outputs means "no match".
 CLASS_BIAS = "semantic_head.scratch.output_instance.2.bias"
 OUTPUTS_OF_LABEL_SET = {"scannetv2": 19, "scannet200": 199}
-AGGREGATOR_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 # The rule of the official evaluation: OpenCV's Lanczos to 518 columns, rows in multiples of 14, at most a square.
 OFFICIAL_PREPROCESS = PreprocessConfig(height=518, width=518, mode="width", multiple=14, resample="lanczos")
@@ -100,5 +99,5 @@ def build(config: ModelConfig) -> SegVggtEngine:
         thresholds=thresholds,
         max_instances=config.max_instances,
         device=device,
-        aggregator_dtype=AGGREGATOR_DTYPES[config.precision],
+        aggregator_dtype=autocast_dtype(config.precision),
     )

@@ -6,6 +6,7 @@ in metres but view by view, NESTED brings the first to the scale of the second.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from pan3d_core.models.da3_cameras import CameraDecoder, CameraEncoder, decoded_
 from pan3d_core.models.da3_head import DualHead, HeadSettings, MonocularHead
 from pan3d_core.models.layers import LinearBuilder
 from pan3d_core.models.vggt import IMAGE_MEAN, IMAGE_STD, require_images
-from pan3d_core.models.weights import assign_weights, read_weights
+from pan3d_core.models.weights import assign_weights, family_of, read_weights
 
 SKY_VALUE = 0.3  # from here on a pixel shows sky
 MIN_PIXELS = 10  # sky is only filled, and scale only found, where more pixels than these speak
@@ -231,6 +232,35 @@ def build_da3(name: str) -> AnyViewDa3 | MonocularDa3 | NestedDa3:
         return NestedDa3(AnyViewDa3(giant), MonocularDa3(metric))
     settings = DA3_VARIANTS[name]
     return AnyViewDa3(settings) if settings.is_any_view else MonocularDa3(settings)
+
+
+def variant_of(found: Mapping[str, Tensor], origin: str | Path, said: str = "") -> str:
+    """Which published member the tensors of an official file are. METRIC-LARGE and MONO-LARGE have equal ones; `said`, a name
+    given elsewhere, must then tell. Raises `ValueError` for tensors of another model or size."""
+    shapes = {name.removeprefix("model."): value.shape for name, value in found.items()}
+    if "da3_metric.backbone.pretrained.cls_token" in shapes:
+        return DA3_NAMES[-1]
+    token = shapes.get("backbone.pretrained.cls_token")
+    if token is None:
+        family = family_of(shapes)
+        hint = f", which looks like {family}" if family else ""
+        raise ValueError(f"weights: expected a checkpoint of Depth Anything 3, got {origin}{hint}")
+    depth = len({name.split(".")[3] for name in shapes if name.startswith("backbone.pretrained.blocks.")})
+    key = (token[-1], depth, "backbone.pretrained.camera_token" in shapes)
+    fitting = [name for name, s in DA3_VARIANTS.items() if (s.backbone.dim, s.backbone.depth, s.is_any_view) == key]
+    if not fitting:
+        raise ValueError(
+            f"weights: expected one of {', '.join(DA3_NAMES)}, got {origin} with {depth} blocks of width {token[-1]} "
+            f"{'that meet' if key[2] else 'of single views'}"
+        )
+    if len(fitting) > 1:
+        fitting = [name for name in fitting if name.split("-")[1] in said.lower()]
+    if len(fitting) != 1:
+        raise ValueError(
+            f"weights: expected 'metric' or 'mono' in model_name of config.json beside {origin} or in the file's name, because "
+            f"the tensors of the two are alike, got {said!r}"
+        )
+    return fitting[0]
 
 
 def assign_official(model: nn.Module, found: dict[str, Tensor], origin: str | Path) -> None:

@@ -21,3 +21,8 @@ def select_device(name: str) -> torch.device:
         if (device.index or 0) >= count:
             raise ValueError(f"ModelConfig.device: expected one of {count} CUDA devices of this machine, got {name!r}")
     return device
+
+
+def autocast_dtype(precision: str) -> torch.dtype | None:
+    """`ModelConfig.precision` -> type of matrix products under autocast; None = float32, no autocast."""
+    return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]

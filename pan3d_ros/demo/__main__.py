@@ -22,7 +22,7 @@ START_TIMEOUT_S, CONFIGURE_TIMEOUT_S, RESET_TIMEOUT_S = 90.0, 120.0, 90.0
 FRAME = "base_link"
 PROFILE = "fastdds_large.xml"
 # Engines without a network: they separate objects but cannot tell kinds.
-NAMELESS = ("depth_clusters",)
+NAMELESS = ("depth_clusters", "fast3dis")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -36,7 +36,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--objects", type=int, default=6, help="number of objects (default 6)")
     parser.add_argument("--arrangement", choices=ARRANGEMENTS, default="separated")
     parser.add_argument("--depth", action="store_true", help="depth cameras instead of colour only")
-    parser.add_argument("--model", default="pan3d-mini", help="engine: pan3d-mini, segvggt or depth_clusters (needs --depth)")
+    parser.add_argument(
+        "--model",
+        default="pan3d-mini",
+        help="engine: pan3d-mini, pan3d-mini-fast3dis, depth_clusters (needs --depth), or with --weights fast3dis, segvggt, da3 "
+        "(finds no objects)",
+    )
     parser.add_argument("--weights", default="", help="checkpoint; default: the one that comes with the engine")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:0")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the report (default out/demo)")

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import da3_members
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 from pan3d_core import cli
 from pan3d_core.cli import bench
 from pan3d_core.cloud_io import read_ply
+from pan3d_core.engines import ENGINES
 from pan3d_core.scene_io import Scene, SceneTruth, write_scene
 
 
@@ -64,6 +66,45 @@ def test_a_scene_folder_stands_for_its_images(folder, tmp_path, capsys):
     assert cli.main(arguments) == 0 and "3 objects" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("posed", [True, False])
+def test_reconstruct_with_fast3dis(folder, tmp_path, capsys, posed):
+    weights = da3_members.write_fast3dis(tmp_path / "tiny.safetensors")
+    (tmp_path / "all.yaml").write_text("model: {min_score: 0.0}\nmerge: {min_points: 4}")
+    cameras = ["--cameras", str(folder / "scene.json")] if posed else []
+    arguments = ["reconstruct", *images(folder), *cameras, "--config", str(tmp_path / "all.yaml")]
+    assert cli.main([*arguments, "--engine", "fast3dis", "--weights", str(weights), "-o", str(tmp_path / "out")]) == 0
+    assert "warning: not metric" in capsys.readouterr().out  # random weights see no cameras that fit
+    content = json.loads((tmp_path / "out" / "instances.json").read_text())
+    assert not content["is_metric"] and [item["class"] for item in content["instances"]] == [""] * len(content["instances"])
+    assert np.load(tmp_path / "out" / "reconstruction.npz")["depth"].shape == (4, 378, 504)
+
+
+def test_reconstruct_with_da3_says_that_it_finds_no_objects(folder, tmp_path, capsys, monkeypatch):
+    da3_members.make_small(monkeypatch)
+    weights = da3_members.write_member(tmp_path, "mono", "da3metric-large")
+    arguments = ["reconstruct", *images(folder)[:2], "--engine", "da3", "--weights", str(weights)]
+    assert "ViewBatch.intrinsics: expected that of every view" in refused(capsys, *arguments)
+    entries = json.loads((folder / "scene.json").read_text())["views"][:2]
+    unposed = {"views": [{"intrinsics": entry["intrinsics"]} for entry in entries]}
+    (tmp_path / "unposed.json").write_text(json.dumps(unposed))
+    message = refused(capsys, *arguments, "--cameras", tmp_path / "unposed.json")
+    assert "ViewBatch.cam_from_world: expected that of every view, since da3-metric-large sees each alone" in message
+    scene = ["reconstruct", str(folder), "--engine", "da3", "--weights", str(weights), "-o", str(tmp_path / "out")]
+    assert cli.main(scene) == 0
+    printed = capsys.readouterr().out
+    assert "warning: this engine finds no objects" in printed and "0 objects" in printed
+    assert "this engine finds no objects" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_checkpoints_that_cannot_be_used(folder, tmp_path, capsys):
+    weights = da3_members.write_fast3dis(tmp_path / "tiny.safetensors")
+    arguments = ["reconstruct", images(folder)[0], "--weights", weights, "--engine"]
+    assert "expected a checkpoint of Depth Anything 3" in refused(capsys, *arguments, "da3")
+    weights.write_bytes(weights.read_bytes()[:-5000])
+    assert "cut short" in refused(capsys, *arguments, "fast3dis")
+    assert "ModelConfig.weights: expected the path" in refused(capsys, "reconstruct", images(folder)[0], "--engine", "fast3dis")
+
+
 def test_one_photograph_alone_is_reconstructed_without_metres(folder, tmp_path, capsys):
     assert cli.main(["reconstruct", images(folder)[0], "-o", str(tmp_path / "out")]) == 0
     assert "not metric" in capsys.readouterr().out
@@ -88,7 +129,7 @@ def test_images_and_cameras_that_cannot_be_used(folder, tmp_path, capsys):
 
 def test_settings_that_cannot_be_used(folder, tmp_path, capsys):
     image = images(folder)[0]
-    assert "expected one of depth_clusters, pan3d-mini, segvggt" in refused(capsys, "reconstruct", image, "--model", "yolo")
+    assert f"expected one of {', '.join(sorted(ENGINES))}" in refused(capsys, "reconstruct", image, "--model", "yolo")
     assert "depth" in refused(capsys, "reconstruct", image, "--model", "depth_clusters")
     assert "--config: expected a file" in refused(capsys, "reconstruct", image, "--config", tmp_path / "no.yaml")
     (tmp_path / "bad.yaml").write_text("merge: {min_pionts: 3}")

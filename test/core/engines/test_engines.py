@@ -1,5 +1,6 @@
 """What every engine promises, and the dict that builds them."""
 
+import da3_members
 import pytest
 import torch
 
@@ -7,11 +8,19 @@ from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines import ENGINES, build_engine
 from pan3d_core.preprocess import preprocess
 
-NEEDS_FILE = {"segvggt"}  # official weights, which a user brings
+NEEDS_FILE = {"segvggt", "fast3dis", "da3"}  # weights that a user brings
+
+
+@pytest.fixture()
+def small_weights(tmp_path, monkeypatch):
+    """Files of small networks for engines that need one."""
+    da3_members.make_small(monkeypatch)
+    fast3dis = da3_members.write_fast3dis(tmp_path / "fast3dis.safetensors")
+    return {"fast3dis": str(fast3dis), "da3": str(da3_members.write_member(tmp_path / "da3", "anyview"))}
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"ModelConfig\.name: expected one of depth_clusters, pan3d-mini, segvggt, got 'vgg'"):
+    with pytest.raises(ValueError, match=rf"ModelConfig\.name: expected one of {', '.join(sorted(ENGINES))}, got 'vgg'"):
         build_engine(ModelConfig(name="vgg"))
 
 
@@ -21,17 +30,17 @@ def test_engine_without_its_weights_says_so(name):
         build_engine(ModelConfig(name=name))
 
 
-@pytest.mark.parametrize("name", sorted(set(ENGINES) - NEEDS_FILE))
+@pytest.mark.parametrize("name", sorted(set(ENGINES) - {"segvggt"}))  # which has no small checkpoint; see its own test
 @pytest.mark.parametrize("num_views", [1, 4])
-def test_every_engine_turns_views_into_geometry_and_instances(name, num_views, cell):
-    engine = build_engine(ModelConfig(name=name))
+def test_every_engine_turns_views_into_geometry_and_instances(name, num_views, cell, small_weights):
+    engine = build_engine(ModelConfig(name=name, weights=small_weights.get(name, "")))
     assert isinstance(engine.preprocess, PreprocessConfig) and isinstance(engine.needs_depth, bool)
     views = preprocess(cell.views[:num_views], engine.preprocess, support_height_m=0.0)
     reconstruction, instances = engine(views)
     height, width = views.hw
     assert reconstruction.depth.shape == reconstruction.depth_conf.shape == (num_views, height, width)
     assert reconstruction.cam_from_world.shape == (num_views, 4, 4) and reconstruction.intrinsics.shape == (num_views, 3, 3)
-    assert bool(torch.isfinite(reconstruction.depth).all()) and reconstruction.is_metric
+    assert bool(torch.isfinite(reconstruction.depth).all()) and reconstruction.is_metric == (name not in NEEDS_FILE)
     count = len(instances.scores)
     assert instances.mask_logits.shape[:2] == (count, num_views)
     assert bool(((instances.scores >= 0) & (instances.scores <= 1)).all()) and bool((instances.scores.diff() <= 0).all())

@@ -1,37 +1,33 @@
 """Depth Anything 3 against stored results of the official code: small members with random weights, and the published names."""
 
 import json
-import lzma
 import re
 from gzip import decompress
-from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load, save_file
+from da3_members import DATA, TINY, weights
+from safetensors.torch import save_file
 
 from pan3d_core.models import da3
-from pan3d_core.models.da3 import DA3_NAMES, DA3_VARIANTS, AnyViewDa3, Da3Settings, MonocularDa3, NestedDa3, build_da3, fill_sky
-from pan3d_core.models.da3_backbone import BackboneSettings, reference_first, reordered, select_reference
+from pan3d_core.models.da3 import (
+    DA3_NAMES,
+    DA3_VARIANTS,
+    AnyViewDa3,
+    MonocularDa3,
+    NestedDa3,
+    build_da3,
+    fill_sky,
+    variant_of,
+)
+from pan3d_core.models.da3_backbone import reference_first, reordered, select_reference
 from pan3d_core.models.da3_cameras import decoded_cameras, relative_to_first
-from pan3d_core.models.da3_head import HeadSettings
 from pan3d_core.models.da3_rays import cameras_from_rays
 from pan3d_core.models.layers import Rope2d
 from pan3d_core.models.pose_encoding import pose_encoding_from_cameras
 
-DATA = Path(__file__).parents[2] / "data" / "da3"
 LIMIT = {"atol": 1e-4, "rtol": 0}
 TIGHT = {"atol": 2e-5, "rtol": 0}
-HEAD = (16, 24, 32, 48)
-TINY = {
-    "anyview": Da3Settings(BackboneSettings(64, 10, 4, (3, 5, 7, 9), 2), HeadSettings(32, (24, 32, 48, 64)), "none"),
-    "odd_swiglu": Da3Settings(BackboneSettings(48, 12, 3, (5, 7, 9, 11), 3, 128), HeadSettings(32, HEAD), "none"),
-    "mono": Da3Settings(BackboneSettings(48, 6, 3, (1, 2, 4, 5), None), HeadSettings(32, HEAD), "none"),
-}
-
-
-def weights(name):
-    return load(lzma.decompress((DATA / f"{name}.safetensors.xz").read_bytes()))
 
 
 def tiny(name, found=None):
@@ -182,6 +178,18 @@ def test_names_and_shapes_are_the_official_ones(official, name):
     with torch.device("meta"):
         model = build_da3(name)
     assert {n: list(value.shape) for n, value in model.state_dict().items()} == expected
+
+
+@pytest.mark.parametrize("name", DA3_NAMES)
+def test_members_are_recognised_by_their_tensors(official, name):
+    listed = official["variants"][name.replace("da3nested", "nested").removeprefix("da3-")]
+    found = {key: torch.empty(shape, device="meta") for key, shape in listed.items()}
+    assert variant_of(found, "file", said=f"DA3{name.removeprefix('da3').strip('-').upper()}") == name
+    if "metric" in name or "mono" in name:
+        with pytest.raises(
+            ValueError, match="expected 'metric' or 'mono' in model_name of config.json beside file .* got 'model'"
+        ):
+            variant_of(found, "file", said="model")
 
 
 def test_a_file_of_the_hub_is_read_with_its_shared_norms(tmp_path, monkeypatch, models):

@@ -1,0 +1,151 @@
+"""The engine `da3`: geometry by an official checkpoint of Depth Anything 3, and no objects.
+
+SMALL to GIANT give depth and cameras in one unknown unit per scene, NESTED in metres. METRIC-LARGE and MONO-LARGE look at every
+view alone: the first needs intrinsics for metres, both need poses of the views where there are several. How a result reaches the
+robot's metres is the next stage's work.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pan3d_core.config import ModelConfig, PreprocessConfig
+from pan3d_core.labels import LabelSpace
+from pan3d_core.models.da3 import (
+    DA3_VARIANTS,
+    METRIC_FOCAL,
+    NON_COMMERCIAL,
+    SKY_VALUE,
+    AnyViewDa3,
+    Da3Output,
+    MonocularDa3,
+    NestedDa3,
+    assign_official,
+    build_da3,
+    variant_of,
+)
+from pan3d_core.models.da3_cameras import pixel_centred, relative_to_first
+from pan3d_core.models.weights import read_weights
+from pan3d_core.runtime.device import autocast_dtype, select_device
+from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
+
+logger = logging.getLogger("pan3d.engines.da3")
+
+LICENCE_NOTE = (
+    "Weights of Depth Anything 3 are not part of pan3d. Their authors give SMALL, BASE, METRIC-LARGE and MONO-LARGE the licence "
+    "Apache-2.0, and LARGE, GIANT and NESTED CC-BY-NC-4.0, which forbids commercial use."
+)
+# The rule of the official programs: long side 504, both sides in multiples of 14.
+OFFICIAL_PREPROCESS = PreprocessConfig(height=504, width=504, mode="longest", multiple=14, resample="opencv")
+METRIC = "da3-metric-large"
+
+
+@dataclass(frozen=True)
+class Da3Engine:
+    """Views at network size -> geometry, and no instances because it looks for none."""
+
+    model: AnyViewDa3 | MonocularDa3 | NestedDa3
+    name: str  # which member
+    device: torch.device
+    backbone_dtype: torch.dtype | None = None
+    labels: LabelSpace = LabelSpace.things(())
+    preprocess: PreprocessConfig = OFFICIAL_PREPROCESS
+    needs_depth: bool = False
+    finds_objects: bool = False
+
+    @torch.inference_mode()
+    def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
+        images = views.images[None].to(self.device)
+        if isinstance(self.model, MonocularDa3):
+            reconstruction = self._view_by_view(views, images)
+        else:
+            output = self.model(images, cameras=known_cameras(views, self.device), backbone_dtype=self.backbone_dtype)
+            reconstruction = reconstruction_of(output, is_metric=isinstance(self.model, NestedDa3))
+        nothing = images.new_zeros(0, views.num_views, *views.hw)
+        return reconstruction, InstanceSet(nothing, None, images.new_zeros(0), self.labels)
+
+    def _view_by_view(self, views: ViewBatch, images: Tensor) -> Reconstruction:
+        for field, wanted in (("intrinsics", True), ("cam_from_world", views.num_views > 1)):
+            if wanted and getattr(views, field) is None:
+                raise ValueError(f"ViewBatch.{field}: expected that of every view, since {self.name} sees each alone, got none")
+        output = self.model(images, backbone_dtype=self.backbone_dtype)
+        clear = output.sky[0] < SKY_VALUE
+        depth = torch.where(clear, output.depth[0], 0.0)
+        intrinsics = views.intrinsics.to(self.device)
+        is_metric = self.name == METRIC
+        cam_from_world = torch.eye(4).expand(views.num_views, 4, 4) if views.cam_from_world is None else views.cam_from_world
+        cam_from_world = cam_from_world.to(self.device)
+        if is_metric:
+            focal = (intrinsics[:, 0, 0] + intrinsics[:, 1, 1]) / 2
+            depth = depth * (focal / METRIC_FOCAL)[:, None, None]
+        else:
+            # In an unknown unit of each view nothing but the directions is known; cameras in one place never give metres.
+            cam_from_world = cam_from_world.clone()
+            cam_from_world[:, :3, 3] = 0.0
+        return Reconstruction(depth, clear.float(), intrinsics, cam_from_world, is_metric)
+
+
+def known_cameras(views: ViewBatch, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    """Cameras (1, S, 4, 4) and intrinsics (1, S, 3, 3) as `AnyViewDa3.forward` takes them; None unless all of both are known."""
+    if views.intrinsics is None or views.cam_from_world is None:
+        return None
+    return relative_to_first(views.cam_from_world[None].to(device))[0], views.intrinsics[None].to(device)
+
+
+def reconstruction_of(output: Da3Output, *, is_metric: bool = False) -> Reconstruction:
+    """Predictions for the views of one scene."""
+    return Reconstruction(
+        depth=output.depth[0],
+        depth_conf=output.depth_conf[0],
+        intrinsics=pixel_centred(output.intrinsics[0]),
+        cam_from_world=output.cam_from_world[0],
+        is_metric=is_metric,
+    )
+
+
+def log_licence(licence: str) -> None:
+    """Point out the terms of the weights, as a warning where they forbid something."""
+    logger.log(
+        logging.WARNING if licence == NON_COMMERCIAL else logging.INFO, "licence of these weights: %s. %s", licence, LICENCE_NOTE
+    )
+
+
+def said_name(path: Path) -> str:
+    """What is said of a weight file: `model_name` of the hub's config.json beside it, and the file's own name."""
+    config = path.parent / "config.json"
+    said = ""
+    if config.is_file():
+        try:
+            content = json.loads(config.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"weights: expected JSON in {config} beside the checkpoint, got {error}") from error
+        said = str(content.get("model_name", "")) if isinstance(content, dict) else ""
+    return said or path.stem
+
+
+def build(config: ModelConfig) -> Da3Engine:
+    """The engine with the official checkpoint `config.weights`, of any member.
+
+    The member is recognised by the tensors; METRIC-LARGE and MONO-LARGE, whose tensors are alike, by config.json beside the file
+    or the file's name. Raises `FileNotFoundError` or `ValueError` for a missing, damaged or foreign checkpoint.
+    """
+    device = select_device(config.device)
+    if not config.weights:
+        raise ValueError(f"ModelConfig.weights: expected the path of a Depth Anything 3 checkpoint, got none. {LICENCE_NOTE}")
+    path = Path(config.weights)
+    found = read_weights(path)
+    name = variant_of(found, path, said_name(path))
+    with torch.device("meta"):
+        model = build_da3(name)
+    assign_official(model, found, path)
+    log_licence(DA3_VARIANTS[name].licence if name in DA3_VARIANTS else NON_COMMERCIAL)
+    logger.warning("%s finds no objects: depth and cameras are all that it gives", name)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    return Da3Engine(model.eval().to(device), name, device, autocast_dtype(config.precision))

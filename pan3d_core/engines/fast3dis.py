@@ -1,0 +1,76 @@
+"""The engine `fast3dis`: instances without names by 3D anchors on Depth Anything 3, in one forward pass.
+
+Cameras that are known are given to the network. Depth and cameras come in the unit of Depth Anything 3; aligning them to known
+cameras or measured depth is the next stage's work, and so is joining the views' masks in space.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+import torch
+
+from pan3d_core.config import ModelConfig, PreprocessConfig
+from pan3d_core.decoding import DecodingThresholds, decode_queries, instance_set
+from pan3d_core.engines.da3 import LICENCE_NOTE, OFFICIAL_PREPROCESS, known_cameras, log_licence, reconstruction_of
+from pan3d_core.labels import LabelSpace
+from pan3d_core.models.fast3dis import Fast3dis
+from pan3d_core.models.fast3dis_files import load_fast3dis
+from pan3d_core.runtime.device import autocast_dtype, select_device
+from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
+
+logger = logging.getLogger("pan3d.engines.fast3dis")
+
+MASK_PROB = 0.5
+
+
+@dataclass(frozen=True)
+class Fast3disEngine:
+    """Views at network size -> geometry in an unknown unit, and instances, best first."""
+
+    model: Fast3dis
+    facts: dict  # how the checkpoint was made
+    thresholds: DecodingThresholds
+    max_instances: int
+    device: torch.device
+    backbone_dtype: torch.dtype | None = None
+    labels: LabelSpace = LabelSpace.things(())
+    preprocess: PreprocessConfig = OFFICIAL_PREPROCESS
+    needs_depth: bool = False
+
+    @torch.inference_mode()
+    def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
+        images = views.images[None].to(self.device)
+        output = self.model(images, cameras=known_cameras(views, self.device), backbone_dtype=self.backbone_dtype)
+        class_logits = output.class_logits[0]
+        decoded = decode_queries(class_logits, lambda rows: output.mask_logits(rows)[0], self.thresholds)
+        instances = instance_set(decoded, class_logits, self.labels, self.thresholds.mask_prob, limit=self.max_instances)
+        return reconstruction_of(output.geometry), replace(instances, class_logits=None)
+
+
+def build(config: ModelConfig) -> Fast3disEngine:
+    """The engine with the checkpoint `config.weights`, of any size.
+
+    `config.min_score` takes the place of the paper's threshold on objectness, and is compared with objectness times the mean
+    probability of the mask. Raises `FileNotFoundError` or `ValueError` for a missing, damaged or foreign checkpoint.
+    """
+    device = select_device(config.device)
+    if not config.weights:
+        raise ValueError(f"ModelConfig.weights: expected the path of a FAST3DIS checkpoint, got none. {LICENCE_NOTE}")
+    model, facts = load_fast3dis(config.weights)
+    log_licence(model.settings.base.licence)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    # How small an object may be is decided where it has points (`MergeConfig.min_points`).
+    thresholds = DecodingThresholds(
+        min_score=config.min_score, mask_prob=MASK_PROB, min_pixels=0, nms_iou=config.nms_iou, class_agnostic=True
+    )
+    return Fast3disEngine(
+        model=model.to(device),
+        facts=facts,
+        thresholds=thresholds,
+        max_instances=config.max_instances,
+        device=device,
+        backbone_dtype=autocast_dtype(config.precision),
+    )
