@@ -39,6 +39,7 @@ class Situation:
     cloud_points: int = 0
     namer: Namer | None = None  # None while the node is not active
     inactive_reason: str = "the node is not active"
+    blind_reason: str = ""  # why no object is ever found; empty while the engine looks for some
 
 
 class Answers:
@@ -84,6 +85,9 @@ class Answers:
         response.success = False
         if self.situation.namer is None:
             response.error_code, response.message = ErrorCode.NOT_ACTIVE, self.situation.inactive_reason
+            return response
+        if self.situation.blind_reason:  # not NOT_FOUND: nobody looked
+            response.error_code, response.message = ErrorCode.INVALID_REQUEST, self.situation.blind_reason
             return response
         with self._lock:
             if self._waiting >= self.situation.node.service.max_waiting:

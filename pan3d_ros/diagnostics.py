@@ -114,6 +114,8 @@ def pipeline_status(
         return status("pipeline", WARN, recent[0], values)
     if latest is None:
         return status("pipeline", WARN, "no result yet", values)
+    if not latest.result.finds_objects:
+        return status("pipeline", WARN, "this model finds no objects: clouds and depth only", values)
     if not latest.result.reconstruction.is_metric:
         return status("pipeline", WARN, "the result is not metric: no grasps; camera poses or depth are needed", values)
     if config.watchdog.latency_budget_s and p50 > config.watchdog.latency_budget_s:

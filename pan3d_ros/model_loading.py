@@ -41,6 +41,8 @@ class LoadedModel:
         device = str(getattr(engine, "device", "cpu"))
         if config.model.device in ("auto", "cuda") and device == "cpu":
             log.warning("no accelerator: %s runs on the CPU", config.model.name)
+        if not finds_objects(engine):
+            log.warning("%s: clouds and depth are published, requests are refused", blind_reason(config.model.name))
         warm_up(engine, len(node_config.cameras))
         log.info("%s on %s is ready after %.1f s", config.model.name, device, time.monotonic() - started)
         return cls(config.model.name, engine, PerceptionPipeline(engine, config, namer), namer, device)
@@ -66,4 +68,15 @@ class LoadedModel:
             support_height_m=config.workspace.support_height_m,
             cloud_points=config.cloud.max_points,
             namer=self.namer,
+            blind_reason="" if finds_objects(self.engine) else blind_reason(self.name),
         )
+
+
+def finds_objects(engine: Engine) -> bool:
+    """Whether no instances mean that nothing is there."""
+    return getattr(engine, "finds_objects", True)
+
+
+def blind_reason(name: str) -> str:
+    """What is said where objects are asked of an engine that looks for none."""
+    return f"model.name {name} gives geometry and finds no objects, so nothing is known of what stands there"

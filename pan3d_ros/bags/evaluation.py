@@ -297,7 +297,7 @@ def _outcome(item: ReplayedSet, result: PerceptionResult | None) -> SetOutcome:
         )
         for segment in result.panoptic.segments
     )
-    answer = OBJECTS if objects else NO_OBJECTS
+    answer = OBJECTS if objects else NO_OBJECTS if result.finds_objects else COULD_NOT_LOOK
     return SetOutcome(item.cameras, item.stamps_ns, answer, result.warnings, objects, result.is_metric)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("pan3d_sim.recording_messages", reason="needs the extra sim")
 
+import da3_members  # noqa: E402
 from bag_scene import BLUE, RED, START, BlockBag, center_m, pipeline  # noqa: E402
 from rosbags.rosbag2 import StoragePlugin, Writer  # noqa: E402
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore  # noqa: E402
@@ -221,6 +222,21 @@ def test_the_command_writes_keys_of_ros2_benchmark(tmp_path, capsys):
     assert main(["eval", str(tmp_path / "bad.mcap"), "--json", str(tmp_path / "none.json")]) == 1
     assert "bad.mcap: expected a rosbag2 that can be opened" in capsys.readouterr().err
     assert not (tmp_path / "none.json").exists()
+
+
+def test_engines_with_files_of_their_own(tmp_path, monkeypatch):
+    da3_members.make_small(monkeypatch)
+    bag = BlockBag(sets=1).write(tmp_path / "bag")
+    members = {
+        "fast3dis": da3_members.write_fast3dis(tmp_path / "tiny.safetensors"),
+        "da3": da3_members.write_member(tmp_path / "da3", "mono", "da3metric-large"),
+    }
+    for name, weights in members.items():
+        out = tmp_path / f"{name}.json"
+        assert main(["eval", str(bag), "--engine", name, "--weights", str(weights), "--json", str(out)]) == 0
+        content = json.loads(out.read_text())
+        looked = content["results"]["sets"][0]["answer"]
+        assert looked in ((OBJECTS, NO_OBJECTS) if name == "fast3dis" else (COULD_NOT_LOOK,))
 
 
 def test_no_ros_is_needed(tmp_path):

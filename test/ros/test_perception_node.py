@@ -216,6 +216,22 @@ def test_live_parameters(bench):
     assert not [i for i in bench.instances()[-1].instances if i.state != Instance.LOST]
 
 
+def test_an_engine_that_finds_no_objects_is_not_taken_for_an_empty_table(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch)
+    bench.engine.finds_objects = False
+    bench.start()
+    bench.until(lambda: bench.listener.shows("pipeline", b"\x01", "this model finds no objects: clouds"), "the diagnostic")
+    assert bench.listener.received["points"]
+    for kind, name, fields in (
+        (SegmentObject, "segment_object", {"prompt": "the red block"}),
+        (GetInstances, "get_instances", {}),
+        (GetGraspTargets, "get_grasp_targets", {"prompt": "the red block"}),
+    ):
+        answer = bench.call(kind, name, **fields)
+        assert not answer.success and answer.error_code == ErrorCode.INVALID_REQUEST
+        assert "colors gives geometry and finds no objects, so nothing is known of what stands there" in answer.message
+
+
 def test_real_tf2_gives_the_poses(spinner, monkeypatch):
     tf2_ros = pytest.importorskip("tf2_ros")
     bench = ros_support.Bench(spinner, monkeypatch, transforms__source="tf")
