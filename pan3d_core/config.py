@@ -85,9 +85,7 @@ class ModelConfig(Checked):
         "engine: pan3d-mini, pan3d-mini-fast3dis, fast3dis, segvggt, da3 (no objects) or depth_clusters",
         read_only=True,
     )
-    weights: str = setting(
-        "", "checkpoint file; empty = the one that comes with the engine (pan3d-mini and its variant)", read_only=True
-    )
+    weights: str = setting("", "checkpoint file; empty = the one that comes with the engine", read_only=True)
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", read_only=True)
     precision: str = setting(
         "float32", "number format of the network", choices=("float32", "bfloat16", "float16"), read_only=True
