@@ -1,9 +1,9 @@
 """Short runs of one family that differ in one thing each, and their held-out figures side by side.
 
-    python -m training.compare --list training/comparisons/fast3dis_mini.yaml --data DATA --out RUNS --workers 2
+    python -m training.compare --list training/comparisons/fast3dis_mini_parts.yaml --data DATA --out RUNS --workers 2
 
-The list holds `base` (settings of every run), `seeds` of the unchanged run, and `groups`: a title and the variants by name, each
-with its assignments as in `--set`. Runs that are complete are left alone, so the same command goes on after an interruption; the
+The list holds `base` (settings of every run), `seeds` of the unchanged run, `columns` (figures that are shown), and `groups`: a
+title and the variants by name, each with its assignments as in `--set`; `about` is a line above the table. Runs that are complete are left alone, so the same command goes on after an interruption; the
 table of all of them is RUNS/table.md.
 """
 
@@ -107,7 +107,8 @@ def table(comparison: Comparison, figures: Sequence[list[dict[str, Any]]]) -> st
     """Markdown: one row per variant, one column per figure and case; the unchanged row is a mean with its spread."""
     cases = len(figures[0])
     titles = [f"{column} {_case(figures[0][case])}".strip() for case in range(cases) for column in comparison.columns]
-    lines = [f"| | {' | '.join(titles)} |", "|---|" + "---:|" * len(titles)]
+    lines = [f"{comparison.about}.", ""] if comparison.about else []
+    lines += [f"| | {' | '.join(titles)} |", "|---|" + "---:|" * len(titles)]
     unchanged = [own for variant, own in zip(comparison.variants, figures, strict=True) if variant.group == UNCHANGED]
     cells = [_spread([own[case][column] for own in unchanged]) for case in range(cases) for column in comparison.columns]
     lines.append(f"| **unchanged**, {len(unchanged)} seeds | {' | '.join(cells)} |")
