@@ -12,7 +12,9 @@ from pan3d_core.cli.output import flat_rows, machine_facts, print_table, write_j
 BENCHES = {
     "frame": ("pan3d_core.bench.frame", "whole frame journey in one process"),
     "vggt": ("pan3d_core.bench.vggt", "VGGT forward pass, beside the official code when it is there"),
+    "da3": ("pan3d_core.bench.da3", "Depth Anything 3 forward pass, beside the official code when it is there"),
     "decode": ("pan3d_core.bench.decode", "decoding and assembly of 400 queries beside the network"),
+    "clustering": ("pan3d_core.bench.clustering", "pan3d-mini-fast3dis against clustering its features, by number of views"),
     "metrics": ("pan3d_core.bench.metrics", "measuring a ScanNet-size scene on one core"),
     "sim": ("pan3d_sim.bench", "rendering and physics of the robot cell"),
     "grasp": ("pan3d_sim.bench_grasp", "grasps executed in the robot cell"),
@@ -23,7 +25,7 @@ BENCHES = {
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Put the command and its options on the parser."""
-    listed = "\n".join(f"  {name:<8}{summary}" for name, (_, summary) in BENCHES.items())
+    listed = "\n".join(f"  {name:<12}{summary}" for name, (_, summary) in BENCHES.items())
     parser = add_command(
         commands,
         "bench",
