@@ -2,9 +2,9 @@
 
     python -m training.compare --list training/comparisons/fast3dis_mini_parts.yaml --data DATA --out RUNS --workers 2
 
-The list holds `base` (settings of every run), `seeds` of the unchanged run, `columns` (figures that are shown), and `groups`: a
-title and the variants by name, each with its assignments as in `--set`; `about` is a line above the table. Runs that are complete are left alone, so the same command goes on after an interruption; the
-table of all of them is RUNS/table.md.
+The list holds `base` (settings of every run), `seeds` of the unchanged run, `columns` (figures that are shown) and `groups`: a
+title and the variants by name, each with its assignments as in `--set`; `about` is a line above the table. Runs that are
+complete are left alone, so the same command goes on after an interruption; the table of all of them is RUNS/table.md.
 """
 
 from __future__ import annotations
