@@ -7,13 +7,15 @@ from dataclasses import replace
 import pytest
 import torch
 from raycast_scene import TABLE_SCENE, cast
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines.mini import (
-    DEFAULT_WEIGHTS,
     FORMATS,
+    SHIPPED,
     build,
+    engine_of,
     read_checkpoint,
     support_height_from_depth,
 )
@@ -138,15 +140,46 @@ def test_bad_checkpoints_are_refused_with_the_reason(weights, tmp_path):
         build(ModelConfig(weights=str(lacking)))
 
 
-def test_the_shipped_checkpoint_finds_what_stands_on_a_table(scene):
-    """Ray-cast balls and boxes look unlike its training images; it should find most of them all the same."""
-    engine = build(ModelConfig(device="cpu"))
-    assert DEFAULT_WEIGHTS.stat().st_size <= 20 * 2**20
-    reconstruction, instances = engine(batch_of(scene, engine))
+@pytest.mark.parametrize("name", ["pan3d-mini", "pan3d-mini-fast3dis"])
+def test_weights_of_its_kin_are_refused(name):
+    other = next(own for own in SHIPPED if own != name)
+    assert engine_of(SHIPPED[name]) == name
+    with pytest.raises(ValueError, match=rf"expected a checkpoint of format '{name}/1', got .*of format '{other}/1'"):
+        build(ModelConfig(name=name, weights=str(SHIPPED[other])))
+
+
+def test_a_network_of_another_size_is_refused(tmp_path):
+    """The file says other sizes than its tensors have."""
+    path = SHIPPED["pan3d-mini-fast3dis"]
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    content = json.loads(metadata["content"])
+    content["architecture"]["decoder"]["dim"] = 64
+    changed = tmp_path / "changed.safetensors"
+    save_file(load_file(path), changed, metadata={**metadata, "content": json.dumps(content)})
+    with pytest.raises(ValueError, match=r"changed.safetensors does not fit Fast3disMini\s+166 of another shape: pixels"):
+        build(ModelConfig(name="pan3d-mini-fast3dis", weights=str(changed)))
+
+
+def test_files_of_other_models_are_for_none_of_these(tmp_path):
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"aggregator.camera_token": torch.zeros(1, 2, 1, 8)}, foreign)
+    with pytest.raises(ValueError, match="expected a checkpoint of pan3d-mini or pan3d-mini-fast3dis, got .*'unknown'"):
+        engine_of(foreign)
+
+
+@pytest.mark.parametrize("poses", [True, False])
+@pytest.mark.parametrize("name", ["pan3d-mini", "pan3d-mini-fast3dis"])
+def test_the_shipped_checkpoints_find_what_stands_on_a_table(scene, name, poses):
+    """Ray-cast balls and boxes look unlike the training images; most of them should be found all the same."""
+    engine = build(ModelConfig(name=name, device="cpu"))
+    assert SHIPPED[name].stat().st_size <= 20 * 2**20
+    reconstruction, instances = engine(batch_of(scene, engine, poses=poses))
+    assert reconstruction.is_metric == poses
     masks = torch.nn.functional.interpolate(instances.mask_logits, (112, 144), mode="bilinear") > 0
     truth = torch.stack([scene.ids == k + 1 for k in range(len(TABLE_SCENE))])
     overlap = (masks[:, None] & truth[None]).flatten(2).sum(-1)
     union = (masks[:, None] | truth[None]).flatten(2).sum(-1)
     assert int(((overlap / union).amax(0) > 0.5).sum()) >= 3
     near = scene.depth < 1.5
-    assert float(((reconstruction.depth - scene.depth).abs() / scene.depth)[near].mean()) < 0.08
+    assert float(((reconstruction.depth - scene.depth).abs() / scene.depth)[near].mean()) < (0.08 if poses else 0.3)
