@@ -1,4 +1,4 @@
-"""Held-out figures of `pan3d-mini`, cheap enough to run during training.
+"""Held-out figures of `pan3d-mini` and `pan3d-mini-fast3dis`, cheap enough to run during training.
 
 python -m training.evaluate --data DIR --checkpoint DIR/last.pt --scenes 240
 """
@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pan3d_core.engines.mini import build_network
 from pan3d_core.evaluation.instance_ap import SceneOverlaps, instance_ap, measure_overlaps
+from pan3d_core.models.fast3dis_mini import Fast3disMini
 from pan3d_core.models.mini import MiniOutputs, PanMini
 from pan3d_core.models.mini_decode import count_repeats, decode_scene
 from training.augment import plain_inputs
@@ -90,7 +92,7 @@ class FigureSums:
 
 @torch.no_grad()
 def evaluate(
-    model: PanMini,
+    model: PanMini | Fast3disMini,
     shards: ShardSet,
     text: TextTargets,
     *,
@@ -124,7 +126,7 @@ def main() -> None:
     arguments = parser.parse_args()
     text = load_text_targets(arguments.data / "text_embeddings.npz")
     state = torch.load(arguments.checkpoint, map_location="cpu", weights_only=True)
-    model = PanMini(**state["architecture"])
+    model = build_network(state["family"], state["architecture"])
     model.load_state_dict(state["ema"])
     shards = ShardSet(arguments.data / "val")
     for posed in (True, False):

@@ -139,6 +139,19 @@ def test_the_shared_pass_is_two_separate_passes(model, images):
 
 
 @torch.inference_mode()
+def test_what_both_passes_share_of_a_view_does_not_depend_on_the_other_views(model, images):
+    """So it may be kept for a keyframe or a camera that stands still, exactly."""
+    backbone = model.da3.backbone.pretrained
+    together, order = backbone.single_view_tokens(images, None, "saddle_balanced")
+    alone = [backbone.single_view_tokens(images[:, s : s + 1], None, "saddle_balanced")[0] for s in range(3)]
+    for number, tokens in enumerate(together):
+        kept = torch.cat([one[number] for one in alone], dim=1)
+        placed = torch.stack([kept[b, order[b]] for b in range(len(kept))])
+        patches = slice(1, None)  # slot 0 of the last ones is the camera's, which is not of the view
+        torch.testing.assert_close(tokens[:, :, patches], placed[:, :, patches], atol=1e-6, rtol=0)
+
+
+@torch.inference_mode()
 def test_geometry_is_that_of_the_frozen_base(model, images):
     with lora_rows(model, "none"):
         alone = model.da3(images)
