@@ -38,18 +38,24 @@ class Figure:
 
 
 def figure_table(evaluation: Evaluation) -> list[Figure]:
-    """All figures, NaN where there was nothing to measure; those of the cameras only where poses were withheld."""
-    makers = (_instance_figures, _mesh_figures, _object_figures, _naming_figures, _depth_figures, _camera_figures, _cost_figures)
+    """All figures, NaN where there was nothing to measure; those of the cameras only where poses were withheld, and those of
+    objects only of engines that look for objects."""
+    looked = not evaluation.scenes or any(scene.finds_objects for scene in evaluation.scenes)
+    of_objects = (_instance_figures, _mesh_figures, _object_figures, _naming_figures) if looked else ()
+    makers = (_scene_figures, *of_objects, _depth_figures, _camera_figures, _cost_figures)
     return [figure for make in makers for figure in make(evaluation)]
+
+
+def _scene_figures(evaluation: Evaluation) -> list[Figure]:
+    count = f"{len(evaluation.failures)} failed" if evaluation.failures else "all that were given"
+    return [Figure("scenes", len(evaluation.scenes), count)]
 
 
 def _instance_figures(evaluation: Evaluation) -> list[Figure]:
     scenes = evaluation.scenes
     calibration = expected_calibration_error(*scores_and_hits(scenes))
-    count = f"{len(evaluation.failures)} failed" if evaluation.failures else "all that were given"
     rule = "AP rules, class-agnostic, one mask over all views"
     return [
-        Figure("scenes", len(scenes), count),
         Figure("AP50", evaluation.ap.ap50, f"{rule}; IoU > 0.50"),
         Figure("AP25", evaluation.ap.ap25, f"{rule}; IoU > 0.25"),
         Figure("AP", evaluation.ap.ap, f"{rule}; mean of IoU > 0.50 to 0.90"),

@@ -63,6 +63,7 @@ class SceneEvaluation:
     timings_ms: dict[str, float]
     peak_memory_mb: float  # high-water mark of the process up to this scene
     processor_s: float = math.nan  # processor time of the pipeline, all threads; other load on the machine hardly changes it
+    finds_objects: bool = True  # False: the engine looks for none, so figures of objects would say nothing
 
     @property
     def ap50(self) -> float:
@@ -193,6 +194,7 @@ def evaluate_result(result: PerceptionResult, scene: Scene, *, poses_given: bool
         is_metric=result.is_metric,
         timings_ms=result.timings_ms,
         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        finds_objects=result.finds_objects,
     )
 
 

@@ -67,6 +67,14 @@ def test_nothing_found_is_zero(pipeline, scene, make_cell):
     assert figures["found in a view, 150 or more pixels"] == 0.0
 
 
+def test_what_looks_for_no_objects_has_no_figures_of_objects(pipeline, scene):
+    result = evaluate(pipeline, [scene], DEPTH)
+    blind = replace(result, scenes=tuple(replace(item, finds_objects=False) for item in result.scenes))
+    names = set(figures_of(blind))
+    assert {"scenes", "depth AbsRel", "seconds per scene"} <= names and not any("AP" in name for name in names)
+    assert {"AP50", "found", *names} <= set(figures_of(result))
+
+
 def test_a_scene_that_fails_is_named_and_the_others_go_on(pipeline, scene):
     result = evaluate(pipeline, [replace(scene, name="no truth", truth=None), scene, scene], DEPTH)
     assert [item.name for item in result.scenes] == ["cell", "cell"] and figures_of(result)["scenes"] == 2
