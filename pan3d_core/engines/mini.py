@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -27,7 +26,7 @@ from pan3d_core.models.fast3dis_mini import Fast3disMini, Fast3disMiniSettings
 from pan3d_core.models.mini import MiniInputs, MiniOutputs, PanMini
 from pan3d_core.models.mini_cameras import unposed_cameras
 from pan3d_core.models.mini_decode import decode_scene
-from pan3d_core.models.weights import assign_weights, read_weights
+from pan3d_core.models.weights import assign_weights, read_metadata, read_weights
 from pan3d_core.naming_meaning import KnownNames
 from pan3d_core.runtime.device import select_device
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
@@ -58,7 +57,7 @@ def read_checkpoint(path: Path, name: str = MINI) -> MiniCheckpoint:
     """Strict read of weights for the engine `name`. `FileNotFoundError`, or `ValueError` for a damaged file or one of another
     model or format version."""
     found = read_weights(path)
-    metadata = _read_metadata(path)
+    metadata = read_metadata(path)
     names = found.get(NAMES_PREFIX + "embeddings")
     if metadata.get("format") != FORMATS[name] or names is None:
         raise ValueError(
@@ -74,7 +73,7 @@ def read_checkpoint(path: Path, name: str = MINI) -> MiniCheckpoint:
 
 def engine_of(path: Path) -> str:
     """Which engine the weights of a file are for; `ValueError` for none of these."""
-    found = _read_metadata(path).get("format", "unknown")
+    found = read_metadata(path).get("format", "unknown")
     names = [name for name, own in FORMATS.items() if own == found]
     if not names:
         raise ValueError(f"weights: expected a checkpoint of {' or '.join(FORMATS)}, got {path} of format {found!r}")
@@ -86,16 +85,6 @@ def build_network(name: str, architecture: Mapping[str, Any]) -> PanMini | Fast3
     if name == FAST3DIS:
         return Fast3disMini(Fast3disMiniSettings.from_dict(architecture))
     return PanMini(**{key: tuple(value) if isinstance(value, list) else value for key, value in architecture.items()})
-
-
-def _read_metadata(path: Path) -> dict[str, str]:
-    if path.suffix != ".safetensors":
-        return {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"weights: expected a complete safetensors file, got {path} ({error})") from error
 
 
 def fold_batch_norms(model: nn.Module) -> None:
