@@ -10,7 +10,7 @@ from their anchor, the last mask is finer, and each query has a text-aligned vec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ from pan3d_core.models.mini_queries import (
     under_masks,
 )
 from pan3d_core.models.plane_geometry import fourier_features, grid_intrinsics
+from pan3d_core.plain_values import from_plain, to_plain
 
 UNIT_M = 0.1  # anchors are measured in decimetres: what stands on a table is about one of them
 _POINT_FEATURES = 2 * 3 * len(POINT_WAVELENGTHS_M)
@@ -58,26 +59,12 @@ class Fast3disMiniSettings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Fast3disMiniSettings:
         """Of plain values as `to_dict` gives them, any of them left out. `ValueError` names an unknown one."""
-        _refuse_unknown("model", values, cls)
-        decoder = values.get("decoder", {})
-        _refuse_unknown("model.decoder", decoder, AnchorSettings)
-        own = {name: tuple(value) if isinstance(value, list) else value for name, value in decoder.items()}
         base = {name: tuple(value) if isinstance(value, list) else value for name, value in values.get("base", {}).items()}
-        return cls(**{**values, "base": base, "decoder": AnchorSettings(**{**asdict(_DECODER), **own})})
+        return from_plain(cls(), {**values, "base": base}, "model")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
-        values = {**asdict(self), "base": dict(self.base)}
-        for part in ("base", "decoder"):
-            values[part] = {name: list(v) if isinstance(v, tuple) else v for name, v in values[part].items()}
-        return values
-
-
-def _refuse_unknown(group: str, values: Mapping[str, Any], of: type) -> None:
-    known = [item.name for item in fields(of)]
-    for name in values:
-        if name not in known:
-            raise ValueError(f"{group}.{name}: expected one of {', '.join(known)}, got an unknown name")
+        return to_plain(self)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ the frozen base, or a training checkpoint of this family.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from torch import Tensor, nn
 from pan3d_core.engines.mini import DEFAULT_WEIGHTS, read_checkpoint
 from pan3d_core.models.fast3dis_mini import Fast3disMini, Fast3disMiniOutputs, Fast3disMiniSettings
 from pan3d_core.models.weights import assign_weights
+from pan3d_core.plain_values import from_plain
 from training.families.family import FamilyEntry, ParameterGroup, groups_by_origin
 from training.families.mini import MiniFamily, MiniSample
-from training.losses.fast3dis import Fast3disLossWeights
 from training.losses.fast3dis_mini import Fast3disMiniLossWeights, fast3dis_mini_losses
 from training.settings import OptimizerConfig, TrainConfig
 from training.targets import batch_targets
@@ -28,16 +27,7 @@ from training.targets import batch_targets
 
 def loss_weights(values: Mapping[str, Any]) -> Fast3disMiniLossWeights:
     """Weights of plain values, any left out; `anchors` holds those of the published terms. `ValueError` names an unknown one."""
-    default = Fast3disMiniLossWeights()
-    anchors = values.get("anchors", {})
-    groups = {"model.loss": (values, Fast3disMiniLossWeights), "model.loss.anchors": (anchors, Fast3disLossWeights)}
-    for group, (given, of) in groups.items():
-        known = [item.name for item in fields(of)]
-        for name in given:
-            if name not in known:
-                raise ValueError(f"{group}.{name}: expected one of {', '.join(known)}, got an unknown name")
-    own = Fast3disLossWeights(**{**asdict(default.anchors), **anchors})
-    return Fast3disMiniLossWeights(**{**values, "anchors": own})
+    return from_plain(Fast3disMiniLossWeights(), values, "model.loss")
 
 
 class Fast3disMiniFamily(MiniFamily):
