@@ -234,6 +234,18 @@ def build_da3(name: str) -> AnyViewDa3 | MonocularDa3 | NestedDa3:
     return AnyViewDa3(settings) if settings.is_any_view else MonocularDa3(settings)
 
 
+def members_like(found: Mapping[str, Tensor]) -> list[str]:
+    """The published members of a single backbone that have the size of an official file's tensors."""
+    return [name for name, s in DA3_VARIANTS.items() if (s.backbone.dim, s.backbone.depth, s.is_any_view) == _size_of(found)]
+
+
+def _size_of(found: Mapping[str, Tensor]) -> tuple[int, int, bool]:
+    """Width, number of blocks, and whether views meet."""
+    shapes = {name.removeprefix("model."): value.shape for name, value in found.items()}
+    depth = len({name.split(".")[3] for name in shapes if name.startswith("backbone.pretrained.blocks.")})
+    return shapes["backbone.pretrained.cls_token"][-1], depth, "backbone.pretrained.camera_token" in shapes
+
+
 def variant_of(found: Mapping[str, Tensor], origin: str | Path, said: str = "") -> str:
     """Which published member the tensors of an official file are. METRIC-LARGE and MONO-LARGE have equal ones; `said`, a name
     given elsewhere, must then tell. Raises `ValueError` for tensors of another model or size."""
@@ -245,13 +257,12 @@ def variant_of(found: Mapping[str, Tensor], origin: str | Path, said: str = "") 
         family = family_of(shapes)
         hint = f", which looks like {family}" if family else ""
         raise ValueError(f"weights: expected a checkpoint of Depth Anything 3, got {origin}{hint}")
-    depth = len({name.split(".")[3] for name in shapes if name.startswith("backbone.pretrained.blocks.")})
-    key = (token[-1], depth, "backbone.pretrained.camera_token" in shapes)
-    fitting = [name for name, s in DA3_VARIANTS.items() if (s.backbone.dim, s.backbone.depth, s.is_any_view) == key]
+    fitting = members_like(found)
     if not fitting:
+        dim, depth, meets = _size_of(found)
         raise ValueError(
-            f"weights: expected one of {', '.join(DA3_NAMES)}, got {origin} with {depth} blocks of width {token[-1]} "
-            f"{'that meet' if key[2] else 'of single views'}"
+            f"weights: expected one of {', '.join(DA3_NAMES)}, got {origin} with {depth} blocks of width {dim} "
+            f"{'that meet' if meets else 'of single views'}"
         )
     if len(fitting) > 1:
         fitting = [name for name in fitting if name.split("-")[1] in said.lower()]

@@ -21,7 +21,7 @@ from pan3d_core.decoding import DecodingThresholds, decode_queries
 from pan3d_core.evaluation.depth_metrics import depth_errors
 from pan3d_core.evaluation.instance_ap import instance_ap, measure_overlaps
 from pan3d_core.models.anchor_decoder import AnchorPrediction
-from pan3d_core.models.da3 import DA3_VARIANTS, Da3Settings, assign_official
+from pan3d_core.models.da3 import DA3_VARIANTS, assign_official, members_like
 from pan3d_core.models.da3_cameras import relative_to_first
 from pan3d_core.models.fast3dis import Fast3dis, Fast3disOutput, Fast3disSettings
 from pan3d_core.models.fast3dis_files import FORMAT, load_fast3dis
@@ -191,7 +191,7 @@ def load_start(model: Fast3dis, path: str) -> None:
 
 def load_base(model: Fast3dis, found: dict[str, Tensor], origin: str) -> None:
     """Give the Depth Anything 3 inside `model` its official tensors, strictly; low-rank corrections keep their start (zero)."""
-    wanted, other = model.settings.base, variant_of(found)
+    wanted, other = model.settings.base, next(iter(members_like(found)), None)
     if other is not None and DA3_VARIANTS[other].backbone != wanted.backbone:
         own = next((name for name, settings in DA3_VARIANTS.items() if settings == wanted), "a network of its own size")
         raise ValueError(f"start_from: expected weights of model.base={own}, got {origin}, which looks like {other}")
@@ -200,20 +200,6 @@ def load_base(model: Fast3dis, found: dict[str, Tensor], origin: str) -> None:
     given = {name.replace(".linear.", "."): name for name in state if name not in corrections}
     renamed = {given.get(name.removeprefix("model."), name): value for name, value in found.items()}
     assign_official(model.da3, {**renamed, **corrections}, origin)
-
-
-def variant_of(found: dict[str, Tensor]) -> str | None:
-    """The published member whose width and number of blocks official tensors have; None = none has them."""
-    prefix = "backbone.pretrained."
-    names = {name.removeprefix("model."): tuple(value.shape) for name, value in found.items()}
-    dim = names[f"{prefix}cls_token"][-1]
-    depth = len({name.split(".")[3] for name in names if name.startswith(f"{prefix}blocks.")})
-    meets = f"{prefix}camera_token" in names
-
-    def fits(settings: Da3Settings) -> bool:
-        return (settings.backbone.dim, settings.backbone.depth, settings.is_any_view) == (dim, depth, meets)
-
-    return next((name for name, settings in DA3_VARIANTS.items() if fits(settings)), None)
 
 
 def require_network(wanted: Fast3disSettings, found: Fast3disSettings, origin: str) -> None:
