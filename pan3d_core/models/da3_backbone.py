@@ -6,13 +6,13 @@ token before the first cross-view block and the camera token from there on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pan3d_core.models.layers import Block, LinearBuilder, Rope2d, SwiGlu
+from pan3d_core.models.layers import CPU_SLICE_BYTES, Block, LinearBuilder, Rope2d, SwiGlu
 from pan3d_core.models.patch_encoder import PatchProjection
 
 PATCH_SIZE = 14
@@ -144,7 +144,7 @@ class Da3Backbone(nn.Module):
             if start is not None and index == start - 1 and views >= 3 and cameras is None:
                 order = reference_first(select_reference(x[:, :, 0], reference_rule), views)
                 x = reordered(x, order)
-            x = self.blocks[index](x.flatten(0, 1)).view(x.shape)
+            x = within_views(self.blocks[index], x)
             if index in self.settings.taps:
                 kept.append(x.clone())
         if start is not None:
@@ -158,28 +158,39 @@ class Da3Backbone(nn.Module):
         if start is None:
             return BackboneTokens(tuple(self.norm(x[:, :, 1:]) for x in kept), None, reference)
         *early, x = kept
-        taps = [torch.cat([tap, tap], dim=-1) for tap in early]
+        back = order.argsort(dim=1)
+        taps = [self._tap(tap, tap, back) for tap in early]
         batch, views, count, dim = x.shape
         head_dim = dim // self.settings.num_heads
         within = Rope2d.for_grid(grid_hw, head_dim, num_special=1, like=x)
-        # Across views every patch has position (1, 1) and slot 0 has (0, 0): no place, only patch against slot.
-        across = torch.ones(count, 2, device=x.device).index_fill_(0, torch.zeros(1, dtype=torch.long, device=x.device), 0)
-        across = Rope2d.for_positions(across, head_dim, x).repeated(views)
+        # Across views every patch has position (1, 1) and slot 0 has (0, 0): no place, only patch against slot. Attention knows
+        # differences alone, so that turning the slots back by one is the same and leaves the patches as they are.
+        slots = torch.full((views, 2), -1.0, device=x.device)
+        across = replace(Rope2d.for_positions(slots, head_dim, x), every=count)
         latest = x  # after the latest within-view block
         for index in range(start, self.settings.depth):
-            tapped = index in self.settings.taps
             if index % 2 == 1:
                 x = self.blocks[index](x.view(batch, views * count, dim), across).view(batch, views, count, dim)
             else:
-                x = self.blocks[index](x.flatten(0, 1), within).view(batch, views, count, dim)
+                x = within_views(self.blocks[index], x, within)
                 latest = x if torch.is_grad_enabled() or index + 1 not in self.settings.taps else x.clone()
-            if tapped:
-                taps.append(torch.cat([x if index % 2 == 0 else latest, x], dim=-1))
-        back = order.argsort(dim=1)
-        taps = [reordered(tap, back) for tap in taps]
-        return BackboneTokens(tuple(self._normed(tap[:, :, 1:]) for tap in taps), taps[-1][:, :, 0], reference)
+            if index in self.settings.taps:
+                taps.append(self._tap(latest, x, back))
+                camera = reordered(torch.cat([latest[:, :, 0], x[:, :, 0]], dim=-1), back)
+        return BackboneTokens(tuple(taps), camera, reference)
 
-    def _normed(self, tap: Tensor) -> Tensor:
-        """The final norm on the second half of the channels alone."""
-        first, second = tap.chunk(2, dim=-1)
-        return torch.cat([first, self.norm(second)], dim=-1)
+    def _tap(self, within: Tensor, across: Tensor, back: Tensor) -> Tensor:
+        """Patches (B, S, N, 2 C) in the order of the input from tokens (B, S, 1 + N, C) each; the second half is normed."""
+        return torch.cat([reordered(within[:, :, 1:], back), self.norm(reordered(across[:, :, 1:], back))], dim=-1)
+
+
+def within_views(block: Block, x: Tensor, rope: Rope2d | None = None) -> Tensor:
+    """`block` on the tokens (B, S, P, dim) of every view by itself, without gradient tracking in place.
+
+    On a CPU one view after the other, where together they would need tensors that `CPU_SLICE_BYTES` tells to avoid."""
+    views = x.shape[1]
+    if torch.is_grad_enabled() or x.device.type != "cpu" or 3 * x.numel() * x.element_size() <= CPU_SLICE_BYTES:
+        return block(x.flatten(0, 1), rope).view(x.shape)
+    for view in range(views):
+        block(x[:, view], rope)
+    return x

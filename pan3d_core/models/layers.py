@@ -1,7 +1,7 @@
 """Transformer parts shared by the model families.
 
 Parameter names follow the official VGGT checkpoints. Without gradient tracking the residual stream
-is updated in place and the MLP works on slices of rows: the same numbers with less memory.
+is updated in place and a block's second half works on slices of rows: the same numbers with less memory.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Rows of an MLP's hidden layer that exist at one time during inference.
+# Rows of an MLP's hidden layer that exist at one time during inference. On a CPU fewer: from 32 MiB on, the C library gets fresh
+# pages for every tensor, and zeroing them takes a tenth of the time of the products.
 MLP_ROWS = 4096
+CPU_SLICE_BYTES = 16 * 2**20
 
 LinearBuilder = Callable[..., nn.Module]  # (in_features, out_features) -> module
 LoraRows = Literal["all", "none", "second half"]
@@ -36,6 +38,14 @@ class LayerScale(nn.Module):
         return residual.addcmul_(update, self.gamma)
 
 
+def row_slices(x: Tensor, bytes_per_row: int) -> Iterator[Tensor]:
+    """Views (rows, dim) of (batch, tokens, dim), equal in size but for one row, for work that makes `bytes_per_row` of
+    temporary tensors. A short last slice would waste a full pass over the weights."""
+    limit = max(1, CPU_SLICE_BYTES // bytes_per_row) if x.device.type == "cpu" else MLP_ROWS
+    for rows in (x.flatten(0, 1),) if x.is_contiguous() else x:
+        yield from rows.tensor_split(-(-len(rows) // limit))
+
+
 class Mlp(nn.Module):
     """Linear, exact (erf) GELU, linear."""
 
@@ -45,12 +55,7 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden, dim_out or dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = x.flatten(0, -2)
-        if torch.is_grad_enabled() or len(rows) <= MLP_ROWS:
-            return self.fc2(F.gelu(self.fc1(x)))
-        # Equal slices: a short last one would waste a full pass over the weights.
-        slices = rows.chunk(-(-len(rows) // MLP_ROWS))
-        return torch.cat([self.fc2(F.gelu(self.fc1(part))) for part in slices]).view(*x.shape[:-1], -1)
+        return self.fc2(F.gelu(self.fc1(x)))
 
 
 class SwiGlu(nn.Module):
@@ -83,14 +88,14 @@ class LoraLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.rows == "none":
             return self.linear(x)
-        if self.rows == "second half":
-            half = len(x) // 2
-            correction = self.lora["lora_B"](self.lora["lora_A"](x[half:]))
-            return torch.cat([self.linear(x[:half]), torch.add(self.linear(x[half:]), correction, alpha=self.scaling)])
-        correction = self.lora["lora_B"](self.lora["lora_A"](x))
-        if torch.is_grad_enabled():
-            return torch.add(self.linear(x), correction, alpha=self.scaling)
-        return self.linear(x).add_(correction, alpha=self.scaling)
+        if torch.is_grad_enabled() and self.rows == "all":
+            return torch.add(self.linear(x), self.lora["lora_B"](self.lora["lora_A"](x)), alpha=self.scaling)
+        first = len(x) // 2 if self.rows == "second half" else 0
+        result = self.linear(x)
+        low_rank = self.lora["lora_A"](x[first:]).flatten(0, -2)
+        # In one step and in place: neither the correction nor a second result is stored.
+        result[first:].flatten(0, -2).addmm_(low_rank, self.lora["lora_B"].weight.T.to(result.dtype), alpha=self.scaling)
+        return result
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
@@ -146,6 +151,7 @@ class Rope2d:
 
     cos: Tensor  # (P, 1, 2, d / 2): token, any head, row or column, frequency
     sin: Tensor
+    every: int = 1  # only each so-many-th token is rotated, by the table's rows in turn
 
     @classmethod
     def for_grid(cls, grid_hw: tuple[int, int], head_dim: int, *, num_special: int, like: Tensor) -> Rope2d:
@@ -169,6 +175,10 @@ class Rope2d:
 
     def rotate(self, x: Tensor) -> Tensor:
         """Rotate (batch, P, heads, head_dim); without gradient tracking in place."""
+        if self.every > 1:
+            x = x.clone() if torch.is_grad_enabled() else x
+            x[:, :: self.every] = Rope2d(self.cos, self.sin).rotate(x[:, :: self.every])
+            return x
         first, second = x.unflatten(-1, (2, 2, -1)).unbind(-2)
         if torch.is_grad_enabled():
             turned = [first * self.cos - second * self.sin, second * self.cos + first * self.sin]
@@ -238,4 +248,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, rope: Rope2d | None = None) -> Tensor:
         """(batch, tokens, dim) -> same shape."""
         x = self.ls1(x, self.attn(x, rope, self.norm1))
-        return self.ls2(x, self.mlp(self.norm2(x)))
+        if torch.is_grad_enabled():
+            return self.ls2(x, self.mlp(self.norm2(x)))
+        for rows in row_slices(x, 4 * x.shape[-1] * x.element_size()):
+            self.ls2(rows, self.mlp(self.norm2(rows)))
+        return x

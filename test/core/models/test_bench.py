@@ -68,7 +68,7 @@ def test_one_side_is_measured(procedural):
 def test_our_worker_of_depth_anything_answers_in_a_process_of_its_own():
     arguments = da3.parse(["--variant", "small", "--views", "2", "--memory-views", "2", "--height", "42", "--width", "56"])
     found = sides.run_side(da3.WORKER, "ours", arguments, ("--variant", "small"))
-    assert found["side"] == "ours" and found["cpu_s"] > 0 and found["live_mib"] > 1
+    assert found["side"] == "ours" and found["cpu_s"] > 0 and found["live_mib"] > 0
     assert found["weights_mib"] == pytest.approx(34.30e6 * 4 / 2**20, rel=1e-3)
     assert set(found["outputs"]) == {"depth", "depth_conf", "extrinsics", "intrinsics"}
     assert max(found["outputs"]["intrinsics"]) < 1e4  # a field of view that is open
