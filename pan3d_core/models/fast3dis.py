@@ -1,7 +1,7 @@
 """FAST3DIS: instances by 3D anchors on a frozen Depth Anything 3, in one forward pass.
 
 The geometry pass is Depth Anything 3 untouched, the feature pass has low-rank corrections (LoRA). Here the corrections begin at
-the first cross-view block, so that everything before it is computed once for both, and the rest of both runs as one batch.
+the first cross-view block, so that everything before it is computed once for both.
 """
 
 from __future__ import annotations
@@ -129,16 +129,22 @@ class Fast3dis(nn.Module):
         layers = self.decoder(SceneViews(maps, deepest, scene.cam_from_first, scene.focal_center))
         return Fast3disOutput(geometry, layers, mask_features.unflatten(0, leading), scene.unit)
 
-    def dual_pass(self, images: Tensor, cameras: tuple[Tensor, Tensor] | None) -> tuple[BackboneTokens, BackboneTokens]:
-        """Tokens of the geometry pass and of the feature pass. While training, the frozen pass keeps nothing for gradients."""
+    def dual_pass(
+        self, images: Tensor, cameras: tuple[Tensor, Tensor] | None, *, batched: bool | None = None
+    ) -> tuple[BackboneTokens, BackboneTokens]:
+        """Tokens of the geometry pass and of the feature pass. While training, the frozen pass keeps nothing for gradients.
+
+        `batched` (not while training): what differs runs as one batch, with half as many calls and twice the memory; by default
+        where calls cost something, which is not on a CPU.
+        """
         backbone = self.da3.backbone.pretrained
         grid_hw = (images.shape[-2] // PATCH_SIZE, images.shape[-1] // PATCH_SIZE)
         with torch.no_grad():
             known = self.da3.camera_tokens(images, cameras)
             shared, order = backbone.single_view_tokens(imagenet_normalised(images), known, "saddle_balanced")
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or not (images.device.type != "cpu" if batched is None else batched):
             with torch.no_grad(), lora_rows(backbone, "none"):
-                plain = backbone.cross_view_tokens([x.clone() for x in shared], order, grid_hw)
+                plain = backbone.cross_view_tokens([*shared[:-1], shared[-1].clone()], order, grid_hw)
             return plain, backbone.cross_view_tokens(shared, order, grid_hw)
         with lora_rows(backbone, "second half"):
             both = backbone.cross_view_tokens([torch.cat([x, x]) for x in shared], torch.cat([order, order]), grid_hw)

@@ -9,7 +9,7 @@ import torch
 from da3_members import DATA, TINY, weights
 from safetensors.torch import save_file
 
-from pan3d_core.models import da3
+from pan3d_core.models import da3, da3_backbone, layers
 from pan3d_core.models.da3 import (
     DA3_NAMES,
     DA3_VARIANTS,
@@ -72,6 +72,16 @@ def test_views_without_cameras(procedural, models, name, model):
         if key in stored:
             torch.testing.assert_close(value, stored[key], **TIGHT)
     check(models[model](stored["images"], rays=True), stored)
+
+
+@pytest.mark.parametrize("slice_bytes", [1, 4000, 40_000])
+@torch.inference_mode()
+def test_slices_of_rows_and_views_give_the_same(procedural, models, monkeypatch, slice_bytes):
+    """Inputs of these tests are too small to be sliced by themselves."""
+    for module in (da3_backbone, layers):
+        monkeypatch.setattr(module, "CPU_SLICE_BYTES", slice_bytes)
+    stored = case(procedural, "b2_s4_portrait")
+    check(models["anyview"](stored["images"], rays=True), stored)
 
 
 @pytest.mark.parametrize("name, model", [("s1_posed", "anyview"), ("s3_posed", "anyview"), ("odd_swiglu_s2_posed", "odd_swiglu")])
