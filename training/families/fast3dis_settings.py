@@ -15,7 +15,6 @@ from pan3d_core.plain_values import from_plain, to_plain
 from training.losses.fast3dis import FAST3DIS_WEIGHTS, Fast3disLossWeights
 
 _SMALLEST = DA3_VARIANTS["da3-small"]
-_QUERIES = 80  # the paper's number
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Fast3disFamilySettings:
     base: str | Mapping[str, Any] = "da3-base"
     height: int = 378  # network size in pixels, multiples of 14; the paper's long edge is 504
     width: int = 504
-    decoder: AnchorSettings = AnchorSettings(queries=_QUERIES)
+    decoder: AnchorSettings = AnchorSettings()
     lora_rank: int = 16
     lora_alpha: float = 16.0
     posed_share: float = 0.5  # of the batches, that are given their cameras; assumed
