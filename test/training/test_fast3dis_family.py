@@ -226,12 +226,12 @@ def test_settings_are_read_strictly():
     settings = Fast3disFamilySettings.from_dict(
         {"base": "da3-large", "decoder": {"layers": 6, "first_low": [-2, -2, 0.1]}, "loss": {"bce": 20, "overlap_peak": 0.0}}
     )
-    assert settings.network.base == DA3_VARIANTS["da3-large"] and settings.decoder.queries == 80
+    assert settings.network.base == DA3_VARIANTS["da3-large"] and settings.decoder.queries == 300
     assert settings.decoder.first_low == (-2.0, -2.0, 0.1) and settings.loss.bce == 20.0
     assert Fast3disFamilySettings.from_dict(settings.architecture()).network == settings.network
     assert Fast3disFamilySettings.from_dict(settings.to_dict()) == settings
     shown = run_config({"family": "fast3dis", "data": "d", "out": "o", "model": {"loss": {"bce": 20}}}).to_dict()["model"]
-    assert shown["loss"]["bce"] == 20 and shown["loss"]["dice"] == 5.0 and shown["decoder"]["queries"] == 80
+    assert shown["loss"]["bce"] == 20 and shown["loss"]["dice"] == 5.0 and shown["decoder"]["queries"] == 300
     for wrong, message in [
         ({"base": "da3-metric-large"}, "model.base: expected one of da3-small, da3-base, da3-large, da3-giant or sizes"),
         ({"base": {"backbone": {"width": 3}}}, "model.base.backbone.width: expected one of dim"),
