@@ -13,6 +13,7 @@ BENCHES = {
     "frame": ("pan3d_core.bench.frame", "whole frame journey in one process"),
     "vggt": ("pan3d_core.bench.vggt", "VGGT forward pass, beside the official code when it is there"),
     "da3": ("pan3d_core.bench.da3", "Depth Anything 3 forward pass, beside the official code when it is there"),
+    "fast3dis": ("pan3d_core.bench.fast3dis", "FAST3DIS: passes that share blocks, anchors, growth with the views"),
     "decode": ("pan3d_core.bench.decode", "decoding and assembly of 400 queries beside the network"),
     "clustering": ("pan3d_core.bench.clustering", "pan3d-mini-fast3dis against clustering its features, by number of views"),
     "metrics": ("pan3d_core.bench.metrics", "measuring a ScanNet-size scene on one core"),
