@@ -75,7 +75,16 @@ class PixelDecoder(TapPyramid):
 
     def forward(self, taps: list[Tensor], points: Tensor, image_hw: tuple[int, int]) -> tuple[list[Tensor], Tensor]:
         """Taps (n, patches, dim) and points (n, 3, H, W) -> three maps (n, features, h, w) from coarse to fine, and the mask
-        features."""
+        features. Without gradient tracking one frame at a time."""
+        if torch.is_grad_enabled() or len(points) == 1:
+            *maps, mask_features = self._decoded(taps, points, image_hw)
+        else:
+            each = [self._decoded([tap[n : n + 1] for tap in taps], points[n : n + 1], image_hw) for n in range(len(points))]
+            *maps, mask_features = [torch.cat(level) for level in zip(*each, strict=True)]
+        return maps, mask_features
+
+    def _decoded(self, taps: list[Tensor], points: Tensor, image_hw: tuple[int, int]) -> list[Tensor]:
+        """The three maps and the mask features."""
         grid_hw = (image_hw[0] // PATCH_SIZE, image_hw[1] // PATCH_SIZE)
         finest, fine, middle, coarse = self.pyramid(taps, grid_hw, image_hw[1] / image_hw[0])
         x = coarse + self.inject(F.interpolate(points, size=coarse.shape[-2:], mode="bilinear"))
@@ -83,7 +92,7 @@ class PixelDecoder(TapPyramid):
         for fusion, level, target in zip(self.fusions, (None, middle, fine), (middle, fine, finest), strict=True):
             x = fusion(x, level, (target.shape[-2], target.shape[-1]))
             maps.append(x)
-        return maps[:3], self.mask_output(x + finest)
+        return [*maps[:3], self.mask_output(x + finest)]
 
 
 class Fast3dis(nn.Module):
@@ -121,6 +130,7 @@ class Fast3dis(nn.Module):
         with torch.no_grad():
             geometry = self.da3.predict(plain, image_hw)
             scene = scene_geometry(geometry, cameras)
+        del plain  # as large as what the next step makes
         taps = [tap.flatten(0, 1).float() for tap in adapted.taps]
         maps, mask_features = self.pixels(taps, scene.points.flatten(0, 1), image_hw)
         leading = images.shape[:2]
