@@ -130,11 +130,26 @@ class Gaussians:
 
     means: Tensor  # (N, 3) metres
     scales: Tensor  # (N, 3) metres, standard deviations
-    quats_wxyz: Tensor  # (N, 4) unit
+    quats_wxyz: Tensor  # (N, 4) of any length but 0
     opacities: Tensor  # (N,) 0..1
-    colors: Tensor  # (N, 3) RGB 0..1, or (N, K, 3) spherical harmonics
+    # (N, 3) RGB 0..1, or (N, K, 3) coefficients of K = 1, 4, 9, ... spherical harmonics, see `harmonic_colors`
+    colors: Tensor
     semantic_features: Tensor | None = None  # (N, F)
     instance_features: Tensor | None = None  # (N, G)
+
+    def __post_init__(self) -> None:
+        require_shape("Gaussians.means", self.means, (None, 3))
+        count = len(self.means)
+        require_shape("Gaussians.scales", self.scales, (count, 3))
+        require_shape("Gaussians.quats_wxyz", self.quats_wxyz, (count, 4))
+        require_shape("Gaussians.opacities", self.opacities, (count,))
+        require_shape("Gaussians.colors", self.colors, (count, 3) if self.colors.ndim == 2 else (count, None, 3))
+        for name in ("semantic_features", "instance_features"):
+            if getattr(self, name) is not None:
+                require_shape(f"Gaussians.{name}", getattr(self, name), (count, None))
+
+    def __len__(self) -> int:
+        return len(self.means)
 
 
 @dataclass(frozen=True)
