@@ -5,11 +5,11 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from gzip import decompress
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from stored_arrays import DATA, read_arrays
 from torch import Tensor, nn
 
 from pan3d_core.models.dpt import DPT, dense_output
@@ -17,8 +17,6 @@ from pan3d_core.models.layers import LoraLinear
 from pan3d_core.models.patch_encoder import PatchEncoder
 from pan3d_core.models.segvggt import QueryDecoder, SegVGGT, class_head
 from pan3d_core.models.vggt import VGGT, Aggregator, CameraHead
-
-DATA = Path(__file__).parents[2] / "data"
 
 
 def uniform(name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -45,7 +43,7 @@ def procedural_value(name: str, shape: tuple[int, ...]) -> Tensor:
     if name.endswith("pose_branch.fc2.bias"):
         value[6:8] += 0.25
         value[8] += 0.3
-    return torch.from_numpy(value.astype(np.float32))
+    return torch.from_numpy(np.asarray(value, dtype=np.float32))
 
 
 def fill(model: nn.Module, name_in_file: Callable[[str], str] = str) -> nn.Module:
@@ -77,8 +75,7 @@ def tiny_segvggt(num_classes: int = 5) -> SegVGGT:
 
 def load_case(path: str) -> dict[str, Tensor]:
     """Stored results of the official code."""
-    with np.load(DATA / path) as archive:
-        return {name: torch.from_numpy(archive[name]) for name in archive.files}
+    return {name: torch.from_numpy(value) for name, value in read_arrays(path).items()}
 
 
 def case_images(name: str, case: dict[str, Tensor]) -> Tensor:
