@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pan3d_core.models.da3_backbone import PATCH_SIZE, BackboneSettings, BackboneTokens, Da3Backbone
 from pan3d_core.models.da3_cameras import CameraDecoder, CameraEncoder, decoded_cameras
 from pan3d_core.models.da3_head import DualHead, HeadSettings, MonocularHead
-from pan3d_core.models.layers import LinearBuilder
+from pan3d_core.models.layers import Dense, LinearBuilder
 from pan3d_core.models.vggt import IMAGE_MEAN, IMAGE_STD, require_images
 from pan3d_core.models.weights import assign_weights, family_of, read_weights
 
@@ -65,7 +65,7 @@ class MonocularOutput:
 class AnyViewDa3(nn.Module):
     """SMALL, BASE, LARGE and GIANT."""
 
-    def __init__(self, settings: Da3Settings, linear: LinearBuilder = nn.Linear) -> None:
+    def __init__(self, settings: Da3Settings, linear: LinearBuilder = Dense) -> None:
         """`linear`: see `Da3Backbone`."""
         super().__init__()
         dim = settings.backbone.dim

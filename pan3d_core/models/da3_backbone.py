@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pan3d_core.models.layers import CPU_SLICE_BYTES, Block, LinearBuilder, Rope2d, SwiGlu
+from pan3d_core.models.layers import CPU_SLICE_BYTES, Block, Dense, LinearBuilder, Rope2d, SwiGlu
 from pan3d_core.models.patch_encoder import PatchProjection
 
 PATCH_SIZE = 14
@@ -82,7 +82,7 @@ def reordered(x: Tensor, order: Tensor) -> Tensor:
 class Da3Backbone(nn.Module):
     """DINOv2 with cross-view blocks; without gradient tracking tokens are updated in place."""
 
-    def __init__(self, settings: BackboneSettings, linear: LinearBuilder = nn.Linear) -> None:
+    def __init__(self, settings: BackboneSettings, linear: LinearBuilder = Dense) -> None:
         """`linear` builds the attention's projections of the blocks from the first cross-view one on."""
         super().__init__()
         dim, start = settings.dim, settings.first_cross_view
@@ -100,7 +100,7 @@ class Da3Backbone(nn.Module):
                 eps=1e-6,
                 init_scale=1.0,
                 mlp=None if settings.swiglu_hidden is None else SwiGlu(dim, settings.swiglu_hidden),
-                linear=linear if start is not None and index >= start else nn.Linear,
+                linear=linear if start is not None and index >= start else Dense,
             )
             for index in range(settings.depth)
         )

@@ -15,6 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+# From so many rows on a linear layer pays as a convolution.
+CONVOLUTION_ROWS = 64
+HAS_ONEDNN = torch.backends.mkldnn.is_available()
 # Rows of an MLP's hidden layer that exist at one time during inference. On a CPU fewer: from 32 MiB on, the C library gets fresh
 # pages for every tensor, and zeroing them takes a tenth of the time of the products.
 MLP_ROWS = 4096
@@ -38,6 +41,27 @@ class LayerScale(nn.Module):
         return residual.addcmul_(update, self.gamma)
 
 
+class Dense(nn.Linear):
+    """Linear layer. In float32 on a CPU without gradient tracking it is computed as a 1x1 convolution of a picture in
+    channels-last order, which is the same sums by another library: on AMD EPYC oneDNN was measured to need 6 to 16 % less time
+    than MKL."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        rows = x.numel() // self.in_features
+        if torch.is_grad_enabled() or rows < CONVOLUTION_ROWS or not _convolution_is_faster(x, self.weight):
+            return super().forward(x)
+        picture = x.reshape(1, rows, 1, self.in_features).permute(0, 3, 1, 2)
+        result = F.conv2d(picture, self.weight[:, :, None, None], self.bias)
+        return result.permute(0, 2, 3, 1).reshape(*x.shape[:-1], self.out_features)
+
+
+def _convolution_is_faster(x: Tensor, weight: Tensor) -> bool:
+    if not HAS_ONEDNN or torch.compiler.is_compiling() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return False
+    return x.dtype == weight.dtype == torch.float32
+
+
 def row_slices(x: Tensor, bytes_per_row: int) -> Iterator[Tensor]:
     """Views (rows, dim) of (batch, tokens, dim), equal in size but for one row, for work that makes `bytes_per_row` of
     temporary tensors. A short last slice would waste a full pass over the weights."""
@@ -51,8 +75,8 @@ class Mlp(nn.Module):
 
     def __init__(self, dim: int, hidden: int, dim_out: int | None = None) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim_out or dim)
+        self.fc1 = Dense(dim, hidden)
+        self.fc2 = Dense(hidden, dim_out or dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
@@ -63,8 +87,8 @@ class SwiGlu(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.w12 = nn.Linear(dim, 2 * hidden)
-        self.w3 = nn.Linear(hidden, dim)
+        self.w12 = Dense(dim, 2 * hidden)
+        self.w3 = Dense(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = self.w12(x).chunk(2, dim=-1)
@@ -79,7 +103,7 @@ class LoraLinear(nn.Module):
 
     def __init__(self, dim_in: int, dim_out: int, *, rank: int, alpha: float) -> None:
         super().__init__()
-        self.linear = nn.Linear(dim_in, dim_out).requires_grad_(False)
+        self.linear = Dense(dim_in, dim_out).requires_grad_(False)
         self.lora = nn.ModuleDict({"lora_A": nn.Linear(dim_in, rank, bias=False), "lora_B": nn.Linear(rank, dim_out, bias=False)})
         nn.init.zeros_(self.lora["lora_B"].weight)
         self.scaling = alpha / rank
@@ -199,7 +223,7 @@ def normalised(norm: nn.Module, x: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Multi-head self-attention with optional normalised queries and keys and optional rotary positions."""
 
-    def __init__(self, dim: int, num_heads: int, *, qk_norm: bool = False, linear: LinearBuilder = nn.Linear) -> None:
+    def __init__(self, dim: int, num_heads: int, *, qk_norm: bool = False, linear: LinearBuilder = Dense) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.qkv = linear(dim, 3 * dim)
@@ -235,7 +259,7 @@ class Block(nn.Module):
         eps: float = 1e-5,
         init_scale: float = 0.01,
         mlp: nn.Module | None = None,
-        linear: LinearBuilder = nn.Linear,
+        linear: LinearBuilder = Dense,
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=eps)

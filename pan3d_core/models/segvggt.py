@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pan3d_core.models.dpt import DPT, add_grid_embedding, fused_chunks, resize
-from pan3d_core.models.layers import Block, LayerScale, LoraLinear, Mlp
+from pan3d_core.models.layers import Block, Dense, LayerScale, LoraLinear, Mlp
 from pan3d_core.models.vggt import VGGT, VggtOutput, vggt_1b
 
 OFFICIAL_PREFIXES = (
@@ -40,12 +40,12 @@ class CrossAttention(nn.Module):
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.q_proj = nn.Linear(dim, dim)
-        self.k_proj = nn.Linear(dim, dim)
-        self.v_proj = nn.Linear(dim, dim)
+        self.q_proj = Dense(dim, dim)
+        self.k_proj = Dense(dim, dim)
+        self.v_proj = Dense(dim, dim)
         self.q_norm = nn.LayerNorm(dim // num_heads)
         self.k_norm = nn.LayerNorm(dim // num_heads)
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Dense(dim, dim)
 
     def forward(self, queries: Tensor, tokens: Tensor, num_frames: int | None = None) -> tuple[Tensor, Tensor | None]:
         """(B, Q, dim), (B, S P, dim) -> (B, Q, dim) and, when `num_frames` = S is given, frame attention (B, Q, S).

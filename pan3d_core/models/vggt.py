@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pan3d_core.models.dpt import DPT, dense_maps, dense_output
-from pan3d_core.models.layers import Block, LinearBuilder, Mlp, Rope2d
+from pan3d_core.models.layers import Block, Dense, LinearBuilder, Mlp, Rope2d
 from pan3d_core.models.patch_encoder import PatchEncoder
 from pan3d_core.models.pose_encoding import cameras_from_pose_encoding
 from pan3d_core.models.weights import load_weights
@@ -36,9 +36,7 @@ def require_images(images: Tensor, patch_size: int) -> None:
 class Aggregator(nn.Module):
     """Patch tokens of all views, mixed by turns within a frame and over all frames."""
 
-    def __init__(
-        self, patch_embed: PatchEncoder, *, depth: int = 24, num_heads: int = 16, linear: LinearBuilder = nn.Linear
-    ) -> None:
+    def __init__(self, patch_embed: PatchEncoder, *, depth: int = 24, num_heads: int = 16, linear: LinearBuilder = Dense) -> None:
         super().__init__()
         dim = patch_embed.cls_token.shape[-1]
         self.head_dim = dim // num_heads
@@ -197,7 +195,7 @@ class VGGT(nn.Module):
             return VggtOutput(pose_encodings, depth, depth_conf, points.movedim(2, -1), 1 + raw[:, :, 3].exp())
 
 
-def vggt_1b(*, point_head: bool = True, linear: LinearBuilder = nn.Linear) -> VGGT:
+def vggt_1b(*, point_head: bool = True, linear: LinearBuilder = Dense) -> VGGT:
     """The published size (1.19 billion parameters with both dense heads).
 
     Build it under `torch.device("meta")`, as `load_vggt` does: filling so many parameters with random

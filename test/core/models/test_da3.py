@@ -250,3 +250,16 @@ def test_training_gives_the_same_numbers_as_inference(models):
     output.depth.mean().backward()
     gradient = models["anyview"].backbone.pretrained.blocks[0].attn.qkv.weight.grad
     assert gradient is not None and float(gradient.abs().max()) > 0
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (100, 6), (2, 70, 6), (3, 2, 40, 6), (0, 6)])
+@torch.inference_mode()
+def test_linear_layers_are_linear_also_as_convolutions(shape):
+    torch.manual_seed(0)
+    layer, x = layers.Dense(6, 4), torch.rand(shape)
+    result = layer(x)
+    torch.testing.assert_close(result, torch.nn.functional.linear(x, layer.weight, layer.bias), atol=1e-6, rtol=0)
+    assert result.is_contiguous()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+    assert layer.double()(x.double()).dtype == torch.float64
