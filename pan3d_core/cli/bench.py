@@ -16,6 +16,7 @@ BENCHES = {
     "fast3dis": ("pan3d_core.bench.fast3dis", "FAST3DIS: passes that share blocks, anchors, growth with the views"),
     "decode": ("pan3d_core.bench.decode", "decoding and assembly of 400 queries beside the network"),
     "clustering": ("pan3d_core.bench.clustering", "pan3d-mini-fast3dis against clustering its features, by number of views"),
+    "rasterize": ("pan3d_core.bench.rasterize", "rendering of Gaussians, forward and backward, beside gsplat's PyTorch code"),
     "metrics": ("pan3d_core.bench.metrics", "measuring a ScanNet-size scene on one core"),
     "sim": ("pan3d_sim.bench", "rendering and physics of the robot cell"),
     "grasp": ("pan3d_sim.bench_grasp", "grasps executed in the robot cell"),
