@@ -56,6 +56,8 @@ setup(
         "bags": ["rosbags"],
         "view": ["open3d"],
         "ray": ["ray"],
+        # Compiles its kernels for the GPU at first use; without a GPU nothing calls it.
+        "gs": ["gsplat==1.5.3"],
         # The CUDA build of torch is the default one on Linux; triton is what torch.compile needs on the GPU.
         "gpu": ["triton"],
         "dev": ["pytest", "pytest-timeout", "ruff"],
