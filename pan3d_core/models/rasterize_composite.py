@@ -114,10 +114,13 @@ class _Composite(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         geometry, values, output = ctx.saved_tensors
         grad_output = grad_output.contiguous()
-        grad_geometry, grad_values = torch.zeros_like(geometry), torch.zeros_like(values)
+        # Frozen geometry under trained channels, or the other way round, saves about half of the work.
+        grad_geometry, grad_values = (
+            torch.zeros_like(tensor) if needed else None for tensor, needed in zip((geometry, values), ctx.needs_input_grad)
+        )
         transmittance = values.new_ones(output.shape[:2])
         # What the Gaussians behind still add to the loss's derivative along the pixel; all of it in front of the first.
         behind = (output * grad_output).sum(-1)
@@ -125,19 +128,27 @@ class _Composite(torch.autograd.Function):
             for block in _blocks(lists, geometry, ctx.grid, transmittance):
                 shade = _shade(block, transmittance[block.tiles])
                 transmittance[block.tiles] = shade.passed[:, -1]
-                grad_pixels = grad_output[block.tiles]
-                chosen = values.index_select(0, block.members).view(len(block.tiles), BLOCK, -1)
+                grad_pixels = grad_output.index_select(0, block.tiles)
                 weights = shade.ratio * shade.passed
-                grad_chosen = torch.bmm(weights, grad_pixels)
-                grad_values.index_add_(0, block.members, grad_chosen.flatten(0, 1))
-                worth = torch.bmm(chosen, grad_pixels.transpose(1, 2)).mul_(weights)
-                after = behind[block.tiles, None] - worth.cumsum(1)
-                behind[block.tiles] = after[:, -1]
-                # d loss / d log alpha: more of this one, less of all behind it; none where alpha is capped or the pixel finished.
-                grad_log_alpha = worth.sub_(after.mul_(shade.ratio))
-                grad_log_alpha.mul_((shade.passed > 0) & (shade.alpha < MAX_ALPHA))
-                grad_geometry.index_add_(0, block.members, _geometry_gradient(block, shade, grad_log_alpha))
+                if grad_values is not None:
+                    grad_values.index_add_(0, block.members, torch.bmm(weights, grad_pixels).flatten(0, 1))
+                if grad_geometry is not None:
+                    chosen = values.index_select(0, block.members).view(len(block.tiles), BLOCK, -1)
+                    worth = torch.bmm(chosen, grad_pixels.transpose(1, 2)).mul_(weights)
+                    grad_log_alpha, behind[block.tiles] = _alpha_gradient(shade, worth, behind[block.tiles])
+                    grad_geometry.index_add_(0, block.members, _geometry_gradient(block, shade, grad_log_alpha))
         return grad_geometry, grad_values, None
+
+
+def _alpha_gradient(shade: _Shade, worth: Tensor, behind: Tensor) -> tuple[Tensor, Tensor]:
+    """Derivatives (K, BLOCK, P) by log alpha, and what is behind the block (K, P), from `worth`, each Gaussian's share of the
+    derivative along the pixel, and `behind`, the sum over the block and all behind it.
+
+    More of one Gaussian is less of all behind it; nothing changes where alpha is capped or the pixel finished.
+    """
+    after = behind[:, None] - worth.cumsum(1)
+    grad_log_alpha = worth - after * shade.ratio
+    return grad_log_alpha.mul_((shade.passed > 0) & (shade.alpha < MAX_ALPHA)), after[:, -1]
 
 
 def _geometry_gradient(block: _Block, shade: _Shade, grad_log_alpha: Tensor) -> Tensor:

@@ -204,6 +204,18 @@ def test_gradients_of_harmonics_and_antialiasing_equal_finite_differences():
     assert torch.autograd.gradcheck(render, [getattr(gaussians, name) for name in FIELDS], atol=1e-6, fast_mode=True)
 
 
+@pytest.mark.parametrize("trained", ["features", "means"])
+def test_frozen_parts_change_no_other_gradient(trained):
+    gaussians, features = cloud(40, scale=0.2)
+    gradients = []
+    for leaves, channels in (with_gradient(gaussians, features), (gaussians, features)):
+        leaf = channels if trained == "features" else leaves.means
+        leaf.requires_grad_()
+        all_sums(rasterize(leaves, *cameras(), channels)).square().sum().backward()
+        gradients.append(leaf.grad)
+    assert torch.allclose(*gradients, atol=1e-12) and gradients[0].abs().sum() > 0
+
+
 def test_nothing_per_pixel_and_gaussian_is_kept_for_the_backward_pass():
     gaussians, features = with_gradient(*cloud(400, dtype=torch.float32, scale=0.5))
     view, kept = cameras(torch.float32, image_hw=(48, 64)), 0
