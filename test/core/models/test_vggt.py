@@ -39,6 +39,9 @@ def check_output(output, case, **tolerance):
         "extrinsic": cam_from_world[..., :3, :],
         "intrinsic": intrinsics,
     }
+    for name in ("world_points", "world_points_conf"):  # large cases keep a quarter of the pixels of the second dense head
+        if f"{name}_every2nd" in case:
+            found[f"{name}_every2nd"] = found.pop(name)[:, :, ::2, ::2]
     for name, value in found.items():
         torch.testing.assert_close(value, case[name], **tolerance, msg=lambda text, name=name: f"{name}: {text}")
 
