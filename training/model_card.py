@@ -89,7 +89,9 @@ def held_out_tables(page: Path | None, digest: str, name: str = "pan3d-mini") ->
 
 def machine(device: str, ranks: int) -> str:
     """What a run was computed on."""
-    return f"{ranks} CPU processes of one thread each" if device == "cpu" else f"{ranks} x {device}"
+    if device != "cpu":
+        return f"{ranks} x {device}"
+    return "one CPU process of one thread" if ranks == 1 else f"{ranks} CPU processes of one thread each"
 
 
 def write_card(weights: Path, lines: list[dict], out: Path, scoreboard: Path | None = None) -> None:
