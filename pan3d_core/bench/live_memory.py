@@ -44,6 +44,10 @@ class LiveMemory(TorchDispatchMode):
             result = func(*args, **kwargs)
         elif func._schema.is_mutable:
             result = kwargs.get("out", args[0])
+        elif func._schema.name == "aten::convolution" and args[0].is_contiguous(memory_format=torch.channels_last):
+            # The meta device forgets this order, and what follows would copy.
+            result = allocate_result(func, args, kwargs)
+            result = torch.empty_like(result, memory_format=torch.channels_last)
         else:
             result = allocate_result(func, args, kwargs)
         for leaf in tree_leaves(result):

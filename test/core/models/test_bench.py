@@ -108,7 +108,10 @@ def test_living_tensors_are_counted_and_not_computed():
         z = torch.nn.functional.gelu(z)
         assert memory.peak_bytes == 8_000_000
         assert torch.arange(5).sum() == 10
-    del z
+        picture = torch.zeros(1, 4, 500, 500).contiguous(memory_format=torch.channels_last)
+        kernel = torch.zeros(2, 4, 1, 1)
+        assert torch.conv2d(picture, kernel).stride() == (500_000, 1, 1000, 2)  # as it is when computed
+    del z, picture, kernel
     assert memory.live_bytes == 0
 
 
