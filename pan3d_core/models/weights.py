@@ -19,6 +19,7 @@ WRAPPING_PREFIX = "module."
 # A name by which a family's checkpoints are known, the more special family first: for a helpful message about a mixed-up file.
 FAMILY_SIGNATURES = {
     "FAST3DIS": "pixels.inject.weight",
+    "EPS3D": "encoder.sem2ins_fusion.w_1",
     "AnySplat": "encoder.aggregator.camera_token",
     "SegVGGT": "aggregator.instance_query_token",
     "VGGT": "aggregator.camera_token",

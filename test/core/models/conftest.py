@@ -13,6 +13,8 @@ from stored_arrays import DATA, read_arrays
 from torch import Tensor, nn
 
 from pan3d_core.models.dpt import DPT, dense_output
+from pan3d_core.models.eps3d import Eps3d, PanopticHeads, raw_channels
+from pan3d_core.models.eps3d_heads import ImageDpt, Sem2Ins, TextDecoder
 from pan3d_core.models.layers import LoraLinear
 from pan3d_core.models.patch_encoder import PatchEncoder
 from pan3d_core.models.segvggt import QueryDecoder, SegVGGT, class_head
@@ -73,6 +75,16 @@ def tiny_segvggt(num_classes: int = 5) -> SegVGGT:
     return SegVGGT(vggt, decoder, tiny_dpt(output_instance=class_head(16, 8, num_classes)))
 
 
+def tiny_image_dpt(channels: int) -> ImageDpt:
+    return ImageDpt(channels, dim=96, features=32, out_channels=(16, 24, 32, 40), layers=(1, 2, 4, 5))
+
+
+def tiny_eps3d(*, panoptic: bool = True, voxel_size: float = 0.05) -> Eps3d:
+    """EPS3D, or without `panoptic` AnySplat."""
+    heads = PanopticHeads(tiny_image_dpt(32), tiny_image_dpt(32), Sem2Ins(), TextDecoder()) if panoptic else None
+    return Eps3d(tiny_vggt(point_head=False), tiny_image_dpt(raw_channels()), heads, voxel_size=voxel_size)
+
+
 def load_case(path: str) -> dict[str, Tensor]:
     """Stored results of the official code."""
     return {name: torch.from_numpy(value) for name, value in read_arrays(path).items()}
@@ -90,6 +102,7 @@ class Procedural:
     fill = staticmethod(fill)
     tiny_vggt = staticmethod(tiny_vggt)
     tiny_segvggt = staticmethod(tiny_segvggt)
+    tiny_eps3d = staticmethod(tiny_eps3d)
     load_case = staticmethod(load_case)
     case_images = staticmethod(case_images)
 
