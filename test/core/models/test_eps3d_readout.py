@@ -1,0 +1,119 @@
+"""Objects from rendered instance features: as published, against stored results, and by cells."""
+
+import pytest
+import torch
+
+from pan3d_core.bench.readout import FeatureScene, made_up, mean_f1, run
+from pan3d_core.models import eps3d_readout
+from pan3d_core.models.eps3d_readout import (
+    READOUTS,
+    PixelReadout,
+    clustered_prototypes,
+    nearest_prototype,
+    read_by_cells,
+    read_by_pixels,
+    unit_features,
+)
+
+
+@pytest.fixture(scope="module")
+def stored(procedural):
+    return procedural.load_case("eps3d/instances.npz")
+
+
+def pairing(found, expected):
+    """Found number of each expected one, where the two differ by names alone."""
+    pairs = torch.stack([expected.flatten(), found.flatten()], dim=-1).unique(dim=0)
+    assert len(pairs) == len(pairs[:, 0].unique()) == len(pairs[:, 1].unique())
+    return pairs[:, 1]
+
+
+@pytest.mark.parametrize("name", ["main", "single"])
+def test_published_prototypes_and_labels(stored, name):
+    unit = unit_features(stored[f"{name}.features"])
+    rows = unit.movedim(1, -1).reshape(-1, 32)[stored[f"{name}.sample_idx"]]
+    prototypes = clustered_prototypes(rows, 400, 1)
+    ids = nearest_prototype(unit, prototypes)
+    order = pairing(ids, stored[f"{name}.labels"]) - 1
+    assert len(prototypes) == len(stored[f"{name}.clusters"])
+    torch.testing.assert_close(prototypes[order].double(), stored[f"{name}.centroids"], atol=1e-5, rtol=0)
+    read = read_by_pixels(stored[f"{name}.features"], torch.Generator().manual_seed(0))
+    assert torch.equal(pairing(read.instance_id, stored[f"{name}.labels"]).sort().values, torch.arange(1, len(prototypes) + 1))
+
+
+def test_fewer_pixels_than_the_smallest_cluster_are_one_object(stored):
+    read = read_by_pixels(stored["few.features"])
+    assert len(read.prototypes) == 1 and bool((read.instance_id == 1).all())
+
+
+def test_cells_find_what_pixels_find(stored):
+    """The stored scene has a fourth object of 144 pixels that runs together with its neighbour in the published result."""
+    truth = stored["main.labels"] + 1
+    by_pixels = read_by_pixels(stored["main.features"], torch.Generator().manual_seed(0))
+    by_cells = read_by_cells(stored["main.features"])
+    assert mean_f1(by_pixels.instance_id, truth) == pytest.approx(1.0)
+    assert mean_f1(by_cells.instance_id, truth) > 0.9
+    assert len(read_by_cells(stored["single.features"]).prototypes) == 1
+
+
+@pytest.mark.parametrize("noise", [0.2, 0.4])
+def test_cells_are_at_least_as_good_on_known_instances(noise):
+    maps, truth = made_up(FeatureScene(views=3, height=40, width=40, objects=8, noise=noise), seed=5)
+    published = read_by_pixels(maps, torch.Generator().manual_seed(0), PixelReadout(min_cluster_size=60))
+    assert mean_f1(read_by_cells(maps).instance_id, truth) >= mean_f1(published.instance_id, truth)
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_equal_features_are_one_object(name):
+    direction = torch.nn.functional.normalize(torch.arange(1.0, 33.0), dim=0)
+    maps = direction[None, :, None, None].expand(2, -1, 12, 12).contiguous()
+    read = READOUTS[name](maps, torch.Generator().manual_seed(0))
+    assert bool((read.instance_id == 1).all())
+    torch.testing.assert_close(read.prototypes, direction[None], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_no_cluster_means_no_instances(name, monkeypatch):
+    class Nothing:
+        def __init__(self, **settings):
+            pass
+
+        def fit(self, rows):
+            self.labels_, self.probabilities_ = -torch.ones(len(rows)).long().numpy(), torch.zeros(len(rows)).numpy()
+
+    monkeypatch.setattr(eps3d_readout, "HDBSCAN", Nothing)
+    read = READOUTS[name](torch.randn(2, 32, 12, 12, generator=torch.Generator().manual_seed(0)), None)
+    assert read.prototypes.shape == (0, 32) and read.instance_id.shape == (2, 12, 12) and not bool(read.instance_id.any())
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_one_pixel_is_no_cluster(name):
+    assert not bool(READOUTS[name](torch.ones(1, 32, 1, 1), None).instance_id.any())
+
+
+def test_where_nothing_was_rendered_cells_find_nothing():
+    assert len(read_by_cells(torch.zeros(2, 32, 12, 12)).prototypes) == 0
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_wrong_input_is_refused(name):
+    with pytest.raises(ValueError, match=r"feature_maps: expected shape \(V, D, H, W\)"):
+        READOUTS[name](torch.zeros(32, 4, 4), None)
+    with pytest.raises(ValueError, match="feature_maps: expected finite values"):
+        READOUTS[name](torch.full((1, 32, 4, 4), float("nan")), None)
+
+
+def test_f1_of_matched_instances():
+    truth = torch.tensor([[1, 1, 1, 1], [2, 2, 3, 3]])
+    assert mean_f1(truth * 7, truth) == 1.0
+    assert mean_f1(torch.zeros_like(truth), truth) == 0.0
+    found = torch.tensor([[5, 5, 5, 5], [6, 6, 6, 6]])
+    assert mean_f1(found, truth) == pytest.approx((1 + 2 / 3) / 3)
+
+
+def test_bench_compares_both():
+    result = run(["--scenes", "1", "--views", "2", "--size", "24", "--objects", "4", "--noise", "0.2"])
+    row = result["noise 0.2"]
+    assert set(row["pixels"]) == {"cpu_s", "objects", "f1"} and row["times"] > 0
+    with pytest.raises(SystemExit):
+        run(["--size", "4"])
