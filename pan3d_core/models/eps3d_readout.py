@@ -3,8 +3,8 @@
 Two ways with one result. `read_by_pixels` is what EPS3D (Zhu et al. 2026) publishes: HDBSCAN (Campello et al. 2013) on 50,000
 random pixels, whose time grows with the square of their number. `read_by_cells` is ours: features are averaged over small
 squares of the image first, which takes their noise away; squares that lie across a border, recognised by their disagreement,
-are left out, since mixtures of two objects form the bridges over which clusters by density run together. So few means are left
-that clustering them costs a hundredth, and smaller objects stand out.
+are left out. So few means remain that grouping 2,500 of them costs a hundredth and their noise, which is known from the squares
+themselves, no longer hides small objects.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import pdist
 from sklearn.cluster import HDBSCAN
 from torch import Tensor
 from torch.nn import functional as F
@@ -35,11 +37,17 @@ class CellReadout:
     """Of `read_by_cells`, chosen on made-up features (`pan3d bench readout`)."""
 
     largest_cell: int = 4  # pixels along a side, for images from 384 pixels on; down to 2 for small ones
-    samples: int = 3000  # cells that are clustered
-    min_share: float = 0.003  # of these in a cluster
+    samples: int = 2500  # cells that are clustered
+    resolution: float = 0.45  # distance of two unit directions from which on they are two objects
+    min_share: float = 0.003  # of the clustered cells in an object
     min_cells: int = 6
     disagreement: float = 2.0  # times the median: more is a border
-    joined: float = 0.5  # prototypes closer than so many times the spread of pixels about them are one
+
+    def __post_init__(self) -> None:
+        if self.largest_cell < 2:
+            raise ValueError(f"CellReadout.largest_cell: expected at least 2, got {self.largest_cell}")
+        if self.samples < 2:
+            raise ValueError(f"CellReadout.samples: expected at least 2, got {self.samples}")
 
 
 @dataclass(frozen=True)
@@ -72,11 +80,9 @@ def read_by_cells(
     """The same by clustering averages of small squares; `generator` chooses the squares where there are many."""
     settings = settings or CellReadout()
     unit = unit_features(feature_maps)
-    cells, spread = cell_means(unit, settings)
-    chosen = torch.randperm(len(cells), generator=generator)[: settings.samples].to(cells.device)
-    smallest = max(settings.min_cells, round(settings.min_share * len(chosen)))
-    prototypes = clustered_prototypes(cells[chosen], smallest, 1)
-    prototypes = joined_prototypes(cells, prototypes, settings.joined * spread)
+    cells = cell_means(unit, settings)
+    chosen = torch.randperm(len(cells.means), generator=generator)[: settings.samples].to(unit.device)
+    prototypes = grouped_prototypes(cells.means[chosen], cells.noise, settings)
     return PixelInstances(nearest_prototype(unit, prototypes), prototypes)
 
 
@@ -121,34 +127,45 @@ def nearest_prototype(unit: Tensor, prototypes: Tensor) -> Tensor:
     return score.argmax(1).reshape(shape) + 1
 
 
-def cell_means(unit: Tensor, settings: CellReadout) -> tuple[Tensor, float]:
-    """Unit means (N, D) of the squares that lie within one object, and the spread of pixels about a mean (root mean square)."""
+@dataclass(frozen=True)
+class Cells:
+    """Squares of the images that lie within one object."""
+
+    means: Tensor  # (N, D) unit
+    noise: float  # mean squared distance of a cell's mean from what it would be of infinitely many pixels
+
+
+def cell_means(unit: Tensor, settings: CellReadout) -> Cells:
+    """Means of squares of unit features (V, D, H, W). Rows and columns that no whole square covers are left out."""
     side = max(2, min(settings.largest_cell, min(unit.shape[-2:]) // 96))
-    side = min(side, *unit.shape[-2:])
+    if min(unit.shape[-2:]) < side:
+        return Cells(unit.new_zeros(0, unit.shape[1]), 0.0)
     means = F.avg_pool2d(unit, side).movedim(1, -1).flatten(0, 2)
-    # The mean of unit vectors is the shorter, the less they agree: 1 - length^2 is their variance about it.
+    # The mean of unit vectors is the shorter, the less they agree: 1 - length^2 is their variance, but for one degree of freedom.
     length = means.norm(dim=-1)
-    variance = (1 - length.square()).clamp_min(0.0)
     seen = length > MIN_LENGTH  # nothing was rendered elsewhere
-    if not bool(seen.any()):
-        return means[:0], 0.0
-    typical = variance[seen].median()
-    inside = seen & (variance <= settings.disagreement * typical + MIN_LENGTH)
-    return means[inside] / length[inside, None], float(typical.sqrt())
+    means, length = means[seen], length[seen]
+    if len(means) == 0:
+        return Cells(means, 0.0)
+    variance = (1 - length.square()).clamp_min(0.0) * side**2 / (side**2 - 1)
+    typical = variance.median()
+    inside = variance <= settings.disagreement * typical + MIN_LENGTH
+    noise = float(typical) / side**2 / max(1 - float(typical), MIN_LENGTH)  # of the mean after its length is made 1
+    return Cells(means[inside] / length[inside, None], noise)
 
 
-def joined_prototypes(cells: Tensor, prototypes: Tensor, closest: float) -> Tensor:
-    """Prototypes (K, D) that lie at least `closest` apart, each the mean of the cells (N, D) nearest to it."""
-    for _ in range(len(prototypes)):
-        distance = torch.cdist(prototypes, prototypes).fill_diagonal_(torch.inf)
-        if len(prototypes) < 2 or float(distance.min()) >= closest:
-            break
-        first, second = divmod(int(distance.argmin()), len(prototypes))
-        prototypes[first] = (prototypes[first] + prototypes[second]) / 2
-        prototypes = torch.cat([prototypes[:second], prototypes[second + 1 :]])
-    if len(prototypes) == 0:
-        return prototypes
-    nearest = nearest_prototype(cells.T[None, :, :, None], prototypes)[0, :, 0] - 1
-    sums = torch.zeros_like(prototypes).index_add_(0, nearest, cells)
-    counts = torch.bincount(nearest, minlength=len(prototypes))
-    return torch.where(counts[:, None] > 0, sums / counts.clamp_min(1)[:, None], prototypes)
+def grouped_prototypes(cells: Tensor, noise: float, settings: CellReadout) -> Tensor:
+    """Cells (N, D) -> (K, D) means of groups by average linkage of squared distances (UPGMA, Sokal and Michener 1958).
+
+    Such a distance between two groups is that of their centres plus the spread of both. What the noise contributes to it is
+    known, so groups join while their centres are nearer than `settings.resolution`; a few cells between two groups do not
+    bridge them, as single cells would in HDBSCAN. Groups too small for an object are left out.
+    """
+    if len(cells) < 2:
+        return cells[:0]
+    tree = linkage(pdist(cells.double().numpy(force=True), "sqeuclidean"), "average")
+    group = torch.from_numpy(fcluster(tree, 2 * noise + settings.resolution**2, "distance").astype(np.int64) - 1)
+    counts = torch.bincount(group).to(cells.device)
+    sums = cells.new_zeros(len(counts), cells.shape[1]).index_add_(0, group.to(cells.device), cells)
+    smallest = min(len(cells), max(settings.min_cells, round(settings.min_share * len(cells))))
+    return (sums / counts[:, None])[counts >= smallest]
