@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pan3d_core.models.dpt import DPT, add_grid_embedding, dense_output, fused_chunks, resize
+from pan3d_core.text_space import text_cosines
 
 LOGIT_SCALE = 1 / 0.07  # of the cosine with a text, a constant of the text encoder that the semantics are distilled from
-MIN_LENGTH = 1e-12
 
 
 class ImageDpt(DPT):
@@ -70,28 +70,12 @@ class TextDecoder(nn.Module):
     def logits(self, rendered: Tensor, text_features: Tensor) -> Tensor:
         """(V, channels, H, W) and one (text channels,) row per text, of any length but 0 -> (V, T, H, W) scaled cosines.
 
-        The text-space map of 512 channels is never made: both the product with a text and the length of a pixel's
-        feature follow from the rendered channels, the latter as a quadratic form. Where nothing was rendered the bias of the
-        decoder speaks. Raises `ValueError` for texts of another width or of length 0.
+        The text-space map of 512 channels is never made, see `text_space.text_cosines`, whose errors these are. Where nothing
+        was rendered the bias of the decoder speaks.
         """
-        weight, bias = self.expand.weight.flatten(1), self.expand.bias
-        length = self._text_lengths(text_features, len(bias))
-        texts = text_features / length
-        half = half_size(rendered)
-        dots = F.conv2d(half, (texts @ weight)[..., None, None], texts @ bias)
-        form = F.conv2d(half, (weight.T @ weight)[..., None, None]) + 2 * (bias @ weight)[:, None, None]
-        squared = (half * form).sum(1, keepdim=True) + bias @ bias
-        cosines = dots * squared.clamp_min(MIN_LENGTH**2).rsqrt()
-        return resize(LOGIT_SCALE * cosines, (rendered.shape[-2], rendered.shape[-1]))
-
-    @staticmethod
-    def _text_lengths(text_features: Tensor, width: int) -> Tensor:
-        if text_features.ndim != 2 or text_features.shape[1] != width:
-            raise ValueError(f"text_features: expected shape (texts, {width}), got {tuple(text_features.shape)}")
-        length = text_features.norm(dim=-1, keepdim=True)
-        if not bool((length > 0).all()):
-            raise ValueError("text_features: expected rows of length above 0, got one of 0")
-        return length
+        half = half_size(rendered).movedim(1, -1)
+        cosines = text_cosines(half, text_features, self.expand.weight.flatten(1), self.expand.bias)
+        return resize(LOGIT_SCALE * cosines.movedim(-1, 1), (rendered.shape[-2], rendered.shape[-1]))
 
 
 def half_size(maps: Tensor) -> Tensor:

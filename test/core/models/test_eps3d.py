@@ -188,8 +188,8 @@ def test_semantics_as_texts(procedural, model):
     assert torch.equal(logits.argmax(1) + 1, stored["decode.label_full_res"].long())
     assert model.text_decoder.logits(rendered[..., :13, :15], texts).shape == (2, 8, 13, 15)
     assert bool(torch.isfinite(model.text_decoder.logits(torch.zeros(1, 32, 4, 4), texts)).all())
-    for wrong, message in ((texts[:, :5], "expected shape .texts, 512.,"), (texts * 0, "length above 0")):
-        with pytest.raises(ValueError, match=f"text_features: .*{message}"):
+    for wrong, message in ((texts[:, :5], "expected shape .any, 512."), (texts * 0, "length above 0")):
+        with pytest.raises(ValueError, match=f"texts: .*{message}"):
             model.text_decoder.logits(rendered, wrong)
 
 
