@@ -17,25 +17,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.models.anchor_decoder import AnchorDecoder, AnchorPrediction, AnchorSettings, SceneViews
 from pan3d_core.models.layers import LoraLinear, add_lora, lora_rows
-from pan3d_core.models.mini import FIRST_CROSS_VIEW, MAX_LOG_RATIO, MiniInputs, MiniOutputs, PanMini, SingleViews
-from pan3d_core.models.mini_cameras import unposed_cameras
-from pan3d_core.models.mini_decode import decode_scene
+from pan3d_core.models.mini import FIRST_CROSS_VIEW, MiniInputs, MiniOutputs, PanMini, SingleViews
+from pan3d_core.models.mini_geometry import SceneGeometry, scene_geometry
 from pan3d_core.models.mini_layers import Pyramid
 from pan3d_core.models.mini_queries import (
     POINT_WAVELENGTHS_M,
     QueryOutputs,
     QueryPrediction,
-    SceneFeatures,
     anchor_distance,
     mask_facts,
     pool_grid,
     select_seeds,
     under_masks,
 )
-from pan3d_core.models.plane_geometry import fourier_features, grid_intrinsics
+from pan3d_core.models.plane_geometry import fourier_features
 from pan3d_core.plain_values import from_plain, to_plain
 
 UNIT_M = 0.1  # anchors are measured in decimetres: what stands on a table is about one of them
@@ -83,16 +80,6 @@ class PixelMaps:
     mask_features: Tensor  # (B, S, dim, h4, w4)
     p8: Tensor  # (B, S, c8, h8, w8)
     p2: Tensor  # (B, S, c2, h2, w2)
-
-
-@dataclass(frozen=True)
-class SceneGeometry:
-    """The geometry pass in one frame per scene: the plane frame, or the first camera's with the points' middle as its origin."""
-
-    points4: Tensor  # (B, S, h4, w4, 3) metres
-    centers4: Tensor  # (B, S, h4, w4, 3) metres, the centre that each pixel votes for; without poses the point itself
-    foreground4: Tensor  # (B, S, h4, w4) probability of showing an object
-    cam_from_scene: Tensor  # (B, S, 4, 4) metres
 
 
 class MiniPixelDecoder(nn.Module):
@@ -162,7 +149,7 @@ class Fast3disMini(nn.Module):
         plain, adapted = self.dual_pass(single)
         with torch.no_grad():
             dense, scene = self.base.dense(single, plain)
-            geometry = self._geometry(inputs, single, dense, scene)
+            geometry = scene_geometry(self.base, inputs, single, (dense, scene))
         pixels = self.pixels(adapted, single.stem, geometry.points4)
         with torch.autocast(inputs.images.device.type, enabled=False):  # half precision cannot say where an anchor projects to
             predictions = self.decoder(self._scene_views(inputs, pixels, geometry), self._seeds(pixels, geometry))
@@ -183,23 +170,6 @@ class Fast3disMini(nn.Module):
             both = self.base.cross_views(torch.cat([tokens, tokens]), torch.cat([angles, angles]))
         plain, adapted = both.chunk(2)
         return plain, adapted
-
-    def _geometry(self, inputs: MiniInputs, single: SingleViews, dense: MiniOutputs, scene: SceneFeatures) -> SceneGeometry:
-        """Points and cameras in one frame; scenes without poses get theirs from the objects that the base finds."""
-        points, centers, cameras = scene.points4.clone(), scene.centers4.clone(), single.cam_from_plane.clone()
-        unposed = torch.nonzero(single.posed == 0)[:, 0].tolist()
-        queries = self.base.decoder(scene) if unposed else None
-        for b in unposed:
-            kept, _ = decode_scene(queries, b)
-            cameras[b] = unposed_cameras(dense, b, queries.mask_logits[b, kept], inputs.intrinsics[b])
-            log_ratio = F.avg_pool2d(dense.log_ratio[b], 2).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
-            depth = single.rays[4].plane_depth[b] * log_ratio.exp()
-            points[b] = unproject_depth(depth, grid_intrinsics(inputs.intrinsics[b], 4), cameras[b])
-            middle = points[b].flatten(0, 2).median(0).values
-            points[b] -= middle
-            cameras[b, :, :3, 3] += cameras[b, :, :3, :3] @ middle
-            centers[b] = points[b]
-        return SceneGeometry(points, centers, scene.foreground4, cameras)
 
     @staticmethod
     def _scene_views(inputs: MiniInputs, pixels: PixelMaps, geometry: SceneGeometry) -> SceneViews:

@@ -13,6 +13,7 @@ from pan3d_core.models.anchor_decoder import AnchorSettings
 from pan3d_core.models.fast3dis_mini import UNIT_M, Fast3disMini, Fast3disMiniSettings
 from pan3d_core.models.layers import LoraLinear, add_lora, lora_rows, merge_lora
 from pan3d_core.models.mini import MiniInputs, PanMini
+from pan3d_core.models.mini_geometry import scene_geometry
 from pan3d_core.models.plane_geometry import grid_intrinsics
 
 BASE = {
@@ -101,7 +102,7 @@ def test_anchors_start_at_votes_for_centres(model):
     votes[:, 1] = torch.tensor([0.1, -0.2, 0.05])
     scene = replace(scene, centers4=votes, foreground4=torch.zeros_like(scene.foreground4))
     scene.foreground4[:, 1, 8:12] = 1.0
-    geometry = model._geometry(given, single, dense, scene)
+    geometry = scene_geometry(model.base, given, single, (dense, scene))
     places, features = model._seeds(model.pixels(adapted, single.stem, geometry.points4), geometry)
     torch.testing.assert_close(places[0, 0] * UNIT_M, torch.tensor([0.1, -0.2, 0.05]))
     assert features.shape == (1, 6, 32)
@@ -135,7 +136,7 @@ def test_points_and_cameras_of_a_scene_share_a_frame_with_poses_and_without(mode
     given = inputs(2, posed=(1.0, 0.0))
     single = model.base.single_views(given)
     dense, scene = model.base.dense(single, model.dual_pass(single)[0])
-    geometry = model._geometry(given, single, dense, scene)
+    geometry = scene_geometry(model.base, given, single, (dense, scene))
     points = transform_points(geometry.cam_from_scene.flatten(0, 1), geometry.points4.flatten(0, 1).flatten(1, 2))
     pixels, _ = project(points, grid_intrinsics(given.intrinsics, 4).flatten(0, 1))
     expected = pixel_grid(28, 36).reshape(-1, 2)
