@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.models.eps3d_gaussians import RAW_CHANNELS, VoxelAverage, gaussians_from_raw, voxel_grid
 from pan3d_core.models.eps3d_heads import ImageDpt, Sem2Ins, TextDecoder
+from pan3d_core.models.rasterize import RasterSettings, rasterize
 from pan3d_core.models.vggt import VGGT, VggtOutput, vggt_1b
 from pan3d_core.models.weights import assign_weights, family_of, read_weights
 from pan3d_core.structures import Gaussians, require_shape
@@ -25,6 +26,7 @@ from pan3d_core.structures import Gaussians, require_shape
 PARTS = ("gaussians", "semantics", "instances")
 HARMONICS_DEGREE = 4
 FEATURES = 32  # semantic and instance channels
+RASTER = RasterSettings(near=1e-10, radius_clip_px=0.1)
 VOXEL_SIZE = 0.002  # in the scene's unit; AnySplat's published training
 OFFICIAL_PREFIXES = (
     ("vggt.", "encoder."),
@@ -67,6 +69,35 @@ class Eps3dOutput:
 
     geometry: VggtOutput
     gaussians: tuple[Gaussians, ...] = ()  # one per scene of the batch; empty when nobody asked
+
+
+@dataclass(frozen=True)
+class PanopticRendering:
+    """C views of panoptic Gaussians; features are sums with the compositing weights, 0 where nothing was met."""
+
+    colors: Tensor  # (C, 3, H, W) RGB
+    semantics: Tensor  # (C, F, H, W)
+    instances: Tensor  # (C, G, H, W)
+    depth: Tensor  # (C, H, W) z
+    opacity: Tensor  # (C, H, W) 0..1
+
+
+def render_panoptic(
+    gaussians: Gaussians, cam_from_world: Tensor, intrinsics: Tensor, image_hw: tuple[int, int]
+) -> PanopticRendering:
+    """Colour, semantics and instance features in one pass, with EPS3D's settings; arguments and errors as `rasterize`.
+
+    Raises `ValueError` for Gaussians without semantic or instance features.
+    """
+    for name in ("semantic_features", "instance_features"):
+        if getattr(gaussians, name) is None:
+            raise ValueError(f"Gaussians.{name}: expected features of every Gaussian, got none")
+    both = torch.cat([gaussians.semantic_features, gaussians.instance_features], dim=-1)
+    made = rasterize(gaussians, cam_from_world, intrinsics, image_hw, both, settings=RASTER)
+    semantics, instances = made.features.split(
+        [part.shape[1] for part in (gaussians.semantic_features, gaussians.instance_features)], 1
+    )
+    return PanopticRendering(made.colors, semantics, instances, made.depth, made.opacity)
 
 
 class Eps3d(nn.Module):
