@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from pan3d_core.config import AlignConfig
+from pan3d_core.gaussian_motion import moved_gaussians
 from pan3d_core.geometry.alignment import CameraFit, Similarity, fit_cameras
-from pan3d_core.geometry.rotations import matrix_from_quat_xyzw, quat_xyzw_from_matrix
 from pan3d_core.geometry.transforms import invert_rigid
-from pan3d_core.structures import Gaussians, Reconstruction, ViewBatch
+from pan3d_core.structures import Reconstruction, ViewBatch
 
 log = logging.getLogger("pan3d.alignment")
 
@@ -149,17 +149,7 @@ def _apply(similarity: Similarity, reconstruction: Reconstruction) -> Reconstruc
         depth=reconstruction.depth * moved.scale,
         cam_from_world=moved.apply_to_cameras(reconstruction.cam_from_world),
         metric_scale=reconstruction.metric_scale * moved.scale,
-        gaussians=None if gaussians is None else _moved_gaussians(gaussians, moved),
-    )
-
-
-def _moved_gaussians(gaussians: Gaussians, moved: Similarity) -> Gaussians:
-    turned = moved.rotation @ matrix_from_quat_xyzw(gaussians.quats_wxyz.roll(-1, dims=-1))
-    return replace(
-        gaussians,
-        means=moved.apply(gaussians.means),
-        scales=gaussians.scales * moved.scale,
-        quats_wxyz=quat_xyzw_from_matrix(turned).roll(1, dims=-1),
+        gaussians=None if gaussians is None else moved_gaussians(gaussians, moved),
     )
 
 
