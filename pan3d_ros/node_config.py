@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pan3d_core.config import Checked, group, setting
+from pan3d_core.settings import Checked, group, setting
 
 
 @dataclass(frozen=True)

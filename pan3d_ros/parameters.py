@@ -15,7 +15,8 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from pan3d_core.config import PipelineConfig, walk_settings
+from pan3d_core.config import PipelineConfig
+from pan3d_core.settings import walk_settings
 from pan3d_ros.node_config import CameraConfig, NodeConfig
 from pan3d_ros.parameter_values import from_parameter, to_parameter, with_values
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from pan3d_core.config import Checked, setting
+from pan3d_core.settings import Checked, setting
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pan3d_core.config import PipelineConfig, walk_settings
+from pan3d_core.config import PipelineConfig
 from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.settings import walk_settings
 from pan3d_ros.bags.inspection import MISSING, inspect_bag
 from pan3d_ros.bags.reader import IMAGE, BagError, BagReader
 from pan3d_ros.camera_frames import CameraTopics

@@ -7,7 +7,8 @@ import pytest
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from pan3d_core.config import PipelineConfig, walk_settings
+from pan3d_core.config import PipelineConfig
+from pan3d_core.settings import walk_settings
 from pan3d_ros.node_config import CameraConfig, NodeConfig
 from pan3d_ros.parameters import NodeParameters, markdown, to_parameter
 
