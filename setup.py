@@ -52,6 +52,7 @@ setup(
         "ros": pins("requirements/ros_jazzy.txt") + BUILD_MESSAGES,
         "sim": SIM,
         "text": TEXT,
+        "clip": TEXT + ["transformers>=4.50"],
         "train": SIM + TEXT + ["fsspec[http]", "tensorboard"],
         "bags": ["rosbags"],
         "view": ["open3d"],

@@ -214,6 +214,23 @@ class NamingConfig(Checked):
 
 
 @dataclass(frozen=True)
+    encoder: str = setting(
+        "auto",
+        "text encoder: auto = that of the engine's text space, else minilm; vectors of another one cannot be compared",
+        choices=("auto", "minilm", "clip-vit-b32", "lseg"),
+        read_only=True,
+    )
+    encoder_weights: str = setting(
+        "",
+        "weights of the text encoder: none for minilm, a folder in Hugging Face layout for clip-vit-b32, demo_e200.ckpt with "
+        "CLIP's vocab.json and merges.txt beside it for lseg",
+        read_only=True,
+    )
+    templates: tuple[str, ...] = setting(
+        (),
+        "words outside the known names are said in these ways, each with {} once, and averaged; empty = as they are",
+        read_only=True,
+    )
 class PipelineConfig(Checked):
     """Everything; the names of its groups are the first part of the dotted parameter names."""
 

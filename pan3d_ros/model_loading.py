@@ -37,7 +37,7 @@ class LoadedModel:
         engine = build_engine(config.model)
         if engine.needs_depth and not node_config.input.use_depth:
             raise ValueError(f"input.use_depth: expected true, because {config.model.name} needs depth images")
-        namer = Namer(getattr(engine, "known_names", None), config=config.naming)
+        namer = Namer.of_engine(engine, config.naming)
         device = str(getattr(engine, "device", "cpu"))
         if config.model.device in ("auto", "cuda") and device == "cpu":
             log.warning("no accelerator: %s runs on the CPU", config.model.name)

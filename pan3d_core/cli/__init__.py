@@ -26,6 +26,7 @@ EXTRA_OF_PACKAGE = {
     "open3d": "view",
     "ray": "ray",
     "rosbags": "bags",
+    "transformers": "clip",
 }
 
 

@@ -78,6 +78,6 @@ def build_pipeline(options: argparse.Namespace, support_height_m: float | None, 
     if classes:
         from pan3d_core.naming_meaning import Namer
 
-        namer = Namer(getattr(engine, "known_names", None))
+        namer = Namer.of_engine(engine, config.naming)
         namer.set_classes([name.strip() for name in classes.split(",") if name.strip()])
     return PerceptionPipeline(engine, config, namer)

@@ -30,7 +30,7 @@ LISTED_NAMES = 8
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Name -> tensor of a `.safetensors`, `.pt`, `.pth` or `.bin` file, on the CPU, memory-mapped.
+    """Name -> tensor of a `.safetensors`, `.pt`, `.pth`, `.bin` or `.ckpt` file, on the CPU, memory-mapped.
 
     A state dict wrapped as `{"model": ...}` or `{"state_dict": ...}` or with names prefixed
     `module.` is unwrapped. Raises `FileNotFoundError`, or `ValueError` for a file that is damaged,
@@ -41,10 +41,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise FileNotFoundError(f"weights: expected a file, got {path}, which does not exist")
     if path.suffix == ".safetensors":
         content = _read_safetensors(path)
-    elif path.suffix in (".pt", ".pth", ".bin"):
+    elif path.suffix in (".pt", ".pth", ".bin", ".ckpt"):
         content = _read_torch(path)
     else:
-        raise ValueError(f"weights: expected a .safetensors, .pt, .pth or .bin file, got {path.name}")
+        raise ValueError(f"weights: expected a .safetensors, .pt, .pth, .bin or .ckpt file, got {path.name}")
     return unwrap(content, path)
 
 

@@ -11,8 +11,8 @@ from pan3d_core.config import (
     ModelConfig,
     PipelineConfig,
     WorkspaceConfig,
-    walk_settings,
 )
+from pan3d_core.settings import walk_settings
 
 
 def test_dict_yaml_and_flat_names_round_trip(tmp_path):
