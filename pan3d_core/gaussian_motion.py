@@ -6,15 +6,18 @@ from dataclasses import replace
 
 from pan3d_core.geometry.alignment import Similarity
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw, quat_xyzw_from_matrix
+from pan3d_core.geometry.spherical_harmonics import turned_harmonics
 from pan3d_core.structures import Gaussians
 
 
 def moved_gaussians(gaussians: Gaussians, target_from_source: Similarity) -> Gaussians:
-    """Gaussians of the source in the target's frame and unit. Harmonics of colours are not turned."""
+    """Gaussians of the source in the target's frame and unit; the harmonics of colours turn with them."""
+    colors = gaussians.colors
     turned = target_from_source.rotation @ matrix_from_quat_xyzw(gaussians.quats_wxyz.roll(-1, dims=-1))
     return replace(
         gaussians,
         means=target_from_source.apply(gaussians.means),
         scales=gaussians.scales * target_from_source.scale,
+        colors=colors if colors.ndim == 2 else turned_harmonics(colors, target_from_source.rotation),
         quats_wxyz=quat_xyzw_from_matrix(turned).roll(1, dims=-1),
     )

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+CONSTANT = 0.5 / math.sqrt(math.pi)  # the harmonic of degree 0
+
 
 def harmonic_basis(directions: Tensor, degree: int) -> Tensor:
     """(..., 3) unit directions -> (..., (degree + 1)^2) basis values, entry l (l + 1) + m for order m of degree l.
@@ -33,13 +35,41 @@ def harmonic_basis(directions: Tensor, degree: int) -> Tensor:
     return torch.stack([values[level, m] for level in range(degree + 1) for m in range(-level, level + 1)], dim=-1)
 
 
+def turned_harmonics(coefficients: Tensor, rotation: Tensor) -> Tensor:
+    """(..., K, 3) coefficients of a thing turned by `rotation` (3, 3): the turned thing shows in R d what it showed in d.
+
+    The values of the old harmonics at turned-back directions are harmonics of the same degree, so their coefficients follow
+    without error from as many directions in general position; the rotation of every degree by itself comes out of that.
+    """
+    degree = _degree_of(coefficients)
+    if degree == 0:
+        return coefficients
+    directions = sphere_directions(4 * (degree + 1) ** 2).to(coefficients.device)
+    old = harmonic_basis(directions @ rotation.double(), degree)
+    new_from_old = torch.linalg.lstsq(harmonic_basis(directions, degree), old).solution
+    return new_from_old.to(coefficients.dtype) @ coefficients
+
+
+def sphere_directions(count: int) -> Tensor:
+    """(count, 3) float64 unit directions, evenly over the sphere along a spiral with golden steps."""
+    step = torch.arange(count, dtype=torch.float64)
+    z = 1 - (2 * step + 1) / count
+    around = step * math.pi * (3 - math.sqrt(5))
+    flat = (1 - z.square()).sqrt()
+    return torch.stack([flat * around.cos(), flat * around.sin(), z], dim=-1)
+
+
+def _degree_of(coefficients: Tensor) -> int:
+    degree = math.isqrt(coefficients.shape[-2]) - 1
+    if (degree + 1) ** 2 != coefficients.shape[-2] or degree < 0:
+        raise ValueError(f"coefficients: expected a square number of them per colour, got {coefficients.shape[-2]}")
+    return degree
+
+
 def harmonic_colors(coefficients: Tensor, directions: Tensor) -> Tensor:
     """(..., K, 3) coefficients, K a square number, and (..., 3) unit directions -> RGB (..., 3) >= 0.
 
     The constant 0.5 is added, so that coefficients of zero mean grey (Kerbl et al. 2023).
     """
-    degree = math.isqrt(coefficients.shape[-2]) - 1
-    if (degree + 1) ** 2 != coefficients.shape[-2] or degree < 0:
-        raise ValueError(f"coefficients: expected a square number of them per colour, got {coefficients.shape[-2]}")
-    basis = harmonic_basis(directions, degree)
+    basis = harmonic_basis(directions, _degree_of(coefficients))
     return ((basis[..., None] * coefficients).sum(-2) + 0.5).clamp_min(0.0)
