@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from pan3d_core.geometry.transforms import invert_rigid, rigid
 from pan3d_core.models.mini import MiniInputs
-from training.datasets import SceneBatch
+from training.datasets import SceneBatch, TeacherMaps
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ def flip_batch(batch: SceneBatch) -> SceneBatch:
         ids=batch.ids.flip(-1),
         intrinsics=intrinsics,
         cam_from_world=mirror @ batch.cam_from_world @ mirror,
+        teacher=None if batch.teacher is None else TeacherMaps(batch.teacher.ids.flip(-1), batch.teacher.features.flip(-1)),
     )
 
 
@@ -126,3 +127,13 @@ def plain_inputs(batch: SceneBatch, *, posed: bool) -> MiniInputs:
     """The network's inputs without any augmentation."""
     flags = torch.full((len(batch.kinds),), float(posed))
     return MiniInputs(batch.images, batch.intrinsics, batch.cam_from_world, batch.support_height, flags)
+
+
+def first_views(inputs: MiniInputs, count: int) -> MiniInputs:
+    """Of every scene the first `count` views."""
+    return replace(
+        inputs,
+        images=inputs.images[:, :count],
+        intrinsics=inputs.intrinsics[:, :count],
+        cam_from_world=inputs.cam_from_world[:, :count],
+    )

@@ -19,6 +19,14 @@ _log = logging.getLogger("pan3d.training")
 
 
 @dataclass(frozen=True)
+class TeacherMaps:
+    """What 2D models say about the views of a batch (`training.teachers`)."""
+
+    ids: Tensor  # (B, S, H, W) int64 ids that hold within their view, 0 = none
+    features: Tensor  # (B, S, E, h, w) text-aligned, of any length, 0 = none
+
+
+@dataclass(frozen=True)
 class SceneBatch:
     """B scenes of S views with their truth."""
 
@@ -29,6 +37,7 @@ class SceneBatch:
     intrinsics: Tensor  # (B, S, 3, 3)
     cam_from_world: Tensor  # (B, S, 4, 4)
     support_height: Tensor  # (B,) metres
+    teacher: TeacherMaps | None = None
 
 
 def batch_of_records(records: Sequence[SceneRecord], views: Sequence[np.ndarray]) -> SceneBatch:

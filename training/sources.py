@@ -11,7 +11,7 @@ from dataclasses import fields
 
 import numpy as np
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from training.datasets import Sampler, SceneBatch, ShardSet
 from training.settings import SamplingConfig
@@ -35,7 +35,7 @@ def require_sound(batch: SceneBatch) -> None:
     """Raise `ValueError` for numbers that no rendering or recording gives: NaN, negative depth, ids without a kind."""
     for item in fields(SceneBatch):
         value = getattr(batch, item.name)
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        if isinstance(value, Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise ValueError(f"{item.name}: expected finite values, got NaN or infinity")
     if batch.depth.min() < 0:
         raise ValueError(f"depth: expected 0 or more, got {float(batch.depth.min())}")
@@ -47,7 +47,8 @@ def require_sound(batch: SceneBatch) -> None:
 
 def stack_batches(parts: list[SceneBatch]) -> SceneBatch:
     """Batches of equal shapes -> one batch."""
-    return SceneBatch(**{item.name: torch.cat([getattr(part, item.name) for part in parts]) for item in fields(SceneBatch)})
+    names = [item.name for item in fields(SceneBatch) if item.name != "teacher"]  # which is asked later
+    return SceneBatch(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
 
 class ShardSource:

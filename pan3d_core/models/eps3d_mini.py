@@ -83,6 +83,8 @@ class PixelHead(nn.Module):
         super().__init__()
         self.pyramid = Pyramid(dim, (*stem, dim), pyramid)
         self.from2 = nn.Conv2d(pyramid[0], 4 * width, 1)  # pixel shuffle
+        self.from4 = nn.Conv2d(pyramid[1], width, 1)
+        self.from8 = nn.Conv2d(pyramid[2], width, 1)
         self.place = nn.Sequential(nn.Conv2d(PLACE_CHANNELS, 2 * width, 1), nn.GELU(), nn.Conv2d(2 * width, width, 1))
         self.input_merger = nn.Sequential(nn.Conv2d(3, width, 5, padding=2), nn.ReLU())
         self.output = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, channels, 1))
@@ -90,9 +92,11 @@ class PixelHead(nn.Module):
     def forward(self, grid: Tensor, stem: tuple[Tensor, Tensor, Tensor, Tensor], place4: Tensor, images: Tensor) -> Tensor:
         """Tokens (N, dim, h16, w16), the stem's features, places (N, PLACE_CHANNELS, h4, w4), images (N, 3, H, W) 0..1
         -> (N, channels, H, W)."""
-        p2, _, _ = self.pyramid(grid, stem)
-        place = F.interpolate(self.place(place4), size=images.shape[-2:], mode="bilinear")
-        return self.output(F.pixel_shuffle(self.from2(p2), 2) + place + self.input_merger((images - 0.45) / 0.25)).float()
+        p2, p4, p8 = self.pyramid(grid, stem)
+        coarse = self.from4(p4) + self.place(place4)
+        coarse = coarse + F.interpolate(self.from8(p8), size=coarse.shape[-2:], mode="bilinear")
+        fine = F.pixel_shuffle(self.from2(p2), 2) + self.input_merger((images - 0.45) / 0.25)
+        return self.output(fine + F.interpolate(coarse, size=images.shape[-2:], mode="bilinear")).float()
 
 
 class Eps3dMini(nn.Module):

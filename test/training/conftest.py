@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from raycast_scene import Ball, Block, camera_ring, cast
+from safetensors.torch import save_file
 
 from training.settings import merge_settings
+from training.teachers import STUFF_FILE
 from training.text_targets import TextTargets, save_text_targets
 
 TINY = {
@@ -24,6 +26,7 @@ TINY_MODELS = {
         "base": _TINY_PLAIN, "decoder": {"queries": 6, "dim": 32, "heads": 2, "feed_forward": 32, "layers": 3, "bands": 8},
         "lora_rank": 4,
     },
+    "pan3d-mini-eps3d": {"base": _TINY_PLAIN, "width": 8, "features": 8},
     "segvggt": {
         "height": 56, "width": 70, "native_grid": 5, "dim": 48, "encoder_depth": 1, "depth": 2, "heads": 3, "camera_depth": 1,
         "camera_heads": 4, "features": 16, "out_channels": [8, 12, 16, 16], "layers": [0, 0, 1, 1], "queries": 8,
@@ -85,6 +88,8 @@ def data_folder(tmp_path_factory) -> Path:
     write_fake_shard(folder / "train" / "part_000", 6, seed=1)
     write_fake_shard(folder / "val" / "part_000", 2, seed=2)
     save_text_targets(fake_text(), folder / "text_embeddings.npz")
+    stuff = torch.nn.functional.normalize(torch.randn(2, 16, generator=torch.Generator().manual_seed(3)), dim=-1)
+    save_file({"embeddings": stuff}, folder / STUFF_FILE)
     return folder
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from training.families.eps3d_mini import EPS3D_MINI
 from training.families.family import Family, FamilyEntry
 from training.families.fast3dis import FAST3DIS
 from training.families.fast3dis_mini import FAST3DIS_MINI
@@ -13,7 +14,8 @@ from training.families.segvggt import SEGVGGT
 from training.settings import TrainConfig, config_from_dict, merge_settings
 
 FAMILIES: dict[str, FamilyEntry] = {
-    "pan3d-mini": MINI, "pan3d-mini-fast3dis": FAST3DIS_MINI, "segvggt": SEGVGGT, "fast3dis": FAST3DIS,
+    "pan3d-mini": MINI, "pan3d-mini-fast3dis": FAST3DIS_MINI, "pan3d-mini-eps3d": EPS3D_MINI, "segvggt": SEGVGGT,
+    "fast3dis": FAST3DIS,
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Objective of EPS3D: rendered colour, text-aligned semantics, per-view instance contrast and Ins2Sem (Eqs. 2 to 8).
+"""Objective of EPS3D: rendered colour, text-aligned semantics, per-view instance contrast and Ins2Sem (Eqs. 4 to 8).
 
 The paper gives the four weights, M and K. Sampling, temperature and the pull to unit length of the instance term follow
 Unified-Lift, an earlier method of the same first author, and are assumed. The instance term is a *sum* over pixels divided by
@@ -38,6 +38,8 @@ class Eps3dLossWeights:
     lowest_temperature: float = 0.5
     highest_temperature: float = 1.0
     unit_length: float = 1.0  # weight of (|f| - 1)^2 within the instance term
+    length_gradient: bool = False  # whether the division by a feature's length is part of the instance term's gradient
+    balance: float = 0.0  # 0 = as published: every pixel counts alike; 1 = every id does, in instance and semantic term
 
 
 EPS3D_WEIGHTS = Eps3dLossWeights()
@@ -60,26 +62,40 @@ def color_loss(rendered: Tensor, image: Tensor) -> Tensor:
     return (rendered - image).abs().mean()
 
 
-def cosine_distillation(features: Tensor, teacher: Tensor) -> Tensor:
-    """One minus the cosine between (C, H, W) features, mean over pixels (Eq. 3)."""
-    return (1 - F.cosine_similarity(features, teacher.detach(), dim=0)).mean()
+def cosine_distillation(features: Tensor, teacher: Tensor, weight: Tensor | None = None) -> Tensor:
+    """One minus the cosine between (C, H, W) features, mean over the pixels of which the teacher says something (Eq. 4).
+
+    `weight` (H, W): how much each pixel counts, alike without it.
+    """
+    counted = (teacher != 0).any(0).to(features.dtype)
+    counted = counted if weight is None else counted * weight
+    distance = 1 - F.cosine_similarity(features, teacher.detach(), dim=0)
+    return (distance * counted).sum() / counted.sum().clamp_min(1e-6)
+
+
+def balanced_weights(ids: Tensor, balance: float) -> Tensor:
+    """Weights of pixels by their ids (any shape): count of the id to the power of minus `balance`, with mean 1."""
+    _, member, counts = torch.unique(ids, return_inverse=True, return_counts=True)
+    weight = counts.float().pow(-balance)[member]
+    return weight / weight.mean()
 
 
 def instance_contrast(
     features: Tensor, ids: Tensor, weights: Eps3dLossWeights = EPS3D_WEIGHTS, generator: Generator | None = None
 ) -> Tensor:
-    """Contrast of pixels (N, D) with the mean features of one view's ids (N,), 0 = none (Eq. 4) -> scalar.
+    """Contrast of pixels (N, D) with the mean features of one view's ids (N,), 0 = none (Eq. 5) -> scalar.
 
     Each pixel should be most like the centroid of its own id: -log softmax over ids of f . c_j / phi_j, summed over pixels
-    and divided by the number of ids. Features are divided by their length, through which no gradient flows; phi_j widens
-    with the spread of id j and is a constant for the gradient. 0 where fewer than two ids are left.
+    and divided by the number of ids. Features are divided by their length, through which no gradient flows unless
+    `length_gradient`; phi_j widens with the spread of id j and is a constant for the gradient. 0 where fewer than two ids are
+    left.
     """
     features, ids = features[ids > 0], ids[ids > 0]
     if len(ids) > weights.pixels:
         chosen = torch.randperm(len(ids), generator=generator)[: weights.pixels].to(ids.device)
         features, ids = features[chosen], ids[chosen]
     length = features.norm(dim=-1, keepdim=True)
-    unit = features / length.detach().clamp_min(1e-6)
+    unit = features / (length if weights.length_gradient else length.detach()).clamp_min(1e-6)
     known, member, counts = torch.unique(ids, return_inverse=True, return_counts=True)
     large = counts > weights.min_pixels
     kept = large[member]
@@ -90,7 +106,8 @@ def instance_contrast(
     unit, member, counts = unit[kept], rank[member[kept]], counts[large]
     centroids = unit.new_zeros(len(counts), unit.shape[-1]).index_add(0, member, unit) / counts[:, None]
     temperature = _temperatures(unit.detach(), centroids.detach(), member, counts, weights)
-    return F.cross_entropy(unit @ centroids.T / temperature, member, reduction="sum") / len(counts) + pull
+    contrast = F.cross_entropy(unit @ centroids.T / temperature, member, reduction="none")
+    return (contrast * balanced_weights(member, weights.balance)).sum() / len(counts) + pull
 
 
 def _temperatures(features: Tensor, centroids: Tensor, member: Tensor, counts: Tensor, weights: Eps3dLossWeights) -> Tensor:
@@ -141,7 +158,9 @@ def eps3d_losses(
     terms: dict[str, list[Tensor]] = {"color": [], "semantics": [], "instances": []}
     for view in views:
         terms["color"].append(color_loss(view.color, view.true_color))
-        terms["semantics"].append(cosine_distillation(view.semantics, view.true_semantics))
+        at_features = (view.instance_ids[None, None].float(), view.true_semantics.shape[-2:])
+        weight = balanced_weights(F.interpolate(*at_features, mode="nearest")[0, 0], weights.balance)
+        terms["semantics"].append(cosine_distillation(view.semantics, view.true_semantics, weight))
         pixels = view.instances.flatten(1).T
         terms["instances"].append(instance_contrast(pixels, view.instance_ids.flatten(), weights, generator))
     losses = {name: torch.stack(values).mean() for name, values in terms.items()}

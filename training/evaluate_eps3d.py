@@ -1,0 +1,130 @@
+"""Held-out figures of `pan3d-mini-eps3d`, cheap enough to run during training: rendered semantics, instances and colour."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pan3d_core.evaluation.cross_view_metrics import CrossViewInstances, cross_view_instances, mean_cross_view
+from pan3d_core.evaluation.semantic_metrics import pooled_semantic_scores, semantic_confusion
+from pan3d_core.models.eps3d import PanopticRendering
+from pan3d_core.models.eps3d_mini import Eps3dMini
+from pan3d_core.models.eps3d_readout import read_by_cells
+from pan3d_core.palette import instance_palette
+from pan3d_core.visualize import montage, to_picture
+from training.augment import first_views, plain_inputs
+from training.datasets import SceneBatch, ShardSet
+from training.devices import to_device
+from training.losses.eps3d_mini import rendered_views, target_cameras
+from training.teachers import CellTeacher, cell_classes, stuff_ids
+from training.text_targets import TextTargets
+
+CONTEXT_VIEWS = 3  # of the four of a scene; the last one is novel
+
+
+@dataclass(frozen=True)
+class Eps3dFigures:
+    """Of the kinds, table and floor; instances of objects, table and floor over the views together (Unified-Lift)."""
+
+    scenes: int
+    semantic_miou: float  # rendered into the views that the network saw, pooled
+    semantic_accuracy: float
+    instance_miou: float
+    instance_f: float
+    psnr_db: float
+    novel_semantic_miou: float  # into the view that it did not see; NaN without poses
+    novel_semantic_accuracy: float
+    novel_instance_miou: float
+    novel_instance_f: float
+    novel_psnr_db: float
+    gaussians: float  # mean number
+
+
+class ViewSums:
+    """Running sums over scenes for one kind of view."""
+
+    def __init__(self) -> None:
+        self.confusions: list[np.ndarray] = []
+        self.instances: list[CrossViewInstances] = []
+        self.psnr: list[float] = []
+
+    def add(self, colors: Tensor, ids: Tensor, truth: tuple[Tensor, Tensor, Tensor], logits: Tensor) -> None:
+        """Rendered colours (V, 3, H, W), read instances (V, H, W), true images, classes and ids, logits (V, T, H, W) of texts."""
+        images, classes, true_ids = truth
+        self.confusions += [semantic_confusion(p, t, logits.shape[1]) for p, t in zip(logits.argmax(1), classes)]
+        self.instances.append(cross_view_instances(ids, true_ids))
+        self.psnr.append(-10 * math.log10(float((colors.clamp(0, 1) - images).square().mean())))
+
+    def figures(self) -> tuple[float, ...]:
+        """mIoU, accuracy, instance mIoU, F, PSNR; NaN where nothing was seen."""
+        if not self.confusions:
+            return (math.nan,) * 5
+        scores, found = pooled_semantic_scores(self.confusions), mean_cross_view(self.instances)
+        return scores.miou, scores.accuracy, found.miou, found.f_score, float(np.mean(self.psnr))
+
+
+def class_texts(text: TextTargets, stuff: Tensor) -> Tensor:
+    """(kinds + 2, text_dim): the mean of each kind's names, and the words for stuff."""
+    named = text.is_name()
+    means = [text.embeddings[named & (text.kind == k)].mean(0) for k in range(len(text.kinds))]
+    return torch.nn.functional.normalize(torch.cat([torch.stack(means), stuff]), dim=-1)
+
+
+@dataclass(frozen=True)
+class ShownScene:
+    """One held-out scene as the model renders it: the context first, then, with poses, the novel view."""
+
+    batch: SceneBatch
+    views: PanopticRendering
+    num_gaussians: int
+
+
+@torch.no_grad()
+def show_scene(model: Eps3dMini, shards: ShardSet, index: int, *, posed: bool) -> ShownScene:
+    """Scene `index` from its first `CONTEXT_VIEWS` views."""
+    batch = shards.batch(np.array([index]), [np.arange(shards.num_views)])
+    inputs = first_views(plain_inputs(batch, posed=posed), CONTEXT_VIEWS)
+    outputs = model(to_device(inputs, next(model.parameters()).device))
+    cameras = target_cameras(outputs, to_device(batch, outputs.cam_from_scene.device), 0, posed=posed)
+    views = range(len(cameras))
+    return ShownScene(batch, rendered_views(outputs, batch, 0, (cameras, views)), len(outputs.gaussians[0]))
+
+
+@torch.no_grad()
+def evaluate_eps3d(
+    model: Eps3dMini, shards: ShardSet, text: TextTargets, teacher: CellTeacher, *, scenes: int, posed: bool
+) -> Eps3dFigures:
+    """Figures over the first `scenes` scenes of `shards`; the model is left in evaluation mode."""
+    model.eval()
+    texts = class_texts(text, teacher.stuff_embeddings)
+    context, novel, counts = ViewSums(), ViewSums(), []
+    for index in range(min(scenes, len(shards))):
+        shown = show_scene(model, shards, index, posed=posed)
+        batch, views = shown.batch, shown.views
+        counts.append(shown.num_gaussians)
+        logits = model.text_decoder.logits(views.semantics, texts)
+        classes, stuff = cell_classes(batch, len(text.kinds))[0], stuff_ids(batch)[0]
+        true_ids = torch.where(stuff > 0, batch.kinds.shape[1] + stuff, batch.ids[0])
+        read = read_by_cells(views.instances, torch.Generator().manual_seed(index)).instance_id
+        for sums, chosen in ((context, slice(0, CONTEXT_VIEWS)), (novel, slice(CONTEXT_VIEWS, len(read)))):
+            if len(read[chosen]):
+                truth = (batch.images[0][: len(read)][chosen], classes[: len(read)][chosen], true_ids[: len(read)][chosen])
+                sums.add(views.colors[chosen], read[chosen], truth, logits[chosen])
+    return Eps3dFigures(len(counts), *context.figures(), *novel.figures(), float(np.mean(counts)))
+
+
+def scene_picture(model: Eps3dMini, shards: ShardSet, index: int, texts: Tensor) -> np.ndarray:
+    """Rows: images, rendered colour, read instances, classes; one column per view, the last one novel."""
+    shown = show_scene(model, shards, index, posed=True)
+    views, images = shown.views, shown.batch.images[0]
+    read = read_by_cells(views.instances, torch.Generator().manual_seed(index)).instance_id
+    classes = model.text_decoder.logits(views.semantics, texts).argmax(1)
+    rows = [to_picture(image) for image in (*images, *views.colors.clamp(0, 1))]
+    for ids in (read, classes + 1):
+        palette = instance_palette(int(ids.max()))
+        rows += list(palette[ids.numpy()])
+    return montage(rows, columns=len(images), gap=2)

@@ -1,0 +1,136 @@
+"""`pan3d-mini-eps3d`: panoptic Gaussians by heads on the frozen network of `pan3d-mini`.
+
+Settings (`model:` in the file): those of `Eps3dMiniSettings`, none are needed for the shipped architecture; `loss`, the fields of
+`Eps3dMiniLossWeights`; `context_views`, the numbers of views that the network sees, of those of a sample (the others are novel);
+`teacher`, a folder with what 2D models said (`training.teachers.FileTeacher`), empty = the cell's truth. `start_from` takes a
+weight file of `pan3d-mini` (the embedded one by default), which becomes the frozen base, or a training checkpoint of this family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from pan3d_core.engines.mini import DEFAULT_WEIGHTS, read_checkpoint
+from pan3d_core.models.eps3d_mini import Eps3dMini, Eps3dMiniOutputs, Eps3dMiniSettings
+from pan3d_core.models.mini import MiniInputs
+from pan3d_core.models.weights import assign_weights
+from pan3d_core.plain_values import from_plain
+from training.augment import augment, first_views, plain_inputs
+from training.datasets import SceneBatch
+from training.evaluate_eps3d import class_texts, evaluate_eps3d, scene_picture
+from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
+from training.families.mini import MiniFamily
+from training.losses.eps3d_mini import Eps3dMiniLossWeights, eps3d_mini_losses
+from training.settings import OptimizerConfig, TrainConfig
+from training.teachers import FileTeacher, Teacher, cell_teacher, taught
+
+OWN_SETTINGS = ("loss", "context_views", "teacher")
+
+
+@dataclass(frozen=True)
+class Eps3dMiniSample:
+    """What the network sees, and the truth of these views followed by those that it does not."""
+
+    inputs: MiniInputs
+    truth: SceneBatch
+
+
+@dataclass(frozen=True)
+class Eps3dMiniPrediction:
+    """Outputs, and the decoder that their semantics are compared with texts by."""
+
+    outputs: Eps3dMiniOutputs
+    decoder: nn.Module
+
+
+class Eps3dMiniFamily(MiniFamily):
+    """See `Family`."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(config)
+        self.weights = from_plain(Eps3dMiniLossWeights(), config.model.get("loss", {}), "model.loss")
+        self.context_views = tuple(int(count) for count in config.model.get("context_views", (2, 3, 4)))
+        if not self.context_views or min(self.context_views) < 1:
+            raise ValueError(f"model.context_views: expected numbers of at least 1, got {self.context_views}")
+        folder = config.model.get("teacher", "")
+        self.truth = cell_teacher(self.text, config.data)
+        self.teacher: Teacher = FileTeacher(Path(folder)) if folder else self.truth
+
+    @staticmethod
+    def plain_architecture(values: Mapping[str, Any]) -> dict[str, Any]:
+        own = {name: value for name, value in values.items() if name not in OWN_SETTINGS}
+        return Eps3dMiniSettings.from_dict(own).to_dict()
+
+    def build(self) -> Eps3dMini:
+        model = Eps3dMini(Eps3dMiniSettings.from_dict(self.architecture))
+        return model.to(memory_format=torch.channels_last)
+
+    def load(self, model: Eps3dMini, path: str) -> None:
+        if path.endswith(".safetensors"):
+            adopt_base(model, read_checkpoint(Path(path)).model.state_dict(), path)
+        else:
+            super().load(model, path)
+
+    def groups(self, model: Eps3dMini, optimizer: OptimizerConfig) -> list[ParameterGroup]:
+        return split_by_decay("new", model.parameters(), optimizer.learning_rate, optimizer.weight_decay)
+
+    def blocks(self, model: Eps3dMini) -> list[nn.Module]:
+        return [model.gaussian_head, model.semantic_head, model.instance_head]
+
+    def prepare(self, batch: SceneBatch, generator: Generator) -> Eps3dMiniSample:
+        batch = taught(batch, self.teacher, generator)
+        if self.augmentation is None:
+            inputs = plain_inputs(batch, posed=True)
+        else:
+            batch, inputs = augment(batch, self.augmentation, generator)
+        counts = [count for count in self.context_views if count <= batch.images.shape[1]] or [batch.images.shape[1]]
+        count = counts[int(torch.randint(len(counts), (), generator=generator))]
+        return Eps3dMiniSample(first_views(inputs, count), batch)
+
+    def forward(self, model: Eps3dMini, sample: Eps3dMiniSample, dtype: torch.dtype | None) -> Eps3dMiniPrediction:
+        with torch.autocast(sample.inputs.images.device.type, dtype, enabled=dtype is not None):
+            return Eps3dMiniPrediction(model(sample.inputs), model.text_decoder)
+
+    def losses(self, outputs: Eps3dMiniPrediction, sample: Eps3dMiniSample, progress: float) -> dict[str, Tensor]:
+        return eps3d_mini_losses(outputs.outputs, sample.truth, sample.inputs.posed, outputs.decoder, self.weights)
+
+    def evaluate(self, model: Eps3dMini, scenes: int) -> list[Figures]:
+        cases = []
+        for posed in (True, False):
+            figures = evaluate_eps3d(model, self.validation, self.text, self.truth, scenes=scenes, posed=posed)
+            cases.append({"posed": posed, **asdict(figures)})
+        return cases
+
+    def score(self, figures: list[Figures]) -> float:
+        return best_of(figures, "instance_f") + best_of(figures, "semantic_miou")
+
+    def pictures(self, model: Eps3dMini, scenes: int) -> dict[str, np.ndarray]:
+        model.eval()
+        texts = class_texts(self.text, self.truth.stuff_embeddings)
+        shown = range(min(scenes, len(self.validation)))
+        return {f"scene {index}": scene_picture(model, self.validation, index, texts) for index in shown}
+
+
+def adopt_base(model: Eps3dMini, found: dict[str, Tensor], origin: str) -> None:
+    """Give `model` the network of `pan3d-mini` as its base, strictly; every head starts from a copy of its pyramid."""
+    assign_weights(model.base, found, origin=origin)
+    model.base.requires_grad_(False)
+    for head in (model.gaussian_head, model.semantic_head, model.instance_head):
+        head.pyramid.load_state_dict(model.base.pyramid.state_dict())
+
+
+EPS3D_MINI = FamilyEntry(
+    Eps3dMiniFamily,
+    {
+        "start_from": str(DEFAULT_WEIGHTS),
+        "optimizer": {"learning_rate": 1e-3, "beta2": 0.98, "clip_norm": 2.0},
+        "sampling": {"batch": 1, "view_counts": (4,), "view_weights": (1.0,)},
+    },
+)
