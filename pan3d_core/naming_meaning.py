@@ -158,10 +158,11 @@ class Namer:
         labels = LabelSpace.things(classes.phrases)
         segments = []
         for segment in panoptic.segments:
-            fits = self.evidence(classes, segment, panoptic.labels)
+            fits = self._unlimited_evidence(classes, segment, panoptic.labels)  # names beyond the limit would be equal
             best = int(fits.argmax())
-            known = fits[best] >= self.config.min_score
-            segments.append(replace(segment, class_id=best if known else -1, class_score=float(fits[best]) if known else 0.0))
+            score = min(float(fits[best]), MAX_EVIDENCE)
+            known = score >= self.config.min_score
+            segments.append(replace(segment, class_id=best if known else -1, class_score=score if known else 0.0))
         class_of = {segment.instance_id: segment.class_id for segment in segments}
         semantic_id = torch.full_like(panoptic.semantic_id, -1)
         for instance_id, class_id in class_of.items():
@@ -174,10 +175,13 @@ class Namer:
         Two ways lead to it, and the better one counts: the noun agrees with the segment's own embedding, or with what the
         segment's class is called. A low cosine alone says little, because a predicted embedding is a noisy one.
         """
+        return np.minimum(self._unlimited_evidence(nouns, segment, labels), MAX_EVIDENCE)
+
+    def _unlimited_evidence(self, nouns: Nouns, segment: Segment, labels: LabelSpace) -> np.ndarray:
         by_class = self._evidence_by_class(nouns, self._class_beliefs(segment, labels))
         cosines = self._cosines(nouns, segment)
         direct = by_class if cosines is None else self._likelihood(nouns, cosines, self._space)
-        return np.minimum(np.maximum(by_class, direct), MAX_EVIDENCE)
+        return np.maximum(by_class, direct)
 
     def noun_evidence(self, noun: str, segment: Segment, labels: LabelSpace) -> tuple[float, str]:
         """`evidence` of one noun that `embed` knows, and why."""

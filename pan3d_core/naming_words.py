@@ -95,12 +95,15 @@ class Prompt:
 
 
 def parse_prompt(text: str) -> Prompt:
-    """Split a prompt into noun, colours, sizes, places and a relation. Raises `ValueError` when empty or too long."""
+    """Split a prompt into noun, colours, sizes, places and a relation. Raises `ValueError` when empty, wordless or too long."""
     if not isinstance(text, str) or not text.strip():
         raise ValueError("prompt: expected a description of an object, got an empty text")
     if len(text) > MAX_PROMPT_LENGTH:
         raise ValueError(f"prompt: expected at most {MAX_PROMPT_LENGTH} characters, got {len(text)}")
-    return _parse(_clean(text), text.strip())
+    words = _clean(text)
+    if not words:  # without this check "?!" would be any object
+        raise ValueError(f"prompt: expected words, got {text.strip()!r}")
+    return _parse(words, text.strip())
 
 
 def _clean(text: str) -> str:
