@@ -2,12 +2,13 @@
 
 Context views are those that the Gaussians were made from, novel views are others. Objects are read from the rendered instance
 features of *all* views together, so a number means one object everywhere; figures are then taken over the context and over the
-novel views apart. Every pixel is predicted, as published: where nothing was rendered, read-out and text space answer for a
-feature of 0, so what the Gaussians leave open is no void that would be forgiven.
+novel views apart. Every pixel has a class: where nothing was rendered it is that of a feature of 0, and it counts, so what the
+Gaussians leave open is no void that would be forgiven.
 
 * Semantics: the text with the largest cosine, no learned classes; confusion matrices per image.
 * Instances: `cross_view_instances`, every region of the truth, stuff among them, as ScanNet's annotation has walls and floors.
-* Panoptic: a segment has one class, that of its mean semantics over all views; `panoptic_quality` of a scene.
+* Panoptic: a segment has one class, that of its mean semantics over all views; pixels of no segment keep their own class,
+  as one more segment of it; `panoptic_quality` of a scene.
 * Colour: PSNR per image over all pixels, black where nothing was rendered.
 """
 
@@ -131,8 +132,9 @@ def predict_views(gaussians: Gaussians, classes: TextClasses, views: TrueViews, 
 
 def score_views(prediction: ViewPrediction, labels: LabelSpace, views: TrueViews) -> dict[str, ViewScores]:
     """Scores of the context and of the novel views, as far as there are such."""
-    of_segment = torch.cat([prediction.segment_class.new_full((1,), -1), prediction.segment_class])
-    panoptic_class = of_segment[prediction.segment_id]
+    of_segment = torch.cat([prediction.segment_class.new_zeros(1), prediction.segment_class])
+    in_segment = prediction.segment_id > 0
+    panoptic_class = torch.where(in_segment, of_segment[prediction.segment_id], prediction.semantic_id)
     scores = {}
     for kind, chosen in zip(KINDS_OF_VIEWS, (~views.is_novel, views.is_novel), strict=True):
         if not bool(chosen.any()):
