@@ -77,13 +77,14 @@ def read_by_pixels(
 def read_by_cells(
     feature_maps: Tensor, generator: torch.Generator | None = None, settings: CellReadout | None = None
 ) -> PixelInstances:
-    """The same by clustering averages of small squares; `generator` chooses the squares where there are many."""
+    """The same by clustering averages of small squares; `generator` chooses the squares where there are many. Pixels whose
+    feature is 0, where nothing was rendered, belong to nothing; by the published rule they fall to some object."""
     settings = settings or CellReadout()
     unit = unit_features(feature_maps)
     cells = cell_means(unit, settings)
     chosen = torch.randperm(len(cells.means), generator=generator)[: settings.samples].to(unit.device)
     prototypes = grouped_prototypes(cells.means[chosen], cells.noise, settings)
-    return PixelInstances(nearest_prototype(unit, prototypes), prototypes)
+    return PixelInstances(torch.where((unit != 0).any(1), nearest_prototype(unit, prototypes), 0), prototypes)
 
 
 READOUTS: dict[str, Callable[[Tensor, torch.Generator | None], PixelInstances]] = {
@@ -149,7 +150,8 @@ def cell_means(unit: Tensor, settings: CellReadout) -> Cells:
         return Cells(means, 0.0)
     variance = (1 - length.square()).clamp_min(0.0) * side**2 / (side**2 - 1)
     typical = variance.median()
-    inside = variance <= settings.disagreement * typical + MIN_LENGTH
+    # Where most of the image is very even, objects may still be less so; a border mixes things `resolution` or more apart.
+    inside = variance <= max(settings.disagreement * float(typical), settings.resolution**2 / 4) + MIN_LENGTH
     noise = float(typical) / side**2 / max(1 - float(typical), MIN_LENGTH)  # of the mean after its length is made 1
     return Cells(means[inside] / length[inside, None], noise)
 

@@ -112,6 +112,10 @@ def test_one_pixel_is_no_cluster(name):
 
 def test_where_nothing_was_rendered_cells_find_nothing():
     assert len(read_by_cells(torch.zeros(2, 32, 12, 12)).prototypes) == 0
+    maps, _ = made_up(replace(SCENES["sharp"], views=2, height=40, width=40, objects=4), seed=5)
+    maps[:, :, :, :15] = 0
+    read = read_by_cells(maps)
+    assert len(read.prototypes) == 4 and torch.equal(read.instance_id == 0, (maps == 0).all(1))
 
 
 @pytest.mark.parametrize("name", READOUTS)
