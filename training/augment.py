@@ -81,8 +81,13 @@ def flip_batch(batch: SceneBatch) -> SceneBatch:
         ids=batch.ids.flip(-1),
         intrinsics=intrinsics,
         cam_from_world=mirror @ batch.cam_from_world @ mirror,
-        teacher=None if batch.teacher is None else TeacherMaps(batch.teacher.ids.flip(-1), batch.teacher.features.flip(-1)),
+        teacher=None if batch.teacher is None else flip_maps(batch.teacher),
     )
+
+
+def flip_maps(maps: TeacherMaps) -> TeacherMaps:
+    """What the teacher says, mirrored left-right."""
+    return replace(maps, ids=maps.ids.flip(-1), features=maps.features.flip(-1))
 
 
 def turn_world(batch: SceneBatch, yaw: Tensor) -> SceneBatch:

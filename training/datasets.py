@@ -24,6 +24,7 @@ class TeacherMaps:
 
     ids: Tensor  # (B, S, H, W) int64 ids that hold within their view, 0 = none
     features: Tensor  # (B, S, E, h, w) text-aligned, of any length, 0 = none
+    texts: Tensor | None = None  # (T, E) unit vectors, of which the features are some, where the teacher knows such
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,8 @@ class CellTeacher:
         table = torch.cat([self.text.draw(generator), self.stuff_embeddings, torch.zeros_like(self.stuff_embeddings[:1])])
         stuff = stuff_ids(batch)
         ids = torch.where(stuff > 0, batch.kinds.shape[1] + stuff, batch.ids)
-        return TeacherMaps(ids, table[agreed_half(cell_classes(batch, len(self.text.kinds)))].movedim(-1, 2))
+        features = table[agreed_half(cell_classes(batch, len(self.text.kinds)))].movedim(-1, 2)
+        return TeacherMaps(ids, features, table[:-1])
 
 
 def cell_teacher(text: TextTargets, data: Path) -> CellTeacher:

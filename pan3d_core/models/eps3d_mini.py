@@ -31,7 +31,7 @@ from pan3d_core.structures import Gaussians
 PLACE_CHANNELS = 2 * (2 * 3 * len(POINT_WAVELENGTHS_M)) + 1  # point, voted centre, foreground
 RAW_CHANNELS = 12  # opacity, 3 of size, 4 of rotation, 3 of colour, confidence
 FIRST_OPACITY_LOGIT = 2.0
-FOOTPRINT = 0.6  # first standard deviation of a Gaussian in pixels of its view
+FOOTPRINT = 0.7  # first standard deviation of a Gaussian in pixels of its view
 MAX_LOG_SIZE = 2.0  # of a size over the footprint
 
 

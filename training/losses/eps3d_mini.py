@@ -7,13 +7,17 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.models.eps3d import PanopticRendering, render_panoptic
-from pan3d_core.models.eps3d_heads import TextDecoder
+from pan3d_core.models.eps3d_heads import LOGIT_SCALE, TextDecoder, half_size
 from pan3d_core.models.eps3d_mini import Eps3dMiniOutputs
+from pan3d_core.text_space import text_cosines
 from training.datasets import SceneBatch
-from training.losses.eps3d import Eps3dLossWeights, RenderedView, eps3d_losses
+from training.losses.eps3d import Eps3dLossWeights, RenderedView, balanced_weights, eps3d_losses
+
+MINI_TERMS = Eps3dLossWeights(color=10.0, lowest_temperature=0.1, highest_temperature=0.3, balance=0.75, length_gradient=True)
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,13 @@ class Eps3dMiniLossWeights:
     """Weights of the published terms, some of which differ here, and what is supervised.
 
     The head of the Gaussians starts from nothing instead of AnySplat's weights, so their colours weigh more; small objects count
-    nearly as much as the table beneath them; and the gradient of the instance term only turns features. Where it may lengthen
-    them as well, as in Unified-Lift, it does little else in a short run.
+    nearly as much as the table beneath them; lower temperatures let the instance term look at those that it confuses, and its
+    gradient only turns features: where it may lengthen them as well, as in Unified-Lift, it does little else in a short run.
+    A contrast with texts tells kinds apart sooner than the distance to their descriptions does.
     """
 
-    terms: Eps3dLossWeights = field(default_factory=lambda: Eps3dLossWeights(color=10.0, balance=0.75, length_gradient=True))
+    terms: Eps3dLossWeights = field(default_factory=lambda: MINI_TERMS)
+    texts: float = 0.05  # contrast of pixels with all texts that the teacher knows
     splatting: bool = True  # of features; False: those of the heads' own pixels are supervised, in the views that the network saw
     rendered_views: int = 2  # drawn from all of a scene's views
 
@@ -55,6 +61,18 @@ def with_pixel_features(shown: PanopticRendering, outputs: Eps3dMiniOutputs, b: 
     return replace(shown, semantics=maps.semantics[b, chosen], instances=maps.instances[b, chosen])
 
 
+def text_contrast(semantics: Tensor, decoder: TextDecoder, teacher: tuple[Tensor, Tensor], balance: Tensor) -> Tensor:
+    """Cross-entropy of rendered semantics (V, F, H, W) over texts (T, E), the right one being the nearest to the teacher's
+    features (V, E, H // 2, W // 2); weights (V, H, W)."""
+    features, texts = teacher
+    known = (features != 0).any(1)
+    rows = half_size(semantics).movedim(1, -1)[known]
+    right = (features.movedim(1, -1)[known] @ texts.T).argmax(-1)
+    cosines = text_cosines(rows, texts, decoder.expand.weight.flatten(1), decoder.expand.bias)
+    weight = balance[:, ::2, ::2][known]
+    return (F.cross_entropy(LOGIT_SCALE * cosines, right, reduction="none") * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
 def eps3d_mini_losses(
     outputs: Eps3dMiniOutputs,
     truth: SceneBatch,
@@ -72,18 +90,25 @@ def eps3d_mini_losses(
         shown = rendered_views(outputs, truth, b, (cameras, views))
         if not weights.splatting:
             shown = with_pixel_features(shown, outputs, b, views)
+        ids = torch.stack([truth.teacher.ids[b, view] for view in views])
+        features = torch.stack([truth.teacher.features[b, view] for view in views])
         decoded = decoder(shown.semantics)
         pairs = [
             RenderedView(
                 color=shown.colors[place],
                 true_color=truth.images[b, view],
                 semantics=decoded[place],
-                true_semantics=truth.teacher.features[b, view],
+                true_semantics=features[place],
                 instances=shown.instances[place],
-                instance_ids=truth.teacher.ids[b, view],
+                instance_ids=ids[place],
             )
             for place, view in enumerate(views)
         ]
-        features = (gaussians.semantic_features, gaussians.instance_features)
-        scenes.append(eps3d_losses(pairs, features, weights.terms))
+        of_gaussians = (gaussians.semantic_features, gaussians.instance_features)
+        terms = eps3d_losses(pairs, of_gaussians, weights.terms)
+        if truth.teacher.texts is not None and weights.texts:
+            balance = torch.stack([balanced_weights(own, weights.terms.balance) for own in ids])
+            terms["texts"] = text_contrast(shown.semantics, decoder, (features, truth.teacher.texts), balance)
+            terms["total"] = terms["total"] + weights.texts * terms["texts"]
+        scenes.append(terms)
     return {name: torch.stack([own[name] for own in scenes]).mean() for name in scenes[0]}
