@@ -21,7 +21,7 @@ class ModelConfig(Checked):
 
     name: str = setting(
         "pan3d-mini",
-        "engine: pan3d-mini, pan3d-mini-fast3dis, fast3dis, segvggt, da3 (no objects) or depth_clusters",
+        "engine: pan3d-mini, pan3d-mini-fast3dis, pan3d-mini-eps3d, eps3d, fast3dis, segvggt, da3 (no objects) or depth_clusters",
         read_only=True,
     )
     weights: str = setting("", "checkpoint file; empty = the one that comes with the engine", read_only=True)
@@ -33,6 +33,9 @@ class ModelConfig(Checked):
     min_score: float = setting(0.3, "instances below this probability are dropped", range=(0.0, 1.0))
     nms_iou: float = setting(0.5, "of two instances whose masks overlap more than this, the better stays", range=(0.0, 1.0))
     max_instances: int = setting(64, "most instances kept per frame set", range=(1, 1000))
+    readout: str = setting(
+        "cells", "objects of EPS3D: by cells of the image, or by HDBSCAN on pixels as published", choices=("cells", "pixels")
+    )
 
 
 @dataclass(frozen=True)
@@ -211,9 +214,6 @@ class NamingConfig(Checked):
     )
     # Kinds that look alike from afar share their probability (a ball and a block), so what fits may be far below one half.
     min_score: float = setting(0.15, "a prompt is answered when a segment fits at least this well", range=(0.0, 1.0))
-
-
-@dataclass(frozen=True)
     encoder: str = setting(
         "auto",
         "text encoder: auto = that of the engine's text space, else minilm; vectors of another one cannot be compared",
@@ -231,6 +231,9 @@ class NamingConfig(Checked):
         "words outside the known names are said in these ways, each with {} once, and averaged; empty = as they are",
         read_only=True,
     )
+
+
+@dataclass(frozen=True)
 class PipelineConfig(Checked):
     """Everything; the names of its groups are the first part of the dotted parameter names."""
 
