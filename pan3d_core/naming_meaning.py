@@ -72,6 +72,7 @@ class Namer:
         self._encoder_problem = ""
         self._cache: dict[str, Tensor] = {}
         self._classes: Nouns | None = None
+        self._last: Nouns | None = None
         self._others: Tensor | None = None
         if encoder is None and self.encoder_name != EMBEDDED:
             self._encoder = self._built_encoder()
@@ -185,7 +186,7 @@ class Namer:
 
     def noun_evidence(self, noun: str, segment: Segment, labels: LabelSpace) -> tuple[float, str]:
         """`evidence` of one noun that `embed` knows, and why."""
-        nouns = self.nouns([noun])
+        nouns = self._alone(noun)
         beliefs = self._class_beliefs(segment, labels)
         by_class, fit = float(self._evidence_by_class(nouns, beliefs)[0]), float(self.evidence(nouns, segment, labels)[0])
         likeliest = max(beliefs, key=lambda name: beliefs[name], default="")
@@ -193,6 +194,13 @@ class Namer:
         if fit > by_class:
             reason = f"{noun!r} agrees in meaning ({float(self._cosines(nouns, segment)[0]):.2f})"
         return fit, f"{reason} {fit:.2f}"
+
+    def _alone(self, noun: str) -> Nouns:
+        """The noun as `Nouns`; a prompt asks for the same one at every segment."""
+        nouns = self._last
+        if nouns is None or nouns.phrases != (noun,) or nouns.embeddings is None:
+            self._last = nouns = self.nouns([noun])
+        return nouns
 
     def _evidence_by_class(self, nouns: Nouns, beliefs: dict[str, float]) -> np.ndarray:
         parts = [share * self._class_fits(nouns, name) for name, share in beliefs.items()]

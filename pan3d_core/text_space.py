@@ -67,7 +67,7 @@ def text_cosines(features: Tensor, texts: Tensor, weight: Tensor, bias: Tensor) 
     return dots * squared.clamp_min(MIN_LENGTH**2).rsqrt()[..., None]
 
 
-def none_softmax(cosines: Tensor, temperature: float, none_similarity: float) -> Tensor:
+def none_softmax(cosines: Tensor, temperature: float | Tensor, none_similarity: float | Tensor) -> Tensor:
     """Cosines (..., T) -> probabilities (..., T + 1), the last for "none of these", which has the cosine `none_similarity`."""
-    none = cosines.new_full((*cosines.shape[:-1], 1), none_similarity)
+    none = torch.as_tensor(none_similarity, dtype=cosines.dtype, device=cosines.device).expand(*cosines.shape[:-1], 1)
     return torch.softmax(torch.cat([cosines, none], dim=-1) / temperature, dim=-1)

@@ -18,6 +18,7 @@ BENCHES = {
     "clustering": ("pan3d_core.bench.clustering", "pan3d-mini-fast3dis against clustering its features, by number of views"),
     "rasterize": ("pan3d_core.bench.rasterize", "rendering of Gaussians, forward and backward, beside gsplat's PyTorch code"),
     "readout": ("pan3d_core.bench.readout", "objects from rendered instance features: pixels clustered, or cells"),
+    "naming": ("pan3d_core.bench.naming", "words for things that are there and for things that are not"),
     "metrics": ("pan3d_core.bench.metrics", "measuring a ScanNet-size scene on one core"),
     "sim": ("pan3d_sim.bench", "rendering and physics of the robot cell"),
     "grasp": ("pan3d_sim.bench_grasp", "grasps executed in the robot cell"),
