@@ -94,8 +94,13 @@ class TextEncoder:
         """N sentences -> (N, 384) float32 unit rows on the encoder's device; mean over the tokens' last states."""
         if isinstance(texts, str):
             raise ValueError("texts: expected a list of strings, got one string")
-        rows = [self._encode_batch(list(texts[i : i + batch_size])) for i in range(0, len(texts), batch_size)]
-        return torch.cat(rows) if rows else torch.zeros(0, self.dim, device=self.device)
+        # A batch is as wide as its longest sentence, so those of like length go together.
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        rows = torch.empty(len(texts), self.dim, device=self.device)
+        for start in range(0, len(texts), batch_size):
+            chosen = order[start : start + batch_size]
+            rows[chosen] = self._encode_batch([texts[index] for index in chosen])
+        return rows
 
     def _encode_batch(self, texts: list[str]) -> Tensor:
         encodings = self._tokenizer.encode_batch(texts)
