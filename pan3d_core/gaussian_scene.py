@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from pan3d_core.gaussian_ids import gaussian_instance_ids
@@ -150,7 +150,8 @@ def write_gaussian_scene(path: Path | str, scene: GaussianScene) -> None:
     stored = {name: _as_stored(value) for name, value in tensors.items() if value is not None}
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(stored, part, {"format": FORMAT, "scene": json.dumps(facts, ensure_ascii=False)})
+    # Not `save_file`, whose files nobody else may read, whatever the user's mask says.
+    part.write_bytes(save(stored, {"format": FORMAT, "scene": json.dumps(facts, ensure_ascii=False)}))
     os.replace(part, path)
 
 
