@@ -202,7 +202,7 @@ def _object_entry(item: SceneObject) -> dict[str, Any]:
 
 
 def _read_view(entry: dict, image_path: Path, folder: Path, world_frame_id: str) -> CameraView:
-    intrinsics, cam_from_world = _matrix(entry, "intrinsics", 3), _matrix(entry, "cam_from_world", 4)
+    intrinsics, cam_from_world = read_matrix(entry, "intrinsics", 3), read_matrix(entry, "cam_from_world", 4)
     image = read_image(image_path)
     depth = read_depth(folder / entry["depth"]) if "depth" in entry else None
     if "distortion" in entry:
@@ -265,7 +265,8 @@ def _required(entry: dict, key: str) -> Any:
     return entry[key]
 
 
-def _matrix(entry: dict, key: str, size: int) -> Tensor | None:
+def read_matrix(entry: dict, key: str, size: int) -> Tensor | None:
+    """The float32 (size, size) matrix of a view's entry, None where it has none; `ValueError` for anything else."""
     if entry.get(key) is None:
         return None
     try:

@@ -33,6 +33,20 @@ def project(points_cam: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
     return homogeneous[..., :2] / z.clamp_min(1e-6)[..., None], z
 
 
+def resized_intrinsics(intrinsics: Tensor, from_hw: tuple[int, int], to_hw: tuple[int, int]) -> Tensor:
+    """(..., 3, 3) intrinsics of pictures of another size that show all of what was seen, as large as fits, nothing squeezed.
+
+    Where the shapes differ the longer side shows more than before, evenly at both ends.
+    """
+    factor = min(to_hw[0] / from_hw[0], to_hw[1] / from_hw[1])
+    resized = intrinsics.clone()
+    resized[..., :2, :] *= factor
+    for row, side in ((0, 1), (1, 0)):
+        from_middle = intrinsics[..., row, 2] - (from_hw[side] - 1) / 2
+        resized[..., row, 2] = (to_hw[side] - 1) / 2 + factor * from_middle
+    return resized
+
+
 def unproject_depth(depth: Tensor, intrinsics: Tensor, cam_from_world: Tensor) -> Tensor:
     """z-depth (..., h, w) with (..., 3, 3) and (..., 4, 4) -> world points (..., h, w, 3)."""
     height, width = depth.shape[-2:]
