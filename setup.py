@@ -56,12 +56,15 @@ setup(
         "train": SIM + TEXT + ["fsspec[http]", "tensorboard"],
         "bags": ["rosbags"],
         "view": ["open3d"],
+        "web": ["viser>=1.1,<2"],
+        # Brings a program that writes .mp4; every other picture goes without it.
+        "video": ["imageio-ffmpeg"],
         "ray": ["ray"],
         # Compiles its kernels for the GPU at first use; without a GPU nothing calls it.
         "gs": ["gsplat==1.5.3"],
         # The CUDA build of torch is the default one on Linux; triton is what torch.compile needs on the GPU.
         "gpu": ["triton"],
-        "dev": ["pytest", "pytest-timeout", "ruff"],
+        "dev": ["pytest", "pytest-timeout", "plyfile", "ruff"],
     },
     entry_points={
         "console_scripts": [

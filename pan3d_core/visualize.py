@@ -102,7 +102,7 @@ def depth_scale(near_m: float, far_m: float, width: int, unit: str = "m") -> np.
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         x = margin + share * (width - 2 * margin)
         draw.line([(x, 20), (x, 24)], fill=(60, 60, 60))
-        draw.text((x, 26), f"{near_m + share * (far_m - near_m):.2f} {unit}", fill=(40, 40, 40), font=_font(13), anchor="ma")
+        draw.text((x, 26), f"{near_m + share * (far_m - near_m):.2f} {unit}", fill=(40, 40, 40), font=label_font(13), anchor="ma")
     return np.asarray(canvas)
 
 
@@ -153,7 +153,7 @@ def montage(pictures: Sequence[np.ndarray], columns: int, captions: Sequence[str
         x, y = gap + index % columns * (width + gap), gap + index // columns * (height + gap)
         canvas.paste(Image.fromarray(tile), (x, y))
         if index < len(captions):
-            draw.text((x + 2, y + tile.shape[0] + 4), captions[index], fill=(40, 40, 40), font=_font(14))
+            draw.text((x + 2, y + tile.shape[0] + 4), captions[index], fill=(40, 40, 40), font=label_font(14))
     return np.asarray(canvas)
 
 
@@ -164,7 +164,7 @@ def save(path: Path | str, picture: np.ndarray) -> None:
 
 def _draw_labels(draw: ImageDraw.ImageDraw, places: list[tuple[float, float, str, Color]], size: tuple[int, int]) -> None:
     """Names above their instances, moved up or down until no two of them overlap."""
-    font = _font(max(12, size[0] // 42))
+    font = label_font(max(12, size[0] // 42))
     taken: list[tuple[float, float, float, float]] = []
     for x, y, name, color in sorted(places, key=lambda place: place[1]):
         left, top, right, bottom = font.getbbox(name)
@@ -187,7 +187,8 @@ def _free_row(x: float, y: float, width: float, height: float, taken: list[tuple
 
 
 @lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def label_font(size: int) -> ImageFont.FreeTypeFont:
+    """The font of every label, `size` pixels high."""
     return ImageFont.load_default(size)
 
 

@@ -13,9 +13,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from pan3d_core.cli import bench, doctor, evaluate, reconstruct, replay, scoreboard, simulate, view
+from pan3d_core.cli import bench, doctor, evaluate, reconstruct, render, replay, scoreboard, simulate, view
 
-COMMANDS = (reconstruct, evaluate, scoreboard, replay, simulate, bench, view, doctor)
+COMMANDS = (reconstruct, render, evaluate, scoreboard, replay, simulate, bench, view, doctor)
 EXTRA_OF_PACKAGE = {
     "mujoco": "sim",
     "pan3d_sim": "sim",
@@ -27,6 +27,8 @@ EXTRA_OF_PACKAGE = {
     "ray": "ray",
     "rosbags": "bags",
     "transformers": "clip",
+    "imageio_ffmpeg": "video",
+    "viser": "web",
 }
 
 
