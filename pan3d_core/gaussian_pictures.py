@@ -16,12 +16,11 @@ from pan3d_core.gaussian_scene import GaussianScene
 from pan3d_core.models.eps3d import RASTER
 from pan3d_core.models.rasterize import RasterSettings, Rendering, rasterize
 from pan3d_core.naming_words import parse_prompt
-from pan3d_core.palette import UNASSIGNED, Color, instance_color
+from pan3d_core.palette import LUMA, UNASSIGNED, Color, instance_color
 from pan3d_core.structures import require_shape
 
 SOLID = 0.5  # opacity from which on a pixel shows something
 TINT = 0.7  # share of the colour of an object or class; the rest is rendered light and shade, so that shapes remain
-LUMA = (0.2126, 0.7152, 0.0722)
 IDS_AT_ONCE = 32  # channels of one pass
 MIN_BAR_WIDTH = 300  # pixels, for the numbers of a scale of depth
 NONE_OF_THESE = "none of these"

@@ -45,17 +45,36 @@ SHADES = {"dark": -1, "deep": -1, "light": 1, "pale": 1, "bright": 1}
 _RATIO_SIGMA = 0.09
 _LIGHTNESS_WEIGHT = 0.27
 _FLOOR = 0.01
+_TO_LMS = np.array([[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566],
+                    [0.0883024619, 0.2817188376, 0.6299787005]])  # fmt: skip
+_TO_LAB = np.array([[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099],
+                    [0.0259040371, 0.7827717662, -0.8086757660]])  # fmt: skip
 
 
 def oklab(rgb: np.ndarray) -> np.ndarray:
     """sRGB 0..1 (..., 3) -> OKLab (..., 3): lightness 0..1, green-red, blue-yellow."""
     rgb = np.clip(np.asarray(rgb, dtype=np.float64), 0.0, 1.0)
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    to_lms = np.array([[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566],
-                       [0.0883024619, 0.2817188376, 0.6299787005]])  # fmt: skip
-    to_lab = np.array([[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099],
-                       [0.0259040371, 0.7827717662, -0.8086757660]])  # fmt: skip
-    return np.cbrt(linear @ to_lms.T) @ to_lab.T
+    return np.cbrt(linear @ _TO_LMS.T) @ _TO_LAB.T
+
+
+def rgb_of_oklab(lab: np.ndarray) -> np.ndarray:
+    """OKLab (..., 3) -> sRGB (..., 3), outside 0..1 for colours that no screen shows."""
+    linear = (np.asarray(lab, dtype=np.float64) @ np.linalg.inv(_TO_LAB).T) ** 3 @ np.linalg.inv(_TO_LMS).T
+    curved = 1.055 * np.abs(linear) ** (1 / 2.4) - 0.055
+    return np.where(np.abs(linear) <= 0.0031308, 12.92 * linear, np.sign(linear) * curved)
+
+
+def typical_rgb(word: str) -> np.ndarray:
+    """sRGB 0..1 (3,) of a colour word. Raises `ValueError` for an unknown word."""
+    known = canonical_color(word)
+    if known is None:
+        raise ValueError(f"word: expected a colour word such as {', '.join(BASE_COLORS)}, got {word!r}")
+    return _rgb_of_code({**BASE_COLORS, **OTHER_COLORS}[known][0])
+
+
+def _rgb_of_code(code: str) -> np.ndarray:
+    return np.array([int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)])
 
 
 def _features(rgb: np.ndarray) -> np.ndarray:
@@ -67,7 +86,7 @@ def _features(rgb: np.ndarray) -> np.ndarray:
 
 
 def _prototypes(codes: tuple[str, ...]) -> np.ndarray:
-    return _features(np.array([[int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)] for code in codes]))
+    return _features(np.stack([_rgb_of_code(code) for code in codes]))
 
 
 _TABLE = {word: _prototypes(codes) for word, codes in {**BASE_COLORS, **OTHER_COLORS}.items()}

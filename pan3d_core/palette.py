@@ -11,6 +11,7 @@ import numpy as np
 
 Color = tuple[int, int, int]
 
+LUMA = (0.2126, 0.7152, 0.0722)  # how light red, green and blue are (ITU-R BT.709)
 UNASSIGNED: Color = (176, 178, 184)  # of what belongs to no instance or class
 CLASS_HUES, CLASS_LIGHTNESSES = 10, (0.42, 0.56, 0.72)
 CLASS_COLORS = CLASS_HUES * len(CLASS_LIGHTNESSES)  # that can be told apart

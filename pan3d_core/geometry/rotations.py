@@ -51,3 +51,16 @@ def quat_xyzw_from_matrix(rotation: Tensor) -> Tensor:
     largest = squares.argmax(-1)[..., None, None].expand(*squares.shape[:-1], 1, 4)
     quat = torch.nn.functional.normalize(products.gather(-2, largest)[..., 0, :], dim=-1)
     return torch.where(quat[..., 3:] < 0, -quat, quat)
+
+
+def matrix_between(first: Tensor, second: Tensor) -> Tensor:
+    """(3, 3) rotation by the smallest angle that takes the unit vector `first` (3,) to `second` (3,).
+
+    Of opposite vectors every half turn does; the one about an axis square to `first` and nearest to a coordinate axis is taken.
+    """
+    quat_xyzw = torch.cat([torch.linalg.cross(first, second), (1 + first @ second)[None]])
+    if float(quat_xyzw.norm()) < 1e-6:
+        nearest = torch.zeros_like(first)
+        nearest[first.abs().argmin()] = 1.0
+        quat_xyzw = torch.cat([nearest - (nearest @ first) * first, first.new_zeros(1)])
+    return matrix_from_quat_xyzw(quat_xyzw)
