@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,15 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pan3d_core.gaussian_ids import gaussian_instance_ids
+from pan3d_core.models.rasterize import rasterize
 from pan3d_core.naming import name_segments
-from pan3d_core.structures import Gaussians, require_shape
+from pan3d_core.structures import Gaussians, require_shape, to_device
 from pan3d_core.text_space import TextSpace
 
 if TYPE_CHECKING:
     from pan3d_core.pipeline import PerceptionResult
 
+MIN_OPACITY = 0.5  # where less was rendered there is no surface
 FORMAT = "pan3d-gaussians/1"
 GAUSSIAN_FIELDS = ("means", "scales", "quats_wxyz", "opacities", "colors")
 FEATURE_FIELDS = ("semantic_features", "instance_features")
@@ -109,23 +111,30 @@ def _check_ids(instance_id: Tensor, names: dict[int, str]) -> None:
 def scene_of_result(result: PerceptionResult, text_space: TextSpace | None) -> GaussianScene:
     """The Gaussians of a result with the objects found in it, on the CPU; `text_space` is that of the engine.
 
-    Objects that no Gaussian belongs to are left out. Raises `ValueError` if the reconstruction has no Gaussians.
+    Which Gaussians a view sees is judged by their own depth, as rendered: that of the reconstruction may have been measured, or
+    moved to where masks of several views meet. Objects that no Gaussian belongs to are left out. Raises `ValueError` if the
+    reconstruction has no Gaussians.
     """
     reconstruction = result.reconstruction
     if reconstruction.gaussians is None:
         raise ValueError("Reconstruction.gaussians: expected 3D Gaussians, got none: this engine makes no Gaussians")
-    instance_id = gaussian_instance_ids(reconstruction.gaussians, reconstruction, result.panoptic)
+    image_hw = (reconstruction.depth.shape[-2], reconstruction.depth.shape[-1])
+    with torch.no_grad():
+        made = rasterize(reconstruction.gaussians, reconstruction.cam_from_world, reconstruction.intrinsics, image_hw)
+    surface = torch.where(made.opacity >= MIN_OPACITY, made.depth, 0.0)
+    seen = replace(reconstruction, depth=surface)
+    instance_id = gaussian_instance_ids(reconstruction.gaussians, seen, result.panoptic).cpu()
     present = set(instance_id.unique().tolist())
     return GaussianScene(
-        gaussians=reconstruction.gaussians,
+        gaussians=to_device(reconstruction.gaussians, "cpu"),
         instance_id=instance_id,
         names={key: name for key, name in name_segments(result.panoptic).items() if key in present},
-        cam_from_world=reconstruction.cam_from_world,
-        intrinsics=reconstruction.intrinsics,
-        image_hw=(reconstruction.depth.shape[-2], reconstruction.depth.shape[-1]),
+        cam_from_world=reconstruction.cam_from_world.cpu(),
+        intrinsics=reconstruction.intrinsics.cpu(),
+        image_hw=image_hw,
         is_metric=reconstruction.is_metric,
         world_frame_id=result.panoptic.world_frame_id,
-        text_space=text_space,
+        text_space=None if text_space is None else to_device(text_space, "cpu"),
     )
 
 

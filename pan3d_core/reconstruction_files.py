@@ -14,6 +14,8 @@ from pan3d_core import visualize
 from pan3d_core.cloud_io import Cloud, write_ply, write_reconstruction
 from pan3d_core.cloud_pictures import cloud_picture, view_behind, viewpoints_around
 from pan3d_core.evaluation.sampling import sample_at_network
+from pan3d_core.gaussian_files import write_scene_file
+from pan3d_core.gaussian_scene import scene_of_result
 from pan3d_core.geometry.cameras import pixel_grid
 from pan3d_core.naming import name_segments
 from pan3d_core.palette import instance_color, instance_palette
@@ -21,19 +23,30 @@ from pan3d_core.pipeline import PerceptionResult
 from pan3d_core.report import Report
 from pan3d_core.scene_io import Scene, write_depth
 from pan3d_core.structures import Panoptic3D, unit_range
+from pan3d_core.text_space import TextSpace
 
 PICTURE_WIDTH = 640
 DEPTH_ERROR_LIMIT_M = 0.05
 
 
-def write_files(folder: Path, scene: Scene, result: PerceptionResult, model: str) -> list[Path]:
-    """Everything about one result, into `folder` (made where needed); the paths written, the report last."""
+def write_files(
+    folder: Path, scene: Scene, result: PerceptionResult, model: str, text_space: TextSpace | None = None
+) -> list[Path]:
+    """Everything about one result, into `folder` (made where needed); the paths written, the report last.
+
+    `text_space` is that of the engine's semantics, kept with the 3D Gaussians where the result has some.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     names = name_segments(result.panoptic)
     paths = [folder / "cloud.ply", folder / "reconstruction.npz", folder / "instances.json"]
     write_ply(paths[0], Cloud.of(result.panoptic))
     write_reconstruction(paths[1], result.reconstruction, result.panoptic)
     paths[2].write_text(json.dumps(instance_list(result, names), indent=1), encoding="utf-8")
+    if result.reconstruction.gaussians is not None:
+        with_objects = scene_of_result(result, text_space)
+        for suffix in (".safetensors", ".ply"):
+            paths.append(folder / f"gaussians{suffix}")
+            write_scene_file(paths[-1], with_objects)
     if result.is_metric:
         (folder / "depth").mkdir(exist_ok=True)
         for view, depth in zip(scene.views, result.reconstruction.depth):

@@ -9,7 +9,10 @@ from gaussian_boxes import boxes_scene
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from pan3d_core.config import PipelineConfig
+from pan3d_core.engines import build_engine
 from pan3d_core.gaussian_ids import gaussian_instance_ids
+from pan3d_core.gaussian_ply import read_gaussian_ply
 from pan3d_core.gaussian_scene import (
     FEATURE_FIELDS,
     GAUSSIAN_FIELDS,
@@ -19,7 +22,11 @@ from pan3d_core.gaussian_scene import (
     write_gaussian_scene,
 )
 from pan3d_core.models.rasterize import rasterize
+from pan3d_core.pipeline import PerceptionPipeline, PerceptionResult
+from pan3d_core.reconstruction_files import write_files
+from pan3d_core.scene_io import Scene
 from pan3d_core.structures import Gaussians, Panoptic3D, Reconstruction
+from pan3d_core.text_space import TextSpace
 
 
 def assert_same(first: GaussianScene, second: GaussianScene) -> None:
@@ -214,20 +221,43 @@ def test_most_votes_win_and_an_object_wins_a_tie():
         gaussian_instance_ids(place, two, panoptic(torch.zeros(2, 3, 3, dtype=torch.int64)))
 
 
-def test_a_result_without_gaussians_is_refused(cell):
-    from pan3d_core.config import PipelineConfig
-    from pan3d_core.engines import build_engine
-    from pan3d_core.pipeline import PerceptionPipeline
-
+@pytest.fixture(scope="module")
+def result(cell) -> PerceptionResult:
+    """What depth cameras give, with a Gaussian on every seventh point of the cloud."""
     config = PipelineConfig.from_dict({"model": {"name": "depth_clusters"}, "workspace": {"support_height_m": 0.0}})
     result = PerceptionPipeline(build_engine(config.model), config).process(cell.views)
-    with pytest.raises(ValueError, match="this engine makes no Gaussians"):
-        scene_of_result(result, None)
+    assert result.reconstruction.gaussians is None
     centers = result.panoptic.points[::7]
-    count = len(centers)
-    quats = torch.tensor([1.0, 0, 0, 0]).expand(count, 4)
-    gaussians = Gaussians(centers, torch.full((count, 3), 0.002), quats, torch.ones(count), result.panoptic.point_colors[::7])
-    scene = scene_of_result(replace(result, reconstruction=replace(result.reconstruction, gaussians=gaussians)), None)
+    quats = torch.tensor([1.0, 0, 0, 0]).expand(len(centers), 4)
+    scales, opacities = torch.full((len(centers), 3), 0.004), torch.full((len(centers),), 0.95)
+    gaussians = Gaussians(centers, scales, quats, opacities, result.panoptic.point_colors[::7])
+    return replace(result, reconstruction=replace(result.reconstruction, gaussians=gaussians))
+
+
+def test_objects_of_a_result(result):
+    scene = scene_of_result(result, None)
     assert (scene.instance_id == result.panoptic.point_instance_id[::7]).float().mean() > 0.95
     assert sorted(scene.names) == [1, 2, 3] and all(name.endswith(" object") for name in scene.names.values())
     assert scene.image_hw == tuple(result.reconstruction.depth.shape[-2:]) and scene.is_metric
+    space = TextSpace(torch.eye(3), torch.zeros(3), "minilm")
+    assert torch.equal(scene_of_result(result, space).text_space.weight, space.weight)
+
+
+def test_depth_that_was_moved_after_the_gaussians_changes_no_object(result):
+    """As `refine_placement` moves it: by more than the tolerance."""
+    moved = replace(result, reconstruction=replace(result.reconstruction, depth=0.9 * result.reconstruction.depth))
+    assert torch.equal(scene_of_result(moved, None).instance_id, scene_of_result(result, None).instance_id)
+
+
+def test_a_result_without_gaussians_is_refused(result):
+    with pytest.raises(ValueError, match="this engine makes no Gaussians"):
+        scene_of_result(replace(result, reconstruction=replace(result.reconstruction, gaussians=None)), None)
+
+
+def test_reconstructions_with_gaussians_leave_both_files(result, cell, tmp_path):
+    space = TextSpace(torch.eye(3), torch.zeros(3), "minilm")
+    paths = write_files(tmp_path, Scene("cell", tuple(cell.views)), result, "some model", space)
+    assert {tmp_path / "gaussians.safetensors", tmp_path / "gaussians.ply"} <= set(paths)
+    stored = read_gaussian_scene(tmp_path / "gaussians.safetensors")
+    assert_same(stored, scene_of_result(result, space))
+    assert len(read_gaussian_ply(tmp_path / "gaussians.ply")) == len(stored.gaussians)
