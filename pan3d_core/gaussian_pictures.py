@@ -16,7 +16,7 @@ from pan3d_core.gaussian_scene import GaussianScene
 from pan3d_core.models.eps3d import RASTER
 from pan3d_core.models.rasterize import RasterSettings, Rendering, rasterize
 from pan3d_core.naming_words import parse_prompt
-from pan3d_core.palette import LUMA, UNASSIGNED, Color, instance_color
+from pan3d_core.palette import LUMA, UNASSIGNED, Color, class_colors
 from pan3d_core.structures import require_shape
 
 SOLID = 0.5  # opacity from which on a pixel shows something
@@ -60,16 +60,13 @@ def instance_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[np.nda
 
 
 def semantic_pictures(scene: GaussianScene, path: CameraPath, classes: ClassTexts) -> Iterator[np.ndarray]:
-    """Classes by colour, grey for none of these, with a legend below. Errors as `rendered_classes`."""
-    colors = {name: instance_color(index) for index, name in enumerate(classes.names, start=1)}
-    below = legend({**colors, NONE_OF_THESE: UNASSIGNED}, path.image_hw[1])
-    none = len(classes.names) + 1
+    """Classes in the colours of their names, grey for none of these, with a legend below. Errors as `rendered_classes`."""
+    colors = {**dict(zip(classes.names, class_colors(classes.names))), NONE_OF_THESE: UNASSIGNED}
+    palette, below = np.array([UNASSIGNED, *colors.values()], np.uint8), legend(colors, path.image_hw[1])
     for index, made in enumerate(_renderings(scene, path)):
         found = rendered_classes(scene, _part(path, index), classes)[0].numpy(force=True)
-        seen = _light_and_shade(made)
-        grey = (1 - TINT) * seen + TINT * np.array(UNASSIGNED)
-        seen = np.where((found == none)[..., None], grey, seen).astype(np.uint8)
-        yield np.concatenate([visualize.overlay(seen, np.where(found == none, 0, found), {}, strength=TINT), below])
+        picture = visualize.overlay(_light_and_shade(made), found, {}, strength=TINT, palette=palette)
+        yield np.concatenate([picture, below])
 
 
 def depth_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[np.ndarray]:

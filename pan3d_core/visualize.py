@@ -41,12 +41,14 @@ def overlay(
     names: Mapping[int, str],
     boxes: Sequence[tuple[np.ndarray, Color]] = (),
     strength: float = 0.45,
+    palette: np.ndarray | None = None,
 ) -> np.ndarray:
     """Instances as tinted areas with outlines and names.
 
     `ids` (H, W) at the picture's size, 0 = none; `names` of the ids to be labelled; `boxes`: polylines (K, 2) in pixels.
+    `palette` (K, 3) uint8 has a colour for every id; without one it is that of instances.
     """
-    palette = instance_palette(max(int(ids.max(initial=0)), 1))
+    palette = instance_palette(max(int(ids.max(initial=0)), 1)) if palette is None else palette
     inside = ids > 0
     tinted = np.where(inside[..., None], (1 - strength) * picture + strength * palette[ids], picture)
     border = outline(ids)

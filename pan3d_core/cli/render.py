@@ -42,7 +42,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--arc", type=float, metavar="DEG", help="how far orbit goes, swinging around the views (default: 360)")
     parser.add_argument("--fps", type=float, default=20.0, help="pictures a second of one file (default: %(default)g)")
     parser.add_argument("--classes", metavar="NAME,NAME", help="what semantics tell apart (default: the names of the objects)")
-    parser.add_argument("--encoder-weights", default="", metavar="PATH", help="of the scene's text encoder, where it has none")
+    parser.add_argument("--encoder-weights", default="", metavar="PATH", help="of a text encoder that pan3d does not bring")
 
 
 def run_render(options: argparse.Namespace) -> int:

@@ -26,9 +26,10 @@ from pan3d_core.gaussian_pictures import (
 from pan3d_core.gaussian_scene import GaussianScene, write_gaussian_scene
 from pan3d_core.geometry.cameras import project
 from pan3d_core.geometry.transforms import look_at, transform_points
-from pan3d_core.palette import UNASSIGNED, instance_color
+from pan3d_core.palette import UNASSIGNED, class_colors, instance_color
 from pan3d_core.picture_files import write_moving
 from pan3d_core.structures import Gaussians
+from pan3d_core.text import TextEncoderUnavailable
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_pictures_of_every_kind(scene):
     none = meaning[pixel_of(scene, path, 0, TOPS[2])].astype(int)  # the brick
     assert np.abs(none - np.array(UNASSIGNED)).max() < 60 and np.ptp(none) < 12
     block = meaning[pixel_of(scene, path, 0, TOPS[1])].astype(int)
-    assert np.abs(block - np.array(instance_color(1))).max() < 80 and np.ptp(block) > 60
+    assert np.abs(block - np.array(class_colors(["block"])[0])).max() < 80 and np.ptp(block) > 60
     depth = next(depth_pictures(scene, path))
     assert depth.shape == (120, 160, 3) and tuple(depth[0, 0]) == visualize.NO_DEPTH
     wide = next(depth_pictures(scene, camera_path(scene, "views", PathSettings(image_hw=(240, 320)))))
@@ -252,6 +253,15 @@ def test_render_refuses_what_it_cannot_do(tmp_path, capsys):
     assert "--show semantics: expected a scene with semantics" in refused(capsys, "render", file, "--show", "semantics")
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
     assert "expected a complete safetensors file" in refused(capsys, "render", tmp_path / "broken.safetensors")
+
+
+def test_render_says_how_to_get_the_text_encoder(tmp_path, capsys, monkeypatch):
+    def unavailable(name, weights):
+        raise TextEncoderUnavailable("text encoder: not installed; run: some command")
+
+    monkeypatch.setattr(text_encoders, "build_text_encoder", unavailable)
+    message = refused(capsys, "render", stored(tmp_path, boxes_scene(0.1)), "--show", "semantics", "--classes", "cup")
+    assert "--show semantics: text encoder: not installed; run: some command" in message
 
 
 def test_no_pictures_are_refused(tmp_path):
