@@ -66,7 +66,7 @@ def without_instances(scene: GaussianScene, ids: Sequence[int]) -> GaussianScene
     require_ids(scene, ids)
     names = {key: name for key, name in scene.names.items() if key not in set(ids)}
     kept = ~rows_of(scene, ids)
-    return replace(scene, gaussians=_chosen(scene.gaussians, kept), instance_id=scene.instance_id[kept], names=names)
+    return replace(scene, gaussians=scene.gaussians.select(kept), instance_id=scene.instance_id[kept], names=names)
 
 
 def with_color(scene: GaussianScene, instance_id: int, rgb: np.ndarray) -> GaussianScene:
@@ -84,7 +84,7 @@ def with_motion(scene: GaussianScene, instance_id: int, motion: Motion) -> Gauss
     """The object elsewhere, colours that depend on the view turned with it. Where it stood is a hole; light stays on it."""
     require_ids(scene, [instance_id])
     rows = rows_of(scene, [instance_id])
-    moved = moved_gaussians(_chosen(scene.gaussians, rows), _similarity(scene, instance_id, motion))
+    moved = moved_gaussians(scene.gaussians.select(rows), _similarity(scene, instance_id, motion))
     changed = {}
     for name in GAUSSIAN_FIELDS:
         changed[name] = getattr(scene.gaussians, name).clone()
@@ -99,7 +99,7 @@ def with_copy(scene: GaussianScene, instance_id: int, motion: Motion) -> tuple[G
     """
     require_ids(scene, [instance_id])
     rows = rows_of(scene, [instance_id])
-    copy = moved_gaussians(_chosen(scene.gaussians, rows), _similarity(scene, instance_id, motion))
+    copy = moved_gaussians(scene.gaussians.select(rows), _similarity(scene, instance_id, motion))
     new_id = _free_id(scene)
     changed = replace(
         scene,
@@ -129,7 +129,7 @@ def with_instances_of(
     foot = foot_of(source, ids)
     at = foot if insertion.at is None else foot.new_tensor(insertion.at)
     rows = rows_of(source, ids)
-    guests = moved_gaussians(_chosen(source.gaussians, rows), _placed(scale, turn, foot, at, source.gaussians.means))
+    guests = moved_gaussians(source.gaussians.select(rows), _placed(scale, turn, foot, at, source.gaussians.means))
     guests = _in_features_of(scene, guests, _same_space(scene.text_space, source.text_space))
     first = _free_id(scene)
     new_ids = {value: first + index for index, value in enumerate(dict.fromkeys(ids))}
@@ -160,11 +160,6 @@ def _similarity(scene: GaussianScene, instance_id: int, motion: Motion) -> Simil
 def _placed(scale: float, turn: Tensor, origin: Tensor, at: Tensor, like: Tensor) -> Similarity:
     """Turned and scaled about `origin`, which goes to `at`."""
     return Similarity(scale, turn.to(like), (at - scale * turn @ origin).to(like))
-
-
-def _chosen(gaussians: Gaussians, rows: Tensor) -> Gaussians:
-    values = {name: getattr(gaussians, name) for name in (*GAUSSIAN_FIELDS, *FEATURE_FIELDS)}
-    return Gaussians(**{name: None if value is None else value[rows] for name, value in values.items()})
 
 
 def _joined(first: Gaussians, second: Gaussians) -> Gaussians:

@@ -6,7 +6,7 @@ front hides what is behind by its opacity, and what is smaller than a pixel coun
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -51,17 +51,12 @@ def pick_along_ray(gaussians: Gaussians, instance_id: Tensor, origin: Tensor, di
     if len(near_ray) == 0:
         return None
     ids, column = instance_id[near_ray].unique(return_inverse=True)
-    on_ray = _rows(gaussians, near_ray)
+    on_ray = gaussians.select(near_ray)
     membership = torch.nn.functional.one_hot(column, len(ids)).to(forward)
     rendering = rasterize(on_ray, features=membership, **pixel)
     if float(rendering.opacity) < MIN_OPACITY:
         return None
     shares = rendering.features[0, :, 0, 0]
     winner = int(shares.argmax())
-    depth = rasterize(_rows(on_ray, (column == winner).nonzero()[:, 0]), **pixel).depth
+    depth = rasterize(on_ray.select(column == winner), **pixel).depth
     return Pick(int(ids[winner]), float(shares[winner]), origin + depth.reshape(()) * forward)
-
-
-def _rows(gaussians: Gaussians, rows: Tensor) -> Gaussians:
-    chosen = {name: getattr(gaussians, name)[rows] for name in ("means", "scales", "quats_wxyz", "opacities", "colors")}
-    return replace(gaussians, **chosen, semantic_features=None, instance_features=None)

@@ -151,6 +151,11 @@ class Gaussians:
     def __len__(self) -> int:
         return len(self.means)
 
+    def select(self, rows: Tensor) -> Gaussians:
+        """The Gaussians of these rows only: (M,) indices or (N,) bool."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return Gaussians(**{name: None if value is None else value[rows] for name, value in values.items()})
+
 
 @dataclass(frozen=True)
 class Reconstruction:
