@@ -3,7 +3,8 @@
 Under `LiveMemory` every operation on large floating-point tensors only allocates its result (untouched
 virtual memory), and the bytes of all living tensors are added up. The count is exact for tensors, the same
 on any machine, and takes seconds for a network that runs for many minutes; scratch space inside library
-kernels and what an allocator keeps for later are not in it. The results of the pass are meaningless.
+kernels and what an allocator keeps for later are not in it. The results of the pass are meaningless, unless everything is asked
+to be computed: needed where what is done depends on values, as in rendering.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ UNDECLARED_VIEWS = ("aten::_unsafe_view", "aten::_reshape_alias")
 class LiveMemory(TorchDispatchMode):
     """Context manager; `peak_bytes` is the highest sum of living tensors made inside it.
 
-    Use it under `torch.no_grad()`, not in inference mode, where composite operations hide their parts.
+    Use it under `torch.no_grad()`, not in inference mode, where composite operations hide their parts. With `compute` every
+    operation is done as usual and only counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, compute: bool = False) -> None:
         super().__init__()
+        self._compute = compute
         self.live_bytes = 0
         self.peak_bytes = 0
         self._living: dict[int, weakref.finalize] = {}
@@ -40,7 +43,7 @@ class LiveMemory(TorchDispatchMode):
             if isinstance(leaf, Tensor):
                 self._count(leaf.untyped_storage(), 0)  # made before: weights and inputs
         cheap = func.is_view or func._schema.name in UNDECLARED_VIEWS
-        if cheap or not any(is_large(leaf) for leaf in tree_leaves((args, kwargs))):
+        if self._compute or cheap or not any(is_large(leaf) for leaf in tree_leaves((args, kwargs))):
             result = func(*args, **kwargs)
         elif func._schema.is_mutable:
             result = kwargs.get("out", args[0])

@@ -72,4 +72,4 @@ def harmonic_colors(coefficients: Tensor, directions: Tensor) -> Tensor:
     The constant 0.5 is added, so that coefficients of zero mean grey (Kerbl et al. 2023).
     """
     basis = harmonic_basis(directions, _degree_of(coefficients))
-    return ((basis[..., None] * coefficients).sum(-2) + 0.5).clamp_min(0.0)
+    return ((basis[..., None, :] @ coefficients)[..., 0, :] + 0.5).clamp_min(0.0)

@@ -92,11 +92,9 @@ def render_panoptic(
     for name in ("semantic_features", "instance_features"):
         if getattr(gaussians, name) is None:
             raise ValueError(f"Gaussians.{name}: expected features of every Gaussian, got none")
-    both = torch.cat([gaussians.semantic_features, gaussians.instance_features], dim=-1)
+    both = (gaussians.semantic_features, gaussians.instance_features)
     made = rasterize(gaussians, cam_from_world, intrinsics, image_hw, both, settings=RASTER)
-    semantics, instances = made.features.split(
-        [part.shape[1] for part in (gaussians.semantic_features, gaussians.instance_features)], 1
-    )
+    semantics, instances = made.features.split([part.shape[1] for part in both], 1)
     return PanopticRendering(made.colors, semantics, instances, made.depth, made.opacity)
 
 

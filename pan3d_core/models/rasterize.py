@@ -8,6 +8,7 @@ channels and in `cam_from_world`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -61,18 +62,19 @@ def rasterize(
     cam_from_world: Tensor,
     intrinsics: Tensor,
     image_hw: tuple[int, int],
-    features: Tensor | None = None,
+    features: Tensor | Sequence[Tensor] | None = None,
     background: Tensor | None = None,
     settings: RasterSettings | None = None,
 ) -> Rendering:
     """Render into (C, 4, 4) cameras with (C, 3, 3) intrinsics of `image_hw`, integer pixel coordinates at pixel centres.
 
-    `features` (N, F) are rendered beside the colours: `Gaussians.semantic_features`, probabilities, anything per Gaussian.
+    `features` (N, F) are rendered beside the colours: `Gaussians.semantic_features`, probabilities, anything per Gaussian; of
+    several tensors the channels follow one another, without a copy of all Gaussians side by side.
     `background` (3,) RGB shows through where the opacity is below 1; black without one. Raises `ValueError` for wrong shapes,
     different types or devices, values that are not finite, opacities outside 0..1, quaternions of norm 0 and skewed cameras.
     """
     settings = settings or RasterSettings()
-    features = gaussians.means.new_zeros(len(gaussians), 0) if features is None else features
+    features = () if features is None else (features,) if isinstance(features, Tensor) else tuple(features)
     _check(gaussians, features, cam_from_world, intrinsics, image_hw)
     if background is not None:
         require_shape("background", background, (3,))
@@ -84,7 +86,7 @@ def rasterize(
         images.append(image)
         seen.append(visible)
     image = torch.stack(images) if len(images) > 1 else images[0][None]
-    num_features = features.shape[1]
+    num_features = sum(part.shape[1] for part in features)
     colors, channels, depth, opacity = image.split((3, num_features, 1, 1), dim=1)
     if background is not None:
         colors = colors + (1.0 - opacity) * background.view(3, 1, 1)
@@ -103,8 +105,18 @@ def view_colors(gaussians: Gaussians, cam_from_world: Tensor, rows: Tensor | Non
     return harmonic_colors(colors, directions)
 
 
-def _render_torch(gaussians: Gaussians, features: Tensor, camera: Camera, settings: RasterSettings) -> tuple[Tensor, Tensor]:
+def _render_torch(
+    gaussians: Gaussians, features: tuple[Tensor, ...], camera: Camera, settings: RasterSettings
+) -> tuple[Tensor, Tensor]:
     """(3 + F + 2, H, W): colours, features, accumulated depth, opacity; and (N,) bool, what was seen."""
+    geometry, values, visible = _projected(gaussians, features, camera, settings)
+    return composite(geometry, values, TileGrid(camera.image_hw)), visible
+
+
+def _projected(
+    gaussians: Gaussians, features: tuple[Tensor, ...], camera: Camera, settings: RasterSettings
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Arguments of `composite`, nearest first, and (N,) bool, what was seen. What led there is forgotten before compositing."""
     visible, rows = seen_gaussians(gaussians, camera, settings.low_pass_px2, settings.radius_clip_px)
     means, scales, quats_wxyz, opacities = (
         values.index_select(0, rows) for values in (gaussians.means, gaussians.scales, gaussians.quats_wxyz, gaussians.opacities)
@@ -115,18 +127,21 @@ def _render_torch(gaussians: Gaussians, features: Tensor, camera: Camera, settin
     geometry = torch.cat([ellipses.centers, ellipses.factors, opacities.log()[:, None]], dim=-1)
     depth = ellipses.depth[:, None]
     colors = view_colors(gaussians, camera.cam_from_world, rows)
+    chosen = (part.index_select(0, rows) for part in features)
     # The weights add up to the opacity, so a channel of ones gives it.
-    values = torch.cat([colors, features.index_select(0, rows), depth, torch.ones_like(depth)], dim=-1)
-    return composite(geometry, values, TileGrid(camera.image_hw)), visible
+    values = torch.cat([colors, *chosen, depth, torch.ones_like(depth)], dim=-1)
+    return geometry, values, visible
 
 
-def _render_gsplat(gaussians: Gaussians, features: Tensor, camera: Camera, settings: RasterSettings) -> tuple[Tensor, Tensor]:
+def _render_gsplat(
+    gaussians: Gaussians, features: tuple[Tensor, ...], camera: Camera, settings: RasterSettings
+) -> tuple[Tensor, Tensor]:
     """The same by gsplat's kernels (version 1.5), whose pixel coordinates count from the image's corner."""
     from gsplat import rasterization
 
     half_pixel = torch.zeros_like(camera.intrinsics)
     half_pixel[:2, 2] = 0.5
-    values = torch.cat([view_colors(gaussians, camera.cam_from_world), features], dim=-1)
+    values = torch.cat([view_colors(gaussians, camera.cam_from_world), *features], dim=-1)
     image, opacity, details = rasterization(
         means=gaussians.means,
         quats=gaussians.quats_wxyz,
@@ -163,9 +178,16 @@ def _chosen_backend(means: Tensor, settings: RasterSettings) -> str:
     return "gsplat" if installed else "torch"
 
 
-def _check(gaussians: Gaussians, features: Tensor, cam_from_world: Tensor, intrinsics: Tensor, image_hw: tuple[int, int]) -> None:
+def _check(
+    gaussians: Gaussians,
+    features: tuple[Tensor, ...],
+    cam_from_world: Tensor,
+    intrinsics: Tensor,
+    image_hw: tuple[int, int],
+) -> None:
     means = gaussians.means
-    require_shape("features", features, (len(gaussians), None))
+    for part in features:
+        require_shape("features", part, (len(gaussians), None))
     require_shape("cam_from_world", cam_from_world, (None, 4, 4))
     require_shape("intrinsics", intrinsics, (len(cam_from_world), 3, 3))
     if len(cam_from_world) == 0:
@@ -173,8 +195,8 @@ def _check(gaussians: Gaussians, features: Tensor, cam_from_world: Tensor, intri
     if len(image_hw) != 2 or any(size < 1 for size in image_hw):
         raise ValueError(f"image_hw: expected a height and width of at least 1, got {tuple(image_hw)}")
     tensors = {f"Gaussians.{name}": getattr(gaussians, name) for name in ("means", "scales", "quats_wxyz", "opacities", "colors")}
-    tensors |= {"features": features, "cam_from_world": cam_from_world, "intrinsics": intrinsics}
-    for name, tensor in tensors.items():
+    tensors |= {"cam_from_world": cam_from_world, "intrinsics": intrinsics}
+    for name, tensor in (*tensors.items(), *(("features", part) for part in features)):
         if not tensor.is_floating_point() or tensor.dtype != means.dtype or tensor.device != means.device:
             wanted = f"{means.dtype} on {means.device} as Gaussians.means" if means.is_floating_point() else "floating point"
             raise ValueError(f"{name}: expected {wanted}, got {tensor.dtype} on {tensor.device}")
