@@ -325,6 +325,78 @@ def test_of_two_at_the_same_place_the_first_is_in_front():
     assert (colors[0] > colors[1]).all() and colors[0].max() > 0.85 and not colors[2].any()
 
 
+def at_origin(means, scale, opacity=0.9, **changes):
+    """Gaussians with these centres, red, and a camera at the origin that looks along z."""
+    means = torch.as_tensor(means, dtype=torch.float64).reshape(-1, 3)
+    count = len(means)
+    red = torch.tensor([1.0, 0, 0], dtype=torch.float64).expand(count, 3)
+    quats = torch.tensor([1.0, 0, 0, 0], dtype=torch.float64).expand(count, 4)
+    scales = torch.as_tensor(scale, dtype=torch.float64).expand(count, 3)
+    gaussians = replace(
+        Gaussians(means, scales, quats, torch.full((count,), opacity, dtype=torch.float64), red),
+        **changes,
+    )
+    intrinsics = torch.tensor([[16.0, 0, 8], [0, 16.0, 6], [0, 0, 1]], dtype=torch.float64)
+    return gaussians, (torch.eye(4, dtype=torch.float64)[None], intrinsics[None], HW)
+
+
+def test_a_camera_inside_an_object_sees_the_far_side_alone():
+    """A sphere of Gaussians around the camera: every pixel shows it, at its radius, and nothing from behind the camera."""
+    step = torch.arange(4000, dtype=torch.float64)
+    z, around = 1 - (2 * step + 1) / 4000, step * 2.399963229728653
+    flat = (1 - z.square()).sqrt()
+    sphere = torch.stack([flat * around.cos(), flat * around.sin(), z], dim=-1)
+    gaussians, view = at_origin(sphere, 0.03)
+    gaussians = replace(gaussians, colors=torch.where(sphere[:, 2:] > 0, gaussians.colors, gaussians.colors.roll(1, dims=-1)))
+    rendering = rasterize(gaussians, *view)
+    assert (rendering.opacity > 0.95).all() and (rendering.colors[:, 0] > 0.95).all() and not rendering.colors[:, 1].any()
+    ray = torch.stack(torch.meshgrid(torch.arange(HW[0]) - 6, torch.arange(HW[1]) - 8, indexing="ij"), dim=-1) / 16.0
+    expected = 1 / (1 + ray.square().sum(-1)).sqrt()
+    assert (rendering.depth[0] / expected - 1).abs().max() < 0.08
+    assert not rendering.visible[0, sphere[:, 2] < 0].any()
+
+
+@pytest.mark.parametrize("near", [0.01, 1e-10])
+def test_a_camera_inside_a_gaussian(near):
+    """Its centre in front: it fills the image. Its centre behind: it is left out, however far it reaches."""
+    for distance, opacity in ((0.02, 0.9), (-0.02, 0.0)):
+        gaussians, view = at_origin([0.0, 0.0, distance], 0.5)
+        gaussians, _ = with_gradient(gaussians, torch.zeros(1, 0))
+        rendering = rasterize(gaussians, *view, settings=RasterSettings(near=near))
+        assert torch.allclose(rendering.opacity, torch.full_like(rendering.opacity, opacity), atol=0.05)
+        rendering.opacity.sum().backward()
+        assert all(torch.isfinite(getattr(gaussians, name).grad).all() for name in FIELDS)
+
+
+def test_a_gaussian_at_the_camera_itself_is_not_seen():
+    for near in (0.01, 1e-10):
+        gaussians, view = at_origin([0.0, 0.0, 0.0], 0.1)
+        rendering = rasterize(gaussians, *view, settings=RasterSettings(near=near))
+        assert torch.isfinite(rendering.colors).all() and not rendering.visible.any()
+
+
+def test_a_gaussian_larger_than_the_scene_tints_everything_behind_it_alone():
+    """A small opaque one in front of an enormous half transparent one, and another behind."""
+    gaussians, view = at_origin([[0.0, 0, 1.0], [0.0, 0, 2.0], [0.0, 0, 3.0]], 0.05)
+    scales, opacities = gaussians.scales.clone(), gaussians.opacities.clone()
+    scales[1], opacities[1] = 1e6, 0.5
+    colors = torch.eye(3, dtype=torch.float64)
+    gaussians = replace(gaussians, scales=scales, opacities=opacities, colors=colors)
+    colors = rasterize(gaussians, *view).colors[0]
+    assert torch.allclose(colors[:, 0, 0], torch.tensor([0.0, 0.5, 0.0], dtype=torch.float64), atol=1e-3)
+    red, green, blue = colors[:, 6, 8]
+    assert abs(red - 0.9) < 1e-3 and abs(green - 0.1 * 0.5) < 2e-3 and abs(blue - 0.1 * 0.5 * 0.9) < 2e-3
+
+
+@pytest.mark.parametrize("opacity", [0.0, 0.9])
+def test_one_gaussian(opacity):
+    gaussians, view = at_origin([0.0, 0.0, 1.0], 0.1, opacity)
+    rendering = rasterize(gaussians, *view)
+    assert rendering.opacity[0, 6, 8] == pytest.approx(opacity) and rendering.opacity[0, 0, 0] < 0.03
+    assert bool(rendering.visible.all()) == (opacity > 0)
+    assert rendering.depth[0, 6, 8] == pytest.approx(1.0 if opacity else 0.0)
+
+
 # Wrong inputs
 
 
@@ -352,7 +424,6 @@ def test_wrong_values_are_refused():
             gaussians, quats_wxyz=gaussians.quats_wxyz * torch.tensor([[1.0], [0], [1], [0]])
         ),
         "Gaussians.opacities: expected 0..1, got 1.5": replace(gaussians, opacities=gaussians.opacities * 0 + 1.5),
-        "Gaussians.means: expected finite values": replace(gaussians, means=gaussians.means * torch.nan),
         "Gaussians.scales: expected torch.float64 on cpu": replace(gaussians, scales=gaussians.scales.float()),
     }
     for message, changed in wrong.items():
@@ -379,6 +450,19 @@ def test_wrong_values_are_refused():
             RasterSettings(**values)
     with pytest.raises(ValueError, match="expected float32 on cuda for gsplat, got torch.float64 on cpu"):
         rasterize(gaussians, poses, intrinsics, image_hw, settings=RasterSettings(backend="gsplat"))
+
+
+@pytest.mark.parametrize("name", [*(f"Gaussians.{field}" for field in FIELDS), "features", "cam_from_world", "intrinsics"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_single_value_that_is_not_finite_is_refused_by_name(name, value):
+    gaussians, features = cloud(4)
+    poses, intrinsics, image_hw = cameras()
+    tensors = {f"Gaussians.{field}": getattr(gaussians, field).clone() for field in FIELDS}
+    tensors |= {"features": features.clone(), "cam_from_world": poses.clone(), "intrinsics": intrinsics.clone()}
+    tensors[name].view(-1)[2] = value
+    broken = Gaussians(*(tensors[f"Gaussians.{field}"] for field in FIELDS))
+    with pytest.raises(ValueError, match=f"^{name}: expected finite values, got NaN or infinity"):
+        rasterize(broken, tensors["cam_from_world"], tensors["intrinsics"], image_hw, tensors["features"])
 
 
 # gsplat
