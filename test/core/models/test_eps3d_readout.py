@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import pdist
+from sklearn.cluster import HDBSCAN
 
 from pan3d_core.bench.readout import SCENES, made_up, mean_f1, run
 from pan3d_core.models import eps3d_readout
@@ -77,6 +79,59 @@ def test_equal_features_are_one_object(name):
     read = READOUTS[name](maps, torch.Generator().manual_seed(0))
     assert bool((read.instance_id == 1).all())
     torch.testing.assert_close(read.prototypes, direction[None], atol=1e-4, rtol=0)
+
+
+def small_readout(name, maps):
+    """Both at sizes that small images allow."""
+    settings = {"pixels": PixelReadout(min_cluster_size=60), "cells": CellReadout()}[name]
+    return {"pixels": read_by_pixels, "cells": read_by_cells}[name](maps, torch.Generator().manual_seed(0), settings)
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_one_view_and_the_same_view_many_times_give_the_same_objects(name):
+    maps, truth = made_up(replace(SCENES["sharp"], views=1, height=40, width=40, objects=5), seed=5)
+    one, four = small_readout(name, maps), small_readout(name, maps.expand(4, -1, -1, -1))
+    assert len(one.prototypes) == len(four.prototypes) == 5 and mean_f1(one.instance_id, truth) > 0.95
+    assert all(torch.equal(view, four.instance_id[0]) for view in four.instance_id)
+    pairing(four.instance_id[:1], one.instance_id)
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_one_object_is_one_whatever_its_noise(name):
+    maps, _ = made_up(replace(SCENES["blurred"], views=2, height=40, width=40, objects=1), seed=3)
+    read = small_readout(name, maps)
+    assert len(read.prototypes) == 1 and bool((read.instance_id == 1).all())
+
+
+@pytest.mark.parametrize("name, objects", [("pixels", 1), ("cells", 0)])
+def test_features_of_zero_are_one_object_as_published_and_none_for_cells(name, objects):
+    read = small_readout(name, torch.zeros(2, 32, 12, 12))
+    assert len(read.prototypes) == objects and bool((read.instance_id == objects).all())
+    assert bool(torch.isfinite(read.prototypes).all())
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_huge_images_are_not_clustered_as_a_whole(monkeypatch, name):
+    """The number of rows that are compared with one another has a bound; all pixels are labelled."""
+    rows = []
+
+    class Counted(HDBSCAN):
+        def fit(self, values):
+            rows.append(len(values))
+            super().fit(values[:2000])  # the others count as noise, so that nobody waits
+            rest = len(values) - 2000
+            self.labels_ = np.pad(self.labels_, (0, rest), constant_values=-1)
+            self.probabilities_ = np.pad(self.probabilities_, (0, rest))
+
+    monkeypatch.setattr(eps3d_readout, "HDBSCAN", Counted)
+    monkeypatch.setattr(eps3d_readout, "pdist", lambda cells, metric: rows.append(len(cells)) or pdist(cells, metric))
+    columns = torch.arange(2048)[None, None, None] // 512
+    directions = torch.eye(4)[:, :, None, None]
+    maps = (directions[columns[0, 0, 0], :, 0, 0].T[None, :, None] + torch.zeros(1, 4, 1536, 2048)).contiguous()
+    read = READOUTS[name](maps, torch.Generator().manual_seed(0))
+    assert rows == [{"pixels": 50_000, "cells": 2500}[name]]
+    assert read.instance_id.shape == (1, 1536, 2048) and len(read.prototypes) == 4
+    assert mean_f1(read.instance_id, columns[0].expand(1, 1536, 2048) + 1) == 1.0
 
 
 def test_no_cluster_means_no_instances(monkeypatch):
