@@ -69,6 +69,8 @@ class GaussianViewer:
         self.display, self.problem = Display(), ""
         self._server = _serve(self._settings.host, self._settings.port)
         self.address = f"http://{self._settings.host}:{self._server.get_port()}"
+        # viser's button for a public address would carry the scene out of this machine.
+        self._server.gui.configure_theme(show_share_button=False, show_logo=False)
         self._drawing = SceneDrawing(self._server, scene, shown_colors(scene, self.display))
         self._panel = Panel(self._server.gui, scene, self, self.attempt)
         self._server.scene.on_click()(self._on_click)

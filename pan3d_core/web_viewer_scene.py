@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 FRUSTUM_SHARE = 0.15  # size of a drawn camera over the radius of what the scene is about
 LINE_PX = 2.0
-SELECTION_COLOR: Color = (255, 217, 26)
+SELECTION_COLOR: Color = (30, 30, 30)
+SELECTION_MARGIN = 2.0  # standard deviations of a usual Gaussian that the box stays off an object's centres
 CAMERA_COLOR: Color = (70, 90, 120)
 DEFAULT_FOV_RAD = math.radians(50.0)
 
@@ -59,12 +61,13 @@ class SceneDrawing:
             self._splats.set_gaussians(self._centers, self._covariances, colors.numpy(force=True), self._opacities(visible))
 
     def frame(self, box: OrientedBox | None) -> None:
-        """Draw this box and no other."""
+        """Draw this box, a little larger so that splats do not cover it, and no other."""
         if self._box is not None:
             self._box.remove()
             self._box = None
         if box is not None:
-            edges = np.stack([line for line, _ in box_lines(box, SELECTION_COLOR)])
+            around = replace(box, size_m=box.size_m + 2 * SELECTION_MARGIN * self._unit)
+            edges = np.stack([line for line, _ in box_lines(around, SELECTION_COLOR)])
             self._box = self._server.scene.add_line_segments(
                 "/selection", edges, SELECTION_COLOR, thickness=LINE_PX, thickness_units="screen"
             )

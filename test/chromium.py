@@ -6,6 +6,8 @@ import itertools
 import json
 import shutil
 import subprocess
+import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -41,7 +43,7 @@ class Page:
         port = port_file.read_text().split()[0]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=PATIENCE_S) as answer:
             tab = next(item for item in json.load(answer) if item["type"] == "page")
-        self._socket = connect(tab["webSocketDebuggerUrl"], max_size=None)
+        self._socket = connect(tab["webSocketDebuggerUrl"], max_size=None, close_timeout=1)
         for domain in ("Page", "Runtime", "Log"):
             self._call(f"{domain}.enable")
 
@@ -124,3 +126,26 @@ def until(condition, what: str) -> object:
             return answer
         time.sleep(0.1)
     raise AssertionError(f"waited {PATIENCE_S:.0f} s for {what}")
+
+
+def save_picture(address: str, path: str) -> None:
+    """A picture of the page of a Gaussian scene, without the browser's notices."""
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+        Page(find_chromium(), Path(profile), 1100, 840) as page,
+    ):
+        page.open(address)
+        until(lambda: "Export PLY" in page.text(), "the panel")
+        page.evaluate("document.querySelectorAll('.mantine-Notification-closeButton').forEach(button => button.click())")
+        before = None
+        for _ in range(40):  # splats grow when they arrive
+            picture = page.picture()
+            if before is not None and np.array_equal(picture, before):
+                break
+            before = picture
+            time.sleep(0.5)
+        Image.fromarray(picture).save(path)
+
+
+if __name__ == "__main__":
+    save_picture(*sys.argv[1:])

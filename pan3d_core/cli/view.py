@@ -59,7 +59,7 @@ def _serve_page(options: argparse.Namespace) -> int:
         print(f"{options.file.name} at {viewer.address} until Ctrl-C", flush=True)
         threading.Event().wait()
     except KeyboardInterrupt:
-        print("stopped")
+        print("stopping")
     finally:
         viewer.stop()
     return 0

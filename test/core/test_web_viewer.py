@@ -181,7 +181,7 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path):
             assert answer.status == 200
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    assert process.returncode == 0 and "stopped" in out and "Traceback" not in err
+    assert process.returncode == 0 and "stopping" in out and "Traceback" not in err
 
 
 def test_a_taken_port_and_a_foreign_host_are_refused(tmp_path, capsys):
