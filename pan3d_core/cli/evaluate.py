@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pan3d_core.cli import evaluate_gaussians
 from pan3d_core.cli.evaluate_bags import add_bag_options, find_bags, run_eval_bags
 from pan3d_core.cli.options import add_command, add_model_options, picture_size, pipeline_config, report_folder
 from pan3d_core.cli.output import machine_facts, print_table, show_progress, write_json
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 
 def add(commands: argparse._SubParsersAction) -> None:
-    """Put the command and its options on the parser."""
+    """Put the commands and their options on the parser."""
+    evaluate_gaussians.add(commands)
     parser = add_command(commands, "eval", run_eval, "measure an engine on scenes with truth, and show where it was worst")
     parser.add_argument("scenes", nargs="+", type=Path, help="scene folders, shard folders, bags, or folders of them")
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="folder for report and figures (default: out/eval/ENGINE)")

@@ -15,6 +15,7 @@ from pan3d_core.cli.options import add_command
 from pan3d_core.cli.output import machine_facts
 
 if TYPE_CHECKING:
+    from pan3d_core.evaluation.scenes import SceneReference
     from pan3d_core.evaluation.scoreboard import MeasuredRow, Row, SceneSet
     from pan3d_core.evaluation.scoreboard_page import Measured
 
@@ -39,6 +40,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run_scoreboard(options: argparse.Namespace) -> int:
     """Page and pictures; rows that are already measured are kept. 1 when a scene could not be evaluated."""
+    from pan3d_core.engines.mini import EPS3D
     from pan3d_core.evaluation.scoreboard import ROWS, write_row_picture, write_truth_picture
     from pan3d_core.evaluation.scoreboard_page import Board, write_page
 
@@ -50,9 +52,10 @@ def run_scoreboard(options: argparse.Namespace) -> int:
     for row in ROWS:
         write_row_picture(pictures / f"{row.key}.jpg", row, held_out, options.weights)
     write_truth_picture(pictures / "truth.jpg", ROWS[0], held_out, options.weights)
-    board = Board(ROWS, held_out, unseen, measured, _checkpoints(options.weights), _command(options))
+    rendered, unrendered = _rendered_section(options, pictures) if any(row.engine == EPS3D for row in ROWS) else ("", [])
+    board = Board(ROWS, held_out, unseen, measured, _checkpoints(options.weights), _command(options), rendered)
     print(f"written to {write_page(options.out, board, os.path.relpath(pictures, options.out.parent))}")
-    failures = [f"{key}: {text}" for key, item in measured.items() for text in item.failures]
+    failures = [f"{key}: {text}" for key, item in measured.items() for text in item.failures] + unrendered
     for text in failures:
         print(f"failed: {text}", file=sys.stderr)
     return 1 if failures else 0
@@ -73,21 +76,47 @@ def _measure_all(rows: Sequence[Row], sets: Sequence[SceneSet], options: argpars
         return {key: future.result() for key, future in waiting.items()}
 
 
+def _rendered_section(options: argparse.Namespace, pictures: Path) -> tuple[str, list[str]]:
+    """The section on rendered Gaussians, and the scenes that could not be measured; one row after the other."""
+    from pan3d_core.evaluation import gaussian_board as board
+    from pan3d_core.evaluation.gaussian_view_pictures import gaussian_view_picture
+    from pan3d_core.evaluation.scoreboard import SceneSet
+    from pan3d_core.visualize import save
+
+    title, seed, kinds = SETS["held_out"]
+    count, views = min(options.count, board.MAX_SCENES), board.NUM_VIEWS
+    references = _rendered_scenes(options.work / f"scenes_{views}_views_{count}", seed, count, kinds, views)
+    scenes, measured = SceneSet(f"{views}_views", title, references, {}), {}
+    for row in board.GAUSSIAN_ROWS:
+        found = board.measure_gaussian_row(row, scenes, options.work / "rows", machine=machine_facts())
+        miou, f_score = (found.value(f"novel {name}") for name in ("semantic_miou", "instance_f"))
+        print(f"{row.key}: novel views mIoU {miou:.3f}, F {f_score:.3f}", flush=True)
+        measured[row.key] = found
+    first, path = board.GAUSSIAN_ROWS[0], pictures / "rendered.png"
+    save(path, gaussian_view_picture(board.gaussian_worker(first.config(), first.protocol).show(references[0].read())))
+    text = board.section_text(board.GAUSSIAN_ROWS, measured, os.path.relpath(path, options.out.parent))
+    return text, [f"({key}, {scenes.key}): {failure}" for key, item in measured.items() for failure in item.failures]
+
+
 def _scene_set(key: str, options: argparse.Namespace) -> SceneSet:
-    """The scenes of a set; rendered first where they are not there (rendering goes on where it was stopped)."""
+    """The scenes of a set."""
     from pan3d_core.cli.evaluate import paraphrases
-    from pan3d_core.evaluation.scenes import list_scenes
     from pan3d_core.evaluation.scoreboard import SceneSet
 
     title, seed, kinds = SETS[key]
-    folder = options.work / f"scenes_{key}_{options.count}"
-    arguments = ["--seed", str(seed), "--count", str(options.count), "--kinds", kinds, "--out", str(folder)]
+    references = _rendered_scenes(options.work / f"scenes_{key}_{options.count}", seed, options.count, kinds)
+    return SceneSet(key, title, references, paraphrases(list(references)))
+
+
+def _rendered_scenes(folder: Path, seed: int, count: int, kinds: str, cameras: int = 4) -> tuple[SceneReference, ...]:
+    """Scenes of the cell; rendered first where they are not there (rendering goes on where it was stopped)."""
+    from pan3d_core.evaluation.scenes import list_scenes
+
+    arguments = ["--seed", str(seed), "--count", str(count), "--kinds", kinds, "--cameras", str(cameras), "--out", str(folder)]
     render = [sys.executable, "-m", "pan3d_core.cli", "sim", "render", "--shards", *arguments]
     if subprocess.run(render, check=False, stdout=subprocess.DEVNULL).returncode != 0:
         raise ValueError(f"scenes: expected the robot cell to render {folder}; see above (it needs the extra [sim])")
-    references = list_scenes([folder])
-    asked = paraphrases(references)
-    return SceneSet(key, title, tuple(references), asked)
+    return tuple(list_scenes([folder]))
 
 
 def _checkpoints(weights: str) -> str:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.evaluation.gaussian_view_scenes import ShownScene
-from pan3d_core.palette import instance_palette
+from pan3d_core.palette import UNASSIGNED, class_colors, instance_palette
 from pan3d_core.visualize import enlarge, montage, to_picture
 
 ROWS = ("image", "rendered", "true class", "rendered class", "true instance", "instance read")
@@ -19,13 +19,15 @@ def gaussian_view_picture(shown: ShownScene, tile_width: int = 176) -> np.ndarra
     truth, prediction = shown.truth, shown.prediction
     order = truth.is_novel.to(torch.int8).argsort(stable=True)
     segments = in_true_numbers(prediction.segment_id, truth.instance_id)
+    of_class = np.array([UNASSIGNED, *class_colors(shown.labels.names)], dtype=np.uint8)
+    of_instance = instance_palette(int(max(segments.max(), truth.instance_id.max())))
     rows = (
         [to_picture(image) for image in truth.images[order].cpu()],
         [to_picture(image) for image in prediction.rendering.colors[order].clamp(0, 1).cpu()],
-        _colored(truth.semantic_id[order] + 1),
-        _colored(prediction.semantic_id[order] + 1),
-        _colored(truth.instance_id[order]),
-        _colored(segments[order]),
+        _colored(truth.semantic_id[order] + 1, of_class),
+        _colored(prediction.semantic_id[order] + 1, of_class),
+        _colored(truth.instance_id[order], of_instance),
+        _colored(segments[order], of_instance),
     )
     novel = truth.is_novel[order].tolist()
     captions = [f"{name}, {'novel' if is_novel else 'context'}" for name in ROWS for is_novel in novel]
@@ -53,6 +55,5 @@ def in_true_numbers(segment_id: Tensor, true_id: Tensor) -> Tensor:
     return numbers[row].reshape(segment_id.shape)
 
 
-def _colored(ids: Tensor) -> list[np.ndarray]:
-    palette = instance_palette(max(1, int(ids.max())))
+def _colored(ids: Tensor, palette: np.ndarray) -> list[np.ndarray]:
     return list(palette[ids.cpu().numpy()])

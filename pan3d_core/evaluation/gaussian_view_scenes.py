@@ -63,6 +63,7 @@ class GaussianScores:
     num_gaussians: int
     camera_residual: float  # RMS distance of the context cameras after the similarity, in the engine's unit
     processor_s: float  # images to Gaussians and the engine's own objects, all threads
+    readout_s: float  # of the read-out that is measured
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class GaussianEvaluation:
     def figures(self) -> dict[str, float]:
         """All figures by name, as "novel semantic_miou"."""
         named = {f"{kind} {name}": value for kind in KINDS_OF_VIEWS for name, value in asdict(self.of(kind)).items()}
-        for name in ("num_gaussians", "processor_s", "camera_residual"):
+        for name in ("num_gaussians", "processor_s", "readout_s", "camera_residual"):
             values = [getattr(scene, name) for scene in self.scenes]
             named[name] = float(statistics.median(values)) if values else math.nan
         return {"scenes": len(self.scenes), **named}
@@ -148,7 +149,14 @@ class GaussianViewEvaluator:
 def scores_of(shown: ShownScene) -> GaussianScores:
     """The scores of what was rendered."""
     views = score_views(shown.prediction, shown.labels, shown.truth)
-    return GaussianScores(shown.name, views, len(shown.gaussians), shown.camera_residual, shown.processor_s)
+    return GaussianScores(
+        name=shown.name,
+        views=views,
+        num_gaussians=len(shown.gaussians),
+        camera_residual=shown.camera_residual,
+        processor_s=shown.processor_s,
+        readout_s=shown.prediction.readout_s,
+    )
 
 
 def ordered_around(scene: Scene) -> Scene:

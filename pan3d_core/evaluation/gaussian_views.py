@@ -15,6 +15,7 @@ Gaussians leave open is no void that would be forgiven.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -85,6 +86,7 @@ class ViewPrediction:
     semantic_id: Tensor  # (V, H, W) int64 class of the pixel's own semantics
     segment_id: Tensor  # (V, H, W) int64, 1..K, the same number in all views; 0 = none
     segment_class: Tensor  # (K,) int64, row k belongs to number k + 1
+    readout_s: float  # processor time from rendered features to segments, all threads
 
 
 @dataclass(frozen=True)
@@ -121,13 +123,15 @@ def predict_views(gaussians: Gaussians, classes: TextClasses, views: TrueViews, 
     if readout not in READOUTS:
         raise ValueError(f"readout: expected one of {', '.join(READOUTS)}, got {readout!r}")
     rendering = render_panoptic(gaussians, views.cam_from_world, views.intrinsics, views.image_hw)
+    begin_s = time.process_time()
     found = READOUTS[readout](rendering.instances, torch.Generator().manual_seed(SEED))
+    readout_s = time.process_time() - begin_s
     semantics = rendering.semantics.movedim(1, -1)
     count = len(found.prototypes)
     # Cosines do not depend on length: the sum stands for the mean.
     sums = semantics.new_zeros(count + 1, semantics.shape[-1])
     sums.index_add_(0, found.instance_id.flatten(), semantics.flatten(0, 2))
-    return ViewPrediction(rendering, classes.nearest(semantics), found.instance_id, classes.nearest(sums[1:]))
+    return ViewPrediction(rendering, classes.nearest(semantics), found.instance_id, classes.nearest(sums[1:]), readout_s)
 
 
 def score_views(prediction: ViewPrediction, labels: LabelSpace, views: TrueViews) -> dict[str, ViewScores]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -154,19 +154,27 @@ def measure_row(
     row: Row, scenes: SceneSet, folder: Path, *, weights: str, machine: dict[str, str], progress: Progress | None = None
 ) -> MeasuredRow:
     """The row's figures, from `folder` if it was measured there before with the same checkpoint and scenes."""
-    path = folder / f"{row.key}-{scenes.key}-{row_hash(row, scenes, weights)}.json"
+
+    def measure() -> MeasuredRow:
+        make = partial(scene_worker, row.config(weights), row.protocol(scenes.prompts), SIZE)
+        evaluation = Evaluation.of(run_items(make, scenes.references, workers=1, progress=progress))
+        figures = figure_table(evaluation)
+        return MeasuredRow(
+            {item.name: item.value for item in figures},
+            {item.name: item.protocol for item in figures},
+            [f"{item.name}: {item.message}" for item in evaluation.failures],
+            machine,
+        )
+
+    return kept_row(folder / f"{row.key}-{scenes.key}-{row_hash(row, scenes, weights)}.json", measure)
+
+
+def kept_row(path: Path, measure: Callable[[], MeasuredRow]) -> MeasuredRow:
+    """The row that is kept at `path`; where none is, what `measure` gives, which is then kept."""
     if path.exists():
         return MeasuredRow(**json.loads(path.read_text(encoding="utf-8")))
-    make = partial(scene_worker, row.config(weights), row.protocol(scenes.prompts), SIZE)
-    evaluation = Evaluation.of(run_items(make, scenes.references, workers=1, progress=progress))
-    figures = figure_table(evaluation)
-    measured = MeasuredRow(
-        {item.name: item.value for item in figures},
-        {item.name: item.protocol for item in figures},
-        [f"{item.name}: {item.message}" for item in evaluation.failures],
-        machine,
-    )
-    folder.mkdir(parents=True, exist_ok=True)
+    measured = measure()
+    path.parent.mkdir(parents=True, exist_ok=True)
     waiting = path.with_suffix(".part")
     waiting.write_text(json.dumps(asdict(measured), indent=1), encoding="utf-8")
     waiting.rename(path)

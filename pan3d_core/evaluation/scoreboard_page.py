@@ -45,6 +45,7 @@ class Board:
     measured: Measured
     weights: str  # names and hashes of the checkpoints
     command: str
+    rendered: str = ""  # section on rendered Gaussians, see `gaussian_board`; empty = none
 
 
 def page_text(board: Board, pictures: str) -> str:
@@ -63,6 +64,8 @@ def page_text(board: Board, pictures: str) -> str:
         "paraphrases are compared with its text-aligned vectors."
     )
     parts += _cameras(board)
+    if board.rendered:
+        parts.append(board.rendered)
     parts += ["## The rows", "\n".join(f"- {row.title}: {row.about}." for row in board.rows)]
     parts += _pictures(board, pictures)
     parts += ["## How each figure is taken", AP_RULES, _protocols(board)]

@@ -65,6 +65,10 @@ def test_the_page_holds_every_row_and_says_how_it_came_about():
     assert "`make scoreboard` (2026-01-02 03:04 UTC; a processor, 2 cores, no GPU" in page and "teapot" in page
     assert "| 11.0 |" in page and "1 scenes failed" in page and "0.95 is not among them" in page
     assert "| camera rotation (deg) | rule of camera rotation (deg) |" in page
+    assert "## Rendered" not in page
+    board = Board(ROWS, HELD_OUT, UNSEEN, rows, "`w`", "make scoreboard", "## Rendered views")
+    parts = page_text(board, "images/board").split("\n\n")
+    assert parts[parts.index("## Rendered views") + 1] == "## The rows"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.key)
