@@ -17,6 +17,7 @@ BENCHES = {
     "decode": ("pan3d_core.bench.decode", "decoding and assembly of 400 queries beside the network"),
     "clustering": ("pan3d_core.bench.clustering", "pan3d-mini-fast3dis against clustering its features, by number of views"),
     "rasterize": ("pan3d_core.bench.rasterize", "rendering of Gaussians, forward and backward, beside gsplat's PyTorch code"),
+    "eps3d": ("pan3d_core.bench.eps3d", "EPS3D by stages: network, voxels, rendering, read-out"),
     "readout": ("pan3d_core.bench.readout", "objects from rendered instance features: pixels clustered, or cells"),
     "naming": ("pan3d_core.bench.naming", "words for things that are there and for things that are not"),
     "metrics": ("pan3d_core.bench.metrics", "measuring a ScanNet-size scene on one core"),

@@ -1,0 +1,179 @@
+"""`pan3d bench eps3d`: EPS3D by stages, from images to panoptic Gaussians and to objects.
+
+* `mini`: the engine `pan3d-mini-eps3d` on one rendered scene, by number of views: `network` (from images to Gaussians), of it
+  `voxels` (averages over voxels, done once more), `rendering` of 67 channels in all views, and `readout` of objects by cells.
+  `x_mini` is the processor time over that of a whole call of `pan3d-mini` on the same views in the same run, so it compares
+  machines, loads and versions. `pixels` is the published read-out of the same rendering, once. `stored_bytes_per_gaussian`
+  counts the tensors of the Gaussians.
+* `cuda`: the network of the published size with random weights on a CUDA device: the network (cameras, depth, Gaussians), and
+  everything to objects.
+
+`cpu_s` is the fair time on a machine that does other work beside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pan3d_core.bench.clustering import scenes_with
+from pan3d_core.bench.fast3dis import seconds_on
+from pan3d_core.bench.turns import Clock, take_turns
+from pan3d_core.config import ModelConfig
+from pan3d_core.engines import Engine, build_engine
+from pan3d_core.engines.gaussian_objects import rendered_objects
+from pan3d_core.engines.mini import EPS3D, MINI, mini_inputs
+from pan3d_core.geometry.cameras import unproject_depth
+from pan3d_core.models.eps3d import Eps3d, PanopticRendering, eps3d_1b, render_panoptic
+from pan3d_core.models.eps3d_gaussians import VoxelAverage, voxel_grid
+from pan3d_core.models.eps3d_mini import Eps3dMiniOutputs, Eps3dMiniSettings
+from pan3d_core.preprocess import preprocess
+from pan3d_core.scene_io import Scene
+from pan3d_core.structures import Gaussians, ViewBatch
+from pan3d_core.text_space import TextSpace
+
+PARTS = ("mini", "cuda")
+OFFICIAL_HW = (448, 448)
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="pan3d bench eps3d", description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="default: all")
+    parser.add_argument("--views", type=int, nargs="+", default=[2, 8], help="numbers of views (default: %(default)s)")
+    parser.add_argument("--weights", default="", help=f"checkpoint of {EPS3D} (default: the embedded one)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="turns after one that warms up (default: %(default)s)")
+    parser.add_argument("--no-pixels", action="store_true", help="leave out the published read-out, which takes minutes")
+    parser.add_argument("--work", type=Path, default=Path("out/bench"), help="folder for the scene (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    for name in ("views", "threads", "rounds"):
+        values = getattr(arguments, name)
+        if min(values if isinstance(values, list) else [values]) < 1:
+            parser.error(f"--{name}: expected at least 1, got {values}")
+    return arguments
+
+
+def views_of(scene: Scene, count: int, engine: Engine) -> ViewBatch:
+    """The first `count` views of a scene as the engine takes them."""
+    return preprocess(scene.views[:count], engine.preprocess, scene.support_height_m)
+
+
+def stages(engine: Engine, views: ViewBatch, clock: Clock) -> None:
+    """One call of `pan3d-mini-eps3d`, stage by stage."""
+    inputs = mini_inputs(views, views.images.device)
+    outputs = engine.network(inputs)
+    clock.mark("network")
+    rendering = engine.render(outputs, inputs)
+    clock.mark("rendering")
+    rendered_objects(rendering, engine.text_space, "cells")
+    clock.mark("readout")
+
+
+def whole_call(engine: Engine, views: ViewBatch, clock: Clock) -> None:
+    engine(views)
+    clock.mark("call")
+
+
+def average_voxels(outputs: Eps3dMiniOutputs, points: Tensor, clock: Clock) -> None:
+    """The averages over voxels of the default size of all that a pixel has, weighted equally."""
+    maps, voxel_size = outputs.maps, Eps3dMiniSettings().voxel_size_m
+    rows = [part[0].movedim(1, -1).flatten(0, 2) for part in (maps.raw, maps.semantics, maps.instances)]
+    grid = voxel_grid(points, voxel_size)
+    average = VoxelAverage(len(grid), (3, *(part.shape[1] for part in rows)), points)
+    average.add(grid.voxel_of_point, points.new_zeros(len(points)), points, *rows)
+    average.averages()
+    clock.mark("voxels")
+
+
+def stored_bytes(gaussians: Gaussians) -> int:
+    return sum(value.nbytes for value in vars(gaussians).values() if value is not None)
+
+
+def of_views(engine: Engine, baseline: Engine, scene: Scene, count: int, arguments: argparse.Namespace) -> dict:
+    """Figures of one number of views."""
+    views = views_of(scene, count, engine)
+    inputs = mini_inputs(views, views.images.device)
+    outputs = engine.network(inputs)
+    points = unproject_depth(outputs.geometry.depth(), inputs.intrinsics, outputs.cam_from_scene).reshape(-1, 3)
+    works: dict[str, Callable[[Clock], object]] = {
+        EPS3D: partial(stages, engine, views),
+        MINI: partial(whole_call, baseline, views),
+        "voxels": partial(average_voxels, outputs, points),
+    }
+    times = take_turns(works, arguments.rounds)
+    parts = {**times[EPS3D], "voxels": times["voxels"]["voxels"]}
+    whole = times[MINI]["whole"]
+    if not arguments.no_pixels:
+        rendering = engine.render(outputs, inputs)
+        parts["pixels"] = take_turns({"pixels": partial(_read_pixels, rendering, engine.text_space)}, 1)["pixels"]["read"]
+    gaussians = outputs.gaussians[0]
+    return {
+        "gaussians": len(gaussians),
+        "stored_bytes_per_gaussian": stored_bytes(gaussians) / max(1, len(gaussians)),
+        MINI: whole,
+        **{name: {**seconds, "x_mini": seconds["cpu_s"] / whole["cpu_s"]} for name, seconds in parts.items()},
+    }
+
+
+def _read_pixels(rendering: PanopticRendering, text_space: TextSpace, clock: Clock) -> None:
+    rendered_objects(rendering, text_space, "pixels")
+    clock.mark("read")
+
+
+def official(model: Eps3d, device: torch.device, views: Sequence[int], image_hw: tuple[int, int], rounds: int) -> dict:
+    """Seconds and memory of the network, and of everything to objects, by number of views; random images."""
+    model = model.to(device).eval()
+    dtype = torch.bfloat16 if device.type == "cuda" else None
+    expand = model.text_decoder.expand
+    space = TextSpace(expand.weight.flatten(1), expand.bias, encoder="lseg")
+    rows = {}
+    for count in views:
+        images = torch.rand(1, count, 3, *image_hw, device=device)
+
+        def to_objects(images: Tensor = images) -> None:
+            output = model(images, aggregator_dtype=dtype)
+            cameras, intrinsics = (values[0] for values in output.geometry.cameras())
+            rendered_objects(render_panoptic(output.gaussians[0], cameras, intrinsics, image_hw), space)
+
+        geometry_alone = partial(model, images, parts=(), aggregator_dtype=dtype)
+        network = partial(model, images, aggregator_dtype=dtype)
+        works = {"geometry": geometry_alone, "network": network, "to_objects": to_objects}
+        rows[f"{count} views"] = {
+            "gaussians": len(network().gaussians[0]),
+            **{name: seconds_on(device, work, rounds) for name, work in works.items()},
+        }
+    return rows
+
+
+@torch.inference_mode()
+def run(argv: list[str]) -> dict:
+    """Measure the parts asked for; see the head of this module."""
+    arguments = parse(argv)
+    before, load = torch.get_num_threads(), [round(os.getloadavg()[0], 1)]
+    torch.set_num_threads(arguments.threads)
+    result: dict = {"threads": arguments.threads}
+    try:
+        if "mini" in arguments.parts:
+            (scene,) = scenes_with(max(arguments.views), 1, arguments.work)
+            engine, baseline = (
+                build_engine(ModelConfig(name=name, device="cpu", threads=arguments.threads, weights=weights))
+                for name, weights in ((EPS3D, arguments.weights), (MINI, ""))
+            )
+            result["mini"] = {f"{count} views": of_views(engine, baseline, scene, count, arguments) for count in arguments.views}
+        if "cuda" in arguments.parts:
+            result["cuda"] = "not measured: no CUDA device"
+            if torch.cuda.is_available():
+                device = torch.device("cuda")
+                with device:
+                    model = eps3d_1b()
+                found = official(model, device, arguments.views, OFFICIAL_HW, arguments.rounds)
+                result["cuda"] = {"device": torch.cuda.get_device_name(device), **found}
+    finally:
+        torch.set_num_threads(before)
+    return {**result, "load": [*load, round(os.getloadavg()[0], 1)]}

@@ -1,0 +1,89 @@
+"""The benchmark of EPS3D runs: the small engine by stages, and the network of the published kind on a device."""
+
+import json
+
+import pytest
+import torch
+
+from pan3d_core import cli
+from pan3d_core.bench import eps3d as bench
+from pan3d_core.bench.turns import Clock
+from pan3d_core.config import ModelConfig
+from pan3d_core.engines import build_engine
+from pan3d_core.engines.eps3d_mini import Eps3dMiniEngine
+from pan3d_core.engines.mini import EPS3D, MINI, SHIPPED, MiniCheckpoint, read_checkpoint
+from pan3d_core.models.eps3d_mini import Eps3dMini
+from pan3d_core.naming_meaning import KnownNames
+from pan3d_core.scene_io import Scene
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """The engine with random weights."""
+    known = read_checkpoint(SHIPPED[MINI]).known_names
+    stuff = KnownNames(("table",), ("table",), known.embeddings[:1])
+    torch.manual_seed(0)
+    checkpoint = MiniCheckpoint(Eps3dMini().eval(), known, {}, stuff)
+    return Eps3dMiniEngine(checkpoint, ModelConfig(name=EPS3D, threads=1), torch.device("cpu"))
+
+
+@pytest.fixture
+def scene(cell):
+    return Scene("cell", tuple(cell.views), None, 0.0).without_depth()
+
+
+@torch.inference_mode()
+def test_stages_of_the_small_engine(engine, scene):
+    baseline = build_engine(ModelConfig(name=MINI, threads=1))
+    arguments = bench.parse(["--rounds", "1", "--no-pixels"])
+    found = bench.of_views(engine, baseline, scene, 2, arguments)
+    assert set(found) == {
+        "gaussians", "stored_bytes_per_gaussian", MINI, "network", "voxels", "rendering", "readout", "whole",
+    }  # fmt: skip
+    assert 0 < found["gaussians"] <= 2 * 112 * 144
+    assert found["stored_bytes_per_gaussian"] == 4 * (3 + 3 + 4 + 1 + 3 + 2 * 32)
+    stages = ("network", "rendering", "readout")
+    assert found["whole"]["cpu_s"] == pytest.approx(sum(found[name]["cpu_s"] for name in stages))
+    for name in (*stages, "voxels", "whole"):
+        assert found[name]["x_mini"] == pytest.approx(found[name]["cpu_s"] / found[MINI]["cpu_s"])
+
+
+@torch.inference_mode()
+def test_stages_are_what_a_call_does(engine, scene):
+    """Nothing that the engine does between images and objects is left out, but for scores and names."""
+    asked = []
+
+    class Recorded:
+        text_space = engine.text_space
+
+        def network(self, inputs):
+            asked.append(inputs.images.shape[1])
+            return engine.network(inputs)
+
+        def render(self, outputs, inputs):
+            asked.append(len(outputs.gaussians))
+            return engine.render(outputs, inputs)
+
+    clock = Clock()
+    bench.stages(Recorded(), bench.views_of(scene, 3, engine), clock)
+    assert asked == [3, 1] and list(clock.parts) == ["network", "rendering", "readout"]
+
+
+@torch.inference_mode()
+def test_the_network_of_the_published_kind_on_a_device(procedural):
+    found = bench.official(procedural.tiny_eps3d(), torch.device("cpu"), (1, 2), (56, 70), 1)
+    assert set(found) == {"1 views", "2 views"}
+    for row in found.values():
+        assert set(row) == {"gaussians", "geometry", "network", "to_objects"}
+        assert row["gaussians"] > 0 and all(row[name]["wall_s"] > 0 for name in ("geometry", "network", "to_objects"))
+
+
+def test_command_line_without_a_device(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    path = tmp_path / "figures.json"
+    assert cli.main(["bench", "--json", str(path), "eps3d", "--parts", "cuda"]) == 0
+    assert json.loads(path.read_text())["result"]["cuda"] == "not measured: no CUDA device"
+    for wrong in (["--views", "2", "0"], ["--rounds", "0"], ["--threads", "0"]):
+        with pytest.raises(SystemExit):
+            bench.parse(wrong)
+        assert f"{wrong[0]}: expected at least 1" in capsys.readouterr().err
