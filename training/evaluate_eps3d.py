@@ -1,9 +1,11 @@
-"""Held-out figures of `pan3d-mini-eps3d`, cheap enough to run during training: rendered semantics, instances and colour."""
+"""Held-out figures of EPS3D at both sizes, cheap enough to run during training: rendered semantics, instances and colour."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 from pan3d_core.evaluation.cross_view_metrics import CrossViewInstances, cross_view_instances, mean_cross_view
 from pan3d_core.evaluation.semantic_metrics import pooled_semantic_scores, semantic_confusion
 from pan3d_core.models.eps3d import PanopticRendering
+from pan3d_core.models.eps3d_heads import TextDecoder
 from pan3d_core.models.eps3d_mini import Eps3dMini
 from pan3d_core.models.eps3d_readout import read_by_cells
 from pan3d_core.palette import instance_palette
@@ -81,6 +84,7 @@ class ShownScene:
     batch: SceneBatch
     views: PanopticRendering
     num_gaussians: int
+    context: int = CONTEXT_VIEWS  # how many of the views the model saw
 
 
 @torch.no_grad()
@@ -95,35 +99,42 @@ def show_scene(model: Eps3dMini, shards: ShardSet, index: int, *, posed: bool) -
 
 
 @torch.no_grad()
+def rendered_figures(
+    show: Callable[[int], ShownScene], decoder: TextDecoder, count: int, text: TextTargets, teacher: CellTeacher
+) -> Eps3dFigures:
+    """Figures over the scenes 0 to `count` - 1 as `show` gives them, rendered semantics being read by `decoder`."""
+    texts = class_texts(text, teacher.stuff_embeddings).to(decoder.expand.weight.device)
+    context, novel, gaussians = ViewSums(), ViewSums(), []
+    for index in range(count):
+        shown = show(index)
+        batch, views = shown.batch, shown.views
+        gaussians.append(shown.num_gaussians)
+        logits = decoder.logits(views.semantics, texts).cpu()
+        classes, stuff = cell_classes(batch, len(text.kinds))[0], stuff_ids(batch)[0]
+        true_ids = torch.where(stuff > 0, batch.kinds.shape[1] + stuff, batch.ids[0])
+        read = read_by_cells(views.instances, torch.Generator().manual_seed(index)).instance_id.cpu()
+        for sums, chosen in ((context, slice(0, shown.context)), (novel, slice(shown.context, len(read)))):
+            if len(read[chosen]):
+                truth = (batch.images[0][: len(read)][chosen], classes[: len(read)][chosen], true_ids[: len(read)][chosen])
+                sums.add(views.colors[chosen].cpu(), read[chosen], truth, logits[chosen])
+    return Eps3dFigures(len(gaussians), *context.figures(), *novel.figures(), float(np.mean(gaussians or [0])))
+
+
 def evaluate_eps3d(
     model: Eps3dMini, shards: ShardSet, text: TextTargets, teacher: CellTeacher, *, scenes: int, posed: bool
 ) -> Eps3dFigures:
-    """Figures over the first `scenes` scenes of `shards`; the model is left in evaluation mode."""
+    """Figures of `pan3d-mini-eps3d` over the first `scenes` scenes; the model is left in evaluation mode."""
     model.eval()
-    texts = class_texts(text, teacher.stuff_embeddings)
-    context, novel, counts = ViewSums(), ViewSums(), []
-    for index in range(min(scenes, len(shards))):
-        shown = show_scene(model, shards, index, posed=posed)
-        batch, views = shown.batch, shown.views
-        counts.append(shown.num_gaussians)
-        logits = model.text_decoder.logits(views.semantics, texts)
-        classes, stuff = cell_classes(batch, len(text.kinds))[0], stuff_ids(batch)[0]
-        true_ids = torch.where(stuff > 0, batch.kinds.shape[1] + stuff, batch.ids[0])
-        read = read_by_cells(views.instances, torch.Generator().manual_seed(index)).instance_id
-        for sums, chosen in ((context, slice(0, CONTEXT_VIEWS)), (novel, slice(CONTEXT_VIEWS, len(read)))):
-            if len(read[chosen]):
-                truth = (batch.images[0][: len(read)][chosen], classes[: len(read)][chosen], true_ids[: len(read)][chosen])
-                sums.add(views.colors[chosen], read[chosen], truth, logits[chosen])
-    return Eps3dFigures(len(counts), *context.figures(), *novel.figures(), float(np.mean(counts)))
+    show = partial(show_scene, model, shards, posed=posed)
+    return rendered_figures(show, model.text_decoder, min(scenes, len(shards)), text, teacher)
 
 
-def scene_picture(model: Eps3dMini, shards: ShardSet, index: int, texts: Tensor) -> np.ndarray:
-    """Rows: images, rendered colour, read instances, classes; one column per view, the last one novel."""
-    shown = show_scene(model, shards, index, posed=True)
+def scene_picture(shown: ShownScene, decoder: TextDecoder, texts: Tensor) -> np.ndarray:
+    """Rows: images, rendered colour, read instances, classes; one column per view, novel ones last."""
     views, images = shown.views, shown.batch.images[0]
-    read = read_by_cells(views.instances, torch.Generator().manual_seed(index)).instance_id
-    classes = model.text_decoder.logits(views.semantics, texts).argmax(1)
-    rows = [to_picture(image) for image in (*images, *views.colors.clamp(0, 1))]
+    read = read_by_cells(views.instances, torch.Generator().manual_seed(0)).instance_id.cpu()
+    classes = decoder.logits(views.semantics, texts.to(views.semantics.device)).argmax(1).cpu()
+    rows = [to_picture(image) for image in (*images, *views.colors.cpu().clamp(0, 1))]
     for ids in (read, classes + 1):
         palette = instance_palette(int(ids.max()))
         rows += list(palette[ids.numpy()])

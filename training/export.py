@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from training.checkpoints import LAST, read_state
+from training.export_eps3d_mini import export_eps3d_mini
 from training.export_fast3dis import export_fast3dis
 from training.export_mini import export_mini
 from training.export_request import ExportRequest
@@ -22,6 +23,7 @@ from training.export_request import ExportRequest
 EXPORTERS: dict[str, Callable[[dict, ExportRequest], None]] = {
     "pan3d-mini": export_mini,
     "pan3d-mini-fast3dis": export_mini,
+    "pan3d-mini-eps3d": export_eps3d_mini,
     "fast3dis": export_fast3dis,
 }
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from pan3d_core.engines.mini import FORMATS, NAMES_PREFIX, fold_batch_norms, read_checkpoint
 from training.datasets import ShardSet
@@ -20,8 +22,11 @@ from training.text_targets import TextTargets, load_text_targets
 MAX_BYTES = 20 * 2**20
 
 
-def export_weights(state: dict, text: TextTargets, facts: dict, out: Path) -> None:
-    """State of a trainer -> safetensors in half precision with the known names' embeddings; refuses more than `MAX_BYTES`."""
+def export_weights(state: dict, text: TextTargets, facts: dict, out: Path, stuff: Mapping[str, Tensor] | None = None) -> None:
+    """State of a trainer -> safetensors in half precision with the known names' embeddings; refuses more than `MAX_BYTES`.
+
+    `stuff`: words for what is no object with their embeddings, in networks that know such.
+    """
     named = text.is_name()
     tensors = {name: (v.half() if v.is_floating_point() else v).contiguous() for name, v in state["ema"].items()}
     tensors[NAMES_PREFIX + "embeddings"] = text.embeddings[named].half().contiguous()
@@ -32,6 +37,9 @@ def export_weights(state: dict, text: TextTargets, facts: dict, out: Path) -> No
         "class_names": [text.kinds[int(text.kind[row])] for row in rows],
         "facts": facts,
     }
+    if stuff is not None:
+        content["stuff"] = list(stuff)
+        tensors[NAMES_PREFIX + "stuff"] = torch.stack(list(stuff.values())).half()
     out.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, out, metadata={"format": FORMATS[state["family"]], "content": json.dumps(content)})
     out.chmod(0o644)

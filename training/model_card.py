@@ -8,16 +8,56 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from pan3d_core.engines.mini import engine_of, read_checkpoint
-from pan3d_core.models.fast3dis_mini import Fast3disMini
+from pan3d_core.engines.mini import EPS3D, FAST3DIS, MINI, engine_of, read_checkpoint
 
 CURVE_ROWS = 20
 CARDS = Path(__file__).parent / "cards"
 
 
-def curve_table(lines: list[dict]) -> str:
+@dataclass(frozen=True)
+class Columns:
+    """Figures that a card shows: (title, name, format) each."""
+
+    posed: tuple[tuple[str, str, str], ...]
+    unposed: tuple[tuple[str, str, str], ...]
+    cases: tuple[tuple[str, str, str], ...]  # of the exported file
+
+
+MASK_COLUMNS = Columns(
+    (("AP50 posed", "ap50", ".3f"), ("AP25 posed", "ap25", ".3f"), ("AbsRel posed", "abs_rel", ".4f"),
+     ("objects", "abs_rel_objects", ".4f"), ("names", "kind_accuracy", ".2f")),
+    (("AP50 unposed", "ap50", ".3f"), ("AP25 unposed", "ap25", ".3f"), ("AbsRel unposed", "abs_rel", ".3f")),
+    (("AP50", "ap50", ".3f"), ("AP25", "ap25", ".3f"), ("recall50", "recall50", ".3f"), ("AbsRel", "abs_rel", ".4f"),
+     ("AbsRel objects", "abs_rel_objects", ".4f"), ("naming", "kind_accuracy", ".3f")),
+)  # fmt: skip
+_CONTEXT = (
+    ("semantic mIoU", "semantic_miou", ".3f"), ("accuracy", "semantic_accuracy", ".3f"),
+    ("instance mIoU", "instance_miou", ".3f"), ("F", "instance_f", ".3f"), ("PSNR, dB", "psnr_db", ".1f"),
+)  # fmt: skip
+_NOVEL = tuple((f"novel {title}", f"novel_{name}", form) for title, name, form in _CONTEXT)
+RENDERED_COLUMNS = Columns(
+    (*_CONTEXT[::2], *_NOVEL[::2]), tuple((f"{title} unposed", name, form) for title, name, form in _CONTEXT[:3:2]),
+    (*_CONTEXT, *_NOVEL),
+)  # fmt: skip
+COLUMNS = {MINI: MASK_COLUMNS, FAST3DIS: MASK_COLUMNS, EPS3D: RENDERED_COLUMNS}
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(
+        [f"| {' | '.join(row)} |" for row in (titles, ["---"] * len(titles))] + [f"| {' | '.join(r)} |" for r in rows]
+    )
+
+
+def _cells(columns: Sequence[tuple[str, str, str]], figures: dict) -> list[str]:
+    return ["" if math.isnan(figures[name]) else format(figures[name], form) for _, name, form in columns]
+
+
+def curve_table(lines: list[dict], columns: Columns = MASK_COLUMNS) -> str:
     """Markdown table of the held-out figures in a log, at most `CURVE_ROWS` moments, first and last included."""
     moments: dict[int, dict[bool, dict]] = {}
     for line in lines:
@@ -26,27 +66,17 @@ def curve_table(lines: list[dict]) -> str:
     rows = [row for row in moments.values() if len(row) == 2]
     step = max(1, -(-len(rows) // CURVE_ROWS))
     rows = [row for i, row in enumerate(rows) if (len(rows) - 1 - i) % step == 0]
-    head = (
-        "| minutes | samples | AP50 posed | AP25 posed | AbsRel posed | objects | names "
-        "| AP50 unposed | AP25 unposed | AbsRel unposed |\n|---|---|---|---|---|---|---|---|---|---|"
-    )
-    body = [
-        f"| {p['minutes']:.0f} | {p['samples']} | {p['ap50']:.3f} | {p['ap25']:.3f} | {p['abs_rel']:.4f} | "
-        f"{p['abs_rel_objects']:.4f} | {p['kind_accuracy']:.2f} | {u['ap50']:.3f} | {u['ap25']:.3f} | {u['abs_rel']:.3f} |"
+    titles = ["minutes", "samples", *(title for title, _, _ in (*columns.posed, *columns.unposed))]
+    return _table(titles, [
+        [f"{p['minutes']:.0f}", str(p["samples"]), *_cells(columns.posed, p), *_cells(columns.unposed, u)]
         for p, u in ((row[True], row[False]) for row in rows)
-    ]
-    return "\n".join([head, *body])
+    ])  # fmt: skip
 
 
-def figure_table(figures: dict[str, dict]) -> str:
+def figure_table(figures: dict[str, dict], columns: Columns = MASK_COLUMNS) -> str:
     """Markdown table of the exported file's figures."""
-    head = "| case | AP50 | AP25 | recall50 | AbsRel | AbsRel objects | naming |\n|---|---|---|---|---|---|---|"
-    body = [
-        f"| {case} | {f['ap50']:.3f} | {f['ap25']:.3f} | {f['recall50']:.3f} | {f['abs_rel']:.4f} | {f['abs_rel_objects']:.4f} | "
-        f"{f['kind_accuracy']:.3f} |"
-        for case, f in figures.items()
-    ]
-    return "\n".join([head, *body])
+    titles = ["case", *(title for title, _, _ in columns.cases)]
+    return _table(titles, [[case, *_cells(columns.cases, own)] for case, own in figures.items()])
 
 
 def joined_logs(logs: list[Path]) -> list[dict]:
@@ -104,7 +134,7 @@ def write_card(weights: Path, lines: list[dict], out: Path, scoreboard: Path | N
     content = weights.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     kinds = tuple(dict.fromkeys(checkpoint.known_names.class_names))
-    queries = model.settings.decoder.queries if isinstance(model, Fast3disMini) else len(model.decoder.learned)
+    queries = {MINI: lambda: len(model.decoder.learned), FAST3DIS: lambda: model.settings.decoder.queries}.get(name, int)()
     trained = {id(p): p for p in model.parameters() if p.requires_grad}.values()
     card = (CARDS / f"{name}.md").read_text(encoding="utf-8").format(
         parameters=sum(p.numel() for p in model.parameters()) / 1e6, trained=sum(p.numel() for p in trained) / 1e6,
@@ -116,8 +146,8 @@ def write_card(weights: Path, lines: list[dict], out: Path, scoreboard: Path | N
         machine=machine(facts.get("device", "cpu"), config["ranks"]),
         precision="bfloat16 products" if config["bfloat16"] else "float32",
         total_batch=config["ranks"] * config["batch"],
-        curve_scenes=evaluations[0]["scenes"] if evaluations else 0, curve=curve_table(lines),
-        figure_scenes=next(iter(facts["figures"].values()))["scenes"], figures=figure_table(facts["figures"]),
+        curve_scenes=evaluations[0]["scenes"] if evaluations else 0, curve=curve_table(lines, COLUMNS[name]),
+        figure_scenes=next(iter(facts["figures"].values()))["scenes"], figures=figure_table(facts["figures"], COLUMNS[name]),
     )  # fmt: skip
     out.write_text(card, encoding="utf-8")
 

@@ -30,4 +30,5 @@ def resize_batch(batch: SceneBatch, hw: tuple[int, int]) -> SceneBatch:
         depth=nearest(batch.depth, hw),
         ids=nearest(batch.ids, hw),
         intrinsics=resized_from_original @ batch.intrinsics,
+        teacher=None if batch.teacher is None else replace(batch.teacher, ids=nearest(batch.teacher.ids, hw)),
     )

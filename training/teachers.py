@@ -7,7 +7,7 @@ truth and our text embeddings), `CallableTeacher` (any 2D model in this process)
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -91,6 +91,18 @@ def agreed_half(classes: Tensor) -> Tensor:
     """(..., H, W) integers -> (..., H // 2, W // 2), -1 where the four pixels do not agree."""
     four = torch.stack([classes[..., row::2, column::2] for row in (0, 1) for column in (0, 1)])
     return torch.where((four == four[0]).all(0), four[0], -1)
+
+
+def require_range(context_views: Sequence[int]) -> None:
+    """Raise `ValueError` unless these are the fewest and the most views that a network may see."""
+    if len(context_views) != 2 or not 1 <= context_views[0] <= context_views[1]:
+        raise ValueError(f"model.context_views: expected fewest and most views, at least 1, got {list(context_views)}")
+
+
+def draw_context(context_views: Sequence[int], views: int, generator: Generator) -> int:
+    """How many of a sample's views the network sees this time, evenly from the fewest to the most that there are."""
+    low, high = min(context_views[0], views), min(context_views[1], views)
+    return int(torch.randint(low, high + 1, (), generator=generator))
 
 
 @dataclass(frozen=True)

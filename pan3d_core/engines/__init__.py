@@ -18,6 +18,7 @@ class Engine(Protocol):
     preprocess: PreprocessConfig  # how views must be prepared for it
     needs_depth: bool  # whether views without sensor depth are refused
     # An engine that gives geometry alone also has `finds_objects = False`: its lack of instances says nothing of the scene.
+    # One that gives Gaussians with semantics also has `text_space: TextSpace`, in which these are compared with texts.
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]: ...
 
@@ -40,6 +41,18 @@ def _build_fast3dis(config: ModelConfig) -> Engine:
     return build(config)
 
 
+def _build_pan3d_mini_eps3d(config: ModelConfig) -> Engine:
+    from pan3d_core.engines.eps3d_mini import build
+
+    return build(config)
+
+
+def _build_eps3d(config: ModelConfig) -> Engine:
+    from pan3d_core.engines.eps3d import build
+
+    return build(config)
+
+
 def _build_da3(config: ModelConfig) -> Engine:
     from pan3d_core.engines.da3 import build
 
@@ -55,6 +68,8 @@ def _build_depth_clusters(config: ModelConfig) -> Engine:
 ENGINES: dict[str, Callable[[ModelConfig], Engine]] = {
     "pan3d-mini": _build_pan3d_mini,
     "pan3d-mini-fast3dis": _build_pan3d_mini,
+    "pan3d-mini-eps3d": _build_pan3d_mini_eps3d,
+    "eps3d": _build_eps3d,
     "segvggt": _build_segvggt,
     "fast3dis": _build_fast3dis,
     "da3": _build_da3,

@@ -22,6 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.labels import LabelSpace
+from pan3d_core.models.eps3d_mini import Eps3dMini, Eps3dMiniSettings
 from pan3d_core.models.fast3dis_mini import Fast3disMini, Fast3disMiniSettings
 from pan3d_core.models.mini import MiniInputs, MiniOutputs, PanMini
 from pan3d_core.models.mini_cameras import unposed_cameras
@@ -31,8 +32,8 @@ from pan3d_core.naming_meaning import KnownNames
 from pan3d_core.runtime.device import select_device
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
-MINI, FAST3DIS = "pan3d-mini", "pan3d-mini-fast3dis"
-FORMATS = {MINI: "pan3d-mini/1", FAST3DIS: "pan3d-mini-fast3dis/1"}
+MINI, FAST3DIS, EPS3D = "pan3d-mini", "pan3d-mini-fast3dis", "pan3d-mini-eps3d"
+FORMATS = {MINI: "pan3d-mini/1", FAST3DIS: "pan3d-mini-fast3dis/1", EPS3D: "pan3d-mini-eps3d/1"}
 SHIPPED = {name: Path(__file__).parent.parent / "weights" / f"{name}.safetensors" for name in FORMATS}
 DEFAULT_WEIGHTS = SHIPPED[MINI]
 PREPROCESS = PreprocessConfig(height=112, width=144, mode="cover", resample="area")
@@ -41,6 +42,7 @@ AUTOCAST_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch
 # Focal length over image width that is assumed for cameras without intrinsics (53 degrees across).
 GUESSED_FOCAL = 1.0
 SUPPORT_BIN_M = 0.005
+NAME_TEMPERATURE = 0.07
 logger = logging.getLogger("pan3d.engines.mini")
 
 
@@ -48,9 +50,10 @@ logger = logging.getLogger("pan3d.engines.mini")
 class MiniCheckpoint:
     """Contents of a weight file of one of the two."""
 
-    model: PanMini | Fast3disMini
+    model: PanMini | Fast3disMini | Eps3dMini
     known_names: KnownNames
     facts: dict  # how it was made: data, schedule, seed, figures
+    stuff_names: KnownNames | None = None  # of what is no object, in networks that know such
 
 
 def read_checkpoint(path: Path, name: str = MINI) -> MiniCheckpoint:
@@ -68,7 +71,10 @@ def read_checkpoint(path: Path, name: str = MINI) -> MiniCheckpoint:
     model = build_network(name, content["architecture"])
     assign_weights(model, found, origin=path, ignored_prefixes=(NAMES_PREFIX,))
     known = KnownNames(tuple(content["names"]), tuple(content["class_names"]), names.float())
-    return MiniCheckpoint(model.eval(), known, content["facts"])
+    words, stuff = tuple(content.get("stuff", ())), None
+    if words:
+        stuff = KnownNames(words, words, found[NAMES_PREFIX + "stuff"].float())
+    return MiniCheckpoint(model.eval(), known, content["facts"], stuff)
 
 
 def engine_of(path: Path) -> str:
@@ -80,10 +86,12 @@ def engine_of(path: Path) -> str:
     return names[0]
 
 
-def build_network(name: str, architecture: Mapping[str, Any]) -> PanMini | Fast3disMini:
+def build_network(name: str, architecture: Mapping[str, Any]) -> PanMini | Fast3disMini | Eps3dMini:
     """The network of the engine `name` without weights, from the plain values that its checkpoints hold."""
     if name == FAST3DIS:
         return Fast3disMini(Fast3disMiniSettings.from_dict(architecture))
+    if name == EPS3D:
+        return Eps3dMini(Eps3dMiniSettings.from_dict(architecture))
     return PanMini(**{key: tuple(value) if isinstance(value, list) else value for key, value in architecture.items()})
 
 
@@ -107,6 +115,66 @@ def support_height_from_depth(views: ViewBatch) -> float | None:
     return float(heights[near].median())
 
 
+def mini_inputs(views: ViewBatch, device: torch.device) -> MiniInputs:
+    """What the network takes: one scene, posed where cameras and the support plane's height are known."""
+    count, (height, width) = views.num_views, views.hw
+    support_height = known_support_height(views)
+    intrinsics, cam_from_world = views.intrinsics, views.cam_from_world
+    posed = support_height is not None
+    if intrinsics is None:
+        focal = GUESSED_FOCAL * width
+        guess = torch.tensor([[focal, 0.0, (width - 1) / 2], [0.0, focal, (height - 1) / 2], [0.0, 0.0, 1.0]])
+        intrinsics = guess.expand(count, 3, 3)
+    if not posed:
+        cam_from_world = torch.eye(4).expand(count, 4, 4)
+    return MiniInputs(
+        images=views.images[None].to(device),
+        intrinsics=intrinsics[None].to(device),
+        cam_from_world=cam_from_world[None].to(device),
+        support_height=torch.tensor([support_height or 0.0], device=device),
+        posed=torch.tensor([float(posed)], device=device),
+    )
+
+
+def known_support_height(views: ViewBatch) -> float | None:
+    """Height of the support plane when the network can use it together with known cameras, else None."""
+    if views.intrinsics is None or views.cam_from_world is None:
+        return None
+    if views.support_height_m is not None:
+        return views.support_height_m
+    found = None if views.depth is None else support_height_from_depth(views)
+    if found is None:
+        logger.warning("the support height is unknown, so the camera poses cannot be used; set support_height_m")
+    return found
+
+
+@dataclass(frozen=True)
+class NameTable:
+    """Known names on the network's device, to tell classes from text-aligned vectors."""
+
+    labels: LabelSpace
+    embeddings: Tensor  # (K, E) unit vectors
+    class_of_name: Tensor  # (K,) int64
+    temperature: float  # cosine difference that changes the odds by a factor of e
+
+    @classmethod
+    def of(cls, known: KnownNames, temperature: float, device: torch.device) -> NameTable:
+        """The table of a checkpoint's names."""
+        labels = LabelSpace.things(tuple(dict.fromkeys(known.class_names)))
+        class_id = [labels.names.index(name) for name in known.class_names]
+        return cls(labels, known.embeddings.to(device), torch.tensor(class_id, device=device), temperature)
+
+    def class_cosines(self, vectors: Tensor) -> Tensor:
+        """Unit vectors (K, E) -> (K, C), the likeness to the best of each class's names."""
+        best = torch.full((len(vectors), len(self.labels)), -1.0, device=vectors.device)
+        return best.scatter_reduce(1, self.class_of_name.expand(len(vectors), -1), vectors @ self.embeddings.T, "amax")
+
+    def class_logits(self, vectors: Tensor, objectness_logits: Tensor) -> Tensor:
+        """(K, C + 1): likeness to the classes; the last column makes softmax agree with the objectness (K,)."""
+        logits = self.class_cosines(vectors) / self.temperature
+        return torch.cat([logits, logits.logsumexp(-1, keepdim=True) - objectness_logits[:, None]], dim=-1)
+
+
 class MiniEngine:
     """Callable engine. `known_names` are the words it understands without a text encoder."""
 
@@ -115,16 +183,13 @@ class MiniEngine:
 
     def __init__(self, checkpoint: MiniCheckpoint, config: ModelConfig, device: torch.device) -> None:
         self.known_names = checkpoint.known_names
-        self.labels = LabelSpace.things(tuple(dict.fromkeys(checkpoint.known_names.class_names)))
         self.facts = checkpoint.facts
+        self._names = NameTable.of(checkpoint.known_names, float(self.facts.get("name_temperature", NAME_TEMPERATURE)), device)
+        self.labels = self._names.labels
         self._config, self._device = config, device
         fold_batch_norms(checkpoint.model)
         self._model = checkpoint.model.to(device, memory_format=torch.channels_last)
         self._dtype = AUTOCAST_DTYPES[config.precision]
-        self._names = self.known_names.embeddings.to(device)
-        class_id = [self.labels.names.index(name) for name in self.known_names.class_names]
-        self._class_of_name = torch.tensor(class_id, device=device)
-        self._temperature = float(self.facts.get("name_temperature", 0.07))
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
@@ -134,42 +199,11 @@ class MiniEngine:
 
     def outputs(self, views: ViewBatch) -> tuple[MiniOutputs, Reconstruction, InstanceSet]:
         """What a call gives, and the network's raw outputs that it was made from."""
-        inputs = self._inputs(views)
+        inputs = mini_inputs(views, self._device)
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
             outputs = self._model(inputs)
         instances = self._instances(outputs)
         return outputs, self._reconstruction(outputs, inputs, instances), instances
-
-    def _inputs(self, views: ViewBatch) -> MiniInputs:
-        count, (height, width) = views.num_views, views.hw
-        support_height = self._support_height(views)
-        intrinsics, cam_from_world = views.intrinsics, views.cam_from_world
-        posed = support_height is not None
-        if intrinsics is None:
-            focal = GUESSED_FOCAL * width
-            guess = torch.tensor([[focal, 0.0, (width - 1) / 2], [0.0, focal, (height - 1) / 2], [0.0, 0.0, 1.0]])
-            intrinsics = guess.expand(count, 3, 3)
-        if not posed:
-            cam_from_world = torch.eye(4).expand(count, 4, 4)
-        return MiniInputs(
-            images=views.images[None].to(self._device),
-            intrinsics=intrinsics[None].to(self._device),
-            cam_from_world=cam_from_world[None].to(self._device),
-            support_height=torch.tensor([support_height or 0.0], device=self._device),
-            posed=torch.tensor([float(posed)], device=self._device),
-        )
-
-    @staticmethod
-    def _support_height(views: ViewBatch) -> float | None:
-        """Height of the support plane when the network can use it together with known cameras, else None."""
-        if views.intrinsics is None or views.cam_from_world is None:
-            return None
-        if views.support_height_m is not None:
-            return views.support_height_m
-        found = None if views.depth is None else support_height_from_depth(views)
-        if found is None:
-            logger.warning("the support height is unknown, so the camera poses cannot be used; set support_height_m")
-        return found
 
     def _reconstruction(self, outputs: MiniOutputs, inputs: MiniInputs, instances: InstanceSet) -> Reconstruction:
         log_error = nn.functional.interpolate(outputs.log_error, size=outputs.plane_depth.shape[-2:], mode="bilinear")[0]
@@ -193,18 +227,11 @@ class MiniEngine:
         vectors = outputs.queries.text_embedding[0, rows]
         return InstanceSet(
             mask_logits=outputs.queries.mask_logits[0, rows],
-            class_logits=self._class_logits(vectors, outputs.queries.layers[-1].objectness_logits[0, rows]),
+            class_logits=self._names.class_logits(vectors, outputs.queries.layers[-1].objectness_logits[0, rows]),
             scores=scores,
             labels=self.labels,
             text_embeddings=vectors,
         )
-
-    def _class_logits(self, vectors: Tensor, objectness_logits: Tensor) -> Tensor:
-        """(K, C + 1): likeness to the best of each class's names; the last column makes softmax agree with the objectness."""
-        cosine = vectors @ self._names.T
-        best = torch.full((len(vectors), len(self.labels)), -1.0, device=vectors.device)
-        logits = best.scatter_reduce(1, self._class_of_name.expand(len(vectors), -1), cosine, "amax") / self._temperature
-        return torch.cat([logits, logits.logsumexp(-1, keepdim=True) - objectness_logits[:, None]], dim=-1)
 
 
 def build(config: ModelConfig) -> MiniEngine:
@@ -215,6 +242,10 @@ def build(config: ModelConfig) -> MiniEngine:
     device = select_device(config.device)
     name = config.name if config.name in FORMATS else MINI  # baselines build on the default network under their own names
     checkpoint = read_checkpoint(Path(config.weights) if config.weights else SHIPPED[name], name)
-    # So small a network gains little from more threads, and the cameras' messages need the other cores.
-    torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) // 2))
+    prepare_threads(config)
     return MiniEngine(checkpoint, config, device)
+
+
+def prepare_threads(config: ModelConfig) -> None:
+    """So small a network gains little from more threads, and the cameras' messages need the other cores."""
+    torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) // 2))

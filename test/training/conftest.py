@@ -32,6 +32,11 @@ TINY_MODELS = {
         "camera_heads": 4, "features": 16, "out_channels": [8, 12, 16, 16], "layers": [0, 0, 1, 1], "queries": 8,
         "class_hidden": 8, "lora_rank": 4, "lora_alpha": 8.0,
     },
+    "eps3d": {
+        "height": 56, "width": 70, "native_grid": 5, "dim": 48, "encoder_depth": 1, "depth": 2, "heads": 3, "camera_depth": 1,
+        "camera_heads": 4, "features": 16, "out_channels": [8, 12, 16, 16], "layers": [0, 0, 1, 1], "text_channels": 16,
+        "voxel_size": 0.02, "context_views": [2, 3], "rendered_views": 2,
+    },
     "fast3dis": {
         "base": {
             "backbone": {"dim": 48, "depth": 6, "num_heads": 3, "taps": [2, 3, 4, 5], "first_cross_view": 2},

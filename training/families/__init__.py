@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from training.families.eps3d import EPS3D
 from training.families.eps3d_mini import EPS3D_MINI
 from training.families.family import Family, FamilyEntry
 from training.families.fast3dis import FAST3DIS
@@ -15,7 +16,7 @@ from training.settings import TrainConfig, config_from_dict, merge_settings
 
 FAMILIES: dict[str, FamilyEntry] = {
     "pan3d-mini": MINI, "pan3d-mini-fast3dis": FAST3DIS_MINI, "pan3d-mini-eps3d": EPS3D_MINI, "segvggt": SEGVGGT,
-    "fast3dis": FAST3DIS,
+    "fast3dis": FAST3DIS, "eps3d": EPS3D,
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """`pan3d-mini-eps3d`: panoptic Gaussians by heads on the frozen network of `pan3d-mini`.
 
 Settings (`model:` in the file): those of `Eps3dMiniSettings`, none are needed for the shipped architecture; `loss`, the fields of
-`Eps3dMiniLossWeights`; `context_views`, the numbers of views that the network sees, of those of a sample (the others are novel);
+`Eps3dMiniLossWeights`; `context_views`, the fewest and most views that the network sees, of those of a sample (others are novel);
 `teacher`, a folder with what 2D models said (`training.teachers.FileTeacher`), empty = the cell's truth. `start_from` takes a
 weight file of `pan3d-mini` (the embedded one by default), which becomes the frozen base, or a training checkpoint of this family.
 """
@@ -24,12 +24,12 @@ from pan3d_core.models.weights import assign_weights
 from pan3d_core.plain_values import from_plain
 from training.augment import augment, first_views, plain_inputs
 from training.datasets import SceneBatch
-from training.evaluate_eps3d import class_texts, evaluate_eps3d, scene_picture
+from training.evaluate_eps3d import class_texts, evaluate_eps3d, scene_picture, show_scene
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
 from training.families.mini import MiniFamily
 from training.losses.eps3d_mini import Eps3dMiniLossWeights, eps3d_mini_losses
 from training.settings import OptimizerConfig, TrainConfig
-from training.teachers import FileTeacher, Teacher, cell_teacher, taught
+from training.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
 
 OWN_SETTINGS = ("loss", "context_views", "teacher")
 
@@ -56,9 +56,8 @@ class Eps3dMiniFamily(MiniFamily):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
         self.weights = from_plain(Eps3dMiniLossWeights(), config.model.get("loss", {}), "model.loss")
-        self.context_views = tuple(int(count) for count in config.model.get("context_views", (2, 3, 4)))
-        if not self.context_views or min(self.context_views) < 1:
-            raise ValueError(f"model.context_views: expected numbers of at least 1, got {self.context_views}")
+        self.context_views = tuple(config.model.get("context_views", (2, 4)))
+        require_range(self.context_views)
         folder = config.model.get("teacher", "")
         self.truth = cell_teacher(self.text, config.data)
         self.teacher: Teacher = FileTeacher(Path(folder)) if folder else self.truth
@@ -90,9 +89,8 @@ class Eps3dMiniFamily(MiniFamily):
             inputs = plain_inputs(batch, posed=True)
         else:
             batch, inputs = augment(batch, self.augmentation, generator)
-        counts = [count for count in self.context_views if count <= batch.images.shape[1]] or [batch.images.shape[1]]
-        count = counts[int(torch.randint(len(counts), (), generator=generator))]
-        return Eps3dMiniSample(first_views(inputs, count), batch)
+        context = draw_context(self.context_views, batch.images.shape[1], generator)
+        return Eps3dMiniSample(first_views(inputs, context), batch)
 
     def forward(self, model: Eps3dMini, sample: Eps3dMiniSample, dtype: torch.dtype | None) -> Eps3dMiniPrediction:
         with torch.autocast(sample.inputs.images.device.type, dtype, enabled=dtype is not None):
@@ -111,11 +109,13 @@ class Eps3dMiniFamily(MiniFamily):
     def score(self, figures: list[Figures]) -> float:
         return best_of(figures, "instance_f") + best_of(figures, "semantic_miou")
 
+    @torch.no_grad()
     def pictures(self, model: Eps3dMini, scenes: int) -> dict[str, np.ndarray]:
         model.eval()
         texts = class_texts(self.text, self.truth.stuff_embeddings)
         shown = range(min(scenes, len(self.validation)))
-        return {f"scene {index}": scene_picture(model, self.validation, index, texts) for index in shown}
+        scenes = {f"scene {index}": show_scene(model, self.validation, index, posed=True) for index in shown}
+        return {name: scene_picture(scene, model.text_decoder, texts) for name, scene in scenes.items()}
 
 
 def adopt_base(model: Eps3dMini, found: dict[str, Tensor], origin: str) -> None:

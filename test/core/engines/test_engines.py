@@ -8,7 +8,7 @@ from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines import ENGINES, build_engine
 from pan3d_core.preprocess import preprocess
 
-NEEDS_FILE = {"segvggt", "fast3dis", "da3"}  # weights that a user brings
+NEEDS_FILE = {"segvggt", "eps3d", "fast3dis", "da3"}  # weights that a user brings
 
 
 @pytest.fixture()
@@ -30,7 +30,7 @@ def test_engine_without_its_weights_says_so(name):
         build_engine(ModelConfig(name=name))
 
 
-@pytest.mark.parametrize("name", sorted(set(ENGINES) - {"segvggt"}))  # which has no small checkpoint; see its own test
+@pytest.mark.parametrize("name", sorted(set(ENGINES) - {"segvggt", "eps3d"}))  # without small checkpoints; see their own tests
 @pytest.mark.parametrize("num_views", [1, 4])
 def test_every_engine_turns_views_into_geometry_and_instances(name, num_views, cell, small_weights):
     engine = build_engine(ModelConfig(name=name, weights=small_weights.get(name, "")))

@@ -16,6 +16,7 @@ from pan3d_core.engines.mini import (
     SHIPPED,
     build,
     engine_of,
+    mini_inputs,
     read_checkpoint,
     support_height_from_depth,
 )
@@ -108,7 +109,7 @@ def test_folding_batch_norms_changes_nothing(weights, scene, engine):
     plain = read_checkpoint(weights).model
     views = batch_of(scene, engine)
     with torch.no_grad():
-        expected = plain(engine._inputs(views)).depth()[0]
+        expected = plain(mini_inputs(views, torch.device("cpu"))).depth()[0]
     torch.testing.assert_close(engine(views)[0].depth, expected, atol=1e-4, rtol=1e-4)
 
 
@@ -164,7 +165,7 @@ def test_a_network_of_another_size_is_refused(tmp_path):
 def test_files_of_other_models_are_for_none_of_these(tmp_path):
     foreign = tmp_path / "foreign.safetensors"
     save_file({"aggregator.camera_token": torch.zeros(1, 2, 1, 8)}, foreign)
-    with pytest.raises(ValueError, match="expected a checkpoint of pan3d-mini or pan3d-mini-fast3dis, got .*'unknown'"):
+    with pytest.raises(ValueError, match="expected a checkpoint of pan3d-mini or pan3d-mini-fast3dis or pan3d-mini-eps3d, got .*'unknown'"):
         engine_of(foreign)
 
 

@@ -1,0 +1,105 @@
+"""The engine `eps3d`: official checkpoints of EPS3D (Zhu et al. 2026), views without poses to panoptic Gaussians and objects.
+
+The network tells objects apart but knows no names by itself: its semantics are compared with texts by the encoder that they were
+distilled from (`text_space.encoder`). What it finds includes walls, floor and tables.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import torch
+
+from pan3d_core.config import ModelConfig, PreprocessConfig
+from pan3d_core.engines.gaussian_objects import rendered_objects
+from pan3d_core.labels import LabelSpace
+from pan3d_core.models.eps3d import Eps3d, load_eps3d, render_panoptic
+from pan3d_core.models.eps3d_cameras import counted_from_centers
+from pan3d_core.models.eps3d_heads import LOGIT_SCALE
+from pan3d_core.runtime.device import autocast_dtype, select_device
+from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
+from pan3d_core.text_space import TextSpace
+
+logger = logging.getLogger("pan3d.engines.eps3d")
+
+LICENCE_NOTE = (
+    "EPS3D weights are not part of pan3d. They build on VGGT and AnySplat, whose licences restrict use, and their own terms are "
+    "set by their authors: read all of them before using results, above all commercially."
+)
+# The published evaluation: the short side to 448 pixels, then the middle square.
+OFFICIAL_PREPROCESS = PreprocessConfig(height=448, width=448, mode="cover", resample="area")
+
+
+@dataclass(frozen=True)
+class Eps3dEngine:
+    """Views at network size -> geometry in the frame of the first camera (unknown unit), Gaussians and objects without names.
+
+    Cameras and depth of the views are not used by this network: aligning to them is the next stage's work.
+    """
+
+    model: Eps3d
+    text_space: TextSpace
+    min_score: float
+    max_instances: int
+    readout: str
+    device: torch.device
+    aggregator_dtype: torch.dtype | None = None
+    preprocess: PreprocessConfig = OFFICIAL_PREPROCESS
+    needs_depth: bool = False
+    labels: LabelSpace = LabelSpace.things(())
+
+    @torch.inference_mode()
+    def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
+        output = self.model(views.images[None].to(self.device), aggregator_dtype=self.aggregator_dtype)
+        cam_from_world, intrinsics = (cameras[0] for cameras in output.geometry.cameras())
+        gaussians = output.gaussians[0]
+        reconstruction = Reconstruction(
+            depth=output.geometry.depth[0],
+            depth_conf=output.geometry.depth_conf[0],
+            intrinsics=intrinsics,
+            cam_from_world=cam_from_world,
+            is_metric=False,
+            gaussians=gaussians,
+        )
+        rendering = render_panoptic(gaussians, cam_from_world, counted_from_centers(intrinsics), views.hw)
+        objects = rendered_objects(rendering, self.text_space, self.readout)
+        rows = objects.certainty.argsort(descending=True)[: self.max_instances]
+        rows = rows[objects.certainty[rows] >= self.min_score]
+        instances = InstanceSet(
+            mask_logits=objects.mask_logits[rows],
+            class_logits=None,
+            scores=objects.certainty[rows],
+            labels=self.labels,
+            text_embeddings=objects.vectors[rows],
+        )
+        return reconstruction, instances
+
+
+def text_space_of(model: Eps3d) -> TextSpace:
+    """Where the semantics of an official checkpoint are compared with texts: LSeg's encoder and scale."""
+    expand = model.text_decoder.expand
+    return TextSpace(expand.weight.detach().flatten(1), expand.bias.detach(), encoder="lseg", temperature=1 / LOGIT_SCALE)
+
+
+def build(config: ModelConfig) -> Eps3dEngine:
+    """The engine with the checkpoint `config.weights`.
+
+    Raises `FileNotFoundError` or `ValueError` for a missing, damaged or foreign checkpoint.
+    """
+    device = select_device(config.device)
+    if not config.weights:
+        raise ValueError(f"ModelConfig.weights: expected the path of an official EPS3D checkpoint, got none. {LICENCE_NOTE}")
+    model = load_eps3d(config.weights).to(device)
+    logger.warning("%s", LICENCE_NOTE)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    return Eps3dEngine(
+        model=model,
+        text_space=text_space_of(model),
+        min_score=config.min_score,
+        max_instances=config.max_instances,
+        readout=config.readout,
+        device=device,
+        aggregator_dtype=autocast_dtype(config.precision),
+    )

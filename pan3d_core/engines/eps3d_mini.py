@@ -1,0 +1,115 @@
+"""The engine `pan3d-mini-eps3d`: panoptic Gaussians, and the objects that are read from them.
+
+Inputs, metres and frames are those of `pan3d-mini`, on whose network it stands. The Gaussians come with the reconstruction; the
+text space that their semantics are compared in is an attribute.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from pan3d_core.config import ModelConfig
+from pan3d_core.engines.gaussian_objects import RenderedObjects, rendered_objects
+from pan3d_core.engines.mini import (
+    AUTOCAST_DTYPES,
+    EPS3D,
+    NAME_TEMPERATURE,
+    PREPROCESS,
+    SHIPPED,
+    MiniCheckpoint,
+    NameTable,
+    fold_batch_norms,
+    mini_inputs,
+    prepare_threads,
+    read_checkpoint,
+)
+from pan3d_core.gaussian_motion import moved_gaussians
+from pan3d_core.geometry.alignment import Similarity
+from pan3d_core.geometry.transforms import invert_rigid
+from pan3d_core.models.eps3d import PanopticRendering, render_panoptic
+from pan3d_core.models.eps3d_mini import Eps3dMiniOutputs
+from pan3d_core.models.mini import MiniInputs
+from pan3d_core.runtime.device import select_device
+from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
+from pan3d_core.text_space import TextSpace
+
+
+class Eps3dMiniEngine:
+    """Callable engine. `known_names` are the words it understands without a text encoder."""
+
+    needs_depth = False
+    preprocess = PREPROCESS
+
+    def __init__(self, checkpoint: MiniCheckpoint, config: ModelConfig, device: torch.device) -> None:
+        self.known_names = checkpoint.known_names
+        self.facts = checkpoint.facts
+        self._config, self._device = config, device
+        fold_batch_norms(checkpoint.model)
+        self._model = checkpoint.model.to(device, memory_format=torch.channels_last)
+        self._dtype = AUTOCAST_DTYPES[config.precision]
+        self._names = NameTable.of(checkpoint.known_names, float(self.facts.get("name_temperature", NAME_TEMPERATURE)), device)
+        self._stuff = NameTable.of(checkpoint.stuff_names, self._names.temperature, device)
+        self.labels = self._names.labels
+        expand = self._model.text_decoder.expand
+        self.text_space = TextSpace(
+            expand.weight.detach().flatten(1), expand.bias.detach(), encoder="minilm", **self.facts.get("text_space", {})
+        )
+
+    @torch.inference_mode()
+    def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
+        """Instances best first; metric only where cameras and support plane are known."""
+        inputs = mini_inputs(views, self._device)
+        outputs = self.network(inputs)
+        rendering = self.render(outputs, inputs)
+        objects = rendered_objects(rendering, self.text_space, self._config.readout)
+        return self._reconstruction(outputs, inputs), self._instances(objects)
+
+    def network(self, inputs: MiniInputs) -> Eps3dMiniOutputs:
+        """The network alone, Gaussians included."""
+        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
+            return self._model(inputs)
+
+    @staticmethod
+    def render(outputs: Eps3dMiniOutputs, inputs: MiniInputs) -> PanopticRendering:
+        """The Gaussians in the views that they were made from."""
+        size = (inputs.images.shape[-2], inputs.images.shape[-1])
+        return render_panoptic(outputs.gaussians[0], outputs.cam_from_scene[0], inputs.intrinsics[0], size)
+
+    def _reconstruction(self, outputs: Eps3dMiniOutputs, inputs: MiniInputs) -> Reconstruction:
+        dense = outputs.geometry
+        log_error = torch.nn.functional.interpolate(dense.log_error, size=dense.plane_depth.shape[-2:], mode="bilinear")[0]
+        world_from_scene = outputs.world_from_scene[0]
+        return Reconstruction(
+            depth=dense.depth()[0],
+            depth_conf=torch.exp(-log_error.clamp(-7, 1)),  # one over the expected relative error
+            intrinsics=inputs.intrinsics[0],
+            cam_from_world=outputs.cam_from_scene[0] @ invert_rigid(world_from_scene),
+            is_metric=bool(inputs.posed[0] > 0),
+            gaussians=moved_gaussians(outputs.gaussians[0], Similarity(1.0, world_from_scene[:3, :3], world_from_scene[:3, 3])),
+        )
+
+    def _instances(self, objects: RenderedObjects) -> InstanceSet:
+        """What is a thing rather than table or floor."""
+        names, stuff = self._names, self._stuff
+        thing = names.class_cosines(objects.vectors).amax(-1) - stuff.class_cosines(objects.vectors).amax(-1)
+        scores = objects.certainty * (thing / names.temperature).sigmoid()
+        rows = scores.argsort(descending=True)[: self._config.max_instances]
+        rows = rows[scores[rows] >= self._config.min_score]
+        objectness = torch.logit(scores[rows], eps=1e-4)
+        return InstanceSet(
+            mask_logits=objects.mask_logits[rows],
+            class_logits=names.class_logits(objects.vectors[rows], objectness),
+            scores=scores[rows],
+            labels=self.labels,
+            text_embeddings=objects.vectors[rows],
+        )
+
+
+def build(config: ModelConfig) -> Eps3dMiniEngine:
+    """The engine with `config.weights` or the checkpoint that comes with the package. Errors as `engines.mini.build`."""
+    device = select_device(config.device)
+    checkpoint = read_checkpoint(Path(config.weights) if config.weights else SHIPPED[EPS3D], EPS3D)
+    prepare_threads(config)
+    return Eps3dMiniEngine(checkpoint, config, device)

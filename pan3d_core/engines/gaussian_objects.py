@@ -1,0 +1,54 @@
+"""Objects of panoptic Gaussians: what `eps3d` and `pan3d-mini-eps3d` do after rendering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pan3d_core.models.eps3d import PanopticRendering
+from pan3d_core.models.eps3d_readout import READOUTS, unit_features
+from pan3d_core.text_space import TextSpace
+
+SEED = 0  # of the pixels that are clustered: the same views give the same objects
+SHARPNESS = 0.05  # difference of half squared distances to two prototypes that changes the odds by a factor of e
+MIN_OPACITY = 0.5  # where less was rendered, no object is seen
+MAX_LOGIT = 12.0
+
+
+@dataclass(frozen=True)
+class RenderedObjects:
+    """K groups of pixels of V views, stuff among them."""
+
+    mask_logits: Tensor  # (K, V, H, W) log odds that a pixel is of this group and not of another
+    certainty: Tensor  # (K,) 0..1 mean probability of the group's own pixels
+    vectors: Tensor  # (K, E) unit, the group's mean semantics in the text space
+
+
+def rendered_objects(views: PanopticRendering, text_space: TextSpace, readout: str = "cells") -> RenderedObjects:
+    """Group the pixels of rendered views by their instance features; none where nothing was found.
+
+    The views must have been rendered together: a group is the same object in all. Raises `ValueError` for an unknown readout.
+    """
+    if readout not in READOUTS:
+        raise ValueError(f"readout: expected one of {', '.join(READOUTS)}, got {readout!r}")
+    found = READOUTS[readout](views.instances, torch.Generator().manual_seed(SEED))
+    prototypes = found.prototypes
+    unit = unit_features(views.instances)
+    score = torch.einsum("kd,vdhw->kvhw", prototypes, unit) - prototypes.square().sum(-1)[:, None, None, None] / 2
+    log_probs = F.log_softmax(score / SHARPNESS, dim=0)
+    if len(prototypes) == 1:  # nothing to compare with
+        mask_logits = torch.full_like(log_probs, MAX_LOGIT)
+    else:
+        mask_logits = (log_probs - torch.log1p(-log_probs.exp().clamp_max(1 - 1e-6))).clamp(-MAX_LOGIT, MAX_LOGIT)
+    mask_logits = torch.where(views.opacity > MIN_OPACITY, mask_logits, -MAX_LOGIT)
+    probs = mask_logits.sigmoid()
+    weight = torch.where(probs > 0.5, probs, 0.0).flatten(1)
+    area = (probs > 0.5).flatten(1).sum(-1)
+    kept = area > 0
+    weight, total = weight[kept], weight[kept].sum(-1, keepdim=True)
+    semantics = weight @ views.semantics.movedim(1, -1).flatten(0, 2) / total
+    vectors = F.normalize(semantics @ text_space.weight.T + text_space.bias, dim=-1)
+    return RenderedObjects(mask_logits[kept], total[:, 0] / area[kept], vectors)

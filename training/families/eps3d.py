@@ -1,0 +1,260 @@
+"""`eps3d`: EPS3D's heads on the frozen network of AnySplat, at any size.
+
+Settings (`model:` in the file) are the fields of `Eps3dFamilySettings`, whose group `loss` can be set name by name. `start_from`
+takes official weights of AnySplat (the semantic and instance parts then start fresh) or of EPS3D, or a training checkpoint of
+this family. The network sees some views of a sample; it is compared where it is rendered, in these and in the others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from pan3d_core.models.dpt import DPT, dense_output
+from pan3d_core.models.eps3d import (
+    FEATURES,
+    IGNORED_PREFIXES,
+    PARTS,
+    VOXEL_SIZE,
+    Eps3d,
+    Eps3dOutput,
+    PanopticHeads,
+    official_name,
+    raw_channels,
+    render_panoptic,
+)
+from pan3d_core.models.eps3d_cameras import counted_from_centers, novel_cameras
+from pan3d_core.models.eps3d_heads import ImageDpt, Sem2Ins, TextDecoder
+from pan3d_core.models.patch_encoder import PatchEncoder
+from pan3d_core.models.vggt import VGGT, Aggregator, CameraHead
+from pan3d_core.models.weights import assign_weights, family_of, read_weights
+from pan3d_core.plain_values import from_plain, to_plain
+from training.augment import AugmentConfig, flip_batch, jitter_colors
+from training.datasets import SceneBatch, ShardSet
+from training.devices import to_device
+from training.evaluate_eps3d import ShownScene, class_texts, rendered_figures, scene_picture
+from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
+from training.families.mini import ensure_text_targets
+from training.losses.eps3d import Eps3dLossWeights, RenderedView, eps3d_losses
+from training.resize import resize_batch
+from training.settings import OptimizerConfig, TrainConfig
+from training.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
+
+PATCH = 14
+_log = logging.getLogger("pan3d.training")
+
+
+@dataclass(frozen=True)
+class Eps3dFamilySettings:
+    """Which network, at which size, and what it learns from; sizes as in `SegVggtSettings`, the defaults are published ones."""
+
+    height: int = 392  # network size in pixels, multiples of 14; the paper's long edge is 518
+    width: int = 518
+    native_grid: int = 37
+    dim: int = 1024
+    encoder_depth: int = 24
+    depth: int = 24
+    heads: int = 16
+    camera_depth: int = 4
+    camera_heads: int = 16
+    features: int = 256
+    out_channels: tuple[int, ...] = (256, 512, 1024, 1024)
+    layers: tuple[int, ...] = (4, 11, 17, 23)
+    text_channels: int = 512  # of the teacher's features
+    voxel_size: float = VOXEL_SIZE
+    sem2ins: bool = True
+    context_views: tuple[int, int] = (2, 24)  # fewest and most views that the network sees, of those of a sample
+    rendered_views: int = 4  # drawn from all of a sample's views
+    teacher: str = ""  # folder with what 2D models said (`training.teachers.FileTeacher`); empty = the cell's truth
+    loss: Eps3dLossWeights = field(default_factory=Eps3dLossWeights)
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width"):
+            value = getattr(self, name)
+            if value < PATCH or value % PATCH:
+                raise ValueError(f"model.{name}: expected a multiple of {PATCH}, got {value}")
+        if self.rendered_views < 1:
+            raise ValueError(f"model.rendered_views: expected at least 1, got {self.rendered_views}")
+        require_range(self.context_views)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Eps3dFamilySettings:
+        """Of plain values, any of them left out. `ValueError` names an unknown one or one of another type."""
+        return from_plain(cls(), values, "model")
+
+    def architecture(self) -> dict[str, Any]:
+        """Plain values that say which network it is."""
+        learning = ("context_views", "rendered_views", "teacher", "loss")
+        return {name: value for name, value in to_plain(self).items() if name not in learning}
+
+
+def build_eps3d(s: Eps3dFamilySettings) -> Eps3d:
+    """The network with random weights; everything but the three heads, Sem2Ins and the text decoder is frozen."""
+    encoder = PatchEncoder(native_grid=s.native_grid, dim=s.dim, depth=s.encoder_depth, num_heads=s.heads)
+    sizes = {"dim": 2 * s.dim, "features": s.features, "out_channels": s.out_channels, "layers": s.layers}
+    vggt = VGGT(
+        Aggregator(encoder, depth=s.depth, num_heads=s.heads),
+        CameraHead(2 * s.dim, depth=s.camera_depth, num_heads=s.camera_heads),
+        DPT(output_conv2=dense_output(s.features, 32, 2), **sizes),
+    ).requires_grad_(False)
+    head = partial(ImageDpt, **sizes)
+    fusion, decoder = Sem2Ins(FEATURES), TextDecoder(FEATURES, s.text_channels)
+    if not s.sem2ins:  # the gate closed for good
+        nn.init.zeros_(fusion.w_1)
+        fusion.requires_grad_(False)
+    panoptic = PanopticHeads(head(FEATURES), head(FEATURES), fusion, decoder)
+    return Eps3d(vggt, head(raw_channels()), panoptic, voxel_size=s.voxel_size)
+
+
+@dataclass(frozen=True)
+class Eps3dSample:
+    """All views of a batch with the teacher's maps; the network sees the first `context` ones."""
+
+    truth: SceneBatch
+    context: int
+
+
+@dataclass(frozen=True)
+class Eps3dPrediction:
+    """Outputs from the context, and the cameras of all views in their frame."""
+
+    output: Eps3dOutput
+    cam_from_world: Tensor  # (B, V, 4, 4)
+    intrinsics: Tensor  # (B, V, 3, 3)
+    decoder: nn.Module
+
+
+class Eps3dFamily:
+    """See `Family`."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.settings = Eps3dFamilySettings.from_dict(config.model)
+        self.architecture: dict[str, Any] = self.settings.architecture()
+        self.data = config.data
+        self.augmentation = AugmentConfig() if config.sampling.augment else None
+        self.text = ensure_text_targets(config.data)
+        self.truth = cell_teacher(self.text, config.data)
+        self.teacher: Teacher = FileTeacher(Path(self.settings.teacher)) if self.settings.teacher else self.truth
+        self.dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.execution.precision]
+        if not config.start_from:
+            _log.warning("start_from: no weights are given, so the frozen network stays as random as it begins")
+
+    @cached_property
+    def validation(self) -> ShardSet:
+        return ShardSet(self.data / "val")
+
+    def build(self) -> Eps3d:
+        return build_eps3d(self.settings)
+
+    def load(self, model: Eps3d, path: str) -> None:
+        found = read_weights(path)
+        family = family_of(found)
+        if family not in ("AnySplat", "EPS3D"):
+            assign_weights(model, found, origin=path)
+            return
+        part = Eps3d(model.vggt, model.gaussian_head) if family == "AnySplat" else model
+        assign_weights(part, found, origin=path, name_in_file=official_name, ignored_prefixes=IGNORED_PREFIXES)
+
+    def groups(self, model: Eps3d, optimizer: OptimizerConfig) -> list[ParameterGroup]:
+        return groups_by_origin(model, lambda name: name.startswith("vggt."), optimizer)
+
+    def blocks(self, model: Eps3d) -> list[nn.Module]:
+        return [model.gaussian_head, model.semantic_head, model.instance_head]
+
+    def prepare(self, batch: SceneBatch, generator: Generator) -> Eps3dSample:
+        batch = resize_batch(taught(batch, self.teacher, generator), (self.settings.height, self.settings.width))
+        width = batch.teacher.features.shape[2]
+        if width != self.settings.text_channels:
+            own = self.settings.text_channels
+            raise ValueError(f"model.text_channels: expected {width} as the teacher's features, got {own}")
+        if self.augmentation is not None:
+            if torch.rand((), generator=generator) < self.augmentation.flip_probability:
+                batch = flip_batch(batch)
+            batch = SceneBatch(**{**vars(batch), "images": jitter_colors(batch.images, self.augmentation, generator)})
+        return Eps3dSample(batch, draw_context(self.settings.context_views, batch.images.shape[1], generator))
+
+    def forward(self, model: Eps3d, sample: Eps3dSample, dtype: torch.dtype | None) -> Eps3dPrediction:
+        images = sample.truth.images
+        output = model(images[:, : sample.context], parts=PARTS, aggregator_dtype=dtype)
+        cameras = output.geometry.cameras()
+        if sample.context < images.shape[1]:
+            novel = novel_cameras(model.vggt, images, cameras[0], dtype)
+            cameras = tuple(torch.cat(pair, dim=1) for pair in zip(cameras, novel, strict=True))
+        return Eps3dPrediction(output, *cameras, model.text_decoder)
+
+    def losses(self, outputs: Eps3dPrediction, sample: Eps3dSample, progress: float) -> dict[str, Tensor]:
+        """EPS3D's objective, the mean over the scenes. The geometry is frozen, so nothing holds it."""
+        truth, hw = sample.truth, (self.settings.height, self.settings.width)
+        scenes = []
+        for b, gaussians in enumerate(outputs.output.gaussians):
+            views = torch.randperm(outputs.cam_from_world.shape[1])[: self.settings.rendered_views]
+            lenses = counted_from_centers(outputs.intrinsics[b, views])
+            shown = render_panoptic(gaussians, outputs.cam_from_world[b, views], lenses, hw)
+            decoded = outputs.decoder(shown.semantics)
+            pairs = [
+                RenderedView(
+                    color=shown.colors[place],
+                    true_color=truth.images[b, view],
+                    semantics=decoded[place],
+                    true_semantics=at_size(truth.teacher.features[b, view], decoded.shape[-2:]),
+                    instances=shown.instances[place],
+                    instance_ids=truth.teacher.ids[b, view],
+                )
+                for place, view in enumerate(views.tolist())
+            ]
+            features = (gaussians.semantic_features, gaussians.instance_features)
+            scenes.append(eps3d_losses(pairs, features, self.settings.loss))
+        return {name: torch.stack([terms[name] for terms in scenes]).mean() for name in scenes[0]}
+
+    @torch.no_grad()
+    def show(self, model: Eps3d, index: int) -> ShownScene:
+        """A held-out scene, all views but the last one being seen."""
+        batch = self.validation.batch(np.array([index]), [np.arange(self.validation.num_views)])
+        batch = resize_batch(batch, (self.settings.height, self.settings.width))
+        context = max(1, batch.images.shape[1] - 1)
+        sample = to_device(Eps3dSample(batch, context), next(model.parameters()).device)
+        found = self.forward(model, sample, self.dtype)
+        gaussians, hw = found.output.gaussians[0], (self.settings.height, self.settings.width)
+        views = render_panoptic(gaussians, found.cam_from_world[0], counted_from_centers(found.intrinsics[0]), hw)
+        return ShownScene(batch, views, len(gaussians), context)
+
+    def evaluate(self, model: Eps3d, scenes: int) -> list[Figures]:
+        model.eval()
+        count = min(scenes, len(self.validation))
+        return [asdict(rendered_figures(partial(self.show, model), model.text_decoder, count, self.text, self.truth))]
+
+    def score(self, figures: list[Figures]) -> float:
+        return best_of(figures, "instance_f") + best_of(figures, "semantic_miou")
+
+    @torch.no_grad()
+    def pictures(self, model: Eps3d, scenes: int) -> dict[str, np.ndarray]:
+        model.eval()
+        texts = class_texts(self.text, self.truth.stuff_embeddings)
+        shown = range(min(scenes, len(self.validation)))
+        return {f"scene {index}": scene_picture(self.show(model, index), model.text_decoder, texts) for index in shown}
+
+
+def at_size(features: Tensor, hw: tuple[int, int]) -> Tensor:
+    """(E, h, w) features of the nearest place at another size; features are not mixed, since 0 means none."""
+    if tuple(features.shape[-2:]) == tuple(hw):
+        return features
+    return nn.functional.interpolate(features[None], size=hw, mode="nearest")[0]
+
+
+EPS3D = FamilyEntry(
+    Eps3dFamily,
+    {
+        "model": to_plain(Eps3dFamilySettings()),
+        "optimizer": {"learning_rate": 2e-4, "beta2": 0.999, "clip_norm": 1.0},
+        "schedule": {"warmup_steps": 1000},
+        "sampling": {"batch": 1, "view_counts": [24], "view_weights": [1.0]},
+    },
+)
