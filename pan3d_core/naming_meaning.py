@@ -43,7 +43,8 @@ class Nouns:
 
 
 class Namer:
-    """Resolves prompts and names segments. The embedded text encoder is loaded when a word first needs it, others at once.
+    """Resolves prompts and names segments. The embedded text encoder is loaded when a word first needs it, others at once;
+    without weights for one that only the engine asks for, words outside the known names are not understood.
 
     Args:
         known: names of the engine's classes, usually from its checkpoint; None when the engine has none.
@@ -75,7 +76,11 @@ class Namer:
         self._last: Nouns | None = None
         self._others: Tensor | None = None
         if encoder is None and self.encoder_name != EMBEDDED:
-            self._encoder = self._built_encoder()
+            if self.config.encoder == "auto" and not self.config.encoder_weights:  # nobody asked for names
+                self._encoder_problem = f"The engine's features are compared with texts by {own}: set naming.encoder_weights"
+                logger.warning("only known names are understood. %s", self._encoder_problem)
+            else:
+                self._encoder = self._built_encoder()
 
     @classmethod
     def of_engine(cls, engine: Any, config: NamingConfig | None = None) -> Namer:

@@ -21,7 +21,15 @@ from pan3d_ros.messages.grasps import grasp_message, grasp_poses
 from pan3d_ros.messages.instances import id_image
 from pan3d_ros.messages.poses import header
 from pan3d_ros.node_config import NodeConfig
-from pan3d_ros.requests import RequestError, check_prompt, check_request, select, select_by_text
+from pan3d_ros.requests import (
+    RequestError,
+    check_classes,
+    check_prompt,
+    check_request,
+    classes_message,
+    select,
+    select_by_text,
+)
 from pan3d_ros.result_store import ResultStore, SceneResult
 
 log = logging.getLogger("pan3d.ros.answers")
@@ -170,17 +178,14 @@ class Answers:
 
     def _set_classes(self, request: Any, response: Any) -> None:
         names = list(request.classes)
-        for name in names:
-            if problem := check_prompt(name):
-                raise RequestError(ErrorCode.INVALID_REQUEST, problem.replace("prompt", "classes"))
-        if len(names) > 1000:
-            raise RequestError(ErrorCode.INVALID_REQUEST, f"classes: expected at most 1000, got {len(names)}")
+        check_classes(names)
+        namer = self._namer()
         try:
-            self._namer().set_classes(names)
+            in_force = namer.set_classes(names)
         except ValueError as error:
             raise RequestError(ErrorCode.INVALID_REQUEST, str(error)) from error
-        response.classes, response.success = names, True
-        response.message = f"{len(names)} names in force" if names else "the names of the checkpoint are in force"
+        response.classes, response.success = list(in_force), True
+        response.message = classes_message(names, in_force)
 
     def _namer(self) -> Namer:
         namer = self.situation.namer

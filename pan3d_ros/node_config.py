@@ -76,6 +76,7 @@ class PublishConfig(Checked):
 
     qos: str = setting("reliable", "reliability of clouds and images", choices=("reliable", "best_effort"), read_only=True)
     cloud: bool = setting(True, "publish ~/points")
+    semantic_cloud: bool = setting(True, "publish ~/semantic_points, coloured by class")
     obstacle_cloud: bool = setting(True, "publish ~/obstacle_points, what belongs to no object; only when metric")
     markers: bool = setting(True, "publish ~/markers")
     detections: bool = setting(True, "publish ~/detections where vision_msgs is installed")

@@ -15,7 +15,7 @@ from visualization_msgs.msg import MarkerArray
 
 from pan3d_core.labels import LabelSpace
 from pan3d_ros.messages.cameras import info_message
-from pan3d_ros.messages.clouds import cloud_message, cloud_records
+from pan3d_ros.messages.clouds import by_class, cloud_message, cloud_records
 from pan3d_ros.messages.instances import depth_image, detections, id_image, label_info
 from pan3d_ros.messages.markers import MarkerDrawing
 from pan3d_ros.messages.poses import header
@@ -41,11 +41,14 @@ class ScenePublishers:
         self.config = config
         self.max_points = max_points
         self._drawing = MarkerDrawing()
+        self._labels: LabelSpace | None = None
+        self._model = ""
         self._last_publish_s = time.monotonic()
         self._node = node
         large = profile(1, reliable=config.qos == "reliable")
         make = node.create_lifecycle_publisher
         self.points = make(PointCloud2, "~/points", large)
+        self.semantic_points = make(PointCloud2, "~/semantic_points", large)
         self.obstacle_points = make(PointCloud2, "~/obstacle_points", large)
         self.instances = make(InstanceArray, "~/instances", profile(5))
         self.markers = make(MarkerArray, "~/markers", profile(5))
@@ -59,16 +62,22 @@ class ScenePublishers:
 
     def close(self) -> None:
         """Destroy all publishers."""
-        fixed = [self.points, self.obstacle_points, self.instances, self.markers, self.label_info, self.stats, self.detections]
+        clouds = [self.points, self.semantic_points, self.obstacle_points]
+        fixed = [*clouds, self.instances, self.markers, self.label_info, self.stats, self.detections]
         images = [publisher for outputs in self._images.values() for publisher in outputs.values()]
         for publisher in (*fixed, *images):
             if publisher is not None:
                 self._node.destroy_lifecycle_publisher(publisher)
 
     def announce(self, labels: LabelSpace, model: str, frame_id: str, stamp_ns: int) -> None:
-        """Publish the names of the labels (latched) and clear old markers."""
-        self.label_info.publish(label_info(labels, model, frame_id, stamp_ns))
+        """Publish names and colours of the labels (latched) and clear old markers."""
+        self._model = model
+        self._announce_labels(labels, frame_id, stamp_ns)
         self.markers.publish(self._drawing.clear())
+
+    def _announce_labels(self, labels: LabelSpace, frame_id: str, stamp_ns: int) -> None:
+        self._labels = labels
+        self.label_info.publish(label_info(labels, self._model, frame_id, stamp_ns))
 
     def clear_markers(self) -> None:
         """Take everything off the screen."""
@@ -78,20 +87,31 @@ class ScenePublishers:
         """Publish a result: instances first, they are small and awaited."""
         config, cycle_s = self.config, time.monotonic() - self._last_publish_s
         self._last_publish_s = time.monotonic()
+        panoptic = scene.result.panoptic
+        if panoptic.labels != self._labels:  # other classes were set: numbers mean other names from here on
+            self._announce_labels(panoptic.labels, panoptic.world_frame_id, scene.newest_ns)
         self.instances.publish(scene.instances)
         if config.detections and wanted(self.detections):
             self.detections.publish(detections(scene.instances))
         if config.markers and wanted(self.markers):
-            segments = {segment.instance_id: segment for segment in scene.result.panoptic.segments}
+            segments = {segment.instance_id: segment for segment in panoptic.segments}
             lifetime_s = config.marker_lifetime_s or max(2 * cycle_s, 1.0)
             self.markers.publish(self._drawing.draw(scene.instances, segments, lifetime_s, scene.result.reconstruction))
-        if config.cloud and wanted(self.points):
-            records = cloud_records(scene.result.panoptic, max_points=self.max_points)
-            self.points.publish(cloud_message(records, scene.instances.header))
-        if config.obstacle_cloud and scene.result.is_metric and wanted(self.obstacle_points):
-            obstacles = cloud_records(scene.result.panoptic, {0}, max_points=self.max_points)
-            self.obstacle_points.publish(cloud_message(obstacles, scene.instances.header))
+        self._publish_clouds(scene)
         self._publish_images(scene)
+
+    def _publish_clouds(self, scene: SceneResult) -> None:
+        config, panoptic, message_header = self.config, scene.result.panoptic, scene.instances.header
+        colored, semantic = config.cloud and wanted(self.points), config.semantic_cloud and wanted(self.semantic_points)
+        if colored or semantic:
+            records = cloud_records(panoptic, max_points=self.max_points)
+            if colored:
+                self.points.publish(cloud_message(records, message_header))
+            if semantic:
+                self.semantic_points.publish(cloud_message(by_class(records, panoptic.labels), message_header))
+        if config.obstacle_cloud and scene.result.is_metric and wanted(self.obstacle_points):
+            obstacles = cloud_records(panoptic, {0}, max_points=self.max_points)
+            self.obstacle_points.publish(cloud_message(obstacles, message_header))
 
     def _publish_images(self, scene: SceneResult) -> None:
         """Depth, its calibration and ids of each camera at network size; with keyframes the newest view of it."""

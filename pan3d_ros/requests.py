@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ from pan3d_core.naming_meaning import Namer
 from pan3d_ros.result_store import SceneResult
 
 MAX_PROMPT = 256  # characters
+MAX_CLASSES = 10_000
 _KINDS = SegmentObject.Request
 
 
@@ -56,6 +59,30 @@ def check_prompt(prompt: str) -> str:
     if len(prompt) > MAX_PROMPT:
         return f"prompt: expected at most {MAX_PROMPT} characters, got {len(prompt)}"
     return ""
+
+
+def check_classes(names: Sequence[str]) -> None:
+    """Raise `RequestError` for names of classes that no encoder should see: too many, blank or too long."""
+    if len(names) > MAX_CLASSES:
+        raise RequestError(ErrorCode.INVALID_REQUEST, f"classes: expected at most {MAX_CLASSES} names, got {len(names)}")
+    for index, name in enumerate(names):
+        if problem := check_prompt(name):
+            raise RequestError(ErrorCode.INVALID_REQUEST, problem.replace("prompt", f"classes[{index}]", 1))
+
+
+def classes_message(names: Sequence[str], in_force: Sequence[str]) -> str:
+    """What became of the names of a SetClasses request, for a person."""
+    if not in_force:
+        return "the names of the checkpoint are in force"
+    repeated = f", {len(names) - len(in_force)} repeated" if len(in_force) < len(names) else ""
+    foreign = [name for name in in_force if not is_latin(name)]
+    doubt = f"; the text encoder knows English, so {foreign[0]!r} may not be understood" if foreign else ""
+    return f"{len(in_force)} names in force{repeated}{doubt}"
+
+
+def is_latin(text: str) -> bool:
+    """Whether all letters are Latin ones, accents allowed."""
+    return all(unicodedata.name(letter, "").startswith("LATIN") for letter in text if letter.isalpha())
 
 
 def _prompt_problem(request: Any, cameras: tuple[str, ...], reference_frame: str) -> str:

@@ -8,6 +8,8 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 from torch import Tensor
 
+from pan3d_core.labels import LabelSpace
+from pan3d_core.palette import UNASSIGNED, class_colors
 from pan3d_core.structures import Panoptic3D
 from pan3d_ros.ros_stand_ins import create_cloud, read_points
 
@@ -69,6 +71,14 @@ def cloud_records(panoptic: Panoptic3D, instance_ids: set[int] | None = None, ma
     records["rgb"] = pack_rgb(panoptic.point_colors[picked])
     records["label"], records["instance"], records["confidence"] = labels[known], instance, scores[known]
     return records
+
+
+def by_class(records: np.ndarray, labels: LabelSpace) -> np.ndarray:
+    """The records with `rgb` of the class's colour in `palette.class_colors`, grey where `label` is 0."""
+    colors = pack_rgb(torch.tensor([UNASSIGNED, *class_colors(labels.names)]) / 255)
+    colored = records.copy()
+    colored["rgb"] = colors[records["label"]]
+    return colored
 
 
 def cloud_message(records: np.ndarray, header: Header) -> PointCloud2:

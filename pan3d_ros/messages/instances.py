@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from pan3d_interfaces.msg import Instance, InstanceArray, LabelInfo
 from sensor_msgs.msg import Image
-from std_msgs.msg import Header
+from std_msgs.msg import ColorRGBA, Header
 from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
+from pan3d_core.palette import class_colors
 from pan3d_core.pipeline import PerceptionResult
 from pan3d_core.structures import Segment
 from pan3d_ros.messages.buffers import stamp_from_ns
@@ -84,8 +85,15 @@ def instance_array(result: PerceptionResult, instances: list[Instance]) -> Insta
 
 
 def label_info(labels: LabelSpace, model: str, frame_id: str, stamp_ns: int) -> LabelInfo:
-    """Names of the labels; index i of `names` is label i + 1."""
-    return LabelInfo(header=header(frame_id, stamp_ns), model=model, names=list(labels.names), is_thing=list(labels.is_thing))
+    """Names and colours of the labels; index i of `names` is label i + 1."""
+    colors = [ColorRGBA(r=r / 255, g=g / 255, b=b / 255, a=1.0) for r, g, b in class_colors(labels.names)]
+    return LabelInfo(
+        header=header(frame_id, stamp_ns),
+        model=model,
+        names=list(labels.names),
+        is_thing=list(labels.is_thing),
+        colors=colors,
+    )
 
 
 def id_image(instance_id: Tensor, message_header: Header) -> Image:

@@ -67,6 +67,15 @@ def test_an_engine_is_named_in_the_space_of_its_features(built):
         Namer.of_engine(engine, NamingConfig(encoder="clip-vit-b32"))
 
 
+def test_without_weights_of_the_engines_encoder_words_are_unknown_and_it_is_said_why(built):
+    namer = Namer.of_engine(SimpleNamespace(text_space=space()))
+    assert not built
+    result = resolve_prompt("saw", scene_of(Hashed().encode(["saw"])[0]), namer)
+    assert result.status == "unknown_word" and "by lseg: set naming.encoder_weights" in result.message
+    with pytest.raises(ValueError, match="got 'saw'. .*set naming.encoder_weights"):
+        namer.set_classes(["saw"])
+
+
 def test_a_text_space_brings_its_own_none():
     """Cosine 0.3 is far for the sentence encoder and may be near for another one."""
     text = Hashed().encode(["mug"])[0]
