@@ -122,9 +122,9 @@ def _rendered_scenes(folder: Path, seed: int, count: int, kinds: str, cameras: i
 def _checkpoints(weights: str) -> str:
     import hashlib
 
-    from pan3d_core.engines.mini import FAST3DIS, MINI, SHIPPED
+    from pan3d_core.engines.mini import EPS3D, FAST3DIS, MINI, SHIPPED
 
-    paths = (Path(weights or SHIPPED[MINI]), SHIPPED[FAST3DIS])
+    paths = (Path(weights or SHIPPED[MINI]), SHIPPED[FAST3DIS], SHIPPED[EPS3D])
     return ", ".join(f"`{p.name}`, SHA-256 `{hashlib.sha256(p.read_bytes()).hexdigest()[:16]}...`" for p in paths)
 
 

@@ -46,9 +46,8 @@ class GaussianRow:
 
 
 GAUSSIAN_ROWS = tuple(
-    GaussianRow(f"eps3d_{poses}_{readout}", f"**{EPS3D}**, poses {poses}, {readout}", GaussianProtocol(poses == "given", readout))
+    GaussianRow(f"eps3d_{poses}_cells", f"**{EPS3D}**, poses {poses}", GaussianProtocol(poses == "given", "cells"))
     for poses in ("given", "withheld")
-    for readout in ("cells", "pixels")
 )
 
 
@@ -109,7 +108,7 @@ def section_text(rows: Sequence[GaussianRow], measured: Mapping[str, MeasuredRow
             "\n".join(lines),
             "The Gaussians are rendered in all views. `mIoU`, `acc.`: every pixel has the nearest of the class names, "
             f"{' and '.join(STUFF)} among them; one confusion matrix over all images. `inst. mIoU`, `F`: objects read from the "
-            "rendered instance features of all views together, by cells or of the pixels by HDBSCAN as published, against all "
+            "rendered instance features of all views together, by cells, against all "
             "true regions, one number through the views; F at IoU 0.5. `PQ`, `SQ`, `RQ`: all novel views of a scene as one "
             "picture. What was not rendered counts. `s / scene`: median processor time of the engine, from images to Gaussians "
             f"and objects; `read-out s`: of reading objects from all {NUM_VIEWS} rendered views.",

@@ -20,7 +20,7 @@ from PIL import Image
 
 from pan3d_core import visualize
 from pan3d_core.config import ModelConfig, PipelineConfig
-from pan3d_core.engines.mini import FAST3DIS, MINI, SHIPPED
+from pan3d_core.engines.mini import EPS3D, FAST3DIS, MINI, SHIPPED
 from pan3d_core.evaluation.comparison_pictures import instance_pictures, true_instance_pictures
 from pan3d_core.evaluation.engines import scene_worker
 from pan3d_core.evaluation.execution import Progress, run_items
@@ -87,6 +87,22 @@ ROWS = (
         use_depth=True,
         network=FAST3DIS,
         about="the same, calibrated depth cameras",
+    ),
+    Row(
+        "eps3d",
+        "**pan3d-mini-eps3d**, poses given",
+        EPS3D,
+        network=EPS3D,
+        about="panoptic Gaussians by heads on the frozen network of pan3d-mini, objects read from what they render; colour "
+        "images, calibrated cameras",
+    ),
+    Row(
+        "eps3d_unposed",
+        "**pan3d-mini-eps3d**, poses withheld",
+        EPS3D,
+        use_poses=False,
+        network=EPS3D,
+        about="the same, colour images and intrinsics",
     ),
     Row(
         "depth_clusters",
