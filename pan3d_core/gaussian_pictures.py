@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -162,6 +162,7 @@ def _render(scene: GaussianScene, path: CameraPath, features: Tensor | None = No
     means = scene.gaussians.means
     background = means.new_tensor(visualize.BACKGROUND) / 255
     settings = RasterSettings() if scene.is_metric else RASTER  # a near plane in metres says nothing about other units
+    settings = replace(settings, low_pass_px2=settings.low_pass_px2 * _magnification(scene, path) ** 2)
     with torch.no_grad():
         return rasterize(
             scene.gaussians,
@@ -172,6 +173,16 @@ def _render(scene: GaussianScene, path: CameraPath, features: Tensor | None = No
             background,
             settings,
         )
+
+
+def _magnification(scene: GaussianScene, path: CameraPath) -> float:
+    """How many times finer than in the scene's own views the pixels are, at least 1.
+
+    Gaussians of a network are as large as its pixels and what rendering adds to them make them; finer pixels would show gaps.
+    """
+    if len(scene.intrinsics) == 0:
+        return 1.0
+    return max(1.0, float(path.intrinsics[0, 0, 0]) / float(scene.intrinsics[:, 0, 0].median()))
 
 
 def _part(path: CameraPath, index: int) -> CameraPath:

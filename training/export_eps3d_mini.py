@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,19 +10,21 @@ import torch
 from torch import Tensor
 
 from pan3d_core.engines.mini import EPS3D, fold_batch_norms, read_checkpoint
-from pan3d_core.evaluation.none_calibration import fit_none
+from pan3d_core.evaluation.none_calibration import fit_none, none_calibration
 from pan3d_core.models.eps3d_mini import Eps3dMini
 from pan3d_core.text_space import text_cosines
 from training.datasets import ShardSet
-from training.evaluate_eps3d import class_texts, evaluate_eps3d, show_scene
+from training.evaluate_eps3d import evaluate_eps3d, show_scene
 from training.export_mini import export_weights, run_facts
 from training.export_request import ExportRequest
 from training.model_card import joined_logs, write_card
 from training.teachers import STUFF, CellTeacher, agreed_half, cell_classes, cell_teacher
 from training.text_targets import TextTargets, load_text_targets
 
+_log = logging.getLogger("pan3d.training")
+
 CALIBRATION_SCENES = 40  # the last ones of the held-out data, on which no figure is taken
-PIXELS_PER_SCENE = 400
+PIXELS_PER_CLASS = 60  # and scene, so that the table does not decide what is none of all things
 
 
 def measure(out: Path, validation: ShardSet, text: TextTargets, teacher: CellTeacher, scenes: int) -> dict[str, dict]:
@@ -37,22 +40,29 @@ def measure(out: Path, validation: ShardSet, text: TextTargets, teacher: CellTea
 
 def text_space_facts(cosines: Tensor, truth: Tensor) -> dict[str, float]:
     """Temperature and the cosine of "none of these", fitted on pixels: their own class is among the texts, then not."""
-    temperature, none_similarity = fit_none(*with_and_without(cosines, truth))
+    rows = with_and_without(cosines, truth)
+    temperature, none_similarity = fit_none(*rows)
+    error = none_calibration(*rows, temperature, none_similarity).ece
+    _log.info("none of these: cosine %.3f, temperature %.3f, calibration error %.3f", none_similarity, temperature, error)
     return {"temperature": temperature, "none_similarity": none_similarity}
 
 
 @torch.no_grad()
 def rendered_cosines(model: Eps3dMini, validation: ShardSet, text: TextTargets, teacher: CellTeacher) -> tuple[Tensor, Tensor]:
-    """Cosines (N, T) of rendered pixels of the calibration scenes with the texts of all classes, and their true classes (N,)."""
-    texts = class_texts(text, teacher.stuff_embeddings)
+    """Cosines (N, T) of rendered pixels of the calibration scenes with the plain names of all classes, and true classes (N,).
+
+    One word each, as people ask for things: the mean of all names of a kind is nearer to what was learnt.
+    """
+    first = [int(torch.nonzero(text.kind == k)[0, 0]) for k in range(len(text.kinds))]
+    texts = torch.cat([text.embeddings[first], teacher.stuff_embeddings])
     expand = model.text_decoder.expand
     cosines, truth = [], []
     for index in range(max(0, len(validation) - CALIBRATION_SCENES), len(validation)):
         shown = show_scene(model, validation, index, posed=True)
         classes = agreed_half(cell_classes(shown.batch, len(text.kinds))[0]).flatten()
         generator = torch.Generator().manual_seed(index)
-        rows = torch.nonzero(classes >= 0)[:, 0]
-        rows = rows[torch.randperm(len(rows), generator=generator)[:PIXELS_PER_SCENE]]
+        rows = torch.randperm(len(classes), generator=generator)
+        rows = torch.cat([rows[classes[rows] == own][:PIXELS_PER_CLASS] for own in range(len(texts))])
         features = torch.nn.functional.avg_pool2d(shown.views.semantics, 2).movedim(1, -1).flatten(0, 2)[rows]
         cosines.append(text_cosines(features, texts, expand.weight.flatten(1), expand.bias))
         truth.append(classes[rows])

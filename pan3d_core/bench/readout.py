@@ -1,8 +1,8 @@
 """`pan3d bench readout`: objects from rendered instance features, by clustering pixels as published and by cells.
 
 Features are made up, with known instances: every object has a direction of its own, and every pixel has a length and noise of its
-own. Scenes "sharp" have nothing else, which suits a clustering by density. "blurred": borders are mixtures, as rendering makes them,
-directions drift within an object, and every fourth object has one close by; "noisy": that with twice the noise. Both read
+own. Scenes "sharp" have nothing else, which suits a clustering by density. "blurred": borders are mixtures, as rendering makes
+them, directions drift within an object, and every fourth object has one close by; "noisy": that with twice the noise. Both read
 the same maps in turns, `cpu_s` being the fair time on a machine that does other work beside. `f1` is the mean over the true
 instances of the F1 of the pixels of the one found instance matched to each, 0 for those without.
 """
