@@ -97,14 +97,6 @@ ROWS = (
         "images, calibrated cameras",
     ),
     Row(
-        "eps3d_unposed",
-        "**pan3d-mini-eps3d**, poses withheld",
-        EPS3D,
-        use_poses=False,
-        network=EPS3D,
-        about="the same, colour images and intrinsics",
-    ),
-    Row(
         "depth_clusters",
         "**depth_clusters**",
         "depth_clusters",

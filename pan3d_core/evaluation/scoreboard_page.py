@@ -32,7 +32,7 @@ CAMERAS = (
     ("ATE, mm", "camera ATE (mm)"),
     ("AbsRel, scale fitted", "depth AbsRel, scale fitted"),
 )
-UNPOSED = ("mini_unposed", "fast3dis_unposed", "eps3d_unposed")
+UNPOSED = ("mini_unposed", "fast3dis_unposed")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def measured(**figures: float) -> MeasuredRow:
 
 
 def test_every_row_is_there_and_every_baseline_is_a_row():
-    assert {row.engine for row in ROWS} == {"pan3d-mini", "pan3d-mini-fast3dis", "depth_clusters", *BASELINES}
+    assert {row.engine for row in ROWS} == {"pan3d-mini", "pan3d-mini-fast3dis", "pan3d-mini-eps3d", "depth_clusters", *BASELINES}
     assert len({row.key for row in ROWS}) == len(ROWS)
 
 
