@@ -5,7 +5,7 @@ a class that is not there, in one of its descriptions, and a thing of no class. 
 segment is right, `answered` of those that are right and fit well enough to be handed to a robot, `refused` of the latter two
 that find nothing. `none_ece` compares the probability of "none of these" with how often none is there. Rows are ways of naming
 on the same results. "cosines fitted": temperature and place of none, by maximum likelihood, for single segments' vectors and
-descriptions.
+descriptions, on every other scene; "cosines' numbers" names with them.
 """
 
 from __future__ import annotations
@@ -77,8 +77,11 @@ def run(argv: list[str]) -> dict[str, object]:
     scenes, known = seen_scenes(options, references)
     questions = [question for index, scene in enumerate(scenes) for question in asked(scene, words, index)]
     variants = VARIANTS | {f"none {value:g}": {"none_similarity": value} for value in options.none}
+    numbers = fitted(questions, Namer(known))
+    by_fit = {"similarity_temperature": numbers["temperature"], "none_similarity": numbers["none_similarity"]}
+    variants |= {"cosines' numbers": by_fit}
     rows = {name: judged(questions, Namer(known, config=NamingConfig(**changes))) for name, changes in variants.items()}
-    return {"scenes": len(scenes), "questions": len(questions), **rows, "cosines fitted": fitted(questions, Namer(known))}
+    return {"scenes": len(scenes), "questions": len(questions), **rows, "cosines fitted": numbers}
 
 
 def seen_scenes(options: argparse.Namespace, references: Sequence[SceneReference]) -> tuple[list[SeenScene], object]:
