@@ -97,5 +97,7 @@ def test_records_and_arrays_give_the_same_batch(data_folder):
     records = [SceneRecord(seed=i, **{name: values[i] for name, values in arrays.items()}, **extra) for i in (4, 2)]
     views = [np.array([3, 1]), np.array([0, 2])]
     batch = batch_of_records(records, views)
-    for name, value in vars(shards.batch(np.array([4, 2]), views)).items():
+    expected = vars(shards.batch(np.array([4, 2]), views))
+    assert batch.teacher is None and expected.pop("teacher") is None
+    for name, value in expected.items():
         assert torch.equal(getattr(batch, name), value), name
