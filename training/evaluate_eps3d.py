@@ -34,6 +34,7 @@ class Eps3dFigures:
     """Of the kinds, table and floor; instances of objects, table and floor over the views together (Unified-Lift)."""
 
     scenes: int
+    objects: int  # true regions, table and floor among them, in the views that the network saw
     semantic_miou: float  # rendered into the views that the network saw, pooled
     semantic_accuracy: float
     instance_miou: float
@@ -117,7 +118,8 @@ def rendered_figures(
             if len(read[chosen]):
                 truth = (batch.images[0][: len(read)][chosen], classes[: len(read)][chosen], true_ids[: len(read)][chosen])
                 sums.add(views.colors[chosen].cpu(), read[chosen], truth, logits[chosen])
-    return Eps3dFigures(len(gaussians), *context.figures(), *novel.figures(), float(np.mean(gaussians or [0])))
+    objects = sum(scene.num_true for scene in context.instances)
+    return Eps3dFigures(len(gaussians), objects, *context.figures(), *novel.figures(), float(np.mean(gaussians or [0])))
 
 
 def evaluate_eps3d(

@@ -38,6 +38,7 @@ from pan3d_core.models.vggt import VGGT, Aggregator, CameraHead
 from pan3d_core.models.weights import assign_weights, family_of, read_weights
 from pan3d_core.plain_values import from_plain, to_plain
 from training.augment import AugmentConfig, flip_batch, jitter_colors
+from training.checkpoints import read_state
 from training.datasets import SceneBatch, ShardSet
 from training.devices import to_device
 from training.evaluate_eps3d import ShownScene, class_texts, rendered_figures, scene_picture
@@ -158,7 +159,8 @@ class Eps3dFamily:
         found = read_weights(path)
         family = family_of(found)
         if family not in ("AnySplat", "EPS3D"):
-            assign_weights(model, found, origin=path)
+            trained = read_state(Path(path))["ema"] if Path(path).suffix == ".pt" else found
+            assign_weights(model, trained, origin=path)
             return
         part = Eps3d(model.vggt, model.gaussian_head) if family == "AnySplat" else model
         assign_weights(part, found, origin=path, name_in_file=official_name, ignored_prefixes=IGNORED_PREFIXES)

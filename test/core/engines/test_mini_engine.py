@@ -165,7 +165,7 @@ def test_a_network_of_another_size_is_refused(tmp_path):
 def test_files_of_other_models_are_for_none_of_these(tmp_path):
     foreign = tmp_path / "foreign.safetensors"
     save_file({"aggregator.camera_token": torch.zeros(1, 2, 1, 8)}, foreign)
-    with pytest.raises(ValueError, match="expected a checkpoint of pan3d-mini or pan3d-mini-fast3dis or pan3d-mini-eps3d, got .*'unknown'"):
+    with pytest.raises(ValueError, match="expected a checkpoint of pan3d-mini or .* or pan3d-mini-eps3d, got .*'unknown'"):
         engine_of(foreign)
 
 
