@@ -26,7 +26,7 @@ class Eps3dMiniLossWeights:
 
     The head of the Gaussians starts from nothing instead of AnySplat's weights, so their colours weigh more; small objects count
     nearly as much as the table beneath them; lower temperatures let the instance term look at those that it confuses, and its
-    gradient only turns features: where it may lengthen them as well, as in Unified-Lift, it does little else in a short run.
+    gradient only turns features and does not lengthen them.
     A contrast with texts tells kinds apart sooner than the distance to their descriptions does.
     """
 
