@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.engines.mini import DEFAULT_WEIGHTS, read_checkpoint
+from pan3d_core.engines.mini import DEFAULT_WEIGHTS, PREPROCESS, read_checkpoint
 from pan3d_core.models.eps3d_mini import Eps3dMini, Eps3dMiniOutputs, Eps3dMiniSettings
 from pan3d_core.models.mini import MiniInputs
 from pan3d_core.models.weights import assign_weights
@@ -31,6 +31,7 @@ from training.losses.eps3d_mini import Eps3dMiniLossWeights, eps3d_mini_losses
 from training.settings import OptimizerConfig, TrainConfig
 from training.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
 
+DECODED_HW = (PREPROCESS.height // 2, PREPROCESS.width // 2)  # at which semantics are compared with a teacher's features
 OWN_SETTINGS = ("loss", "context_views", "teacher")
 
 
@@ -60,7 +61,7 @@ class Eps3dMiniFamily(MiniFamily):
         require_range(self.context_views)
         folder = config.model.get("teacher", "")
         self.truth = cell_teacher(self.text, config.data)
-        self.teacher: Teacher = FileTeacher(Path(folder)) if folder else self.truth
+        self.teacher: Teacher = FileTeacher(Path(folder), DECODED_HW) if folder else self.truth
 
     @staticmethod
     def plain_architecture(values: Mapping[str, Any]) -> dict[str, Any]:
