@@ -5,8 +5,9 @@
   `x_mini` is the processor time over that of a whole call of `pan3d-mini` on the same views in the same run, so it compares
   machines, loads and versions. `pixels` is the published read-out of the same rendering, once. `stored_bytes_per_gaussian`
   counts the tensors of the Gaussians.
-* `cuda`: the network of the published size with random weights on a CUDA device: the network (cameras, depth, Gaussians), and
-  everything to objects.
+* `cuda`: the network of the published size with random weights on a CUDA device: `geometry` (cameras and depth), the whole
+  `network` (with Gaussians), `rendering` of their 67 channels in all views, `readout` of objects by cells, and `to_objects`,
+  everything together. `x_floor` is the time over the least that `bench/eps3d_cost.py` counts for that device.
 
 `cpu_s` is the fair time on a machine that does other work beside.
 """
@@ -23,6 +24,8 @@ import torch
 from torch import Tensor
 
 from pan3d_core.bench.clustering import scenes_with
+from pan3d_core.bench.da3_cost import floor_s
+from pan3d_core.bench.eps3d_cost import eps3d_cost, geometry_cost
 from pan3d_core.bench.fast3dis import seconds_on
 from pan3d_core.bench.turns import Clock, take_turns
 from pan3d_core.config import ModelConfig
@@ -30,7 +33,7 @@ from pan3d_core.engines import Engine, build_engine
 from pan3d_core.engines.gaussian_objects import rendered_objects
 from pan3d_core.engines.mini import EPS3D, MINI, mini_inputs
 from pan3d_core.geometry.cameras import unproject_depth
-from pan3d_core.models.eps3d import Eps3d, PanopticRendering, eps3d_1b, render_panoptic
+from pan3d_core.models.eps3d import Eps3d, Eps3dOutput, PanopticRendering, eps3d_1b, render_panoptic
 from pan3d_core.models.eps3d_gaussians import VoxelAverage, voxel_grid
 from pan3d_core.models.eps3d_mini import Eps3dMiniOutputs, Eps3dMiniSettings
 from pan3d_core.preprocess import preprocess
@@ -127,27 +130,36 @@ def _read_pixels(rendering: PanopticRendering, text_space: TextSpace, clock: Clo
 
 
 def official(model: Eps3d, device: torch.device, views: Sequence[int], image_hw: tuple[int, int], rounds: int) -> dict:
-    """Seconds and memory of the network, and of everything to objects, by number of views; random images."""
+    """Seconds, memory and times over the floor of the network's stages, by number of views; random images."""
     model = model.to(device).eval()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
     dtype = torch.bfloat16 if device.type == "cuda" else None
     expand = model.text_decoder.expand
     space = TextSpace(expand.weight.flatten(1), expand.bias, encoder="lseg")
+
+    def rendered(output: Eps3dOutput) -> PanopticRendering:
+        cameras, intrinsics = (values[0] for values in output.geometry.cameras())
+        return render_panoptic(output.gaussians[0], cameras, intrinsics, image_hw)
+
     rows = {}
     for count in views:
         images = torch.rand(1, count, 3, *image_hw, device=device)
-
-        def to_objects(images: Tensor = images) -> None:
-            output = model(images, aggregator_dtype=dtype)
-            cameras, intrinsics = (values[0] for values in output.geometry.cameras())
-            rendered_objects(render_panoptic(output.gaussians[0], cameras, intrinsics, image_hw), space)
-
-        geometry_alone = partial(model, images, parts=(), aggregator_dtype=dtype)
+        geometry = partial(model, images, parts=(), aggregator_dtype=dtype)
         network = partial(model, images, aggregator_dtype=dtype)
-        works = {"geometry": geometry_alone, "network": network, "to_objects": to_objects}
-        rows[f"{count} views"] = {
-            "gaussians": len(network().gaussians[0]),
-            **{name: seconds_on(device, work, rounds) for name, work in works.items()},
+        output = network()
+        rendering = rendered(output)
+        works: dict[str, Callable[[], object]] = {
+            "geometry": geometry,
+            "network": network,
+            "rendering": partial(rendered, output),
+            "readout": partial(rendered_objects, rendering, space),
+            "to_objects": lambda network=network: rendered_objects(rendered(network()), space),
         }
+        row = {stage: seconds_on(device, work, rounds) for stage, work in works.items()}
+        least = floor_s(geometry_cost(model.vggt, count, image_hw), name), floor_s(eps3d_cost(model, count, image_hw), name)
+        for stage, seconds in zip(("geometry", "network", "to_objects"), (*least, least[1]), strict=True):
+            row[stage]["x_floor"] = row[stage]["wall_s"] / seconds if seconds else f"no floor known for {name}"
+        rows[f"{count} views"] = {"gaussians": len(output.gaussians[0]), **row}
     return rows
 
 

@@ -4,14 +4,19 @@ import json
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from pan3d_core import cli
 from pan3d_core.bench import eps3d as bench
+from pan3d_core.bench.da3_cost import floor_s
+from pan3d_core.bench.eps3d_cost import eps3d_cost, geometry_cost
 from pan3d_core.bench.turns import Clock
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.engines.eps3d_mini import Eps3dMiniEngine
 from pan3d_core.engines.mini import EPS3D, MINI, SHIPPED, MiniCheckpoint, read_checkpoint
+from pan3d_core.models.eps3d import eps3d_1b
 from pan3d_core.models.eps3d_mini import Eps3dMini
 from pan3d_core.naming_meaning import KnownNames
 from pan3d_core.scene_io import Scene
@@ -74,8 +79,27 @@ def test_the_network_of_the_published_kind_on_a_device(procedural):
     found = bench.official(procedural.tiny_eps3d(), torch.device("cpu"), (1, 2), (56, 70), 1)
     assert set(found) == {"1 views", "2 views"}
     for row in found.values():
-        assert set(row) == {"gaussians", "geometry", "network", "to_objects"}
-        assert row["gaussians"] > 0 and all(row[name]["wall_s"] > 0 for name in ("geometry", "network", "to_objects"))
+        assert set(row) == {"gaussians", "geometry", "network", "rendering", "readout", "to_objects"}
+        assert row.pop("gaussians") > 0 and all(stage["wall_s"] > 0 for stage in row.values())
+        assert all(row[stage]["x_floor"] == "no floor known for cpu" for stage in ("geometry", "network", "to_objects"))
+
+
+@pytest.mark.parametrize("parts", [(), None])
+def test_operations_are_those_that_torch_counts(procedural, parts):
+    model, image_hw = procedural.tiny_eps3d().requires_grad_(False), (56, 70)
+    cost = eps3d_cost(model, 3, image_hw) if parts is None else geometry_cost(model.vggt, 3, image_hw)
+    # With gradients on: torch does not count products that are added in place.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(torch.rand(1, 3, 3, *image_hw), parts=parts)
+    assert cost.operations == pytest.approx(counter.get_total_flops(), rel=3e-3)
+
+
+def test_floors_of_the_published_size():
+    with torch.device("meta"):
+        model = eps3d_1b()
+    few, many = (floor_s(eps3d_cost(model, views, (448, 448)), "NVIDIA H200") for views in (2, 8))
+    assert 0.005 < few < 0.02 and 4 < many / few < 8  # attention between views grows with their square
+    assert geometry_cost(model.vggt, 2, (448, 448)).operations < eps3d_cost(model, 2, (448, 448)).operations
 
 
 def test_command_line_without_a_device(tmp_path, monkeypatch, capsys):
