@@ -3,8 +3,9 @@
     python -m training.compare --list training/comparisons/fast3dis_mini_parts.yaml --data DATA --out RUNS --workers 2
 
 The list holds `base` (settings of every run), `seeds` of the unchanged run, `columns` (figures that are shown) and `groups`: a
-title and the variants by name, each with its assignments as in `--set`; `about` is a line above the table. Runs that are
-complete are left alone, so the same command goes on after an interruption; the table of all of them is RUNS/table.md.
+title and the variants by name, each with its assignments as in `--set`; `about` is a line above the table. `variant_seeds` are
+those of every variant (the first of `seeds`). Runs that are complete are left alone, so the same command goes on after an
+interruption; the table of all of them is RUNS/table.md.
 """
 
 from __future__ import annotations
@@ -60,11 +61,12 @@ def read_comparison(path: Path, data: Path, out: Path) -> Comparison:
         if name not in content:
             raise ValueError(f"list: expected base, seeds, groups and columns in {path}, got no {name}")
     base = merge_settings(content["base"], {"data": str(data)})
+    own_seeds = content.get("variant_seeds", content["seeds"][:1])
     variants = [Variant(UNCHANGED, "", merge_settings(base, {"seed": seed})) for seed in content["seeds"]]
     for title, members in content["groups"].items():
         for name, assignments in members.items():
-            changed = merge_settings(base, {"seed": content["seeds"][0]})
-            variants.append(Variant(title, name, merge_settings(changed, parse_assignments(assignments))))
+            changed = merge_settings(base, parse_assignments(assignments))
+            variants += [Variant(title, name, merge_settings(changed, {"seed": seed})) for seed in own_seeds]
     placed = tuple(Variant(v.group, v.name, merge_settings(v.values, {"out": str(v.folder(out))})) for v in variants)
     for variant in placed:
         run_config(variant.values)
@@ -104,23 +106,22 @@ def run_variant(variant: Variant, out: Path, threads: int) -> list[dict[str, Any
 
 
 def table(comparison: Comparison, figures: Sequence[list[dict[str, Any]]]) -> str:
-    """Markdown: one row per variant, one column per figure and case; the unchanged row is a mean with its spread."""
+    """Markdown: one row per variant, one column per figure and case; of several seeds the mean with its standard deviation."""
     cases = len(figures[0])
     titles = [f"{column} {_case(figures[0][case])}".strip() for case in range(cases) for column in comparison.columns]
     lines = [f"{comparison.about}.", ""] if comparison.about else []
     lines += [f"| | {' | '.join(titles)} |", "|---|" + "---:|" * len(titles)]
-    unchanged = [own for variant, own in zip(comparison.variants, figures, strict=True) if variant.group == UNCHANGED]
-    cells = [_spread([own[case][column] for own in unchanged]) for case in range(cases) for column in comparison.columns]
-    lines.append(f"| **unchanged**, {len(unchanged)} seeds | {' | '.join(cells)} |")
-    group = UNCHANGED
+    rows: dict[tuple[str, str], list[list[dict[str, Any]]]] = {}
     for variant, own in zip(comparison.variants, figures, strict=True):
-        if variant.group == UNCHANGED:
-            continue
-        if variant.group != group:
-            group = variant.group
+        rows.setdefault((variant.group, variant.name), []).append(own)
+    group = UNCHANGED
+    for (title, name), seeds in rows.items():
+        if title != group:
+            group = title
             lines.append(f"| *{group}* |" + " |" * len(titles))
-        row = [f"{own[case][column]:.3f}" for case in range(cases) for column in comparison.columns]
-        lines.append(f"| {variant.name} | {' | '.join(row)} |")
+        shown = name if title != UNCHANGED else f"**unchanged**, {len(seeds)} seeds"
+        cells = [_spread([own[case][column] for own in seeds]) for case in range(cases) for column in comparison.columns]
+        lines.append(f"| {shown} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -129,7 +130,8 @@ def _case(figures: Mapping[str, Any]) -> str:
 
 
 def _spread(values: Sequence[float]) -> str:
-    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values) if len(values) > 1 else 0.0:.3f}"
+    mean = f"{statistics.mean(values):.3f}"
+    return f"{mean} ± {statistics.stdev(values):.3f}" if len(values) > 1 else mean
 
 
 def main() -> None:

@@ -47,6 +47,17 @@ def test_the_table_shows_the_spread_of_the_unchanged_run(comparison_list, data_f
     assert rows[4] == "| none | 0.500 | 2.000 |"
 
 
+def test_variants_of_several_seeds_show_their_spread(comparison_list, data_folder, tmp_path):
+    path = comparison_list({"losses": {"none": ["model.loss.anchors.contrast=0"]}})
+    path.write_text(path.read_text() + "variant_seeds: [3, 5]\n")
+    comparison = read_comparison(path, data_folder, tmp_path)
+    assert [variant.values["seed"] for variant in comparison.variants] == [0, 1, 3, 5]
+    assert [variant.folder(tmp_path).name for variant in comparison.variants[2:]] == ["losses-none-seed3", "losses-none-seed5"]
+    figures = [[{"posed": True, "ap50": value, "repeats": 2.0}] for value in (0.6, 0.8, 0.5, 0.7)]
+    rows = table(comparison, figures).splitlines()
+    assert rows[4] == "| none | 0.600 ± 0.141 | 2.000 ± 0.000 |" and len(rows) == 5
+
+
 def test_a_list_with_an_impossible_run_is_refused_whole(comparison_list, data_folder, tmp_path):
     bad = comparison_list({"rates": {"wrong": ["optimizer.learning_rat=1"]}})
     with pytest.raises(ValueError, match="optimizer.learning_rat: expected one of"):
