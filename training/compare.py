@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import statistics
@@ -130,6 +131,9 @@ def _case(figures: Mapping[str, Any]) -> str:
 
 
 def _spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation; a dash where a case has no such figure."""
+    if not all(math.isfinite(value) for value in values):
+        return "-"
     mean = f"{statistics.mean(values):.3f}"
     return f"{mean} ± {statistics.stdev(values):.3f}" if len(values) > 1 else mean
 

@@ -94,9 +94,10 @@ def show_scene(model: Eps3dMini, shards: ShardSet, index: int, *, posed: bool) -
     batch = shards.batch(np.array([index]), [np.arange(shards.num_views)])
     inputs = first_views(plain_inputs(batch, posed=posed), CONTEXT_VIEWS)
     outputs = model(to_device(inputs, next(model.parameters()).device))
-    cameras = target_cameras(outputs, to_device(batch, outputs.cam_from_scene.device), 0, posed=posed)
-    views = range(len(cameras))
-    return ShownScene(batch, rendered_views(outputs, batch, 0, (cameras, views)), len(outputs.gaussians[0]))
+    moved = to_device(batch, outputs.cam_from_scene.device)
+    cameras = target_cameras(outputs, moved, 0, posed=posed)
+    views = rendered_views(outputs, moved, 0, (cameras, range(len(cameras))))
+    return ShownScene(batch, views, len(outputs.gaussians[0]))
 
 
 @torch.no_grad()

@@ -99,6 +99,7 @@ def joined(config: ExecutionConfig, rank: int | None = None) -> Iterator[Ranks]:
     if device.type == "cuda" and world > 1:
         device = torch.device("cuda", own if rank is not None else int(os.environ.get("LOCAL_RANK", "0")))
     if device.type == "cuda":
+        device = torch.device("cuda", device.index or 0)  # set_device wants a number
         torch.cuda.set_device(device)
     if config.threads:
         torch.set_num_threads(config.threads)
