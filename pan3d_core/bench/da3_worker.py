@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pan3d_core.bench.side_worker import Side, report, worker_arguments
-from pan3d_core.models.da3 import build_da3, imagenet_normalised
+from pan3d_core.models.da3 import build_da3
+from pan3d_core.models.vggt import imagenet_normalized
 
 
 def build_ours(variant: str) -> nn.Module:
@@ -49,7 +50,7 @@ def main() -> None:
     if arguments.side == "ours":
         side = Side(lambda: build_ours(arguments.variant), lambda model, x: run_ours(model, x, rays=arguments.rays))
     else:
-        side = Side(lambda: build_official(arguments.reference, arguments.variant), run_official, imagenet_normalised)
+        side = Side(lambda: build_official(arguments.reference, arguments.variant), run_official, imagenet_normalized)
     report(arguments, side)
 
 

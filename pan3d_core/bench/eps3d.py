@@ -5,9 +5,10 @@
   `x_mini` is the processor time over that of a whole call of `pan3d-mini` on the same views in the same run, so it compares
   machines, loads and versions. `pixels` is the published read-out of the same rendering, once. `stored_bytes_per_gaussian`
   counts the tensors of the Gaussians.
-* `cuda`: the network of the published size with random weights on a CUDA device: `geometry` (cameras and depth), the whole
-  `network` (with Gaussians), `rendering` of their 67 channels in all views, `readout` of objects by cells, and `to_objects`,
-  everything together. `x_floor` is the time over the least that `bench/eps3d_cost.py` counts for that device.
+* `cuda`: the network of the published size on a CUDA device, with random weights but cameras that see something: `geometry`
+  (cameras and depth) and the whole `network` (with Gaussians) recorded as CUDA graphs, as the engine runs them, and `launched`
+  kernel by kernel; `rendering` of 67 channels in all views, `readout` of objects by cells, and `to_objects`, everything together.
+  `x_floor` is the time over the least that `bench/eps3d_cost.py` counts for that device.
 
 `cpu_s` is the fair time on a machine that does other work beside.
 """
@@ -24,7 +25,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.bench.clustering import scenes_with
-from pan3d_core.bench.da3_cost import floor_s
+from pan3d_core.bench.da3_cost import Cost, floor_s
 from pan3d_core.bench.eps3d_cost import eps3d_cost, geometry_cost
 from pan3d_core.bench.fast3dis import seconds_on
 from pan3d_core.bench.turns import Clock, take_turns
@@ -36,6 +37,7 @@ from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.models.eps3d import Eps3d, Eps3dOutput, PanopticRendering, eps3d_1b, render_panoptic
 from pan3d_core.models.eps3d_gaussians import VoxelAverage, voxel_grid
 from pan3d_core.models.eps3d_mini import Eps3dMiniOutputs, Eps3dMiniSettings
+from pan3d_core.models.eps3d_recorded import RecordedEps3d
 from pan3d_core.preprocess import preprocess
 from pan3d_core.scene_io import Scene
 from pan3d_core.structures import Gaussians, ViewBatch
@@ -129,38 +131,54 @@ def _read_pixels(rendering: PanopticRendering, text_space: TextSpace, clock: Clo
     clock.mark("read")
 
 
+def with_cameras(model: Eps3d) -> Eps3d:
+    """`model`, whose camera head answers without looking: all views from one place, 1 radian wide. Random weights give lines."""
+    head = model.vggt.camera_head
+    last = head.pose_branch.fc2
+    last.weight.zero_()
+    last.bias.copy_(last.bias.new_tensor([0, 0, 0, 0, 0, 0, 1, 1, 1]) / head.iterations)
+    return model
+
+
 def official(model: Eps3d, device: torch.device, views: Sequence[int], image_hw: tuple[int, int], rounds: int) -> dict:
     """Seconds, memory and times over the floor of the network's stages, by number of views; random images."""
-    model = model.to(device).eval()
+    model = with_cameras(model.to(device).eval())
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
     dtype = torch.bfloat16 if device.type == "cuda" else None
     expand = model.text_decoder.expand
     space = TextSpace(expand.weight.flatten(1), expand.bias, encoder="lseg")
-
-    def rendered(output: Eps3dOutput) -> PanopticRendering:
-        cameras, intrinsics = (values[0] for values in output.geometry.cameras())
-        return render_panoptic(output.gaussians[0], cameras, intrinsics, image_hw)
-
     rows = {}
     for count in views:
         images = torch.rand(1, count, 3, *image_hw, device=device)
-        geometry = partial(model, images, parts=(), aggregator_dtype=dtype)
-        network = partial(model, images, aggregator_dtype=dtype)
+        works: dict[str, Callable[[], object]] = {}
+        works["geometry launched"] = partial(model, images, parts=(), aggregator_dtype=dtype)
+        works["network launched"] = network = partial(model, images, aggregator_dtype=dtype)
+        if device.type == "cuda":
+            recorded = RecordedEps3d(model, dtype)
+            works["geometry"], network = partial(recorded.geometry, images), partial(recorded, images)
+            works["network"] = network
         output = network()
-        rendering = rendered(output)
-        works: dict[str, Callable[[], object]] = {
-            "geometry": geometry,
-            "network": network,
-            "rendering": partial(rendered, output),
-            "readout": partial(rendered_objects, rendering, space),
-            "to_objects": lambda network=network: rendered_objects(rendered(network()), space),
-        }
+        rendering = _rendered(output, image_hw)
+        works["rendering"] = partial(_rendered, output, image_hw)
+        works["readout"] = partial(rendered_objects, rendering, space)
+        works["to_objects"] = lambda network=network: rendered_objects(_rendered(network(), image_hw), space)
         row = {stage: seconds_on(device, work, rounds) for stage, work in works.items()}
-        least = floor_s(geometry_cost(model.vggt, count, image_hw), name), floor_s(eps3d_cost(model, count, image_hw), name)
-        for stage, seconds in zip(("geometry", "network", "to_objects"), (*least, least[1]), strict=True):
-            row[stage]["x_floor"] = row[stage]["wall_s"] / seconds if seconds else f"no floor known for {name}"
-        rows[f"{count} views"] = {"gaussians": len(output.gaussians[0]), **row}
+        of_geometry, whole = (floor_s(cost(model, count, image_hw), name) for cost in (_geometry_cost, eps3d_cost))
+        for stage in row.keys() - {"rendering", "readout"}:
+            least = of_geometry if "geometry" in stage else whole
+            row[stage]["x_floor"] = row[stage]["wall_s"] / least if least else f"no floor known for {name}"
+        objects = rendered_objects(rendering, space)
+        rows[f"{count} views"] = {"gaussians": len(output.gaussians[0]), "objects": len(objects.certainty), **row}
     return rows
+
+
+def _rendered(output: Eps3dOutput, image_hw: tuple[int, int]) -> PanopticRendering:
+    cameras, intrinsics = (values[0] for values in output.geometry.cameras())
+    return render_panoptic(output.gaussians[0], cameras, intrinsics, image_hw)
+
+
+def _geometry_cost(model: Eps3d, views: int, image_hw: tuple[int, int]) -> Cost:
+    return geometry_cost(model.vggt, views, image_hw)
 
 
 @torch.inference_mode()

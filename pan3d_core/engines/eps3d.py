@@ -7,16 +7,20 @@ distilled from (`text_space.encoder`). What it finds includes walls, floor and t
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines.gaussian_objects import rendered_objects
 from pan3d_core.labels import LabelSpace
-from pan3d_core.models.eps3d import Eps3d, load_eps3d, render_panoptic
+from pan3d_core.models.eps3d import Eps3d, Eps3dOutput, load_eps3d, render_panoptic
 from pan3d_core.models.eps3d_cameras import counted_from_centers
 from pan3d_core.models.eps3d_heads import LOGIT_SCALE
+from pan3d_core.models.eps3d_recorded import RecordedEps3d
 from pan3d_core.runtime.device import autocast_dtype, select_device
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 from pan3d_core.text_space import TextSpace
@@ -38,20 +42,19 @@ class Eps3dEngine:
     Cameras and depth of the views are not used by this network: aligning to them is the next stage's work.
     """
 
-    model: Eps3d
+    network: Callable[[Tensor], Eps3dOutput]  # (1, S, 3, H, W) RGB 0..1 on the device
     text_space: TextSpace
     min_score: float
     max_instances: int
     readout: str
     device: torch.device
-    aggregator_dtype: torch.dtype | None = None
     preprocess: PreprocessConfig = OFFICIAL_PREPROCESS
     needs_depth: bool = False
     labels: LabelSpace = LabelSpace.things(())
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
-        output = self.model(views.images[None].to(self.device), aggregator_dtype=self.aggregator_dtype)
+        output = self.network(views.images[None].to(self.device))
         cam_from_world, intrinsics = (cameras[0] for cameras in output.geometry.cameras())
         gaussians = output.gaussians[0]
         reconstruction = Reconstruction(
@@ -94,12 +97,13 @@ def build(config: ModelConfig) -> Eps3dEngine:
     logger.warning("%s", LICENCE_NOTE)
     if config.threads:
         torch.set_num_threads(config.threads)
+    dtype = autocast_dtype(config.precision)
+    recorded = device.type == "cuda"
     return Eps3dEngine(
-        model=model,
+        network=RecordedEps3d(model, dtype) if recorded else partial(model, aggregator_dtype=dtype),
         text_space=text_space_of(model),
         min_score=config.min_score,
         max_instances=config.max_instances,
         readout=config.readout,
         device=device,
-        aggregator_dtype=autocast_dtype(config.precision),
     )

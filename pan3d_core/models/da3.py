@@ -17,7 +17,7 @@ from pan3d_core.models.da3_backbone import PATCH_SIZE, BackboneSettings, Backbon
 from pan3d_core.models.da3_cameras import CameraDecoder, CameraEncoder, decoded_cameras
 from pan3d_core.models.da3_head import DualHead, HeadSettings, MonocularHead
 from pan3d_core.models.layers import Dense, LinearBuilder
-from pan3d_core.models.vggt import IMAGE_MEAN, IMAGE_STD, require_images
+from pan3d_core.models.vggt import imagenet_normalized, require_images
 from pan3d_core.models.weights import assign_weights, family_of, read_weights
 
 SKY_VALUE = 0.3  # from here on a pixel shows sky
@@ -102,7 +102,7 @@ class AnyViewDa3(nn.Module):
         require_images(images, PATCH_SIZE)
         known = self.camera_tokens(images, cameras)
         with torch.autocast(images.device.type, dtype=backbone_dtype, enabled=backbone_dtype is not None):
-            return self.backbone.pretrained(imagenet_normalised(images), known, reference_rule)
+            return self.backbone.pretrained(imagenet_normalized(images), known, reference_rule)
 
     def camera_tokens(self, images: Tensor, cameras: tuple[Tensor, Tensor] | None) -> Tensor | None:
         """Tokens (B, S, dim) of known cameras. Raises `ValueError` unless there is one for every view."""
@@ -143,7 +143,7 @@ class MonocularDa3(nn.Module):
         require_images(images, PATCH_SIZE)
         image_hw = (images.shape[-2], images.shape[-1])
         with torch.autocast(images.device.type, dtype=backbone_dtype, enabled=backbone_dtype is not None):
-            tokens = self.backbone.pretrained(imagenet_normalised(images))
+            tokens = self.backbone.pretrained(imagenet_normalized(images))
         with torch.autocast(images.device.type, enabled=False):
             log_depth, sky = self.head.predict([tap.flatten(0, 1).float() for tap in tokens.taps], image_hw)
         return MonocularOutput(log_depth.exp().unflatten(0, images.shape[:2]), sky.unflatten(0, images.shape[:2]))
@@ -199,12 +199,6 @@ def fill_sky(output: MonocularOutput) -> Tensor:
 def thinned(values: Tensor) -> Tensor:
     """At most `MAX_QUANTILE_PIXELS` of (N,) values, evenly picked: quantiles of millions need not be exact."""
     return values[:: -(-len(values) // MAX_QUANTILE_PIXELS)]
-
-
-def imagenet_normalised(images: Tensor) -> Tensor:
-    """RGB 0..1 (..., 3, H, W) -> what the backbone was trained on."""
-    mean, std = images.new_tensor(IMAGE_MEAN), images.new_tensor(IMAGE_STD)
-    return (images - mean[:, None, None]) / std[:, None, None]
 
 
 _LARGE = {"dim": 1024, "depth": 24, "num_heads": 16}

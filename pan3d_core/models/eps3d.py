@@ -7,7 +7,7 @@ Rendering is `rasterize`, objects are read from rendered instance features by `e
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -161,10 +161,17 @@ class Eps3d(nn.Module):
         pixel_mask: Tensor | None = None,
     ) -> Gaussians:
         """Gaussians of one scene: tokens {layer: (1, S, P, dim)}, images (S, 3, H, W), points (S, H, W, 3) of the pixels."""
-        grid = voxel_grid(points.flatten(0, 2), self.voxel_size, None if pixel_mask is None else pixel_mask.flatten())
-        portions = self._portions(tokens, images, parts)
+        portions = self.portions(tokens, images, parts)
         if torch.is_grad_enabled():
             portions = iter([tuple(torch.cat(pieces) for pieces in zip(*portions))])
+        return self.averaged(points, portions, parts, pixel_mask)
+
+    def averaged(
+        self, points: Tensor, portions: Iterable[tuple[Tensor, ...]], parts: Collection[str], pixel_mask: Tensor | None = None
+    ) -> Gaussians:
+        """Gaussians from points (S, H, W, 3) and what `portions` gives for the same pixels, which may be gone once the next is
+        asked for."""
+        grid = voxel_grid(points.flatten(0, 2), self.voxel_size, None if pixel_mask is None else pixel_mask.flatten())
         kinds = [kind for kind in ("semantics", "instances") if kind in parts]
         raw_width = self.gaussian_head.scratch.output_conv2[-1].out_channels - 1
         average = VoxelAverage(len(grid), (3, raw_width, *(FEATURES for _ in kinds)), points)
@@ -177,7 +184,7 @@ class Eps3d(nn.Module):
         found = dict(zip(kinds, features))
         return gaussians_from_raw(means, raw, found.get("semantics"), found.get("instances"))
 
-    def _portions(self, tokens: dict[int, Tensor], images: Tensor, parts: Collection[str]):
+    def portions(self, tokens: dict[int, Tensor], images: Tensor, parts: Collection[str]) -> Iterator[tuple[Tensor, ...]]:
         """Per few frames: raw Gaussians with confidence (n H W, 84), then semantics and instances (n H W, 32) if asked for."""
         patch_size = self.vggt.aggregator.patch_embed.patch_size
         grid_hw = (images.shape[-2] // patch_size, images.shape[-1] // patch_size)

@@ -17,12 +17,12 @@ from torch.nn import functional as F
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.models.anchor_decoder import AnchorDecoder, AnchorPrediction, AnchorSettings, SceneViews
-from pan3d_core.models.da3 import AnyViewDa3, Da3Output, Da3Settings, imagenet_normalised
+from pan3d_core.models.da3 import AnyViewDa3, Da3Output, Da3Settings
 from pan3d_core.models.da3_backbone import PATCH_SIZE, BackboneTokens
 from pan3d_core.models.da3_cameras import pixel_centred
 from pan3d_core.models.dpt import Fusion, TapPyramid
 from pan3d_core.models.layers import LoraLinear, lora_rows
-from pan3d_core.models.vggt import require_images
+from pan3d_core.models.vggt import imagenet_normalized, require_images
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Fast3dis(nn.Module):
         grid_hw = (images.shape[-2] // PATCH_SIZE, images.shape[-1] // PATCH_SIZE)
         with torch.no_grad():
             known = self.da3.camera_tokens(images, cameras)
-            shared, order = backbone.single_view_tokens(imagenet_normalised(images), known, "saddle_balanced")
+            shared, order = backbone.single_view_tokens(imagenet_normalized(images), known, "saddle_balanced")
         if torch.is_grad_enabled() or not (images.device.type != "cpu" if batched is None else batched):
             with torch.no_grad(), lora_rows(backbone, "none"):
                 plain = backbone.cross_view_tokens([*shared[:-1], shared[-1].clone()], order, grid_hw)

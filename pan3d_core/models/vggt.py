@@ -33,6 +33,13 @@ def require_images(images: Tensor, patch_size: int) -> None:
         )
 
 
+def imagenet_normalized(images: Tensor) -> Tensor:
+    """RGB 0..1 (..., 3, H, W) -> what the encoders were trained on. Plain numbers, since a CUDA graph cannot record the copy of a
+    tensor of constants."""
+    channels = zip(images.unbind(-3), IMAGE_MEAN, IMAGE_STD, strict=True)
+    return torch.stack([(channel - mean) / std for channel, mean, std in channels], dim=-3)
+
+
 class Aggregator(nn.Module):
     """Patch tokens of all views, mixed by turns within a frame and over all frames."""
 
@@ -55,8 +62,7 @@ class Aggregator(nn.Module):
     def first_tokens(self, images: Tensor) -> Tensor:
         """(B, S, 3, H, W) RGB 0..1 -> (B * S, P, dim): special tokens, then patches row by row."""
         batch, frames = images.shape[:2]
-        mean, std = images.new_tensor(IMAGE_MEAN), images.new_tensor(IMAGE_STD)
-        patches = self.patch_embed((images.flatten(0, 1) - mean[:, None, None]) / std[:, None, None])
+        patches = self.patch_embed(imagenet_normalized(images.flatten(0, 1)))
         special = torch.cat([self.camera_token, self.register_token], dim=2)
         special = torch.cat([special[:, :1], special[:, 1:].expand(-1, frames - 1, -1, -1)], dim=1)
         return torch.cat([special.expand(batch, -1, -1, -1).flatten(0, 1), patches], dim=1)

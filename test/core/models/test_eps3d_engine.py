@@ -14,7 +14,7 @@ from pan3d_core.preprocess import preprocess
 def official(procedural):
     model = procedural.fill(procedural.tiny_eps3d(), str).eval()
     return Eps3dEngine(
-        model=model, text_space=text_space_of(model), min_score=0.0, max_instances=5, readout="cells",
+        network=model, text_space=text_space_of(model), min_score=0.0, max_instances=5, readout="cells",
         device=torch.device("cpu"), preprocess=PreprocessConfig(height=56, width=70),
     )  # fmt: skip
 

@@ -65,7 +65,7 @@ def test_views_are_added_one_after_the_other(procedural, monkeypatch, small_list
                 raw[:, 0], raw[:, 1:4] = 2.0, 10.0
                 yield raw, torch.rand(SIDE * SIDE, FEATURES), torch.rand(SIDE * SIDE, FEATURES)
 
-        monkeypatch.setattr(model, "_portions", portions)
+        monkeypatch.setattr(model, "portions", portions)
         intrinsics = torch.tensor([[60.0, 0.0, 31.5], [0.0, 60.0, 23.5], [0.0, 0.0, 1.0]])[None]
         with torch.no_grad(), LiveMemory(compute=True) as memory:
             gaussians = model.scene_gaussians({}, torch.zeros(views, 3, SIDE, SIDE), points, PARTS)
@@ -91,7 +91,7 @@ def test_more_pixels_in_the_same_voxels_cost_little(procedural, monkeypatch):
             for _ in range(views):
                 yield torch.zeros(SIDE * SIDE, channels), torch.ones(SIDE * SIDE, FEATURES), torch.ones(SIDE * SIDE, FEATURES)
 
-        monkeypatch.setattr(model, "_portions", portions)
+        monkeypatch.setattr(model, "portions", portions)
         place = torch.linspace(0, 1, SIDE)
         surface = torch.stack([*torch.meshgrid(place, place, indexing="ij"), torch.ones(SIDE, SIDE)], dim=-1)
         points = surface.expand(views, -1, -1, -1).contiguous()
