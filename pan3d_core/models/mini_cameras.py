@@ -30,6 +30,8 @@ def unposed_cameras(outputs: MiniOutputs, scene: int, mask_logits: Tensor, intri
     size = (depth.shape[-2], depth.shape[-1])
     masks = F.interpolate(mask_logits, size=size, mode="bilinear") > 0
     foreground = F.interpolate(outputs.foreground_logits[scene : scene + 1], size=size, mode="bilinear")[0].sigmoid()
-    found = locate_cameras(depth, intrinsics, masks, foreground < MAX_SUPPORT_FOREGROUND)
+    # Hundreds of small steps with decisions between them, for each of which a GPU would be waited for: faster without it.
+    known = (depth, intrinsics, masks, foreground < MAX_SUPPORT_FOREGROUND)
+    found = locate_cameras(*(values.cpu() for values in known))
     guess = cameras_from_head(outputs.view1_from_cam[scene])
-    return torch.where(found.located[:, None, None], found.cam_from_view1, guess)
+    return torch.where(found.located.to(guess.device)[:, None, None], found.cam_from_view1.to(guess), guess)

@@ -37,6 +37,7 @@ class CudaGraphs(Generic[T]):
         self._function, self._keep = function, keep
         self._recordings: OrderedDict[tuple, _Recording[T]] = OrderedDict()
 
+    @torch.inference_mode()
     def __call__(self, *inputs: Tensor) -> T:
         kind = tuple((tuple(value.shape), value.dtype, value.device) for value in inputs)
         if kind not in self._recordings:
@@ -50,7 +51,6 @@ class CudaGraphs(Generic[T]):
         recording.graph.replay()
         return recording.result
 
-    @torch.inference_mode()
     def _record(self, inputs: tuple[Tensor, ...]) -> _Recording[T]:
         own = tuple(value.clone(memory_format=torch.contiguous_format) for value in inputs)
         aside = torch.cuda.Stream(own[0].device)

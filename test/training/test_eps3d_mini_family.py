@@ -1,5 +1,7 @@
 """pan3d-mini-eps3d in training: what it renders and learns from, what stays, what an export holds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ from training.export_eps3d_mini import with_and_without
 from training.export_request import ExportRequest
 from training.families import build_family, run_config
 from training.loop import Trainer
-from training.losses.eps3d_mini import target_cameras
+from training.losses.eps3d_mini import eps3d_mini_losses, target_cameras
 from training.ranks import Ranks
 from training.teachers import STUFF
 from training.train import Run
@@ -76,6 +78,25 @@ def test_what_features_are_supervised_through(run_values, splatting):
     # Opacity and size of Gaussians matter for rendered features alone.
     reached = trainer.model.gaussian_head.output[-1].weight.grad
     assert (reached is not None and float(reached.abs().sum()) > 0) == splatting
+
+
+def test_small_objects_weigh_more_at_first_than_at_the_end(run_values):
+    trainer = trainer_of(run_values("pan3d-mini-eps3d"))
+    sample = sample_of(trainer)
+    outputs = trainer.family.forward(trainer.model, sample, None)
+
+    def loss(progress, **changes):
+        torch.manual_seed(0)
+        weights = replace(trainer.family.weights, **changes)
+        taken = (outputs.outputs, sample.truth, sample.inputs.posed, outputs.decoder, weights)
+        return float(eps3d_mini_losses(*taken, progress)["instances"].detach())
+
+    terms = trainer.family.weights.terms
+    assert terms.balance > 0.5 and trainer.family.weights.final_balance == 0
+    flat = loss(0.0, terms=replace(terms, balance=0.0))
+    assert loss(1.0) == pytest.approx(flat) and loss(2.0) == pytest.approx(flat)
+    assert loss(0.0) > 1.05 * flat  # what is not learned yet are the small ones
+    assert loss(0.5) == pytest.approx(loss(0.0, terms=replace(terms, balance=terms.balance / 2)))
 
 
 def test_the_base_comes_from_a_file_and_stays(run_values, tmp_path):

@@ -98,7 +98,7 @@ class Eps3dMiniFamily(MiniFamily):
             return Eps3dMiniPrediction(model(sample.inputs), model.text_decoder)
 
     def losses(self, outputs: Eps3dMiniPrediction, sample: Eps3dMiniSample, progress: float) -> dict[str, Tensor]:
-        return eps3d_mini_losses(outputs.outputs, sample.truth, sample.inputs.posed, outputs.decoder, self.weights)
+        return eps3d_mini_losses(outputs.outputs, sample.truth, sample.inputs.posed, outputs.decoder, self.weights, progress)
 
     def evaluate(self, model: Eps3dMini, scenes: int) -> list[Figures]:
         cases = []

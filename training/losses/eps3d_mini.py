@@ -24,13 +24,15 @@ MINI_TERMS = Eps3dLossWeights(color=10.0, lowest_temperature=0.1, highest_temper
 class Eps3dMiniLossWeights:
     """Weights of the published terms, some of which differ here, and what is supervised.
 
-    The head of the Gaussians starts from nothing instead of AnySplat's weights, so their colours weigh more; small objects count
-    nearly as much as the table beneath them; lower temperatures let the instance term look at those that it confuses, and its
-    gradient only turns features and does not lengthen them.
-    A contrast with texts tells kinds apart sooner than the distance to their descriptions does.
+    The head of the Gaussians starts from nothing instead of AnySplat's weights, so their colours weigh more. At first small
+    objects count nearly as much as the table beneath them, or they would be learned late; at the end no more than their pixels,
+    or their masks would spread over the table around them. Lower temperatures let the instance term look at those that it
+    confuses, and its gradient only turns features and does not lengthen them. A contrast with texts tells kinds apart sooner
+    than the distance to their descriptions does.
     """
 
     terms: Eps3dLossWeights = field(default_factory=lambda: MINI_TERMS)
+    final_balance: float = 0.0  # `terms.balance` goes there over the run
     texts: float = 0.05  # contrast of pixels with all texts that the teacher knows
     splatting: bool = True  # of features; False: those of the heads' own pixels are supervised, in the views that the network saw
     rendered_views: int = 2  # drawn from all of a scene's views
@@ -79,10 +81,13 @@ def eps3d_mini_losses(
     posed: Tensor,
     decoder: TextDecoder,
     weights: Eps3dMiniLossWeights | None = None,
+    progress: float = 0.0,
 ) -> dict[str, Tensor]:
     """Terms of `eps3d_losses`, means over the scenes. `truth` holds the teacher's maps; the first of its views are those of the
-    outputs, in the same order; posed (B,)."""
+    outputs, in the same order; posed (B,); `progress` of the run, 0 to 1."""
     weights = weights or Eps3dMiniLossWeights()
+    done = min(max(progress, 0.0), 1.0)
+    own_terms = replace(weights.terms, balance=(1 - done) * weights.terms.balance + done * weights.final_balance)
     scenes = []
     for b, gaussians in enumerate(outputs.gaussians):
         cameras = target_cameras(outputs, truth, b, posed=bool(posed[b] > 0) and weights.splatting)
@@ -105,9 +110,9 @@ def eps3d_mini_losses(
             for place, view in enumerate(views)
         ]
         of_gaussians = (gaussians.semantic_features, gaussians.instance_features)
-        terms = eps3d_losses(pairs, of_gaussians, weights.terms)
+        terms = eps3d_losses(pairs, of_gaussians, own_terms)
         if truth.teacher.texts is not None and weights.texts:
-            balance = torch.stack([balanced_weights(own, weights.terms.balance) for own in ids])
+            balance = torch.stack([balanced_weights(own, own_terms.balance) for own in ids])
             terms["texts"] = text_contrast(shown.semantics, decoder, (features, truth.teacher.texts), balance)
             terms["total"] = terms["total"] + weights.texts * terms["texts"]
         scenes.append(terms)
