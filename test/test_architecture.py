@@ -24,8 +24,9 @@ ALLOWED = {("pan3d_sim/bench_grasp.py", "pan3d_core")}
 # Inside the library: who may not know whom.
 CORE_FORBIDDEN = {
     "geometry": ("pan3d_core.models", "pan3d_core.engines", "pan3d_core.pipeline", "pan3d_core.structures"),
-    "models": ("pan3d_core.engines", "pan3d_core.pipeline"),
-    "engines": ("pan3d_core.pipeline",),
+    "models": ("pan3d_core.engines", "pan3d_core.pipeline", "pan3d_core.refine"),
+    "engines": ("pan3d_core.pipeline", "pan3d_core.refine"),
+    "refine": ("pan3d_core.engines", "pan3d_core.pipeline", "pan3d_core.evaluation", "pan3d_core.cli"),
 }
 
 

@@ -9,8 +9,8 @@ from loss_checks import assert_zero_with_gradient, check_gradient, waves
 from raycast_scene import TABLE_SCENE, cast
 
 from pan3d_core.models.matching import match_queries
-from training.losses import panopticsplatting as ps
-from training.losses.panopticsplatting import PANOPTICSPLATTING_WEIGHTS, RenderedLabels, ViewLabels
+from pan3d_core.refine import losses as ps
+from pan3d_core.refine.losses import PANOPTICSPLATTING_WEIGHTS, RenderedLabels, ViewLabels
 
 NOTHING = torch.zeros(0, dtype=torch.long)
 
