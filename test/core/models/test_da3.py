@@ -25,6 +25,7 @@ from pan3d_core.models.da3_cameras import decoded_cameras, relative_to_first
 from pan3d_core.models.da3_rays import cameras_from_rays
 from pan3d_core.models.layers import Rope2d
 from pan3d_core.models.pose_encoding import pose_encoding_from_cameras
+from pan3d_core.models.vggt import IMAGE_MEAN, IMAGE_STD
 
 LIMIT = {"atol": 1e-4, "rtol": 0}
 TIGHT = {"atol": 2e-5, "rtol": 0}
@@ -44,7 +45,7 @@ def models():
 def case(procedural, name):
     found = procedural.load_case(f"da3/{name}.npz")
     for key in [key for key in found if key.endswith("images")]:  # stored as the network sees them
-        mean, std = torch.tensor(da3.IMAGE_MEAN), torch.tensor(da3.IMAGE_STD)
+        mean, std = torch.tensor(IMAGE_MEAN), torch.tensor(IMAGE_STD)
         found[key] = found[key] * std[:, None, None] + mean[:, None, None]
     return found
 
