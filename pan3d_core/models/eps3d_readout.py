@@ -4,7 +4,7 @@ Two ways with one result. `read_by_pixels` is what EPS3D (Zhu et al. 2026) publi
 random pixels, whose time grows with the square of their number. `read_by_cells` is ours: features are averaged over small
 squares of the image first, which takes their noise away; squares that lie across a border, recognised by their disagreement,
 are left out. So few means remain that grouping 2,500 of them costs a hundredth and their noise, which is known from the squares
-themselves, no longer hides small objects.
+themselves, no longer hides small objects. What still groups along wide soft borders is recognised as a mixture of two objects.
 """
 
 from __future__ import annotations
@@ -34,14 +34,16 @@ class PixelReadout:
 
 @dataclass(frozen=True)
 class CellReadout:
-    """Of `read_by_cells`, chosen on made-up features (`pan3d bench readout`)."""
+    """Of `read_by_cells`, chosen on made-up features (`pan3d bench readout`) and on 20 held-out scenes of `pan3d-mini-eps3d`."""
 
     largest_cell: int = 4  # pixels along a side, for images from 384 pixels on; down to 2 for small ones
     samples: int = 2500  # cells that are clustered
-    resolution: float = 0.45  # distance of two unit directions from which on they are two objects
-    min_share: float = 0.003  # of the clustered cells in an object
+    resolution: float = 0.65  # distance of two unit directions from which on they are two objects
+    min_share: float = 0.002  # of the clustered cells in an object
     min_cells: int = 6
     disagreement: float = 2.0  # times the median: more is a border
+    mixture: float = 0.4  # a group whose unit mean is so near to a mixture of two others is their border; 0 = none is
+    mixture_share: float = 0.15  # the least that each of the two has in it
 
     def __post_init__(self) -> None:
         if self.largest_cell < 2:
@@ -170,4 +172,25 @@ def grouped_prototypes(cells: Tensor, noise: float, settings: CellReadout) -> Te
     counts = torch.bincount(group).to(cells.device)
     sums = cells.new_zeros(len(counts), cells.shape[1]).index_add_(0, group.to(cells.device), cells)
     smallest = min(len(cells), max(settings.min_cells, round(settings.min_share * len(cells))))
-    return (sums / counts[:, None])[counts >= smallest]
+    large = counts >= smallest
+    prototypes, counts = (sums / counts[:, None])[large], counts[large]
+    return prototypes[~mixed_groups(prototypes, counts, settings)]
+
+
+def mixed_groups(prototypes: Tensor, counts: Tensor, settings: CellReadout) -> Tensor:
+    """Which of (K, D) groups of (K,) cells are borders between two others, of which one at least is no smaller -> (K,) bool.
+
+    Rendering blends the features of what lies side by side, so a border has a mean x a + y b of the two unit means a and b with
+    positive x and y; the directions of objects, many as they may be, rarely lie between those of two others.
+    """
+    unit = F.normalize(prototypes, dim=-1)
+    cosine = unit @ unit.T
+    to_a, to_b, between = cosine[:, :, None], cosine[:, None, :], cosine[None]  # group k, groups a and b
+    apart = (1 - between.square()).clamp_min(MIN_LENGTH)
+    x, y = (to_a - between * to_b) / apart, (to_b - between * to_a) / apart
+    rest = (1 - x * to_a - y * to_b).clamp_min(0.0).sqrt()  # length of what is no mixture
+    mixed = (rest < settings.mixture) & (torch.minimum(x, y) >= settings.mixture_share)
+    larger = torch.maximum(counts[None, :, None], counts[None, None, :]) >= counts[:, None, None]
+    same = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    different = ~(same[:, :, None] | same[:, None, :] | same[None])
+    return (mixed & larger & different).flatten(1).any(1)

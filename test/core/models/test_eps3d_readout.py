@@ -15,6 +15,7 @@ from pan3d_core.models.eps3d_readout import (
     CellReadout,
     PixelReadout,
     clustered_prototypes,
+    mixed_groups,
     nearest_prototype,
     read_by_cells,
     read_by_pixels,
@@ -70,6 +71,40 @@ def test_cells_are_at_least_as_good_on_known_instances(kind):
     maps, truth = made_up(replace(SCENES[kind], views=3, height=40, width=40, objects=8), seed=5)
     published = read_by_pixels(maps, torch.Generator().manual_seed(0), PixelReadout(min_cluster_size=60))
     assert mean_f1(read_by_cells(maps).instance_id, truth) >= mean_f1(published.instance_id, truth)
+
+
+def soft_border(width):
+    """Two halves of an image whose features blend over so many pixels, and the directions of the two."""
+    first, second = torch.nn.functional.normalize(torch.randn(2, 32, generator=torch.Generator().manual_seed(3)), dim=-1)
+    share = ((torch.arange(96) - 48) / width + 0.5).clamp(0, 1)
+    row = (1 - share)[None] * first[:, None] + share[None] * second[:, None]
+    return row[None, :, None, :].expand(1, -1, 96, -1).contiguous(), (first, second)
+
+
+def test_a_wide_soft_border_is_no_object():
+    maps, directions = soft_border(width=30)
+    with_borders = read_by_cells(maps, settings=CellReadout(mixture=0.0))
+    read = read_by_cells(maps)
+    assert len(with_borders.prototypes) > 2 == len(read.prototypes)
+    found = torch.nn.functional.normalize(read.prototypes, dim=-1) @ torch.stack(directions).T
+    assert found.amax(0).min() > 0.95  # one prototype for each half
+    assert (read.instance_id[0, :, :40] == read.instance_id[0, 0, 0]).all()
+
+
+def test_only_groups_between_two_others_are_mixtures():
+    a, b, c = torch.eye(32)[:3]
+    settings = CellReadout()
+
+    def mixed(*rows, counts):
+        return mixed_groups(torch.stack(rows), torch.tensor(counts), settings).tolist()
+
+    assert mixed(a, b, a + b, counts=(50, 20, 10)) == [False, False, True]
+    assert mixed(a, b, 3 * a + b + 0.2 * c, counts=(50, 20, 40)) == [False, False, True]
+    assert mixed(a, b, a + b + c, counts=(50, 20, 10)) == [False] * 3  # something of its own
+    assert mixed(a, b, a - b, counts=(50, 20, 10)) == [False] * 3  # beside the two and not between them
+    assert mixed(a, b, 20 * a + b, counts=(50, 20, 10)) == [False] * 3  # hardly any of the second
+    assert mixed(a, b, a + b, counts=(50, 20, 60)) == [False] * 3  # a border is smaller than what it parts
+    assert mixed(a, a + 0.1 * b, counts=(50, 20)) == [False] * 2 and mixed(a, counts=(5,)) == [False]
 
 
 @pytest.mark.parametrize("name", READOUTS)
