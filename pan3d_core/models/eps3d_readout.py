@@ -38,7 +38,7 @@ class CellReadout:
 
     largest_cell: int = 4  # pixels along a side, for images from 384 pixels on; down to 2 for small ones
     samples: int = 2500  # cells that are clustered
-    resolution: float = 0.65  # distance of two unit directions from which on they are two objects
+    resolution: float = 0.6  # distance of two unit directions from which on they are two objects
     min_share: float = 0.002  # of the clustered cells in an object
     min_cells: int = 6
     disagreement: float = 2.0  # times the median: more is a border
