@@ -79,7 +79,7 @@ class ViewLabels:
     image: Tensor  # (3, H, W) 0..1
     semantics: Tensor  # (H, W) int64 classes, -1 = void
     masks: Tensor  # (M, H, W) 0 or 1, one per instance of this view alone
-    class_id: Tensor  # (M,) int64 class of each mask among the things, -1 = unknown
+    class_id: Tensor  # (M,) int64 class of each mask, numbered as the semantics and one of the things; -1 = unknown
 
 
 def color_loss(rendered: Tensor, image: Tensor, ssim_share: float = 0.2) -> Tensor:

@@ -1,0 +1,110 @@
+"""Refinements on disk: one file that continues exactly where it was written."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pan3d_core.labels import LabelSpace
+from pan3d_core.refine.model import PanopticMap, QueryGaussians
+from pan3d_core.refine.query_care import MatchCounts
+from pan3d_core.refine.schedule import RefineSettings
+
+if TYPE_CHECKING:
+    from pan3d_core.refine.optimise import Refinement
+
+FORMAT = "pan3d-refine/1"
+BUDGET = ("steps", "minutes", "checkpoint_every")  # may differ when a run goes on
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a refinement is, beside the values of its map and of Adam."""
+
+    step: int
+    elapsed_s: float
+    reseeds: int
+    neighbours: tuple[int, ...]  # per view the one it is warped to, -1 = none; empty before warping begins
+    counts: MatchCounts
+
+
+@dataclass(frozen=True)
+class StoredRefinement:
+    """What a checkpoint holds."""
+
+    model: PanopticMap
+    optimizer: dict[str, Any]
+    progress: Progress
+    first_queries: QueryGaussians
+
+
+def write_checkpoint(path: Path, refinement: Refinement) -> None:
+    """One file, which appears whole or not at all; the one before it stays until then."""
+    model, progress = refinement.model, refinement.progress
+    content = {
+        "format": FORMAT,
+        "settings": _plain(refinement.settings),
+        "labels": {"names": list(model.labels.names), "is_thing": list(model.labels.is_thing)},
+        "views": len(refinement.views),
+        "model": model.state_dict(),
+        "optimizer": refinement.optimizer.state_dict(),
+        "first_queries": _fields(refinement.first_queries),
+        "counts": _fields(progress.counts),
+        "progress": {
+            "step": progress.step, "elapsed_s": progress.elapsed_s, "reseeds": progress.reseeds,
+            "neighbours": list(progress.neighbours),
+        },
+    }  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    torch.save(content, part)
+    os.replace(part, path)
+
+
+def read_checkpoint(path: Path, settings: RefineSettings, num_views: int) -> StoredRefinement:
+    """What `write_checkpoint` wrote, on the CPU. Nothing in the file is executed.
+
+    Raises `FileNotFoundError`, or `ValueError` for a damaged file, one of another kind, and settings or a number of views
+    that it did not begin with.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"checkpoint: expected a file, got {path}, which does not exist")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path}: expected a complete checkpoint of a refinement, got something else ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        got = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise ValueError(f"{path}: format: expected {FORMAT!r}, got {got!r}")
+    if content["views"] != num_views:
+        raise ValueError(f"{path}: views: expected the {content['views']} that the refinement began with, got {num_views}")
+    _check_settings(path, content["settings"], _plain(settings))
+    labels = LabelSpace(tuple(content["labels"]["names"]), tuple(content["labels"]["is_thing"]))
+    state = content["model"]
+    model = PanopticMap.empty(len(state["means"]), len(state["query_means"]), labels)
+    model.load_state_dict(state)
+    facts = content["progress"]
+    progress = Progress(
+        facts["step"], facts["elapsed_s"], facts["reseeds"], tuple(facts["neighbours"]), MatchCounts(**content["counts"])
+    )
+    return StoredRefinement(model, content["optimizer"], progress, QueryGaussians(**content["first_queries"]))
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+
+
+def _plain(settings: RefineSettings) -> dict[str, Any]:
+    return {name: value for name, value in dataclasses.asdict(settings).items() if name not in BUDGET}
+
+
+def _check_settings(path: Path, stored: dict[str, Any], given: dict[str, Any]) -> None:
+    for name in sorted({*stored, *given}):
+        if stored.get(name) != given.get(name):
+            raise ValueError(f"{path}: settings.{name}: expected {stored.get(name)!r} as it began, got {given.get(name)!r}")

@@ -1,0 +1,107 @@
+"""The first Gaussians of a scene to refine: those of a network, or one per small cube of measured surface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from pan3d_core.geometry.cameras import unproject_depth
+from pan3d_core.geometry.spherical_harmonics import CONSTANT
+from pan3d_core.models.eps3d_gaussians import voxel_grid
+from pan3d_core.refine.views import RefineView
+from pan3d_core.structures import Gaussians, Reconstruction
+
+NEIGHBOURS = 3  # whose root mean square distance is the first size of a Gaussian, as in 3D Gaussian splatting
+
+
+@dataclass(frozen=True)
+class SurfaceSettings:
+    """Gaussians from depth."""
+
+    voxel_m: float = 0.004  # assumed, for a table; of surfaces whose pixels are larger, the next doubling that is not smaller
+    opacity: float = 0.8  # assumed: a measured surface is there, unlike the guesses of structure from motion with their 0.1
+    size: float = 0.7  # assumed: share of the neighbours' distance, for the same reason
+    max_gaussians: int = 60_000  # assumed; the voxels grow until no more are left
+
+    def __post_init__(self) -> None:
+        if not self.voxel_m > 0:
+            raise ValueError(f"SurfaceSettings.voxel_m: expected a positive length, got {self.voxel_m}")
+        if self.max_gaussians < 1:
+            raise ValueError(f"SurfaceSettings.max_gaussians: expected at least 1, got {self.max_gaussians}")
+
+
+def gaussians_from_depth(views: Sequence[RefineView], settings: SurfaceSettings | None = None) -> Gaussians:
+    """One Gaussian per occupied voxel of the views' depth, coloured as its pixels. `ValueError` where no view has depth."""
+    points, colors, footprints = [], [], []
+    for view in views:
+        if view.depth is None:
+            continue
+        kept = (view.depth > 0) & torch.isfinite(view.depth)
+        at = unproject_depth(view.depth, view.intrinsics, view.cam_from_world)
+        points.append(at[kept])
+        colors.append(view.labels.image.movedim(0, -1)[kept])
+        footprints.append(view.depth[kept] / view.intrinsics[0, 0])
+    if sum(map(len, points)) == 0:
+        raise ValueError("views: expected depth in at least one, got none")
+    return _surface(torch.cat(points), torch.cat(colors), torch.cat(footprints), settings or SurfaceSettings())
+
+
+def gaussians_from_reconstruction(
+    reconstruction: Reconstruction, images: Tensor, settings: SurfaceSettings | None = None
+) -> Gaussians:
+    """The Gaussians of a feed-forward reconstruction, else one per occupied voxel of its depth; images (S, 3, h, w) RGB 0..1.
+
+    Harmonics are reduced to their constant, and features left behind: refinement learns its own.
+    """
+    made = reconstruction.gaussians
+    if made is not None:
+        colors = made.colors if made.colors.ndim == 2 else made.colors[:, 0] * CONSTANT + 0.5
+        return Gaussians(made.means, made.scales, made.quats_wxyz, made.opacities, colors.clamp(0, 1))
+    if images.shape != (len(reconstruction.depth), 3, *reconstruction.depth.shape[1:]):
+        wanted = (len(reconstruction.depth), 3, *reconstruction.depth.shape[1:])
+        raise ValueError(f"images: expected shape {wanted} as the depth, got {tuple(images.shape)}")
+    kept = (reconstruction.depth > 0) & torch.isfinite(reconstruction.depth)
+    if not bool(kept.any()):
+        raise ValueError("Reconstruction.depth: expected depth somewhere, got none")
+    footprints = reconstruction.depth / reconstruction.intrinsics[:, 0, 0, None, None]
+    return _surface(
+        reconstruction.world_points[kept], images.movedim(1, -1)[kept], footprints[kept], settings or SurfaceSettings()
+    )
+
+
+def _surface(points: Tensor, colors: Tensor, footprints: Tensor, settings: SurfaceSettings) -> Gaussians:
+    """Points (P, 3) with colours (P, 3) and sizes (P,) of their pixels, all metres -> Gaussians."""
+    voxel_m = settings.voxel_m
+    means, shades = _averaged(points, colors, footprints, voxel_m)
+    while len(means) > settings.max_gaussians:
+        voxel_m *= 1.25
+        means, shades = _averaged(points, colors, footprints, voxel_m)
+    if len(means) > NEIGHBOURS:
+        places = means.double().cpu().numpy()
+        distances, _ = cKDTree(places).query(places, k=NEIGHBOURS + 1)
+        spacing = torch.from_numpy(distances[:, 1:]).square().mean(1).sqrt().to(means)
+    else:
+        spacing = means.new_full((len(means),), voxel_m)
+    scales = (settings.size * spacing).clamp(0.1 * voxel_m)[:, None].expand(-1, 3)
+    turn = means.new_tensor([1.0, 0.0, 0.0, 0.0]).expand(len(means), 4)
+    return Gaussians(means, scales.clone(), turn.clone(), means.new_full((len(means),), settings.opacity), shades)
+
+
+def _averaged(points: Tensor, colors: Tensor, footprints: Tensor, voxel_m: float) -> tuple[Tensor, Tensor]:
+    """Means of what shares a voxel. Far surfaces have larger ones: finer than their pixels, they would be mostly of one point."""
+    level = (footprints / voxel_m).log2().ceil().clamp_min(0).long()
+    means, shades = [], []
+    for doublings in level.unique().tolist():
+        here = level == doublings
+        grid = voxel_grid(points[here], voxel_m * 2**doublings)
+        kept = grid.voxel_of_point >= 0
+        row = grid.voxel_of_point[kept]
+        count = torch.bincount(row, minlength=len(grid)).to(points)[:, None]
+        for values, found in ((points, means), (colors, shades)):
+            sums = values.new_zeros(len(grid), 3).index_add_(0, row, values[here][kept])
+            found.append(sums / count)
+    return torch.cat(means), torch.cat(shades)

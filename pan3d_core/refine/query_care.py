@@ -1,0 +1,76 @@
+"""Whether the queries do well: which got masks, which never do, and whether one has taken all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from pan3d_core.refine.model import PanopticMap, QueryGaussians
+
+
+@dataclass(frozen=True)
+class MatchCounts:
+    """What became of the masks. The last four are of the present round over the views."""
+
+    assigned: Tensor  # (Q,) int64 masks that each query was matched to since it was seeded
+    wins: Tensor  # (Q,) int64 masks that each query covers best
+    masks: int
+    crowded: int  # of them in views of two masks or more
+    surest: float  # 0..1 best mean probability of any query in any mask
+
+    @classmethod
+    def none(cls, num_queries: int) -> MatchCounts:
+        """Before the first view."""
+        zero = torch.zeros(num_queries, dtype=torch.int64)
+        return cls(zero, zero.clone(), 0, 0, 0.0)
+
+    def after(self, queries: Tensor, match: tuple[Tensor, Tensor], coverage: Tensor) -> MatchCounts:
+        """With one more view: its queries (K,), matches among them, and mean probabilities (K, M) within the masks."""
+        assigned, wins, surest = self.assigned.clone(), self.wins.clone(), self.surest
+        assigned[queries[match[0]].cpu()] += 1
+        count = coverage.shape[1]
+        if coverage.numel():
+            best, winner = coverage.max(0)
+            wins.index_add_(0, queries[winner].cpu(), torch.ones(count, dtype=torch.int64))
+            surest = max(surest, float(best.max()))
+        return MatchCounts(assigned, wins, self.masks + count, self.crowded + (count if count > 1 else 0), surest)
+
+    def next_round(self) -> MatchCounts:
+        """The next round's beginning."""
+        return replace(self, wins=torch.zeros_like(self.wins), masks=0, crowded=0, surest=0.0)
+
+    def collapsed(self, largest_share: float, faint: float) -> str:
+        """Why this round is a collapse, empty when it is none. Without views of two masks there is nothing to tell apart."""
+        if self.masks == 0:
+            return ""
+        if self.surest < faint:
+            return f"no query covers any of {self.masks} masks (surest {self.surest:.2g})"
+        share = int(self.wins.max()) / self.masks
+        if self.crowded and share > largest_share:
+            return f"query {int(self.wins.argmax())} covers {share:.0%} of {self.masks} masks best"
+        return ""
+
+
+@torch.no_grad()
+def prune(model: PanopticMap, counts: MatchCounts) -> None:
+    """Drop the queries that never got a mask, unless none did."""
+    useful = model.alive & (counts.assigned > 0).to(model.alive.device)
+    if bool(useful.any()):
+        model.alive.copy_(useful)
+
+
+@torch.no_grad()
+def reseed(model: PanopticMap, first: QueryGaussians, seed: int) -> list[nn.Parameter]:
+    """All queries where they began with other tokens, all instance features forgotten -> the parameters that changed."""
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randn(model.query_tokens.shape, generator=generator)
+    model.query_tokens.copy_(tokens)
+    model.query_means.copy_(first.means)
+    model.query_log_scales.copy_(first.scales.log())
+    model.query_quats_wxyz.copy_(first.quats_wxyz)
+    model.instance_features.zero_()
+    model.alive.fill_(True)
+    names = ("query_tokens", "query_means", "query_log_scales", "query_quats_wxyz", "instance_features")
+    return [getattr(model, name) for name in names]
