@@ -43,6 +43,7 @@ class RefinedViewFigures:
     per_view_rq: float
     miou: float  # one confusion matrix over all views, mean over the classes that occur
     accuracy: float
+    labelled: float  # share of the true elements that have a predicted class; strict PQ forgives what is missing there
     mean_coverage: float  # mCov: IoU of every true object, in all views, with the one predicted id that covers most of it
     identity_switches: int  # along the views' order a true object is matched to another id than at its last match
     identity_matches: int  # how many matches there are of which those may be switches
@@ -71,7 +72,8 @@ def refined_view_figures(
     semantic = pooled_semantic_scores([semantic_confusion(cls_p, cls_t, len(labels)) for cls_p, _, cls_t, _ in frames])
     coverage, _ = thing_coverage(predicted[1].cpu(), truth[1].cpu())
     identity = identity_errors(frame_overlap(ids_p, ids_t) for _, ids_p, _, ids_t in frames)
-    occurring = [value for value in truth[0].unique().tolist() if value >= 0]
+    known = truth[0] >= 0
+    occurring = truth[0][known].unique().tolist()
     loose = loose_panoptic_quality(predicted, truth, labels, evaluated=occurring, reduction=reduction)
     return RefinedViewFigures(
         views=len(frames),
@@ -83,6 +85,7 @@ def refined_view_figures(
         per_view_rq=per_view.rq,
         miou=semantic.miou,
         accuracy=semantic.accuracy,
+        labelled=float((predicted[0][known] >= 0).double().mean()) if bool(known.any()) else math.nan,
         mean_coverage=float(coverage.mean()) if len(coverage) else math.nan,
         identity_switches=identity.switches,
         identity_matches=identity.matches,

@@ -92,8 +92,19 @@ def test_no_prediction_is_zero_and_a_scene_without_things_has_no_coverage():
     nothing = torch.full((2, 1, 100), -1), torch.zeros(2, 1, 100, dtype=torch.int64)
     missed = figures(nothing, TWO_VIEWS)
     assert (missed.per_view_pq, missed.miou, missed.mean_coverage, missed.identity_matches) == (0.0, 0.0, 0.0, 0)
+    assert (missed.labelled, figures(TWO_VIEWS, TWO_VIEWS).labelled) == (0.0, 1.0)
     bare = maps([], [])
     assert math.isnan(figures(bare, bare).mean_coverage) and figures(bare, bare).pq == 1.0
+
+
+def test_what_is_left_void_is_forgiven_by_the_strict_form_and_counted_as_not_labelled():
+    semantic, instance = (item.clone() for item in TWO_VIEWS)
+    semantic[:, :, 35:95] = -1  # the box and half of the table
+    result = figures((semantic, instance), TWO_VIEWS)
+    assert result.labelled == pytest.approx(0.4)
+    # Mug and what is left of the table are right, the box is neither matched nor missed and counts 0 as a class.
+    assert result.pq == pytest.approx(2 / 3)
+    assert result.miou == pytest.approx((1 + 40 / 140 + 0) / 3)
 
 
 def test_means_over_scenes_add_counts_and_leave_out_what_was_not_measured():

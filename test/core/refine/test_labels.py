@@ -156,7 +156,7 @@ def downward_view(name: str) -> CameraView:
 
 def test_an_engine_labels_each_view_alone_at_the_size_of_its_image():
     engine = StripesEngine()
-    made = labels_from_engine(engine, [downward_view(name) for name in "abc"], 0.0)
+    made = labels_from_engine(engine, [downward_view(name) for name in "abc"], 0.0, EngineLabelSettings(views_at_once=1))
     assert engine.calls == [1, 1, 1] and made.labels.names == ("mug", "box", "wall", "table", "floor")
     view = made.views[0]
     assert view.masks.shape == (1, 64, 96) and view.class_id.tolist() == [0] and not view.masks.is_inference()
