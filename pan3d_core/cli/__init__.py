@@ -13,9 +13,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from pan3d_core.cli import bench, doctor, edit, evaluate, reconstruct, render, replay, scoreboard, simulate, view
+from pan3d_core.cli import bench, doctor, edit, evaluate, reconstruct, refine, render, replay, scoreboard, simulate, view
 
-COMMANDS = (reconstruct, render, edit, evaluate, scoreboard, replay, simulate, bench, view, doctor)
+COMMANDS = (reconstruct, refine, render, edit, evaluate, scoreboard, replay, simulate, bench, view, doctor)
 EXTRA_OF_PACKAGE = {
     "mujoco": "sim",
     "pan3d_sim": "sim",

@@ -23,9 +23,9 @@ class SurfaceSettings:
     """Gaussians from depth."""
 
     voxel_m: float = 0.004  # assumed, for a table; of surfaces whose pixels are larger, the next doubling that is not smaller
-    opacity: float = 0.8  # assumed: a measured surface is there, unlike the guesses of structure from motion with their 0.1
-    size: float = 0.7  # assumed: share of the neighbours' distance, for the same reason
-    max_gaussians: int = 60_000  # assumed; the voxels grow until no more are left
+    opacity: float = 0.9  # assumed: a measured surface is there, unlike the guesses of structure from motion with their 0.1
+    size: float = 0.5  # assumed: share of the neighbours' distance, for the same reason
+    max_gaussians: int = 40_000  # assumed; the voxels grow until no more are left
 
     def __post_init__(self) -> None:
         if not self.voxel_m > 0:

@@ -74,7 +74,7 @@ class Refinement:
         """A refinement as its checkpoint left it. Raises `FileNotFoundError`, or `ValueError` for a file of another kind, other
         settings than those it began with (budget aside) and another number of views."""
         stored = read_checkpoint(checkpoint, settings, len(views))
-        made = cls(stored.model, views, settings, checkpoint)
+        made = cls(stored.model.to(views[0].labels.image.device), views, settings, checkpoint)
         made.optimizer.load_state_dict(stored.optimizer)
         made.progress, made.first_queries = stored.progress, stored.first_queries
         return made

@@ -11,7 +11,7 @@ from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.models.rasterize import Rendering, rasterize
 from pan3d_core.models.rasterize_project import Camera
 from pan3d_core.refine.losses import SMALLEST_ALPHA, RenderedLabels
-from pan3d_core.refine.model import Block, PanopticMap
+from pan3d_core.refine.model import FEATURE_PARAMETERS, INSTANCE_CHANNELS, SEMANTIC_CHANNELS, Block, PanopticMap
 from pan3d_core.structures import Gaussians
 
 ATTENTIONS, BLENDINGS = ("local", "global"), ("labels", "features")
@@ -52,37 +52,32 @@ def render_view(
     """One view with labels of the queries that the camera sees, or of `queries` (K,) where they are given.
 
     Colour reaches all parameters of the Gaussians; labels reach features, queries and decoders alone, since what a surface is
-    called should not bend it.
+    called should not bend it. Labels are blended with the weights T_i alpha_i of the Gaussians, as colours are.
     """
     choices = choices or RenderChoices()
     block = model.everything() if choices.attention == "global" else model.seen_by(camera)
     if queries is not None:
         block = replace(block, queries=queries)
     gaussians = model.gaussians(block.rows)
-    shown = _rasterized(gaussians, camera, ())
-    fixed = _detached(gaussians)
     if choices.blending == "labels":
-        semantics, instances = _blended_labels(model, fixed, camera, block)
+        channels = (model.class_probs(block.rows), model.attention(block))
     else:
-        semantics, instances = _blended_features(model, fixed, camera, block)
+        channels = tuple(getattr(model, name).index_select(0, block.rows) for name in FEATURE_PARAMETERS)
+    labelled = _rasterized(_detached(gaussians), camera, channels)
+    # What is drawn twice looks the same; only gradients need the second time.
+    shown = _rasterized(gaussians, camera, ()) if torch.is_grad_enabled() else labelled
+    if choices.blending == "labels":
+        semantics, instances = labelled.features[0].split([part.shape[1] for part in channels])
+    else:
+        semantics, instances = _classified(model, labelled, camera, block)
     return MapView(_assembled(shown, camera, semantics, instances), block.queries)
 
 
-def _blended_labels(model: PanopticMap, gaussians: Gaussians, camera: Camera, block: Block) -> tuple[Tensor, Tensor]:
-    """(C, H, W) and (K, H, W): sum of T_i alpha_i times the probabilities of each Gaussian."""
-    channels = (model.class_probs(block.rows), model.attention(block))
-    shown = _rasterized(gaussians, camera, channels)
-    semantics, instances = shown.features[0].split([part.shape[1] for part in channels])
-    return semantics, instances
-
-
-def _blended_features(model: PanopticMap, gaussians: Gaussians, camera: Camera, block: Block) -> tuple[Tensor, Tensor]:
-    """The same shapes from mean features of each ray, classified there; the prior is taken at the rendered depth."""
-    channels = tuple(getattr(model, name).index_select(0, block.rows) for name in ("semantic_features", "instance_features"))
-    shown = _rasterized(gaussians, camera, channels)
+def _classified(model: PanopticMap, shown: Rendering, camera: Camera, block: Block) -> tuple[Tensor, Tensor]:
+    """(C, H, W) and (K, H, W) from the mean features of each ray, classified there; the prior is taken at the rendered depth."""
     opacity = shown.opacity[0]
     mean = (shown.features[0] / opacity.clamp_min(SMALLEST_ALPHA)).flatten(1).T
-    semantic_features, instance_features = mean.split([part.shape[1] for part in channels], dim=1)
+    semantic_features, instance_features = mean.split([SEMANTIC_CHANNELS, INSTANCE_CHANNELS], dim=1)
     points = unproject_depth(shown.depth[0].detach(), camera.intrinsics, camera.cam_from_world).reshape(-1, 3)
     probs = model.assigned(instance_features, points, block.queries)
     classes = model.decoded(semantic_features)

@@ -12,7 +12,7 @@ from pan3d_core.labels import LabelSpace
 from pan3d_core.models.rasterize import RasterSettings
 from pan3d_core.models.rasterize_project import Camera
 from pan3d_core.refine.losses import ViewLabels
-from pan3d_core.structures import CameraView, require_shape, unit_range
+from pan3d_core.structures import CameraView, require_shape, to_device, unit_range
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,12 @@ class RefineView:
             raise ValueError(f"CameraView.{missing}: expected a calibrated camera, got none for {view.camera!r}")
         pictured = replace(labels, image=unit_range(view.image))
         return cls(pictured, view.intrinsics.float(), view.cam_from_world.float(), view.depth)
+
+    def to(self, device: torch.device | str) -> RefineView:
+        """The same view with everything on a device."""
+        depth = None if self.depth is None else self.depth.to(device)
+        matrices = self.intrinsics.to(device), self.cam_from_world.to(device)
+        return RefineView(to_device(self.labels, device), *matrices, depth)
 
     @property
     def image_hw(self) -> tuple[int, int]:

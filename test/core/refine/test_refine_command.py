@@ -1,0 +1,67 @@
+"""`pan3d refine` as a person meets it: what it makes, going on from where it was, and what it refuses."""
+
+import json
+
+import pytest
+import torch
+from refine_scenes import LABELS, table_views
+
+from pan3d_core import cli
+from pan3d_core.gaussian_files import read_scene_file
+from pan3d_core.refine.label_files import write_label_folder
+from pan3d_core.refine.labels import SceneLabels
+from pan3d_core.scene_io import Scene, write_scene
+from pan3d_core.structures import CameraView
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A scene folder of three views with depth, and true labels beside it."""
+    root = tmp_path_factory.mktemp("refine")
+    views, _ = table_views(3)
+    cameras = [
+        CameraView(view.labels.image, view.intrinsics, view.cam_from_world, view.depth, camera=f"cam{index}")
+        for index, view in enumerate(views)
+    ]
+    write_scene(root / "scene", Scene("table", tuple(cameras), support_height_m=0.0))
+    labels = SceneLabels(LABELS, tuple(view.labels for view in views))
+    write_label_folder(root / "labels", labels, [f"{index:02d}_cam{index}" for index in range(3)])
+    return root
+
+
+def command(folder, out, *more: str) -> list[str]:
+    given = ["refine", str(folder / "scene"), "--depth", "--labels", str(folder / "labels"), "--voxel", "0.02"]
+    return [*given, "-o", str(out), *more]
+
+
+def test_it_makes_scene_pictures_and_report_and_goes_on(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main(command(folder, out, "--steps", "20", "--pictures-every", "10")) == 0
+    printed = capsys.readouterr().out
+    assert "step 20, 100%" in printed and "3 views" in printed and str(out / "gaussians.ply") in printed
+    scene = read_scene_file(out / "gaussians.safetensors")
+    assert scene.is_metric and len(scene.cam_from_world) == 3 and set(scene.names.values()) <= {"ball", "box"}
+    assert {path.name for path in (out / "pictures").iterdir()} == {"step_000010.png", "step_000020.png"}
+    report = json.loads((out / "report.json").read_text())
+    assert report["steps"] == 20 and report["gaussians"] == len(scene.gaussians) and report["psnr_db"] > 15
+    assert report["losses"]["color"] > 0 and len(report["objects"]) == len(scene.ids())
+    assert cli.main(command(folder, out, "--steps", "26", "--resume", "--pictures-every", "0")) == 0
+    assert json.loads((out / "report.json").read_text())["steps"] == 26
+    assert "step 26, 100%" in capsys.readouterr().out
+
+
+def refused(capsys, arguments: list[str]) -> str:
+    assert cli.main(arguments) == 2
+    return capsys.readouterr().err
+
+
+def test_what_is_missing_or_wrong_is_named(folder, tmp_path, capsys):
+    assert "checkpoint: expected a file" in refused(capsys, command(folder, tmp_path, "--resume"))
+    assert "RefineSettings.steps" in refused(capsys, command(folder, tmp_path, "--steps", "0"))
+    assert "RenderChoices.attention: expected one of local, global" in refused(
+        capsys, command(folder, tmp_path, "--attention", "far")
+    )
+    bare = Scene("photographs", (CameraView(torch.zeros(3, 20, 20), camera="phone"),))
+    write_scene(tmp_path / "bare", bare)
+    message = refused(capsys, ["refine", str(tmp_path / "bare"), "-o", str(tmp_path / "out")])
+    assert "phone: expected intrinsics and cam_from_world, got none" in message
