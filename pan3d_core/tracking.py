@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 from pan3d_core.config import TrackingConfig
 from pan3d_core.geometry.boxes import box_iou
 from pan3d_core.structures import Panoptic3D, Segment
+
+if TYPE_CHECKING:
+    from pan3d_core.refined_map import RefinedMap
 
 log = logging.getLogger("pan3d.tracking")
 
@@ -34,6 +38,15 @@ class Tracker:
         self._tracks: dict[int, _Track] = {}
         self._next_id = 1
         self._newest_ns: int | None = None
+        self._map: RefinedMap | None = None
+        self._wanted_map: RefinedMap | None = None
+
+    def use_map(self, refined: RefinedMap | None) -> None:
+        """From the next update on give objects that coincide with some of this map the map's ids and names.
+
+        Tracks are forgotten then, because a map may use ids that other objects have had; any thread may call this.
+        """
+        self._wanted_map = refined
 
     def reset(self) -> None:
         """Forget all objects."""
@@ -50,16 +63,31 @@ class Tracker:
             log.warning("time went back by %.3f s; tracks are forgotten", (self._newest_ns - panoptic.stamp_ns) * 1e-9)
             self.reset()
         self._newest_ns = panoptic.stamp_ns
+        self._take_map()
         if not self.config.enabled:
             return panoptic
         if not comparable:
             return _renamed(panoptic, [self._new_id() for _ in panoptic.segments])
         self._forget_lost(panoptic.stamp_ns)
         matched = self._match(panoptic.segments)
+        if self._map is not None:
+            rest = [k for k in range(len(panoptic.segments)) if k not in matched]
+            known = self._map.match([panoptic.segments[k] for k in rest], set(matched.values()))
+            matched |= {rest[row]: instance_id for row, instance_id in known.items()}
         ids = [matched[k] if k in matched else self._new_id() for k in range(len(panoptic.segments))]
         renamed = _renamed(panoptic, ids)
+        if self._map is not None:
+            renamed = self._map.named(renamed)
         self._tracks.update({segment.instance_id: _Track(segment, panoptic.stamp_ns) for segment in renamed.segments})
         return renamed
+
+    def _take_map(self) -> None:
+        if self._map is self._wanted_map:
+            return
+        self._map = self._wanted_map
+        self._tracks.clear()
+        if self._map is not None:
+            self._next_id = max(self._next_id, *(value + 1 for value in self._map.ids()), 1)
 
     def _new_id(self) -> int:
         self._next_id += 1
