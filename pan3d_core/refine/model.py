@@ -160,8 +160,12 @@ class PanopticMap(nn.Module):
         chosen = (getattr(self, name).index_select(0, queries) for name in QUERY_PARAMETERS[1:])
         means, log_scales, quats_wxyz = chosen
         axes = matrix_from_quat_xyzw(quats_wxyz.roll(-1, dims=-1)) * (-log_scales).exp()[:, None, :]
-        whitened = torch.einsum("gki,kij->gkj", points[:, None] - means, axes)
-        return (-0.5 * whitened.square().sum(-1)).exp()
+        # One product for all pairs, without their differences in memory; about the queries' middle, so that it stays exact
+        # far from the world's origin.
+        middle = means.detach().mean(0)
+        offsets = torch.einsum("ki,kij->kj", means - middle, axes)
+        whitened = torch.addmm(-offsets.flatten(), points - middle, axes.movedim(0, 1).flatten(1))
+        return (-0.5 * whitened.unflatten(1, (-1, 3)).square().sum(-1)).exp()
 
     def class_logits(self, queries: Tensor) -> Tensor:
         """(K, things + 1) of the queries; the last column is "no object"."""

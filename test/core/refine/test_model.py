@@ -140,3 +140,14 @@ def test_what_is_refused():
         PanopticMap(harmonics, queries, LABELS)
     with pytest.raises(ValueError, match=r"RenderChoices.attention: expected one of local, global, got 'near'"):
         RenderChoices(attention="near")
+
+
+def test_the_prior_stays_exact_far_from_the_origin(views):
+    model = table_map(views, voxel_m=0.04)
+    queries, points = torch.arange(model.num_queries), model.means.detach()[::7]
+    near = model.spatial_prior(points, queries).detach()
+    away = torch.tensor([400.0, -900.0, 50.0])
+    with torch.no_grad():
+        model.query_means += away
+    far = model.spatial_prior(points + away, queries).detach()
+    torch.testing.assert_close(far, near, rtol=0, atol=0.02)  # what 900 m leave of a float's digits
