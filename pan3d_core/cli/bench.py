@@ -19,6 +19,7 @@ BENCHES = {
     "rasterize": ("pan3d_core.bench.rasterize", "rendering of Gaussians, forward and backward, beside gsplat's PyTorch code"),
     "eps3d": ("pan3d_core.bench.eps3d", "EPS3D by stages: network, voxels, rendering, read-out"),
     "readout": ("pan3d_core.bench.readout", "objects from rendered instance features: pixels clustered, or cells"),
+    "refine": ("pan3d_core.bench.refine", "refining a scene: memory and time of a step, quality of the map over its labels"),
     "naming": ("pan3d_core.bench.naming", "words for things that are there and for things that are not"),
     "metrics": ("pan3d_core.bench.metrics", "measuring a ScanNet-size scene on one core"),
     "sim": ("pan3d_sim.bench", "rendering and physics of the robot cell"),

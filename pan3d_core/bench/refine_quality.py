@@ -1,0 +1,173 @@
+"""What refining makes of a simulated cell: quality of the map against that of the labels it was made from.
+
+Part of `pan3d bench refine`. Labels come from a feed-forward engine that sees colour alone, and `label_noise` makes them worse;
+the first Gaussians come from the views' rendered depth. Maps and labels are judged on the views that were given and on others
+that were held out, maps also along a longer journey of the same camera through the same cell.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from pan3d_core.bench.rasterize import timed
+from pan3d_core.config import ModelConfig
+from pan3d_core.engines import build_engine
+from pan3d_core.evaluation.refined_views import RefinedViewFigures, label_figures, refined_view_figures
+from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.label_noise import LabelNoise, noisy_labels
+from pan3d_core.refine.labels import SceneLabels, in_label_space, labels_from_engine
+from pan3d_core.refine.losses import PANOPTICSPLATTING_WEIGHTS
+from pan3d_core.refine.model import PanopticMap
+from pan3d_core.refine.optimise import Refinement
+from pan3d_core.refine.queries import queries_from_masks
+from pan3d_core.refine.readout import panoptic_view
+from pan3d_core.refine.rendering import RenderChoices
+from pan3d_core.refine.schedule import RefineSettings
+from pan3d_core.refine.views import RefineView, view_camera
+from pan3d_core.structures import CameraView
+
+logger = logging.getLogger("pan3d.bench.refine")
+
+GAIN_AT_LEAST, MINUTES_AT_MOST = 0.10, 10.0  # asked of strict PQ over the labels', in that time on two cores
+SHOWN = (
+    "pq", "per_view_pq", "miou", "labelled", "mean_coverage", "identity_switches", "identity_matches", "loose_pq"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to refine."""
+
+    choices: RenderChoices
+    warp: bool = True
+
+
+VARIANTS = {
+    "as_published": Variant(RenderChoices()),
+    "features_blended": Variant(RenderChoices(blending="features")),
+    "without_warping": Variant(RenderChoices(), warp=False),
+    "global_attention": Variant(RenderChoices(attention="global")),
+}
+
+
+@dataclass(frozen=True)
+class QualitySettings:
+    """One comparison."""
+
+    seed: int = 1000
+    num_views: int = 24  # every fourth is held out
+    image_hw: tuple[int, int] = (120, 160)
+    path_views: int = 100
+    noise: float = 1.0  # times the strengths of `LabelNoise`
+    steps: int = 600
+    minutes: float | None = None  # instead of steps
+    max_gaussians: int = 60_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """A cell with labels; scenes are `pan3d_sim.refine_scene.RefineScene`."""
+
+    scene: Any
+    journey: Any  # the same cell seen more often; its views are all for judging
+    found: dict[str, SceneLabels]  # by the engine, of the `given` and the `held_out` views
+    noisy: dict[str, SceneLabels]  # what noise makes of them
+
+
+def made_case(settings: QualitySettings) -> Case:
+    """Render the cell and label its views. Raises `ImportError` without the extra [sim]."""
+    sim = importlib.import_module("pan3d_sim.refine_scene")
+    height, width = settings.image_hw
+    seen = sim.RefineSceneSettings(num_views=settings.num_views, width=width, height=height)
+    scene = sim.render_refine_scene(settings.seed, seen)
+    journey = sim.render_refine_scene(settings.seed, replace(seen, num_views=settings.path_views, hold_out_every=0))
+    engine = build_engine(ModelConfig(threads=1))
+    generator = torch.Generator().manual_seed(settings.seed)
+    found, noisy = {}, {}
+    for name in ("given", "held_out"):
+        views = [replace(view, depth=None) for view in scene.views(getattr(scene, name))]
+        found[name] = in_label_space(labels_from_engine(engine, views, scene.scene.support_height_m), scene.labels)
+        noisy[name] = noisy_labels(found[name], LabelNoise().times(settings.noise), generator)
+    return Case(scene, journey, found, noisy)
+
+
+def refined(case: Case, variant: Variant, settings: QualitySettings) -> Refinement:
+    """From the given views with their noisy labels to a refined map."""
+    cameras = case.scene.views(case.scene.given)
+    views = [RefineView.of(view, labels) for view, labels in zip(cameras, case.noisy["given"].views, strict=True)]
+    gaussians = gaussians_from_depth(views, SurfaceSettings(max_gaussians=settings.max_gaussians))
+    queries = queries_from_masks(views, [view.depth for view in views], gaussians.means)
+    weights = PANOPTICSPLATTING_WEIGHTS if variant.warp else replace(PANOPTICSPLATTING_WEIGHTS, warp=0.0)
+    budget = {"steps": settings.steps, "minutes": settings.minutes}
+    choices = RefineSettings(weights=weights, choices=variant.choices, seed=settings.seed, **budget)
+    refinement = Refinement(PanopticMap(gaussians, queries, case.scene.labels), views, choices)
+    refinement.run(_logged)
+    return refinement
+
+
+def map_figures(model: PanopticMap, views: tuple[CameraView, ...], truth: tuple, choices: RenderChoices) -> RefinedViewFigures:
+    """Of the map rendered into views, against their truth."""
+    shown = [
+        panoptic_view(model, view_camera(view.cam_from_world.float(), view.intrinsics.float(), view.image.shape[-2:]), choices)
+        for view in views
+    ]
+    maps = torch.stack([item.semantic_id for item in shown]), torch.stack([item.instance_id for item in shown])
+    return refined_view_figures(maps, truth, model.labels)
+
+
+def figures_of_labels(case: Case, labels: dict[str, SceneLabels]) -> dict[str, dict]:
+    """Of `given` and `held_out` views."""
+    return {name: _shown(label_figures(scene, case.scene.truth(getattr(case.scene, name)))) for name, scene in labels.items()}
+
+
+def figures_of_variant(case: Case, variant: Variant, settings: QualitySettings) -> dict:
+    """Refine and judge: `given`, `held_out`, `journey`, and what it cost."""
+    refinement, cost = timed(lambda: refined(case, variant, settings))
+    model, scene, choices = refinement.model, case.scene, variant.choices
+    result: dict = {
+        name: _shown(map_figures(model, scene.views(chosen), scene.truth(chosen), choices))
+        for name, chosen in (("given", scene.given), ("held_out", scene.held_out))
+    }
+    journey = case.journey
+    result["journey"] = _shown(map_figures(model, journey.views(journey.given), journey.truth(journey.given), choices))
+    result["cost"] = {
+        "wall_minutes": cost["wall_s"] / 60,
+        "cpu_minutes": cost["cpu_s"] / 60,
+        "peak_mib": cost["peak_mib"],
+        "steps": refinement.progress.step,
+        "gaussians": len(model.means),
+        "queries_left": int(model.alive.sum()),
+        "reseeds": refinement.progress.reseeds,
+    }
+    return result
+
+
+def quality(names: list[str], settings: QualitySettings) -> dict:
+    """Labels and the named variants on one cell; `gain` is strict PQ on the given views over that of the noisy labels."""
+    case = made_case(settings)
+    result: dict = {
+        "objects": len(case.scene.scene.truth.objects),
+        "asked": {"gain_at_least": GAIN_AT_LEAST, "minutes_at_most": MINUTES_AT_MOST},
+        "labels_of_the_engine": figures_of_labels(case, case.found),
+        "noisy_labels": figures_of_labels(case, case.noisy),
+    }
+    for name in names:
+        own = figures_of_variant(case, VARIANTS[name], settings)
+        own["gain"] = own["given"]["pq"] - result["noisy_labels"]["given"]["pq"]
+        logger.info("%s: %s", name, own)
+        result[name] = own
+    return result
+
+
+def _shown(figures: RefinedViewFigures) -> dict:
+    return {name: getattr(figures, name) for name in SHOWN}
+
+
+def _logged(report: Any) -> None:
+    if report.step % 50 == 0:
+        logger.info("step %d: %s, %d queries", report.step, report.losses, report.queries)
