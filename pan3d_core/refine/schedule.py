@@ -28,10 +28,10 @@ class LearningRates:
     opacities: float = 5e-2
     scales: float = 5e-3
     quats: float = 1e-3
-    features: float = 2.5e-2
+    features: float = 1e-1
     queries: float = 1e-2  # tokens, sizes and turns
     query_means: float = 1e-3  # times the radius of the scene
-    decoders: float = 5e-3
+    decoders: float = 1e-2
     labels_fall: float = 0.1  # of the last four, over the run
 
 
