@@ -107,6 +107,24 @@ class WatchdogConfig(Checked):
 
 
 @dataclass(frozen=True)
+class RefineConfig(Checked):
+    """Maps of the place: made by the action refine_scene, and known beforehand. All defaults are assumed."""
+
+    folder: str = setting("~/.ros/pan3d_maps", "refined scenes are written to folders in this one")
+    map_file: str = setting("", "refined scene whose objects keep their ids and names; empty = none", read_only=True)
+    steps: int = setting(600, "steps of a refinement that asks for no budget", range=(1, 1_000_000))
+    min_views: int = setting(3, "fewest keyframes that are refined", range=(1, 1000))
+    max_views: int = setting(
+        40, "newest keyframes that are kept, at network size", range=(1, 1000), read_only=True
+    )
+    min_translation_m: float = setting(0.05, "one is kept after this movement of its camera", range=(0.0, 10.0), read_only=True)
+    min_rotation_deg: float = setting(5.0, "one is kept after this turn of its camera", range=(0.0, 180.0), read_only=True)
+    device: str = setting("cpu", "where refinement runs: cpu, cuda or cuda:N")
+    threads: int = setting(1, "CPU threads of the refinement, which leaves the other ones to perception", range=(1, 256))
+    niceness: int = setting(10, "how far the refinement stands back for other processes", range=(0, 19))
+
+
+@dataclass(frozen=True)
 class CameraConfig(Checked):
     """One camera; parameters `camera.<name>.*`."""
 
@@ -135,6 +153,7 @@ class NodeConfig(Checked):
     publish: PublishConfig = group(PublishConfig, "outputs")
     service: ServiceConfig = group(ServiceConfig, "requests")
     watchdog: WatchdogConfig = group(WatchdogConfig, "supervision")
+    refine: RefineConfig = group(RefineConfig, "maps of the place")
 
     def __post_init__(self) -> None:
         super().__post_init__()

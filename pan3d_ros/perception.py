@@ -18,6 +18,7 @@ from pan3d_ros.diagnostics import camera_status, pipeline_status, sync_status, t
 from pan3d_ros.messages.instances import Sightings, instance_array
 from pan3d_ros.node_config import NodeConfig
 from pan3d_ros.publishers import stats_message
+from pan3d_ros.refinement_views import ViewCollector
 from pan3d_ros.result_store import Latencies, SceneResult
 from pan3d_ros.ros_stand_ins import tf2_ros
 from pan3d_ros.set_processing import ProcessedSet, SetProcessor, Tools, sync_rules
@@ -50,8 +51,9 @@ class Perception:
         settings = self._model.pipeline.config
         self._window = KeyframeWindow(settings.keyframe)
         self._sightings = Sightings(int(settings.tracking.max_lost_s * 1e9))
+        self.seen = ViewCollector(config.refine, settings)
         tools = Tools(self._model.pipeline, self._transforms, self._window, self._problems, node.now_ns)
-        self._processor = SetProcessor(config, tools, self._publish, self._sightings.clear, lambda: self.worker.stopping)
+        self._processor = SetProcessor(config, tools, self._publish, self._restart, lambda: self.worker.stopping)
         self.worker: LatestWorker[ViewSet[CameraFrame]] = LatestWorker(self._processor, on_failure)
 
     def start(self) -> None:
@@ -124,8 +126,13 @@ class Perception:
         self._processor.forget()
         self._store.put(None)
 
+    def _restart(self) -> None:
+        self._sightings.clear()
+        self.seen.clear()
+
     def _publish(self, done: ProcessedSet) -> None:
         started_s = time.monotonic()
+        self.seen.add(done.result)
         instances = instance_array(done.result, self._sightings.update(done.result))
         done.stages_s["publish"] = 0.0  # filled in below; other threads read this dict meanwhile
         scene = SceneResult(done.sequence, done.result, instances, done.frame_ids, done.stages_s)

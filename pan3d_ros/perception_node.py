@@ -26,6 +26,7 @@ from pan3d_ros.parameters import NodeParameters
 from pan3d_ros.perception import Perception
 from pan3d_ros.problem_log import ProblemLog
 from pan3d_ros.publishers import ScenePublishers
+from pan3d_ros.refinement import RefinementServer
 from pan3d_ros.result_store import ResultStore
 from pan3d_ros.services import PerceptionServices
 from pan3d_ros.spinning import attempt, guard_transitions, run
@@ -35,7 +36,7 @@ SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackRe
 
 
 class PerceptionNode(LifecycleNode):
-    """See the module. Spin it with at least `service.max_waiting + 3` threads."""
+    """See the module. Spin it with at least `service.max_waiting + 4` threads."""
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("pan3d", **node_options)
@@ -48,7 +49,9 @@ class PerceptionNode(LifecycleNode):
         self.perception: Perception | None = None
         self._failure: Exception | None = None
         self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._is_working)
-        self.services_ = PerceptionServices(self, self.answers, bool(self.get_parameter("global_services").value))
+        global_services = bool(self.get_parameter("global_services").value)
+        self.services_ = PerceptionServices(self, self.answers, global_services)
+        self.refinement = RefinementServer(self, global_services)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.data_group = MutuallyExclusiveCallbackGroup()
         period_s = float(self.get_parameter("watchdog.period_s").value)
@@ -69,7 +72,8 @@ class PerceptionNode(LifecycleNode):
             node_config, pipeline_config = self.parameters.read()
             if not node_config.cameras:
                 raise ValueError("cameras: expected at least one name, got none")
-            self.model = LoadedModel.load(node_config, pipeline_config)
+            self.refinement.read_map(node_config)
+            self.model = self.refinement.equipped(LoadedModel.load(node_config, pipeline_config))
             self.outputs = ScenePublishers(self, node_config.cameras, node_config.publish, pipeline_config.cloud.max_points)
             self.parameters.configured = True
 
@@ -79,7 +83,7 @@ class PerceptionNode(LifecycleNode):
         def activate() -> None:
             node_config, pipeline_config = self.parameters.read()
             if self.model is None:  # freed by unload_on_deactivate
-                self.model = LoadedModel.load(node_config, pipeline_config)
+                self.model = self.refinement.equipped(LoadedModel.load(node_config, pipeline_config))
             super(PerceptionNode, self).on_activate(state)
             self.perception = Perception(self, node_config, self._on_worker_failure)
             self.perception.start()
@@ -121,6 +125,7 @@ class PerceptionNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Stop the worker before the entities it publishes with are gone."""
+        self.refinement.close()
         self._stop()
         self._free()
         self.services_.close()
@@ -198,7 +203,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Executable `perception_node`."""
     rclpy.init(args=arguments)
     node = PerceptionNode()
-    threads = int(node.get_parameter("service.max_waiting").value) + 3
+    threads = int(node.get_parameter("service.max_waiting").value) + 4
     run(node, threads, autostart=bool(node.get_parameter("autostart").value))
 
 
