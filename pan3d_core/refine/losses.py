@@ -144,7 +144,11 @@ def instance_loss(
     """
     query, target = match
     class_logits, class_id = classes
-    naming = classification_loss(class_logits, class_id[target], query, no_match_weight=weights.no_object)
+    # A mean over nothing is no number: without queries, or where all have masks of unknown class, there is nothing to name.
+    if len(query) < len(class_logits) or bool((class_id[target] >= 0).any()):
+        naming = classification_loss(class_logits, class_id[target], query, no_match_weight=weights.no_object)
+    else:
+        naming = class_logits.sum() * 0.0
     if len(query) == 0:
         return naming + probs.sum() * 0.0
     bce, dice = pairwise_mask_losses(probs[query].flatten(1), masks[target].flatten(1))

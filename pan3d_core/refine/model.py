@@ -165,7 +165,7 @@ class PanopticMap(nn.Module):
         middle = means.detach().mean(0)
         offsets = torch.einsum("ki,kij->kj", means - middle, axes)
         whitened = torch.addmm(-offsets.flatten(), points - middle, axes.movedim(0, 1).flatten(1))
-        return (-0.5 * whitened.unflatten(1, (-1, 3)).square().sum(-1)).exp()
+        return (-0.5 * whitened.unflatten(1, (len(queries), 3)).square().sum(-1)).exp()
 
     def class_logits(self, queries: Tensor) -> Tensor:
         """(K, things + 1) of the queries; the last column is "no object"."""

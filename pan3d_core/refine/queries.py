@@ -103,7 +103,7 @@ def _padded(clouds: list[_Cloud], means: Tensor, settings: QuerySettings) -> Que
     samples = farthest_points(means, known, settings.count - len(clouds))
     scales, quats = [], []
     for cloud in clouds:
-        variances, axes = torch.linalg.eigh(cloud.covariance.double())
+        variances, axes = torch.linalg.eigh(cloud.covariance.double().cpu())
         axes = axes * torch.linalg.det(axes).sign()  # a rotation, no mirror image
         scales.append((settings.spread * variances.clamp_min(0).sqrt()).clamp_min(settings.min_scale_m))
         quats.append(quat_xyzw_from_matrix(axes).roll(1, dims=-1))

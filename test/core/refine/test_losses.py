@@ -228,6 +228,15 @@ def test_edges():
         view.instance_probs, torch.zeros(1, 4, 5), (torch.tensor([0]), torch.tensor([0])), (waves(2, 3), torch.tensor([-1]))
     )
     assert torch.isfinite(empty)
+    # Nothing to name: every query has a mask of unknown class, or there is no query at all.
+    one = (torch.tensor([0]), torch.tensor([0]))
+    unknown = ps.instance_loss(view.instance_probs[:1], torch.ones(1, 4, 5), one, (waves(1, 3), torch.tensor([-1])))
+    bce, dice = ps.pairwise_mask_losses(view.instance_probs[:1].flatten(1), torch.ones(1, 20))
+    torch.testing.assert_close(unknown, (bce + dice)[0, 0])
+    nobody = ps.instance_loss(
+        view.instance_probs[:0], torch.ones(1, 4, 5), (NOTHING, NOTHING), (waves(1, 3)[:0], torch.tensor([1]))
+    )
+    assert float(nobody.detach()) == 0
     # Where nothing was rendered alpha is 0 and nothing becomes infinite.
     bare = replace(small_view(), alpha=torch.zeros(4, 5).double(), semantics=torch.zeros(3, 4, 5).double())
     assert torch.isfinite(ps.semantic_loss(bare.semantic_shares, torch.zeros(4, 5, dtype=torch.long)))

@@ -248,3 +248,18 @@ def test_views_without_any_label_change_nothing_but_colour(table):
     run.run(reports.append)
     assert reports[-1].losses["semantics"] == 0 and run.progress.reseeds == 0
     assert not model.instance_features.any() and not model.semantic_features.any()
+
+
+def test_a_view_that_sees_no_query_or_has_masks_without_classes_is_no_obstacle(table):
+    views, _ = table
+    nameless = [replace(v, labels=replace(v.labels, class_id=torch.full_like(v.labels.class_id, -1))) for v in views]
+    model = table_map(views, voxel_m=0.03, queries=4)
+    weights = replace(PANOPTICSPLATTING_WEIGHTS, labels_from=0, warp_from=0)
+    Refinement(model, nameless, RefineSettings(steps=2, weights=weights)).run()
+    with torch.no_grad():
+        model.query_means += 100.0
+        model.query_log_scales.fill_(-5.0)
+    assert len(model.seen_by(views[0].camera).queries) == 0
+    reports = []
+    Refinement(model, views, RefineSettings(steps=2, weights=weights)).run(reports.append)
+    assert reports[-1].losses["instances"] == 0 and reports[-1].losses["semantics"] > 0
