@@ -27,6 +27,7 @@ from pan3d_core.engines.mini import (
 )
 from pan3d_core.gaussian_motion import moved_gaussians
 from pan3d_core.geometry.alignment import Similarity
+from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.models.eps3d import PanopticRendering, render_panoptic
 from pan3d_core.models.eps3d_mini import Eps3dMiniOutputs
@@ -63,7 +64,8 @@ class Eps3dMiniEngine:
         inputs = mini_inputs(views, self._device)
         outputs = self.network(inputs)
         rendering = self.render(outputs, inputs)
-        objects = rendered_objects(rendering, self.text_space, self._config.readout)
+        points = unproject_depth(outputs.geometry.depth()[0], inputs.intrinsics[0], outputs.cam_from_scene[0])
+        objects = rendered_objects(rendering, self.text_space, self._config.readout, points)
         return self._reconstruction(outputs, inputs), self._instances(objects)
 
     def network(self, inputs: MiniInputs) -> Eps3dMiniOutputs:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pan3d_core.geometry.voxels import build_voxel_graph, components
 from pan3d_core.models.eps3d import PanopticRendering
 from pan3d_core.models.eps3d_readout import READOUTS, unit_features
 from pan3d_core.text_space import TextSpace
@@ -16,6 +18,9 @@ SEED = 0  # of the pixels that are clustered: the same views give the same objec
 SHARPNESS = 0.05  # difference of half squared distances to two prototypes that changes the odds by a factor of e
 MIN_OPACITY = 0.5  # where less was rendered, no object is seen
 MAX_LOGIT = 12.0
+# Two objects alike in kind and colour can have one feature, but not stand in one place.
+GAP_M = 0.03  # parts of a group that are farther from each other are objects of their own
+MIN_PART_PIXELS, MIN_PART_SHARE = 12, 0.08  # over all views, and of the group; what is smaller is a stray bit of the largest part
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,13 @@ class RenderedObjects:
     vectors: Tensor  # (K, E) unit, the group's mean semantics in the text space
 
 
-def rendered_objects(views: PanopticRendering, text_space: TextSpace, readout: str = "cells") -> RenderedObjects:
+def rendered_objects(
+    views: PanopticRendering, text_space: TextSpace, readout: str = "cells", points: Tensor | None = None
+) -> RenderedObjects:
     """Group the pixels of rendered views by their instance features; none where nothing was found.
 
-    The views must have been rendered together: a group is the same object in all. Raises `ValueError` for an unknown readout.
+    The views must have been rendered together: a group is the same object in all. With `points` (V, H, W, 3), metres in any
+    frame, groups are cut where nothing connects their parts in space. Raises `ValueError` for an unknown readout.
     """
     if readout not in READOUTS:
         raise ValueError(f"readout: expected one of {', '.join(READOUTS)}, got {readout!r}")
@@ -44,6 +52,8 @@ def rendered_objects(views: PanopticRendering, text_space: TextSpace, readout: s
     else:
         mask_logits = (log_probs - torch.log1p(-log_probs.exp().clamp_max(1 - 1e-6))).clamp(-MAX_LOGIT, MAX_LOGIT)
     mask_logits = torch.where(views.opacity > MIN_OPACITY, mask_logits, -MAX_LOGIT)
+    if points is not None and len(mask_logits):
+        mask_logits = torch.cat([separated(group, points) for group in mask_logits])
     probs = mask_logits.sigmoid()
     weight = torch.where(probs > 0.5, probs, 0.0).flatten(1)
     area = (probs > 0.5).flatten(1).sum(-1)
@@ -52,3 +62,18 @@ def rendered_objects(views: PanopticRendering, text_space: TextSpace, readout: s
     semantics = weight @ views.semantics.movedim(1, -1).flatten(0, 2) / total
     vectors = F.normalize(semantics @ text_space.weight.T + text_space.bias, dim=-1)
     return RenderedObjects(mask_logits[kept], total[:, 0] / area[kept], vectors)
+
+
+def separated(mask_logits: Tensor, points: Tensor) -> Tensor:
+    """One group (V, H, W) and the points of its pixels (V, H, W, 3) -> (P, V, H, W), a mask for each of its P parts in space."""
+    inside = mask_logits > 0
+    graph = build_voxel_graph(points[inside].double().numpy(force=True), GAP_M)
+    part = components(len(graph.counts), graph.edges)[graph.voxel_of_point]
+    pixels = np.bincount(part, minlength=1)
+    large = np.flatnonzero(pixels >= max(MIN_PART_PIXELS, MIN_PART_SHARE * len(part)))
+    if len(large) < 2:
+        return mask_logits[None]
+    part[~np.isin(part, large)] = pixels.argmax()
+    of_pixel = torch.full_like(mask_logits, -1, dtype=torch.int64)
+    of_pixel[inside] = torch.from_numpy(part).to(of_pixel.device)
+    return torch.stack([torch.where((of_pixel == own) | ~inside, mask_logits, -MAX_LOGIT) for own in large.tolist()])

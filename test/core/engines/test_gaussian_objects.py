@@ -60,3 +60,36 @@ def test_one_group_owns_everything_and_unknown_ways_are_refused():
     assert found.mask_logits.shape == (1, 1, 24, 32) and bool((found.mask_logits > 0).all())
     with pytest.raises(ValueError, match="readout: expected one of pixels, cells, got 'voxels'"):
         rendered_objects(rendering(), SPACE, "voxels")
+
+
+def two_alike(gap_m: float) -> tuple[PanopticRendering, torch.Tensor, torch.Tensor]:
+    """Two squares with one feature on a table, so far from each other; one pixel per millimetre, both views from above."""
+    regions = torch.zeros(2, 40, 64, dtype=torch.long)
+    regions[:, 10:26, 8:24] = regions[:, 10:26, 40:56] = 1
+    across, down = torch.meshgrid(torch.arange(64.0), torch.arange(40.0), indexing="xy")
+    across = across * 0.001 + (across >= 32) * (gap_m - 0.016)
+    points = torch.stack([across, down * 0.001, torch.zeros(40, 64)], -1).expand(2, -1, -1, -1).clone()
+    points[regions == 1, 2] = 0.5  # above the table, which would connect them
+    return rendering(regions), points, regions
+
+
+def test_objects_with_one_feature_are_told_apart_by_where_they_are():
+    views, points, regions = two_alike(gap_m=0.1)
+    assert len(rendered_objects(views, SPACE).certainty) == 2  # with the table
+    found = rendered_objects(views, SPACE, points=points)
+    masks = found.mask_logits > 0
+    left, right = regions.clone(), regions.clone()
+    left[..., 32:], right[..., :32] = 0, 0
+    own = [[k for k in range(len(masks)) if torch.equal(masks[k], side == 1)] for side in (left, right)]
+    assert len(own[0]) == len(own[1]) == 1  # one mask over both views each, with its semantics
+    torch.testing.assert_close(found.vectors[own[0][0]], found.vectors[own[1][0]], atol=1e-3, rtol=0)
+    assert not bool((masks.sum(0) > 1).any())
+
+
+def test_what_is_near_stays_together_and_stray_pixels_are_no_object():
+    views, points, _ = two_alike(gap_m=0.01)
+    assert len(rendered_objects(views, SPACE, points=points).certainty) == 2
+    stray = points.clone()
+    stray[0, 10:12, 8:11, 2] = 2.0  # six pixels of an object on whatever is behind it
+    found = rendered_objects(views, SPACE, points=stray)
+    assert len(found.certainty) == 2 and bool((found.mask_logits > 0)[:, 0, 10:12, 8:11].any(0).all())
