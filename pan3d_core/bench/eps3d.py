@@ -76,7 +76,8 @@ def stages(engine: Engine, views: ViewBatch, clock: Clock) -> None:
     clock.mark("network")
     rendering = engine.render(outputs, inputs)
     clock.mark("rendering")
-    rendered_objects(rendering, engine.text_space, "cells")
+    points = unproject_depth(outputs.geometry.depth()[0], inputs.intrinsics[0], outputs.cam_from_scene[0])
+    rendered_objects(rendering, engine.text_space, "cells", points)
     clock.mark("readout")
 
 
