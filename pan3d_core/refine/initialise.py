@@ -15,6 +15,7 @@ from pan3d_core.models.eps3d_gaussians import voxel_grid
 from pan3d_core.refine.views import RefineView
 from pan3d_core.structures import Gaussians, Reconstruction
 
+MIN_OPACITY = 0.1  # assumed: fainter Gaussians say little about where a surface is
 NEIGHBOURS = 3  # whose root mean square distance is the first size of a Gaussian, as in 3D Gaussian splatting
 
 
@@ -55,12 +56,17 @@ def gaussians_from_reconstruction(
 ) -> Gaussians:
     """The Gaussians of a feed-forward reconstruction, else one per occupied voxel of its depth; images (S, 3, h, w) RGB 0..1.
 
-    Harmonics are reduced to their constant, and features left behind: refinement learns its own.
+    Harmonics are reduced to their constant, and features left behind: refinement learns its own. More Gaussians than
+    `settings.max_gaussians` serve as points of the surface, of which fewer are made.
     """
+    settings = settings or SurfaceSettings()
     made = reconstruction.gaussians
     if made is not None:
-        colors = made.colors if made.colors.ndim == 2 else made.colors[:, 0] * CONSTANT + 0.5
-        return Gaussians(made.means, made.scales, made.quats_wxyz, made.opacities, colors.clamp(0, 1))
+        colors = (made.colors if made.colors.ndim == 2 else made.colors[:, 0] * CONSTANT + 0.5).clamp(0, 1)
+        if len(made) <= settings.max_gaussians:
+            return Gaussians(made.means, made.scales, made.quats_wxyz, made.opacities, colors)
+        solid = made.opacities >= MIN_OPACITY
+        return _surface(made.means[solid], colors[solid], made.scales[solid].median(-1).values / settings.size, settings)
     if images.shape != (len(reconstruction.depth), 3, *reconstruction.depth.shape[1:]):
         wanted = (len(reconstruction.depth), 3, *reconstruction.depth.shape[1:])
         raise ValueError(f"images: expected shape {wanted} as the depth, got {tuple(images.shape)}")
@@ -68,9 +74,7 @@ def gaussians_from_reconstruction(
     if not bool(kept.any()):
         raise ValueError("Reconstruction.depth: expected depth somewhere, got none")
     footprints = reconstruction.depth / reconstruction.intrinsics[:, 0, 0, None, None]
-    return _surface(
-        reconstruction.world_points[kept], images.movedim(1, -1)[kept], footprints[kept], settings or SurfaceSettings()
-    )
+    return _surface(reconstruction.world_points[kept], images.movedim(1, -1)[kept], footprints[kept], settings)
 
 
 def _surface(points: Tensor, colors: Tensor, footprints: Tensor, settings: SurfaceSettings) -> Gaussians:

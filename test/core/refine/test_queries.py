@@ -56,6 +56,10 @@ def test_gaussians_of_a_reconstruction_are_taken_and_its_depth_serves_where_ther
     taken = gaussians_from_reconstruction(replace(bare, gaussians=made), images)
     assert taken.semantic_features is None and torch.equal(taken.means, one)
     torch.testing.assert_close(taken.colors, torch.full((2, 3), 0.25))
+    flat = torch.cartesian_prod(torch.arange(40.0), torch.arange(40.0), torch.zeros(1)) / 100
+    many = Gaussians(flat, torch.full_like(flat, 0.005), torch.ones(1600, 4), torch.full((1600,), 0.5), torch.rand(1600, 3))
+    fewer = gaussians_from_reconstruction(replace(bare, gaussians=many), images, replace(settings, max_gaussians=300))
+    assert 100 < len(fewer) <= 300 and not fewer.means[:, 2].any() and float(fewer.scales.mean()) > 0.005
     with pytest.raises(ValueError, match="images: expected shape"):
         gaussians_from_reconstruction(bare, images[:, :, ::2], settings)
 
