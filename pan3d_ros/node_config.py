@@ -114,9 +114,7 @@ class RefineConfig(Checked):
     map_file: str = setting("", "refined scene whose objects keep their ids and names; empty = none", read_only=True)
     steps: int = setting(600, "steps of a refinement that asks for no budget", range=(1, 1_000_000))
     min_views: int = setting(3, "fewest keyframes that are refined", range=(1, 1000))
-    max_views: int = setting(
-        40, "newest keyframes that are kept, at network size", range=(1, 1000), read_only=True
-    )
+    max_views: int = setting(40, "newest keyframes that are kept, at network size", range=(1, 1000), read_only=True)
     min_translation_m: float = setting(0.05, "one is kept after this movement of its camera", range=(0.0, 10.0), read_only=True)
     min_rotation_deg: float = setting(5.0, "one is kept after this turn of its camera", range=(0.0, 180.0), read_only=True)
     device: str = setting("cpu", "where refinement runs: cpu, cuda or cuda:N")

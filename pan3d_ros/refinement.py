@@ -123,7 +123,7 @@ class RefinementServer:
         try:
             write_job(folder / JOB_FILE, job, list(views))
             done = self._follow(goal, result, RefinementRunner(folder / JOB_FILE, config.threads))
-        except RequestError:
+        except BaseException:  # whatever happened, nothing half done stays behind
             shutil.rmtree(folder)
             raise
         (folder / JOB_FILE).unlink()

@@ -24,16 +24,13 @@ from torch import Tensor
 from pan3d_core.gaussian_files import write_scene_file
 from pan3d_core.gaussian_scene import GaussianScene
 from pan3d_core.geometry.cameras import unproject_depth
-from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.initialise import gaussians_from_depth
-from pan3d_core.refine.model import PanopticMap
 from pan3d_core.refine.optimise import Refinement, StepReport
-from pan3d_core.refine.queries import QuerySettings, queries_from_masks
+from pan3d_core.refine.queries import QuerySettings
 from pan3d_core.refine.readout import refined_scene
 from pan3d_core.refine.schedule import RefineSettings
-from pan3d_core.refine.views import RefineView
+from pan3d_core.refine.start import first_map
 from pan3d_core.refined_map import ids_in_common, renumbered
-from pan3d_core.structures import to_device
 from pan3d_ros.refinement_views import UnderstoodView, labels_for_refinement, restored, stored
 
 START, OPTIMISE, WRITE = 0, 1, 2  # stages, as in RefineScene.action
@@ -93,8 +90,10 @@ def refine(job: RefinementJob, seen: list[UnderstoodView], report: Report) -> di
     """
     report({"stage": START, "status": f"first Gaussians and queries of {len(seen)} views"})
     found, labels = labels_for_refinement(seen)
-    views = [_on_device(view, job.device) for view in found]
-    model = first_model(views, labels)
+    views = [view.to(job.device) for view in found]
+    fullest = max(len(view.labels.masks) for view in views)
+    queries = QuerySettings(count=max(QuerySettings().count, QUERIES_PER_MASK * fullest))
+    model = first_map(views, labels, gaussians_from_depth(views), queries)
     stretched = job.minutes if not job.steps else None
     refinement = Refinement(model, views, RefineSettings(steps=job.steps or 1, minutes=stretched))
     stopped_early = False
@@ -119,15 +118,6 @@ def refine(job: RefinementJob, seen: list[UnderstoodView], report: Report) -> di
     return {"done": objects, "step": done.step, "seconds": done.elapsed_s, "stopped_early": stopped_early}
 
 
-def first_model(views: Sequence[RefineView], labels: LabelSpace) -> PanopticMap:
-    """Gaussians of the views' depth, and queries of their masks. Raises `ValueError` where no view has depth."""
-    gaussians = gaussians_from_depth(views)
-    fullest = max(len(view.labels.masks) for view in views)
-    count = max(QuerySettings().count, QUERIES_PER_MASK * fullest)
-    queries = queries_from_masks(views, [view.depth for view in views], gaussians.means, QuerySettings(count=count))
-    return PanopticMap(gaussians, queries, labels)
-
-
 def with_tracked_ids(scene: GaussianScene, seen: Sequence[UnderstoodView]) -> GaussianScene:
     """The scene whose objects have the ids under which most of their pixels were seen."""
     made = torch.cat([nearest_ids(scene, view).flatten() for view in seen])
@@ -140,11 +130,6 @@ def nearest_ids(scene: GaussianScene, view: UnderstoodView) -> Tensor:
     points = unproject_depth(view.depth, view.intrinsics, view.cam_from_world).reshape(-1, 3)
     _, rows = cKDTree(scene.gaussians.means.numpy(force=True)).query(points.numpy())
     return torch.where(view.depth > 0, scene.instance_id[torch.from_numpy(rows)].view_as(view.instance_id), 0)
-
-
-def _on_device(view: RefineView, device: str) -> RefineView:
-    moved = to_device(view, device)
-    return RefineView(to_device(view.labels, device), moved.intrinsics, moved.cam_from_world, moved.depth)
 
 
 if __name__ == "__main__":

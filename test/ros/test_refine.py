@@ -1,6 +1,7 @@
 """What the node has seen is refined into a map by a process beside it, which a restarted node takes for its knowledge."""
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,9 +55,7 @@ class RefineBench(ros_support.Bench):
 
 @pytest.fixture
 def bench(spinner, monkeypatch, tmp_path):
-    made = RefineBench(spinner, monkeypatch, tmp_path / "maps").start()
-    yield made
-    made.client.destroy()
+    return RefineBench(spinner, monkeypatch, tmp_path / "maps").start()
 
 
 def process_ids() -> set[int]:
@@ -110,18 +109,20 @@ def test_perception_goes_on_while_a_second_goal_is_refused_and_the_first_one_is_
     (child,) = process_ids()
     assert os.getpriority(os.PRIO_PROCESS, child) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 1)
     count, step = len(bench.instances()), bench.feedback[-1].step
-    bench.until(lambda: bench.feedback[-1].step >= step + 3, "more steps", 400.0)
-    assert len(bench.instances()) > count + 1  # results came between the steps
+    bench.until(lambda: len(bench.instances()) > count + 5 and bench.feedback[-1].step > step, "results and steps", 400.0)
+    assert process_ids() == {child}
     status, second = bench.refine(output="other", steps=1)
     assert (status, second.error_code) == (GoalStatus.STATUS_ABORTED, ErrorCode.BUSY)
     assert "another refinement is at step" in second.message
     assert not (tmp_path / "maps" / "other").exists()
     step = bench.feedback[-1].step
+    asked = time.monotonic()
     cancel = first.cancel_goal_async()
     bench.until(cancel.done, "the cancel is taken")
     status, result = bench.result_of(first)
     assert (status, result.error_code, result.success) == (GoalStatus.STATUS_CANCELED, ErrorCode.CANCELED, False)
-    assert step <= result.steps <= step + 3 and result.path == ""
+    assert time.monotonic() - asked < 15.0
+    assert result.steps >= step and result.path == ""
     assert not process_ids() and list((tmp_path / "maps").iterdir()) == []
     bench.until(lambda: len(bench.instances()) > count + 5, "perception goes on")
 
@@ -178,7 +179,6 @@ def test_cameras_without_poses_cannot_be_refined_and_the_answer_says_so(spinner,
     status, result = bench.refine(output="map", steps=1)
     assert (status, result.error_code) == (GoalStatus.STATUS_ABORTED, ErrorCode.TF_FAILURE), result.message
     assert result.message == "no camera's pose in the reference frame is known"
-    bench.client.destroy()
 
 
 def known_blocks(path: Path) -> None:
