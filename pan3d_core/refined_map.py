@@ -137,8 +137,8 @@ def _object(scene: GaussianScene, instance_id: int) -> MapObject:
 def ids_in_common(made: Tensor, seen: Tensor) -> dict[int, int]:
     """Ids of the objects in `made`, pixels of any shape -> ids under which `seen` of that shape shows them; 0 = none in both.
 
-    One to one, by the assignment of most common pixels. An object that overlaps no free id by a quarter of their union gets an
-    id that neither side uses.
+    One to one, by the assignment of most common pixels. Of the others, an object most of whose pixels show what another one
+    shows better is a second one of the same, as where views disagree on depth, and gets 0; the rest get ids that nobody uses.
     """
     if made.shape != seen.shape:
         raise ValueError(f"seen: expected the shape {tuple(made.shape)} of made, got {tuple(seen.shape)}")
@@ -151,20 +151,27 @@ def ids_in_common(made: Tensor, seen: Tensor) -> dict[int, int]:
     rows, columns = linear_sum_assignment(share, maximize=True)
     pairs = zip(rows, columns)
     table = {ours[row]: theirs[column] for row, column in pairs if share[row, column] >= MIN_COMMON_SHARE}
-    unused = max([*ours, *theirs, 0]) + 1
+    unused, given = max([*ours, *theirs, 0]) + 1, set(table.values())
     for own in ours:
-        if own not in table:
+        if own in table:
+            continue
+        value, count = seen[made == own].unique(return_counts=True)
+        if int(value[count.argmax()]) in given and 2 * int(count.max()) > int(count.sum()):
+            table[own] = 0
+        else:
             table[own], unused = unused, unused + 1
     return table
 
 
 def renumbered(scene: GaussianScene, new_ids: Mapping[int, int]) -> GaussianScene:
-    """The scene with other ids. Ids that `new_ids` does not name are moved behind all others, so none is given twice.
+    """The scene with other ids, 0 = no object any more. Ids that `new_ids` does not name are moved behind all others, so none is
+    given twice.
 
-    Raises `ValueError` where two ids would become one, or one less than 1.
+    Raises `ValueError` where two ids would become one, or one less than 0.
     """
-    if len(set(new_ids.values())) < len(new_ids) or any(value < 1 for value in new_ids.values()):
-        raise ValueError(f"new_ids: expected different ids from 1 on, got {dict(new_ids)}")
+    kept = [value for value in new_ids.values() if value != 0]
+    if len(set(kept)) < len(kept) or any(value < 0 for value in kept):
+        raise ValueError(f"new_ids: expected different ids from 1 on, or 0, got {dict(new_ids)}")
     table, unused = dict(new_ids), max([*new_ids.values(), *scene.names, 0]) + 1
     for value in sorted(scene.names):
         if value not in table:
@@ -172,4 +179,4 @@ def renumbered(scene: GaussianScene, new_ids: Mapping[int, int]) -> GaussianScen
     instance_id = torch.zeros_like(scene.instance_id)
     for old in scene.ids():
         instance_id[scene.instance_id == old] = table[old]
-    return replace(scene, instance_id=instance_id, names={table[old]: name for old, name in scene.names.items()})
+    return replace(scene, instance_id=instance_id, names={table[old]: name for old, name in scene.names.items() if table[old]})

@@ -141,6 +141,8 @@ def test_ids_of_a_refinement_become_those_under_which_most_of_its_pixels_were_se
     shown = torch.tensor([[[9, 9, 9, 3, 3, 0, 0, 0]], [[9, 9, 0, 4, 3, 0, 0, 0]]])
     assert ids_in_common(made, shown) == {1: 9, 2: 3, 5: 10}
     assert ids_in_common(torch.zeros_like(made), shown) == {}
+    twice = torch.where(made == 1, torch.tensor([[1, 1, 6, 0, 0, 0, 0, 0]]), made)
+    assert ids_in_common(twice, shown) == {1: 9, 2: 3, 5: 10, 6: 0}  # 6 is a splinter of what 1 shows
     with pytest.raises(ValueError, match="seen: expected the shape"):
         ids_in_common(made, shown[:1])
 
@@ -151,5 +153,7 @@ def test_renumbering_moves_ids_with_their_gaussians_and_names():
     assert made.names == {3: "red box", 4: "blue box", 1: "green box"}
     assert torch.equal(made.instance_id == 3, scene.instance_id == 1)
     assert torch.equal(made.instance_id == 0, scene.instance_id == 0)
+    fewer = renumbered(scene, {1: 0, 2: 0})
+    assert fewer.names == {4: "green box"} and fewer.ids() == (4,)
     with pytest.raises(ValueError, match="expected different ids"):
         renumbered(scene, {1: 5, 2: 5})
