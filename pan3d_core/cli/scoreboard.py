@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pan3d_core.cli.options import add_command
 from pan3d_core.cli.output import machine_facts
 
 if TYPE_CHECKING:
+    from pan3d_core.evaluation.refined_board_scenes import RefinedSceneReference
     from pan3d_core.evaluation.scenes import SceneReference
     from pan3d_core.evaluation.scoreboard import MeasuredRow, Row, SceneSet
     from pan3d_core.evaluation.scoreboard_page import Measured
@@ -34,6 +36,10 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--weights", default="", help="checkpoint of pan3d-mini (default: the embedded one)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="rows measured at the same time (default: 1)")
     parser.add_argument(
+        "--refined-scenes", type=int, default=2, metavar="N",
+        help="scenes to refine, minutes each for every row; 0 leaves the section away (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--work", type=Path, default=Path("out/scoreboard"), help="folder of scenes and measured rows (default: %(default)s)"
     )
 
@@ -46,6 +52,8 @@ def run_scoreboard(options: argparse.Namespace) -> int:
 
     if options.count < 1:
         raise ValueError(f"--count: expected at least 1 scene, got {options.count}")
+    if options.refined_scenes < 0:
+        raise ValueError(f"--refined-scenes: expected 0 or more, got {options.refined_scenes}")
     held_out, unseen = (_scene_set(key, options) for key in SETS)
     pictures = options.out.parent / "images" / options.out.stem
     measured = _measure_all(ROWS, (held_out, unseen), options)
@@ -53,9 +61,10 @@ def run_scoreboard(options: argparse.Namespace) -> int:
         write_row_picture(pictures / f"{row.key}.jpg", row, held_out, options.weights)
     write_truth_picture(pictures / "truth.jpg", ROWS[0], held_out, options.weights)
     rendered, unrendered = _rendered_section(options, pictures) if any(row.engine == EPS3D for row in ROWS) else ("", [])
-    board = Board(ROWS, held_out, unseen, measured, _checkpoints(options.weights), _command(options), rendered)
+    refined, unrefined = _refined_section(options) if options.refined_scenes else ("", [])
+    board = Board(ROWS, held_out, unseen, measured, _checkpoints(options.weights), _command(options), rendered, refined)
     print(f"written to {write_page(options.out, board, os.path.relpath(pictures, options.out.parent))}")
-    failures = [f"{key}: {text}" for key, item in measured.items() for text in item.failures] + unrendered
+    failures = [f"{key}: {text}" for key, item in measured.items() for text in item.failures] + unrendered + unrefined
     for text in failures:
         print(f"failed: {text}", file=sys.stderr)
     return 1 if failures else 0
@@ -96,6 +105,41 @@ def _rendered_section(options: argparse.Namespace, pictures: Path) -> tuple[str,
     save(path, gaussian_view_picture(board.gaussian_worker(first.config(), first.protocol).show(references[0].read())))
     text = board.section_text(board.GAUSSIAN_ROWS, measured, os.path.relpath(path, options.out.parent))
     return text, [f"({key}, {scenes.key}): {failure}" for key, item in measured.items() for failure in item.failures]
+
+
+def _refined_section(options: argparse.Namespace) -> tuple[str, list[str]]:
+    """The section on refined scenes, and the scenes that could not be measured; one row after the other."""
+    from pan3d_core.evaluation import refined_board as board
+
+    references = _refined_scenes(options.work, min(options.count, options.refined_scenes))
+    protocol, measured = board.RefinedProtocol(), {}
+    for row in board.REFINED_ROWS:
+        found = board.measure_refined_row(row, references, options.work / "rows", protocol, machine=machine_facts())
+        own, held_out, minutes = (found.value(name) for name in ("labels held_out pq", "map held_out pq", "processor_minutes"))
+        print(f"{row.key}: held-out views PQ {own:.3f} of labels, {held_out:.3f} of maps, {minutes:.1f} min", flush=True)
+        measured[row.key] = found
+    failures = [f"({key}): {failure}" for key, item in measured.items() for failure in item.failures]
+    return board.refined_section(board.REFINED_ROWS, measured, protocol), failures
+
+
+def _refined_scenes(work: Path, count: int) -> tuple[RefinedSceneReference, ...]:
+    """Scenes of the cell seen by a moving camera; rendered first where they are not there."""
+    import shutil
+
+    from pan3d_core.evaluation.refined_board_scenes import RefinedSceneReference, write_refined_scene
+
+    sim = importlib.import_module("pan3d_sim.refine_scene")
+    settings, references = sim.RefineSceneSettings(), []
+    for seed in range(SETS["held_out"][1], SETS["held_out"][1] + count):
+        folder = work / f"refined_{settings.num_views}_views_{settings.width}x{settings.height}" / f"scene_{seed}"
+        if not folder.exists():
+            waiting = folder.with_suffix(".part")
+            shutil.rmtree(waiting, ignore_errors=True)
+            made = sim.render_refine_scene(seed, settings)
+            write_refined_scene(waiting, made.scene, made.semantic_id, made.labels)
+            waiting.rename(folder)
+        references.append(RefinedSceneReference(folder))
+    return tuple(references)
 
 
 def _scene_set(key: str, options: argparse.Namespace) -> SceneSet:

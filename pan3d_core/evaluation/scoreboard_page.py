@@ -46,6 +46,7 @@ class Board:
     weights: str  # names and hashes of the checkpoints
     command: str
     rendered: str = ""  # section on rendered Gaussians, see `gaussian_board`; empty = none
+    refined: str = ""  # section on refined scenes, see `refined_board`; empty = none
 
 
 def page_text(board: Board, pictures: str) -> str:
@@ -66,6 +67,8 @@ def page_text(board: Board, pictures: str) -> str:
     parts += _cameras(board)
     if board.rendered:
         parts.append(board.rendered)
+    if board.refined:
+        parts.append(board.refined)
     parts += ["## The rows", "\n".join(f"- {row.title}: {row.about}." for row in board.rows)]
     parts += _pictures(board, pictures)
     parts += ["## How each figure is taken", AP_RULES, _protocols(board)]
