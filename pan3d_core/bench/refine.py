@@ -6,6 +6,7 @@
 * `quality` (minutes for each variant, and only when it is asked for): a simulated cell of 24 views with noisy feed-forward
   labels, refined within a budget: strict, per-view and loose panoptic quality of labels and map, on views given and held out;
   identity switches along a journey of 100 views; time and memory.
+* `sweep` (likewise): the same cell, every constant that is assumed changed alone.
 
 `cpu_s` is the fair time on a machine that does other work beside.
 """
@@ -18,8 +19,9 @@ import torch
 
 from pan3d_core.bench.refine_attention import StepCase, by_gaussians, by_visible
 from pan3d_core.bench.refine_quality import VARIANTS, QualitySettings, quality
+from pan3d_core.bench.refine_sweep import SWEPT, sweep
 
-PARTS = ("attention", "visible", "quality")
+PARTS = ("attention", "visible", "quality", "sweep")
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -39,7 +41,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--shares", type=float, nargs="+", default=[0.1, 0.25, 0.4, 0.6, 0.8, 1.0], help="of `visible` (default: %(default)s)"
     )
     steps.add_argument("--rounds", type=int, default=2, help="turns after one that warms up; the best counts (%(default)s)")
-    maps = parser.add_argument_group("quality")
+    maps = parser.add_argument_group("quality, sweep")
+    maps.add_argument("--constants", nargs="+", choices=tuple(SWEPT), default=list(SWEPT), metavar="NAME", help="default: all")
     maps.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=list(VARIANTS), help="default: all")
     maps.add_argument("--seed", type=int, default=defaults.seed, help="of the cell (default: %(default)s)")
     maps.add_argument("--views", type=int, default=defaults.num_views, help="every fourth is held out (default: %(default)s)")
@@ -67,6 +70,8 @@ def run(argv: list[str]) -> dict:
             result["visible"] = by_visible(arguments.shares, case, arguments.rounds)
         if "quality" in arguments.parts:
             result["quality"] = quality(arguments.variants, _quality_settings(arguments))
+        if "sweep" in arguments.parts:
+            result["sweep"] = sweep(_quality_settings(arguments), arguments.constants)
     finally:
         torch.set_num_threads(threads)
     return result

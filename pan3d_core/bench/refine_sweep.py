@@ -1,0 +1,101 @@
+"""Every constant of a refinement that is assumed, changed alone: what the map is worth then.
+
+Part of `pan3d bench refine`, on the cell and labels of its `quality`. `unchanged` runs with several seeds; their spread says
+which differences mean something.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from pan3d_core.bench.refine_quality import Case, QualitySettings, made_case, map_figures
+from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.model import PanopticMap
+from pan3d_core.refine.optimise import Refinement
+from pan3d_core.refine.queries import QuerySettings, queries_from_masks
+from pan3d_core.refine.schedule import RefineSettings
+from pan3d_core.refine.views import RefineView
+
+logger = logging.getLogger("pan3d.bench.refine")
+
+T = TypeVar("T")
+UNCHANGED_SEEDS = 3
+
+# A smaller and a larger value of each.
+SWEPT: dict[str, tuple[float, ...]] = {
+    "run.weights.semantics": (0.3, 3.0),
+    "run.weights.instances": (0.3, 3.0),
+    "run.weights.warp": (0.0, 1.0),
+    "run.weights.no_object": (0.03, 0.3),
+    "run.weights.depth_tolerance": (0.02, 0.1),
+    "run.weights.min_overlap": (0.1, 0.5),
+    "run.weights.labels_from": (1000, 9000),
+    "run.rates.features": (0.03, 0.3),
+    "run.rates.queries": (3e-3, 3e-2),
+    "run.rates.query_means": (3e-4, 3e-3),
+    "run.rates.decoders": (3e-3, 3e-2),
+    "run.rates.labels_fall": (0.03, 0.3),
+    "run.prune_from": (0.3, 0.8),
+    "run.collapse_share": (0.7, 1.0),
+    "run.faint": (0.0, 0.2),
+    "surface.voxel_m": (0.003, 0.008),
+    "surface.opacity": (0.5, 0.99),
+    "surface.size": (0.3, 0.8),
+    "queries.count": (12, 48),
+    "queries.merge_m": (0.025, 0.1),
+    "queries.spread": (2.0, 5.0),
+    "queries.min_scale_m": (0.01, 0.04),
+    "queries.min_pixels": (4, 40),
+}
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """All settings of one refinement."""
+
+    run: RefineSettings = field(default_factory=RefineSettings)
+    surface: SurfaceSettings = field(default_factory=SurfaceSettings)
+    queries: QuerySettings = field(default_factory=QuerySettings)
+
+
+def changed(settings: T, path: str, value: Any) -> T:
+    """`settings` with the field at `path`, names joined by dots, at `value`."""
+    first, _, rest = path.partition(".")
+    return replace(settings, **{first: changed(getattr(settings, first), rest, value) if rest else value})
+
+
+def refined_with(case: Case, assumed: Assumed) -> PanopticMap:
+    """The map of the given views with their noisy labels."""
+    cameras = case.scene.views(case.scene.given)
+    views = [RefineView.of(view, labels) for view, labels in zip(cameras, case.noisy["given"].views, strict=True)]
+    gaussians = gaussians_from_depth(views, assumed.surface)
+    queries = queries_from_masks(views, [view.depth for view in views], gaussians.means, assumed.queries)
+    refinement = Refinement(PanopticMap(gaussians, queries, case.scene.labels, assumed.run.seed), views, assumed.run)
+    refinement.run()
+    return refinement.model
+
+
+def held_out_figures(case: Case, assumed: Assumed) -> dict[str, float]:
+    """Strict and per-view PQ, mIoU and identity switches of the map in the views that were held out."""
+    chosen = case.scene.held_out
+    model = refined_with(case, assumed)
+    figures = map_figures(model, case.scene.views(chosen), case.scene.truth(chosen), assumed.run.choices)
+    return {name: getattr(figures, name) for name in ("pq", "per_view_pq", "miou", "identity_switches")}
+
+
+def sweep(settings: QualitySettings, names: list[str]) -> dict:
+    """Figures by constant and value; `names` of `SWEPT`."""
+    case = made_case(replace(settings, path_views=4))
+    base = Assumed(
+        run=RefineSettings(steps=settings.steps, minutes=settings.minutes, seed=settings.seed),
+        surface=SurfaceSettings(max_gaussians=settings.max_gaussians),
+    )
+    result: dict = {"unchanged": {}}
+    for seed in range(settings.seed, settings.seed + UNCHANGED_SEEDS):
+        result["unchanged"][f"seed {seed}"] = held_out_figures(case, changed(base, "run.seed", seed))
+    for name in names:
+        result[name] = {f"{value:g}": held_out_figures(case, changed(base, name, value)) for value in SWEPT[name]}
+        logger.info("%s: %s", name, result[name])
+    return result
