@@ -33,7 +33,6 @@ from pan3d_core.refine.label_noise import LabelNoise
 from pan3d_core.refine.labels import EngineLabelSettings
 
 MEASURE_VERSION = 1  # to be raised whenever a figure or the refinement changes its meaning: kept rows are then measured again
-NUM_SCENES = 2  # a scene costs minutes for each row
 QUALITY = (
     ("PQ", "pq"),
     ("SQ", "sq"),
@@ -123,12 +122,13 @@ def refined_section(rows: Sequence[RefinedRow], measured: Mapping[str, MeasuredR
     shown = [row for row in rows if row.key in measured]
     if not shown:
         return ""
-    count = max(int(measured[row.key].value("scenes")) for row in shown)
+    fullest = max((measured[row.key] for row in shown), key=lambda item: item.value("scenes"))
+    count = int(fullest.value("scenes"))
     failed = sum(len(measured[row.key].failures) for row in shown)
     heads = ["", "", *(head for head, _ in (*QUALITY, *COST))]
     lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
     lines += [line for row in shown for line in _lines(row, measured[row.key])]
-    views = [int(measured[shown[0].key].figures.get(f"map {part} views", 0)) // max(count, 1) for part in PARTS]
+    views = [int(fullest.figures.get(f"map {part} views", 0)) // max(count, 1) for part in PARTS]
     all_measured = "Every scene was measured." if failed == 0 else f"{failed} scenes failed and are left out."
     return "\n\n".join(
         [

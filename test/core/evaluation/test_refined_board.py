@@ -172,6 +172,9 @@ def test_the_section_has_four_lines_for_every_measured_row_and_none_for_the_othe
     assert "pan3d-mini" not in text and "6 views are given and 6 are held out" in text and "300 steps" in text
     assert "Every scene was measured." in text
     assert refined_section(REFINED_ROWS, {}, RefinedProtocol()) == ""
+    failed = MeasuredRow({"scenes": 0}, {}, ["a: no depth"], {})
+    text = refined_section(REFINED_ROWS, {PERFECT.key: failed, NOISY.key: kept}, RefinedProtocol())
+    assert "1 held-out scenes" in text and "6 views are given" in text and "1 scenes failed" in text
 
 
 def test_the_page_has_the_section_after_the_rendered_one():
