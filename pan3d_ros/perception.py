@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.exceptions import InvalidHandle
+from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.keyframes import KeyframeWindow
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pan3d_ros.perception_node import PerceptionNode
 
 log = logging.getLogger("pan3d.ros.perception")
+RCLError = rclpy_implementation.RCLError
 STOP_TIMEOUT_S = 30.0
 
 
@@ -54,7 +57,7 @@ class Perception:
         self.seen = ViewCollector(config.refine, settings)
         tools = Tools(self._model.pipeline, self._transforms, self._window, self._problems, node.now_ns)
         self._processor = SetProcessor(config, tools, self._publish, self._restart, lambda: self.worker.stopping)
-        self.worker: LatestWorker[ViewSet[CameraFrame]] = LatestWorker(self._processor, on_failure)
+        self.worker: LatestWorker[ViewSet[CameraFrame]] = LatestWorker(self._process, on_failure)
 
     def start(self) -> None:
         """Subscribe."""
@@ -76,6 +79,15 @@ class Perception:
         self._store.put(None)
         if self._node.context.ok():
             self._outputs.clear_markers()
+
+    def _process(self, views: ViewSet[CameraFrame]) -> None:
+        """One set; one that was under way when the process was asked to end has nobody to be published to."""
+        try:
+            self._processor(views)
+        except (RCLError, InvalidHandle):
+            if self._node.context.ok():
+                raise
+            log.info("a result came after the end of the process")
 
     def apply(self, config: NodeConfig, pipeline_config: PipelineConfig) -> None:
         """Take over live parameters."""
