@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pan3d_core.cli.options import add_command, add_model_options, build_pipeline
+from pan3d_core.cli.evaluate_bags import find_bags
+from pan3d_core.cli.options import add_command, add_model_options, build_pipeline, pipeline_config
 
 if TYPE_CHECKING:
     from pan3d_core.pipeline import PerceptionPipeline
@@ -26,7 +28,9 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = add_command(
         commands, "refine", run_refine, "optimise the Gaussians and objects of one scene from its views and 2D labels"
     )
-    parser.add_argument("scene", type=Path, metavar="SCENE", help="scene folder whose views have intrinsics and poses")
+    parser.add_argument(
+        "scene", type=Path, metavar="SCENE", help="scene folder whose views have intrinsics and poses, or a rosbag2"
+    )
     parser.add_argument("-o", "--out", type=Path, default=Path("out/refine"), help="output folder (default: %(default)s)")
     parser.add_argument(
         "--labels", type=Path, metavar="PATH",
@@ -43,23 +47,27 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--attention", default="local", help="local or global (default: %(default)s)")
     parser.add_argument("--blending", default="labels", help="labels or features (default: %(default)s)")
     parser.add_argument("--pictures-every", type=int, default=100, metavar="N", help="steps, 0 = none (default: %(default)s)")
+    bags = parser.add_argument_group("bags (rosbag2)")
+    bags.add_argument("--views", type=int, default=24, metavar="N", help="keyframes at most (default: %(default)s)")
+    bags.add_argument(
+        "--params", nargs="+", type=Path, default=[], metavar="FILE", help="parameter files of the node (default: from the bag)"
+    )
     add_model_options(parser)
     parser.set_defaults(model=ENGINE)
 
 
 def run_refine(options: argparse.Namespace) -> int:
-    """A scene folder to a refined scene of Gaussians with objects."""
+    """A scene folder or a bag to a refined scene of Gaussians with objects."""
     from pan3d_core.cli.output import machine_facts, write_json
     from pan3d_core.refine.optimise import CHECKPOINT_FILE, Refinement
     from pan3d_core.refine.readout import refined_scene
     from pan3d_core.refine.refined_files import refinement_report, write_picture, write_scene
     from pan3d_core.refine.rendering import RenderChoices
     from pan3d_core.refine.schedule import RefineSettings
-    from pan3d_core.scene_io import read_scene
 
     choices = RenderChoices(options.attention, options.blending)
     settings = RefineSettings(steps=options.steps, minutes=options.minutes, choices=choices, seed=options.seed)
-    scene = read_scene(options.scene)
+    scene = _scene(options)
     _require_calibration(scene)
     with_engine = not (options.labels and options.depth) and not (options.labels and options.resume)
     pipeline = build_pipeline(options, scene.support_height_m, None) if with_engine else None
@@ -83,6 +91,20 @@ def run_refine(options: argparse.Namespace) -> int:
     for path in paths:
         print(f"  {path}")
     return 0
+
+
+def _scene(options: argparse.Namespace) -> Scene:
+    """The scene folder, or the keyframes of the bag, which are then a scene folder in the output: labels can be made of it."""
+    from pan3d_core.scene_io import read_scene, write_scene
+
+    if options.scene not in find_bags([options.scene]):
+        return read_scene(options.scene)
+    keyframes = importlib.import_module("pan3d_ros.bags.keyframes")
+    request = keyframes.KeyframeRequest(options.views, tuple(options.params), options.depth, pipeline_config(options))
+    scene = keyframes.keyframe_scene(options.scene, request)
+    path = write_scene(options.out / "scene", scene)
+    print(f"{len(scene.views)} keyframes of the bag: {path.parent}", flush=True)
+    return read_scene(path.parent)
 
 
 def _require_calibration(scene: Scene) -> None:
