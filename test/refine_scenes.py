@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from raycast_scene import TABLE_SCENE, Ball, camera_ring, cast
+from raycast_scene import TABLE_SCENE, Ball, Block, camera_ring, cast
 from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
@@ -19,10 +19,12 @@ LABELS = LabelSpace(("ball", "box", "table"), (True, True, False))
 STEP = 2  # every second pixel of the ray-cast images: 56 x 72
 
 
-def table_views(count: int = 6) -> tuple[list[RefineView], tuple[Tensor, Tensor]]:
+def table_views(
+    count: int = 6, objects: tuple[Ball | Block, ...] = TABLE_SCENE
+) -> tuple[list[RefineView], tuple[Tensor, Tensor]]:
     """Views whose labels are true, and the truth: (semantic_id, instance_id), each (V, 56, 72), ids holding over all views."""
-    scene = cast(TABLE_SCENE, camera_ring(count, arc_deg=300.0), focal=210.0)
-    kinds = torch.tensor([2, *(0 if isinstance(item, Ball) else 1 for item in TABLE_SCENE)])
+    scene = cast(objects, camera_ring(count, arc_deg=300.0), focal=210.0)
+    kinds = torch.tensor([2, *(0 if isinstance(item, Ball) else 1 for item in objects)])
     ids = scene.ids[:, ::STEP, ::STEP].contiguous()
     smaller = torch.diag(torch.tensor([1 / STEP, 1 / STEP, 1.0]))  # the first pixel stays the first
     views = []

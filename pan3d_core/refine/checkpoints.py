@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pan3d_core.refine.optimise import Refinement
 
 FORMAT = "pan3d-refine/1"
-BUDGET = ("steps", "minutes", "checkpoint_every")  # may differ when a run goes on
+BUDGET = ("steps", "minutes", "checkpoint_every", "stop")  # may differ when a run goes on
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Progress:
     reseeds: int
     neighbours: tuple[int, ...]  # per view the one it is warped to, -1 = none; empty before warping begins
     counts: MatchCounts
+    totals: tuple[float, ...] = ()  # recent losses, for an early stop
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def write_checkpoint(path: Path, refinement: Refinement) -> None:
         "counts": _fields(progress.counts),
         "progress": {
             "step": progress.step, "elapsed_s": progress.elapsed_s, "reseeds": progress.reseeds,
-            "neighbours": list(progress.neighbours),
+            "neighbours": list(progress.neighbours), "totals": list(progress.totals),
         },
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,9 +91,9 @@ def read_checkpoint(path: Path, settings: RefineSettings, num_views: int) -> Sto
     model = PanopticMap.empty(len(state["means"]), len(state["query_means"]), labels)
     model.load_state_dict(state)
     facts = content["progress"]
-    progress = Progress(
-        facts["step"], facts["elapsed_s"], facts["reseeds"], tuple(facts["neighbours"]), MatchCounts(**content["counts"])
-    )
+    counts = MatchCounts(**content["counts"])
+    totals = tuple(facts.get("totals", ()))  # files of before there was an early stop have none
+    progress = Progress(facts["step"], facts["elapsed_s"], facts["reseeds"], tuple(facts["neighbours"]), counts, totals)
     return StoredRefinement(model, content["optimizer"], progress, QueryGaussians(**content["first_queries"]))
 
 

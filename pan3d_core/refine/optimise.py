@@ -23,7 +23,7 @@ from pan3d_core.refine.losses import (
     panopticsplatting_losses,
 )
 from pan3d_core.refine.model import FEATURE_PARAMETERS, QUERY_PARAMETERS, PanopticMap, QueryGaussians
-from pan3d_core.refine.query_care import MatchCounts, prune, reseed
+from pan3d_core.refine.query_care import MatchCounts, alike, prune, reseed
 from pan3d_core.refine.rendering import MapView, render_color, render_view
 from pan3d_core.refine.schedule import RefineSettings, rates_at, scene_radius, view_of_step
 from pan3d_core.refine.views import RefineView, require_classes, thing_ranks
@@ -80,11 +80,15 @@ class Refinement:
         return made
 
     def run(self, progress: Callable[[StepReport], None] | None = None) -> None:
-        """Use up the budget. Raises `RefinementDiverged`; every exception leaves the last checkpoint as it is."""
+        """Use up the budget, or stop before where `settings.stop` says so. Raises `RefinementDiverged`; every exception
+        leaves the last checkpoint as it is."""
         begin = time.monotonic() - self.progress.elapsed_s
-        while (share := self.settings.share_done(self.progress.step, self.progress.elapsed_s)) < 1:
+        while not self.settled and (share := self._share_done()) < 1:
             losses = self.take_step(share)
             self.progress = replace(self.progress, step=self.progress.step + 1, elapsed_s=time.monotonic() - begin)
+            if self.settings.all_started(share):
+                totals = self.settings.stop.after(self.progress.totals, losses["total"])
+                self.progress = replace(self.progress, totals=totals)
             if self.progress.step % len(self.views) == 0:
                 self._look_after_queries()
             if progress is not None:
@@ -92,6 +96,11 @@ class Refinement:
             if self.progress.step % self.settings.checkpoint_every == 0:
                 self.save()
         self.save()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the losses have stopped falling, as `settings.stop` sees it."""
+        return self.settings.stop.reached(self.progress.totals)
 
     def save(self) -> None:
         """Write the checkpoint, where one is kept."""
@@ -107,15 +116,15 @@ class Refinement:
         try:
             losses = self._losses(index, weights)
         except NonFiniteCost as error:
-            raise self._diverged("the masks' matching cost") from error
+            raise self._diverged(index, "the masks' matching cost") from error
         wrong = [name for name, value in losses.items() if not bool(torch.isfinite(value))]
         if wrong:
-            raise self._diverged(f"the loss {', '.join(wrong)}")
+            raise self._diverged(index, f"the loss {', '.join(wrong)}")
         self.optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         if not bool(torch.isfinite(torch.stack([g.abs().max() for g in gradients if g.numel()])).all()):
-            raise self._diverged("a gradient")
+            raise self._diverged(index, "a gradient")
         rates = rates_at(self.settings.rates, share, self.radius_m)
         for group in self.optimizer.param_groups:
             group["lr"] = rates[group["name"]]
@@ -159,29 +168,31 @@ class Refinement:
     def _look_after_queries(self) -> None:
         """After every round over the views: begin again after a collapse, drop what never got a mask."""
         counts, settings = self.progress.counts, self.settings
-        collapsed = counts.collapsed(settings.collapse_share, settings.faint)
+        collapsed = counts.collapsed(settings.collapse_share, settings.faint) or (alike(self.model) if counts.masks else "")
         if collapsed and self.progress.reseeds < settings.max_reseeds:
             _log.warning("step %d: %s; the queries begin again", self.progress.step, collapsed)
             reseeds = self.progress.reseeds + 1
             for parameter in reseed(self.model, self.first_queries, settings.seed + reseeds):
                 self.optimizer.state.pop(parameter, None)
             counts = MatchCounts.none(self.model.num_queries)
-            self.progress = replace(self.progress, reseeds=reseeds)
-        elif settings.share_done(self.progress.step, self.progress.elapsed_s) >= settings.prune_from:
+            self.progress = replace(self.progress, reseeds=reseeds, totals=())
+        elif self._share_done() >= settings.prune_from:
             prune(self.model, counts)
         self.progress = replace(self.progress, counts=counts.next_round())
 
     def _report(self, losses: dict[str, float]) -> StepReport:
         now = self.progress
-        share = self.settings.share_done(now.step, now.elapsed_s)
-        return StepReport(now.step, share, now.elapsed_s, losses, int(self.model.alive.sum()))
+        return StepReport(now.step, self._share_done(), now.elapsed_s, losses, int(self.model.alive.sum()))
 
-    def _diverged(self, what: str) -> RefinementDiverged:
+    def _share_done(self) -> float:
+        return self.settings.share_done(self.progress.step, self.progress.elapsed_s)
+
+    def _diverged(self, index: int, what: str) -> RefinementDiverged:
         kept = "no checkpoint was kept"
         if self.checkpoint is not None and self.checkpoint.exists():
             kept = f"the last good state is {self.checkpoint}"
         return RefinementDiverged(
-            f"step {self.progress.step + 1}: {what} is not finite; {kept}. "
+            f"step {self.progress.step + 1}, views[{index}]: {what} is not finite; {kept}. "
             "Lower the learning rates, or look at the views' depth and poses"
         )
 

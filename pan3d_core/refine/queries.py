@@ -6,7 +6,7 @@ The paper starts from more queries than objects and says neither how many nor wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -43,15 +43,21 @@ class _Cloud:
     mean: Tensor  # (3,)
     covariance: Tensor  # (3, 3)
     count: int
+    view: int = -1  # that it is a mask of
 
 
 def queries_from_masks(
     views: Sequence[RefineView], depth: Sequence[Tensor | None], means: Tensor, settings: QuerySettings | None = None
 ) -> QueryGaussians:
-    """Masks of the views put into space by `depth`, one (H, W) per view or None, and merged where their middles are near;
-    padded with samples of the Gaussians' `means` (G, 3) that are far from all others. Objects of most masks come first."""
+    """Masks of the views put into space by `depth`, one (H, W) per view or None, and merged where their middles are near,
+    unless most views tell them apart; padded with samples of the Gaussians' `means` (G, 3) that are far from all others.
+    Objects of most masks come first."""
     settings = settings or QuerySettings()
-    clouds = [cloud for view, measured in zip(views, depth) for cloud in _mask_clouds(view, measured, settings)]
+    clouds = [
+        replace(cloud, view=index)
+        for index, (view, measured) in enumerate(zip(views, depth))
+        for cloud in _mask_clouds(view, measured, settings)
+    ]
     return _padded(_merged(clouds, settings.merge_m), means, settings)
 
 
@@ -86,7 +92,17 @@ def _merged(clouds: list[_Cloud], merge_m: float) -> list[_Cloud]:
     places = torch.stack([cloud.mean for cloud in clouds]).double().cpu().numpy()
     group = fcluster(linkage(places, "average"), merge_m, "distance")
     members = [np.flatnonzero(group == label) for label in np.unique(group)]
+    members = [part for rows in members for part in _told_apart(rows, places, np.array([cloud.view for cloud in clouds]))]
     return [_joined([clouds[index] for index in rows]) for rows in sorted(members, key=lambda rows: (-len(rows), rows[0]))]
+
+
+def _told_apart(rows: np.ndarray, places: np.ndarray, views: np.ndarray) -> list[np.ndarray]:
+    """A group as as many objects as half of its views or more have masks in it: small objects that touch are near, too."""
+    objects = int(np.median(np.unique(views[rows], return_counts=True)[1]))
+    if objects < 2:
+        return [rows]
+    part = fcluster(linkage(places[rows], "average"), objects, "maxclust")
+    return [rows[part == label] for label in np.unique(part)]
 
 
 def _joined(clouds: list[_Cloud]) -> _Cloud:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from pan3d_core.refine.model import PanopticMap, QueryGaussians
 
+ALIKE = 0.25  # assumed: root mean square difference of tokens from their mean below which they say the same; they begin with 1
+
 
 @dataclass(frozen=True)
 class MatchCounts:
@@ -51,6 +53,17 @@ class MatchCounts:
         if self.crowded and share > largest_share:
             return f"query {int(self.wins.argmax())} covers {share:.0%} of {self.masks} masks best"
         return ""
+
+
+@torch.no_grad()
+def alike(model: PanopticMap) -> str:
+    """Why all queries are one, empty when they are not. Matching tears their masks apart, but none finds far objects."""
+    tokens, places = model.query_tokens[model.alive], model.query_means[model.alive]
+    if len(tokens) < 2 or float((tokens - tokens.mean(0)).square().mean().sqrt()) >= ALIKE:
+        return ""
+    size_m = float(model.query_log_scales[model.alive].exp().mean())
+    apart_m = float((places - places.mean(0)).norm(dim=-1).max())
+    return f"all {len(tokens)} queries are alike and in one place" if apart_m < size_m else ""
 
 
 @torch.no_grad()

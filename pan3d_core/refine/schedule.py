@@ -36,6 +36,32 @@ class LearningRates:
 
 
 @dataclass(frozen=True)
+class EarlyStop:
+    """When losses have stopped falling: the mean total of `window` steps is less than a share `below` under that of the
+    `window` steps before. The paper always uses up its budget; both numbers are assumed."""
+
+    below: float = 0.0  # 0 = never stop early
+    window: int = 60  # steps; several rounds over the views, so that easy and hard ones are in both halves
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.below < 1:
+            raise ValueError(f"EarlyStop.below: expected 0 to less than 1, got {self.below:g}")
+        if self.window < 1:
+            raise ValueError(f"EarlyStop.window: expected at least 1 step, got {self.window}")
+
+    def after(self, totals: tuple[float, ...], total: float) -> tuple[float, ...]:
+        """The totals that matter, oldest first, with one more; none are kept where nothing stops early."""
+        return (*totals, total)[-2 * self.window :] if self.below else ()
+
+    def reached(self, totals: tuple[float, ...]) -> bool:
+        """Whether these totals have stopped falling."""
+        if not self.below or len(totals) < 2 * self.window:
+            return False
+        before, now = (sum(part) / self.window for part in (totals[: self.window], totals[self.window :]))
+        return before - now < self.below * before
+
+
+@dataclass(frozen=True)
 class RefineSettings:
     """One refinement. `ValueError` names a field out of range."""
 
@@ -49,6 +75,7 @@ class RefineSettings:
     faint: float = 0.05  # assumed: no query that covers any mask more surely than this is one as well
     max_reseeds: int = 2  # assumed
     checkpoint_every: int = 100
+    stop: EarlyStop = field(default_factory=EarlyStop)  # with minutes or steps as the most
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -64,6 +91,10 @@ class RefineSettings:
     def share_done(self, step: int, elapsed_s: float) -> float:
         """0..1 of the run: of the minutes where they are given, else of the steps."""
         return min(1.0, step / self.steps if self.minutes is None else elapsed_s / (60 * self.minutes))
+
+    def all_started(self, share: float) -> bool:
+        """Whether all terms count by then; before that a total rises where a term joins it."""
+        return round(share * PUBLISHED_STEPS) >= max(self.weights.labels_from, self.weights.warp_from)
 
     def weights_at(self, share: float) -> PanopticSplattingLossWeights:
         """The weights of the terms that have started by then, at the published shares of the run."""

@@ -12,7 +12,7 @@ from pan3d_core.models.rasterize import rasterize
 from pan3d_core.refine.model import PanopticMap
 from pan3d_core.refine.queries import QuerySettings, queries_from_masks
 from pan3d_core.refine.rendering import SURFACE_OPACITY
-from pan3d_core.refine.views import RefineView, require_classes
+from pan3d_core.refine.views import RefineView, require_classes, require_labels
 from pan3d_core.structures import Gaussians
 
 
@@ -21,9 +21,10 @@ def first_map(
 ) -> PanopticMap:
     """Gaussians with one query per object that the views' masks show at their depth, measured or else that of the Gaussians.
 
-    Nothing is learnt yet. Raises `ValueError` for labels that are not those of `labels`.
+    Nothing is learnt yet. Raises `ValueError` for labels that are not those of `labels`, and where no view has any.
     """
     require_classes(views, labels)
+    require_labels(views)
     depth = [view.depth if view.depth is not None else rendered_depth(gaussians, view) for view in views]
     return PanopticMap(gaussians, queries_from_masks(views, depth, gaussians.means, queries), labels, seed)
 

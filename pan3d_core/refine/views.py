@@ -79,6 +79,14 @@ def thing_ranks(labels: LabelSpace) -> Tensor:
     return torch.tensor([*ranks, -1])
 
 
+def require_labels(views: Sequence[RefineView]) -> None:
+    """Raise `ValueError` where all views together say nothing: no mask, and no pixel of a class."""
+    if not any(len(view.labels.masks) or bool((view.labels.semantics >= 0).any()) for view in views):
+        raise ValueError(
+            f"views: expected 2D labels in at least one of {len(views)}, got none: no masks, and semantics are -1 everywhere"
+        )
+
+
 def require_classes(views: Sequence[RefineView], labels: LabelSpace) -> None:
     """Raise `ValueError` unless there are views, all classes are those of `labels`, and those of masks are things."""
     if not views:
