@@ -117,7 +117,7 @@ def test_a_loss_that_is_not_finite_stops_before_it_does_harm(table, tmp_path):
         if report.step == 3:
             run.targets = [broken] * len(run.targets)
 
-    with pytest.raises(RefinementDiverged, match=r"step 4, views\[\d\]: the loss color, total is not finite; the last good state is .*pt"):
+    with pytest.raises(RefinementDiverged, match=r"step 4, views\[\d\]: the loss color, total is not finite; .* is .*pt"):
         run.run(poison)
     assert all(bool(torch.isfinite(value).all()) for value in run.model.state_dict().values())
     assert Refinement.resumed(path, views, RefineSettings(steps=8)).progress.step == 2
