@@ -11,7 +11,7 @@ help:
 	@echo "make setup     virtual environment, pinned packages, ROS interfaces (once; later runs start at once)"
 	@echo "make demo      robot cell + perception over ROS 2, writes out/demo/report.html; ARGS='--seed 3 --depth'"
 	@echo "make test      tests; ARGS='-m slow' for the slow ones"
-	@echo "make scoreboard  all engines and baselines on the held-out scenes, writes docs/scoreboard.md (25 minutes; resumable)"
+	@echo "make scoreboard  all engines and baselines on the held-out scenes, writes docs/scoreboard.md (an hour or more; resumable)"
 	@echo "make lint      ruff"
 	@echo "make doctor    check the installation"
 	@echo "make clean     remove build results; make distclean also the virtual environment"
