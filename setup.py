@@ -16,6 +16,7 @@ def pins(path: str) -> list[str]:
 
 SIM = ['mujoco==4.0.0; python_version >= "3.11"', 'mujoco<4; python_version < "3.11"', "PyOpenGL"]
 TEXT = ["tokenizers"]
+GAUSSIANS = ["gsplat==1.5.3"]
 BUILD_MESSAGES = ["colcon-common-extensions", "cmake", "catkin_pkg", "empy<4", "lark", "setuptools<80"]
 
 setup(
@@ -61,10 +62,11 @@ setup(
         "video": ["imageio-ffmpeg"],
         "ray": ["ray"],
         # Compiles its kernels for the GPU at first use; without a GPU nothing calls it.
-        "gs": ["gsplat==1.5.3"],
+        "gs": GAUSSIANS,
         # The CUDA build of torch is the default one on Linux; triton is what torch.compile needs on the GPU.
         "gpu": ["triton"],
-        "dev": ["pytest", "pytest-timeout", "plyfile", "ruff"],
+        # gsplat's density control is tested on the CPU as well, where its kernels are not.
+        "dev": ["pytest", "pytest-timeout", "plyfile", "ruff", *GAUSSIANS],
     },
     entry_points={
         "console_scripts": [

@@ -8,8 +8,11 @@ channels and in `cam_from_world`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 
 import torch
@@ -22,6 +25,7 @@ from pan3d_core.models.rasterize_project import Camera, project_gaussians, seen_
 from pan3d_core.models.rasterize_tiles import TileGrid
 from pan3d_core.structures import Gaussians, require_shape
 
+_log = logging.getLogger("pan3d.rasterize")
 BACKENDS = ("auto", "torch", "gsplat")
 MIN_OPACITY = 1e-10  # divisor of the expected depth where nothing was met
 
@@ -47,6 +51,21 @@ class RasterSettings:
 
 
 @dataclass(frozen=True)
+class OnScreen:
+    """The Gaussians that one camera sees, and where: the gradients there say where detail is missing (Kerbl et al. 2023, 5.1)."""
+
+    rows: Tensor  # (n,) int64 Gaussians
+    centers: Tensor  # (..., 2) pixels, as the backend has them; keeps its gradient
+    places: Tensor  # (n,) int64 where the rows are in `centers`, flattened
+
+    def gradients(self) -> Tensor:
+        """(n, 2) of a loss, per pixel of movement, once it went backward. Raises `ValueError` before that."""
+        if self.centers.grad is None:
+            raise ValueError("OnScreen.centers: expected a gradient, got none: no loss of this rendering went backward")
+        return self.centers.grad.reshape(-1, 2).index_select(0, self.places)
+
+
+@dataclass(frozen=True)
 class Rendering:
     """C views of Gaussians. Where nothing was met everything is 0, colours the background."""
 
@@ -55,6 +74,7 @@ class Rendering:
     depth: Tensor  # (C, H, W) z in metres, mean with the compositing weights; times the opacity it is the accumulated depth
     opacity: Tensor  # (C, H, W) 0..1
     visible: Tensor  # (C, N) bool: the Gaussian lies between the planes, and its ellipse of alpha 1/255 meets the image
+    screen: tuple[OnScreen, ...]  # per camera
 
 
 def rasterize(
@@ -82,16 +102,19 @@ def rasterize(
     images, seen = [], []
     for pose, matrix in zip(cam_from_world, intrinsics):
         camera = Camera(pose, matrix, image_hw, settings.near, settings.far)
-        image, visible = render(gaussians, features, camera, settings)
+        image, screen = render(gaussians, features, camera, settings)
         images.append(image)
-        seen.append(visible)
+        seen.append(screen)
     image = torch.stack(images) if len(images) > 1 else images[0][None]
     num_features = sum(part.shape[1] for part in features)
     colors, channels, depth, opacity = image.split((3, num_features, 1, 1), dim=1)
     if background is not None:
         colors = colors + (1.0 - opacity) * background.view(3, 1, 1)
     expected = (depth / opacity.clamp_min(MIN_OPACITY))[:, 0]
-    return Rendering(colors, channels, expected, opacity[:, 0], torch.stack(seen))
+    visible = torch.zeros(len(seen), len(gaussians), dtype=torch.bool, device=image.device)
+    for row, screen in zip(visible, seen):
+        row[screen.rows] = True
+    return Rendering(colors, channels, expected, opacity[:, 0], visible, tuple(seen))
 
 
 def view_colors(gaussians: Gaussians, cam_from_world: Tensor, rows: Tensor | None = None) -> Tensor:
@@ -107,17 +130,17 @@ def view_colors(gaussians: Gaussians, cam_from_world: Tensor, rows: Tensor | Non
 
 def _render_torch(
     gaussians: Gaussians, features: tuple[Tensor, ...], camera: Camera, settings: RasterSettings
-) -> tuple[Tensor, Tensor]:
-    """(3 + F + 2, H, W): colours, features, accumulated depth, opacity; and (N,) bool, what was seen."""
-    geometry, values, visible = _projected(gaussians, features, camera, settings)
-    return composite(geometry, values, TileGrid(camera.image_hw)), visible
+) -> tuple[Tensor, OnScreen]:
+    """(3 + F + 2, H, W): colours, features, accumulated depth, opacity; and what was seen."""
+    geometry, values, screen = _projected(gaussians, features, camera, settings)
+    return composite(geometry, values, TileGrid(camera.image_hw)), screen
 
 
 def _projected(
     gaussians: Gaussians, features: tuple[Tensor, ...], camera: Camera, settings: RasterSettings
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Arguments of `composite`, nearest first, and (N,) bool, what was seen. What led there is forgotten before compositing."""
-    visible, rows = seen_gaussians(gaussians, camera, settings.low_pass_px2, settings.radius_clip_px)
+) -> tuple[Tensor, Tensor, OnScreen]:
+    """Arguments of `composite`, nearest first, and what was seen. What led there is forgotten before compositing."""
+    rows = seen_gaussians(gaussians, camera, settings.low_pass_px2, settings.radius_clip_px)
     means, scales, quats_wxyz, opacities = (
         values.index_select(0, rows) for values in (gaussians.means, gaussians.scales, gaussians.quats_wxyz, gaussians.opacities)
     )
@@ -130,12 +153,18 @@ def _projected(
     chosen = (part.index_select(0, rows) for part in features)
     # The weights add up to the opacity, so a channel of ones gives it.
     values = torch.cat([colors, *chosen, depth, torch.ones_like(depth)], dim=-1)
-    return geometry, values, visible
+    return geometry, values, _on_screen(rows, ellipses.centers, torch.arange(len(rows), device=rows.device))
+
+
+def _on_screen(rows: Tensor, centers: Tensor, places: Tensor) -> OnScreen:
+    if centers.requires_grad:
+        centers.retain_grad()
+    return OnScreen(rows, centers, places)
 
 
 def _render_gsplat(
     gaussians: Gaussians, features: tuple[Tensor, ...], camera: Camera, settings: RasterSettings
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, OnScreen]:
     """The same by gsplat's kernels (version 1.5), whose pixel coordinates count from the image's corner."""
     from gsplat import rasterization
 
@@ -160,8 +189,8 @@ def _render_gsplat(
         render_mode="RGB+D",
         rasterize_mode="antialiased" if settings.antialiased else "classic",
     )
-    visible = (details["radii"][0] > 0).all(-1)
-    return torch.cat([image, opacity], dim=-1)[0].movedim(-1, 0), visible
+    rows = (details["radii"][0] > 0).all(-1).nonzero()[:, 0]
+    return torch.cat([image, opacity], dim=-1)[0].movedim(-1, 0), _on_screen(rows, details["means2d"], rows)
 
 
 def _chosen_backend(means: Tensor, settings: RasterSettings) -> str:
@@ -169,13 +198,25 @@ def _chosen_backend(means: Tensor, settings: RasterSettings) -> str:
     possible = means.is_cuda and means.dtype == torch.float32
     if settings.backend == "torch" or (settings.backend == "auto" and not possible):
         return "torch"
-    installed = find_spec("gsplat") is not None
-    if settings.backend == "gsplat":
-        if not possible:
-            raise ValueError(f"RasterSettings.backend: expected float32 on cuda for gsplat, got {means.dtype} on {means.device}")
-        if not installed:
-            raise RuntimeError("RasterSettings.backend: gsplat is not installed; install pan3d with the extra `gs`")
-    return "gsplat" if installed else "torch"
+    if settings.backend == "gsplat" and not possible:
+        raise ValueError(f"RasterSettings.backend: expected float32 on cuda for gsplat, got {means.dtype} on {means.device}")
+    missing = _missing_for_gsplat()
+    if settings.backend == "gsplat" and missing:
+        raise RuntimeError(f"RasterSettings.backend: {missing}")
+    return "torch" if missing else "gsplat"
+
+
+@cache
+def _missing_for_gsplat() -> str:
+    """Why gsplat cannot render here, empty when it can; its kernels are compiled at the first call, which takes minutes."""
+    if find_spec("gsplat") is None:
+        return "gsplat is not installed; install pan3d with the extra `gs`"
+    # Without a compiler gsplat imports and fails at the first call; this is where it says so.
+    if import_module("gsplat.cuda._backend")._C is None:
+        why = "gsplat has no kernels here: it found no CUDA toolkit (nvcc) to compile them with"
+        _log.warning("%s; rendering goes on in PyTorch, slower", why)
+        return why
+    return ""
 
 
 def _check(

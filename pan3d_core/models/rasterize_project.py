@@ -87,8 +87,8 @@ def half_extents(factors: Tensor, opacities: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def seen_gaussians(gaussians: Gaussians, camera: Camera, low_pass_px2: float, radius_clip_px: float) -> tuple[Tensor, Tensor]:
-    """(N,) bool: which Gaussians meet the image; and their indices, nearest first.
+def seen_gaussians(gaussians: Gaussians, camera: Camera, low_pass_px2: float, radius_clip_px: float) -> Tensor:
+    """(n,) int64 rows of the Gaussians that meet the image, nearest first.
 
     Seen is what lies between the planes and whose box of whole pixels around the ellipse of alpha 1/255 meets the image.
     """
@@ -99,4 +99,4 @@ def seen_gaussians(gaussians: Gaussians, camera: Camera, low_pass_px2: float, ra
     visible = (ellipses.depth >= camera.near) & (ellipses.depth <= camera.far) & (gaussians.opacities >= MIN_ALPHA)
     visible &= (radii > radius_clip_px).any(-1) & ((corner + radii > 0) & (corner - radii < size)).all(-1)
     indices = visible.nonzero()[:, 0]
-    return visible, indices[ellipses.depth[indices].argsort(stable=True)]
+    return indices[ellipses.depth[indices].argsort(stable=True)]

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
+from pan3d_core.refine.density import stored_state
 from pan3d_core.refine.model import PanopticMap, QueryGaussians
 from pan3d_core.refine.query_care import MatchCounts
 from pan3d_core.refine.schedule import RefineSettings
@@ -19,7 +21,7 @@ from pan3d_core.refine.schedule import RefineSettings
 if TYPE_CHECKING:
     from pan3d_core.refine.optimise import Refinement
 
-FORMAT = "pan3d-refine/1"
+FORMAT = "pan3d-refine/2"
 BUDGET = ("steps", "minutes", "checkpoint_every", "stop")  # may differ when a run goes on
 
 
@@ -43,6 +45,7 @@ class StoredRefinement:
     optimizer: dict[str, Any]
     progress: Progress
     first_queries: QueryGaussians
+    density: dict[str, Tensor]  # how the images pulled at the Gaussians since their number changed last
 
 
 def write_checkpoint(path: Path, refinement: Refinement) -> None:
@@ -56,6 +59,7 @@ def write_checkpoint(path: Path, refinement: Refinement) -> None:
         "model": model.state_dict(),
         "optimizer": refinement.optimizer.state_dict(),
         "first_queries": _fields(refinement.first_queries),
+        "density": stored_state(refinement.density.state),
         "counts": _fields(progress.counts),
         "progress": {
             "step": progress.step, "elapsed_s": progress.elapsed_s, "reseeds": progress.reseeds,
@@ -92,9 +96,9 @@ def read_checkpoint(path: Path, settings: RefineSettings, num_views: int) -> Sto
     model.load_state_dict(state)
     facts = content["progress"]
     counts = MatchCounts(**content["counts"])
-    totals = tuple(facts.get("totals", ()))  # files of before there was an early stop have none
-    progress = Progress(facts["step"], facts["elapsed_s"], facts["reseeds"], tuple(facts["neighbours"]), counts, totals)
-    return StoredRefinement(model, content["optimizer"], progress, QueryGaussians(**content["first_queries"]))
+    neighbours, totals = tuple(facts["neighbours"]), tuple(facts["totals"])
+    progress = Progress(facts["step"], facts["elapsed_s"], facts["reseeds"], neighbours, counts, totals)
+    return StoredRefinement(model, content["optimizer"], progress, QueryGaussians(**content["first_queries"]), content["density"])
 
 
 def _fields(value: Any) -> dict[str, Any]:

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from pan3d_core.models.matching import NonFiniteCost, match_queries
+from pan3d_core.models.rasterize import OnScreen
 from pan3d_core.refine.checkpoints import Progress, read_checkpoint, write_checkpoint
+from pan3d_core.refine.density import DensityControl
 from pan3d_core.refine.losses import (
     PanopticSplattingLossWeights,
     RenderedLabels,
@@ -22,7 +24,7 @@ from pan3d_core.refine.losses import (
     neighbour_view,
     panopticsplatting_losses,
 )
-from pan3d_core.refine.model import FEATURE_PARAMETERS, QUERY_PARAMETERS, PanopticMap, QueryGaussians
+from pan3d_core.refine.model import FEATURE_PARAMETERS, GAUSSIAN_PARAMETERS, QUERY_PARAMETERS, PanopticMap, QueryGaussians
 from pan3d_core.refine.query_care import MatchCounts, alike, prune, reseed
 from pan3d_core.refine.rendering import MapView, render_color, render_view
 from pan3d_core.refine.schedule import RefineSettings, rates_at, scene_radius, view_of_step
@@ -67,6 +69,7 @@ class Refinement:
         )
         self.radius_m = scene_radius([view.cam_from_world for view in self.views])
         self.optimizer = torch.optim.Adam(_groups(model), lr=0.0, eps=ADAM_EPS)
+        self.density = DensityControl(model, self.optimizer, settings.density, self.radius_m, settings.seed)
         self.progress = Progress(step=0, elapsed_s=0.0, reseeds=0, neighbours=(), counts=MatchCounts.none(model.num_queries))
 
     @classmethod
@@ -76,6 +79,7 @@ class Refinement:
         stored = read_checkpoint(checkpoint, settings, len(views))
         made = cls(stored.model.to(views[0].labels.image.device), views, settings, checkpoint)
         made.optimizer.load_state_dict(stored.optimizer)
+        made.density.state |= {name: value.to(made.model.means.device) for name, value in stored.density.items()}
         made.progress, made.first_queries = stored.progress, stored.first_queries
         return made
 
@@ -114,7 +118,7 @@ class Refinement:
         if weights.warp and not self.progress.neighbours:
             self.progress = replace(self.progress, neighbours=self._neighbours())
         try:
-            losses = self._losses(index, weights)
+            losses, screen = self._losses(index, weights)
         except NonFiniteCost as error:
             raise self._diverged(index, "the masks' matching cost") from error
         wrong = [name for name, value in losses.items() if not bool(torch.isfinite(value))]
@@ -131,18 +135,20 @@ class Refinement:
         self.optimizer.step()
         with torch.no_grad():
             self.model.colors.clamp_(0, 1)
+        self.density.after_step(screen, self.views[index].image_hw, self.progress.step + 1, share)
         return {name: float(value.detach()) for name, value in losses.items()}
 
-    def _losses(self, index: int, weights: PanopticSplattingLossWeights) -> dict[str, Tensor]:
+    def _losses(self, index: int, weights: PanopticSplattingLossWeights) -> tuple[dict[str, Tensor], OnScreen]:
         view, target = self.views[index], self.targets[index]
         if not (weights.semantics or weights.instances):
-            color = color_loss(render_color(self.model, view.camera).color, target.image, weights.ssim)
-            return {"color": color, "total": weights.color * color}
+            shown = render_color(self.model, view.camera)
+            color = color_loss(shown.image.color, target.image, weights.ssim)
+            return {"color": color, "total": weights.color * color}, shown.screen
         shown = render_view(self.model, view.camera, self.settings.choices)
         match = self._matched(shown, target)
         neighbour = self._neighbour_of(index, shown.queries) if weights.warp else None
         logits = self.model.class_logits(shown.queries)
-        return panopticsplatting_losses(shown.image, target, logits, match, neighbour, weights)
+        return panopticsplatting_losses(shown.image, target, logits, match, neighbour, weights), shown.screen
 
     @torch.no_grad()
     def _matched(self, shown: MapView, target: ViewLabels) -> tuple[Tensor, Tensor]:
@@ -161,7 +167,7 @@ class Refinement:
     @torch.no_grad()
     def _neighbours(self) -> tuple[int, ...]:
         """Which view each is warped to, -1 = none that sees enough of it."""
-        shown = [render_color(self.model, view.camera) for view in self.views]
+        shown = [render_color(self.model, view.camera).image for view in self.views]
         found = [neighbour_view(shown, index, self.settings.weights) for index in range(len(shown))]
         return tuple(-1 if other is None else other for other in found)
 
@@ -204,8 +210,7 @@ def _ranked(labels: ViewLabels, ranks: Tensor) -> ViewLabels:
 
 def _groups(model: PanopticMap) -> list[dict]:
     """Parameters by learning rate, as `rates_at` names them."""
-    named = {name: [getattr(model, name)] for name in ("means", "colors", "opacity_logits", "log_scales", "quats_wxyz")}
-    named["features"] = [getattr(model, name) for name in FEATURE_PARAMETERS]
+    named = {name: [getattr(model, name)] for name in (*GAUSSIAN_PARAMETERS, *FEATURE_PARAMETERS)}
     named["queries"] = [getattr(model, name) for name in QUERY_PARAMETERS if name != "query_means"]
     named["query_means"] = [model.query_means]
     modules = (model.semantic_decoder, model.query_projection, model.query_norm, model.class_head)

@@ -68,7 +68,7 @@ def refinement_report(refinement: Refinement, scene: GaussianScene, steps: Seque
     """Figures of a run as plain values; `steps` are those of this call, earlier parts of a resumed run are not among them."""
     model, progress = refinement.model, refinement.progress
     errors = [
-        float((render_color(model, view.camera).color.clamp(0, 1) - view.labels.image).square().mean())
+        float((render_color(model, view.camera).image.color.clamp(0, 1) - view.labels.image).square().mean())
         for view in refinement.views
     ]
     terms = sorted({name for report in steps for name in report.losses})

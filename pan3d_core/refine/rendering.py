@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.geometry.cameras import unproject_depth
-from pan3d_core.models.rasterize import Rendering, rasterize
+from pan3d_core.models.rasterize import OnScreen, Rendering, rasterize
 from pan3d_core.models.rasterize_project import Camera
 from pan3d_core.refine.losses import SMALLEST_ALPHA, RenderedLabels
 from pan3d_core.refine.model import FEATURE_PARAMETERS, INSTANCE_CHANNELS, SEMANTIC_CHANNELS, Block, PanopticMap
@@ -37,13 +37,15 @@ class MapView:
 
     image: RenderedLabels  # `instances` (K, H, W)
     queries: Tensor  # (K,) int64
+    screen: OnScreen  # of the colours' rendering; rows of the whole map
 
 
-def render_color(model: PanopticMap, camera: Camera) -> RenderedLabels:
-    """Colour, depth and opacity alone; the labels have no channels."""
+def render_color(model: PanopticMap, camera: Camera) -> MapView:
+    """Colour, depth and opacity alone; no query takes part, and the labels have no channels."""
     shown = _rasterized(model.gaussians(), camera, ())
     nothing = shown.colors.new_zeros(0, *camera.image_hw)
-    return _assembled(shown, camera, nothing, nothing)
+    queries = torch.zeros(0, dtype=torch.int64, device=nothing.device)
+    return MapView(_assembled(shown, camera, nothing, nothing), queries, shown.screen[0])
 
 
 def render_view(
@@ -70,7 +72,8 @@ def render_view(
         semantics, instances = labelled.features[0].split([part.shape[1] for part in channels])
     else:
         semantics, instances = _classified(model, labelled, camera, block)
-    return MapView(_assembled(shown, camera, semantics, instances), block.queries)
+    screen = replace(shown.screen[0], rows=block.rows[shown.screen[0].rows])
+    return MapView(_assembled(shown, camera, semantics, instances), block.queries, screen)
 
 
 def _classified(model: PanopticMap, shown: Rendering, camera: Camera, block: Block) -> tuple[Tensor, Tensor]:

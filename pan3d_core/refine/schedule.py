@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.geometry.transforms import invert_rigid
+from pan3d_core.refine.density import DensitySettings
 from pan3d_core.refine.losses import PANOPTICSPLATTING_WEIGHTS, PanopticSplattingLossWeights
 from pan3d_core.refine.rendering import RenderChoices
 
@@ -70,6 +71,7 @@ class RefineSettings:
     weights: PanopticSplattingLossWeights = PANOPTICSPLATTING_WEIGHTS
     rates: LearningRates = field(default_factory=LearningRates)
     choices: RenderChoices = field(default_factory=RenderChoices)
+    density: DensitySettings = field(default_factory=DensitySettings)
     prune_from: float = 0.5  # assumed: share of the run from which queries that never got a mask are dropped
     collapse_share: float = 0.9  # assumed: of all masks in one query is a collapse
     faint: float = 0.05  # assumed: no query that covers any mask more surely than this is one as well
@@ -110,7 +112,8 @@ def rates_at(rates: LearningRates, share: float, radius_m: float) -> dict[str, f
         "opacity_logits": rates.opacities,
         "log_scales": rates.scales,
         "quats_wxyz": rates.quats,
-        "features": rates.features * falling,
+        "semantic_features": rates.features * falling,
+        "instance_features": rates.features * falling,
         "queries": rates.queries * falling,
         "query_means": rates.query_means * radius_m * falling,
         "decoders": rates.decoders * falling,

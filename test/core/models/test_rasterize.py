@@ -484,7 +484,8 @@ def test_gsplat_gets_its_own_conventions(monkeypatch):
         )
         radii = torch.ones(1, len(means), 2, dtype=torch.int32)
         radii[0, 0, 1] = 0
-        return torch.cat([values, depth[..., None]], dim=-1)[None], opacity[None, ..., None], {"radii": radii}
+        details = {"radii": radii, "means2d": means[None, :, :2]}
+        return torch.cat([values, depth[..., None]], dim=-1)[None], opacity[None, ..., None], details
 
     gaussians, features = cloud(40)
     arguments = (gaussians, *cameras(count=2), features, torch.ones(3, dtype=torch.float64))

@@ -109,8 +109,9 @@ def test_blended_labels_are_distributions_and_need_no_second_classification(view
 def test_colour_alone_is_what_a_view_with_labels_shows(views):
     model = table_map(views, voxel_m=0.03)
     whole = RenderChoices(attention="global")
-    torch.testing.assert_close(render_color(model, views[0].camera).color, render_view(model, views[0].camera, whole).image.color)
-    assert float(render_color(model, views[0].camera).alpha.mean()) > 0.8
+    color = render_color(model, views[0].camera).image
+    torch.testing.assert_close(color.color, render_view(model, views[0].camera, whole).image.color)
+    assert float(color.alpha.mean()) > 0.8
 
 
 def test_pruned_queries_take_part_in_nothing(views):

@@ -103,7 +103,7 @@ def test_a_checkpoint_is_refused_for_other_settings_views_and_files(table, tmp_p
     with pytest.raises(ValueError, match="expected a complete checkpoint"):
         Refinement.resumed(tmp_path / "cut.pt", views, settings)
     torch.save({"format": "other"}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=r"format: expected 'pan3d-refine/1', got 'other'"):
+    with pytest.raises(ValueError, match=r"format: expected 'pan3d-refine/2', got 'other'"):
         Refinement.resumed(tmp_path / "other.pt", views, settings)
 
 
@@ -147,7 +147,7 @@ def test_every_round_sees_every_view_once_in_an_order_of_its_own():
 def test_learning_rates_of_positions_follow_the_scene_and_fall():
     first, last = (rates_at(LearningRates(), share, 0.5) for share in (0.0, 1.0))
     assert first["means"] == pytest.approx(0.8e-4) and last["means"] == pytest.approx(0.8e-6)
-    assert first["colors"] == last["colors"] and last["features"] == pytest.approx(0.1 * first["features"])
+    assert first["colors"] == last["colors"] and last["semantic_features"] == pytest.approx(0.1 * first["instance_features"])
     poses = torch.eye(4).repeat(2, 1, 1)
     poses[1, 0, 3] = -2.0  # 2 m to the right
     assert scene_radius(list(poses)) == pytest.approx(1.1) and scene_radius([poses[0]]) == 1.0
