@@ -12,13 +12,12 @@ from pan3d_core.cli.evaluate_bags import find_bags
 from pan3d_core.cli.options import add_command, add_model_options, build_pipeline, pipeline_config
 
 if TYPE_CHECKING:
-    from pan3d_core.pipeline import PerceptionPipeline
+    from pan3d_core.pipeline import PerceptionPipeline, PerceptionResult
     from pan3d_core.refine.labels import SceneLabels
     from pan3d_core.refine.optimise import Refinement, StepReport
     from pan3d_core.refine.schedule import RefineSettings
     from pan3d_core.refine.views import RefineView
     from pan3d_core.scene_io import Scene
-    from pan3d_core.structures import Gaussians
 
 ENGINE = "pan3d-mini-eps3d"  # gives Gaussians to begin with, and labels
 
@@ -44,6 +43,17 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--voxel", type=float, default=0.004, metavar="METRES", help="of Gaussians from depth (default: %(default)s)"
     )
+    parser.add_argument(
+        "--queries", choices=("masks", "objects"), default="masks",
+        help="where they begin: at the labels' masks, or at the engine's objects of all views together (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--density", default="auto", help="gsplat: Gaussians are added and dropped; none; auto: on a GPU (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--stop-below", type=float, default=0.0, metavar="SHARE",
+        help="end early when the losses fall by less than this within 60 steps; 0.01 is a hundredth (default: never)",
+    )  # fmt: skip
     parser.add_argument("--attention", default="local", help="local or global (default: %(default)s)")
     parser.add_argument("--blending", default="labels", help="labels or features (default: %(default)s)")
     parser.add_argument("--pictures-every", type=int, default=100, metavar="N", help="steps, 0 = none (default: %(default)s)")
@@ -62,15 +72,11 @@ def run_refine(options: argparse.Namespace) -> int:
     from pan3d_core.refine.optimise import CHECKPOINT_FILE, Refinement
     from pan3d_core.refine.readout import refined_scene
     from pan3d_core.refine.refined_files import refinement_report, write_picture, write_scene
-    from pan3d_core.refine.rendering import RenderChoices
-    from pan3d_core.refine.schedule import RefineSettings
 
-    choices = RenderChoices(options.attention, options.blending)
-    settings = RefineSettings(steps=options.steps, minutes=options.minutes, choices=choices, seed=options.seed)
+    settings = _settings(options)
     scene = _scene(options)
     _require_calibration(scene)
-    with_engine = not (options.labels and options.depth) and not (options.labels and options.resume)
-    pipeline = build_pipeline(options, scene.support_height_m, None) if with_engine else None
+    pipeline = build_pipeline(options, scene.support_height_m, None) if _needs_engine(options) else None
     labels = _labels(options, scene, pipeline)
     views = _views(options, scene, labels)
     checkpoint = options.out / CHECKPOINT_FILE
@@ -81,6 +87,8 @@ def run_refine(options: argparse.Namespace) -> int:
     print(f"{len(views)} views, {len(refinement.model.means)} Gaussians, {refinement.model.num_queries} queries", flush=True)
     reports: list[StepReport] = []
     refinement.run(lambda report: _follow(report, reports, refinement, options))
+    if refinement.settled:
+        print(f"the losses have stopped falling after {refinement.progress.step} steps")
     refined = refined_scene(refinement.model, views, world_frame_id=scene.views[0].world_frame_id)
     paths = write_scene(options.out, refined)
     if options.pictures_every:
@@ -91,6 +99,27 @@ def run_refine(options: argparse.Namespace) -> int:
     for path in paths:
         print(f"  {path}")
     return 0
+
+
+def _settings(options: argparse.Namespace) -> RefineSettings:
+    from pan3d_core.refine.density import DensitySettings
+    from pan3d_core.refine.rendering import RenderChoices
+    from pan3d_core.refine.schedule import EarlyStop, RefineSettings
+
+    return RefineSettings(
+        steps=options.steps,
+        minutes=options.minutes,
+        choices=RenderChoices(options.attention, options.blending),
+        density=DensitySettings(options.density),
+        stop=EarlyStop(options.stop_below),
+        seed=options.seed,
+    )
+
+
+def _needs_engine(options: argparse.Namespace) -> bool:
+    if options.resume:
+        return options.labels is None
+    return options.labels is None or not options.depth or options.queries == "objects"
 
 
 def _scene(options: argparse.Namespace) -> Scene:
@@ -146,33 +175,34 @@ def _begun(
     checkpoint: Path,
 ) -> Refinement:
     """A refinement at its first step."""
-    from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
+    from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth, gaussians_from_reconstruction
     from pan3d_core.refine.optimise import Refinement
     from pan3d_core.refine.start import first_map
+    from pan3d_core.structures import to_device
 
     labels, views = labelled
     surface = SurfaceSettings(voxel_m=options.voxel)
-    made = gaussians_from_depth(views, surface) if options.depth else _engine_gaussians(scene, pipeline, surface)
-    model = first_map(views, labels.labels, _moved(made, views), seed=options.seed)
+    from_objects = options.queries == "objects"
+    result = _understood(scene, pipeline) if from_objects or not options.depth else None
+    if options.depth:
+        made = gaussians_from_depth(views, surface)
+    else:
+        made = gaussians_from_reconstruction(result.reconstruction, result.views.images, surface)
+    boxes = [segment.box for segment in result.panoptic.segments] if from_objects else []
+    if from_objects and not boxes:
+        raise ValueError(f"--queries objects: expected that {options.model} finds objects, got none; begin with masks instead")
+    model = first_map(views, labels.labels, to_device(made, views[0].labels.image.device), boxes=boxes, seed=options.seed)
     return Refinement(model, views, settings, checkpoint)
 
 
-def _engine_gaussians(scene: Scene, pipeline: PerceptionPipeline, surface: object) -> Gaussians:
+def _understood(scene: Scene, pipeline: PerceptionPipeline) -> PerceptionResult:
     """What the engine makes of all views together."""
-    from pan3d_core.refine.initialise import gaussians_from_reconstruction
-
     result = pipeline.process(scene.without_depth().views)
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if not result.is_metric:
         raise ValueError(f"--engine: expected a result in the frame of the cameras, got {result.reconstruction.alignment}")
-    return gaussians_from_reconstruction(result.reconstruction, result.views.images, surface)
-
-
-def _moved(gaussians: Gaussians, views: tuple[RefineView, ...]) -> Gaussians:
-    from pan3d_core.structures import to_device
-
-    return to_device(gaussians, views[0].labels.image.device)
+    return result
 
 
 def _follow(report: StepReport, reports: list[StepReport], refinement: Refinement, options: argparse.Namespace) -> None:

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 from raycast_scene import TABLE_SCENE
-from refine_scenes import table_views
+from refine_scenes import LABELS, table_views
 
 from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth, gaussians_from_reconstruction
 from pan3d_core.refine.queries import QuerySettings, farthest_points, queries_from_boxes, queries_from_masks
+from pan3d_core.refine.start import first_map
 from pan3d_core.structures import Gaussians, OrientedBox, Reconstruction
 
 CENTERS = torch.tensor([item.center for item in TABLE_SCENE])
@@ -117,3 +118,12 @@ def test_settings_out_of_range_are_named():
         QuerySettings(count=0)
     with pytest.raises(ValueError, match="SurfaceSettings.voxel_m: expected a positive length, got 0"):
         SurfaceSettings(voxel_m=0)
+
+
+def test_a_map_can_begin_at_known_objects_instead_of_masks(views):
+    turn = torch.eye(4)
+    turn[:3, 3] = torch.tensor([0.3, -0.2, 0.1])
+    gaussians = gaussians_from_depth(views, SurfaceSettings(voxel_m=0.03))
+    made = first_map(views, LABELS, gaussians, QuerySettings(count=4), boxes=[OrientedBox(turn, torch.tensor([0.1, 0.1, 0.2]))])
+    assert made.num_queries == 4
+    torch.testing.assert_close(made.query_means[0].detach(), turn[:3, 3])

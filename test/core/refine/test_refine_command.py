@@ -1,6 +1,7 @@
 """`pan3d refine` as a person meets it: what it makes, going on from where it was, and what it refuses."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from pan3d_core import cli
 from pan3d_core.gaussian_files import read_scene_file
 from pan3d_core.refine.label_files import write_label_folder
 from pan3d_core.refine.labels import SceneLabels
-from pan3d_core.scene_io import Scene, write_scene
+from pan3d_core.scene_io import Scene, read_scene, write_scene
 from pan3d_core.structures import CameraView
 
 
@@ -65,3 +66,25 @@ def test_what_is_missing_or_wrong_is_named(folder, tmp_path, capsys):
     write_scene(tmp_path / "bare", bare)
     message = refused(capsys, ["refine", str(tmp_path / "bare"), "-o", str(tmp_path / "out")])
     assert "phone: expected intrinsics and cam_from_world, got none" in message
+
+
+def test_queries_begin_at_the_objects_that_an_engine_finds_and_a_run_that_stopped_falling_ends(folder, tmp_path, capsys):
+    more = ("--queries", "objects", "--steps", "300", "--stop-below", "0.99", "--pictures-every", "0", "--density", "none")
+    assert cli.main(command(folder, tmp_path, *more)) == 0
+    assert "the losses have stopped falling after 1" in capsys.readouterr().out
+    assert json.loads((tmp_path / "report.json").read_text())["steps"] < 250
+
+
+def test_an_engine_that_finds_no_object_cannot_say_where_queries_begin(folder, tmp_path, capsys):
+    empty = tmp_path / "empty"
+    views = read_scene(folder / "scene").views
+    grey = tuple(replace(view, image=torch.full_like(view.image, 128)) for view in views)
+    write_scene(empty, Scene("fog", grey, support_height_m=0.0))
+    arguments = ["refine", str(empty), "--labels", str(folder / "labels"), "--depth", "--queries", "objects", "-o", str(tmp_path)]
+    assert "--queries objects: expected that pan3d-mini-eps3d finds objects, got none" in refused(capsys, arguments)
+
+
+def test_a_density_that_is_not_known_is_refused(folder, tmp_path, capsys):
+    message = refused(capsys, command(folder, tmp_path, "--density", "mcmc"))
+    assert "DensitySettings.strategy: expected one of auto, gsplat, none, got 'mcmc'" in message
+    assert "EarlyStop.below: expected 0 to less than 1, got 1" in refused(capsys, command(folder, tmp_path, "--stop-below", "1"))
