@@ -7,6 +7,8 @@
   labels, refined within a budget: strict, per-view and loose panoptic quality of labels and map, on views given and held out;
   identity switches along a journey of 100 views; time and memory.
 * `sweep` (likewise): the same cell, every constant that is assumed changed alone.
+* `cuda` (likewise, and only with a GPU): steps there by number of Gaussians, and the same cell refined for longer, with a fixed
+  and a changing number of Gaussians.
 
 `cpu_s` is the fair time on a machine that does other work beside.
 """
@@ -18,10 +20,11 @@ import argparse
 import torch
 
 from pan3d_core.bench.refine_attention import StepCase, by_gaussians, by_visible
+from pan3d_core.bench.refine_cuda import on_cuda
 from pan3d_core.bench.refine_quality import VARIANTS, QualitySettings, quality
 from pan3d_core.bench.refine_sweep import SWEPT, sweep
 
-PARTS = ("attention", "visible", "quality", "sweep")
+PARTS = ("attention", "visible", "quality", "sweep", "cuda")
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -41,7 +44,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--shares", type=float, nargs="+", default=[0.1, 0.25, 0.4, 0.6, 0.8, 1.0], help="of `visible` (default: %(default)s)"
     )
     steps.add_argument("--rounds", type=int, default=2, help="turns after one that warms up; the best counts (%(default)s)")
-    maps = parser.add_argument_group("quality, sweep")
+    maps = parser.add_argument_group("quality, sweep, cuda")
+    maps.add_argument(
+        "--lengths", type=int, nargs="+", default=[600, 3000], help="of the runs of `cuda`, steps (default: %(default)s)"
+    )
     maps.add_argument("--constants", nargs="+", choices=tuple(SWEPT), default=list(SWEPT), metavar="NAME", help="default: all")
     maps.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=list(VARIANTS), help="default: all")
     maps.add_argument("--seed", type=int, default=defaults.seed, help="of the cell (default: %(default)s)")
@@ -51,6 +57,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     maps.add_argument("--steps", type=int, default=defaults.steps, help="of each refinement (default: %(default)s)")
     maps.add_argument("--minutes", type=float, help="budget of each refinement instead of steps")
     maps.add_argument("--max-gaussians", type=int, default=defaults.max_gaussians, help="of a map (default: %(default)s)")
+    maps.add_argument("--device", default=defaults.device, help="cpu or cuda, of quality and sweep (default: %(default)s)")
     arguments = parser.parse_args(argv)
     _check(parser, arguments)
     return arguments
@@ -72,6 +79,8 @@ def run(argv: list[str]) -> dict:
             result["quality"] = quality(arguments.variants, _quality_settings(arguments))
         if "sweep" in arguments.parts:
             result["sweep"] = sweep(_quality_settings(arguments), arguments.constants)
+        if "cuda" in arguments.parts:
+            result["cuda"] = on_cuda(_quality_settings(arguments), arguments.gaussians, case, arguments.lengths)
     finally:
         torch.set_num_threads(threads)
     return result
@@ -87,12 +96,14 @@ def _quality_settings(arguments: argparse.Namespace) -> QualitySettings:
         steps=arguments.steps,
         minutes=arguments.minutes,
         max_gaussians=arguments.max_gaussians,
+        device=arguments.device,
     )
 
 
 def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Refuse what makes no sense; put `image_hw` on the arguments."""
-    for name in ("gaussians", "queries", "visible_gaussians", "rounds", "threads", "journey", "steps", "max_gaussians"):
+    counts = ("gaussians", "queries", "visible_gaussians", "rounds", "threads", "journey", "steps", "max_gaussians", "lengths")
+    for name in counts:
         value = getattr(arguments, name)
         if min(value if isinstance(value, list) else [value]) < 1:
             parser.error(f"--{name.replace('_', '-')}: expected at least 1, got {value}")
@@ -109,3 +120,5 @@ def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> No
     if min(width, height) < 16:
         parser.error(f"--size: expected at least 16x16, got {arguments.size}")
     arguments.image_hw = (height, width)
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device: expected cpu on this machine, got cuda, and no GPU is there")

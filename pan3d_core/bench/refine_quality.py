@@ -67,6 +67,7 @@ class QualitySettings:
     steps: int = 600
     minutes: float | None = None  # instead of steps
     max_gaussians: int = 60_000
+    device: str = "cpu"  # of the refinements; labels and figures are made on the CPU
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def made_case(settings: QualitySettings) -> Case:
     seen = sim.RefineSceneSettings(num_views=settings.num_views, width=width, height=height)
     scene = sim.render_refine_scene(settings.seed, seen)
     journey = sim.render_refine_scene(settings.seed, replace(seen, num_views=settings.path_views, hold_out_every=0))
-    engine = build_engine(ModelConfig(threads=1))
+    engine = build_engine(ModelConfig(device="cpu", threads=1))
     generator = torch.Generator().manual_seed(settings.seed)
     found, noisy = {}, {}
     for name in ("given", "held_out"):
@@ -99,7 +100,8 @@ def made_case(settings: QualitySettings) -> Case:
 def refined(case: Case, variant: Variant, settings: QualitySettings) -> Refinement:
     """From the given views with their noisy labels to a refined map."""
     cameras = case.scene.views(case.scene.given)
-    views = [RefineView.of(view, labels) for view, labels in zip(cameras, case.noisy["given"].views, strict=True)]
+    labelled = zip(cameras, case.noisy["given"].views, strict=True)
+    views = [RefineView.of(view, labels).to(settings.device) for view, labels in labelled]
     gaussians = gaussians_from_depth(views, SurfaceSettings(max_gaussians=settings.max_gaussians))
     queries = queries_from_masks(views, [view.depth for view in views], gaussians.means)
     weights = PANOPTICSPLATTING_WEIGHTS if variant.warp else replace(PANOPTICSPLATTING_WEIGHTS, warp=0.0)
@@ -107,6 +109,7 @@ def refined(case: Case, variant: Variant, settings: QualitySettings) -> Refineme
     choices = RefineSettings(weights=weights, choices=variant.choices, seed=settings.seed, **budget)
     refinement = Refinement(PanopticMap(gaussians, queries, case.scene.labels), views, choices)
     refinement.run(_logged)
+    refinement.model.cpu()
     return refinement
 
 

@@ -66,21 +66,22 @@ def changed(settings: T, path: str, value: Any) -> T:
     return replace(settings, **{first: changed(getattr(settings, first), rest, value) if rest else value})
 
 
-def refined_with(case: Case, assumed: Assumed) -> PanopticMap:
-    """The map of the given views with their noisy labels."""
+def refined_with(case: Case, assumed: Assumed, device: str = "cpu") -> PanopticMap:
+    """The map of the given views with their noisy labels, made on a device, on the CPU."""
     cameras = case.scene.views(case.scene.given)
-    views = [RefineView.of(view, labels) for view, labels in zip(cameras, case.noisy["given"].views, strict=True)]
+    labelled = zip(cameras, case.noisy["given"].views, strict=True)
+    views = [RefineView.of(view, labels).to(device) for view, labels in labelled]
     gaussians = gaussians_from_depth(views, assumed.surface)
     queries = queries_from_masks(views, [view.depth for view in views], gaussians.means, assumed.queries)
     refinement = Refinement(PanopticMap(gaussians, queries, case.scene.labels, assumed.run.seed), views, assumed.run)
     refinement.run()
-    return refinement.model
+    return refinement.model.cpu()
 
 
-def held_out_figures(case: Case, assumed: Assumed) -> dict[str, float]:
+def held_out_figures(case: Case, assumed: Assumed, device: str = "cpu") -> dict[str, float]:
     """Strict and per-view PQ, mIoU and identity switches of the map in the views that were held out."""
     chosen = case.scene.held_out
-    model = refined_with(case, assumed)
+    model = refined_with(case, assumed, device)
     figures = map_figures(model, case.scene.views(chosen), case.scene.truth(chosen), assumed.run.choices)
     return {name: getattr(figures, name) for name in ("pq", "per_view_pq", "miou", "identity_switches")}
 
@@ -94,8 +95,9 @@ def sweep(settings: QualitySettings, names: list[str]) -> dict:
     )
     result: dict = {"unchanged": {}}
     for seed in range(settings.seed, settings.seed + UNCHANGED_SEEDS):
-        result["unchanged"][f"seed {seed}"] = held_out_figures(case, changed(base, "run.seed", seed))
+        result["unchanged"][f"seed {seed}"] = held_out_figures(case, changed(base, "run.seed", seed), settings.device)
     for name in names:
-        result[name] = {f"{value:g}": held_out_figures(case, changed(base, name, value)) for value in SWEPT[name]}
+        tried = {f"{value:g}": changed(base, name, value) for value in SWEPT[name]}
+        result[name] = {value: held_out_figures(case, assumed, settings.device) for value, assumed in tried.items()}
         logger.info("%s: %s", name, result[name])
     return result

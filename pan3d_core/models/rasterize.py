@@ -98,7 +98,7 @@ def rasterize(
     _check(gaussians, features, cam_from_world, intrinsics, image_hw)
     if background is not None:
         require_shape("background", background, (3,))
-    render = _render_gsplat if _chosen_backend(gaussians.means, settings) == "gsplat" else _render_torch
+    render = _render_gsplat if chosen_backend(gaussians.means, settings) == "gsplat" else _render_torch
     images, seen = [], []
     for pose, matrix in zip(cam_from_world, intrinsics):
         camera = Camera(pose, matrix, image_hw, settings.near, settings.far)
@@ -193,7 +193,7 @@ def _render_gsplat(
     return torch.cat([image, opacity], dim=-1)[0].movedim(-1, 0), _on_screen(rows, details["means2d"], rows)
 
 
-def _chosen_backend(means: Tensor, settings: RasterSettings) -> str:
+def chosen_backend(means: Tensor, settings: RasterSettings) -> str:
     """ "torch" or "gsplat"; `RuntimeError` or `ValueError` when gsplat is asked for and cannot serve."""
     possible = means.is_cuda and means.dtype == torch.float32
     if settings.backend == "torch" or (settings.backend == "auto" and not possible):

@@ -493,7 +493,7 @@ def test_gsplat_gets_its_own_conventions(monkeypatch):
     module = ModuleType("gsplat")
     module.rasterization = rasterization
     monkeypatch.setitem(sys.modules, "gsplat", module)
-    monkeypatch.setattr(rasterize_module, "_chosen_backend", lambda *_: "gsplat")
+    monkeypatch.setattr(rasterize_module, "chosen_backend", lambda *_: "gsplat")
     found = rasterize(*arguments)
     assert torch.allclose(all_sums(found), all_sums(expected), atol=1e-10)
     assert found.visible[:, 1:].all() and not found.visible[:, 0].any()

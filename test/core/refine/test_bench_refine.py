@@ -112,7 +112,17 @@ def test_command_line(tmp_path, capsys):
         (["--minutes", "-1"], "--minutes: expected more than 0"),
         (["--size", "wide"], "--size: expected WIDTHxHEIGHT"),
         (["--size", "8x8"], "--size: expected at least 16x16"),
+        (["--lengths", "300", "0"], "--lengths: expected at least 1"),
     ):
         with pytest.raises(SystemExit):
             bench.parse(wrong)
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_what_needs_a_gpu_says_so(capsys):
+    assert cli.main(["bench", "refine", "--parts", "cuda"]) == 2
+    assert "--parts cuda: expected a CUDA device, got none" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        bench.parse(["--device", "cuda"])
+    assert "--device: expected cpu on this machine, got cuda" in capsys.readouterr().err
