@@ -113,6 +113,10 @@ class RefineConfig(Checked):
     folder: str = setting("~/.ros/pan3d_maps", "refined scenes are written to folders in this one")
     map_file: str = setting("", "refined scene whose objects keep their ids and names; empty = none", read_only=True)
     steps: int = setting(600, "steps of a refinement that asks for no budget", range=(1, 1_000_000))
+    stop_below: float = setting(
+        0.0, "ends a refinement whose mean loss of 60 steps fell by less than this share; 0 = off", range=(0.0, 0.99)
+    )
+    checkpoint_steps: int = setting(50, "steps between checkpoints, from which a goal with resume goes on", range=(1, 1_000_000))
     min_views: int = setting(3, "fewest keyframes that are refined", range=(1, 1000))
     max_views: int = setting(40, "newest keyframes that are kept, at network size", range=(1, 1000), read_only=True)
     min_translation_m: float = setting(0.05, "one is kept after this movement of its camera", range=(0.0, 10.0), read_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import re
-import shutil
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from pan3d_core.refined_map import RefinedMap, read_map
 from pan3d_ros.model_loading import LoadedModel
 from pan3d_ros.node_config import NodeConfig, RefineConfig
-from pan3d_ros.refinement_process import RefinementJob, write_job
+from pan3d_ros.refinement_folder import FolderProblem, RefinementFolder, RefinementJob
 from pan3d_ros.refinement_runner import ProcessEnded, RefinementRunner
 from pan3d_ros.refinement_views import UnderstoodView
 from pan3d_ros.requests import RequestError
@@ -27,10 +26,18 @@ if TYPE_CHECKING:
     from pan3d_ros.perception_node import PerceptionNode
 
 log = logging.getLogger("pan3d.ros.refinement")
-SCENE_FILE, JOB_FILE = "gaussians.safetensors", "views.pt"
 POLL_S = 0.1  # how soon a cancel is seen
 CLOSE_TIMEOUT_S = 10.0
-_FAILURES = {"memory": ErrorCode.OUT_OF_MEMORY, "rejected": ErrorCode.INFERENCE_ERROR}
+STOPPED = {
+    "minutes": "as the minutes were over before the steps",
+    "settled": "as the losses had stopped falling (refine.stop_below)",
+}
+_FAILURES = {
+    "memory": ErrorCode.OUT_OF_MEMORY,
+    "rejected": ErrorCode.INFERENCE_ERROR,
+    "request": ErrorCode.INVALID_REQUEST,
+    "busy": ErrorCode.BUSY,
+}
 
 
 class RefinementServer:
@@ -106,35 +113,43 @@ class RefinementServer:
         return result
 
     def _refine(self, goal: Any, result: RefineScene.Result) -> None:
-        config = self._node.parameters.read()[0].refine
-        check_goal(goal.request)
-        views = self._views(config)
-        folder = new_folder(config.folder, goal.request.output)
-        result.views = len(views)
-        limited = goal.request.steps or goal.request.minutes
-        job = RefinementJob(
-            scene_file=str(folder / SCENE_FILE),
-            steps=int(goal.request.steps if limited else config.steps),
-            minutes=float(goal.request.minutes),
-            device=config.device,
-            threads=config.threads,
-            niceness=config.niceness,
-        )
+        request, settings = goal.request, self._node.parameters.read()[0]
+        check_goal(request)
+        if request.load and not self._node.parameters.configured:
+            raise RequestError(ErrorCode.NOT_ACTIVE, f"load: {self._node.answers.situation.inactive_reason}")
+        folder = self._folder(request, settings.refine)
         try:
-            write_job(folder / JOB_FILE, job, list(views))
-            done = self._follow(goal, result, RefinementRunner(folder / JOB_FILE, config.threads))
-        except BaseException:  # whatever happened, nothing half done stays behind
-            shutil.rmtree(folder)
+            folder.write_job(job_of(request, settings))
+            done = self._follow(goal, result, RefinementRunner(folder.path, settings.refine.threads))
+        except RequestError as error:
+            raise RequestError(error.code, f"{error}; {folder.give_up()}") from error
+        except BaseException:
+            folder.give_up()
             raise
-        (folder / JOB_FILE).unlink()
-        self._conclude(goal.request, result, folder / SCENE_FILE, done)
+        self._conclude(request, result, folder.scene_file, done)
+
+    def _folder(self, request: Any, config: RefineConfig) -> RefinementFolder:
+        """With the views that are to be refined in it: those that have been collected, or those of an earlier goal."""
+        try:
+            if request.resume:
+                return RefinementFolder.left(config.folder, request.output)
+            views = self._views(config)
+            folder = RefinementFolder.made(config.folder, request.output)
+        except FolderProblem as error:
+            raise RequestError(ErrorCode.INVALID_REQUEST, str(error)) from error
+        try:
+            folder.write_views(views)
+        except BaseException:
+            folder.give_up()
+            raise
+        return folder
 
     def _follow(self, goal: Any, result: RefineScene.Result, runner: RefinementRunner) -> dict[str, Any]:
         """Feedback until the process is done; its last report."""
         try:
             while True:
                 if goal.is_cancel_requested:
-                    raise RequestError(ErrorCode.CANCELED, f"cancelled by the caller after {result.steps} steps; nothing is kept")
+                    raise RequestError(ErrorCode.CANCELED, f"cancelled by the caller after {result.steps} steps")
                 if self._closing:
                     raise RequestError(ErrorCode.NOT_ACTIVE, "the node ends")
                 report = runner.next(POLL_S)
@@ -144,6 +159,7 @@ class RefinementServer:
                     raise RequestError(_FAILURES[report["failed"]], report["message"])
                 if "done" in report:
                     return report
+                result.views = report.get("views", result.views)
                 self._step = result.steps = report.get("step", result.steps)
                 result.seconds = report.get("seconds", result.seconds)
                 goal.publish_feedback(feedback(report, result))
@@ -155,17 +171,19 @@ class RefinementServer:
     def _conclude(self, request: Any, result: RefineScene.Result, path: Path, done: dict[str, Any]) -> None:
         objects = {int(key): name for key, name in done["done"].items()}
         result.path, result.steps, result.seconds = str(path), done["step"], done["seconds"]
-        result.stopped_early = done["stopped_early"]
+        result.stopped_early = bool(done["stopped"])
         result.object_ids, result.object_names = list(objects), list(objects.values())
+        after = f"after {result.steps} steps" + (f", {STOPPED[done['stopped']]}" if done["stopped"] else "")
         if not objects:
-            raise RequestError(ErrorCode.NOT_FOUND, f"no object is left after {result.steps} steps; more may help. See {path}")
+            text = f"no object is left {after}; a resume with more may help. See {path}"
+            raise RequestError(ErrorCode.NOT_FOUND, text)
         if request.load:
             self._map = read_map(path, self._node.parameters.read()[0].reference_frame)
             if (model := self._node.model) is not None:
                 self.equipped(model)
             result.loaded = True
         result.success, result.error_code = True, ErrorCode.OK
-        result.message = f"{len(objects)} objects of {result.views} views after {result.steps} steps: {path}"
+        result.message = f"{len(objects)} objects of {result.views} views {after}: {path}"
 
     def _views(self, config: RefineConfig) -> tuple[UnderstoodView, ...]:
         """The collected views; `RequestError` says what is wrong with them."""
@@ -197,21 +215,27 @@ def check_goal(request: Any) -> None:
         raise RequestError(ErrorCode.INVALID_REQUEST, text)
 
 
-def new_folder(root: str, name: str) -> Path:
-    """Make the folder; `RequestError` where that is not possible or something of that name is there."""
-    folder = Path(root).expanduser() / name
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        raise RequestError(ErrorCode.INVALID_REQUEST, f"output: expected a new name, got '{name}': {folder} exists") from error
-    except OSError as error:
-        raise RequestError(ErrorCode.INVALID_REQUEST, f"refine.folder: expected a place to write to, got {error}") from error
-    return folder
+def job_of(request: Any, settings: NodeConfig) -> RefinementJob:
+    """What the process is to do; without a limit of its own the goal has that of the parameters."""
+    config = settings.refine
+    return RefinementJob(
+        steps=int(request.steps if request.steps or request.minutes else config.steps),
+        minutes=float(request.minutes),
+        resume=request.resume,
+        stop_below=config.stop_below,
+        checkpoint_every=config.checkpoint_steps,
+        world_frame_id=settings.reference_frame,
+        device=config.device,
+        threads=config.threads,
+        niceness=config.niceness,
+    )
 
 
 def feedback(report: dict[str, Any], result: RefineScene.Result) -> RefineScene.Feedback:
     """Of a report of the process."""
-    status = report.get("status") or f"step {result.steps}, loss {report['loss']:.3f}"
+    status, stopped = report.get("status") or f"step {result.steps}, loss {report['loss']:.3f}", report.get("stopped")
+    if stopped:
+        status = f"{STOPPED[stopped]}; {status}"
     progress = 1.0 if report["stage"] == RefineScene.Feedback.WRITE else report.get("share", 0.0)
     return RefineScene.Feedback(
         stage=report["stage"],
@@ -219,5 +243,6 @@ def feedback(report: dict[str, Any], result: RefineScene.Result) -> RefineScene.
         progress=float(progress),
         loss=float(report.get("loss", 0.0)),
         seconds=float(result.seconds),
+        stopped_early=bool(stopped),
         status=status,
     )

@@ -19,12 +19,12 @@ class ProcessEnded(RuntimeError):
 
 
 class RefinementRunner:
-    """One process of `refinement_process`. Stop it whatever happens."""
+    """One process of `refinement_process` for what a folder has. Stop it whatever happens."""
 
-    def __init__(self, job: Path, threads: int) -> None:
+    def __init__(self, folder: Path, threads: int) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pan3d_ros.refinement_process", str(job)],
+            [sys.executable, "-m", "pan3d_ros.refinement_process", str(folder)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True,
         )  # fmt: skip
         self._reports: queue.Queue[dict[str, Any] | None] = queue.Queue()

@@ -14,9 +14,7 @@ from pan3d_core.keyframes import KeyframeWindow
 from pan3d_core.labels import LabelSpace
 from pan3d_core.merging import between_surfaces
 from pan3d_core.pipeline import PerceptionResult
-from pan3d_core.refine.labels import UNNAMED, labels_of_maps
-from pan3d_core.refine.views import RefineView
-from pan3d_core.structures import CameraView, unit_range
+from pan3d_core.structures import CameraView
 from pan3d_ros.node_config import RefineConfig
 
 
@@ -27,6 +25,7 @@ class UnderstoodView(CameraView):
     semantic_id: Tensor  # (H, W) int64, index into `labels.names`, -1 = none
     instance_id: Tensor  # (H, W) int64 as tracked, 0 = none
     labels: LabelSpace
+    support_height_m: float | None  # world z of what objects stand on, None = unknown
 
 
 class ViewCollector:
@@ -100,6 +99,7 @@ class ViewCollector:
             semantic_id=panoptic.semantic_id[index].cpu(),
             instance_id=panoptic.instance_id[index].cpu(),
             labels=panoptic.labels,
+            support_height_m=batch.support_height_m,
         )
 
 
@@ -109,26 +109,6 @@ def _posed(result: PerceptionResult) -> list[int]:
     if batch.cam_from_world is not None:
         return list(range(batch.num_views))
     return list(batch.posed)
-
-
-def labels_for_refinement(views: Sequence[UnderstoodView]) -> tuple[list[RefineView], LabelSpace]:
-    """The views as refinement takes them, in one label space.
-
-    The names in force may have changed between views, so classes are the things of all of them; what has no name is an
-    `UNNAMED` thing. Pixels without an object are void, as perception says nothing about them, and so are those of stuff.
-    """
-    things = dict.fromkeys(name for view in views for name, is_thing in zip(view.labels.names, view.labels.is_thing) if is_thing)
-    labels = LabelSpace.things([*things, *(() if UNNAMED in things else (UNNAMED,))])
-    return [_with_labels(view, labels) for view in views], labels
-
-
-def _with_labels(view: UnderstoodView, labels: LabelSpace) -> RefineView:
-    unnamed = labels.names.index(UNNAMED)
-    named = zip(view.labels.names, view.labels.is_thing)
-    rows = [labels.names.index(name) if is_thing else -1 for name, is_thing in named]
-    classes = torch.tensor([*rows, unnamed])[view.semantic_id]  # -1 reaches the last one
-    semantic_id = torch.where(view.instance_id > 0, classes, -1)
-    return RefineView.of(view, labels_of_maps(unit_range(view.image), semantic_id, view.instance_id, labels))
 
 
 def stored(views: Sequence[UnderstoodView]) -> list[dict]:

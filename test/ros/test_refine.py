@@ -81,12 +81,15 @@ def test_keyframes_become_a_scene_whose_objects_have_the_ids_under_which_they_we
     assert result.success and result.loaded and not result.stopped_early
     assert (result.views, result.steps) == (4, 30)
     assert Path(result.path) == tmp_path / "maps" / "bench-1" / "gaussians.safetensors"
-    assert [path.name for path in Path(result.path).parent.iterdir()] == ["gaussians.safetensors"]
+    kept = {path.name for path in Path(result.path).parent.iterdir()}
+    assert kept == {"gaussians.safetensors", "checkpoint.pt", "views.pt", "job.json"}
     assert set(result.object_ids) == set(before.values())
     assert list(result.object_names) == ["block", "block"]
     scene = read_scene_file(result.path)
     assert scene.is_metric and scene.world_frame_id == "base_link"
     assert list(scene.ids()) == list(result.object_ids)
+    table = scene.gaussians.means[:, 2].abs() < 0.005
+    assert (scene.instance_id[table] == 0).float().mean() > 0.9  # what the node knows of the table is no object
     for color, channel in (("red", 0), ("blue", 2)):
         mine = scene.instance_id == before[color]
         assert scene.gaussians.colors[mine].mean(0).argmax() == channel
@@ -122,9 +125,64 @@ def test_perception_goes_on_while_a_second_goal_is_refused_and_the_first_one_is_
     status, result = bench.result_of(first)
     assert (status, result.error_code, result.success) == (GoalStatus.STATUS_CANCELED, ErrorCode.CANCELED, False)
     assert time.monotonic() - asked < 15.0
-    assert result.steps >= step and result.path == ""
+    assert result.steps >= step and result.path == "" and result.message.endswith("steps; nothing is kept")
     assert not process_ids() and list((tmp_path / "maps").iterdir()) == []
     bench.until(lambda: len(bench.instances()) > count + 5, "perception goes on")
+
+
+def test_a_cancelled_goal_is_gone_on_with_whatever_the_cameras_show_then(spinner, monkeypatch, tmp_path):
+    bench = RefineBench(spinner, monkeypatch, tmp_path / "maps", refine__checkpoint_steps=5).start()
+    bench.see()
+    first = bench.send(output="long", steps=1_000_000)
+    bench.until(lambda: any(item.step >= 12 for item in bench.feedback), "steps", 400.0)
+    cancel = first.cancel_goal_async()
+    bench.until(cancel.done, "the cancel is taken")
+    status, result = bench.result_of(first)
+    assert (status, result.error_code, result.path) == (GoalStatus.STATUS_CANCELED, ErrorCode.CANCELED, "")
+    folder = tmp_path / "maps" / "long"
+    assert f"steps; {folder} keeps the last checkpoint, from which a goal of the same output with resume" in result.message
+    status, again = bench.refine(output="long", steps=1)
+    assert again.error_code == ErrorCode.INVALID_REQUEST and "exists; resume goes on with it" in again.message
+    status, again = bench.refine(output="long", steps=5, resume=True)
+    assert (status, again.error_code) == (GoalStatus.STATUS_ABORTED, ErrorCode.INVALID_REQUEST)
+    assert "expected more than the" in again.message and "that are done" in again.message
+    bench.node.perception.seen.clear()
+    bench.feedback.clear()
+    status, done = bench.refine(output="long", steps=result.steps + 20, resume=True)
+    assert (status, done.error_code) == (GoalStatus.STATUS_SUCCEEDED, ErrorCode.OK), done.message
+    assert (done.views, done.steps, done.stopped_early) == (4, result.steps + 20, False)
+    steps = [item.step for item in bench.feedback if item.stage == RefineScene.Feedback.OPTIMISE]
+    assert steps == list(range(steps[0], done.steps + 1)) and 11 <= steps[0] <= result.steps + 1
+    assert len(done.object_ids) == 2 and Path(done.path).is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "limits"),
+    [
+        ("as the minutes were over before the steps", {"steps": 1_000_000, "minutes": 0.03}),
+        pytest.param("as the losses had stopped falling (refine.stop_below)", {"steps": 300}, marks=pytest.mark.slow),
+    ],
+)
+def test_a_refinement_that_stops_early_says_which_stop_it_was(spinner, monkeypatch, tmp_path, words, limits):
+    bench = RefineBench(spinner, monkeypatch, tmp_path / "maps", refine__stop_below=0.9).start()
+    bench.see()
+    _, result = bench.refine(output="map", **limits)
+    assert result.path and result.stopped_early and 0 < result.steps < limits["steps"]
+    assert f"after {result.steps} steps, {words}" in result.message
+    last = bench.feedback[-1]
+    assert last.stage == RefineScene.Feedback.WRITE and last.stopped_early and last.status.startswith(words)
+    assert not any(item.stopped_early for item in bench.feedback[:-1])
+
+
+def test_a_node_that_is_not_configured_goes_on_with_a_map_and_cannot_load_it(spinner, monkeypatch, tmp_path):
+    bench = RefineBench(spinner, monkeypatch, tmp_path / "maps").start()
+    bench.see()
+    assert bench.refine(output="map", steps=25)[1].path
+    assert bench.node.trigger_deactivate() == SUCCESS and bench.node.trigger_cleanup() == SUCCESS
+    _, result = bench.refine(output="map", steps=30, resume=True, load=True)
+    assert result.error_code == ErrorCode.NOT_ACTIVE and result.message.startswith("load: ")
+    _, result = bench.refine(output="map", steps=30, resume=True)
+    assert result.success and (result.views, result.steps) == (4, 30), result.message
 
 
 def test_what_is_missing_for_a_refinement_is_said_in_different_words(bench, tmp_path):
@@ -143,8 +201,12 @@ def test_what_is_missing_for_a_refinement_is_said_in_different_words(bench, tmp_
     for output in ("", "../map", "a/b", ".hidden", "x" * 101):
         assert refused(output=output)[0] == ErrorCode.INVALID_REQUEST
     assert "minutes: expected a number of at least 0, got -1.0" in refused(minutes=-1.0)[1]
+    code, message = refused(resume=True)
+    assert code == ErrorCode.INVALID_REQUEST and "expected what an earlier goal has left, got 'map'" in message
     bench.see((0, 1, 2))
     (tmp_path / "maps" / "map").mkdir(parents=True)
+    code, message = refused(resume=True)
+    assert code == ErrorCode.INVALID_REQUEST and message.endswith("maps/map without views.pt and checkpoint.pt")
     code, message = refused()
     assert code == ErrorCode.INVALID_REQUEST and "expected a new name, got 'map'" in message
     assert bench.node.trigger_deactivate() == SUCCESS

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import ros_support
 from pan3d_interfaces.action import RefineScene
-from pan3d_interfaces.msg import Instance
+from pan3d_interfaces.msg import ErrorCode, Instance
 from rclpy.action import ActionClient
 from walking_rig import walk
 
@@ -59,11 +59,12 @@ class NodeProcess:
             ("red" if item.color_rgb[0] > item.color_rgb[2] else "blue"): item.id for item in self.until(blocks, "two blocks")
         }
 
-    def goal(self, **values):
-        """Handle of a refinement that has been started."""
+    def goal(self, seen: list[int] | None = None, **values):
+        """Handle of a refinement that has been started; `seen` gets the steps of its feedback."""
         client = ActionClient(self.rig, RefineScene, "/pan3d/refine_scene")
         self.until(client.server_is_ready, "the action")
-        sent = client.send_goal_async(RefineScene.Goal(**values))
+        seen = [] if seen is None else seen
+        sent = client.send_goal_async(RefineScene.Goal(**values), lambda message: seen.append(message.feedback.step))
         self.until(sent.done, "the goal is taken")
         return sent.result()
 
@@ -124,3 +125,26 @@ def test_ids_are_the_same_after_a_restart_of_the_node(start, tmp_path):
     (child,) = second.until(lambda: refinements(tmp_path), "a refinement")
     second.end()  # and with it the process that it started
     assert not (Path("/proc") / str(child)).exists() and refinements(tmp_path) == []
+
+
+@pytest.mark.timeout(900)
+def test_a_refinement_whose_process_is_killed_names_its_folder_and_a_second_goal_goes_on_from_there(start, tmp_path):
+    node = start("refine.checkpoint_steps:=4")
+    for place in (-1, 0, 1):
+        node.see(place)
+    steps: list[int] = []
+    answer = node.goal(steps, output="cell", steps=1_000_000).get_result_async()
+    node.until(lambda: steps and steps[-1] >= 6, "some steps")
+    (child,) = refinements(tmp_path)
+    os.kill(child, signal.SIGKILL)
+    node.until(answer.done, "the goal ends")
+    result = answer.result().result
+    assert not result.success and result.error_code == ErrorCode.INFERENCE_ERROR
+    assert "ended by signal 9" in result.message and f"{tmp_path}/maps/cell keeps the last checkpoint" in result.message
+    steps.clear()
+    answer = node.goal(steps, output="cell", steps=result.steps + 12, resume=True).get_result_async()
+    node.until(answer.done, "the refinement ends")
+    done = answer.result().result
+    assert done.success and (done.views, done.steps) == (3, result.steps + 12), done.message
+    assert steps[0] == 0 and 4 <= steps[1] <= result.steps and steps[-1] == done.steps  # the second report has the checkpoint
+    node.end()

@@ -1,52 +1,31 @@
-"""What is kept of perception's results for a refinement, and what a refinement makes of it; no node is needed."""
+"""What is kept of perception's results for a refinement, and the labels that it has then; no node is needed."""
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 import ros_support
 import torch
-from raycast_scene import Ball, Block, camera_ring, cast
+from understood_views import CONFIG, camera_views, perception, understood_views
 
-from pan3d_core.config import PipelineConfig
-from pan3d_core.gaussian_files import read_scene_file
 from pan3d_core.labels import LabelSpace
-from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.refined_map import map_of_scene
 from pan3d_ros.node_config import RefineConfig
-from pan3d_ros.refinement_process import OPTIMISE, START, WRITE, RefinementJob, refine, write_job
-from pan3d_ros.refinement_runner import ProcessEnded, RefinementRunner
-from pan3d_ros.refinement_views import ViewCollector, labels_for_refinement, restored, stored
-
-STEPS = 30
-BALL, BLOCK = Ball((-0.08, -0.03, 0.04), 0.04), Block((0.09, 0.05, 0.03), (0.08, 0.06, 0.06))
-CONFIG = PipelineConfig.from_dict({"workspace": {"support_height_m": 0.0}, "cloud": {"voxel_size_m": 0.0}})
+from pan3d_ros.refinement_labels import labels_for_refinement
+from pan3d_ros.refinement_views import ViewCollector, restored, stored
 
 
 @pytest.fixture(scope="module")
 def views():
-    """Six views of a red ball and a blue block by one camera that moves, a second apart."""
-    scene = cast((BALL, BLOCK), camera_ring(6, arc_deg=300.0))
-    return [
-        replace(view, depth=depth, camera="wrist", stamp_ns=k * 10**9, world_frame_id="base_link")
-        for k, (view, depth) in enumerate(zip(scene.views, scene.depth))
-    ]
+    return camera_views()
 
 
 @pytest.fixture
 def pipeline():
-    return PerceptionPipeline(ros_support.ColorEngine(), CONFIG)
+    return perception()
 
 
 @pytest.fixture(scope="module")
-def kept(views):
-    collector, pipeline = ViewCollector(RefineConfig(), CONFIG), PerceptionPipeline(ros_support.ColorEngine(), CONFIG)
-    for view in views:
-        collector.add(pipeline.process([view]))
-    return list(collector.views())
+def kept():
+    return understood_views()
 
 
 def test_views_from_new_places_are_kept_with_what_was_understood(kept, views):
@@ -100,14 +79,41 @@ def test_only_views_whose_pose_was_given_are_kept(views, pipeline):
     assert [view.stamp_ns // 10**9 for view in collector.views()] == [0, 2]
 
 
-def test_classes_are_the_things_of_all_views_and_objects_without_a_name_are_objects(kept):
+def test_classes_are_those_of_all_views_and_objects_without_a_name_are_objects(kept):
     other = replace(kept[1], labels=LabelSpace(("wall", "toy"), (False, True)))
     nameless = replace(kept[2], semantic_id=torch.full_like(kept[2].semantic_id, -1))
     found, labels = labels_for_refinement([kept[0], other, nameless])
-    assert labels == LabelSpace.things(("block", "ball", "toy", "object"))
-    assert [view.labels.class_id.tolist() for view in found] == [[0, 0], [], [3, 3]]  # class 0 of `other` is a wall
+    assert labels == LabelSpace(("block", "ball", "toy", "object", "wall", "table", "floor"), (True,) * 4 + (False,) * 3)
+    assert [view.labels.class_id.tolist() for view in found] == [[0, 0], [], [3, 3]]
     assert found[0].labels.masks.sum() == (kept[0].instance_id > 0).sum()
-    assert set(found[0].labels.semantics.unique().tolist()) == {-1, 0}
+    assert bool((found[1].labels.semantics[other.instance_id > 0] == 4).all())  # class 0 of `other` is a wall
+
+
+def test_a_class_that_is_a_thing_in_one_view_is_a_thing_in_all(kept):
+    other = replace(kept[1], labels=LabelSpace(("block", "ball"), (False, True)))
+    found, labels = labels_for_refinement([kept[0], other])
+    assert labels.names[:2] == ("block", "ball") and labels.is_thing[:2] == (True, True)
+    assert found[1].labels.class_id.tolist() == [0, 0]
+
+
+def test_what_is_no_object_is_table_or_floor_by_its_height_and_void_where_depth_or_height_is_unknown(kept):
+    names = ("block", "ball", "object", "table", "floor")
+
+    def semantics(view):
+        found, labels = labels_for_refinement([view])
+        assert labels.names == names
+        return found[0].labels.semantics
+
+    first, free = kept[0], kept[0].instance_id == 0
+    hole = torch.zeros_like(free)
+    hole[:4] = True
+    known = semantics(replace(first, depth=torch.where(hole, 0.0, first.depth)))
+    assert set(known[free & hole].unique().tolist()) == {-1}
+    measured = free & ~hole & (first.depth > 0)
+    assert measured.sum() > 1000 and set(known[measured].unique().tolist()) == {names.index("table")}
+    assert bool((known[~free & ~hole] == 0).all())  # blocks
+    assert set(semantics(replace(first, support_height_m=1.0))[free & (first.depth > 0)].tolist()) == {names.index("floor")}
+    assert set(semantics(replace(first, support_height_m=None)).unique().tolist()) == {-1, 0}
 
 
 def test_views_come_back_from_a_file_as_they_were(kept, tmp_path):
@@ -115,57 +121,6 @@ def test_views_come_back_from_a_file_as_they_were(kept, tmp_path):
     again = restored(torch.load(tmp_path / "views.pt", weights_only=True))
     for first, second in zip(kept, again, strict=True):
         assert (first.camera, first.stamp_ns, first.labels) == (second.camera, second.stamp_ns, second.labels)
+        assert first.support_height_m == second.support_height_m == 0.0
         for name in ("image", "depth", "cam_from_world", "intrinsics", "semantic_id", "instance_id"):
             assert torch.equal(getattr(first, name), getattr(second, name))
-
-
-def test_a_refinement_reports_every_step_and_finds_the_objects_where_they_are(kept, tmp_path):
-    # Ids as the tracker might have given them.
-    seen = [replace(view, instance_id=torch.tensor([0, 30, 8])[view.instance_id]) for view in kept]
-    reports = []
-    done = refine(RefinementJob(str(tmp_path / "scene.safetensors"), steps=STEPS, minutes=0.0), seen, reports.append)
-    assert done["step"] == STEPS and not done["stopped_early"]
-    assert done["done"] == {"8": "block", "30": "block"}
-    assert [report["stage"] for report in reports] == [START, *[OPTIMISE] * STEPS, WRITE]
-    assert [report["step"] for report in reports[1:-1]] == list(range(1, STEPS + 1)) and reports[-2]["share"] == 1.0
-    scene = read_scene_file(tmp_path / "scene.safetensors")
-    assert scene.world_frame_id == "base_link"
-    for item in map_of_scene(scene).objects:
-        true = torch.tensor((BALL if item.instance_id == 30 else BLOCK).center)
-        assert (item.center_m - true).norm() < 0.02
-
-
-def test_minutes_end_a_refinement_before_its_steps_and_stretch_one_without(kept, tmp_path):
-    file = str(tmp_path / "scene.safetensors")
-    done = refine(RefinementJob(file, steps=100_000, minutes=0.02), kept, lambda _: None)
-    assert done["stopped_early"] and 0 < done["step"] < 100_000
-    reports = []
-    done = refine(RefinementJob(file, steps=0, minutes=0.02), kept, reports.append)
-    assert not done["stopped_early"] and 1 <= done["seconds"] < 10
-    shares = [report["share"] for report in reports if report["stage"] == OPTIMISE]
-    assert shares == sorted(shares) and shares[-1] == 1.0
-
-
-def test_the_process_answers_in_lines_and_can_be_ended_in_the_middle_of_a_step(kept, tmp_path):
-    job = RefinementJob(str(tmp_path / "scene.safetensors"), steps=100_000, minutes=0.0, niceness=1)
-    write_job(tmp_path / "views.pt", job, kept)
-    runner = RefinementRunner(tmp_path / "views.pt", threads=1)
-    try:
-        while (report := runner.next(100.0)).get("step", 0) < 3:
-            assert report["stage"] in (START, OPTIMISE)
-        assert os.getpriority(os.PRIO_PROCESS, runner.pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 1)
-    finally:
-        runner.stop()
-    with pytest.raises(ProcessEnded, match="ended by signal 15"):
-        while True:
-            runner.next(1.0)
-    assert not (tmp_path / "scene.safetensors").exists()
-
-
-def test_views_that_cannot_be_refined_are_a_report_and_no_traceback(kept, tmp_path):
-    blind = [replace(view, depth=torch.zeros_like(view.depth)) for view in kept]
-    write_job(tmp_path / "views.pt", RefinementJob(str(tmp_path / "scene.safetensors"), steps=1, minutes=0.0, niceness=0), blind)
-    command = [sys.executable, "-m", "pan3d_ros.refinement_process", str(tmp_path / "views.pt")]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    last = json.loads(run.stdout.splitlines()[-1])
-    assert last["failed"] == "rejected" and "expected depth in at least one" in last["message"]
