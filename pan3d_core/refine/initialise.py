@@ -9,9 +9,9 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.spherical_harmonics import CONSTANT
 from pan3d_core.models.eps3d_gaussians import voxel_grid
+from pan3d_core.refine.agreement import DepthImage, agreed_pixels
 from pan3d_core.refine.views import RefineView
 from pan3d_core.structures import Gaussians, Reconstruction
 
@@ -27,28 +27,28 @@ class SurfaceSettings:
     opacity: float = 0.9  # assumed: a measured surface is there, unlike the guesses of structure from motion with their 0.1
     size: float = 0.5  # assumed: share of the neighbours' distance, for the same reason
     max_gaussians: int = 40_000  # assumed; the voxels grow until no more are left
+    # Assumed: share of the depth within which two views see one surface; points that others see through are left out, see
+    # `agreed_pixels`. 0 = all are taken.
+    tolerance: float = 0.02
 
     def __post_init__(self) -> None:
         if not self.voxel_m > 0:
             raise ValueError(f"SurfaceSettings.voxel_m: expected a positive length, got {self.voxel_m}")
         if self.max_gaussians < 1:
             raise ValueError(f"SurfaceSettings.max_gaussians: expected at least 1, got {self.max_gaussians}")
+        if not 0 <= self.tolerance < 1:
+            raise ValueError(f"SurfaceSettings.tolerance: expected 0 to less than 1, got {self.tolerance:g}")
 
 
 def gaussians_from_depth(views: Sequence[RefineView], settings: SurfaceSettings | None = None) -> Gaussians:
-    """One Gaussian per occupied voxel of the views' depth, coloured as its pixels. `ValueError` where no view has depth."""
-    points, colors, footprints = [], [], []
-    for view in views:
-        if view.depth is None:
-            continue
-        kept = (view.depth > 0) & torch.isfinite(view.depth)
-        at = unproject_depth(view.depth, view.intrinsics, view.cam_from_world)
-        points.append(at[kept])
-        colors.append(view.labels.image.movedim(0, -1)[kept])
-        footprints.append(view.depth[kept] / view.intrinsics[0, 0])
-    if sum(map(len, points)) == 0:
+    """One Gaussian per occupied voxel of the views' depth, as far as they agree on it, coloured as its pixels.
+
+    `ValueError` where no view has depth."""
+    measured = [view for view in views if view.depth is not None]
+    images = [DepthImage(view.depth, view.intrinsics, view.cam_from_world) for view in measured]
+    if not any(bool(image.measured.any()) for image in images):
         raise ValueError("views: expected depth in at least one, got none")
-    return _surface(torch.cat(points), torch.cat(colors), torch.cat(footprints), settings or SurfaceSettings())
+    return _surface_of(images, [view.labels.image for view in measured], settings or SurfaceSettings())
 
 
 def gaussians_from_reconstruction(
@@ -70,11 +70,22 @@ def gaussians_from_reconstruction(
     if images.shape != (len(reconstruction.depth), 3, *reconstruction.depth.shape[1:]):
         wanted = (len(reconstruction.depth), 3, *reconstruction.depth.shape[1:])
         raise ValueError(f"images: expected shape {wanted} as the depth, got {tuple(images.shape)}")
-    kept = (reconstruction.depth > 0) & torch.isfinite(reconstruction.depth)
-    if not bool(kept.any()):
+    seen = [DepthImage(*parts) for parts in zip(reconstruction.depth, reconstruction.intrinsics, reconstruction.cam_from_world)]
+    if not any(bool(image.measured.any()) for image in seen):
         raise ValueError("Reconstruction.depth: expected depth somewhere, got none")
-    footprints = reconstruction.depth / reconstruction.intrinsics[:, 0, 0, None, None]
-    return _surface(reconstruction.world_points[kept], images.movedim(1, -1)[kept], footprints[kept], settings)
+    return _surface_of(seen, list(images), settings)
+
+
+def _surface_of(images: Sequence[DepthImage], colors: Sequence[Tensor], settings: SurfaceSettings) -> Gaussians:
+    """Of depth images with pictures (3, H, W); where they agree on nothing, of all that is measured."""
+    measured = [image.measured for image in images]
+    kept = agreed_pixels(images, settings.tolerance) if settings.tolerance else measured
+    if not any(bool(choice.any()) for choice in kept):
+        kept = measured
+    points = [image.points[choice] for image, choice in zip(images, kept, strict=True)]
+    shades = [picture.movedim(0, -1)[choice] for picture, choice in zip(colors, kept, strict=True)]
+    footprints = [(image.depth / image.intrinsics[0, 0])[choice] for image, choice in zip(images, kept, strict=True)]
+    return _surface(torch.cat(points), torch.cat(shades), torch.cat(footprints), settings)
 
 
 def _surface(points: Tensor, colors: Tensor, footprints: Tensor, settings: SurfaceSettings) -> Gaussians:
