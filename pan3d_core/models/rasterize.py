@@ -211,12 +211,15 @@ def _missing_for_gsplat() -> str:
     """Why gsplat cannot render here, empty when it can; its kernels are compiled at the first call, which takes minutes."""
     if find_spec("gsplat") is None:
         return "gsplat is not installed; install pan3d with the extra `gs`"
-    # Without a compiler gsplat imports and fails at the first call; this is where it says so.
-    if import_module("gsplat.cuda._backend")._C is None:
-        why = "gsplat has no kernels here: it found no CUDA toolkit (nvcc) to compile them with"
-        _log.warning("%s; rendering goes on in PyTorch, slower", why)
-        return why
-    return ""
+    # Without kernels gsplat imports all the same and fails at its first call; its backend is where it compiles them.
+    try:
+        kernels, why = import_module("gsplat.cuda._backend")._C, "it found no CUDA toolkit (nvcc) to compile them with"
+    except (ImportError, OSError, RuntimeError) as error:
+        kernels, why = None, str(error)
+    if kernels is not None:
+        return ""
+    _log.warning("gsplat has no kernels here, so rendering goes on in PyTorch, slower: %s", why)
+    return f"gsplat has no kernels here: {why}"
 
 
 def _check(

@@ -2,7 +2,7 @@
 
 import sys
 from dataclasses import replace
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -497,6 +497,26 @@ def test_gsplat_gets_its_own_conventions(monkeypatch):
     found = rasterize(*arguments)
     assert torch.allclose(all_sums(found), all_sums(expected), atol=1e-10)
     assert found.visible[:, 1:].all() and not found.visible[:, 0].any()
+
+
+@pytest.mark.parametrize("trouble", [None, RuntimeError("ninja failed"), ImportError("undefined symbol")])
+def test_gsplat_without_kernels_is_named_and_passed_over(monkeypatch, caplog, trouble):
+    """`find_spec` alone would choose it, and the first rendering would fail."""
+
+    def backend(name):
+        if trouble is not None:
+            raise trouble
+        return SimpleNamespace(_C=None)
+
+    rasterize_module._missing_for_gsplat.cache_clear()
+    monkeypatch.setattr(rasterize_module, "find_spec", lambda _: object())
+    monkeypatch.setattr(rasterize_module, "import_module", backend)
+    why = "it found no CUDA toolkit" if trouble is None else str(trouble)
+    try:
+        assert f"gsplat has no kernels here: {why}" in rasterize_module._missing_for_gsplat()
+        assert "rendering goes on in PyTorch, slower" in caplog.text
+    finally:
+        rasterize_module._missing_for_gsplat.cache_clear()
 
 
 @pytest.mark.gpu
