@@ -22,7 +22,7 @@ import torch
 from pan3d_core.bench.refine_attention import StepCase, by_gaussians, by_visible
 from pan3d_core.bench.refine_cuda import on_cuda
 from pan3d_core.bench.refine_quality import VARIANTS, QualitySettings, quality
-from pan3d_core.bench.refine_sweep import SWEPT, sweep
+from pan3d_core.bench.refine_sweep import SWEPT, UNCHANGED_SEEDS, sweep
 
 PARTS = ("attention", "visible", "quality", "sweep", "cuda")
 
@@ -49,6 +49,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--lengths", type=int, nargs="+", default=[600, 3000], help="of the runs of `cuda`, steps (default: %(default)s)"
     )
     maps.add_argument("--constants", nargs="+", choices=tuple(SWEPT), default=list(SWEPT), metavar="NAME", help="default: all")
+    maps.add_argument(
+        "--unchanged", type=int, default=UNCHANGED_SEEDS, metavar="N", help="seeds of the unchanged (default: %(default)s)"
+    )
     maps.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=list(VARIANTS), help="default: all")
     maps.add_argument("--seed", type=int, default=defaults.seed, help="of the cell (default: %(default)s)")
     maps.add_argument("--views", type=int, default=defaults.num_views, help="every fourth is held out (default: %(default)s)")
@@ -78,7 +81,7 @@ def run(argv: list[str]) -> dict:
         if "quality" in arguments.parts:
             result["quality"] = quality(arguments.variants, _quality_settings(arguments))
         if "sweep" in arguments.parts:
-            result["sweep"] = sweep(_quality_settings(arguments), arguments.constants)
+            result["sweep"] = sweep(_quality_settings(arguments), arguments.constants, arguments.unchanged)
         if "cuda" in arguments.parts:
             result["cuda"] = on_cuda(_quality_settings(arguments), arguments.gaussians, case, arguments.lengths)
     finally:

@@ -86,7 +86,7 @@ def held_out_figures(case: Case, assumed: Assumed, device: str = "cpu") -> dict[
     return {name: getattr(figures, name) for name in ("pq", "per_view_pq", "miou", "identity_switches")}
 
 
-def sweep(settings: QualitySettings, names: list[str]) -> dict:
+def sweep(settings: QualitySettings, names: list[str], unchanged_seeds: int = UNCHANGED_SEEDS) -> dict:
     """Figures by constant and value; `names` of `SWEPT`."""
     case = made_case(replace(settings, path_views=4))
     base = Assumed(
@@ -94,7 +94,7 @@ def sweep(settings: QualitySettings, names: list[str]) -> dict:
         surface=SurfaceSettings(max_gaussians=settings.max_gaussians),
     )
     result: dict = {"unchanged": {}}
-    for seed in range(settings.seed, settings.seed + UNCHANGED_SEEDS):
+    for seed in range(settings.seed, settings.seed + unchanged_seeds):
         result["unchanged"][f"seed {seed}"] = held_out_figures(case, changed(base, "run.seed", seed), settings.device)
     for name in names:
         tried = {f"{value:g}": changed(base, name, value) for value in SWEPT[name]}
