@@ -7,6 +7,9 @@ which differences mean something.
 from __future__ import annotations
 
 import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -37,18 +40,30 @@ SWEPT: dict[str, tuple[float, ...]] = {
     "run.rates.query_means": (3e-4, 3e-3),
     "run.rates.decoders": (3e-3, 3e-2),
     "run.rates.labels_fall": (0.03, 0.3),
+    "run.rates.means": (5e-5, 5e-4),
     "run.prune_from": (0.3, 0.8),
     "run.collapse_share": (0.7, 1.0),
     "run.faint": (0.0, 0.2),
+    "run.max_reseeds": (0, 4),
+    "run.steps": (300, 1200),
     "surface.voxel_m": (0.003, 0.008),
     "surface.opacity": (0.5, 0.99),
     "surface.size": (0.3, 0.8),
+    "surface.tolerance": (0.0, 0.05),
+    "surface.max_gaussians": (20_000, 80_000),
     "queries.count": (12, 48),
     "queries.merge_m": (0.025, 0.1),
     "queries.spread": (2.0, 5.0),
     "queries.min_scale_m": (0.01, 0.04),
     "queries.min_pixels": (4, 40),
+    # Of modules, by their names.
+    "constants.SEMANTIC_HIDDEN": (32, 128),
+    "constants.CLASS_HIDDEN": (64, 256),
+    "constants.SURFACE_OPACITY": (0.3, 0.7),
+    "constants.ALIKE": (0.1, 0.5),
+    "constants.HIDDEN_OFTEN": (2, 6),
 }
+OF_MODULES = "constants."
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,23 @@ def changed(settings: T, path: str, value: Any) -> T:
     """`settings` with the field at `path`, names joined by dots, at `value`."""
     first, _, rest = path.partition(".")
     return replace(settings, **{first: changed(getattr(settings, first), rest, value) if rest else value})
+
+
+@contextmanager
+def constant_at(name: str, value: float) -> Iterator[None]:
+    """The constant `name` at `value` in all modules of the refinement that know it, and as it was afterwards. Raises `ValueError`
+    where none does."""
+    holders = [module for path, module in sys.modules.items() if path.startswith("pan3d_core.refine.") and hasattr(module, name)]
+    if not holders:
+        raise ValueError(f"constants: expected one of pan3d_core.refine, got {name!r}")
+    before = getattr(holders[0], name)
+    for module in holders:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for module in holders:
+            setattr(module, name, before)
 
 
 def refined_with(case: Case, assumed: Assumed, device: str = "cpu") -> PanopticMap:
@@ -86,6 +118,14 @@ def held_out_figures(case: Case, assumed: Assumed, device: str = "cpu") -> dict[
     return {name: getattr(figures, name) for name in ("pq", "per_view_pq", "miou", "identity_switches")}
 
 
+def _figures_with(case: Case, base: Assumed, change: tuple[str, float], device: str) -> dict[str, float]:
+    name, value = change
+    if not name.startswith(OF_MODULES):
+        return held_out_figures(case, changed(base, name, value), device)
+    with constant_at(name.removeprefix(OF_MODULES), value):
+        return held_out_figures(case, base, device)
+
+
 def sweep(settings: QualitySettings, names: list[str], unchanged_seeds: int = UNCHANGED_SEEDS) -> dict:
     """Figures by constant and value; `names` of `SWEPT`."""
     case = made_case(replace(settings, path_views=4))
@@ -97,7 +137,6 @@ def sweep(settings: QualitySettings, names: list[str], unchanged_seeds: int = UN
     for seed in range(settings.seed, settings.seed + unchanged_seeds):
         result["unchanged"][f"seed {seed}"] = held_out_figures(case, changed(base, "run.seed", seed), settings.device)
     for name in names:
-        tried = {f"{value:g}": changed(base, name, value) for value in SWEPT[name]}
-        result[name] = {value: held_out_figures(case, assumed, settings.device) for value, assumed in tried.items()}
+        result[name] = {f"{value:g}": _figures_with(case, base, (name, value), settings.device) for value in SWEPT[name]}
         logger.info("%s: %s", name, result[name])
     return result
