@@ -6,6 +6,7 @@
 * `quality` (minutes for each variant, and only when it is asked for): a simulated cell of 24 views with noisy feed-forward
   labels, refined within a budget: strict, per-view and loose panoptic quality of labels and map, on views given and held out;
   identity switches along a journey of 100 views; time and memory.
+* `noise` (likewise): cells with true labels that are spoilt in one way each, and what blending and warping of labels repair.
 * `sweep` (likewise): the same cell, every constant that is assumed changed alone.
 * `cuda` (likewise, and only with a GPU): steps there by number of Gaussians, and the same cell refined for longer, with a fixed
   and a changing number of Gaussians.
@@ -21,10 +22,11 @@ import torch
 
 from pan3d_core.bench.refine_attention import StepCase, by_gaussians, by_visible
 from pan3d_core.bench.refine_cuda import on_cuda
+from pan3d_core.bench.refine_noise import KINDS, by_noise
 from pan3d_core.bench.refine_quality import VARIANTS, QualitySettings, quality
 from pan3d_core.bench.refine_sweep import SWEPT, UNCHANGED_SEEDS, sweep
 
-PARTS = ("attention", "visible", "quality", "sweep", "cuda")
+PARTS = ("attention", "visible", "quality", "noise", "sweep", "cuda")
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -44,7 +46,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--shares", type=float, nargs="+", default=[0.1, 0.25, 0.4, 0.6, 0.8, 1.0], help="of `visible` (default: %(default)s)"
     )
     steps.add_argument("--rounds", type=int, default=2, help="turns after one that warms up; the best counts (%(default)s)")
-    maps = parser.add_argument_group("quality, sweep, cuda")
+    maps = parser.add_argument_group("quality, noise, sweep, cuda")
     maps.add_argument(
         "--lengths", type=int, nargs="+", default=[600, 3000], help="of the runs of `cuda`, steps (default: %(default)s)"
     )
@@ -52,6 +54,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     maps.add_argument(
         "--unchanged", type=int, default=UNCHANGED_SEEDS, metavar="N", help="seeds of the unchanged (default: %(default)s)"
     )
+    maps.add_argument("--kinds", nargs="+", choices=tuple(KINDS), default=list(KINDS), metavar="KIND", help="default: all")
+    maps.add_argument("--scenes", type=int, default=3, help="cells of `noise`, from --seed on (default: %(default)s)")
     maps.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=list(VARIANTS), help="default: all")
     maps.add_argument("--seed", type=int, default=defaults.seed, help="of the cell (default: %(default)s)")
     maps.add_argument("--views", type=int, default=defaults.num_views, help="every fourth is held out (default: %(default)s)")
@@ -60,7 +64,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     maps.add_argument("--steps", type=int, default=defaults.steps, help="of each refinement (default: %(default)s)")
     maps.add_argument("--minutes", type=float, help="budget of each refinement instead of steps")
     maps.add_argument("--max-gaussians", type=int, default=defaults.max_gaussians, help="of a map (default: %(default)s)")
-    maps.add_argument("--device", default=defaults.device, help="cpu or cuda, of quality and sweep (default: %(default)s)")
+    maps.add_argument("--device", default=defaults.device, help="cpu or cuda, of quality, noise and sweep (default: %(default)s)")
     arguments = parser.parse_args(argv)
     _check(parser, arguments)
     return arguments
@@ -80,6 +84,8 @@ def run(argv: list[str]) -> dict:
             result["visible"] = by_visible(arguments.shares, case, arguments.rounds)
         if "quality" in arguments.parts:
             result["quality"] = quality(arguments.variants, _quality_settings(arguments))
+        if "noise" in arguments.parts:
+            result["noise"] = by_noise(arguments.kinds, arguments.scenes, _quality_settings(arguments))
         if "sweep" in arguments.parts:
             result["sweep"] = sweep(_quality_settings(arguments), arguments.constants, arguments.unchanged)
         if "cuda" in arguments.parts:
@@ -106,7 +112,7 @@ def _quality_settings(arguments: argparse.Namespace) -> QualitySettings:
 def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Refuse what makes no sense; put `image_hw` on the arguments."""
     counts = ("gaussians", "queries", "visible_gaussians", "rounds", "threads", "journey", "steps", "max_gaussians", "lengths")
-    for name in counts:
+    for name in (*counts, "scenes"):
         value = getattr(arguments, name)
         if min(value if isinstance(value, list) else [value]) < 1:
             parser.error(f"--{name.replace('_', '-')}: expected at least 1, got {value}")

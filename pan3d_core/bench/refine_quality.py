@@ -24,12 +24,12 @@ from pan3d_core.refine.labels import SceneLabels, in_label_space, labels_from_en
 from pan3d_core.refine.losses import PANOPTICSPLATTING_WEIGHTS
 from pan3d_core.refine.model import PanopticMap
 from pan3d_core.refine.optimise import Refinement
-from pan3d_core.refine.queries import queries_from_masks
 from pan3d_core.refine.readout import panoptic_view
 from pan3d_core.refine.rendering import RenderChoices
 from pan3d_core.refine.schedule import RefineSettings
+from pan3d_core.refine.start import first_map
 from pan3d_core.refine.views import RefineView, view_camera
-from pan3d_core.structures import CameraView
+from pan3d_core.structures import CameraView, Gaussians
 
 logger = logging.getLogger("pan3d.bench.refine")
 
@@ -97,17 +97,19 @@ def made_case(settings: QualitySettings) -> Case:
     return Case(scene, journey, found, noisy)
 
 
-def refined(case: Case, variant: Variant, settings: QualitySettings) -> Refinement:
-    """From the given views with their noisy labels to a refined map."""
+def refined(case: Case, variant: Variant, settings: QualitySettings, gaussians: Gaussians | None = None) -> Refinement:
+    """From the given views with their noisy labels to a refined map. `gaussians` to begin with: nothing knows the depth then."""
     cameras = case.scene.views(case.scene.given)
+    if gaussians is not None:
+        cameras = tuple(replace(view, depth=None) for view in cameras)
     labelled = zip(cameras, case.noisy["given"].views, strict=True)
     views = [RefineView.of(view, labels).to(settings.device) for view, labels in labelled]
-    gaussians = gaussians_from_depth(views, SurfaceSettings(max_gaussians=settings.max_gaussians))
-    queries = queries_from_masks(views, [view.depth for view in views], gaussians.means)
+    if gaussians is None:
+        gaussians = gaussians_from_depth(views, SurfaceSettings(max_gaussians=settings.max_gaussians))
     weights = PANOPTICSPLATTING_WEIGHTS if variant.warp else replace(PANOPTICSPLATTING_WEIGHTS, warp=0.0)
     budget = {"steps": settings.steps, "minutes": settings.minutes}
     choices = RefineSettings(weights=weights, choices=variant.choices, seed=settings.seed, **budget)
-    refinement = Refinement(PanopticMap(gaussians, queries, case.scene.labels), views, choices)
+    refinement = Refinement(first_map(views, case.scene.labels, gaussians), views, choices)
     refinement.run(_logged)
     refinement.model.cpu()
     return refinement

@@ -32,9 +32,11 @@ class LabelNoise:
     split: float = 0.05  # probability that a mask is cut in two through its middle
     ragged_px: float = 1.0  # standard deviation of how far borders move out or in
     ragged_length_px: float = 8.0  # along the border, over which that changes
+    unknown: float = 0.0  # probability that nothing is said about an object: no mask, and its pixels are void
+    unlabelled: float = 0.0  # share of a scene's views that nothing is said about
 
     def __post_init__(self) -> None:
-        for name in ("dropped", "wrong_class", "merged", "split"):
+        for name in ("dropped", "wrong_class", "merged", "split", "unknown", "unlabelled"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"LabelNoise.{name}: expected a probability in 0..1, got {getattr(self, name):g}")
         if self.ragged_px < 0 or self.ragged_length_px < 1:
@@ -52,17 +54,38 @@ NO_NOISE = LabelNoise(dropped=0.0, wrong_class=0.0, merged=0.0, split=0.0, ragge
 
 def noisy_labels(scene: SceneLabels, noise: LabelNoise, generator: torch.Generator) -> SceneLabels:
     """All views of a scene as a worse 2D model would label them; the views' images and their order stay."""
-    return replace(scene, views=tuple(noisy_view(view, noise, scene.labels, generator) for view in scene.views))
+    views = tuple(noisy_view(view, noise, scene.labels, generator) for view in scene.views)
+    return with_unlabelled_views(replace(scene, views=views), noise.unlabelled, generator)
 
 
 def noisy_view(view: ViewLabels, noise: LabelNoise, labels: LabelSpace, generator: torch.Generator) -> ViewLabels:
-    """One view: masks split, merged, dropped, their borders moved, classes changed, and their order."""
+    """One view: masks split, merged, dropped, their borders moved, classes changed, some forgotten, and their order changed."""
     view = with_split_masks(view, noise.split, generator)
     view = with_merged_masks(view, noise.merged, generator)
     view = with_dropped_masks(view, noise.dropped, generator)
     view = with_ragged_borders(view, noise.ragged_px, noise.ragged_length_px, generator)
     view = with_wrong_classes(view, noise.wrong_class, labels, generator)
+    view = with_unknown_objects(view, noise.unknown, generator)
     return with_shuffled_masks(view, generator)
+
+
+def with_unlabelled_views(scene: SceneLabels, share: float, generator: torch.Generator) -> SceneLabels:
+    """Some views, a share of them to the nearest whole number, have no masks and are void everywhere."""
+    if share == 0:
+        return scene
+    silent = set(torch.randperm(len(scene.views), generator=generator)[: round(share * len(scene.views))].tolist())
+    views = tuple(_silent(view) if index in silent else view for index, view in enumerate(scene.views))
+    return replace(scene, views=views)
+
+
+def with_unknown_objects(view: ViewLabels, probability: float, generator: torch.Generator) -> ViewLabels:
+    """Some masks are gone and nothing is said about their pixels, unlike those of `with_dropped_masks`."""
+    if probability == 0:
+        return view
+    kept = torch.rand(len(view.masks), generator=generator) >= probability
+    forgotten = view.masks[~kept].bool().any(0)
+    semantics = torch.where(forgotten, VOID, view.semantics)
+    return replace(view, semantics=semantics, masks=view.masks[kept], class_id=view.class_id[kept])
 
 
 def with_shuffled_masks(view: ViewLabels, generator: torch.Generator) -> ViewLabels:
@@ -161,6 +184,11 @@ def _with_masks(view: ViewLabels, masks: Tensor, class_id: Tensor) -> ViewLabels
         class_map[mask] = value
     known = is_object & (class_map >= 0)
     return replace(view, semantics=torch.where(known, class_map, semantics), masks=masks, class_id=class_id)
+
+
+def _silent(view: ViewLabels) -> ViewLabels:
+    """The image alone."""
+    return replace(view, semantics=torch.full_like(view.semantics, VOID), masks=view.masks[:0], class_id=view.class_id[:0])
 
 
 def _nearest(values: Tensor, known: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 
 from pan3d_core import cli
 from pan3d_core.bench import refine as bench
-from pan3d_core.bench import refine_attention, refine_quality
+from pan3d_core.bench import refine_attention, refine_noise, refine_quality
 from pan3d_core.bench.refine_attention import LABELS, StepCase, correlation, held_mib, label_step, made_up_map, made_up_view
 from pan3d_core.bench.turns import Clock
 from pan3d_core.refine.optimise import Refinement
@@ -97,6 +97,20 @@ def test_quality_of_a_small_cell_is_that_of_labels_and_of_maps():
         assert own["cost"]["steps"] == 12 and 0 < own["cost"]["gaussians"] <= 800
 
 
+def test_noise_is_put_in_one_kind_at_a_time_and_variants_are_compared_in_the_same_cells():
+    pytest.importorskip("mujoco")
+    settings = refine_quality.QualitySettings(num_views=5, image_hw=(36, 48), steps=10, max_gaussians=800)
+    found = refine_noise.by_noise(["switched", "sparse_views_engine_depth"], 2, settings)
+    assert set(found) == {"scenes", "switched", "sparse_views_engine_depth"} and found["scenes"] == 2
+    for own in (found["switched"], found["sparse_views_engine_depth"]):
+        assert set(own) == {"labels", "as_published", "without_warping", "features_blended", "lost"}
+        assert set(own["lost"]) == set(refine_noise.COMPARED)
+        difference = own["as_published"]["pq"] - own["features_blended"]["pq"]
+        assert own["lost"]["features_blended"]["pq"]["mean"] == pytest.approx(difference)
+    assert found["switched"]["labels"]["per_view_pq"] == pytest.approx(1.0)
+    assert found["sparse_views_engine_depth"]["labels"]["miou"] < 0.5
+
+
 def test_command_line(tmp_path, capsys):
     path = tmp_path / "figures.json"
     arguments = ["--parts", "attention", "visible", "--gaussians", "500", "--visible-gaussians", "500", "--shares", "0.5"]
@@ -109,6 +123,7 @@ def test_command_line(tmp_path, capsys):
         (["--gaussians", "0"], "--gaussians: expected at least 1"),
         (["--views", "3"], "--views: expected at least 4"),
         (["--shares", "1.5"], "--shares, --share: expected more than 0"),
+        (["--scenes", "0"], "--scenes: expected at least 1"),
         (["--minutes", "-1"], "--minutes: expected more than 0"),
         (["--size", "wide"], "--size: expected WIDTHxHEIGHT"),
         (["--size", "8x8"], "--size: expected at least 16x16"),

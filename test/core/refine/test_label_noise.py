@@ -11,6 +11,8 @@ from pan3d_core.refine.label_noise import (
     with_merged_masks,
     with_ragged_borders,
     with_split_masks,
+    with_unknown_objects,
+    with_unlabelled_views,
     with_wrong_classes,
 )
 from pan3d_core.refine.labels import SceneLabels, labels_of_maps, maps_of_labels
@@ -132,6 +134,29 @@ def test_a_mask_that_would_vanish_stays():
     view = labels_of_maps(torch.zeros(3, 20, 20), torch.where(ids > 0, 0, TABLE), ids, LABELS)
     for seed in range(20):
         assert int(with_ragged_borders(view, 3.0, 5.0, seeded(seed)).masks[0].sum()) >= 1
+
+
+def test_nothing_is_said_about_an_unknown_object():
+    view = view_of()
+    made = with_unknown_objects(view, 1.0, seeded())
+    assert made.masks.shape == (0, 40, 60) and made.class_id.shape == (0,)
+    assert torch.equal(made.semantics == -1, view.masks.any(0))
+    counts = [len(with_unknown_objects(view, 0.3, seeded(seed)).masks) for seed in range(200)]
+    assert sum(counts) / 600 == pytest.approx(0.7, abs=0.06)
+    some = with_unknown_objects(view, 0.5, seeded(1))
+    assert 0 < len(some.masks) < 3 and bool((some.semantics[some.masks.any(0)] >= 0).all())
+
+
+def test_unlabelled_views_keep_their_image_alone():
+    scene = SceneLabels(LABELS, (view_of(),) * 10)
+    made = with_unlabelled_views(scene, 0.7, seeded())
+    silent = [len(view.masks) == 0 and bool((view.semantics == -1).all()) for view in made.views]
+    assert sum(silent) == 7 and [not quiet for quiet in silent] == [len(view.masks) == 3 for view in made.views]
+    assert all(torch.equal(view.image, view_of().image) for view in made.views)
+    others = with_unlabelled_views(scene, 0.7, seeded(1))
+    assert [len(view.masks) for view in others.views] != [len(view.masks) for view in made.views]
+    both = noisy_labels(scene, LabelNoise(unlabelled=0.5, unknown=1.0), seeded())
+    assert sum(bool((view.semantics >= 0).any()) for view in both.views) == 5 and not any(len(v.masks) for v in both.views)
 
 
 @pytest.mark.parametrize("seed", range(8))
