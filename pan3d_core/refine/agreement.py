@@ -47,19 +47,22 @@ def agreed_pixels(images: Sequence[DepthImage], tolerance: float) -> list[Tensor
     """
     kept = []
     for index, image in enumerate(images):
-        measured = image.measured
-        points = image.points[measured]
-        seen, looked_through, hidden = (torch.zeros(len(points), dtype=torch.int64, device=points.device) for _ in range(3))
-        for other, judge in enumerate(images):
-            if other != index:
-                gap, looks = _gaps(points, judge)  # share of the depth by which the point is before the surface there
-                seen += looks & (gap.abs() <= tolerance)
-                looked_through += looks & (gap > tolerance)
-                hidden += looks & (gap < -tolerance)
-        stays = measured.clone()
-        stays[measured] = (seen >= looked_through) & ((seen > 0) | (hidden < HIDDEN_OFTEN))
+        stays = image.measured
+        stays[stays.clone()] = agreed_points(image.points[stays], [*images[:index], *images[index + 1 :]], tolerance)
         kept.append(stays)
     return kept
+
+
+def agreed_points(points: Tensor, images: Sequence[DepthImage], tolerance: float, own: int = 0) -> Tensor:
+    """(P,) bool of points (P, 3), likewise; `own` of the images that see a point are those which it comes from, and count not."""
+    seen, looked_through, hidden = (torch.zeros(len(points), dtype=torch.int64, device=points.device) for _ in range(3))
+    for judge in images:
+        gap, looks = _gaps(points, judge)
+        seen += looks & (gap.abs() <= tolerance)
+        looked_through += looks & (gap > tolerance)
+        hidden += looks & (gap < -tolerance)
+    seen = (seen - own).clamp_min(0)
+    return (seen >= looked_through) & ((seen > 0) | (hidden < HIDDEN_OFTEN))
 
 
 def _gaps(points: Tensor, judge: DepthImage) -> tuple[Tensor, Tensor]:

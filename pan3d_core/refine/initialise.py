@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pan3d_core.geometry.spherical_harmonics import CONSTANT
 from pan3d_core.models.eps3d_gaussians import voxel_grid
-from pan3d_core.refine.agreement import DepthImage, agreed_pixels
+from pan3d_core.refine.agreement import DepthImage, agreed_pixels, agreed_points
 from pan3d_core.refine.views import RefineView
 from pan3d_core.structures import Gaussians, Reconstruction
 
@@ -56,24 +56,32 @@ def gaussians_from_reconstruction(
 ) -> Gaussians:
     """The Gaussians of a feed-forward reconstruction, else one per occupied voxel of its depth; images (S, 3, h, w) RGB 0..1.
 
-    Harmonics are reduced to their constant, and features left behind: refinement learns its own. More Gaussians than
-    `settings.max_gaussians` serve as points of the surface, of which fewer are made.
+    Only what the views' depth agrees on. Harmonics are reduced to their constant, and features left behind: refinement learns
+    its own. More Gaussians than `settings.max_gaussians` serve as points of the surface, of which fewer are made.
     """
     settings = settings or SurfaceSettings()
-    made = reconstruction.gaussians
-    if made is not None:
-        colors = (made.colors if made.colors.ndim == 2 else made.colors[:, 0] * CONSTANT + 0.5).clamp(0, 1)
-        if len(made) <= settings.max_gaussians:
-            return Gaussians(made.means, made.scales, made.quats_wxyz, made.opacities, colors)
-        solid = made.opacities >= MIN_OPACITY
-        return _surface(made.means[solid], colors[solid], made.scales[solid].median(-1).values / settings.size, settings)
+    seen = [DepthImage(*parts) for parts in zip(reconstruction.depth, reconstruction.intrinsics, reconstruction.cam_from_world)]
+    if reconstruction.gaussians is not None:
+        return _taken(reconstruction.gaussians, seen, settings)
     if images.shape != (len(reconstruction.depth), 3, *reconstruction.depth.shape[1:]):
         wanted = (len(reconstruction.depth), 3, *reconstruction.depth.shape[1:])
         raise ValueError(f"images: expected shape {wanted} as the depth, got {tuple(images.shape)}")
-    seen = [DepthImage(*parts) for parts in zip(reconstruction.depth, reconstruction.intrinsics, reconstruction.cam_from_world)]
     if not any(bool(image.measured.any()) for image in seen):
         raise ValueError("Reconstruction.depth: expected depth somewhere, got none")
     return _surface_of(seen, list(images), settings)
+
+
+def _taken(made: Gaussians, seen: Sequence[DepthImage], settings: SurfaceSettings) -> Gaussians:
+    """Gaussians of a network as they are, but for those that the views look through; fewer where they are too many."""
+    kept = torch.ones_like(made.opacities, dtype=torch.bool)
+    if settings.tolerance:
+        agreed = agreed_points(made.means, seen, settings.tolerance, own=1)
+        kept = agreed if bool(agreed.any()) else kept
+    colors = (made.colors if made.colors.ndim == 2 else made.colors[:, 0] * CONSTANT + 0.5).clamp(0, 1)
+    if int(kept.sum()) <= settings.max_gaussians:
+        return Gaussians(*(values[kept] for values in (made.means, made.scales, made.quats_wxyz, made.opacities, colors)))
+    kept &= made.opacities >= MIN_OPACITY
+    return _surface(made.means[kept], colors[kept], made.scales[kept].median(-1).values / settings.size, settings)
 
 
 def _surface_of(images: Sequence[DepthImage], colors: Sequence[Tensor], settings: SurfaceSettings) -> Gaussians:

@@ -7,7 +7,8 @@ import torch
 from refine_scenes import table_views
 
 from pan3d_core.refine.agreement import DepthImage, agreed_pixels
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth, gaussians_from_reconstruction
+from pan3d_core.structures import Gaussians, Reconstruction
 
 TOLERANCE = 0.02
 
@@ -89,3 +90,21 @@ def test_views_that_agree_on_nothing_still_give_a_surface(views):
     assert len(gaussians_from_depth(at_odds, SurfaceSettings(voxel_m=0.02))) > 50
     with pytest.raises(ValueError, match="SurfaceSettings.tolerance: expected 0 to less than 1, got 1"):
         SurfaceSettings(tolerance=1.0)
+
+
+def test_gaussians_of_a_network_are_judged_by_its_depth(views):
+    depth = torch.stack([view.depth for view in views])
+    matrices = [torch.stack([getattr(view, name) for view in views]) for name in ("intrinsics", "cam_from_world")]
+    images = torch.stack([view.labels.image for view in views])
+    true = images_of(views)[0].points[views[0].depth > 0][::7]
+    camera = torch.linalg.inv(views[0].cam_from_world)[:3, 3]
+    hanging = camera + 0.8 * (true - camera)
+    means = torch.cat([true, hanging])
+    ones = torch.ones(len(means))
+    made = Gaussians(means, 0.01 * torch.ones_like(means), torch.ones(len(means), 4), ones, torch.rand(len(means), 3))
+    seen = Reconstruction(depth, torch.ones_like(depth), *matrices, is_metric=True, gaussians=made)
+    taken = gaussians_from_reconstruction(seen, images).means
+    distances = torch.cdist(taken, means).argmin(1)
+    assert int((distances < len(true)).sum()) > 0.95 * len(true)
+    assert int((distances >= len(true)).sum()) < 0.1 * len(true)
+    assert len(gaussians_from_reconstruction(seen, images, SurfaceSettings(tolerance=0.0))) == len(means)
