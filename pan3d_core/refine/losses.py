@@ -149,8 +149,8 @@ def instance_loss(
         naming = classification_loss(class_logits, class_id[target], query, no_match_weight=weights.no_object)
     else:
         naming = class_logits.sum() * 0.0
-    if len(query) == 0:
-        return naming + probs.sum() * 0.0
+    if len(query) == 0:  # the mean over the queries forgot that all of them have the small weight
+        return weights.no_object * naming + probs.sum() * 0.0
     bce, dice = pairwise_mask_losses(probs[query].flatten(1), masks[target].flatten(1))
     return (bce + dice).diagonal().mean() + naming
 
@@ -219,7 +219,8 @@ def panopticsplatting_losses(
     losses = {"color": color_loss(view.color, labels.image, weights.ssim)}
     losses["semantics"] = semantic_loss(view.semantic_shares, labels.semantics) if weights.semantics else zero
     losses["instances"] = zero
-    if weights.instances:
+    # Nothing is there to learn from a view that says nothing, neither objects nor that there are none.
+    if weights.instances and (len(labels.masks) or bool((labels.semantics >= 0).any())):
         classes = (class_logits, labels.class_id)
         losses["instances"] = instance_loss(view.instance_probs, labels.masks, match, classes, weights)
     losses["warp"] = warp_loss(view, neighbour, weights) if weights.warp and neighbour is not None else zero

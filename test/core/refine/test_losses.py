@@ -213,6 +213,17 @@ def test_gradients():
     check_gradient(total, view.color, view.semantics, view.instances, waves(2, 3))
 
 
+def test_queries_hear_little_of_a_view_without_masks_and_nothing_of_one_that_says_nothing():
+    view, image, nobody = small_view(), waves(3, 4, 5, seed=8), (NOTHING, NOTHING)
+    labels = ViewLabels(image, torch.zeros(4, 5, dtype=torch.long), torch.zeros(0, 4, 5), NOTHING)
+    logits = waves(2, 3).requires_grad_()
+    losses = ps.panopticsplatting_losses(view, labels, logits, nobody, None)
+    expected = 0.1 * float(-logits.detach().log_softmax(-1)[:, -1].mean())  # of an object, which has a mask, it were the whole
+    assert float(losses["instances"].detach()) == pytest.approx(expected)
+    silent = replace(labels, semantics=torch.full((4, 5), -1))
+    assert float(ps.panopticsplatting_losses(view, silent, logits, nobody, None)["instances"]) == 0
+
+
 def test_edges():
     view = small_view()
     view.semantics.requires_grad_()
