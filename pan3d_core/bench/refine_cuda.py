@@ -81,12 +81,15 @@ def _run(case: Case, settings: QualitySettings, steps: int, strategy: str) -> di
     first = len(model.means)
     run = RefineSettings(steps=steps, density=DensitySettings(strategy), seed=settings.seed)
     begin = time.perf_counter()
-    Refinement(model, views, run).run()
+    refinement = Refinement(model, views, run)
+    refinement.run()
     torch.cuda.synchronize()
     seconds = time.perf_counter() - begin
     return {
         "gaussians_first": first,
         "gaussians": len(model.means),
+        "queries_left": int(model.alive.sum()),
+        "reseeds": refinement.progress.reseeds,
         "seconds": seconds,
         "peak_mib": torch.cuda.max_memory_allocated() / 2**20,
         **_held_out(case, model),

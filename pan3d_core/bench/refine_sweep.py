@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pan3d_core.bench.refine_quality import Case, QualitySettings, made_case, map_figures
+from pan3d_core.refine.density import DensitySettings
 from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
 from pan3d_core.refine.model import PanopticMap
 from pan3d_core.refine.optimise import Refinement
@@ -61,6 +62,7 @@ SWEPT: dict[str, tuple[float, ...]] = {
     "constants.CLASS_HIDDEN": (64, 256),
     "constants.SURFACE_OPACITY": (0.3, 0.7),
     "constants.ALIKE": (0.1, 0.5),
+    "constants.OWN_SHARE": (0.2, 0.8),
     "constants.HIDDEN_OFTEN": (2, 6),
 }
 OF_MODULES = "constants."
@@ -130,7 +132,9 @@ def sweep(settings: QualitySettings, names: list[str], unchanged_seeds: int = UN
     """Figures by constant and value; `names` of `SWEPT`."""
     case = made_case(replace(settings, path_views=4))
     base = Assumed(
-        run=RefineSettings(steps=settings.steps, minutes=settings.minutes, seed=settings.seed),
+        run=RefineSettings(
+            steps=settings.steps, minutes=settings.minutes, density=DensitySettings("none"), seed=settings.seed
+        ),  # the number of Gaussians is fixed, on a GPU as on a CPU
         surface=SurfaceSettings(max_gaussians=settings.max_gaussians),
     )
     result: dict = {"unchanged": {}}

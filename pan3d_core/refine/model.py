@@ -22,6 +22,7 @@ SEMANTIC_HIDDEN, CLASS_HIDDEN = 64, 128  # assumed; that of the class head as in
 PRIOR_FLOOR = 1e-5  # what the spatial prior leaves everywhere, as in PanopticRecon++
 LARGEST_OPACITY = 0.999  # of the first Gaussians, so that their logits are finite
 SMALLEST_SCALE_M = 1e-6
+CHUNK = 65_536  # Gaussians at a time where all meet all queries
 
 GAUSSIAN_PARAMETERS = ("means", "quats_wxyz", "log_scales", "opacity_logits", "colors")
 FEATURE_PARAMETERS = ("semantic_features", "instance_features")

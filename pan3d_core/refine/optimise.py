@@ -25,7 +25,7 @@ from pan3d_core.refine.losses import (
     panopticsplatting_losses,
 )
 from pan3d_core.refine.model import FEATURE_PARAMETERS, GAUSSIAN_PARAMETERS, QUERY_PARAMETERS, PanopticMap, QueryGaussians
-from pan3d_core.refine.query_care import MatchCounts, alike, prune, reseed
+from pan3d_core.refine.query_care import MatchCounts, alike, drop_repeated, prune, reseed
 from pan3d_core.refine.rendering import MapView, render_color, render_view
 from pan3d_core.refine.schedule import RefineSettings, rates_at, scene_radius, view_of_step
 from pan3d_core.refine.views import RefineView, require_classes, thing_ranks
@@ -99,12 +99,17 @@ class Refinement:
                 progress(self._report(losses))
             if self.progress.step % self.settings.checkpoint_every == 0:
                 self.save()
-        self.save()
+        self.conclude()
 
     @property
     def settled(self) -> bool:
         """Whether the losses have stopped falling, as `settings.stop` sees it."""
         return self.settings.stop.reached(self.progress.totals)
+
+    def conclude(self) -> None:
+        """End a run here: the checkpoint is written with all queries, then the map drops those that repeat others."""
+        self.save()
+        drop_repeated(self.model)
 
     def save(self) -> None:
         """Write the checkpoint, where one is kept."""

@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from pan3d_core.refine.model import PanopticMap, QueryGaussians
+from pan3d_core.refine.model import CHUNK, Block, PanopticMap, QueryGaussians
 
 ALIKE = 0.25  # assumed: root mean square difference of tokens from their mean below which they say the same; they begin with 1
+
+# Assumed: an object of its own is surest of at least this share of the Gaussians that it claims. Mask2Former asks for four fifths
+# of a mask; queries are more alike where labels contradict each other.
+OWN_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,33 @@ def prune(model: PanopticMap, counts: MatchCounts) -> None:
     useful = model.alive & (counts.assigned > 0).to(model.alive.device)
     if bool(useful.any()):
         model.alive.copy_(useful)
+
+
+@torch.no_grad()
+def drop_repeated(model: PanopticMap) -> int:
+    """Drop queries that claim what others have, the most repeated one first, until none is left -> how many.
+
+    Labels that split an object or join two teach some queries what others know better; each keeps a few pixels and would be an
+    object there. A query claims a Gaussian with a probability above a half; Gaussians count by their opacity.
+    """
+    queries = model.alive.nonzero()[:, 0]
+    rows = torch.arange(len(model.means), device=model.means.device)
+    probs = torch.cat([model.attention(Block(part, queries)) for part in rows.split(CHUNK)])
+    opacity = model.opacity_logits.sigmoid()
+    claimed = probs > 0.5
+    total = opacity @ claimed.to(opacity)
+    kept = torch.ones_like(queries, dtype=torch.bool)
+    while len(queries):
+        best, column = torch.where(claimed & kept, probs, 0.0).max(-1)
+        own = torch.zeros_like(total).index_add_(0, column, torch.where(best > 0, opacity, 0.0))
+        share, worst = torch.where(kept, own / total.clamp_min(1e-9), torch.inf).min(0)
+        if share >= OWN_SHARE:
+            break
+        kept[worst] = False
+    if bool(kept.any()):  # a map that claims nothing is left as it is
+        model.alive[queries[~kept]] = False
+        return int((~kept).sum())
+    return 0
 
 
 @torch.no_grad()

@@ -10,13 +10,12 @@ from torch import Tensor
 
 from pan3d_core.gaussian_scene import GaussianScene
 from pan3d_core.models.rasterize_project import Camera
-from pan3d_core.refine.model import Block, PanopticMap
+from pan3d_core.refine.model import CHUNK, Block, PanopticMap
 from pan3d_core.refine.rendering import SURFACE_OPACITY, RenderChoices, render_view
 from pan3d_core.refine.views import RefineView
 from pan3d_core.structures import Gaussians
 
 MIN_PROBABILITY = 0.5  # assumed: what belongs to its best query no more surely than this belongs to none
-CHUNK = 65_536  # Gaussians at a time
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,8 @@ class PanopticView:
 @torch.no_grad()
 def panoptic_view(model: PanopticMap, camera: Camera, choices: RenderChoices | None = None) -> PanopticView:
     """Class and object of every pixel by Bayes' rule, as PanopticRecon++ joins them: P(class, query) is proportional to
-    S(class) I(query) P(class | query) for things, and to S(class) times the probability of no query for stuff."""
+    S(class) I(query) P(class | query) for things, and to S(class) times the probability of no query for stuff. A pixel of an
+    object then has the object's class: what is one thing is not two."""
     shown = render_view(model, camera, choices)
     shares, probs = shown.image.semantic_shares, shown.image.instance_probs
     of_query = model.class_logits(shown.queries).softmax(-1)[:, :-1]  # what is missing to 1 is no object
@@ -50,7 +50,8 @@ def panoptic_view(model: PanopticMap, camera: Camera, choices: RenderChoices | N
         score, query = (shares[row] * probs * of_query[:, rank, None, None]).max(0)
         wins = score > best
         best = torch.where(wins, score, best)
-        semantic, instance = torch.where(wins, row, semantic), torch.where(wins, shown.queries[query] + 1, instance)
+        semantic = torch.where(wins, thing_rows[of_query.argmax(-1)[query]], semantic)
+        instance = torch.where(wins, shown.queries[query] + 1, instance)
     if not len(stuff_rows):
         instance = torch.where(best > 0, instance, 0)
     seen = (shown.image.alpha >= SURFACE_OPACITY) & (best >= 0)

@@ -9,7 +9,7 @@ from refine_scenes import LABELS, labels_of, spoiled, table_map, table_views
 from pan3d_core.evaluation.panoptic_quality import panoptic_quality
 from pan3d_core.refine.losses import PANOPTICSPLATTING_WEIGHTS
 from pan3d_core.refine.optimise import Refinement, RefinementDiverged
-from pan3d_core.refine.query_care import MatchCounts, prune, reseed
+from pan3d_core.refine.query_care import MatchCounts, drop_repeated, prune, reseed
 from pan3d_core.refine.readout import panoptic_view
 from pan3d_core.refine.schedule import LearningRates, RefineSettings, rates_at, scene_radius, view_of_step
 from pan3d_core.refine.views import RefineView, thing_ranks
@@ -263,3 +263,45 @@ def test_a_view_that_sees_no_query_or_has_masks_without_classes_is_no_obstacle(t
     reports = []
     Refinement(model, views, RefineSettings(steps=2, weights=weights)).run(reports.append)
     assert reports[-1].losses["instances"] == 0 and reports[-1].losses["semantics"] > 0
+
+
+def sure_map(table, claims: list[list[float]]):
+    """A map whose queries are everywhere, and whose Gaussian i belongs to query q with probability claims[q][i % columns]."""
+    model = table_map(table[0], **SMALL)
+    wanted = torch.tensor(claims).logit(eps=1e-6)
+    with torch.no_grad():
+        model.query_log_scales.fill_(6.0)
+        model.alive.copy_(torch.arange(model.num_queries) < len(claims))
+        model.query_tokens.normal_(generator=torch.Generator().manual_seed(3))
+        keys = model.query_norm(model.query_projection(model.query_tokens[: len(claims)]))
+        columns = torch.arange(len(model.means)) % wanted.shape[1]
+        model.instance_features.copy_((torch.linalg.pinv(keys) @ wanted)[:, columns].T)
+    return model
+
+
+def test_queries_that_claim_what_others_have_are_dropped_and_those_with_things_of_their_own_stay(table):
+    # Two objects, a half of the first, both in one, and nobody's.
+    model = sure_map(table, [[0.9, 0.9, 0.1, 0.1], [0.1, 0.1, 0.9, 0.9], [0.8, 0.1, 0.1, 0.1], [0.7, 0.7, 0.7, 0.8], [0.3] * 4])
+    assert drop_repeated(model) == 3
+    assert model.alive.nonzero()[:, 0].tolist() == [0, 1]
+    assert drop_repeated(model) == 0
+
+
+def test_of_two_queries_with_one_object_the_surer_one_stays(table):
+    model = sure_map(table, [[0.8, 0.8, 0.8], [0.9, 0.9, 0.7]])
+    assert drop_repeated(model) == 1 and model.alive.nonzero()[:, 0].tolist() == [1]
+
+
+def test_a_map_whose_queries_claim_nothing_keeps_them(table):
+    model = sure_map(table, [[0.2, 0.2], [0.1, 0.1]])
+    assert drop_repeated(model) == 0 and int(model.alive.sum()) == 2
+
+
+def test_a_run_ends_without_repeated_queries_and_its_checkpoint_keeps_them(table, tmp_path):
+    views, _ = table
+    run = Refinement(table_map(views, **SMALL), views, RefineSettings(steps=1), tmp_path / "checkpoint.pt")
+    run.run()
+    stored = Refinement.resumed(tmp_path / "checkpoint.pt", views, RefineSettings(steps=1))
+    assert int(stored.model.alive.sum()) == stored.model.num_queries
+    stored.run()  # nothing is left to do but the end
+    assert torch.equal(stored.model.alive, run.model.alive)

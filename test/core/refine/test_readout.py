@@ -82,6 +82,23 @@ def test_the_class_of_the_query_outvotes_wrong_classes_of_pixels(known):
     assert float((semantic[inside] == 0).float().mean()) > 0.8
 
 
+def test_an_object_has_one_class_where_its_pixels_have_two(known, monkeypatch):
+    views, truth, model, owner, query_of_object = known
+    logits = model.class_logits
+    thing = int(query_of_object[0])
+    unsure = torch.tensor([1.0, 0.6, -5.0])  # of the object's query: its class, and nearly as much the other one
+    monkeypatch.setattr(model, "class_logits", lambda rows: torch.where(rows[:, None] == thing, unsure, logits(rows)))
+    features = model.semantic_features.clone()
+    lower = (owner == 1) & (model.means[:, 0] < CENTERS[0, 0])
+    model.semantic_features[lower, :3] = 10.0 * torch.tensor([0.0, 1.0, 0.0])  # of the other class
+    try:
+        semantic, instance = maps_of(model, views)
+    finally:
+        model.semantic_features.copy_(features)
+    assert semantic[instance == thing + 1].unique().tolist() == [KINDS[0]]
+    assert panoptic_quality((semantic, instance), truth, LABELS).pq > 0.8
+
+
 def test_what_belongs_to_no_query_is_no_object_even_where_pixels_look_like_one(known):
     views, truth, model, owner, query_of_object = known
     model.alive[query_of_object[0]] = False
