@@ -149,7 +149,7 @@ def _optimise(refinement: Refinement, job: RefinementJob, report: Report) -> str
     try:
         refinement.run(progress)
     except _MinutesOver:
-        refinement.save()
+        refinement.conclude()
         return "minutes"
     now = refinement.progress
     return "settled" if refinement.settled and refinement.settings.share_done(now.step, now.elapsed_s) < 1 else ""
