@@ -1,6 +1,7 @@
-"""`pan3d bench ros`: what publishing a cloud costs and loses, and how long a picture takes to become objects.
+"""`pan3d bench ros`: what publishing a cloud costs and loses, how long a picture takes to become objects, and what a
+refinement beside that takes from it.
 
-Both parts use several processes over the real middleware with the shipped Fast DDS profile, on a ROS domain of their own.
+All parts use several processes over the real middleware with the shipped Fast DDS profile, on a ROS domain of their own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +26,8 @@ from sensor_msgs.msg import PointCloud2
 
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import OrientedBox, Panoptic3D, Segment
-from pan3d_ros.demo.processes import ChildNode, parameter_arguments
+from pan3d_ros.bench_nodes import cell_and_perception, percentiles
+from pan3d_ros.bench_refine import measure_beside_refinement
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.clouds import cloud_message, cloud_records
 from pan3d_ros.messages.poses import header
@@ -38,25 +39,27 @@ NETWORK_STAGES = ("engine",)
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pan3d bench ros", description=__doc__)
     parser.add_argument(
-        "part", choices=("cloud", "journey", "all"), nargs="?", default="all", help="what to measure (default all)"
+        "part", choices=("cloud", "journey", "refine", "all"), nargs="?", default="all", help="what to measure (default all)"
     )
     parser.add_argument("--points", type=int, default=150_000, help="points of the cloud")
     parser.add_argument("--messages", type=int, default=100, help="clouds published")
     parser.add_argument("--rate", type=float, default=5.0, help="clouds per second")
     parser.add_argument("--best-effort", action="store_true", help="the receiver subscribes best effort")
     parser.add_argument("--no-profile", action="store_true", help="without the shipped Fast DDS profile, for comparison")
-    parser.add_argument("--engine", default="pan3d-mini", help="engine of the journey")
+    parser.add_argument("--engine", default="pan3d-mini", help="engine of journey and refine")
     parser.add_argument("--weights", default="", help="its checkpoint")
     parser.add_argument("--depth", action="store_true", help="depth cameras")
     parser.add_argument("--cameras", type=int, default=4, help="simulated 640 x 480 cameras")
-    parser.add_argument("--sets", type=int, default=50, help="view sets of the journey")
-    parser.add_argument("--sets-per-second", type=float, default=0.5, help="rate of the cameras")
+    parser.add_argument("--sets", type=int, default=50, help="view sets of the journey, and of a round of refine")
+    parser.add_argument("--sets-per-second", type=float, default=0.5, help="rate of the cameras of the journey")
+    parser.add_argument("--rounds", type=int, default=5, help="of refine, each beside a halted refinement and one that runs")
+    parser.add_argument("--busy-sets-per-second", type=float, default=10.0, help="rate of the cameras of refine")
     parser.add_argument("--domain", type=int, default=100 + os.getpid() % 100, help="ROS domain of the measurement")
     return parser.parse_args(argv)
 
 
 def run(argv: list[str]) -> dict:
-    """Measure; `cloud` and `journey` of the result are what was asked for. `RuntimeError` when a process fails."""
+    """Measure; `cloud`, `journey` and `refine` of the result are what was asked for. `RuntimeError` when a process fails."""
     arguments = parse(argv)
     environment = child_environment(arguments)
     os.environ.update(environment)  # the profile is read when this process makes its first participant
@@ -69,6 +72,8 @@ def run(argv: list[str]) -> dict:
             result["cloud"] = measure_cloud(node, arguments, environment)
         if arguments.part in ("journey", "all"):
             result["journey"] = measure_journey(node, arguments, environment)
+        if arguments.part in ("refine", "all"):
+            result["refine"] = measure_beside_refinement(node, arguments, environment)
         return result
     finally:
         node.destroy_node()
@@ -165,36 +170,16 @@ def measure_journey(node: Node, arguments: argparse.Namespace, environment: Mapp
         node.create_subscription(PipelineStats, "/pan3d/stats", stats.append, profile(10)),
         node.create_subscription(InstanceArray, "/pan3d/instances", take, profile(10)),
     ]
-    cell = {"num_cameras": arguments.cameras, "publish_depth": arguments.depth, "rate_hz": arguments.sets_per_second}
-    perception = {
-        "cameras": [f"camera_{index}" for index in range(arguments.cameras)],
-        "model.name": arguments.engine,
-        "model.weights": arguments.weights,
-        "input.use_depth": arguments.depth,
-        "input.max_image_age_s": 0.0,
-        "sync.min_cameras": arguments.cameras,
-        "workspace.support_height_m": 0.0,
-        "autostart": True,
-    }
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)
-    with tempfile.TemporaryDirectory() as folder:
-        logs = Path(folder)
-        nodes = [
-            ChildNode("cell", "pan3d_ros.sim_node", parameter_arguments(cell), logs / "cell.log", environment),
-            ChildNode("perception", "pan3d_ros.perception_node", parameter_arguments(perception), logs / "node.log", environment),
-        ]
-        try:
-            deadline = time.monotonic() + 180.0 + 4 * arguments.sets / arguments.sets_per_second
-            while len(stats) < arguments.sets + 1:
-                executor.spin_once(timeout_sec=0.5)
-                for child in nodes:
-                    child.check()
-                if time.monotonic() > deadline:
-                    raise RuntimeError(f"only {len(stats)} results of {arguments.sets}:\n{nodes[1].log_tail()}")
-        finally:
-            for child in nodes:
-                child.stop()
+    with cell_and_perception(arguments, environment, arguments.sets_per_second) as children:
+        deadline = time.monotonic() + 180.0 + 4 * arguments.sets / arguments.sets_per_second
+        while len(stats) < arguments.sets + 1:
+            executor.spin_once(timeout_sec=0.5)
+            for child in children:
+                child.check()
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"only {len(stats)} results of {arguments.sets}:\n{children[1].log_tail()}")
     executor.remove_node(node)
     for subscription in subscriptions:
         node.destroy_subscription(subscription)
@@ -223,14 +208,6 @@ def journey_table(arguments: argparse.Namespace, stats: list[PipelineStats], rec
         "points": float(np.mean([s.num_points for s in stats])),
         "sets_replaced": int(stats[-1].sets_replaced),
     }
-
-
-def percentiles(values: list[float]) -> dict[str, float]:
-    """p50, p90, p99 and the largest; empty for no values."""
-    if not values:
-        return {}
-    found = {f"p{percent}": float(np.percentile(values, percent)) for percent in (50, 90, 99)}
-    return found | {"max": float(max(values))}
 
 
 def wait_for(condition, timeout_s: float, problem: str) -> None:

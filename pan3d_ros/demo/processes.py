@@ -47,6 +47,11 @@ class ChildNode:
         if code is not None:
             raise DemoError(f"{self.name} ended with code {code}; the end of {self.log_path}:\n{self.log_tail()}")
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def log_tail(self) -> str:
         """The last lines of the log."""
         lines = self.log_path.read_text(errors="replace").splitlines()
