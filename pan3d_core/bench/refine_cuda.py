@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from pan3d_core.bench.refine_attention import LABELS_WITHOUT_WARP, StepCase, made_up_map, made_up_view
-from pan3d_core.bench.refine_quality import Case, QualitySettings, made_case, map_figures
+from pan3d_core.bench.refine_quality import Case, QualitySettings, made_case
 from pan3d_core.bench.turns import line_through
+from pan3d_core.evaluation.refined_views import map_figures
 from pan3d_core.models.rasterize import RasterSettings, chosen_backend
 from pan3d_core.refine.density import DensitySettings
 from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth

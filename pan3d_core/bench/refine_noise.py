@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from pan3d_core.bench.refine_quality import VARIANTS, Case, QualitySettings, map_figures, refined
+from pan3d_core.bench.refine_quality import VARIANTS, Case, QualitySettings, refined
 from pan3d_core.config import ModelConfig, PipelineConfig, WorkspaceConfig
 from pan3d_core.engines import build_engine
-from pan3d_core.evaluation.refined_views import RefinedViewFigures, label_figures
+from pan3d_core.evaluation.refined_views import RefinedViewFigures, label_figures, map_figures
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_reconstruction
 from pan3d_core.refine.label_noise import NO_NOISE, LabelNoise, noisy_labels

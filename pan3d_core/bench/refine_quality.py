@@ -17,19 +17,17 @@ import torch
 from pan3d_core.bench.rasterize import timed
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines import build_engine
-from pan3d_core.evaluation.refined_views import RefinedViewFigures, label_figures, refined_view_figures
+from pan3d_core.evaluation.refined_views import RefinedViewFigures, label_figures, map_figures
 from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
 from pan3d_core.refine.label_noise import LabelNoise, noisy_labels
 from pan3d_core.refine.labels import SceneLabels, in_label_space, labels_from_engine
 from pan3d_core.refine.losses import PANOPTICSPLATTING_WEIGHTS
-from pan3d_core.refine.model import PanopticMap
 from pan3d_core.refine.optimise import Refinement
-from pan3d_core.refine.readout import panoptic_view
 from pan3d_core.refine.rendering import RenderChoices
 from pan3d_core.refine.schedule import RefineSettings
 from pan3d_core.refine.start import first_map
-from pan3d_core.refine.views import RefineView, view_camera
-from pan3d_core.structures import CameraView, Gaussians
+from pan3d_core.refine.views import RefineView
+from pan3d_core.structures import Gaussians
 
 logger = logging.getLogger("pan3d.bench.refine")
 
@@ -113,16 +111,6 @@ def refined(case: Case, variant: Variant, settings: QualitySettings, gaussians: 
     refinement.run(_logged)
     refinement.model.cpu()
     return refinement
-
-
-def map_figures(model: PanopticMap, views: tuple[CameraView, ...], truth: tuple, choices: RenderChoices) -> RefinedViewFigures:
-    """Of the map rendered into views, against their truth."""
-    shown = [
-        panoptic_view(model, view_camera(view.cam_from_world.float(), view.intrinsics.float(), view.image.shape[-2:]), choices)
-        for view in views
-    ]
-    maps = torch.stack([item.semantic_id for item in shown]), torch.stack([item.instance_id for item in shown])
-    return refined_view_figures(maps, truth, model.labels)
 
 
 def figures_of_labels(case: Case, labels: dict[str, SceneLabels]) -> dict[str, dict]:

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from pan3d_core.bench.refine_quality import Case, QualitySettings, made_case, map_figures
+from pan3d_core.bench.refine_quality import Case, QualitySettings, made_case
+from pan3d_core.evaluation.refined_views import map_figures
 from pan3d_core.refine.density import DensitySettings
 from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
 from pan3d_core.refine.model import PanopticMap

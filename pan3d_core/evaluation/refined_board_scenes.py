@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pan3d_core.config import ModelConfig, PipelineConfig, WorkspaceConfig
 from pan3d_core.engines import Engine, build_engine
-from pan3d_core.evaluation.refined_views import PanopticMaps, RefinedViewFigures, label_figures, refined_view_figures
+from pan3d_core.evaluation.refined_views import PanopticMaps, RefinedViewFigures, label_figures, map_figures
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth, gaussians_from_reconstruction
@@ -27,10 +27,9 @@ from pan3d_core.refine.label_noise import LabelNoise, noisy_labels
 from pan3d_core.refine.labels import SceneLabels, in_label_space, labels_from_engine, labels_of_maps, maps_of_labels
 from pan3d_core.refine.model import PanopticMap
 from pan3d_core.refine.optimise import Refinement
-from pan3d_core.refine.readout import panoptic_view
 from pan3d_core.refine.schedule import RefineSettings
 from pan3d_core.refine.start import first_map
-from pan3d_core.refine.views import RefineView, view_camera
+from pan3d_core.refine.views import RefineView
 from pan3d_core.scene_io import Scene, read_scene, write_scene
 from pan3d_core.structures import CameraView, Gaussians
 
@@ -187,16 +186,6 @@ def refined_worker(source: LabelSource, protocol: RefinedProtocol) -> RefinedSce
     """What refines and judges one scene after the other, in this process or in another one. Errors as `build_engine`."""
     engine = build_engine(ModelConfig(name=source.engine, threads=1)) if source.engine else None
     return RefinedSceneEvaluator(source, protocol, engine)
-
-
-def map_figures(model: PanopticMap, views: Sequence[CameraView], truth: PanopticMaps) -> RefinedViewFigures:
-    """Figures of a map rendered into calibrated views, against their truth."""
-    shown = [
-        panoptic_view(model, view_camera(view.cam_from_world.float(), view.intrinsics.float(), tuple(view.image.shape[-2:])))
-        for view in views
-    ]
-    maps = torch.stack([item.semantic_id for item in shown]), torch.stack([item.instance_id for item in shown])
-    return refined_view_figures(maps, truth, model.labels)
 
 
 def _true_maps(scene: Scene, true_labels: SceneLabels, rows: list[int]) -> PanopticMaps:

@@ -26,6 +26,11 @@ from pan3d_core.evaluation.panoptic_quality import average_quality, coco_panopti
 from pan3d_core.evaluation.semantic_metrics import pooled_semantic_scores, semantic_confusion
 from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.labels import SceneLabels, maps_of_labels
+from pan3d_core.refine.model import PanopticMap
+from pan3d_core.refine.readout import panoptic_view
+from pan3d_core.refine.rendering import RenderChoices
+from pan3d_core.refine.views import view_camera
+from pan3d_core.structures import CameraView
 
 PanopticMaps = tuple[Tensor, Tensor]  # (V, H, W) int64 class, -1 = void, and (V, H, W) int64 instance id, 0 = none
 
@@ -94,6 +99,16 @@ def refined_view_figures(
         loose_rq=loose.loose_rq,
         loose_mean_coverage=loose.mean_coverage,
     )
+
+
+def map_figures(
+    model: PanopticMap, views: Sequence[CameraView], truth: PanopticMaps, choices: RenderChoices | None = None
+) -> RefinedViewFigures:
+    """Figures of a map rendered into calibrated views, against their truth."""
+    cameras = [view_camera(view.cam_from_world.float(), view.intrinsics.float(), tuple(view.image.shape[-2:])) for view in views]
+    shown = [panoptic_view(model, camera, choices) for camera in cameras]
+    maps = torch.stack([item.semantic_id for item in shown]), torch.stack([item.instance_id for item in shown])
+    return refined_view_figures(maps, truth, model.labels)
 
 
 def label_figures(scene: SceneLabels, truth: PanopticMaps, reduction: int = QUARTER) -> RefinedViewFigures:
