@@ -83,17 +83,19 @@ def drop_repeated(model: PanopticMap) -> int:
     """Drop queries that claim what others have, the most repeated one first, until none is left -> how many.
 
     Labels that split an object or join two teach some queries what others know better; each keeps a few pixels and would be an
-    object there. A query claims a Gaussian with a probability above a half; Gaussians count by their opacity.
+    object there. A query claims a Gaussian with a probability above a half; of several that do, the one of the largest product
+    with the probability of its class has it, as masks compete in Mask2Former. Gaussians count by their opacity.
     """
     queries = model.alive.nonzero()[:, 0]
     rows = torch.arange(len(model.means), device=model.means.device)
     probs = torch.cat([model.attention(Block(part, queries)) for part in rows.split(CHUNK)])
     opacity = model.opacity_logits.sigmoid()
     claimed = probs > 0.5
+    weighed = torch.where(claimed, probs * model.class_logits(queries).softmax(-1)[:, :-1].max(-1).values, 0.0)
     total = opacity @ claimed.to(opacity)
     kept = torch.ones_like(queries, dtype=torch.bool)
     while len(queries):
-        best, column = torch.where(claimed & kept, probs, 0.0).max(-1)
+        best, column = (weighed * kept).max(-1)
         own = torch.zeros_like(total).index_add_(0, column, torch.where(best > 0, opacity, 0.0))
         share, worst = torch.where(kept, own / total.clamp_min(1e-9), torch.inf).min(0)
         if share >= OWN_SHARE:

@@ -265,8 +265,9 @@ def test_a_view_that_sees_no_query_or_has_masks_without_classes_is_no_obstacle(t
     assert reports[-1].losses["instances"] == 0 and reports[-1].losses["semantics"] > 0
 
 
-def sure_map(table, claims: list[list[float]]):
-    """A map whose queries are everywhere, and whose Gaussian i belongs to query q with probability claims[q][i % columns]."""
+def sure_map(table, claims: list[list[float]], of_class: tuple[float, ...] = ()):
+    """A map whose queries are everywhere, and whose Gaussian i belongs to query q with probability claims[q][i % columns];
+    `of_class`: probabilities of the queries' first class, else those of all are 0.9."""
     model = table_map(table[0], **SMALL)
     wanted = torch.tensor(claims).logit(eps=1e-6)
     with torch.no_grad():
@@ -276,6 +277,9 @@ def sure_map(table, claims: list[list[float]]):
         keys = model.query_norm(model.query_projection(model.query_tokens[: len(claims)]))
         columns = torch.arange(len(model.means)) % wanted.shape[1]
         model.instance_features.copy_((torch.linalg.pinv(keys) @ wanted)[:, columns].T)
+    sure = torch.tensor(of_class or [0.9] * len(claims))[:, None]
+    logits = torch.cat([sure, torch.zeros_like(sure) + 0.01, (1 - sure)], dim=1).log()
+    model.class_logits = lambda queries: logits[queries]
     return model
 
 
@@ -290,6 +294,16 @@ def test_queries_that_claim_what_others_have_are_dropped_and_those_with_things_o
 def test_of_two_queries_with_one_object_the_surer_one_stays(table):
     model = sure_map(table, [[0.8, 0.8, 0.8], [0.9, 0.9, 0.7]])
     assert drop_repeated(model) == 1 and model.alive.nonzero()[:, 0].tolist() == [1]
+
+
+def test_two_halves_do_not_outvote_the_whole_that_is_surer_what_it_is(table):
+    claims = [[0.8, 0.8, 0.8], [0.9, 0.9, 0.1], [0.1, 0.1, 0.95]]
+    kept = {}
+    for of_class in ((0.9, 0.4, 0.3), (0.4, 0.9, 0.9)):
+        model = sure_map(table, claims, of_class)
+        drop_repeated(model)
+        kept[of_class] = model.alive.nonzero()[:, 0].tolist()
+    assert list(kept.values()) == [[0], [1, 2]]
 
 
 def test_a_map_whose_queries_claim_nothing_keeps_them(table):
