@@ -146,7 +146,8 @@ def refined_section(rows: Sequence[RefinedRow], measured: Mapping[str, MeasuredR
             "columns are not. `mCov`: IoU of every true object, in all views, with the one id that covers most of it. "
             "`labelled`: share of the pixels that have a class; strict PQ forgives what is void. `switches`: matches of an "
             "object to another id than at its last match, of all scenes. `min`: mean processor time of a scene from labels to "
-            "map, one thread; `MB`: high-water mark of the process, libraries and evaluation included.",
+            "map, one thread; `MB`: high-water mark of the process, libraries and evaluation included. What "
+            "blending, warping and local attention are worth, and memory by number of Gaussians, is in [refine.md](refine.md).",
         ]
     )
 
