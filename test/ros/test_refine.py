@@ -130,6 +130,7 @@ def test_perception_goes_on_while_a_second_goal_is_refused_and_the_first_one_is_
     bench.until(lambda: len(bench.instances()) > count + 5, "perception goes on")
 
 
+@pytest.mark.timeout(900)  # two refinements, on a busy machine too
 def test_a_cancelled_goal_is_gone_on_with_whatever_the_cameras_show_then(spinner, monkeypatch, tmp_path):
     bench = RefineBench(spinner, monkeypatch, tmp_path / "maps", refine__checkpoint_steps=5).start()
     bench.see()
@@ -174,6 +175,7 @@ def test_a_refinement_that_stops_early_says_which_stop_it_was(spinner, monkeypat
     assert not any(item.stopped_early for item in bench.feedback[:-1])
 
 
+@pytest.mark.timeout(900)  # two refinements, on a busy machine too
 def test_a_node_that_is_not_configured_goes_on_with_a_map_and_cannot_load_it(spinner, monkeypatch, tmp_path):
     bench = RefineBench(spinner, monkeypatch, tmp_path / "maps").start()
     bench.see()
