@@ -81,7 +81,7 @@ def test_an_engine_that_finds_no_object_cannot_say_where_queries_begin(folder, t
     grey = tuple(replace(view, image=torch.full_like(view.image, 128)) for view in views)
     write_scene(empty, Scene("fog", grey, support_height_m=0.0))
     arguments = ["refine", str(empty), "--labels", str(folder / "labels"), "--depth", "--queries", "objects", "-o", str(tmp_path)]
-    assert "--queries objects: expected that pan3d-mini-eps3d finds objects, got none" in refused(capsys, arguments)
+    assert "--queries objects: expected that pan3d-mini finds objects, got none" in refused(capsys, arguments)
 
 
 def test_a_density_that_is_not_known_is_refused(folder, tmp_path, capsys):
