@@ -129,13 +129,15 @@ def refined_section(rows: Sequence[RefinedRow], measured: Mapping[str, MeasuredR
     lines = ["| " + " | ".join(heads) + " |", "|---|---|" + "---:|" * (len(heads) - 2)]
     lines += [line for row in shown for line in _lines(row, measured[row.key])]
     views = [int(fullest.figures.get(f"map {part} views", 0)) // max(count, 1) for part in PARTS]
+    times = sorted({measured[row.key].machine["date"] for row in shown})
+    when = times[0] if len(times) == 1 else f"{times[0]} to {times[-1]}"
     all_measured = "Every scene was measured." if failed == 0 else f"{failed} scenes failed and are left out."
     return "\n\n".join(
         [
             "## Refined scenes",
             f"{count} held-out scenes, each seen by a camera around the table: {views[0]} views are given and {views[1]} are "
             "held out. The 2D labels of the given views are refined into one map of Gaussians with objects (PanopticSplatting, "
-            f"{protocol.steps} steps). {all_measured}",
+            f"{protocol.steps} steps; rows measured {when}). {all_measured}",
             "\n".join(lines),
             "`true labels`: right masks and classes, but their ids mean nothing across views, as those of any 2D model; "
             "`noisy labels`: the same with masks missed, merged, split and ragged, and wrong classes. The first Gaussians of "

@@ -35,6 +35,7 @@ from pan3d_core.refine.labels import maps_of_labels
 refine_scene = pytest.importorskip("pan3d_sim.refine_scene")
 TINY = RefinedProtocol(steps=12, max_gaussians=1500, hold_out_every=3)
 PERFECT, NOISY = REFINED_ROWS[:2]
+MACHINE = {"date": "2026-11-26 06:33 UTC"}
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +139,7 @@ def test_the_hash_of_a_row_knows_its_source_and_the_files_of_its_scenes(rendered
 
 def test_a_scene_that_cannot_be_read_is_a_failure_and_the_row_has_no_figures(tmp_path):
     broken = refined_board.RefinedSceneReference(tmp_path / "nothing")
-    found = measure_refined_row(PERFECT, [broken], tmp_path / "rows", TINY, machine={})
+    found = measure_refined_row(PERFECT, [broken], tmp_path / "rows", TINY, machine=MACHINE)
     assert found.figures == {"scenes": 0} and len(found.failures) == 1 and "nothing" in found.failures[0]
     text = refined_section([PERFECT], {PERFECT.key: found}, TINY)
     assert "1 scenes failed" in text and "|  |  |" in text
@@ -163,7 +164,11 @@ def test_figures_are_means_over_scenes_but_counts_are_sums_and_memory_is_the_lar
 
 
 def test_the_section_has_four_lines_for_every_measured_row_and_none_for_the_others():
-    kept = MeasuredRow(named_figures([scores("a", 0.5, 1.25, 512.4)]), {}, [], {})
+    kept = MeasuredRow(named_figures([scores("a", 0.5, 1.25, 512.4)]), {}, [], MACHINE)
+    later = replace(kept, machine={"date": "2026-11-27 08:00 UTC"})
+    assert "rows measured 2026-11-26 06:33 UTC)" in refined_section(REFINED_ROWS, {PERFECT.key: kept}, RefinedProtocol())
+    both = refined_section(REFINED_ROWS, {PERFECT.key: later, NOISY.key: kept}, RefinedProtocol())
+    assert "rows measured 2026-11-26 06:33 UTC to 2026-11-27 08:00 UTC)" in both
     text = refined_section(REFINED_ROWS, {PERFECT.key: kept, NOISY.key: kept}, RefinedProtocol())
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + 4 * 2 and len({line.count("|") for line in table}) == 1
@@ -172,7 +177,7 @@ def test_the_section_has_four_lines_for_every_measured_row_and_none_for_the_othe
     assert "pan3d-mini" not in text and "6 views are given and 6 are held out" in text and "300 steps" in text
     assert "Every scene was measured." in text
     assert refined_section(REFINED_ROWS, {}, RefinedProtocol()) == ""
-    failed = MeasuredRow({"scenes": 0}, {}, ["a: no depth"], {})
+    failed = MeasuredRow({"scenes": 0}, {}, ["a: no depth"], MACHINE)
     text = refined_section(REFINED_ROWS, {PERFECT.key: failed, NOISY.key: kept}, RefinedProtocol())
     assert "1 held-out scenes" in text and "6 views are given" in text and "1 scenes failed" in text
 
