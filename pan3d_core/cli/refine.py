@@ -81,7 +81,7 @@ def run_refine(options: argparse.Namespace) -> int:
     views = _views(options, scene, labels)
     checkpoint = options.out / CHECKPOINT_FILE
     if options.resume:
-        refinement = Refinement.resumed(checkpoint, views, settings)
+        refinement = Refinement.resumed(checkpoint, views, settings, labels.labels)
     else:
         refinement = _begun(options, scene, (labels, views), pipeline, settings, checkpoint)
     print(f"{len(views)} views, {len(refinement.model.means)} Gaussians, {refinement.model.num_queries} queries", flush=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from pan3d_core.refine.density import stored_state
 from pan3d_core.refine.model import PanopticMap, QueryGaussians
 from pan3d_core.refine.query_care import MatchCounts
 from pan3d_core.refine.schedule import RefineSettings
+from pan3d_core.refine.views import RefineView
 
 if TYPE_CHECKING:
     from pan3d_core.refine.optimise import Refinement
@@ -56,6 +59,7 @@ def write_checkpoint(path: Path, refinement: Refinement) -> None:
         "settings": _plain(refinement.settings),
         "labels": {"names": list(model.labels.names), "is_thing": list(model.labels.is_thing)},
         "views": len(refinement.views),
+        "views_digest": views_digest(refinement.views),
         "model": model.state_dict(),
         "optimizer": refinement.optimizer.state_dict(),
         "first_queries": _fields(refinement.first_queries),
@@ -72,11 +76,20 @@ def write_checkpoint(path: Path, refinement: Refinement) -> None:
     os.replace(part, path)
 
 
-def read_checkpoint(path: Path, settings: RefineSettings, num_views: int) -> StoredRefinement:
+def views_digest(views: Sequence[RefineView]) -> str:
+    """Of the images and cameras. Labels are left out: a network on a GPU need not give the same bits twice."""
+    digest = hashlib.sha256()
+    for view in views:
+        for tensor in (view.labels.image, view.intrinsics, view.cam_from_world):
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def read_checkpoint(path: Path, settings: RefineSettings, views: Sequence[RefineView]) -> StoredRefinement:
     """What `write_checkpoint` wrote, on the CPU. Nothing in the file is executed.
 
-    Raises `FileNotFoundError`, or `ValueError` for a damaged file, one of another kind, and settings or a number of views
-    that it did not begin with.
+    Raises `FileNotFoundError`, or `ValueError` for a damaged file, one of another kind, and settings or views that it did not
+    begin with.
     """
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint: expected a file, got {path}, which does not exist")
@@ -87,8 +100,10 @@ def read_checkpoint(path: Path, settings: RefineSettings, num_views: int) -> Sto
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         got = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise ValueError(f"{path}: format: expected {FORMAT!r}, got {got!r}")
-    if content["views"] != num_views:
-        raise ValueError(f"{path}: views: expected the {content['views']} that the refinement began with, got {num_views}")
+    if content["views"] != len(views):
+        raise ValueError(f"{path}: views: expected the {content['views']} that the refinement began with, got {len(views)}")
+    if content["views_digest"] != views_digest(views):
+        raise ValueError(f"{path}: views: expected those that the refinement began with, got other images or cameras")
     _check_settings(path, content["settings"], _plain(settings))
     labels = LabelSpace(tuple(content["labels"]["names"]), tuple(content["labels"]["is_thing"]))
     state = content["model"]

@@ -85,9 +85,7 @@ class DensityControl:
         groups, moments = {group["name"]: group for group in self._optimizer.param_groups}, self._optimizer.state
         parameters = {GSPLAT_NAMES.get(name, name): getattr(model, name) for name in names}
         # Each parameter has a group of its own in one optimiser, where gsplat expects an optimiser for each.
-        optimizers = {
-            GSPLAT_NAMES.get(name, name): SimpleNamespace(param_groups=[groups[name]], state=moments) for name in names
-        }
+        optimizers = {GSPLAT_NAMES.get(name, name): SimpleNamespace(param_groups=[groups[name]], state=moments) for name in names}
         devices = [model.means.device] if model.means.is_cuda else []
         with torch.random.fork_rng(devices=devices):  # where parts of a split Gaussian go is drawn
             torch.manual_seed(self._seed * 1_000_003 + step)

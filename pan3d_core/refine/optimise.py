@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pan3d_core.labels import LabelSpace
 from pan3d_core.models.matching import NonFiniteCost, match_queries
 from pan3d_core.models.rasterize import OnScreen
 from pan3d_core.refine.checkpoints import Progress, read_checkpoint, write_checkpoint
@@ -73,10 +74,17 @@ class Refinement:
         self.progress = Progress(step=0, elapsed_s=0.0, reseeds=0, neighbours=(), counts=MatchCounts.none(model.num_queries))
 
     @classmethod
-    def resumed(cls, checkpoint: Path, views: Sequence[RefineView], settings: RefineSettings) -> Refinement:
-        """A refinement as its checkpoint left it. Raises `FileNotFoundError`, or `ValueError` for a file of another kind, other
-        settings than those it began with (budget aside) and another number of views."""
-        stored = read_checkpoint(checkpoint, settings, len(views))
+    def resumed(
+        cls, checkpoint: Path, views: Sequence[RefineView], settings: RefineSettings, labels: LabelSpace | None = None
+    ) -> Refinement:
+        """A refinement as its checkpoint left it. `labels`: those of the views' classes, where they may have changed.
+
+        Raises `FileNotFoundError`, or `ValueError` for a file of another kind, other settings than those it began with (budget
+        aside), other views and other labels."""
+        stored = read_checkpoint(checkpoint, settings, views)
+        if labels is not None and labels != stored.model.labels:
+            known, given = (", ".join(space.names) for space in (stored.model.labels, labels))
+            raise ValueError(f"{checkpoint}: labels: expected the classes that the refinement began with, {known}, got {given}")
         made = cls(stored.model.to(views[0].labels.image.device), views, settings, checkpoint)
         made.optimizer.load_state_dict(stored.optimizer)
         made.density.state |= {name: value.to(made.model.means.device) for name, value in stored.density.items()}

@@ -97,6 +97,9 @@ def test_a_checkpoint_is_refused_for_other_settings_views_and_files(table, tmp_p
         Refinement.resumed(path, views, replace(settings, seed=1))
     with pytest.raises(ValueError, match=r"views: expected the 6 that the refinement began with, got 5"):
         Refinement.resumed(path, views[:5], settings)
+    swapped = [views[1], views[0], *views[2:]]
+    with pytest.raises(ValueError, match=r"views: expected those that the refinement began with, got other images or cameras"):
+        Refinement.resumed(path, swapped, settings)
     with pytest.raises(FileNotFoundError, match="checkpoint: expected a file"):
         Refinement.resumed(tmp_path / "none.pt", views, settings)
     (tmp_path / "cut.pt").write_bytes(path.read_bytes()[:1000])

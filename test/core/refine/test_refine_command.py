@@ -51,6 +51,12 @@ def test_it_makes_scene_pictures_and_report_and_goes_on(folder, tmp_path, capsys
     assert "step 26, 100%" in capsys.readouterr().out
 
 
+def test_a_run_goes_on_only_with_the_classes_that_it_began_with(folder, tmp_path, capsys):
+    assert cli.main(command(folder, tmp_path, "--steps", "1", "--pictures-every", "0")) == 0
+    other = ["refine", str(folder / "scene"), "--depth", "--resume", "--steps", "2", "-o", str(tmp_path)]
+    assert "labels: expected the classes that the refinement began with, ball, box, table, got " in refused(capsys, other)
+
+
 def refused(capsys, arguments: list[str]) -> str:
     assert cli.main(arguments) == 2
     return capsys.readouterr().err
