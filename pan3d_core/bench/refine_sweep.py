@@ -19,8 +19,9 @@ from pan3d_core.refine.density import DensitySettings
 from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
 from pan3d_core.refine.model import PanopticMap
 from pan3d_core.refine.optimise import Refinement
-from pan3d_core.refine.queries import QuerySettings, queries_from_masks
+from pan3d_core.refine.queries import QuerySettings
 from pan3d_core.refine.schedule import RefineSettings
+from pan3d_core.refine.start import first_map
 from pan3d_core.refine.views import RefineView
 
 logger = logging.getLogger("pan3d.bench.refine")
@@ -107,8 +108,8 @@ def refined_with(case: Case, assumed: Assumed, device: str = "cpu") -> PanopticM
     labelled = zip(cameras, case.noisy["given"].views, strict=True)
     views = [RefineView.of(view, labels).to(device) for view, labels in labelled]
     gaussians = gaussians_from_depth(views, assumed.surface)
-    queries = queries_from_masks(views, [view.depth for view in views], gaussians.means, assumed.queries)
-    refinement = Refinement(PanopticMap(gaussians, queries, case.scene.labels, assumed.run.seed), views, assumed.run)
+    model = first_map(views, case.scene.labels, gaussians, assumed.queries, seed=assumed.run.seed)
+    refinement = Refinement(model, views, assumed.run)
     refinement.run()
     return refinement.model.cpu()
 
