@@ -11,6 +11,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from pan3d_interfaces.msg import PipelineStats
 from pan3d_interfaces.srv import ExecuteGrasp, GetCellTruth, ResetCell, SegmentObject
+from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -21,7 +22,13 @@ from pan3d_ros.demo.processes import ChildNode, DemoError
 from pan3d_ros.messages.buffers import stamp_to_ns
 
 SPIN_S = 0.1
+STATE_EVERY_S = 2.0
 PERCEPTION, CELL = "/pan3d", "/pan3d_cell"
+TRANSITIONS = {  # what each is called and where it leads
+    Transition.TRANSITION_CONFIGURE: ("configure", "inactive"),
+    Transition.TRANSITION_ACTIVATE: ("activate", "active"),
+    Transition.TRANSITION_DEACTIVATE: ("deactivate", "inactive"),
+}
 
 
 class DemoClient:
@@ -29,10 +36,11 @@ class DemoClient:
 
     def __init__(self, children: tuple[ChildNode, ...]) -> None:
         self._children = children
+        self._context = Context()
         # Ctrl-C stays with the demo, which ends the children.
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        self._node = Node("pan3d_demo")
-        self._executor = SingleThreadedExecutor()
+        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        self._node = Node("pan3d_demo", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._clients: dict[str, Any] = {}
         self._outputs: dict[tuple[str, str], Any] = {}
@@ -43,7 +51,7 @@ class DemoClient:
         """Leave the graph."""
         self._executor.shutdown()
         self._node.destroy_node()
-        rclpy.try_shutdown()
+        rclpy.try_shutdown(context=self._context)
 
     def listen(self, cameras: list[str]) -> None:
         """Start to keep the newest depth and calibration that perception publishes per camera."""
@@ -98,18 +106,24 @@ class DemoClient:
 
     def change_state(self, transition: int, timeout_s: float) -> None:
         """One lifecycle transition of perception; `DemoError` with the end of its log when it refuses."""
-        names = {
-            Transition.TRANSITION_CONFIGURE: "configure",
-            Transition.TRANSITION_ACTIVATE: "activate",
-            Transition.TRANSITION_DEACTIVATE: "deactivate",
-        }
-        request = ChangeState.Request(transition=Transition(id=transition))
-        response = self._call(ChangeState, f"{PERCEPTION}/change_state", request, timeout_s)
-        if not response.success:
-            state = self._call(GetState, f"{PERCEPTION}/get_state", GetState.Request(), timeout_s).current_state.label
-            raise DemoError(
-                f"perception refused to {names[transition]} and is {state}; the end of its log:\n{self._children[-1].log_tail()}"
-            )
+        verb, goal = TRANSITIONS[transition]
+        name, begin = f"{PERCEPTION}/change_state", time.monotonic()
+        answer = self._send(ChangeState, name, ChangeState.Request(transition=Transition(id=transition)), timeout_s)
+        state, asked = None, begin
+
+        def over() -> bool:
+            # A server that has not yet discovered who listens for its answer drops it, so the state is asked for as well.
+            nonlocal state, asked
+            if answer.done() or (state is not None and state.done() and state.result().current_state.label == goal):
+                return True
+            if time.monotonic() - asked > STATE_EVERY_S:
+                state, asked = self._send(GetState, f"{PERCEPTION}/get_state", GetState.Request(), timeout_s), time.monotonic()
+            return False
+
+        self._wait(over, timeout_s - (time.monotonic() - begin), f"an answer of {name}")
+        if answer.done() and not answer.result().success:
+            label = self._call(GetState, f"{PERCEPTION}/get_state", GetState.Request(), timeout_s).current_state.label
+            raise DemoError(f"perception refused to {verb} and is {label}; the end of its log:\n{self._children[-1].log_tail()}")
 
     def _keeper(self, key: tuple[str, str]) -> Callable[[Any], None]:
         def keep(message: Any) -> None:
@@ -118,12 +132,15 @@ class DemoClient:
         return keep
 
     def _call(self, kind: Any, name: str, request: Any, timeout_s: float) -> Any:
-        client = self._client(kind, name)
         begin = time.monotonic()
-        self._wait(client.service_is_ready, timeout_s, f"the service {name}")
-        future = client.call_async(request)
+        future = self._send(kind, name, request, timeout_s)
         self._wait(future.done, timeout_s - (time.monotonic() - begin), f"an answer of {name}")
         return future.result()
+
+    def _send(self, kind: Any, name: str, request: Any, timeout_s: float) -> Any:
+        client = self._client(kind, name)
+        self._wait(client.service_is_ready, timeout_s, f"the service {name}")
+        return client.call_async(request)
 
     def _client(self, kind: Any, name: str) -> Any:
         if name not in self._clients:

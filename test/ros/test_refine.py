@@ -105,7 +105,8 @@ def test_keyframes_become_a_scene_whose_objects_have_the_ids_under_which_they_we
     assert {i.id for i in bench.instances()[-1].instances} == set(before.values())  # the map's ids are those of before
 
 
-def test_perception_goes_on_while_a_second_goal_is_refused_and_the_first_one_is_cancelled(bench, tmp_path):
+def test_perception_goes_on_while_a_second_goal_is_refused_and_the_first_one_is_cancelled(spinner, monkeypatch, tmp_path):
+    bench = RefineBench(spinner, monkeypatch, tmp_path / "maps", refine__checkpoint_steps=1_000_000).start()
     bench.see()
     first = bench.send(output="long", steps=1_000_000)
     bench.until(lambda: any(item.step >= 1 for item in bench.feedback), "the first step", 400.0)
