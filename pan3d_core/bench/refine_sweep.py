@@ -66,6 +66,7 @@ SWEPT: dict[str, tuple[float, ...]] = {
     "constants.ALIKE": (0.1, 0.5),
     "constants.OWN_SHARE": (0.2, 0.8),
     "constants.HIDDEN_OFTEN": (2, 6),
+    "constants.INSIDE_WITHIN": (0.1, 1.0),
 }
 OF_MODULES = "constants."
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from pan3d_core.geometry.cameras import project, unproject_depth
 from pan3d_core.geometry.transforms import transform_points
 
-HIDDEN_OFTEN = 3  # assumed: views that have a nearer surface before a point that none sees, from which on it is inside something
+HIDDEN_OFTEN = 3  # assumed: views that have a surface close before a point that none sees, from which on it is inside something
+INSIDE_WITHIN = 0.3  # assumed: share of its depth; what is farther behind a surface may be another thing, in its shadow
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def agreed_pixels(images: Sequence[DepthImage], tolerance: float) -> list[Tensor
     """(H, W) bool per image: pixels with depth whose points other images do not contradict.
 
     Of the images that look at the point some see a surface there, within `tolerance` times the depth; some see through it; for
-    some it is hidden. It stays where as many or more see it as see through it, unless none sees it and it is hidden from many:
-    the far side of an object is hidden from some and seen from others.
+    some it is hidden. It stays where as many or more see it as see through it, unless none sees it and it is close behind what
+    many see: the far side of an object is hidden from some and seen from others, and far behind a table one view may see alone.
     """
     kept = []
     for index, image in enumerate(images):
@@ -60,7 +61,7 @@ def agreed_points(points: Tensor, images: Sequence[DepthImage], tolerance: float
         gap, looks = _gaps(points, judge)
         seen += looks & (gap.abs() <= tolerance)
         looked_through += looks & (gap > tolerance)
-        hidden += looks & (gap < -tolerance)
+        hidden += looks & (gap < -tolerance) & (gap > -INSIDE_WITHIN)
     seen = (seen - own).clamp_min(0)
     return (seen >= looked_through) & ((seen > 0) | (hidden < HIDDEN_OFTEN))
 
