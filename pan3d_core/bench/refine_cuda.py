@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.bench.refine_attention import LABELS_WITHOUT_WARP, StepCase, made_up_map, made_up_view
-from pan3d_core.bench.refine_quality import Case, QualitySettings, made_case
+from pan3d_core.bench.refine_quality import BRIEF, Case, QualitySettings, made_case
 from pan3d_core.bench.turns import line_through
 from pan3d_core.evaluation.refined_views import map_figures
 from pan3d_core.models.rasterize import RasterSettings, chosen_backend
@@ -29,7 +29,6 @@ from pan3d_core.refine.views import RefineView, view_camera
 from pan3d_core.structures import CameraView, unit_range
 
 WARM_UP, TIMED = 5, 20  # steps
-SHOWN = ("pq", "per_view_pq", "miou", "identity_switches")
 
 
 def on_cuda(settings: QualitySettings, counts: list[int], case: StepCase, lengths: list[int]) -> dict:
@@ -104,7 +103,7 @@ def _held_out(case: Case, model: PanopticMap) -> dict[str, float]:
     views = scene.views(scene.held_out)
     figures = map_figures(model, views, scene.truth(scene.held_out), RenderChoices())
     error = torch.stack([_error(model, view) for view in views]).mean()
-    return {**{name: float(getattr(figures, name)) for name in SHOWN}, "psnr_db": float(-10 * error.clamp_min(1e-10).log10())}
+    return {**{name: float(getattr(figures, name)) for name in BRIEF}, "psnr_db": float(-10 * error.clamp_min(1e-10).log10())}
 
 
 @torch.no_grad()

@@ -32,6 +32,7 @@ from pan3d_core.structures import Gaussians
 logger = logging.getLogger("pan3d.bench.refine")
 
 GAIN_AT_LEAST, MINUTES_AT_MOST = 0.10, 10.0  # asked of strict PQ over the labels', in that time on two cores
+BRIEF = ("pq", "per_view_pq", "miou", "identity_switches")  # where many maps are compared
 SHOWN = (
     "pq", "per_view_pq", "miou", "labelled", "mean_coverage", "identity_switches", "identity_matches", "loose_pq"
 )  # fmt: skip

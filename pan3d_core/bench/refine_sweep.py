@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from pan3d_core.bench.refine_quality import Case, QualitySettings, made_case
+from pan3d_core.bench.refine_quality import BRIEF, Case, QualitySettings, made_case
 from pan3d_core.evaluation.refined_views import map_figures
 from pan3d_core.refine.density import DensitySettings
 from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
@@ -120,7 +120,7 @@ def held_out_figures(case: Case, assumed: Assumed, device: str = "cpu") -> dict[
     chosen = case.scene.held_out
     model = refined_with(case, assumed, device)
     figures = map_figures(model, case.scene.views(chosen), case.scene.truth(chosen), assumed.run.choices)
-    return {name: getattr(figures, name) for name in ("pq", "per_view_pq", "miou", "identity_switches")}
+    return {name: getattr(figures, name) for name in BRIEF}
 
 
 def _figures_with(case: Case, base: Assumed, change: tuple[str, float], device: str) -> dict[str, float]:

@@ -75,11 +75,11 @@ class DensityControl:
             )
             self.state = self._strategy.initialize_state(radius_m)
 
-    def after_step(self, screen: OnScreen, image_hw: tuple[int, int], step: int, share: float) -> bool:
-        """After a step, counted from 1, at a share of the run: whether there are other Gaussians now."""
+    def after_step(self, screen: OnScreen, image_hw: tuple[int, int], step: int, share: float) -> None:
+        """After a step, counted from 1, at a share of the run: the model may have other Gaussians then."""
         settings, model = self._settings, self._model
         if self._strategy is None or not settings.begin <= share <= settings.end or len(model.means) >= settings.max_gaussians:
-            return False
+            return
         due = step % settings.every == 0
         names = (*GAUSSIAN_PARAMETERS, *FEATURE_PARAMETERS)
         groups, moments = {group["name"]: group for group in self._optimizer.param_groups}, self._optimizer.state
@@ -93,7 +93,6 @@ class DensityControl:
             self._strategy.step_post_backward(parameters, optimizers, self.state, clock, self._pulls(screen, image_hw))
         for name in names if due else ():
             setattr(model, name, parameters[GSPLAT_NAMES.get(name, name)])
-        return due
 
     def _pulls(self, screen: OnScreen, image_hw: tuple[int, int]) -> dict[str, Any]:
         """What gsplat's rasteriser would have said of the step."""

@@ -148,11 +148,14 @@ def test_settings_out_of_range_are_refused_by_name():
             DensitySettings(**dict([values]))
 
 
-def test_the_control_says_when_it_changed_the_number(views):
+def test_the_number_changes_only_in_the_steps_that_are_due(views):
     model = table_map(views, **COARSE)
     run = Refinement(model, views, RefineSettings(density=DensitySettings("none")))
     control = DensityControl(model, run.optimizer, GROWING, run.radius_m, seed=0)
     shown = render_color(model, views[0].camera)
     color_loss(shown.image.color, views[0].labels.image).backward()
-    assert not control.after_step(shown.screen, views[0].image_hw, step=1, share=0.1)
-    assert control.after_step(shown.screen, views[0].image_hw, step=6, share=0.1)
+    before = len(model.means)
+    control.after_step(shown.screen, views[0].image_hw, step=1, share=0.1)
+    assert len(model.means) == before
+    control.after_step(shown.screen, views[0].image_hw, step=6, share=0.1)
+    assert len(model.means) > before
