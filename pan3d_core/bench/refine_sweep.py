@@ -43,7 +43,7 @@ SWEPT: dict[str, tuple[float, ...]] = {
     "run.rates.query_means": (3e-4, 3e-3),
     "run.rates.decoders": (3e-3, 3e-2),
     "run.rates.labels_fall": (0.03, 0.3),
-    "run.rates.means": (5e-5, 5e-4),
+    "run.rates.means": (1.6e-4, 3e-3),
     "run.prune_from": (0.3, 0.8),
     "run.collapse_share": (0.7, 1.0),
     "run.faint": (0.0, 0.2),

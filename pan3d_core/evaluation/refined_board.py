@@ -32,7 +32,7 @@ from pan3d_core.evaluation.scoreboard import MeasuredRow, kept_row
 from pan3d_core.refine.label_noise import LabelNoise
 from pan3d_core.refine.labels import EngineLabelSettings
 
-MEASURE_VERSION = 3  # to be raised whenever a figure or the refinement changes its meaning: kept rows are then measured again
+MEASURE_VERSION = 4  # to be raised whenever a figure or the refinement changes its meaning: kept rows are then measured again
 QUALITY = (
     ("PQ", "pq"),
     ("SQ", "sq"),

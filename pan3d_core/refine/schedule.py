@@ -20,10 +20,11 @@ CAMERA_MARGIN = 1.1  # of the cameras' radius around their middle, as in 3D Gaus
 
 @dataclass(frozen=True)
 class LearningRates:
-    """Of Adam. Those of the Gaussians are 3D Gaussian splatting's; features, queries and decoders are assumed: larger than
-    that, so that a few hundred steps suffice, and falling, so that contradicting labels are averaged in the end."""
+    """Of Adam. Those of the Gaussians are 3D Gaussian splatting's, but for `means`. That, features, queries and decoders are
+    assumed: larger than theirs, so that a few hundred steps suffice, and labels' fall, so that contradicting ones are averaged in
+    the end."""
 
-    means: float = 1.6e-4  # times the radius of the scene; falls by `means_fall` over the run
+    means: float = 1e-3  # times the radius of the scene, falls by `means_fall` over the run; 3D Gaussian splatting has 1.6e-4
     means_fall: float = 0.01
     colors: float = 2.5e-3
     opacities: float = 5e-2
