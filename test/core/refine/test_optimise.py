@@ -148,7 +148,7 @@ def test_every_round_sees_every_view_once_in_an_order_of_its_own():
 
 
 def test_learning_rates_of_positions_follow_the_scene_and_fall():
-    first, last = (rates_at(LearningRates(), share, 0.5) for share in (0.0, 1.0))
+    first, last = (rates_at(LearningRates(means=1.6e-4), share, 0.5) for share in (0.0, 1.0))
     assert first["means"] == pytest.approx(0.8e-4) and last["means"] == pytest.approx(0.8e-6)
     assert first["colors"] == last["colors"] and last["semantic_features"] == pytest.approx(0.1 * first["instance_features"])
     poses = torch.eye(4).repeat(2, 1, 1)
