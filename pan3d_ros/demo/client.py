@@ -22,12 +22,11 @@ from pan3d_ros.demo.processes import ChildNode, DemoError
 from pan3d_ros.messages.buffers import stamp_to_ns
 
 SPIN_S = 0.1
-STATE_EVERY_S = 2.0
 PERCEPTION, CELL = "/pan3d", "/pan3d_cell"
-TRANSITIONS = {  # what each is called and where it leads
-    Transition.TRANSITION_CONFIGURE: ("configure", "inactive"),
-    Transition.TRANSITION_ACTIVATE: ("activate", "active"),
-    Transition.TRANSITION_DEACTIVATE: ("deactivate", "inactive"),
+TRANSITIONS = {
+    Transition.TRANSITION_CONFIGURE: "configure",
+    Transition.TRANSITION_ACTIVATE: "activate",
+    Transition.TRANSITION_DEACTIVATE: "deactivate",
 }
 
 
@@ -106,24 +105,11 @@ class DemoClient:
 
     def change_state(self, transition: int, timeout_s: float) -> None:
         """One lifecycle transition of perception; `DemoError` with the end of its log when it refuses."""
-        verb, goal = TRANSITIONS[transition]
-        name, begin = f"{PERCEPTION}/change_state", time.monotonic()
-        answer = self._send(ChangeState, name, ChangeState.Request(transition=Transition(id=transition)), timeout_s)
-        state, asked = None, begin
-
-        def over() -> bool:
-            # A server that has not yet discovered who listens for its answer drops it, so the state is asked for as well.
-            nonlocal state, asked
-            if answer.done() or (state is not None and state.done() and state.result().current_state.label == goal):
-                return True
-            if time.monotonic() - asked > STATE_EVERY_S:
-                state, asked = self._send(GetState, f"{PERCEPTION}/get_state", GetState.Request(), timeout_s), time.monotonic()
-            return False
-
-        self._wait(over, timeout_s - (time.monotonic() - begin), f"an answer of {name}")
-        if answer.done() and not answer.result().success:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        if not self._call(ChangeState, f"{PERCEPTION}/change_state", request, timeout_s).success:
             label = self._call(GetState, f"{PERCEPTION}/get_state", GetState.Request(), timeout_s).current_state.label
-            raise DemoError(f"perception refused to {verb} and is {label}; the end of its log:\n{self._children[-1].log_tail()}")
+            said = self._children[-1].log_tail()
+            raise DemoError(f"perception refused to {TRANSITIONS[transition]} and is {label}; the end of its log:\n{said}")
 
     def _keeper(self, key: tuple[str, str]) -> Callable[[Any], None]:
         def keep(message: Any) -> None:
@@ -132,15 +118,12 @@ class DemoClient:
         return keep
 
     def _call(self, kind: Any, name: str, request: Any, timeout_s: float) -> Any:
+        client = self._client(kind, name)
         begin = time.monotonic()
-        future = self._send(kind, name, request, timeout_s)
+        self._wait(client.service_is_ready, timeout_s, f"the service {name}")
+        future = client.call_async(request)
         self._wait(future.done, timeout_s - (time.monotonic() - begin), f"an answer of {name}")
         return future.result()
-
-    def _send(self, kind: Any, name: str, request: Any, timeout_s: float) -> Any:
-        client = self._client(kind, name)
-        self._wait(client.service_is_ready, timeout_s, f"the service {name}")
-        return client.call_async(request)
 
     def _client(self, kind: Any, name: str) -> Any:
         if name not in self._clients:

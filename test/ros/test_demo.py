@@ -7,7 +7,6 @@ import math
 import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +16,6 @@ import pytest
 import torch
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
 from pan3d_core.structures import OrientedBox
@@ -207,56 +205,33 @@ def test_broken_parts_end_with_code_1_and_words(tmp_path, monkeypatch, capsys):
     assert "demo failed: the cell ended with code 1" in capsys.readouterr().err
 
 
-class Lifecycle:
-    """A node's lifecycle services: the transition is made, or refused, and its answer may never come."""
-
-    def __init__(self, spinner, *, answers: bool, success: bool = True) -> None:
-        self.answers, self.success, self.label, self.over = answers, success, "unconfigured", threading.Event()
-        node = spinner.add(Node("pan3d"))
-        group = ReentrantCallbackGroup()
-        node.create_service(ChangeState, "/pan3d/change_state", self.change, callback_group=group)
-        node.create_service(GetState, "/pan3d/get_state", self.state, callback_group=group)
-
-    def change(self, request, response):
-        if self.success:
-            self.label = "inactive"
-        if not self.answers:
-            self.over.wait(60)
-        response.success = self.success
-        return response
-
-    def state(self, request, response):
-        response.current_state.label = self.label
-        return response
-
-
 @pytest.fixture
-def client(ros_context):
+def own_domain(monkeypatch):
+    """Another domain than that of this process, in which nodes of other tests may still be found: they would be asked instead."""
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(20 + os.getpid() % 40))
+
+
+def test_a_transition_that_is_refused_says_so_with_the_state_and_the_log(own_domain):
     child = SimpleNamespace(check=lambda: None, log_tail=lambda: "no such model", log_path="perception.log")
     client = DemoClient((child,))
-    yield client
-    client.close()
+    perception = Node("pan3d", context=client._context)
 
+    def state(request, response):
+        response.current_state.label = "unconfigured"
+        return response
 
-def test_a_transition_whose_answer_is_lost_is_known_by_the_state(spinner, client):
-    server = Lifecycle(spinner, answers=False)
+    perception.create_service(ChangeState, "/pan3d/change_state", lambda request, response: response)  # success stays false
+    perception.create_service(GetState, "/pan3d/get_state", state)
+    client._executor.add_node(perception)
     try:
-        client.change_state(Transition.TRANSITION_CONFIGURE, 40.0)
-        assert server.label == "inactive"
-        server.label, server.success = "active", False
-        with pytest.raises(DemoError, match=r"in vain for an answer of /pan3d/change_state; see perception\.log"):
-            client.change_state(Transition.TRANSITION_DEACTIVATE, 5.0)
+        with pytest.raises(DemoError, match="refused to configure and is unconfigured; the end of its log:\nno such model"):
+            client.change_state(Transition.TRANSITION_CONFIGURE, 40.0)
     finally:
-        server.over.set()
+        perception.destroy_node()
+        client.close()
 
 
-def test_a_transition_that_is_refused_says_so_with_the_state_and_the_log(spinner, client):
-    Lifecycle(spinner, answers=True, success=False)
-    with pytest.raises(DemoError, match="refused to configure and is unconfigured; the end of its log:\nno such model"):
-        client.change_state(Transition.TRANSITION_CONFIGURE, 40.0)
-
-
-def test_the_whole_journey_without_a_network(tmp_path):
+def test_the_whole_journey_without_a_network(tmp_path, own_domain):
     """Robot cell and perception as processes, depth cameras, no network: found, grasped, reported."""
     pytest.importorskip("pan3d_interfaces.msg", exc_type=ImportError)
     pytest.importorskip("mujoco")
