@@ -131,6 +131,7 @@ class PerceptionNode(LifecycleNode):
         self.services_.close()
         self.bridge.detach()
         super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()  # rclpy leaves it, and with it services that nobody answers any more
 
     def forget(self, reason: str) -> None:
         """Time started over: nothing older may mix with what comes."""

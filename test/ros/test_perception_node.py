@@ -266,3 +266,16 @@ def test_a_moving_camera_collects_keyframes(spinner, monkeypatch):
     array = bench.instances()[0]
     assert list(array.cameras) == ["front"]
     assert stamp_to_ns(array.newest_stamp) > stamp_to_ns(array.header.stamp), "views of two moments"
+
+
+def test_a_destroyed_node_leaves_no_services_that_nobody_answers(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch)
+
+    def serves() -> bool:
+        return "/pan3d/change_state" in dict(bench.rig.get_service_names_and_types())
+
+    bench.until(serves, "the service is there")
+    spinner.executor.remove_node(bench.node)
+    spinner.nodes.remove(bench.node)
+    bench.node.destroy_node()
+    bench.until(lambda: not serves(), "the service is gone")
