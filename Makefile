@@ -20,7 +20,7 @@ setup:
 	@scripts/setup.sh
 
 demo: setup
-	@source activate.sh && python -m pan3d_ros.demo $(ARGS)
+	@source activate.sh && python -m pan3d_tools.demo $(ARGS)
 
 test: setup
 	@source activate.sh && python -m pytest $(ARGS)

@@ -26,7 +26,7 @@ setup(
     license="Apache-2.0",
     maintainer="pan3d maintainers",
     maintainer_email="maintainers@example.com",
-    packages=find_packages(include=["pan3d_core*", "pan3d_sim*", "pan3d_ros*"]),
+    packages=find_packages(include=["pan3d_core*", "pan3d_eval*", "pan3d_sim*", "pan3d_ros*", "pan3d_tools*", "training*"]),
     package_data={"": ["*.json", "*.txt", "*.yaml"], "pan3d_core": ["weights/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/pan3d_ros"]),
@@ -70,7 +70,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "pan3d = pan3d_core.cli:main",
+            "pan3d = pan3d_tools.cli:main",
             "perception_node = pan3d_ros.perception_node:main",
             "sim_node = pan3d_ros.sim_node:main",
         ]

@@ -9,7 +9,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from pan3d_ros.launch_arguments import PERCEPTION_PARAMETERS, perception_overrides
+from pan3d_ros.platform.launch_arguments import PERCEPTION_PARAMETERS, perception_overrides
 
 SHARE = FindPackageShare("pan3d_ros")
 ARGUMENTS = (

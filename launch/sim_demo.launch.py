@@ -7,7 +7,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from pan3d_ros.launch_arguments import simulated_camera_names
+from pan3d_ros.platform.launch_arguments import simulated_camera_names
 
 ARGUMENTS = (
     ("namespace", "perception", "namespace of both nodes"),

@@ -14,8 +14,8 @@ _HOMES = {
     "PipelineConfig": "config",
     "PerceptionPipeline": "pipeline",
     "build_engine": "engines",
-    "resolve_prompt": "naming",
-    "select_grasps": "grasping",
+    "resolve_prompt": "language.prompts",
+    "select_grasps": "grasping.planner",
 }
 __all__ = list(_HOMES)
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pan3d_core.alignment import align_to_world
+from pan3d_core.assembly.alignment import align_to_world
+from pan3d_core.assembly.merging import merge_panoptic
+from pan3d_core.assembly.ownership import own_pixels
+from pan3d_core.assembly.placement import refine_placement
+from pan3d_core.assembly.tracking import Tracker
 from pan3d_core.config import PipelineConfig
-from pan3d_core.merging import merge_panoptic
-from pan3d_core.pixel_owners import own_pixels
-from pan3d_core.placement import refine_placement
-from pan3d_core.preprocess import preprocess
-from pan3d_core.runtime.memory import run_within_memory
+from pan3d_core.engines.memory import run_within_memory
 from pan3d_core.structures import CameraView, Panoptic3D, Reconstruction, ViewBatch, to_device
-from pan3d_core.tracking import Tracker
+from pan3d_core.views.preprocess import preprocess
 
 if TYPE_CHECKING:
     from pan3d_core.engines import Engine
-    from pan3d_core.naming_meaning import Namer
+    from pan3d_core.language.namer import Namer
 
 
 @dataclass(frozen=True)

@@ -18,18 +18,18 @@ from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from pan3d_ros.answers import Answers
-from pan3d_ros.diagnostics import diagnostic_array, model_status
-from pan3d_ros.log_bridge import LogBridge
-from pan3d_ros.model_loading import LoadedModel
-from pan3d_ros.parameters import NodeParameters
-from pan3d_ros.perception import Perception
-from pan3d_ros.problem_log import ProblemLog
-from pan3d_ros.publishers import ScenePublishers
-from pan3d_ros.refinement import RefinementServer
-from pan3d_ros.result_store import ResultStore
-from pan3d_ros.services import PerceptionServices
-from pan3d_ros.spinning import attempt, guard_transitions, run
+from pan3d_ros.outputs.diagnostics import diagnostic_array, model_status
+from pan3d_ros.outputs.publishers import ScenePublishers
+from pan3d_ros.outputs.result_store import ResultStore
+from pan3d_ros.parameters.declaration import NodeParameters
+from pan3d_ros.platform.log_bridge import LogBridge
+from pan3d_ros.platform.spinning import attempt, guard_transitions, run
+from pan3d_ros.processing.model_loading import LoadedModel
+from pan3d_ros.processing.perception import Perception
+from pan3d_ros.processing.problem_log import ProblemLog
+from pan3d_ros.refinement.server import RefinementServer
+from pan3d_ros.services.answers import Answers
+from pan3d_ros.services.servers import PerceptionServices
 
 log = logging.getLogger("pan3d.ros.node")
 SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.ERROR

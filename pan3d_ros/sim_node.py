@@ -20,14 +20,14 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
-from pan3d_ros.cell_messages import truth_response
-from pan3d_ros.cell_streams import CellStreams, StreamOptions
-from pan3d_ros.log_bridge import LogBridge
+from pan3d_ros.cell.messages import truth_response
+from pan3d_ros.cell.streams import CellStreams, StreamOptions
 from pan3d_ros.messages.grasps import grasp_from_message
 from pan3d_ros.messages.images import image_message
 from pan3d_ros.messages.poses import header
-from pan3d_sim.arrangement import ARRANGEMENTS
-from pan3d_sim.cell import WORLD_FRAME_ID, CellConfig, RobotCell
+from pan3d_ros.platform.log_bridge import LogBridge
+from pan3d_sim.cell.arrangement import ARRANGEMENTS
+from pan3d_sim.cell.robot_cell import WORLD_FRAME_ID, CellConfig, RobotCell
 
 log = logging.getLogger("pan3d.ros.sim")
 

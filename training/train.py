@@ -23,11 +23,11 @@ from typing import Any
 
 import torch
 
-from training.checkpoints import CheckpointFolder
 from training.families import FAMILIES, build_family, run_config
-from training.loop import Trainer
-from training.progress import RunLog
-from training.ranks import Ranks, joined
+from training.run.checkpoints import CheckpointFolder
+from training.run.loop import Trainer
+from training.run.progress import RunLog
+from training.run.ranks import Ranks, joined
 from training.settings import TrainConfig, merge_settings, parse_assignments, read_yaml
 
 _log = logging.getLogger("pan3d.training")

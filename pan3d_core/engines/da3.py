@@ -17,7 +17,8 @@ from torch import Tensor
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.labels import LabelSpace
-from pan3d_core.models.da3 import (
+from pan3d_core.models.da3.cameras import pixel_centred, relative_to_first
+from pan3d_core.models.da3.network import (
     DA3_VARIANTS,
     METRIC_FOCAL,
     NON_COMMERCIAL,
@@ -30,9 +31,8 @@ from pan3d_core.models.da3 import (
     build_da3,
     variant_of,
 )
-from pan3d_core.models.da3_cameras import pixel_centred, relative_to_first
-from pan3d_core.models.weights import read_weights
 from pan3d_core.runtime.device import autocast_dtype, select_device
+from pan3d_core.runtime.weights import read_weights
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
 logger = logging.getLogger("pan3d.engines.da3")

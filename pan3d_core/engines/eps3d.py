@@ -17,13 +17,13 @@ from torch import Tensor
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines.gaussian_objects import rendered_objects
 from pan3d_core.labels import LabelSpace
-from pan3d_core.models.eps3d import Eps3d, Eps3dOutput, load_eps3d, render_panoptic
-from pan3d_core.models.eps3d_cameras import counted_from_centers
-from pan3d_core.models.eps3d_heads import LOGIT_SCALE
-from pan3d_core.models.eps3d_recorded import RecordedEps3d
+from pan3d_core.language.text_space import TextSpace
+from pan3d_core.models.eps3d.cameras import counted_from_centers
+from pan3d_core.models.eps3d.heads import LOGIT_SCALE
+from pan3d_core.models.eps3d.network import Eps3d, Eps3dOutput, load_eps3d, render_panoptic
+from pan3d_core.models.eps3d.recorded import RecordedEps3d
 from pan3d_core.runtime.device import autocast_dtype, select_device
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
-from pan3d_core.text_space import TextSpace
 
 logger = logging.getLogger("pan3d.engines.eps3d")
 

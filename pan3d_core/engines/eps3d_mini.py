@@ -25,16 +25,16 @@ from pan3d_core.engines.mini import (
     prepare_threads,
     read_checkpoint,
 )
-from pan3d_core.gaussian_motion import moved_gaussians
 from pan3d_core.geometry.alignment import Similarity
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
-from pan3d_core.models.eps3d import PanopticRendering, render_panoptic
-from pan3d_core.models.eps3d_mini import Eps3dMiniOutputs
-from pan3d_core.models.mini import MiniInputs
+from pan3d_core.language.text_space import TextSpace
+from pan3d_core.models.eps3d.network import PanopticRendering, render_panoptic
+from pan3d_core.models.mini.eps3d import Eps3dMiniOutputs
+from pan3d_core.models.mini.network import MiniInputs
+from pan3d_core.rendering.motion import moved_gaussians
 from pan3d_core.runtime.device import select_device
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
-from pan3d_core.text_space import TextSpace
 
 
 class Eps3dMiniEngine:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import torch
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
-from pan3d_core.decoding import DecodingThresholds, decode_queries, instance_set
 from pan3d_core.engines.da3 import LICENCE_NOTE, OFFICIAL_PREPROCESS, known_cameras, log_licence, reconstruction_of
+from pan3d_core.engines.decoding import DecodingThresholds, decode_queries, instance_set
 from pan3d_core.labels import LabelSpace
-from pan3d_core.models.fast3dis import Fast3dis
-from pan3d_core.models.fast3dis_files import load_fast3dis
+from pan3d_core.models.fast3dis.files import load_fast3dis
+from pan3d_core.models.fast3dis.network import Fast3dis
 from pan3d_core.runtime.device import autocast_dtype, select_device
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pan3d_core.geometry.voxels import build_voxel_graph, components
-from pan3d_core.models.eps3d import PanopticRendering
-from pan3d_core.models.eps3d_readout import READOUTS, unit_features
-from pan3d_core.text_space import TextSpace
+from pan3d_core.language.text_space import TextSpace
+from pan3d_core.models.eps3d.network import PanopticRendering
+from pan3d_core.models.eps3d.readout import READOUTS, unit_features
 
 SEED = 0  # of the pixels that are clustered: the same views give the same objects
 SHARPNESS = 0.05  # difference of half squared distances to two prototypes that changes the odds by a factor of e

@@ -22,14 +22,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.labels import LabelSpace
-from pan3d_core.models.eps3d_mini import Eps3dMini, Eps3dMiniSettings
-from pan3d_core.models.fast3dis_mini import Fast3disMini, Fast3disMiniSettings
-from pan3d_core.models.mini import MiniInputs, MiniOutputs, PanMini
-from pan3d_core.models.mini_cameras import unposed_cameras
-from pan3d_core.models.mini_decode import decode_scene
-from pan3d_core.models.weights import assign_weights, read_metadata, read_weights
-from pan3d_core.naming_meaning import KnownNames
+from pan3d_core.language.namer import KnownNames
+from pan3d_core.models.mini.cameras import unposed_cameras
+from pan3d_core.models.mini.decode import decode_scene
+from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniSettings
+from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniSettings
+from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini
 from pan3d_core.runtime.device import select_device
+from pan3d_core.runtime.weights import assign_weights, read_metadata, read_weights
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
 MINI, FAST3DIS, EPS3D = "pan3d-mini", "pan3d-mini-fast3dis", "pan3d-mini-eps3d"

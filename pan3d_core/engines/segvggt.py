@@ -10,12 +10,12 @@ from importlib.resources import files
 import torch
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
-from pan3d_core.decoding import DecodingThresholds, decode_queries, instance_set
+from pan3d_core.engines.decoding import DecodingThresholds, decode_queries, instance_set
 from pan3d_core.labels import LabelSpace
-from pan3d_core.models.layers import merge_lora
-from pan3d_core.models.segvggt import SegVGGT, official_name, segvggt_1b
-from pan3d_core.models.weights import assign_weights, read_weights
+from pan3d_core.models.layers.transformer import merge_lora
+from pan3d_core.models.vggt.segvggt import SegVGGT, official_name, segvggt_1b
 from pan3d_core.runtime.device import autocast_dtype, select_device
+from pan3d_core.runtime.weights import assign_weights, read_weights
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
 logger = logging.getLogger("pan3d.engines.segvggt")

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
 from pan3d_core.labels import LabelSpace
-from pan3d_core.models.rasterize_project import Camera
 from pan3d_core.refine.visibility import ellipsoids_in_frustum
+from pan3d_core.rendering.project import Camera
 from pan3d_core.structures import Gaussians, require_shape
 
 SEMANTIC_CHANNELS, INSTANCE_CHANNELS = 16, 32

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pan3d_core.gaussian_scene import GaussianScene
-from pan3d_core.models.rasterize_project import Camera
+from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.refine.model import CHUNK, Block, PanopticMap
 from pan3d_core.refine.rendering import SURFACE_OPACITY, RenderChoices, render_view
 from pan3d_core.refine.views import RefineView
+from pan3d_core.rendering.project import Camera
 from pan3d_core.structures import Gaussians
 
 MIN_PROBABILITY = 0.5  # assumed: what belongs to its best query no more surely than this belongs to none

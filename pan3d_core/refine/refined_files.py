@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from pan3d_core import visualize
-from pan3d_core.gaussian_files import write_scene_file
-from pan3d_core.gaussian_scene import GaussianScene
+from pan3d_core.gaussians.files import write_scene_file
+from pan3d_core.gaussians.scene import GaussianScene
+from pan3d_core.pictures import overlays
 from pan3d_core.refine.optimise import Refinement, StepReport
 from pan3d_core.refine.readout import panoptic_view, query_classes
 from pan3d_core.refine.rendering import render_color
@@ -34,7 +34,7 @@ def write_picture(folder: Path, refinement: Refinement, index: int = 0) -> Path:
     """One view as it was given and as the map shows it, named by the step; `folder` is made where needed."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step_{refinement.progress.step:06d}.png"
-    visualize.save(path, view_picture(refinement, refinement.views[index]))
+    overlays.save(path, view_picture(refinement, refinement.views[index]))
     return path
 
 
@@ -46,21 +46,21 @@ def view_picture(refinement: Refinement, view: RefineView) -> np.ndarray:
         view.labels.masks.float() * torch.arange(1, len(view.labels.masks) + 1, device=view.labels.masks.device)[:, None, None]
     )
     ids = given.amax(0) if len(given) else torch.zeros(view.image_hw)
-    photograph, rendered = visualize.to_picture(view.labels.image), visualize.to_picture(shown.color)
+    photograph, rendered = overlays.to_picture(view.labels.image), overlays.to_picture(shown.color)
     names = [model.labels.name(int(value)) for value in view.labels.class_id]
     found = {row + 1: model.labels.name(value) for row, value in enumerate(query_classes(model).tolist())}
     tiles = [
-        visualize.enlarge(photograph, TILE_WIDTH),
+        overlays.enlarge(photograph, TILE_WIDTH),
         _with_objects(photograph, ids, {row + 1: name for row, name in enumerate(names)}),
-        visualize.enlarge(rendered, TILE_WIDTH),
+        overlays.enlarge(rendered, TILE_WIDTH),
         _with_objects(rendered, shown.instance_id, found),
     ]
-    return visualize.montage(tiles, len(tiles), CAPTIONS)
+    return overlays.montage(tiles, len(tiles), CAPTIONS)
 
 
 def _with_objects(picture: np.ndarray, ids: torch.Tensor, names: dict[int, str]) -> np.ndarray:
-    large = visualize.enlarge(ids.numpy(force=True).astype(np.uint8), TILE_WIDTH, smooth=False)
-    return visualize.overlay(visualize.enlarge(picture, TILE_WIDTH), large.astype(np.int64), names)
+    large = overlays.enlarge(ids.numpy(force=True).astype(np.uint8), TILE_WIDTH, smooth=False)
+    return overlays.overlay(overlays.enlarge(picture, TILE_WIDTH), large.astype(np.int64), names)
 
 
 @torch.no_grad()

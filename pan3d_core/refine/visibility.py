@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
 from pan3d_core.geometry.transforms import transform_points
-from pan3d_core.models.rasterize_project import Camera
+from pan3d_core.rendering.project import Camera
 
 CONFIDENCE_99 = 3.368  # standard deviations that hold 99 % of a 3D Gaussian: the root of 11.345, chi-squared of 3 degrees
 MARGIN_PX = 2.0  # assumed: what the renderer's low-pass adds around a Gaussian, 3.368 times the root of 0.3

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pan3d_core.config import ModelConfig, PipelineConfig
 from pan3d_core.engines import build_engine
-from pan3d_core.evaluation.identity_metrics import FrameOverlap, IdentityErrors, frame_overlap, identity_errors
-from pan3d_core.evaluation.instance_ap import InstanceAp, instance_ap
-from pan3d_core.evaluation.runner import MIN_PIXELS, SceneEvaluation, evaluate_result, truth_at_network
-from pan3d_core.naming_meaning import Namer
+from pan3d_core.engines.warm_up import warm_up
+from pan3d_core.language.namer import Namer
 from pan3d_core.pipeline import PerceptionPipeline, PerceptionResult
-from pan3d_core.runtime.warm_up import warm_up
+from pan3d_eval.metrics.identity import FrameOverlap, IdentityErrors, frame_overlap, identity_errors
+from pan3d_eval.metrics.instance_ap import InstanceAp, instance_ap
+from pan3d_eval.runner import MIN_PIXELS, SceneEvaluation, evaluate_result, truth_at_network
 from pan3d_ros.bags.figures import memory_figures, performance, resident_mb, stage_figures
 from pan3d_ros.bags.reader import BagReader
 from pan3d_ros.bags.replay import BagReplay, ReplayedSet

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pan3d_core.doctor import MISSING, OK, OPTIONAL, Check
 from pan3d_core.geometry.distortion import DISTORTION_MODELS
+from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check
 from pan3d_ros.bags.camera_topics import BagCamera, find_cameras
 from pan3d_ros.bags.contents import BagContents, RecordedTopic, read_contents
 from pan3d_ros.bags.frame_chains import chain, guess_reference_frame
 from pan3d_ros.bags.reader import CLOCK
 from pan3d_ros.bags.timing import clock_offsets_s, nearest_gaps, set_spreads
-from pan3d_ros.node_config import InputConfig
+from pan3d_ros.parameters.node_config import InputConfig
 
 KNOWN_CLOCK_RANGE_S = 10.0  # largest camera.<name>.time_offset_s
 MOVING_M = 0.02  # a camera that travels further is moving

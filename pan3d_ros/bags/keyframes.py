@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pan3d_core.config import KeyframeConfig, PipelineConfig
-from pan3d_core.keyframes import KeyframeWindow
-from pan3d_core.scene_io import Scene
 from pan3d_core.structures import CameraView
+from pan3d_core.views.keyframes import KeyframeWindow
+from pan3d_core.views.scene_folder import Scene
 from pan3d_ros.bags.reader import BagError, BagReader
 from pan3d_ros.bags.settings import ReplaySettings, check_topics, replay_settings
 from pan3d_ros.bags.transforms import transforms_of
-from pan3d_ros.camera_frames import CameraFrame, FramePairing
+from pan3d_ros.inputs.camera_frames import CameraFrame, FramePairing
+from pan3d_ros.inputs.transforms import TransformsSource, TransformUnavailable
 from pan3d_ros.messages.cameras import to_camera_view
-from pan3d_ros.transforms_source import TransformsSource, TransformUnavailable
 
 log = logging.getLogger("pan3d.ros.bags")
 MOST_VIEWS = 64  # as `KeyframeConfig.window_size` has it

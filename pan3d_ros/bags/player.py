@@ -25,9 +25,9 @@ from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_ros.bags.camera_topics import TRUTH, camera_name
 from pan3d_ros.bags.reader import CLOCK, COMPRESSED, IMAGE, TRANSFORMS, BagError, BagMessage, BagReader
 from pan3d_ros.bags.transforms import BagTransforms, transform_topics
+from pan3d_ros.inputs.transforms import TransformUnavailable
 from pan3d_ros.messages.buffers import stamp_from_ns, stamp_to_ns
 from pan3d_ros.messages.poses import header, pose_message
-from pan3d_ros.transforms_source import TransformUnavailable
 
 log = logging.getLogger("pan3d.ros.bags")
 CLOCK_PERIOD_S = 0.01

@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from pan3d_core.keyframes import KeyframeWindow
 from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.synchronizer import ViewSet, ViewSetSynchronizer
+from pan3d_core.views.keyframes import KeyframeWindow
+from pan3d_core.views.synchronizer import ViewSet, ViewSetSynchronizer
 from pan3d_ros.bags.reader import BagReader
 from pan3d_ros.bags.settings import ReplaySettings, check_topics
 from pan3d_ros.bags.transforms import transforms_of
-from pan3d_ros.camera_frames import CameraFrame, FramePairing
+from pan3d_ros.inputs.camera_frames import CameraFrame, FramePairing
 from pan3d_ros.messages.buffers import stamp_to_ns
-from pan3d_ros.problem_log import ProblemLog
-from pan3d_ros.set_processing import ProcessedSet, SetProcessor, Tools, sync_rules
+from pan3d_ros.processing.problem_log import ProblemLog
+from pan3d_ros.processing.set_processing import ProcessedSet, SetProcessor, Tools, sync_rules
 
 log = logging.getLogger("pan3d.ros.bags")
 OTHER_CLOCK_NS = 60_000_000_000  # stamps further from the times of receipt are of another clock

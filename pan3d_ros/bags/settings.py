@@ -12,9 +12,9 @@ from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.settings import walk_settings
 from pan3d_ros.bags.inspection import MISSING, inspect_bag
 from pan3d_ros.bags.reader import IMAGE, BagError, BagReader
-from pan3d_ros.camera_frames import CameraTopics
-from pan3d_ros.node_config import CameraConfig, NodeConfig
-from pan3d_ros.parameter_values import flat_values, read_parameter_files, with_values
+from pan3d_ros.inputs.camera_frames import CameraTopics
+from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
+from pan3d_ros.parameters.values import flat_values, read_parameter_files, with_values
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pan3d_ros.node_config import InputConfig
-from pan3d_ros.rate_limit import RateLimit
+from pan3d_ros.parameters.node_config import InputConfig
+from pan3d_ros.processing.rate_limit import RateLimit
 
 REPLACED, STALE, RATE_LIMIT = "replaced", "stale", "rate_limit"
 

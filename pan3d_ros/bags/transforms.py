@@ -14,12 +14,12 @@ from torch import Tensor
 
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_ros.bags.reader import TRANSFORMS, BagError, BagReader
-from pan3d_ros.camera_frames import CameraTopics
+from pan3d_ros.inputs.camera_frames import CameraTopics
+from pan3d_ros.inputs.pose_history import PoseHistory
+from pan3d_ros.inputs.transforms import FirstKnown, PoseTopicTransforms, StaticTransforms, TransformsSource, TransformUnavailable
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.poses import checked_pose, matrix_from_pose, transform_numbers
-from pan3d_ros.node_config import CameraConfig, NodeConfig
-from pan3d_ros.pose_history import PoseHistory
-from pan3d_ros.transforms_source import FirstKnown, PoseTopicTransforms, StaticTransforms, TransformsSource, TransformUnavailable
+from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
 
 log = logging.getLogger("pan3d.ros.bags")
 FOREVER_NS = 2**62

@@ -16,8 +16,8 @@ from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
 from pan3d_core.geometry.transforms import rigid
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pipeline import PerceptionResult
-from pan3d_core.scene_io import Scene, SceneObject, SceneTruth
 from pan3d_core.structures import OrientedBox
+from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth
 from pan3d_ros.bags.reader import IMAGE, TEXT, BagError, BagReader
 from pan3d_ros.bags.settings import TruthTopics
 from pan3d_ros.messages.buffers import stamp_to_ns

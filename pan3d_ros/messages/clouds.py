@@ -9,9 +9,9 @@ from std_msgs.msg import Header
 from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
-from pan3d_core.palette import UNASSIGNED, class_colors
+from pan3d_core.pictures.palette import UNASSIGNED, class_colors
 from pan3d_core.structures import Panoptic3D
-from pan3d_ros.ros_stand_ins import create_cloud, read_points
+from pan3d_ros.platform.stand_ins import create_cloud, read_points
 
 # rgb is 0x00RRGGBB in the bits of a float32, as PCL and RViz expect it. Two bytes after `label` keep
 # `instance` aligned.

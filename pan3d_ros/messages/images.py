@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pan3d_ros.messages.buffers import assign_bytes, bytes_view
-from pan3d_ros.ros_stand_ins import CV_TYPES, imgmsg_to_cv2
+from pan3d_ros.platform.stand_ins import CV_TYPES, imgmsg_to_cv2
 
 if TYPE_CHECKING:
     from sensor_msgs.msg import CompressedImage, Image

@@ -11,14 +11,14 @@ from std_msgs.msg import ColorRGBA, Header
 from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
-from pan3d_core.palette import class_colors
+from pan3d_core.pictures.palette import class_colors
 from pan3d_core.pipeline import PerceptionResult
 from pan3d_core.structures import Segment
 from pan3d_ros.messages.buffers import stamp_from_ns
 from pan3d_ros.messages.clouds import label_of_class
 from pan3d_ros.messages.images import image_message
 from pan3d_ros.messages.poses import header, point_message, pose_message, vector_message
-from pan3d_ros.ros_stand_ins import vision_msgs
+from pan3d_ros.platform.stand_ins import vision_msgs
 
 
 @dataclass

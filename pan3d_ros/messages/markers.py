@@ -11,7 +11,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from pan3d_core.geometry.cameras import pixel_rays
 from pan3d_core.geometry.transforms import transform_points
-from pan3d_core.palette import instance_color
+from pan3d_core.pictures.palette import instance_color
 from pan3d_core.structures import OrientedBox, Reconstruction, Segment
 from pan3d_ros.messages.poses import box_corners, point_message
 

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import ros_support
@@ -14,8 +13,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from pan3d_interfaces.msg import ErrorCode
 from pan3d_interfaces.srv import SegmentObject
-
-ROOT = Path(__file__).parents[2]
+from places import ROOT
 
 
 @pytest.fixture

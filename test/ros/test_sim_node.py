@@ -18,7 +18,7 @@ from pan3d_core.geometry.transforms import invert_rigid, transform_points
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.images import compressed_to_rgb, depth_to_metres, image_array, image_to_rgb
 from pan3d_ros.messages.poses import matrix_from_pose, pose_numbers
-from pan3d_ros.ros_stand_ins import tf2_msgs
+from pan3d_ros.platform.stand_ins import tf2_msgs
 
 SimNode = pytest.importorskip("pan3d_ros.sim_node", reason="needs the extra [sim]").SimNode
 

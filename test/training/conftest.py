@@ -10,9 +10,9 @@ import torch
 from raycast_scene import Ball, Block, camera_ring, cast
 from safetensors.torch import save_file
 
+from training.data.teachers import STUFF_FILE
+from training.data.text_targets import TextTargets, save_text_targets
 from training.settings import merge_settings
-from training.teachers import STUFF_FILE
-from training.text_targets import TextTargets, save_text_targets
 
 TINY = {
     "dim": 48, "heads": 3, "blocks": 2, "stem": (8, 16, 24), "pyramid": (8, 16, 24), "queries": 6, "decoder_layers": 2,
@@ -49,7 +49,7 @@ TINY_MODELS = {
 
 
 def write_fake_shard(folder: Path, scenes: int, seed: int) -> None:
-    """Scenes of three objects, four views, as `pan3d_sim.shards` would write them."""
+    """Scenes of three objects, four views, as `pan3d_sim.data.shards` would write them."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
     rows: dict[str, list[np.ndarray]] = {}

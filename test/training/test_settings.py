@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from training.families import run_config
-from training.schedules import average_decay, rate_factor
+from training.run.schedules import average_decay, rate_factor
 from training.settings import ScheduleConfig, config_from_dict
 from training.train import parse
 

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.models.dpt import DPT, dense_output
-from pan3d_core.models.eps3d import (
+from pan3d_core.models.eps3d.cameras import counted_from_centers, novel_cameras
+from pan3d_core.models.eps3d.heads import ImageDpt, Sem2Ins, TextDecoder
+from pan3d_core.models.eps3d.network import (
     FEATURES,
     IGNORED_PREFIXES,
     PARTS,
@@ -31,23 +32,22 @@ from pan3d_core.models.eps3d import (
     raw_channels,
     render_panoptic,
 )
-from pan3d_core.models.eps3d_cameras import counted_from_centers, novel_cameras
-from pan3d_core.models.eps3d_heads import ImageDpt, Sem2Ins, TextDecoder
-from pan3d_core.models.patch_encoder import PatchEncoder
-from pan3d_core.models.vggt import VGGT, Aggregator, CameraHead
-from pan3d_core.models.weights import assign_weights, family_of, read_weights
+from pan3d_core.models.layers.dpt import DPT, dense_output
+from pan3d_core.models.layers.patch_encoder import PatchEncoder
+from pan3d_core.models.vggt.network import VGGT, Aggregator, CameraHead
 from pan3d_core.plain_values import from_plain, to_plain
-from training.augment import AugmentConfig, flip_batch, jitter_colors
-from training.checkpoints import read_state
-from training.datasets import SceneBatch, ShardSet
-from training.devices import to_device
-from training.evaluate_eps3d import ShownScene, class_texts, rendered_figures, scene_picture
+from pan3d_core.runtime.weights import assign_weights, family_of, read_weights
+from training.data.arrays import SceneBatch, ShardSet
+from training.data.augment import AugmentConfig, flip_batch, jitter_colors
+from training.data.resize import resize_batch
+from training.data.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
 from training.families.mini import ensure_text_targets
+from training.judge.gaussians import ShownScene, class_texts, rendered_figures, scene_picture
 from training.losses.eps3d import Eps3dLossWeights, RenderedView, eps3d_losses
-from training.resize import resize_batch
+from training.run.checkpoints import read_state
+from training.run.devices import to_device
 from training.settings import OptimizerConfig, TrainConfig
-from training.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
 
 PATCH = 14
 _log = logging.getLogger("pan3d.training")
@@ -74,7 +74,7 @@ class Eps3dFamilySettings:
     sem2ins: bool = True
     context_views: tuple[int, int] = (2, 24)  # fewest and most views that the network sees, of those of a sample
     rendered_views: int = 4  # drawn from all of a sample's views
-    teacher: str = ""  # folder with what 2D models said (`training.teachers.FileTeacher`); empty = the cell's truth
+    teacher: str = ""  # folder with what 2D models said (`training.data.teachers.FileTeacher`); empty = the cell's truth
     loss: Eps3dLossWeights = field(default_factory=Eps3dLossWeights)
 
     def __post_init__(self) -> None:

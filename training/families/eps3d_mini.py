@@ -2,8 +2,9 @@
 
 Settings (`model:` in the file): those of `Eps3dMiniSettings`, none are needed for the shipped architecture; `loss`, the fields of
 `Eps3dMiniLossWeights`; `context_views`, the fewest and most views that the network sees, of those of a sample (others are novel);
-`teacher`, a folder with what 2D models said (`training.teachers.FileTeacher`), empty = the cell's truth. `start_from` takes a
-weight file of `pan3d-mini` (the embedded one by default), which becomes the frozen base, or a training checkpoint of this family.
+`teacher`, a folder with what 2D models said (`training.data.teachers.FileTeacher`), empty = the cell's truth. `start_from`
+takes a weight file of `pan3d-mini` (the embedded one by default), which becomes the frozen base, or a training checkpoint of
+this family.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ import torch
 from torch import Generator, Tensor, nn
 
 from pan3d_core.engines.mini import DEFAULT_WEIGHTS, PREPROCESS, read_checkpoint
-from pan3d_core.models.eps3d_mini import Eps3dMini, Eps3dMiniOutputs, Eps3dMiniSettings
-from pan3d_core.models.mini import MiniInputs
-from pan3d_core.models.weights import assign_weights
+from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniOutputs, Eps3dMiniSettings
+from pan3d_core.models.mini.network import MiniInputs
 from pan3d_core.plain_values import from_plain
-from training.augment import augment, first_views, plain_inputs
-from training.datasets import SceneBatch
-from training.evaluate_eps3d import class_texts, evaluate_eps3d, scene_picture, show_scene
+from pan3d_core.runtime.weights import assign_weights
+from training.data.arrays import SceneBatch
+from training.data.augment import augment, first_views, plain_inputs
+from training.data.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
 from training.families.mini import MiniFamily
+from training.judge.gaussians import class_texts, evaluate_eps3d, scene_picture, show_scene
 from training.losses.eps3d_mini import Eps3dMiniLossWeights, eps3d_mini_losses
 from training.settings import OptimizerConfig, TrainConfig
-from training.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
 
 DECODED_HW = (PREPROCESS.height // 2, PREPROCESS.width // 2)  # at which semantics are compared with a teacher's features
 OWN_SETTINGS = ("loss", "context_views", "teacher")

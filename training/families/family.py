@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.models.layers import LoraLinear
-from training.datasets import SceneBatch
+from pan3d_core.models.layers.transformer import LoraLinear
+from training.data.arrays import SceneBatch
 from training.settings import OptimizerConfig, TrainConfig
 
 Figures = dict[str, float | int | bool]

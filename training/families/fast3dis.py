@@ -17,25 +17,25 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.decoding import DecodingThresholds, decode_queries
-from pan3d_core.evaluation.depth_metrics import depth_errors
-from pan3d_core.evaluation.instance_ap import instance_ap, measure_overlaps
-from pan3d_core.models.anchor_decoder import AnchorPrediction
-from pan3d_core.models.da3 import DA3_VARIANTS, assign_official, members_like
-from pan3d_core.models.da3_cameras import relative_to_first
-from pan3d_core.models.fast3dis import Fast3dis, Fast3disOutput, Fast3disSettings
-from pan3d_core.models.fast3dis_files import FORMAT, load_fast3dis
+from pan3d_core.engines.decoding import DecodingThresholds, decode_queries
+from pan3d_core.models.da3.cameras import relative_to_first
+from pan3d_core.models.da3.network import DA3_VARIANTS, assign_official, members_like
+from pan3d_core.models.fast3dis.anchor_decoder import AnchorPrediction
+from pan3d_core.models.fast3dis.files import FORMAT, load_fast3dis
+from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disOutput, Fast3disSettings
 from pan3d_core.models.matching import targets_from_ids
-from pan3d_core.models.weights import assign_weights, family_of, read_metadata, read_weights
-from training.augment import AugmentConfig, disturb_poses, flip_batch, jitter_colors
-from training.checkpoints import read_state
-from training.datasets import SceneBatch, ShardSet
-from training.devices import to_device
+from pan3d_core.runtime.weights import assign_weights, family_of, read_metadata, read_weights
+from pan3d_eval.metrics.depth import depth_errors
+from pan3d_eval.metrics.instance_ap import instance_ap, measure_overlaps
+from training.data.arrays import SceneBatch, ShardSet
+from training.data.augment import AugmentConfig, disturb_poses, flip_batch, jitter_colors
+from training.data.resize import nearest, resize_batch
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
 from training.families.fast3dis_settings import Fast3disFamilySettings
+from training.judge.pictures import label_picture
 from training.losses.fast3dis import scene_losses
-from training.pictures import label_picture
-from training.resize import nearest, resize_batch
+from training.run.checkpoints import read_state
+from training.run.devices import to_device
 from training.settings import OptimizerConfig, TrainConfig
 
 MIN_MASK_PIXELS = 8  # over all views; smaller answers and smaller objects do not count

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from pan3d_core.engines.mini import DEFAULT_WEIGHTS, read_checkpoint
-from pan3d_core.models.fast3dis_mini import Fast3disMini, Fast3disMiniOutputs, Fast3disMiniSettings
-from pan3d_core.models.weights import assign_weights
+from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniOutputs, Fast3disMiniSettings
 from pan3d_core.plain_values import from_plain
+from pan3d_core.runtime.weights import assign_weights
+from training.data.targets import batch_targets
 from training.families.family import FamilyEntry, ParameterGroup, groups_by_origin
 from training.families.mini import MiniFamily, MiniSample
 from training.losses.fast3dis_mini import Fast3disMiniLossWeights, fast3dis_mini_losses
 from training.settings import OptimizerConfig, TrainConfig
-from training.targets import batch_targets
 
 
 def loss_weights(values: Mapping[str, Any]) -> Fast3disMiniLossWeights:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pan3d_core.models.anchor_decoder import AnchorSettings
-from pan3d_core.models.da3 import DA3_VARIANTS, Da3Settings
-from pan3d_core.models.da3_backbone import PATCH_SIZE
-from pan3d_core.models.fast3dis import Fast3disSettings
-from pan3d_core.models.fast3dis_files import ANY_VIEW
+from pan3d_core.models.da3.backbone import PATCH_SIZE
+from pan3d_core.models.da3.network import DA3_VARIANTS, Da3Settings
+from pan3d_core.models.fast3dis.anchor_decoder import AnchorSettings
+from pan3d_core.models.fast3dis.files import ANY_VIEW
+from pan3d_core.models.fast3dis.network import Fast3disSettings
 from pan3d_core.plain_values import from_plain, to_plain
 from training.losses.fast3dis import FAST3DIS_WEIGHTS, Fast3disLossWeights
 

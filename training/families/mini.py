@@ -17,18 +17,18 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.models.mini import MiniInputs, MiniOutputs, PanMini
-from pan3d_core.models.mini_decode import decode_scene
-from training.augment import AugmentConfig, augment, plain_inputs
-from training.datasets import SceneBatch, ShardSet, training_vocabulary
-from training.devices import to_device
-from training.evaluate import evaluate
+from pan3d_core.models.mini.decode import decode_scene
+from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini
+from training.data.arrays import SceneBatch, ShardSet, training_vocabulary
+from training.data.augment import AugmentConfig, augment, plain_inputs
+from training.data.targets import batch_targets
+from training.data.text_targets import TextTargets, encode_descriptions, load_text_targets, save_text_targets
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
+from training.judge.objects import evaluate
+from training.judge.pictures import label_picture
 from training.losses.mini import mini_losses
-from training.pictures import label_picture
+from training.run.devices import to_device
 from training.settings import OptimizerConfig, TrainConfig
-from training.targets import batch_targets
-from training.text_targets import TextTargets, encode_descriptions, load_text_targets, save_text_targets
 
 _log = logging.getLogger("pan3d.training")
 

@@ -15,25 +15,25 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.decoding import DecodingThresholds, decode_queries
-from pan3d_core.evaluation.depth_metrics import depth_errors
-from pan3d_core.evaluation.instance_ap import instance_ap, measure_overlaps
-from pan3d_core.models.dpt import DPT, dense_output
-from pan3d_core.models.layers import LoraLinear
+from pan3d_core.engines.decoding import DecodingThresholds, decode_queries
+from pan3d_core.models.layers.dpt import DPT, dense_output
+from pan3d_core.models.layers.patch_encoder import PatchEncoder
+from pan3d_core.models.layers.transformer import LoraLinear
 from pan3d_core.models.losses import segvggt_losses
 from pan3d_core.models.matching import InstanceTargets, match_queries, segvggt_cost, targets_from_ids
-from pan3d_core.models.patch_encoder import PatchEncoder
-from pan3d_core.models.segvggt import QueryDecoder, SegVGGT, SegVggtOutput, class_head, official_name
-from pan3d_core.models.vggt import VGGT, Aggregator, CameraHead, VggtOutput
-from pan3d_core.models.weights import assign_weights, family_of, read_weights
-from training.augment import AugmentConfig, jitter_colors
-from training.datasets import SceneBatch, ShardSet, training_vocabulary
-from training.devices import to_device
+from pan3d_core.models.vggt.network import VGGT, Aggregator, CameraHead, VggtOutput
+from pan3d_core.models.vggt.segvggt import QueryDecoder, SegVGGT, SegVggtOutput, class_head, official_name
+from pan3d_core.runtime.weights import assign_weights, family_of, read_weights
+from pan3d_eval.metrics.depth import depth_errors
+from pan3d_eval.metrics.instance_ap import instance_ap, measure_overlaps
+from training.data.arrays import SceneBatch, ShardSet, training_vocabulary
+from training.data.augment import AugmentConfig, jitter_colors
+from training.data.geometry_targets import geometry_targets
+from training.data.resize import nearest, resize_batch
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
-from training.geometry_targets import geometry_targets
+from training.judge.pictures import label_picture
 from training.losses.geometry import GEOMETRY_WEIGHTS, camera_loss, depth_loss, distillation_losses, with_geometry
-from training.pictures import label_picture
-from training.resize import nearest, resize_batch
+from training.run.devices import to_device
 from training.settings import OptimizerConfig, TrainConfig
 
 PATCH = 14

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pan3d_core.geometry.transforms import invert_rigid
-from pan3d_core.models.eps3d import PanopticRendering, render_panoptic
-from pan3d_core.models.eps3d_heads import LOGIT_SCALE, TextDecoder, half_size
-from pan3d_core.models.eps3d_mini import Eps3dMiniOutputs
-from pan3d_core.text_space import text_cosines
-from training.datasets import SceneBatch
+from pan3d_core.language.text_space import text_cosines
+from pan3d_core.models.eps3d.heads import LOGIT_SCALE, TextDecoder, half_size
+from pan3d_core.models.eps3d.network import PanopticRendering, render_panoptic
+from pan3d_core.models.mini.eps3d import Eps3dMiniOutputs
+from training.data.arrays import SceneBatch
 from training.losses.eps3d import Eps3dLossWeights, RenderedView, balanced_weights, eps3d_losses
 
 MINI_TERMS = Eps3dLossWeights(color=10.0, lowest_temperature=0.1, highest_temperature=0.3, balance=0.75, length_gradient=True)

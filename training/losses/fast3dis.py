@@ -76,7 +76,7 @@ class LayerPrediction:
 
 
 class Fast3disScenes(Protocol):
-    """What `pan3d_core.models.fast3dis.Fast3disOutput` holds of B scenes."""
+    """What `pan3d_core.models.fast3dis.network.Fast3disOutput` holds of B scenes."""
 
     layers: Sequence[Any]  # per decoder layer `class_logits` (B, Q, 2): object, nothing
     mask_features: Tensor  # (B, S, C, h, w)

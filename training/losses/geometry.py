@@ -45,7 +45,7 @@ GEOMETRY_WEIGHTS = GeometryLossWeights()
 
 
 class GeometryOutput(Protocol):
-    """What `pan3d_core.models.vggt.VggtOutput` holds."""
+    """What `pan3d_core.models.vggt.network.VggtOutput` holds."""
 
     pose_encodings: Tensor  # (I, B, S, 9), the last iteration being the answer
     depth: Tensor  # (B, S, H, W)

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from pan3d_core.models.losses import mask_bce, mask_dice, pairwise_mask_bce, pairwise_mask_dice
 from pan3d_core.models.matching import match_queries
-from pan3d_core.models.mini import MiniOutputs
-from pan3d_core.models.mini_queries import QueryOutputs, QueryPrediction
-from training.targets import BatchTargets, SceneTargets
+from pan3d_core.models.mini.network import MiniOutputs
+from pan3d_core.models.mini.queries import QueryOutputs, QueryPrediction
+from training.data.targets import BatchTargets, SceneTargets
 
 TEMPERATURE = 0.07
 

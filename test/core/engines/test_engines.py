@@ -6,7 +6,7 @@ import torch
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines import ENGINES, build_engine
-from pan3d_core.preprocess import preprocess
+from pan3d_core.views.preprocess import preprocess
 
 NEEDS_FILE = {"segvggt", "eps3d", "fast3dis", "da3"}  # weights that a user brings
 

@@ -10,11 +10,11 @@ from raycast_scene import TABLE_SCENE, cast
 
 from pan3d_core.config import ModelConfig, PipelineConfig, PreprocessConfig, WorkspaceConfig
 from pan3d_core.engines import build_engine
-from pan3d_core.models.anchor_decoder import AnchorPrediction
-from pan3d_core.models.da3 import Da3Output
-from pan3d_core.models.fast3dis import Fast3disOutput
+from pan3d_core.models.da3.network import Da3Output
+from pan3d_core.models.fast3dis.anchor_decoder import AnchorPrediction
+from pan3d_core.models.fast3dis.network import Fast3disOutput
 from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.preprocess import preprocess
+from pan3d_core.views.preprocess import preprocess
 
 SMALL_SIZE = PreprocessConfig(height=70, width=70, mode="longest", resample="opencv")
 

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from pan3d_core.engines.gaussian_objects import rendered_objects
-from pan3d_core.models.eps3d import PanopticRendering
-from pan3d_core.text_space import TextSpace
+from pan3d_core.language.text_space import TextSpace
+from pan3d_core.models.eps3d.network import PanopticRendering
 
 # Three regions of (2, 24, 32): everything, a square in both views, a square in the second alone.
 REGIONS = torch.zeros(2, 24, 32, dtype=torch.long)
@@ -31,7 +31,7 @@ def rendering(regions=REGIONS, opacity=1.0) -> PanopticRendering:
 @pytest.mark.parametrize("readout", ["cells", "pixels"])
 def test_groups_are_the_regions_with_their_semantics(readout, monkeypatch):
     if readout == "pixels":  # the published smallest cluster is larger than this picture's regions
-        from pan3d_core.models.eps3d_readout import READOUTS, PixelReadout, read_by_pixels
+        from pan3d_core.models.eps3d.readout import READOUTS, PixelReadout, read_by_pixels
 
         small = PixelReadout(min_cluster_size=30)
         monkeypatch.setitem(READOUTS, "pixels", lambda maps, generator: read_by_pixels(maps, generator, small))

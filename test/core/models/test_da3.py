@@ -9,8 +9,11 @@ import torch
 from da3_members import DATA, TINY, weights
 from safetensors.torch import save_file
 
-from pan3d_core.models import da3, da3_backbone, layers
-from pan3d_core.models.da3 import (
+from pan3d_core.models.da3 import backbone
+from pan3d_core.models.da3 import network as da3
+from pan3d_core.models.da3.backbone import reference_first, reordered, select_reference
+from pan3d_core.models.da3.cameras import decoded_cameras, relative_to_first
+from pan3d_core.models.da3.network import (
     DA3_NAMES,
     DA3_VARIANTS,
     AnyViewDa3,
@@ -20,12 +23,11 @@ from pan3d_core.models.da3 import (
     fill_sky,
     variant_of,
 )
-from pan3d_core.models.da3_backbone import reference_first, reordered, select_reference
-from pan3d_core.models.da3_cameras import decoded_cameras, relative_to_first
-from pan3d_core.models.da3_rays import cameras_from_rays
-from pan3d_core.models.layers import Rope2d
-from pan3d_core.models.pose_encoding import pose_encoding_from_cameras
-from pan3d_core.models.vggt import IMAGE_MEAN, IMAGE_STD
+from pan3d_core.models.da3.rays import cameras_from_rays
+from pan3d_core.models.layers import transformer
+from pan3d_core.models.layers.transformer import Rope2d
+from pan3d_core.models.vggt.network import IMAGE_MEAN, IMAGE_STD
+from pan3d_core.models.vggt.pose_encoding import pose_encoding_from_cameras
 
 LIMIT = {"atol": 1e-4, "rtol": 0}
 TIGHT = {"atol": 2e-5, "rtol": 0}
@@ -79,7 +81,7 @@ def test_views_without_cameras(procedural, models, name, model):
 @torch.inference_mode()
 def test_slices_of_rows_and_views_give_the_same(procedural, models, monkeypatch, slice_bytes):
     """Inputs of these tests are too small to be sliced by themselves."""
-    for module in (da3_backbone, layers):
+    for module in (backbone, transformer):
         monkeypatch.setattr(module, "CPU_SLICE_BYTES", slice_bytes)
     stored = case(procedural, "b2_s4_portrait")
     check(models["anyview"](stored["images"], rays=True), stored)
@@ -257,7 +259,7 @@ def test_training_gives_the_same_numbers_as_inference(models):
 @torch.inference_mode()
 def test_linear_layers_are_linear_also_as_convolutions(shape):
     torch.manual_seed(0)
-    layer, x = layers.Dense(6, 4), torch.rand(shape)
+    layer, x = transformer.Dense(6, 4), torch.rand(shape)
     result = layer(x)
     torch.testing.assert_close(result, torch.nn.functional.linear(x, layer.weight, layer.bias), atol=1e-6, rtol=0)
     assert result.is_contiguous()

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from stored_arrays import DATA
 
-from pan3d_core.models import eps3d
-from pan3d_core.models.eps3d import Eps3d, anysplat_1b, eps3d_1b, official_name
+from pan3d_core.models.eps3d import network as eps3d
+from pan3d_core.models.eps3d.network import Eps3d, anysplat_1b, eps3d_1b, official_name
 
 HEADS = {"atol": 1e-5, "rtol": 0}
 HW = (56, 70)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
-from pan3d_core.models.eps3d_gaussians import (
+from pan3d_core.models.eps3d.gaussians import (
     VoxelAverage,
     gaussians_from_raw,
     harmonics_mask,

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from pan3d_core.bench.live_memory import LiveMemory
-from pan3d_core.bench.rasterize import made_up_scene
-from pan3d_core.models import rasterize_tiles
-from pan3d_core.models.eps3d import FEATURES, PARTS, raw_channels, render_panoptic
-from pan3d_core.models.eps3d_gaussians import gaussians_from_raw
-from pan3d_core.models.rasterize import rasterize
+from pan3d_core.models.eps3d.gaussians import gaussians_from_raw
+from pan3d_core.models.eps3d.network import FEATURES, PARTS, raw_channels, render_panoptic
+from pan3d_core.rendering import tiles as rasterize_tiles
+from pan3d_core.rendering.rasterize import rasterize
+from pan3d_tools.bench.official.live_memory import LiveMemory
+from pan3d_tools.bench.rasterize import made_up_scene
 
 BYTES_PER_GAUSSIAN = 1500
 SIDE = 100  # of the images; every pixel becomes one Gaussian

@@ -8,9 +8,8 @@ import torch
 from scipy.spatial.distance import pdist
 from sklearn.cluster import HDBSCAN
 
-from pan3d_core.bench.readout import SCENES, made_up, mean_f1, run
-from pan3d_core.models import eps3d_readout
-from pan3d_core.models.eps3d_readout import (
+from pan3d_core.models.eps3d import readout
+from pan3d_core.models.eps3d.readout import (
     READOUTS,
     CellReadout,
     PixelReadout,
@@ -21,6 +20,7 @@ from pan3d_core.models.eps3d_readout import (
     read_by_pixels,
     unit_features,
 )
+from pan3d_tools.bench.readout import SCENES, made_up, mean_f1, run
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +158,8 @@ def test_huge_images_are_not_clustered_as_a_whole(monkeypatch, name):
             self.labels_ = np.pad(self.labels_, (0, rest), constant_values=-1)
             self.probabilities_ = np.pad(self.probabilities_, (0, rest))
 
-    monkeypatch.setattr(eps3d_readout, "HDBSCAN", Counted)
-    monkeypatch.setattr(eps3d_readout, "pdist", lambda cells, metric: rows.append(len(cells)) or pdist(cells, metric))
+    monkeypatch.setattr(readout, "HDBSCAN", Counted)
+    monkeypatch.setattr(readout, "pdist", lambda cells, metric: rows.append(len(cells)) or pdist(cells, metric))
     columns = torch.arange(2048)[None, None, None] // 512
     directions = torch.eye(4)[:, :, None, None]
     maps = (directions[columns[0, 0, 0], :, 0, 0].T[None, :, None] + torch.zeros(1, 4, 1536, 2048)).contiguous()
@@ -177,7 +177,7 @@ def test_no_cluster_means_no_instances(monkeypatch):
         def fit(self, rows):
             self.labels_, self.probabilities_ = np.full(len(rows), -1), np.zeros(len(rows))
 
-    monkeypatch.setattr(eps3d_readout, "HDBSCAN", Nothing)
+    monkeypatch.setattr(readout, "HDBSCAN", Nothing)
     read = read_by_pixels(torch.randn(2, 32, 12, 12, generator=torch.Generator().manual_seed(0)))
     assert read.prototypes.shape == (0, 32) and read.instance_id.shape == (2, 12, 12) and not bool(read.instance_id.any())
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pan3d_core.models.eps3d_recorded import RecordedEps3d
+from pan3d_core.models.eps3d.recorded import RecordedEps3d
 from pan3d_core.runtime.cuda_graphs import CudaGraphs
 
 on_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from pan3d_core.geometry.transforms import invert_rigid, look_at
-from pan3d_core.models import da3_backbone, layers
-from pan3d_core.models.anchor_decoder import AnchorDecoder, AnchorSettings, SceneViews, place_in_views, sample_views
-from pan3d_core.models.da3 import Da3Output, Da3Settings
-from pan3d_core.models.da3_backbone import BackboneSettings
-from pan3d_core.models.da3_head import HeadSettings
-from pan3d_core.models.fast3dis import Fast3dis, Fast3disSettings, in_unit_of, scene_geometry
-from pan3d_core.models.layers import CPU_SLICE_BYTES, LoraLinear, lora_rows
+from pan3d_core.models.da3 import backbone
+from pan3d_core.models.da3.backbone import BackboneSettings
+from pan3d_core.models.da3.head import HeadSettings
+from pan3d_core.models.da3.network import Da3Output, Da3Settings
+from pan3d_core.models.fast3dis.anchor_decoder import AnchorDecoder, AnchorSettings, SceneViews, place_in_views, sample_views
+from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disSettings, in_unit_of, scene_geometry
+from pan3d_core.models.layers import transformer
+from pan3d_core.models.layers.transformer import CPU_SLICE_BYTES, LoraLinear, lora_rows
 
 ANCHORS = AnchorSettings(queries=12, dim=32, heads=4, feed_forward=48, layers=4, bands=8)
 BASE = Da3Settings(BackboneSettings(48, 8, 3, (2, 4, 6, 7), 3), HeadSettings(16, (8, 12, 16, 24)), "none")
@@ -131,7 +132,7 @@ def test_a_layer_corrects_the_rows_it_is_told_to():
 @pytest.mark.parametrize("slice_bytes", [CPU_SLICE_BYTES, 4000])
 @torch.inference_mode()
 def test_the_shared_pass_is_two_separate_passes(model, images, batched, slice_bytes, monkeypatch):
-    for module in (da3_backbone, layers):  # with slices of a few rows and views
+    for module in (backbone, transformer):  # with slices of a few rows and views
         monkeypatch.setattr(module, "CPU_SLICE_BYTES", slice_bytes)
     plain, adapted = model.dual_pass(images, None, batched=batched)
     monkeypatch.undo()

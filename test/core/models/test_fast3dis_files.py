@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pan3d_core.models.anchor_decoder import AnchorSettings
-from pan3d_core.models.da3 import DA3_VARIANTS, Da3Settings
-from pan3d_core.models.da3_backbone import BackboneSettings
-from pan3d_core.models.da3_head import HeadSettings
-from pan3d_core.models.fast3dis import Fast3dis, Fast3disSettings
-from pan3d_core.models.fast3dis_files import FORMAT, content_of, load_fast3dis, save_fast3dis, settings_of
+from pan3d_core.models.da3.backbone import BackboneSettings
+from pan3d_core.models.da3.head import HeadSettings
+from pan3d_core.models.da3.network import DA3_VARIANTS, Da3Settings
+from pan3d_core.models.fast3dis.anchor_decoder import AnchorSettings
+from pan3d_core.models.fast3dis.files import FORMAT, content_of, load_fast3dis, save_fast3dis, settings_of
+from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disSettings
 
 ANCHORS = AnchorSettings(queries=12, dim=32, heads=4, feed_forward=48, layers=3, bands=8)
 BASE = Da3Settings(BackboneSettings(48, 8, 3, (2, 4, 6, 7), 3), HeadSettings(16, (8, 12, 16, 24)), "none")

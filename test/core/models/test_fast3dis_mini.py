@@ -9,12 +9,12 @@ import torch
 from pan3d_core.engines.mini import DEFAULT_WEIGHTS, read_checkpoint
 from pan3d_core.geometry.cameras import pixel_grid, project
 from pan3d_core.geometry.transforms import look_at, transform_points
-from pan3d_core.models.anchor_decoder import AnchorSettings
-from pan3d_core.models.fast3dis_mini import UNIT_M, Fast3disMini, Fast3disMiniSettings
-from pan3d_core.models.layers import LoraLinear, add_lora, lora_rows, merge_lora
-from pan3d_core.models.mini import MiniInputs, PanMini
-from pan3d_core.models.mini_geometry import scene_geometry
-from pan3d_core.models.plane_geometry import grid_intrinsics
+from pan3d_core.models.fast3dis.anchor_decoder import AnchorSettings
+from pan3d_core.models.layers.transformer import LoraLinear, add_lora, lora_rows, merge_lora
+from pan3d_core.models.mini.fast3dis import UNIT_M, Fast3disMini, Fast3disMiniSettings
+from pan3d_core.models.mini.geometry import scene_geometry
+from pan3d_core.models.mini.network import MiniInputs, PanMini
+from pan3d_core.models.mini.plane import grid_intrinsics
 
 BASE = {
     "dim": 48, "heads": 3, "blocks": 4, "stem": (8, 16, 24), "pyramid": (8, 16, 24), "queries": 6, "decoder_layers": 2,

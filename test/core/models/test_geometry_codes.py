@@ -6,9 +6,9 @@ import torch
 from pan3d_core.geometry.cameras import project, unproject_depth
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw, quat_xyzw_from_matrix
 from pan3d_core.geometry.transforms import invert_rigid, rigid, transform_points
-from pan3d_core.models.dpt import grid_embedding
-from pan3d_core.models.layers import Rope2d
-from pan3d_core.models.pose_encoding import cameras_from_pose_encoding, pose_encoding_from_cameras
+from pan3d_core.models.layers.dpt import grid_embedding
+from pan3d_core.models.layers.transformer import Rope2d
+from pan3d_core.models.vggt.pose_encoding import cameras_from_pose_encoding, pose_encoding_from_cameras
 
 close = torch.testing.assert_close
 

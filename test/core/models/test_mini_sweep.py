@@ -3,8 +3,8 @@
 import torch
 from raycast_scene import TABLE_SCENE, cast
 
-from pan3d_core.models.mini_sweep import HEIGHTS_M, HeightSweep, sweep_points
-from pan3d_core.models.plane_geometry import plane_rays
+from pan3d_core.models.mini.plane import plane_rays
+from pan3d_core.models.mini.sweep import HEIGHTS_M, HeightSweep, sweep_points
 
 
 def scene_rays(scene, posed=1.0):

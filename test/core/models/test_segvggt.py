@@ -5,9 +5,9 @@ import re
 import pytest
 import torch
 
-from pan3d_core.models.dpt import fused_chunks
-from pan3d_core.models.layers import LoraLinear, merge_lora
-from pan3d_core.models.segvggt import official_name, segvggt_1b
+from pan3d_core.models.layers.dpt import fused_chunks
+from pan3d_core.models.layers.transformer import LoraLinear, merge_lora
+from pan3d_core.models.vggt.segvggt import official_name, segvggt_1b
 
 CASES = ("s2_56x70", "b2_s3_70x56", "s9_42x56_chunked")
 TIGHT = {"atol": 2e-5, "rtol": 1e-5}

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pan3d_core.models import vggt
-from pan3d_core.models.vggt import vggt_1b
+from pan3d_core.models.vggt import network
+from pan3d_core.models.vggt.network import vggt_1b
 
 CASES = ("s1_native_84x84", "s2_56x70", "s3_56x126_samecount", "b2_s2_98x70", "s1_42x42_square_non_native", "s9_42x56_chunked")
 TIGHT = {"atol": 2e-5, "rtol": 1e-5}
@@ -139,8 +139,8 @@ def test_names_and_shapes_of_the_official_checkpoint(official_shapes):
 def test_official_checkpoint_file_loads_without_the_heads_that_are_not_run(procedural, monkeypatch, tmp_path, point_head):
     reference = procedural.fill(procedural.tiny_vggt())
     save_file({**reference.state_dict(), "track_head.norm.weight": torch.ones(3)}, tmp_path / "model.safetensors")
-    monkeypatch.setattr(vggt, "vggt_1b", procedural.tiny_vggt)
-    model = vggt.load_vggt(tmp_path / "model.safetensors", point_head=point_head)
+    monkeypatch.setattr(network, "vggt_1b", procedural.tiny_vggt)
+    model = network.load_vggt(tmp_path / "model.safetensors", point_head=point_head)
     assert not model.training
     case = procedural.load_case("vggt/tiny_s2_56x70.npz")
     with torch.inference_mode():

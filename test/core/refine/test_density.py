@@ -7,7 +7,6 @@ import pytest
 import torch
 from refine_scenes import table_map, table_views
 
-from pan3d_core.models.rasterize import rasterize
 from pan3d_core.refine import density
 from pan3d_core.refine.density import DensityControl, DensitySettings
 from pan3d_core.refine.losses import PANOPTICSPLATTING_WEIGHTS, color_loss
@@ -15,6 +14,7 @@ from pan3d_core.refine.model import FEATURE_PARAMETERS, GAUSSIAN_PARAMETERS
 from pan3d_core.refine.optimise import Refinement
 from pan3d_core.refine.rendering import render_color, render_view
 from pan3d_core.refine.schedule import LearningRates, RefineSettings
+from pan3d_core.rendering.rasterize import rasterize
 
 COARSE = {"voxel_m": 0.04, "queries": 6}
 COLOR_ALONE = replace(PANOPTICSPLATTING_WEIGHTS, semantics=0.0, instances=0.0, warp=0.0)

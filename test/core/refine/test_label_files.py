@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from pan3d_core.labels import LabelSpace
-from pan3d_core.refine.label_coco import read_coco_panoptic, write_coco_panoptic
-from pan3d_core.refine.label_files import labels_from_files, write_label_folder
-from pan3d_core.refine.labels import SceneLabels, in_label_space, labels_of_maps
+from pan3d_core.refine.labels.coco import read_coco_panoptic, write_coco_panoptic
+from pan3d_core.refine.labels.files import labels_from_files, write_label_folder
+from pan3d_core.refine.labels.sources import SceneLabels, in_label_space, labels_of_maps
 from pan3d_core.structures import CameraView
 
 LABELS = LabelSpace(("mug", "box", "table", "floor"), (True, True, False, False))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pan3d_core.labels import LabelSpace
-from pan3d_core.refine.label_noise import (
+from pan3d_core.refine.labels.noise import (
     NO_NOISE,
     LabelNoise,
     noisy_labels,
@@ -15,7 +15,7 @@ from pan3d_core.refine.label_noise import (
     with_unlabelled_views,
     with_wrong_classes,
 )
-from pan3d_core.refine.labels import SceneLabels, labels_of_maps, maps_of_labels
+from pan3d_core.refine.labels.sources import SceneLabels, labels_of_maps, maps_of_labels
 
 LABELS = LabelSpace(("mug", "box", "ball", "table", "floor"), (True, True, True, False, False))
 TABLE, FLOOR = 3, 4

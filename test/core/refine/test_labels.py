@@ -3,7 +3,7 @@ import torch
 
 from pan3d_core.config import PreprocessConfig
 from pan3d_core.labels import LabelSpace
-from pan3d_core.refine.labels import (
+from pan3d_core.refine.labels.sources import (
     EngineLabelSettings,
     FoundSegments,
     SceneLabels,

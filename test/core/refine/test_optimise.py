@@ -6,7 +6,6 @@ import pytest
 import torch
 from refine_scenes import LABELS, labels_of, spoiled, table_map, table_views
 
-from pan3d_core.evaluation.panoptic_quality import panoptic_quality
 from pan3d_core.refine.losses import PANOPTICSPLATTING_WEIGHTS
 from pan3d_core.refine.optimise import Refinement, RefinementDiverged
 from pan3d_core.refine.query_care import MatchCounts, drop_repeated, prune, reseed
@@ -14,6 +13,7 @@ from pan3d_core.refine.readout import panoptic_view
 from pan3d_core.refine.schedule import LearningRates, RefineSettings, rates_at, scene_radius, view_of_step
 from pan3d_core.refine.views import RefineView, thing_ranks
 from pan3d_core.structures import CameraView
+from pan3d_eval.metrics.panoptic_quality import panoptic_quality
 
 SMALL = {"voxel_m": 0.03, "queries": 6}
 

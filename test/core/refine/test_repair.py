@@ -7,13 +7,13 @@ import torch
 from raycast_scene import TABLE_SCENE, Ball
 from refine_scenes import LABELS, table_map, table_views
 
-from pan3d_core.evaluation.refined_views import label_figures, refined_view_figures
-from pan3d_core.refine.label_noise import NO_NOISE, noisy_labels
-from pan3d_core.refine.labels import SceneLabels
+from pan3d_core.refine.labels.noise import NO_NOISE, noisy_labels
+from pan3d_core.refine.labels.sources import SceneLabels
 from pan3d_core.refine.losses import PANOPTICSPLATTING_WEIGHTS
 from pan3d_core.refine.optimise import Refinement
 from pan3d_core.refine.readout import panoptic_view
 from pan3d_core.refine.schedule import LearningRates, RefineSettings
+from pan3d_eval.rendered.refined import label_figures, refined_view_figures
 
 # Labels from the first step on and fast: the first Gaussians have the true colours.
 FAST = RefineSettings(

@@ -1,0 +1,195 @@
+"""From masks and depth to objects: every pixel and every point belongs to one instance at most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from pan3d_core.assembly.instance_points import InstancePoints, segments_of, stray_points
+from pan3d_core.assembly.ownership import OwnedPixels, assign_pixels
+from pan3d_core.config import CloudConfig, MergeConfig, WorkspaceConfig
+from pan3d_core.geometry.cameras import normals_from_points
+from pan3d_core.structures import InstanceSet, Panoptic3D, Reconstruction, Segment, ViewBatch
+
+# Without metres the cloud is thinned to cells of this fraction of the median depth.
+UNMETRIC_VOXEL_FRACTION = 0.005
+# Points of an instance closer than this are one part of it, whatever the resolution.
+MIN_GAP_M = 0.02
+# A view counts as having seen an instance from this many pixels on.
+MIN_VIEW_PIXELS = 8
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """The pixels that stay, as points."""
+
+    index: Tensor  # (N,) into the flattened (S, h, w) images
+    points: Tensor  # (N, 3) world
+    owner: Tensor  # (N,) 0 = none, k = row k - 1 of the instance set
+
+    def __getitem__(self, choice: Tensor) -> _Pixels:
+        return _Pixels(*(_rows(x, choice) for x in (self.index, self.points, self.owner)))
+
+
+def merge_panoptic(
+    reconstruction: Reconstruction,
+    instances: InstanceSet,
+    views: ViewBatch,
+    config: MergeConfig | None = None,
+    cloud: CloudConfig | None = None,
+    workspace: WorkspaceConfig | None = None,
+    owned: OwnedPixels | None = None,
+) -> Panoptic3D:
+    """Objects and coloured cloud of one view set, in the world frame of the reconstruction.
+
+    A pixel goes to the instance with the largest score x mask probability among those above the mask threshold; `owned`
+    is that, where an earlier stage has found it out. Points between two surfaces (depth jumps on both sides), far from
+    their camera, outside the workspace, on the support or far outside their instance are dropped; limits in metres apply
+    only to metric reconstructions. Instance ids are 1, 2, ... by falling score; the box stands upright on world z.
+    """
+    config, cloud, workspace = config or MergeConfig(), cloud or CloudConfig(), workspace or WorkspaceConfig()
+    support_height_m = views.support_height_m if workspace.support_height_m is None else workspace.support_height_m
+    if not reconstruction.is_metric:
+        support_height_m = None
+    if owned is not None and owned.mask_threshold == config.mask_threshold:
+        owner = owned.owner
+    else:
+        owner = assign_pixels(instances, views.hw, config.mask_threshold)
+    world_points = reconstruction.world_points
+    valid = _valid(reconstruction, world_points, config, cloud, workspace)
+    normals = normals_from_points(world_points, reconstruction.world_from_cam[:, :3, 3])
+    voxel_size_m = _voxel_size(reconstruction, cloud)
+    pixels = _pixels(valid, reconstruction, world_points, owner, support_height_m, config, voxel_size_m)
+    colors = views.images.permute(0, 2, 3, 1).reshape(-1, 3)
+    segments, rank = _segments(pixels, colors, owner, instances, config, support_height_m)
+
+    instance_id = _rows(rank, owner.flatten()).view_as(owner)
+    class_id = torch.full((len(segments) + 1,), -1, device=owner.device)
+    for segment in segments:
+        class_id[segment.instance_id] = segment.class_id
+    kept = _at_most(pixels, cloud.max_points)
+    return Panoptic3D(
+        semantic_id=_rows(class_id, instance_id.flatten()).view_as(owner),
+        instance_id=instance_id,
+        segments=segments,
+        points=kept.points,
+        point_colors=_rows(colors, kept.index),
+        point_instance_id=_rows(rank, kept.owner),
+        point_normals=_rows(normals.reshape(-1, 3), kept.index),
+        labels=instances.labels,
+        stamp_ns=max(views.stamps_ns),
+        world_frame_id=views.world_frame_id,
+    )
+
+
+def _rows(values: Tensor, choice: Tensor) -> Tensor:
+    """`values[choice]`, which `index_select` copies several times faster."""
+    return values.index_select(0, choice)
+
+
+def between_surfaces(depth: Tensor, edge_fraction: float) -> Tensor:
+    """(S, h, w) bool: pixels that hang between a nearer and a farther neighbour, along a row or a column."""
+    framed = pad(depth[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    limit = edge_fraction * depth
+    hanging = torch.zeros_like(depth, dtype=torch.bool)
+    for before, after in ((framed[:, 1:-1, :-2], framed[:, 1:-1, 2:]), (framed[:, :-2, 1:-1], framed[:, 2:, 1:-1])):
+        known = (before > 0) & (after > 0)
+        falls, rises = torch.minimum(before - depth, depth - after), torch.minimum(depth - before, after - depth)
+        hanging |= known & (torch.maximum(falls, rises) > limit)
+    return hanging
+
+
+def _valid(
+    reconstruction: Reconstruction, world_points: Tensor, config: MergeConfig, cloud: CloudConfig, workspace: WorkspaceConfig
+) -> Tensor:
+    """(S, h, w) bool: pixels that become points."""
+    depth = reconstruction.depth
+    valid = (depth > 0) & (reconstruction.depth_conf >= cloud.min_confidence)
+    valid &= ~between_surfaces(depth, config.edge_fraction)
+    if reconstruction.is_metric:
+        valid &= depth <= cloud.max_range_m
+        if workspace.lower_m:
+            valid &= (world_points >= world_points.new_tensor(workspace.lower_m)).all(-1)
+        if workspace.upper_m:
+            valid &= (world_points <= world_points.new_tensor(workspace.upper_m)).all(-1)
+    return valid
+
+
+def _pixels(
+    valid: Tensor,
+    reconstruction: Reconstruction,
+    world_points: Tensor,
+    owner: Tensor,
+    support_height_m: float | None,
+    config: MergeConfig,
+    voxel_size_m: float,
+) -> _Pixels:
+    """What becomes points: what lies on the support belongs to no instance, strays of instances are left out, and of each
+    instance one point stays in each cell."""
+    owner, valid, points = owner.flatten(), valid.flatten(), world_points.reshape(-1, 3)
+    if support_height_m is not None:
+        owner = owner.masked_fill(world_points[..., 2].flatten() < support_height_m + config.support_clearance_m, 0)
+    owned = torch.nonzero(valid & (owner > 0))[:, 0]
+    found = InstancePoints(_array(_rows(points, owned)), _array(_rows(owner, owned)))
+    spacing = (reconstruction.depth / reconstruction.intrinsics[:, :1, :1]).flatten()
+    smallest_gap = MIN_GAP_M if reconstruction.is_metric else 0.0
+    stray = stray_points(found, _array(_rows(spacing, owned)), config, smallest_gap)
+    valid[owned[torch.from_numpy(stray).to(owned.device)]] = False
+    index = _one_per_cell(torch.nonzero(valid)[:, 0], points, owner, voxel_size_m)
+    return _Pixels(index, _rows(points, index), _rows(owner, index))
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return values.numpy(force=True)
+
+
+def _voxel_size(reconstruction: Reconstruction, cloud: CloudConfig) -> float:
+    if reconstruction.is_metric or cloud.voxel_size_m == 0:
+        return cloud.voxel_size_m
+    known = reconstruction.depth[reconstruction.depth > 0]
+    return UNMETRIC_VOXEL_FRACTION * float(known.median()) if known.numel() else 0.0
+
+
+def _one_per_cell(index: Tensor, points: Tensor, owner: Tensor, voxel_size_m: float) -> Tensor:
+    """The first of the pixels `index` of each instance in each cell. No means: normals of two sides of a thin wall would
+    cancel."""
+    if voxel_size_m == 0 or len(index) == 0:
+        return index
+    # Rounded, not cut: a table at height 0 lies in one layer of cells. Three 16-bit numbers fit into a double exactly.
+    cells = (points / voxel_size_m).round_().clamp_(-(2**15), 2**15 - 1).double()
+    cell = (cells @ cells.new_tensor([2.0**32, 2.0**16, 1.0])).long()
+    ordered, order = _rows((cell << 14) + owner, index).sort(stable=True)
+    is_first = torch.ones_like(ordered, dtype=torch.bool)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    return _rows(index, order[is_first])
+
+
+def _at_most(pixels: _Pixels, max_points: int) -> _Pixels:
+    count = len(pixels.points)
+    if count <= max_points:
+        return pixels
+    return pixels[torch.linspace(0, count - 1, max_points, device=pixels.points.device).long()]
+
+
+def _segments(
+    pixels: _Pixels,
+    colors: Tensor,
+    owner: Tensor,
+    instances: InstanceSet,
+    config: MergeConfig,
+    support_height_m: float | None,
+) -> tuple[tuple[Segment, ...], Tensor]:
+    """Segments by falling score, and the table (Q + 1,) from rows of the instance set to their ids."""
+    count = len(instances.scores) + 1
+    mine = pixels[torch.nonzero(pixels.owner)[:, 0]]
+    seen = torch.stack([torch.bincount(view.flatten(), minlength=count) for view in owner])
+    num_views = (seen >= MIN_VIEW_PIXELS).sum(0).clamp_min(1).tolist()
+    found = InstancePoints(_array(mine.points), _array(mine.owner))
+    segments, rows = segments_of(found, _array(_rows(colors, mine.index)), instances, num_views, config, support_height_m)
+    rank = torch.zeros(count, dtype=torch.int64)
+    rank[torch.tensor(rows, dtype=torch.int64) + 1] = torch.arange(1, len(rows) + 1)
+    return segments, rank.to(owner.device)

@@ -1,0 +1,62 @@
+"""Which object of a Gaussian scene lies under the cursor.
+
+The ray of the cursor is rendered as an image of one pixel, so that the answer follows the same rules as the picture: what is in
+front hides what is behind by its opacity, and what is smaller than a pixel counts as the picture shows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pan3d_core.geometry.transforms import look_at
+from pan3d_core.rendering.rasterize import rasterize
+from pan3d_core.structures import Gaussians, require_shape
+
+MIN_OPACITY = 0.2  # of everything along the ray; below it the background is what one sees
+
+
+@dataclass(frozen=True)
+class Pick:
+    """What a ray meets first."""
+
+    instance_id: int  # 0 = Gaussians that belong to no object
+    share: float  # 0..1 of the pixel that this object fills
+    point: Tensor  # (3,) world: where the object's visible Gaussians lie on the ray
+
+
+def pick_along_ray(gaussians: Gaussians, instance_id: Tensor, origin: Tensor, direction: Tensor, focal_px: float) -> Pick | None:
+    """The object that fills most of the pixel along a ray; None where the ray meets (almost) nothing.
+
+    `instance_id` (N,) int64, 0 = none; `origin` (3,) and `direction` (3,) of any length but 0, both in the Gaussians' frame;
+    `focal_px` of the picture on the screen, which says how thick the ray is. Raises `ValueError` for other shapes and a
+    direction or focal length that is 0 or not finite.
+    """
+    require_shape("instance_id", instance_id, (len(gaussians),))
+    require_shape("origin", origin, (3,))
+    require_shape("direction", direction, (3,))
+    if not 0 < float(direction.norm()) < float("inf"):
+        raise ValueError(f"direction: expected a finite length above 0, got {direction.tolist()}")
+    if not 0 < focal_px < float("inf"):
+        raise ValueError(f"focal_px: expected a finite length above 0, got {focal_px}")
+    forward = torch.nn.functional.normalize(direction, dim=0)
+    up = torch.eye(3).to(forward)[forward.abs().argmin()]  # any that is not along the ray: one pixel has no upright
+    camera = look_at(origin, origin + forward, up)[None]
+    intrinsics = torch.diag(torch.tensor([focal_px, focal_px, 1.0])).to(forward)[None]
+    pixel = {"cam_from_world": camera, "intrinsics": intrinsics, "image_hw": (1, 1)}
+    # One column per object for the few Gaussians on the ray instead of for all.
+    near_ray = rasterize(gaussians, **pixel).visible[0].nonzero()[:, 0]
+    if len(near_ray) == 0:
+        return None
+    ids, column = instance_id[near_ray].unique(return_inverse=True)
+    on_ray = gaussians.select(near_ray)
+    membership = torch.nn.functional.one_hot(column, len(ids)).to(forward)
+    rendering = rasterize(on_ray, features=membership, **pixel)
+    if float(rendering.opacity) < MIN_OPACITY:
+        return None
+    shares = rendering.features[0, :, 0, 0]
+    winner = int(shares.argmax())
+    depth = rasterize(on_ray.select(column == winner), **pixel).depth
+    return Pick(int(ids[winner]), float(shares[winner]), origin + depth.reshape(()) * forward)

@@ -1,0 +1,198 @@
+"""FAST3DIS: instances by 3D anchors on a frozen Depth Anything 3, in one forward pass.
+
+The geometry pass is Depth Anything 3 untouched, the feature pass has low-rank corrections (LoRA). Here the corrections begin at
+the first cross-view block, so that everything before it is computed once for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pan3d_core.geometry.cameras import unproject_depth
+from pan3d_core.geometry.transforms import invert_rigid
+from pan3d_core.models.da3.backbone import PATCH_SIZE, BackboneTokens
+from pan3d_core.models.da3.cameras import pixel_centred
+from pan3d_core.models.da3.network import AnyViewDa3, Da3Output, Da3Settings
+from pan3d_core.models.fast3dis.anchor_decoder import AnchorDecoder, AnchorPrediction, AnchorSettings, SceneViews
+from pan3d_core.models.layers.dpt import Fusion, TapPyramid
+from pan3d_core.models.layers.transformer import LoraLinear, lora_rows
+from pan3d_core.models.vggt.network import imagenet_normalized, require_images
+
+
+@dataclass(frozen=True)
+class Fast3disSettings:
+    """One network. What the paper leaves open is marked as assumed."""
+
+    base: Da3Settings
+    decoder: AnchorSettings = field(default_factory=AnchorSettings)
+    lora_rank: int = 16  # assumed
+    lora_alpha: float = 16.0  # assumed
+
+
+@dataclass(frozen=True)
+class Fast3disOutput:
+    """Raw predictions for (B, S) views; masks are products, made only for the queries that are wanted."""
+
+    geometry: Da3Output
+    layers: Sequence[AnchorPrediction]  # the last one is the answer
+    mask_features: Tensor  # (B, S, C, h, w) at 2/7 of the image
+    unit: Tensor  # (B,) median depth: what anchors are measured in
+
+    @property
+    def class_logits(self) -> Tensor:
+        """(B, Q, 2) object, nothing."""
+        return self.layers[-1].class_logits
+
+    def mask_logits(self, queries: Tensor | slice = slice(None), layer: int = -1) -> Tensor:
+        """(B, n, S, h, w) of some queries, all by default (Eq. 6)."""
+        return torch.einsum("bqc,bschw->bqshw", self.layers[layer].mask_embedding[:, queries], self.mask_features)
+
+
+@dataclass(frozen=True)
+class SceneGeometry:
+    """Points and cameras in the frame of the first view, in units of the median depth."""
+
+    unit: Tensor  # (B,) median depth
+    points: Tensor  # (B, S, 3, H, W)
+    cam_from_first: Tensor  # (B, S, 4, 4)
+    focal_center: Tensor  # (B, S, 4) as `SceneViews` has it
+
+
+class PixelDecoder(TapPyramid):
+    """Taps of the feature pass and the point map of the geometry pass -> maps at 1/28, 1/14 and 1/7, mask features at 2/7."""
+
+    def __init__(self, dim: int, features: int, channels: tuple[int, int, int, int]) -> None:
+        super().__init__(dim, features, channels)
+        self.inject = nn.Conv2d(3, features, kernel_size=1)
+        self.fusions = nn.ModuleList(Fusion(features, first=number == 0, rectified_skip=False) for number in range(3))
+        self.mask_output = nn.Conv2d(features, features, kernel_size=3, padding=1)
+
+    def forward(self, taps: list[Tensor], points: Tensor, image_hw: tuple[int, int]) -> tuple[list[Tensor], Tensor]:
+        """Taps (n, patches, dim) and points (n, 3, H, W) -> three maps (n, features, h, w) from coarse to fine, and the mask
+        features. Without gradient tracking one frame at a time."""
+        if torch.is_grad_enabled() or len(points) == 1:
+            *maps, mask_features = self._decoded(taps, points, image_hw)
+        else:
+            each = [self._decoded([tap[n : n + 1] for tap in taps], points[n : n + 1], image_hw) for n in range(len(points))]
+            *maps, mask_features = [torch.cat(level) for level in zip(*each, strict=True)]
+        return maps, mask_features
+
+    def _decoded(self, taps: list[Tensor], points: Tensor, image_hw: tuple[int, int]) -> list[Tensor]:
+        """The three maps and the mask features."""
+        grid_hw = (image_hw[0] // PATCH_SIZE, image_hw[1] // PATCH_SIZE)
+        finest, fine, middle, coarse = self.pyramid(taps, grid_hw, image_hw[1] / image_hw[0])
+        x = coarse + self.inject(F.interpolate(points, size=coarse.shape[-2:], mode="bilinear"))
+        maps = [x]
+        for fusion, level, target in zip(self.fusions, (None, middle, fine), (middle, fine, finest), strict=True):
+            x = fusion(x, level, (target.shape[-2], target.shape[-1]))
+            maps.append(x)
+        return [*maps[:3], self.mask_output(x + finest)]
+
+
+class Fast3dis(nn.Module):
+    """The whole network. `da3` is frozen but for its low-rank corrections."""
+
+    def __init__(self, settings: Fast3disSettings) -> None:
+        super().__init__()
+        linear = partial(LoraLinear, rank=settings.lora_rank, alpha=settings.lora_alpha)
+        self.settings = settings
+        self.da3 = AnyViewDa3(settings.base, linear).requires_grad_(False)
+        for layer in self.lora_layers():
+            layer.lora.requires_grad_(True)
+        self.pixels = PixelDecoder(2 * settings.base.backbone.dim, settings.decoder.dim, settings.base.head.channels)
+        self.decoder = AnchorDecoder(settings.decoder)
+
+    def lora_layers(self) -> list[LoraLinear]:
+        """The adapted layers of the backbone."""
+        return [module for module in self.da3.modules() if isinstance(module, LoraLinear)]
+
+    def forward(
+        self,
+        images: Tensor,
+        *,
+        cameras: tuple[Tensor, Tensor] | None = None,
+        backbone_dtype: torch.dtype | None = None,
+    ) -> Fast3disOutput:
+        """`images` (B, S, 3, H, W) RGB 0..1, H and W multiples of 14; `cameras`, `backbone_dtype`: see `AnyViewDa3.forward`.
+
+        Known cameras also take the place of the predicted ones where anchors are projected and points are made, which the
+        paper, that knows none, leaves open. Integer pixels of their intrinsics are pixel centres."""
+        require_images(images, PATCH_SIZE)
+        image_hw = (images.shape[-2], images.shape[-1])
+        with torch.autocast(images.device.type, dtype=backbone_dtype, enabled=backbone_dtype is not None):
+            plain, adapted = self.dual_pass(images, cameras)
+        with torch.no_grad():
+            geometry = self.da3.predict(plain, image_hw)
+            scene = scene_geometry(geometry, cameras)
+        del plain  # as large as what the next step makes
+        taps = [tap.flatten(0, 1).float() for tap in adapted.taps]
+        maps, mask_features = self.pixels(taps, scene.points.flatten(0, 1), image_hw)
+        leading = images.shape[:2]
+        deepest = maps[0].unflatten(0, leading).mean((1, 3, 4))
+        maps = tuple(m.unflatten(0, leading) for m in maps)
+        layers = self.decoder(SceneViews(maps, deepest, scene.cam_from_first, scene.focal_center))
+        return Fast3disOutput(geometry, layers, mask_features.unflatten(0, leading), scene.unit)
+
+    def dual_pass(
+        self, images: Tensor, cameras: tuple[Tensor, Tensor] | None, *, batched: bool | None = None
+    ) -> tuple[BackboneTokens, BackboneTokens]:
+        """Tokens of the geometry pass and of the feature pass. While training, the frozen pass keeps nothing for gradients.
+
+        `batched` (not while training): what differs runs as one batch, with half as many calls and twice the memory; by default
+        where calls cost something, which is not on a CPU.
+        """
+        backbone = self.da3.backbone.pretrained
+        grid_hw = (images.shape[-2] // PATCH_SIZE, images.shape[-1] // PATCH_SIZE)
+        with torch.no_grad():
+            known = self.da3.camera_tokens(images, cameras)
+            shared, order = backbone.single_view_tokens(imagenet_normalized(images), known, "saddle_balanced")
+        if torch.is_grad_enabled() or not (images.device.type != "cpu" if batched is None else batched):
+            with torch.no_grad(), lora_rows(backbone, "none"):
+                plain = backbone.cross_view_tokens([*shared[:-1], shared[-1].clone()], order, grid_hw)
+            return plain, backbone.cross_view_tokens(shared, order, grid_hw)
+        with lora_rows(backbone, "second half"):
+            both = backbone.cross_view_tokens([torch.cat([x, x]) for x in shared], torch.cat([order, order]), grid_hw)
+        return _half(both, 0), _half(both, 1)
+
+
+def scene_geometry(geometry: Da3Output, cameras: tuple[Tensor, Tensor] | None) -> SceneGeometry:
+    """What the decoder is told of predicted depth, in predicted or, where known, given `cameras` (see `Fast3dis.forward`)."""
+    height, width = geometry.depth.shape[-2:]
+    unit = geometry.depth.flatten(1).median(dim=1).values
+    cam_from_first = geometry.cam_from_world @ invert_rigid(geometry.cam_from_world[:, :1])
+    if cameras is None:
+        intrinsics = pixel_centred(geometry.intrinsics)
+    else:
+        given, intrinsics = cameras
+        cam_from_first = in_unit_of(given @ invert_rigid(given[:, :1]), cam_from_first)
+    cam_from_first[..., :3, 3] /= unit[:, None, None]
+    points = unproject_depth(geometry.depth / unit[:, None, None, None], intrinsics, cam_from_first).movedim(-1, 2)
+    size = intrinsics.new_tensor([width, height])
+    focal = torch.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], dim=-1)
+    center = intrinsics[..., :2, 2] + 0.5  # shares of the image count from its edge
+    return SceneGeometry(unit, points, cam_from_first, torch.cat([focal / size, center / size], dim=-1))
+
+
+def in_unit_of(given: Tensor, predicted: Tensor) -> Tensor:
+    """Given cameras (B, S, 4, 4) with translations in the unit of the predicted ones, by the median ratio of the distances
+    between them, so that badly predicted cameras change little. Without any distance they stay as they are."""
+    centers, wanted = invert_rigid(given)[..., :3, 3], invert_rigid(predicted)[..., :3, 3]
+    apart = torch.cdist(centers, centers).flatten(1)
+    known = apart > 1e-4 * apart.amax(dim=1, keepdim=True).clamp_min(1e-9)
+    ratios = torch.where(known, torch.cdist(wanted, wanted).flatten(1) / apart.clamp_min(1e-12), torch.nan)
+    ratio = ratios.nanmedian(dim=1).values.nan_to_num(1.0)
+    scaled = given.clone()
+    scaled[..., :3, 3] *= ratio[:, None, None]
+    return scaled
+
+
+def _half(tokens: BackboneTokens, which: int) -> BackboneTokens:
+    return BackboneTokens(
+        tuple(tap.chunk(2)[which] for tap in tokens.taps), tokens.camera.chunk(2)[which], tokens.reference.chunk(2)[which]
+    )

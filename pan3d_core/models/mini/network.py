@@ -1,0 +1,250 @@
+"""`pan3d-mini`: depth and object instances of a few small views of a tabletop, in one forward pass.
+
+A small relative of SegVGGT (alternating frame-wise and global attention over the tokens of all views, a
+camera token per view, object queries that decode one mask over all views). It departs from the published
+network where that makes a small model learn: a convolutional stem and a feature pyramid instead of a
+pretrained ViT and DPT; calibration as input (the support plane met by every pixel's ray, rotary positions
+on that plane in the global attention); depth as a factor on the plane's depth; queries seeded by votes;
+a text-aligned vector per query instead of class logits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pan3d_core.geometry.transforms import invert_rigid, transform_points
+from pan3d_core.models.mini.layers import Block, ConvStem, Pyramid, rotary_angles
+from pan3d_core.models.mini.plane import PlaneRays, fourier_features, plane_from_world, plane_rays, points_from_rays
+from pan3d_core.models.mini.queries import QueryDecoder, QueryOutputs, SceneFeatures
+from pan3d_core.models.mini.sweep import HeightSweep
+from pan3d_core.structures import require_shape
+
+PLANE_WAVELENGTHS_M = (2.0, 1.0, 0.5, 0.25, 0.125)
+_XY_FEATURES = 2 * 2 * len(PLANE_WAVELENGTHS_M)
+GEOMETRY_CHANNELS = _XY_FEATURES + 9
+TOKEN_GEOMETRY = _XY_FEATURES + 9
+MAX_LOG_RATIO = 2.5
+FIRST_CROSS_VIEW = 1  # the block from which on views meet: odd blocks see all of them
+
+
+@dataclass(frozen=True)
+class MiniInputs:
+    """B scenes of S views of (H, W) pixels, H and W multiples of 16."""
+
+    images: Tensor  # (B, S, 3, H, W) RGB 0..1
+    intrinsics: Tensor  # (B, S, 3, 3) pixels
+    cam_from_world: Tensor  # (B, S, 4, 4) metres, world z up; any finite value where not posed
+    support_height: Tensor  # (B,) metres, world height of the support plane
+    posed: Tensor  # (B,) float, 1 = `cam_from_world` and `support_height` are known, 0 = they are ignored
+
+
+@dataclass(frozen=True)
+class MiniOutputs:
+    """Raw outputs; strides are relative to (H, W)."""
+
+    log_ratio: Tensor  # (B, S, H/2, W/2) log of depth over `plane_depth`
+    log_error: Tensor  # (B, S, H/2, W/2) log of the expected |error| of log_ratio
+    foreground_logits: Tensor  # (B, S, H/2, W/2) shows an object
+    plane_depth: Tensor  # (B, S, H, W) metres: the support plane's z-depth (the reference depth without poses)
+    center_offset: Tensor  # (B, S, H/4, W/4, 3) metres, plane frame: from a pixel's point to its object's centre
+    plane_from_world: Tensor  # (B, 4, 4) identity without poses
+    view1_from_cam: Tensor  # (B, S, 9) camera head: 6D rotation (first two columns) and translation
+    dense_text: Tensor  # (B, S, H/8, W/8, text_dim) per-pixel text-aligned vectors, not normalised; only in training, else empty
+    queries: QueryOutputs | None  # None only between `PanMini.dense` and a decoder
+
+    def depth(self) -> Tensor:
+        """(B, S, H, W) z-depth in metres."""
+        log_ratio = F.interpolate(self.log_ratio, size=self.plane_depth.shape[-2:], mode="bilinear")
+        return self.plane_depth * log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+
+
+@dataclass(frozen=True)
+class SingleViews:
+    """What the network knows before the views meet, and the calibration that it goes on to use."""
+
+    plane_from_world: Tensor  # (B, 4, 4) identity without poses
+    cam_from_plane: Tensor  # (B, S, 4, 4) identities without poses
+    rays: dict[int, PlaneRays]  # by stride: 1, 4, 16
+    stem: tuple[Tensor, Tensor, Tensor, Tensor]  # (B S, c, H/s, W/s) at strides 2, 4, 8, 16
+    tokens: Tensor  # (B, S, 1 + h16 w16, dim) camera token first
+    angles: Tensor  # (B, 1, S (1 + h16 w16), head_dim / 2) rotary positions on the plane
+    posed: Tensor  # (B,) 1 or 0
+
+
+class PanMini(nn.Module):
+    """The network; see the module docstring. Defaults are the shipped checkpoint's architecture."""
+
+    def __init__(
+        self,
+        dim: int = 192,
+        heads: int = 6,
+        blocks: int = 8,
+        stem: tuple[int, int, int] = (24, 48, 96),
+        pyramid: tuple[int, int, int] = (32, 64, 96),
+        queries: int = 20,
+        decoder_layers: int = 3,
+        text_dim: int = 384,
+    ) -> None:
+        super().__init__()
+        channels = (*stem, dim)
+        self.stem = ConvStem(channels, GEOMETRY_CHANNELS)
+        self.sweep = HeightSweep(stem[0], stem[1])
+        self.token_geometry = nn.Linear(TOKEN_GEOMETRY, dim)
+        self.image_position = nn.Parameter(torch.randn(1, dim, 7, 9) * 0.02)
+        self.camera_token = nn.Parameter(torch.randn(dim) * 0.02)
+        self.camera_geometry = nn.Linear(17, dim)
+        self.first_view = nn.Parameter(torch.randn(dim) * 0.02)
+        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(blocks))
+        self.norm = nn.LayerNorm(dim)
+        self.head_dim = dim // heads
+        self.camera = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, 9))
+        self.pyramid = Pyramid(dim, channels, pyramid)
+        self.dense4 = nn.Conv2d(pyramid[1], 6, 1)  # log_ratio, log_error, foreground, centre offset (3)
+        self.dense2 = nn.Conv2d(pyramid[0], 3, 1)
+        self.dense_text = nn.Linear(pyramid[2], text_dim, bias=False)
+        self.decoder = QueryDecoder(dim, heads, pyramid, queries, decoder_layers, text_dim)
+        self.apply(_initialise)
+        for head in (self.dense4, self.dense2):
+            nn.init.normal_(head.weight, std=0.01)
+            nn.init.zeros_(head.bias)
+
+    def forward(self, inputs: MiniInputs) -> MiniOutputs:
+        single = self.single_views(inputs)
+        dense, scene = self.dense(single, self.cross_views(single.tokens, single.angles))
+        return replace(dense, queries=self.decoder(scene))
+
+    def single_views(self, inputs: MiniInputs) -> SingleViews:
+        """Stem, tokens and the blocks in which every view is alone. The sweep compares views by their calibration already."""
+        self._check(inputs)
+        posed = inputs.posed.float()
+        shift, cam_from_plane = _plane_frame(inputs, posed)
+        hw = (inputs.images.shape[-2], inputs.images.shape[-1])
+        rays = {s: plane_rays(cam_from_plane, inputs.intrinsics, posed, hw, s) for s in (1, 4, 16)}
+        images = ((inputs.images - 0.45) / 0.25).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        geometry = _geometry_channels(rays[4], cam_from_plane, posed).permute(0, 1, 4, 2, 3).flatten(0, 1)
+        f2 = self.stem.start(images)
+        stem = self.stem(f2, geometry, self.sweep(f2, rays[4], cam_from_plane, inputs.intrinsics, posed))
+        x = self._tokens(stem[3], rays[16], cam_from_plane, inputs, posed)
+        xy = torch.cat([rays[16].plane_xy.mean((2, 3))[:, :, None], rays[16].plane_xy.flatten(2, 3)], dim=2)
+        for block in self.blocks[:FIRST_CROSS_VIEW]:
+            x = block(x.flatten(0, 1)).view_as(x)
+        return SingleViews(shift, cam_from_plane, rays, stem, x, rotary_angles(xy.flatten(1, 2), self.head_dim), posed)
+
+    def _tokens(self, features: Tensor, rays: PlaneRays, cam_from_plane: Tensor, inputs: MiniInputs, posed: Tensor) -> Tensor:
+        """Stem features (B S, dim, h, w) -> tokens (B, S, 1 + h w, dim)."""
+        batch, views = inputs.images.shape[:2]
+        position = F.interpolate(self.image_position, size=features.shape[-2:], mode="bilinear", align_corners=True)
+        tokens = (features + position).flatten(2).transpose(1, 2).unflatten(0, (batch, views))
+        tokens = tokens + self.token_geometry(_token_channels(rays, cam_from_plane, posed)).flatten(2, 3)
+        camera = self.camera_token + self.camera_geometry(_camera_numbers(inputs, cam_from_plane, posed))
+        unposed = (1 - posed)[:, None]
+        first = torch.cat([unposed, torch.zeros_like(unposed).expand(-1, views - 1)], dim=1)
+        camera = camera + first[..., None] * self.first_view
+        return torch.cat([camera[:, :, None], tokens], dim=2)
+
+    def cross_views(self, tokens: Tensor, angles: Tensor) -> Tensor:
+        """The other blocks, by turns over all views and within each, and the norm: (B, S, 1 + h w, dim) -> the same."""
+        batch, views, count, _ = tokens.shape
+        x = tokens
+        for number, block in enumerate(self.blocks[FIRST_CROSS_VIEW:], start=FIRST_CROSS_VIEW):
+            if number % 2 == 0:
+                x = block(x.reshape(batch * views, count, -1))
+            else:
+                x = block(x.reshape(batch, views * count, -1), angles)
+        return self.norm(x.reshape(batch, views, count, -1))
+
+    def dense(self, single: SingleViews, x: Tensor) -> tuple[MiniOutputs, SceneFeatures]:
+        """Outputs of `cross_views` -> everything but the queries (None), and what those look at."""
+        tokens = x[:, :, 1:]
+        batch, views = tokens.shape[:2]
+        posed, rays, cam_from_plane = single.posed, single.rays, single.cam_from_plane
+        grid = tokens.flatten(0, 1).transpose(1, 2).unflatten(2, single.stem[3].shape[-2:])
+        p2, p4, p8 = self.pyramid(grid, single.stem)
+        dense4 = self.dense4(p4).float()
+        dense2 = (F.interpolate(dense4[:, :3], size=p2.shape[-2:], mode="bilinear") + self.dense2(p2)).float()
+        dense4, dense2, p2, p4, p8 = (maps.unflatten(0, (batch, views)) for maps in (dense4, dense2, p2, p4, p8))
+        offset = dense4[:, :, 3:].permute(0, 1, 3, 4, 2)
+        depth4 = rays[4].plane_depth * dense4[:, :, 0].clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+        points4 = points_from_rays(rays[4], depth4.detach(), cam_from_plane) * posed[:, None, None, None, None]
+        scene = SceneFeatures(
+            tokens16=tokens.flatten(1, 2), p8=p8, p4=p4, p2=p2, points4=points4, centers4=points4 + offset.detach(),
+            foreground4=dense4[:, :, 2].detach().sigmoid(), posed=posed,
+        )  # fmt: skip
+        dense_text = self.dense_text(p8.permute(0, 1, 3, 4, 2)) if self.training else p8.new_zeros(0)
+        outputs = MiniOutputs(
+            log_ratio=dense2[:, :, 0], log_error=dense2[:, :, 1] - 3.0, foreground_logits=dense2[:, :, 2],
+            plane_depth=rays[1].plane_depth, center_offset=offset, plane_from_world=single.plane_from_world,
+            view1_from_cam=self.camera(x[:, :, 0]).float(), dense_text=dense_text, queries=None,
+        )  # fmt: skip
+        return outputs, scene
+
+    @staticmethod
+    def _check(inputs: MiniInputs) -> None:
+        require_shape("images", inputs.images, (None, None, 3, None, None))
+        batch, views, _, height, width = inputs.images.shape
+        if height % 16 or width % 16:
+            raise ValueError(f"images: expected height and width to be multiples of 16, got {height} x {width}")
+        require_shape("intrinsics", inputs.intrinsics, (batch, views, 3, 3))
+        require_shape("cam_from_world", inputs.cam_from_world, (batch, views, 4, 4))
+        require_shape("support_height", inputs.support_height, (batch,))
+        require_shape("posed", inputs.posed, (batch,))
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5 * 0.8)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _plane_frame(inputs: MiniInputs, posed: Tensor) -> tuple[Tensor, Tensor]:
+    """`plane_from_world` (B, 4, 4) and `cam_from_plane` (B, S, 4, 4), identities without poses."""
+    hw = (inputs.images.shape[-2], inputs.images.shape[-1])
+    shift = plane_from_world(inputs.cam_from_world, inputs.intrinsics, inputs.support_height, hw)
+    cam_from_plane = inputs.cam_from_world @ invert_rigid(shift)[:, None]
+    eye = torch.eye(4, dtype=shift.dtype, device=shift.device)
+    known = posed[:, None, None] > 0
+    return torch.where(known, shift, eye), torch.where(known[:, None], cam_from_plane, eye)
+
+
+def _geometry_channels(rays: PlaneRays, cam_from_plane: Tensor, posed: Tensor) -> Tensor:
+    """(B, S, h, w, GEOMETRY_CHANNELS) for the stem; without poses only the camera rays are not zero."""
+    flag = posed[:, None, None, None, None]
+    center = invert_rigid(cam_from_plane)[..., :3, 3]
+    height = center[:, :, None, None, 2:].expand(*rays.plane_depth.shape, 1)
+    known = torch.cat(
+        [
+            fourier_features(rays.plane_xy, PLANE_WAVELENGTHS_M), rays.plane_xy, rays.hits[..., None],
+            rays.plane_depth.log()[..., None], rays.rays_plane[..., 2:], height, torch.ones_like(height),
+        ], dim=-1,
+    )  # fmt: skip
+    return torch.cat([known * flag, rays.rays_cam[..., :2]], dim=-1)
+
+
+def _token_channels(rays: PlaneRays, cam_from_plane: Tensor, posed: Tensor) -> Tensor:
+    """(B, S, h, w, TOKEN_GEOMETRY): Fourier features of the plane point, Plücker ray, flag, camera ray."""
+    flag = posed[:, None, None, None, None]
+    center = invert_rigid(cam_from_plane)[..., :3, 3][:, :, None, None].expand_as(rays.rays_plane)
+    direction = F.normalize(rays.rays_plane, dim=-1)
+    moment = torch.linalg.cross(center, direction, dim=-1)
+    known = torch.cat([fourier_features(rays.plane_xy, PLANE_WAVELENGTHS_M), direction, moment, rays.hits[..., None]], dim=-1)
+    return torch.cat([known * flag, rays.rays_cam[..., :2]], dim=-1)
+
+
+def _camera_numbers(inputs: MiniInputs, cam_from_plane: Tensor, posed: Tensor) -> Tensor:
+    """(B, S, 17): pose, flag and normalised intrinsics."""
+    height, width = inputs.images.shape[-2:]
+    flag = posed[:, None, None]
+    pose = cam_from_plane[..., :3, :].flatten(-2) * flag
+    k = inputs.intrinsics
+    lens = torch.stack([k[..., 0, 0] / width, k[..., 1, 1] / height, k[..., 0, 2] / width, k[..., 1, 2] / height], dim=-1)
+    return torch.cat([pose, flag.expand(*pose.shape[:2], 1), lens], dim=-1)
+
+
+def world_points(outputs: MiniOutputs, points_plane: Tensor) -> Tensor:
+    """Plane-frame points (B, N, 3) in the world frame."""
+    return transform_points(invert_rigid(outputs.plane_from_world), points_plane)

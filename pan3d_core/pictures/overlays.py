@@ -1,0 +1,222 @@
+"""Pictures of results for reports. Every picture is (H, W, 3) uint8 RGB."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from pan3d_core.geometry.boxes import box_corners
+from pan3d_core.geometry.cameras import pixel_grid
+from pan3d_core.pictures.palette import Color, instance_color, instance_palette
+from pan3d_core.structures import GraspTarget, OrientedBox
+
+Line = tuple[np.ndarray, Color]  # polyline (K, 3) in the world, and its colour
+
+BACKGROUND: Color = (247, 247, 245)
+NO_DEPTH: Color = (40, 40, 40)
+GRASP_COLOR, APPROACH_COLOR = (208, 16, 56), (60, 60, 60)
+FINGER_M = 0.045
+BOX_EDGES = tuple((a, a | bit) for bit in (1, 2, 4) for a in range(8) if not a & bit)
+
+
+def to_picture(image: torch.Tensor) -> np.ndarray:
+    """(3, H, W) RGB in 0..1 -> picture."""
+    return (image * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy(force=True)
+
+
+def enlarge(picture: np.ndarray, width: int, *, smooth: bool = True) -> np.ndarray:
+    """The picture at another width; `smooth=False` keeps values apart (ids, depth)."""
+    height = round(picture.shape[0] * width / picture.shape[1])
+    method = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
+    return np.asarray(Image.fromarray(picture).resize((width, height), method))
+
+
+def overlay(
+    picture: np.ndarray,
+    ids: np.ndarray,
+    names: Mapping[int, str],
+    boxes: Sequence[tuple[np.ndarray, Color]] = (),
+    strength: float = 0.45,
+    palette: np.ndarray | None = None,
+) -> np.ndarray:
+    """Instances as tinted areas with outlines and names.
+
+    `ids` (H, W) at the picture's size, 0 = none; `names` of the ids to be labelled; `boxes`: polylines (K, 2) in pixels.
+    `palette` (K, 3) uint8 has a colour for every id; without one it is that of instances.
+    """
+    palette = instance_palette(max(int(ids.max(initial=0)), 1)) if palette is None else palette
+    inside = ids > 0
+    tinted = np.where(inside[..., None], (1 - strength) * picture + strength * palette[ids], picture)
+    border = outline(ids)
+    tinted[border] = palette[ids][border]
+    canvas = Image.fromarray(tinted.astype(np.uint8))
+    draw = ImageDraw.Draw(canvas)
+    for line, color in boxes:
+        draw.line([tuple(pixel) for pixel in line], fill=color, width=max(1, picture.shape[1] // 400))
+    places = []
+    for instance_id, name in names.items():
+        rows, columns = np.nonzero(ids == instance_id)
+        if len(rows):
+            places.append((float(np.median(columns)), float(rows.min()), name, instance_color(instance_id)))
+    _draw_labels(draw, places, canvas.size)
+    return np.asarray(canvas)
+
+
+def outline(ids: np.ndarray, width: int = 2) -> np.ndarray:
+    """(H, W) bool: the outermost `width` pixels of every instance."""
+    border = np.zeros(ids.shape, dtype=bool)
+    for axis in (0, 1):
+        for shift in range(1, width + 1):
+            for step in (shift, -shift):
+                border |= np.roll(ids, step, axis=axis) != ids
+    return border & (ids > 0)
+
+
+def depth_picture(depth: np.ndarray, near_m: float, far_m: float) -> np.ndarray:
+    """(H, W) z-depth -> colours from near (red) to far (blue) on a scale that several pictures can share."""
+    share = np.clip((depth - near_m) / max(far_m - near_m, 1e-6), 0.0, 1.0)
+    picture = _spectrum()[np.rint(share * 255).astype(np.uint8)]
+    picture[~(depth > 0)] = NO_DEPTH
+    return picture
+
+
+def depth_range(*depths: np.ndarray) -> tuple[float, float]:
+    """Near and far limit that suit all given depth maps; a distant background may saturate, so that objects show."""
+    known = np.concatenate([depth[depth > 0].ravel() for depth in depths])
+    if len(known) == 0:
+        return 0.0, 1.0
+    near, middle, far = np.percentile(known, [1, 50, 97])
+    return float(near), float(max(min(far, 2 * middle - near), near + 1e-3))
+
+
+def depth_scale(near_m: float, far_m: float, width: int, unit: str = "m") -> np.ndarray:
+    """A bar with the colours and numbers of `depth_picture`."""
+    height, margin = 46, 34
+    values = np.linspace(near_m, far_m, width - 2 * margin)
+    bar = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
+    bar[6:20, margin:-margin] = depth_picture(values[None], near_m, far_m)
+    canvas = Image.fromarray(bar)
+    draw = ImageDraw.Draw(canvas)
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x = margin + share * (width - 2 * margin)
+        draw.line([(x, 20), (x, 24)], fill=(60, 60, 60))
+        draw.text((x, 26), f"{near_m + share * (far_m - near_m):.2f} {unit}", fill=(40, 40, 40), font=label_font(13), anchor="ma")
+    return np.asarray(canvas)
+
+
+def error_picture(depth: np.ndarray, true_depth: np.ndarray, limit_m: float) -> np.ndarray:
+    """Signed error: red = too far, blue = too near, white = right, dark = one of them unknown; saturated at `limit_m`."""
+    share = np.clip((depth - true_depth) / limit_m, -1.0, 1.0)[..., None]
+    too_far, too_near = np.array([190.0, 25, 40]), np.array([25.0, 75, 190])
+    picture = np.where(share > 0, 255 + share * (too_far - 255), 255 - share * (too_near - 255))
+    picture[~((depth > 0) & (true_depth > 0))] = NO_DEPTH
+    return np.rint(picture).astype(np.uint8)
+
+
+def grasp_lines(grasp: GraspTarget) -> list[Line]:
+    """Fingers, palm and approach way of a grasp as polylines in the world."""
+    half = grasp.width_m / 2
+    hand = np.array([[-half, 0, 0.008], [-half, 0, -FINGER_M], [half, 0, -FINGER_M], [half, 0, 0.008]])
+    way = np.array([[0, 0, -FINGER_M], [0, 0, -FINGER_M - grasp.pregrasp_distance_m]])
+    pose = grasp.world_from_grasp.double().numpy(force=True)
+    return [(line @ pose[:3, :3].T + pose[:3, 3], color) for line, color in ((way, APPROACH_COLOR), (hand, GRASP_COLOR))]
+
+
+def box_lines(box: OrientedBox, color: Color) -> list[Line]:
+    """The twelve edges of a box as polylines in the world."""
+    corners = box_corners(box).double().numpy(force=True)
+    return [(corners[list(edge)], color) for edge in BOX_EDGES]
+
+
+def project_lines(lines: Sequence[Line], intrinsics: np.ndarray, cam_from_world: np.ndarray) -> list[tuple[np.ndarray, Color]]:
+    """World polylines -> pixel polylines (K, 2); a line with a point behind the camera is left out."""
+    projected = []
+    for line, color in lines:
+        cam = line @ cam_from_world[:3, :3].T + cam_from_world[:3, 3]
+        if (cam[:, 2] > 1e-3).all():
+            projected.append(((cam @ intrinsics.T)[:, :2] / cam[:, 2:], color))
+    return projected
+
+
+def montage(pictures: Sequence[np.ndarray], columns: int, captions: Sequence[str] = (), gap: int = 8) -> np.ndarray:
+    """Pictures in a grid, left to right, each brought to the first one's width, captions below."""
+    width = pictures[0].shape[1]
+    tiles = [picture if picture.shape[1] == width else enlarge(picture, width) for picture in pictures]
+    below = 24 if captions else 0
+    height = max(tile.shape[0] for tile in tiles) + below
+    rows = -(-len(tiles) // columns)
+    canvas = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + gap) + gap), BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    for index, tile in enumerate(tiles):
+        x, y = gap + index % columns * (width + gap), gap + index // columns * (height + gap)
+        canvas.paste(Image.fromarray(tile), (x, y))
+        if index < len(captions):
+            draw.text((x + 2, y + tile.shape[0] + 4), captions[index], fill=(40, 40, 40), font=label_font(14))
+    return np.asarray(canvas)
+
+
+def save(path: Path | str, picture: np.ndarray) -> None:
+    """Write a picture file; the suffix decides the format."""
+    Image.fromarray(picture).save(path)
+
+
+def _draw_labels(draw: ImageDraw.ImageDraw, places: list[tuple[float, float, str, Color]], size: tuple[int, int]) -> None:
+    """Names above their instances, moved up or down until no two of them overlap."""
+    font = label_font(max(12, size[0] // 42))
+    taken: list[tuple[float, float, float, float]] = []
+    for x, y, name, color in sorted(places, key=lambda place: place[1]):
+        left, top, right, bottom = font.getbbox(name)
+        width, height = right - left + 10, bottom - top + 8
+        x0 = min(max(x - width / 2, 1), max(size[0] - width - 1, 1))
+        y0 = _free_row(x0, max(y - height - 4, 1), width, height, taken, size[1])
+        taken.append((x0, y0, x0 + width, y0 + height))
+        draw.rounded_rectangle(taken[-1], radius=4, fill=(24, 24, 28), outline=color, width=2)
+        draw.text((x0 + 5 - left, y0 + 4 - top), name, fill=(255, 255, 255), font=font)
+
+
+def _free_row(x: float, y: float, width: float, height: float, taken: list[tuple[float, ...]], limit: float) -> float:
+    """The place nearest to `y` where a label of this size covers no other one; `y` itself when there is none."""
+    for step in range(12):
+        for candidate in (y - step * height / 2, y + step * height / 2):
+            free = all(x + width < t[0] or t[2] < x or candidate + height < t[1] or t[3] < candidate for t in taken)
+            if free and 0 <= candidate <= limit - height:
+                return candidate
+    return y
+
+
+@lru_cache
+def label_font(size: int) -> ImageFont.FreeTypeFont:
+    """The font of every label, `size` pixels high."""
+    return ImageFont.load_default(size)
+
+
+@lru_cache
+def _spectrum() -> np.ndarray:
+    """(256, 3) uint8: red, yellow, green, cyan, blue, dark violet, even in lightness between the stops."""
+    stops = np.array(
+        [[165, 10, 30], [240, 100, 40], [252, 205, 90], [190, 225, 120], [70, 180, 150], [50, 110, 190], [60, 30, 110]]
+    )
+    at = np.linspace(0, 255, len(stops))
+    return np.stack([np.interp(np.arange(256), at, channel) for channel in stops.T], axis=1).astype(np.uint8)
+
+
+def ids_on_image(ids: torch.Tensor, network_from_original: torch.Tensor, hw: tuple[int, int]) -> np.ndarray:
+    """(h, w) ids of the network -> (H, W) ids on the original image, 0 outside of what the network saw.
+
+    Each id's area is interpolated on its own and the strongest one taken, so that outlines are smooth, not stepped.
+    """
+    known, rows = torch.unique(ids, return_inverse=True)
+    areas = torch.nn.functional.one_hot(rows, len(known)).permute(2, 0, 1).float()
+    pixels = torch.cat([pixel_grid(*hw).reshape(-1, 2), torch.ones(hw[0] * hw[1], 1)], dim=1)
+    network = (pixels @ network_from_original.cpu().T)[:, :2].reshape(1, *hw, 2)
+    size = torch.tensor([ids.shape[1], ids.shape[0]])
+    sampled = torch.nn.functional.grid_sample(
+        areas[None], (2 * network + 1) / size - 1, mode="bilinear", padding_mode="zeros", align_corners=False
+    )[0]
+    strongest, row = sampled.max(dim=0)
+    return torch.where(strongest > 0.25, known[row], 0).numpy()

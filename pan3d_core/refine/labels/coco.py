@@ -1,0 +1,142 @@
+"""2D labels in COCO's panoptic format (Kirillov et al. 2019), by the names of the views' images.
+
+One JSON file with `images`, `annotations` and `categories`, and a folder of PNG files in which an id is R + 256 G + 65536 B and
+0 is void. Segments of things are objects, those of stuff and crowds are pixels of a class.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pan3d_core.labels import LabelSpace
+from pan3d_core.refine.labels.ids import (
+    Segment,
+    checked_names,
+    ids_of_labels,
+    label_space,
+    labels_of_ids,
+    name_of_image,
+    possible_names,
+    read_json,
+    read_pixels,
+    required,
+)
+from pan3d_core.refine.labels.sources import SceneLabels
+from pan3d_core.structures import CameraView
+
+
+def read_coco_panoptic(
+    annotations: Path | str,
+    views: Sequence[CameraView],
+    pictures: Path | str | None = None,
+    names: Sequence[str] | None = None,
+) -> SceneLabels:
+    """Labels of all views; of the file's categories those that occur in these views become classes.
+
+    `pictures`: folder of the PNG files, by default the one named like the JSON file, as COCO has it, or else the one it is in.
+    `names` of the views' images, without ending, where they do not follow from the views (see `possible_names`). Raises
+    `FileNotFoundError` or `ValueError` naming file and field for a view without annotation or picture, a picture of another
+    size, ids without a segment and segments of unknown category.
+    """
+    path = Path(annotations)
+    own = path.with_suffix("")
+    folder = Path(pictures) if pictures is not None else own if own.is_dir() else path.parent
+    content = read_json(path)
+    categories = _categories(content, path)
+    entry_of = _entries(content, path)
+    found = []
+    for possible in possible_names(views, names):
+        name = name_of_image(possible, entry_of.__contains__, f"an annotation for image NAME in {path}")
+        found.append((entry_of[name], _segments(entry_of[name], categories, f"{path}: {name}")))
+    used = {segment.name for _, segments in found for segment in segments.values()}
+    labels = label_space([item for item in categories.values() if item[0] in used], path)
+    made = []
+    for view, (entry, segments) in zip(views, found, strict=True):
+        picture = folder / required(entry, "file_name", str, f"{path}: annotations")
+        made.append(labels_of_ids(view, _read_rgb_ids(picture), segments, labels, str(picture)))
+    return SceneLabels(labels, tuple(made))
+
+
+def write_coco_panoptic(path: Path | str, scene: SceneLabels, names: Sequence[str]) -> Path:
+    """Write COCO's panoptic format: `path` and beside it a folder of the same name with the pictures. Category k + 1 is class k.
+
+    Raises `ValueError` for masks of unknown class, which the format does not have.
+    """
+    path = Path(path)
+    folder = path.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    images, annotations = [], []
+    for number, (view, name) in enumerate(zip(scene.views, checked_names(names, scene), strict=True), start=1):
+        ids, segments = ids_of_labels(view, scene.labels)
+        if any(item.name is None for item in segments.values()):
+            raise ValueError(f"{name}: class_id: expected a class for every mask, got one of unknown class")
+        values = ids.numpy(force=True)
+        Image.fromarray(np.stack([values % 256, values // 256 % 256, values // 65536], -1).astype(np.uint8)).save(
+            folder / f"{name}.png"
+        )
+        images.append({"id": number, "file_name": f"{name}.png", "width": values.shape[1], "height": values.shape[0]})
+        infos = [_info(values == key, key, item, scene.labels) for key, item in segments.items()]
+        annotations.append({"image_id": number, "file_name": f"{name}.png", "segments_info": infos})
+    categories = [
+        {"id": number, "name": name, "supercategory": name, "isthing": int(thing)}
+        for number, (name, thing) in enumerate(zip(scene.labels.names, scene.labels.is_thing, strict=True), start=1)
+    ]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def _categories(content: dict, path: Path) -> dict[int, tuple[str, bool]]:
+    """Name and whether it is a thing, by number."""
+    where = f"{path}: categories"
+    return {
+        required(item, "id", int, where): (required(item, "name", str, where), bool(required(item, "isthing", int, where)))
+        for item in required(content, "categories", list, path)
+    }
+
+
+def _entries(content: dict, path: Path) -> dict[str, dict]:
+    """Annotations by the names of their images and of their pictures, without ending."""
+    image_of = {
+        item.get("id"): Path(required(item, "file_name", str, f"{path}: images")).stem for item in content.get("images", [])
+    }
+    entries = {}
+    for entry in required(content, "annotations", list, path):
+        entries[Path(required(entry, "file_name", str, f"{path}: annotations")).stem] = entry
+        if entry.get("image_id") in image_of:
+            entries[image_of[entry["image_id"]]] = entry
+    return entries
+
+
+def _segments(entry: dict, categories: Mapping[int, tuple[str, bool]], where: str) -> dict[int, Segment]:
+    segments = {}
+    for info in required(entry, "segments_info", list, where):
+        key = required(info, "id", int, f"{where}: segments_info")
+        category = required(info, "category_id", int, f"{where}: segments_info")
+        if category not in categories:
+            raise ValueError(f"{where}: category_id: expected one of the file's categories, got {category} for segment {key}")
+        segments[key] = Segment(categories[category][0], bool(info.get("iscrowd", 0)))
+    return segments
+
+
+def _info(inside: np.ndarray, key: int, segment: Segment, labels: LabelSpace) -> dict[str, Any]:
+    rows, columns = np.nonzero(inside)
+    box = [int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1] if len(rows) else [0, 0, 0, 0]
+    category = labels.names.index(str(segment.name)) + 1
+    return {"id": key, "category_id": category, "area": len(rows), "bbox": box, "iscrowd": int(segment.crowd)}
+
+
+def _read_rgb_ids(path: Path) -> Tensor:
+    """(H, W) int64 of an image whose colours are numbers."""
+    pixels, mode = read_pixels(path)
+    if mode != "RGB":
+        raise ValueError(f"labels: expected 8-bit RGB in {path}, as COCO stores ids, got an image of mode {mode}")
+    return torch.from_numpy(pixels.astype(np.int64) @ np.array([1, 256, 65536]))

@@ -1,0 +1,128 @@
+"""2D labels as files, by the names of the views' images: images of ids with a list of classes, or COCO's panoptic format.
+
+    labels/
+      labels.json      classes, and of every image what its ids mean; see below
+      NAME.png         one channel of 8 or 16 bits (or a palette), id per pixel, 0 = void
+
+    {"format": "pan3d-labels", "version": 1,
+     "classes": [{"name": "mug", "is_thing": true}, {"name": "table", "is_thing": false}],
+     "images": {"NAME": {"1": "mug", "2": "mug", "3": "table", "4": null, "5": {"name": "mug", "crowd": true}}}}
+
+Every id of a thing is one object, `null` one of unknown class; a crowd is pixels of a class that are no single object. With
+`segments` beside or instead of `images` the ids of all other images mean the same. `label_coco` has the other format.
+
+NAME is the name of the view's image without ending, see `possible_names`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pan3d_core.refine.labels.coco import read_coco_panoptic
+from pan3d_core.refine.labels.ids import (
+    Segment,
+    checked_names,
+    ids_of_labels,
+    label_space,
+    labels_of_ids,
+    name_of_image,
+    possible_names,
+    read_json,
+    read_pixels,
+    required,
+)
+from pan3d_core.refine.labels.sources import SceneLabels
+from pan3d_core.structures import CameraView
+
+FORMAT, VERSION = "pan3d-labels", 1
+LABELS_FILE = "labels.json"
+ID_MODES = ("L", "P", "I", "I;16", "I;16L", "I;16B")  # Pillow's names of images of one whole number per pixel
+
+
+def labels_from_files(path: Path | str, views: Sequence[CameraView], names: Sequence[str] | None = None) -> SceneLabels:
+    """Labels of all views: `path` is a folder with `labels.json`, or the JSON file of COCO's panoptic format.
+
+    `names` of the views' images, without ending, where they do not follow from the views (see `possible_names`).
+
+    Errors as `read_label_folder` and `read_coco_panoptic`; `FileNotFoundError` where nothing is at `path`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return read_label_folder(path, views, names)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"labels: expected a folder with {LABELS_FILE} or a COCO panoptic file, got {path}, which does not exist"
+        )
+    return read_coco_panoptic(path, views, names=names)
+
+
+def read_label_folder(folder: Path | str, views: Sequence[CameraView], names: Sequence[str] | None = None) -> SceneLabels:
+    """Labels of all views from images of ids, in the classes that the folder lists; `names` as for `labels_from_files`.
+
+    Raises `FileNotFoundError` or `ValueError` naming file and field for a view without an image, for one of another size, for
+    ids without an entry and for classes that are not listed.
+    """
+    folder = Path(folder)
+    where = folder / LABELS_FILE
+    content = read_json(where)
+    if content.get("format", FORMAT) != FORMAT or content.get("version", VERSION) != VERSION:
+        got = f"{content.get('format')!r} {content.get('version')!r}"
+        raise ValueError(f"{where}: format, version: expected {FORMAT!r} {VERSION}, got {got}")
+    classes = required(content, "classes", list, where)
+    kinds = [tuple(required(item, *key, f"{where}: classes") for key in (("name", str), ("is_thing", bool))) for item in classes]
+    labels = label_space(kinds, where)
+    of_image = required({"images": {}, **content}, "images", dict, where)
+    made = []
+    for view, possible in zip(views, possible_names(views, names), strict=True):
+        name = name_of_image(possible, lambda name: (folder / f"{name}.png").is_file(), f"{folder}/NAME.png")
+        entries = of_image.get(name, content.get("segments"))
+        if not isinstance(entries, dict):
+            raise ValueError(f"{where}: images: expected an entry {name!r} or segments for all images, got neither")
+        segments = dict(_segment(key, value, f"{where}: images: {name}") for key, value in entries.items())
+        made.append(labels_of_ids(view, _read_ids(folder / f"{name}.png"), segments, labels, f"{folder}/{name}.png"))
+    return SceneLabels(labels, tuple(made))
+
+
+def write_label_folder(folder: Path | str, scene: SceneLabels, names: Sequence[str]) -> Path:
+    """Write images of ids and `labels.json`; `names` are those of the views' images without ending. Returns the JSON file.
+
+    Reading gives the same labels but for the classes of pixels under masks of unknown class, which become void.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    images = {}
+    for view, name in zip(scene.views, checked_names(names, scene), strict=True):
+        ids, segments = ids_of_labels(view, scene.labels)
+        Image.fromarray(ids.numpy(force=True).astype(np.uint16)).save(folder / f"{name}.png")
+        crowds = {key: {"name": item.name, "crowd": True} for key, item in segments.items() if item.crowd}
+        images[name] = {str(key): crowds.get(key, item.name) for key, item in segments.items()}
+    classes = [{"name": name, "is_thing": thing} for name, thing in zip(scene.labels.names, scene.labels.is_thing, strict=True)]
+    content = {"format": FORMAT, "version": VERSION, "classes": classes, "images": images}
+    (folder / LABELS_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return folder / LABELS_FILE
+
+
+def _segment(key: str, value: Any, where: str) -> tuple[int, Segment]:
+    if not key.isdecimal() or int(key) == 0:
+        raise ValueError(f"{where}: expected ids above 0 as keys, got {key!r}")
+    if value is None or isinstance(value, str):
+        return int(key), Segment(value)
+    if isinstance(value, dict) and isinstance(value.get("name"), str):
+        return int(key), Segment(value["name"], bool(value.get("crowd", False)))
+    raise ValueError(f"{where}: {key}: expected the name of a class, null, or name and crowd, got {value!r}")
+
+
+def _read_ids(path: Path) -> Tensor:
+    """(H, W) int64 of an image of one channel."""
+    pixels, mode = read_pixels(path)
+    if mode not in ID_MODES:
+        raise ValueError(f"labels: expected one channel of whole numbers in {path}, got an image of mode {mode}")
+    return torch.from_numpy(pixels.astype(np.int64))

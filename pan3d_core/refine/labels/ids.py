@@ -1,0 +1,141 @@
+"""Images of ids, which label files are made of: what an id means, labels from ids, ids from labels, and how files are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from pan3d_core.labels import LabelSpace
+from pan3d_core.refine.labels.sources import VOID, FoundSegments, SceneLabels, maps_of_labels, things_first, view_labels
+from pan3d_core.refine.losses import ViewLabels
+from pan3d_core.structures import CameraView, unit_range
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What one id of one image means."""
+
+    name: str | None  # of its class; None = an object of unknown class
+    crowd: bool = False  # pixels of a class that are no single object
+
+
+Segments = Mapping[int, Segment]
+
+
+def possible_names(views: Sequence[CameraView], names: Sequence[str] | None) -> list[tuple[str, ...]]:
+    """Of every view the names that its image may have, without ending, the likelier first.
+
+    `names` are these names where the caller knows them, and needed for a part of a scene's views. Otherwise a view's image is
+    named by its place and camera as scene folders have it (`00_front`), or by the camera alone where no two views share it
+    (photographs have their file's name as camera). Raises `ValueError` unless there is one of `names` per view.
+    """
+    if names is not None:
+        if len(names) != len(views):
+            raise ValueError(f"names: expected {len(views)}, one per view, got {len(names)}")
+        return [(name,) for name in names]
+    cameras = [view.camera.replace("/", "_") for view in views]
+    placed = [f"{index:02d}_{camera}" for index, camera in enumerate(cameras)]
+    return [(place, camera) if cameras.count(camera) == 1 else (place,) for place, camera in zip(placed, cameras, strict=True)]
+
+
+def name_of_image(possible: tuple[str, ...], is_there: Callable[[str], bool], wanted: str) -> str:
+    """The first of the possible names that is there; `FileNotFoundError` says what was `wanted` and which names were tried."""
+    for name in possible:
+        if is_there(name):
+            return name
+    raise FileNotFoundError(f"labels: expected {wanted}, NAME being {' or '.join(possible)}, got none")
+
+
+def labels_of_ids(view: CameraView, ids: Tensor, segments: Segments, labels: LabelSpace, name: str) -> ViewLabels:
+    """Labels of one view from (H, W) int64 ids, 0 = void. Raises `ValueError` that begins with `name`, the file's, for another
+    size than the image's, and for an id that has no entry or one of a class that `labels` lacks."""
+    hw = tuple(view.image.shape[-2:])
+    if tuple(ids.shape) != hw:
+        raise ValueError(f"{name}: expected {hw[1]}x{hw[0]} pixels as the view's image, got {ids.shape[1]}x{ids.shape[0]}")
+    present = [value for value in ids.unique().tolist() if value != 0]
+    if lost := [value for value in present if value not in segments]:
+        raise ValueError(f"{name}: expected an entry for every id, got none for {', '.join(map(str, lost[:8]))}")
+    class_of = {name: index for index, name in enumerate(labels.names)}
+    semantics, masks, classes = torch.full(hw, VOID), [], []
+    for value in present:
+        segment = segments[value]
+        if segment.name is not None and segment.name not in class_of:
+            raise ValueError(f"{name}: id {value}: expected one of {', '.join(labels.names)}, got {segment.name!r}")
+        class_id = VOID if segment.name is None else class_of[segment.name]
+        if class_id == VOID or (labels.is_thing[class_id] and not segment.crowd):
+            masks.append(ids == value)
+            classes.append(class_id)
+        semantics[ids == value] = class_id
+    stacked = torch.stack(masks) if masks else torch.zeros(0, *hw, dtype=torch.bool)
+    found = FoundSegments(stacked, torch.tensor(classes, dtype=torch.int64), semantics=semantics)
+    return view_labels(unit_range(view.image), found, labels, name)
+
+
+def ids_of_labels(view: ViewLabels, labels: LabelSpace) -> tuple[Tensor, dict[int, Segment]]:
+    """(H, W) int64 ids of masks, then of classes elsewhere, and what they mean."""
+    semantics, ids = maps_of_labels(view)
+    segments = {
+        row: Segment(labels.names[value] if value >= 0 else None) for row, value in enumerate(view.class_id.tolist(), start=1)
+    }
+    ids, free = ids.clone(), ids == 0
+    for value in semantics[free].unique().tolist():
+        if value >= 0:
+            key = len(segments) + 1
+            ids[free & (semantics == value)] = key
+            segments[key] = Segment(labels.names[value], crowd=labels.is_thing[value])
+    return ids, segments
+
+
+def checked_names(names: Sequence[str], scene: SceneLabels) -> Sequence[str]:
+    """`names`, of which each view needs its own; `ValueError` otherwise."""
+    if len(names) != len(scene.views) or len(set(names)) != len(names):
+        raise ValueError(f"names: expected {len(scene.views)} different ones, one per view, got {list(names)}")
+    return names
+
+
+def read_pixels(path: Path) -> tuple[np.ndarray, str]:
+    """Pixels and Pillow's mode of an image file. Raises `FileNotFoundError`, or `ValueError` for what is no image."""
+    try:
+        with Image.open(path) as file:
+            return np.array(file), file.mode
+    except FileNotFoundError:
+        raise FileNotFoundError(f"labels: expected a file, got {path}, which does not exist") from None
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # Pillow reports damaged PNG chunks as SyntaxError
+        raise ValueError(f"labels: expected a PNG file, got {path}, which cannot be decoded ({error})") from error
+
+
+def read_json(path: Path) -> dict:
+    """A file of names with values. Raises `FileNotFoundError`, or `ValueError` for anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"labels: expected a file {path}, which does not exist") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected JSON, got something else: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected names with values, got a {type(content).__name__}")
+    return content
+
+
+def label_space(classes: Sequence[tuple[str, bool]], where: Path | str) -> LabelSpace:
+    """Names and whether they are things, things put first. `ValueError` for names that repeat."""
+    try:
+        return things_first(LabelSpace(tuple(name for name, _ in classes), tuple(thing for _, thing in classes)))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def required(entry: Any, key: str, kind: type, where: Path | str) -> Any:
+    """The value of a key that must be there and of this kind; `ValueError` says where it is not."""
+    value = entry.get(key) if isinstance(entry, dict) else None
+    if not isinstance(value, kind):
+        raise ValueError(f"{where}: {key}: expected {kind.__name__}, got {value!r}")
+    return value

@@ -1,0 +1,114 @@
+"""Where scenes with truth come from: scene folders, shards of training data, and public data sets in their own layout."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pan3d_core.labels import LabelSpace
+from pan3d_core.structures import CameraView, OrientedBox
+from pan3d_core.views.scene_folder import DEPTH_UNIT_M, SCENE_FILE, Scene, SceneObject, SceneTruth, read_scene
+from pan3d_eval.datasets import DATASETS, DEFAULT_VIEWS, ViewSelection, dataset_of, read_dataset_scene
+
+
+@dataclass(frozen=True)
+class SceneReference:
+    """Where one scene lies; small enough to be handed to another process, which reads it."""
+
+    path: Path  # scene folder, shard folder, or scene of a public data set
+    index: int | None = None  # row of the shard
+    views: ViewSelection = DEFAULT_VIEWS  # of a public data set's recording
+
+    @property
+    def name(self) -> str:
+        """Name for messages; the same that the scene of a shard has."""
+        return self.path.name if self.index is None else f"{self.path.name}/{self.index}"
+
+    def read(self) -> Scene:
+        """The scene. Raises `FileNotFoundError` or `ValueError` naming file and field."""
+        if self.index is not None:
+            return read_shard_scene(self.path, self.index)
+        return read_scene(self.path) if (self.path / SCENE_FILE).exists() else read_dataset_scene(self.path, self.views)
+
+
+def list_scenes(paths: Sequence[Path], limit: int = 0, views: ViewSelection = DEFAULT_VIEWS) -> list[SceneReference]:
+    """References to the scenes below the given paths: scene folders, shards of training data, scenes of public data sets,
+    or folders of these. `views` says which images of a public data set's recording are taken.
+
+    `limit` > 0 ends after so many. Raises `FileNotFoundError` for a path without any scene.
+    """
+    found = itertools.chain.from_iterable(_references_of(Path(path), views) for path in paths)
+    return list(itertools.islice(found, limit or None))
+
+
+def find_scenes(paths: Sequence[Path], limit: int = 0, views: ViewSelection = DEFAULT_VIEWS) -> Iterator[Scene]:
+    """The scenes of `list_scenes`, read one at a time."""
+    for reference in list_scenes(paths, limit, views):
+        yield reference.read()
+
+
+def read_shard_scene(folder: Path, index: int) -> Scene:
+    """Row `index` of a training shard: `images` (N, S, h, w, 3) uint8, `depth` in 0.1 mm, `ids`, `kinds`, cameras; where they
+    are there, also the objects' colours and boxes."""
+    names = ("images", "depth", "ids", "kinds", "intrinsics", "cam_from_world", "support_height")
+    more = [name for name in ("colors", "world_from_box", "box_size") if (folder / f"{name}.npy").exists()]
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r")[index] for name in (*names, *more)}
+    facts = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+    labels = LabelSpace.things(tuple(facts["kinds"]))
+    images = torch.from_numpy(arrays["images"].copy()).permute(0, 3, 1, 2).float() / 255
+    depth = torch.from_numpy(arrays["depth"].astype(np.float32)) * DEPTH_UNIT_M
+    ids = torch.from_numpy(arrays["ids"].astype(np.int64))
+    views = tuple(
+        CameraView(
+            image=images[view],
+            intrinsics=torch.from_numpy(arrays["intrinsics"][view].copy()),
+            cam_from_world=torch.from_numpy(arrays["cam_from_world"][view].copy()),
+            depth=depth[view],
+            camera=f"camera_{view}",
+        )
+        for view in range(len(images))
+    )
+    truth = SceneTruth(tuple(ids), tuple(depth), _shard_objects(arrays, labels, facts.get("colors", ())), labels)
+    return Scene(f"{folder.name}/{index}", views, truth, float(arrays["support_height"]))
+
+
+def _shard_objects(arrays: dict[str, np.ndarray], labels: LabelSpace, colors: Sequence[str]) -> tuple[SceneObject, ...]:
+    kinds, objects = arrays["kinds"], []
+    for k in range(1, len(kinds)):
+        if kinds[k] >= len(labels):
+            continue
+        name, box = labels.names[kinds[k]], None
+        if "box_size" in arrays:
+            box = OrientedBox(torch.tensor(arrays["world_from_box"][k]), torch.tensor(arrays["box_size"][k]))
+        if "colors" in arrays:
+            name = f"{colors[arrays['colors'][k]]} {name}"
+        objects.append(SceneObject(k, name, int(kinds[k]), box))
+    return tuple(objects)
+
+
+def _references_of(path: Path, views: ViewSelection) -> Iterator[SceneReference]:
+    if (path / SCENE_FILE).exists():
+        yield SceneReference(path)
+    elif _is_shard(path):
+        yield from (SceneReference(path, index) for index in range(len(np.load(path / "images.npy", mmap_mode="r"))))
+    elif dataset_of(path) is not None:
+        yield SceneReference(path, views=views)
+    else:
+        inner = sorted(item for item in path.iterdir() if item.is_dir()) if path.is_dir() else []
+        inner = [item for item in inner if (item / SCENE_FILE).exists() or _is_shard(item) or dataset_of(item) is not None]
+        if not inner:
+            wanted = f"{SCENE_FILE}, images.npy or the layout of {', '.join(DATASETS)}"
+            raise FileNotFoundError(f"scenes: expected {wanted} in or below {path}, got none")
+        for item in inner:
+            yield from _references_of(item, views)
+
+
+def _is_shard(path: Path) -> bool:
+    """A complete shard; hidden folders are being written."""
+    return (path / "images.npy").exists() and (path / "vocabulary.json").exists() and not path.name.startswith(".")

@@ -1,0 +1,113 @@
+"""Results of the pipeline on the vertices of a data set's scan, by the two transfers that the benchmarks' papers use.
+
+`posed`: the segments' masks are read off at the vertices with the *true* cameras; predicted geometry takes no part.
+`unposed`: the predicted points vote, after one similarity between predicted and true cameras; only measured where the poses
+were withheld. The two are different experiments and never stand in one column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pan3d_core.geometry.cameras import pixel_grid
+from pan3d_core.pipeline import PerceptionResult
+from pan3d_core.structures import InstanceSet, Panoptic3D, ViewBatch
+from pan3d_core.views.scene_folder import Scene, SceneTruth
+from pan3d_eval.metrics.instance_ap import SceneOverlaps
+from pan3d_eval.protocols.posed_transfer import posed_transfer
+from pan3d_eval.protocols.unposed_transfer import unposed_transfer
+
+INVALID_LABEL = 0  # of segments whose class the data set does not score
+
+
+@dataclass(frozen=True)
+class MeshOverlaps:
+    """One scene's overlaps on the mesh, for `instance_ap`; None where that experiment cannot be made."""
+
+    posed: SceneOverlaps | None = None  # class-agnostic: every segment counts
+    posed_named: SceneOverlaps | None = None  # only segments that are named as a class of the data set
+    unposed: SceneOverlaps | None = None
+    unposed_named: SceneOverlaps | None = None
+
+
+def mesh_overlaps(result: PerceptionResult, scene: Scene, *, poses_given: bool) -> MeshOverlaps:
+    """Segments of one result against the scan of its scene; nothing where the scene has no scan, or its views no poses."""
+    mesh, panoptic = None if scene.truth is None else scene.truth.mesh, result.panoptic
+    if mesh is None or any(view.cam_from_world is None for view in scene.views):
+        return MeshOverlaps()
+    cameras = torch.stack([view.cam_from_world for view in scene.views])
+    scores, labels = torch.tensor([item.score for item in panoptic.segments]), segment_labels(panoptic, scene.truth)
+    posed = posed_named = unposed = unposed_named = None
+    if any(depth is not None for depth in mesh.sensor_depth):
+        masks = masks_on_depth_images(_segment_masks(panoptic), result.views, scene)
+        moved = posed_transfer(masks, cameras, mesh, by_superpoint=mesh.superpoints is not None)
+        posed = moved.overlaps(scores, mesh, walk="score")
+        posed_named = moved.overlaps(scores, mesh, labels, walk="score")
+    if not poses_given and len(cameras) > 2:
+        index = {item.instance_id: row for row, item in enumerate(panoptic.segments)}
+        numbers = torch.full((max(index, default=0) + 1,), -1)
+        numbers[list(index)] = torch.tensor(list(index.values()), dtype=numbers.dtype)
+        owner = numbers[panoptic.instance_id.cpu()]
+        reconstruction = result.reconstruction
+        seen = reconstruction.depth.cpu() > 0
+        points = reconstruction.world_points.cpu()[seen]
+        found = reconstruction.cam_from_world.cpu()
+        voted = unposed_transfer(points, owner[seen], len(index), found, cameras, mesh.vertices)
+        unposed = voted.overlaps(scores, mesh, walk="score")
+        unposed_named = voted.overlaps(scores, mesh, labels, walk="score")
+    return MeshOverlaps(posed, posed_named, unposed, unposed_named)
+
+
+def query_overlaps(instances: InstanceSet, views: ViewBatch, scene: Scene) -> SceneOverlaps:
+    """As SegVGGT scores itself: an engine's own query masks, which may overlap, posed transfer, class-agnostic.
+
+    Raises `ValueError` for a scene without scan, poses or sensor depth.
+    """
+    if scene.truth is None or scene.truth.mesh is None or any(view.cam_from_world is None for view in scene.views):
+        raise ValueError(f"scene {scene.name}: expected a scan and poses to measure against, got none")
+    mesh = scene.truth.mesh
+    masks = masks_on_depth_images(instances.mask_logits.sigmoid().cpu(), views, scene)
+    cameras = torch.stack([view.cam_from_world for view in scene.views])
+    moved = posed_transfer(masks, cameras, mesh, by_superpoint=mesh.superpoints is not None)
+    return moved.overlaps(instances.scores.cpu(), mesh, walk="score")
+
+
+def masks_on_depth_images(masks: Tensor, views: ViewBatch, scene: Scene) -> Tensor:
+    """(Q, S, h, w) masks or probabilities over the network's images -> (Q, S, Hd, Wd) over those of the sensor's depth.
+
+    Image and depth image are taken to show the same part of the world, as the published protocol does. What the network did
+    not see (its images may be cut) is in no mask. All depth images must have one size.
+    """
+    sizes = {tuple(depth.shape) for depth in scene.truth.mesh.sensor_depth if depth is not None}
+    if len(sizes) != 1:
+        raise ValueError(f"mesh.sensor_depth: expected images of one size, got {sorted(sizes) or 'none'}")
+    ((height, width),) = sizes
+    moved = masks.new_zeros((*masks.shape[:2], height, width))
+    for index, (view, mapping) in enumerate(zip(scene.views, views.network_from_original)):
+        full = torch.tensor([view.image.shape[2] / width, view.image.shape[1] / height], dtype=torch.float64)
+        original = (pixel_grid(height, width, dtype=torch.float64).reshape(-1, 2) + 0.5) * full - 0.5
+        mapping = mapping.double().cpu()
+        network = original @ mapping[:2, :2].T + mapping[:2, 2]
+        to_mask = torch.tensor([masks.shape[3] / views.hw[1], masks.shape[2] / views.hw[0]], dtype=torch.float64)
+        place = torch.floor((network + 0.5) * to_mask + 1e-9).long()
+        inside = (place >= 0).all(1) & (place[:, 0] < masks.shape[3]) & (place[:, 1] < masks.shape[2])
+        x, y = place[:, 0].clamp(0, masks.shape[3] - 1), place[:, 1].clamp(0, masks.shape[2] - 1)
+        moved[:, index] = (masks[:, index, y, x] * inside).reshape(-1, height, width)
+    return moved
+
+
+def segment_labels(panoptic: Panoptic3D, truth: SceneTruth) -> Tensor:
+    """(P,) the data set's label number of each segment's class name, `INVALID_LABEL` for names that it does not score."""
+    names = {truth.labels.names[index]: number for number, index in truth.mesh.class_of_label.items()}
+    found = [names.get(panoptic.labels.name(item.class_id), INVALID_LABEL) for item in panoptic.segments]
+    return torch.tensor(found, dtype=torch.int64)
+
+
+def _segment_masks(panoptic: Panoptic3D) -> Tensor:
+    """(P, S, h, w) bool."""
+    ids = panoptic.instance_id.cpu()
+    wanted = torch.tensor([item.instance_id for item in panoptic.segments], dtype=ids.dtype)
+    return ids[None] == wanted[:, None, None, None]

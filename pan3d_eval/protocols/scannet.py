@@ -1,0 +1,96 @@
+"""Instance AP in the terms of the ScanNet benchmarks: truth as one number per vertex, label * 1000 + instance.
+
+ScanNet (18 classes, nyu40 numbers), ScanNet200 (198 classes, numbers of its own; wall and floor are no instances) and
+ScanNet++ (84 classes, numbers are lines of the published list of semantic classes) are scored by one program. A vertex whose
+label is not among the valid ones is void; a number below 1000 marks a group.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib.resources import files
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pan3d_core.views.scene_folder import MeshTruth
+from pan3d_eval.metrics.instance_ap import DEFAULT_MIN_POINTS, SceneOverlaps, Walk, measure_overlaps
+
+LABEL_STEP = 1000  # instances per label
+_LABEL_SETS = {"scannet": "scannetv2", "scannet200": "scannet200"}
+
+
+def benchmark_labels(benchmark: Literal["scannet", "scannet200"]) -> dict[int, str]:
+    """Label number -> name of the instance classes: 18 of "scannet", 198 of "scannet200"."""
+    if benchmark not in _LABEL_SETS:
+        raise ValueError(f"benchmark: expected one of {', '.join(_LABEL_SETS)}, got {benchmark!r}")
+    table = json.loads(files("pan3d_core.engines").joinpath("segvggt_classes.json").read_text(encoding="utf-8"))
+    entry = table[_LABEL_SETS[benchmark]]
+    return dict(zip(entry["dataset_ids"], entry["names"], strict=True))
+
+
+def listed_labels(semantic_names: Iterable[str], instance_names: Iterable[str]) -> dict[int, str]:
+    """Label number -> name for ScanNet++, from its two published lists (100 semantic and 84 instance classes)."""
+    number_of = {name: number for number, name in enumerate(semantic_names)}
+    chosen = list(instance_names)
+    unknown = [name for name in chosen if name not in number_of]
+    if unknown:
+        raise ValueError(f"instance_names: expected names of semantic classes, got {', '.join(unknown)}")
+    return {number_of[name]: name for name in chosen}
+
+
+def measure_encoded(
+    masks: Tensor,
+    scores: Tensor,
+    encoded_ids: Tensor,
+    labels: Iterable[int],
+    *,
+    predicted_labels: Tensor | None = None,
+    min_points: int = DEFAULT_MIN_POINTS,
+    walk: Walk = "file",
+) -> SceneOverlaps:
+    """Reduce one scene to its overlaps, for `instance_ap`.
+
+    `masks` (P, N) bool, `scores` (P,), `encoded_ids` (N,) integers, `labels` the valid label numbers. Predictions whose label
+    is not valid are dropped; without `predicted_labels` (P,) all are kept, for the class-agnostic figure alone.
+    """
+    valid = torch.tensor(sorted(labels), dtype=torch.int64)
+    encoded_ids = encoded_ids.cpu().long()
+    is_valid = torch.isin(encoded_ids.div(LABEL_STEP, rounding_mode="floor"), valid)
+    rows = torch.arange(len(masks))
+    if predicted_labels is not None:
+        rows = rows[torch.isin(predicted_labels.cpu().long(), valid)]
+        predicted_labels = predicted_labels.cpu()[rows]
+    kept = masks if len(rows) == len(masks) else masks[rows.to(masks.device)]
+    overlaps = measure_overlaps(
+        kept,
+        scores[rows.to(scores.device)],
+        torch.where(is_valid, encoded_ids, 0),
+        predicted_classes=predicted_labels,
+        class_of_id={number: number // LABEL_STEP for number in torch.unique(encoded_ids[is_valid]).tolist()},
+        void=~is_valid,
+        min_points=min_points,
+        walk=walk,
+    )
+    return replace(
+        overlaps,
+        predicted_rows=rows.numpy()[overlaps.predicted_rows],
+        true_is_group=overlaps.true_ids < LABEL_STEP,
+    )
+
+
+def measure_on_vertices(
+    masks: Tensor,
+    scores: Tensor,
+    mesh: MeshTruth,
+    protocol: str,
+    *,
+    predicted_labels: Tensor | None = None,
+    walk: Walk = "file",
+) -> SceneOverlaps:
+    """`measure_encoded` on the vertices of a scan; `protocol` says how the masks (Q, N) came there."""
+    overlaps = measure_encoded(masks, scores, mesh.ids, mesh.class_of_label, predicted_labels=predicted_labels, walk=walk)
+    return replace(overlaps, protocol=protocol)

@@ -1,0 +1,123 @@
+"""What the cameras of the simulated cell publish: fixed ones, and on request the moving one on the wrist."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped, TransformStamped
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from pan3d_ros.cell.messages import RenderedCamera, transform_message
+from pan3d_ros.platform.stand_ins import tf2_msgs
+from pan3d_sim.cameras.depth_noise import DepthNoise
+from pan3d_sim.cameras.rig import RigCamera
+from pan3d_sim.cameras.wrist_path import WristPath
+from pan3d_sim.cell.frame_tree import WRIST, FrameLink, mountings, tool_link
+from pan3d_sim.cell.robot_cell import RobotCell
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What is published beside colour, calibration and pose."""
+
+    depth: bool = False
+    depth_noise: bool = True  # with the errors of a sensor
+    wrist: bool = False  # a moving camera too
+    compressed: bool = False  # JPEG beside the raw images
+    transforms: bool = False  # /tf and /tf_static too
+
+
+@dataclass(frozen=True)
+class _Publishers:
+    """Of one camera; None = not published."""
+
+    image: Any
+    jpeg: Any | None
+    info: Any
+    pose: Any
+    depth: Any | None
+
+
+class CellStreams:
+    """Publishers of one cell's cameras. To be used in the thread that made the cell."""
+
+    def __init__(self, node: Node, cell: RobotCell, options: StreamOptions) -> None:
+        if options.transforms and tf2_msgs is None:
+            raise ValueError(
+                "publish_tf: expected tf2_msgs to be installed (it comes with ROS 2, not from PyPI); use the pose topics"
+            )
+        self._options, self._start_ns = options, 0
+        # One set of large images waits at most: a late subscriber gets the newest, and nothing piles up.
+        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+        names = [camera.name for camera in cell.cameras] + ([WRIST] if options.wrist else [])
+        self._publishers = {name: self._publishers_of(node, name, qos) for name in names}
+        self._tf = node.create_publisher(tf2_msgs.TFMessage, "/tf", 100) if options.transforms else None
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._tf_static = node.create_publisher(tf2_msgs.TFMessage, "/tf_static", latched) if options.transforms else None
+        self.use(cell)
+
+    def use(self, cell: RobotCell) -> None:
+        """Go on with another scene of as many cameras."""
+        self._cell, self._rendered = cell, []
+        self._noise = DepthNoise() if self._options.depth_noise else None
+        self._noise_rng = np.random.default_rng([cell.seed, 0])
+        self._path = WristPath.of_seed(cell.seed, cell.config.support_height_m)
+        if self._tf_static is not None:
+            self._send(self._tf_static, mountings(cell.cameras, wrist=self._options.wrist), 0)
+
+    def forget(self) -> None:
+        """Something moved: what was rendered is no longer true."""
+        self._rendered = []
+
+    def seen(self) -> list[RenderedCamera]:
+        """What the fixed cameras see, rendered when something moved since the last time."""
+        if not self._rendered:
+            self._rendered = [self._render(camera) for camera in self._cell.cameras]
+        return self._rendered
+
+    def publish(self, stamp_ns: int) -> None:
+        """One set of all cameras at a time; the wrist is where its path has it then."""
+        self._start_ns = self._start_ns or stamp_ns
+        for view in self.seen():
+            self._publish_view(view, stamp_ns, pose_stamp_ns=0)
+        if self._options.wrist:
+            elapsed_s = (stamp_ns - self._start_ns) * 1e-9
+            if self._tf is not None:
+                self._send(self._tf, [tool_link(self._path.world_from_hand(elapsed_s))], stamp_ns)
+            camera = self._path.camera(elapsed_s, self._cell.config.width, self._cell.config.height)
+            self._publish_view(self._render(camera), stamp_ns, pose_stamp_ns=stamp_ns)
+
+    def _publishers_of(self, node: Node, name: str, qos: QoSProfile) -> _Publishers:
+        make, options = node.create_publisher, self._options
+        return _Publishers(
+            image=make(Image, f"{name}/image_raw", qos),
+            jpeg=make(CompressedImage, f"{name}/image_raw/compressed", qos) if options.compressed else None,
+            info=make(CameraInfo, f"{name}/camera_info", qos),
+            pose=make(PoseStamped, f"{name}/pose", qos),
+            depth=make(Image, f"{name}/depth", qos) if options.depth else None,
+        )
+
+    def _publish_view(self, view: RenderedCamera, stamp_ns: int, *, pose_stamp_ns: int) -> None:
+        publishers = self._publishers[view.camera.name]
+        publishers.pose.publish(view.pose(pose_stamp_ns))
+        publishers.info.publish(view.info(stamp_ns))
+        if publishers.depth is not None:
+            publishers.depth.publish(view.depth_message(stamp_ns, exact=False))
+        if publishers.jpeg is not None:
+            publishers.jpeg.publish(view.jpeg(stamp_ns))
+        publishers.image.publish(view.color(stamp_ns))
+
+    def _render(self, camera: RigCamera) -> RenderedCamera:
+        rgb, depth, ids = (part.copy() for part in self._cell.render(camera))
+        sensor = depth if self._noise is None else self._noise.apply(depth, self._noise_rng)
+        return RenderedCamera(camera, rgb, depth, sensor, ids)
+
+    @staticmethod
+    def _send(publisher: Any, links: Sequence[FrameLink], stamp_ns: int) -> None:
+        transforms: list[TransformStamped] = [transform_message(link, stamp_ns) for link in links]
+        publisher.publish(tf2_msgs.TFMessage(transforms=transforms))

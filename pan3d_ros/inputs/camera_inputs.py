@@ -1,0 +1,145 @@
+"""The topics of one camera: subscriptions, and what can be said about them."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.callback_groups import CallbackGroup
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from pan3d_ros.inputs.camera_frames import CameraFrame, CameraTopics, FramePairing
+from pan3d_ros.parameters.node_config import CameraConfig, InputConfig
+from pan3d_ros.platform.stand_ins import ApproximateTimeSynchronizer
+
+
+class CameraInput:
+    """Subscribes to one camera and hands over complete frames.
+
+    All callbacks belong to `callback_group`, which must be mutually exclusive. `now_s` below is
+    `time.monotonic()`.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        name: str,
+        input_config: InputConfig,
+        camera_config: CameraConfig,
+        on_frame: Callable[[CameraFrame], None],
+        on_pose: Callable[[str, PoseStamped], None] | None,
+        callback_group: CallbackGroup,
+    ) -> None:
+        self.name = name
+        self.problem = ""  # last reason why a pose or a subscription was refused
+        self.topics = CameraTopics.of(name, camera_config, input_config.image_transport)
+        self._image_type = CompressedImage if input_config.image_transport == "compressed" else Image
+        self._node, self._group = node, callback_group
+        self._input = input_config
+        self._on_pose = on_pose
+        self._pairing = FramePairing(name, input_config, camera_config, on_frame, ApproximateTimeSynchronizer)
+        self.counts = self._pairing.counts  # image, info, depth, frame, bad_pose
+        self._arrivals: deque[float] = deque(maxlen=30)
+        self._started_s = time.monotonic()
+        self._subscriptions: dict[str, Any] = {}
+        self._reliable: dict[str, bool] = {}
+        self.refresh_qos()
+
+    @property
+    def waits_for_info(self) -> bool:
+        """Whether frames need a camera_info message."""
+        return self._pairing.waits_for_info
+
+    def close(self) -> None:
+        """Destroy the subscriptions."""
+        for subscription in self._subscriptions.values():
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+
+    def rate_hz(self, now_s: float) -> float:
+        """Images per second over the last 30, 0 when they stopped."""
+        arrivals = list(self._arrivals)
+        if len(arrivals) < 2 or now_s - arrivals[-1] > 2.0:
+            return 0.0
+        return (len(arrivals) - 1) / max(arrivals[-1] - arrivals[0], 1e-6)
+
+    def silence_s(self, now_s: float) -> float:
+        """Seconds without an image."""
+        return now_s - (self._arrivals[-1] if self._arrivals else self._started_s)
+
+    def lacks_info(self, now_s: float) -> bool:
+        """Images have come for some time, but no camera_info."""
+        waited = now_s - self._started_s > self._input.info_timeout_s
+        return self.waits_for_info and bool(self.counts["image"]) and not self.counts["info"] and waited
+
+    def lacks_depth(self, now_s: float) -> bool:
+        """Images have come for some time, but no depth."""
+        waited = now_s - self._started_s > self._input.info_timeout_s
+        return self._input.use_depth and bool(self.counts["image"]) and not self.counts["depth"] and waited
+
+    def refresh_qos(self) -> None:
+        """(Re)subscribe wherever the reliability does not fit the publishers that are there now."""
+        wanted: dict[str, tuple[type, str, Callable[[Any], None]]] = {
+            "image": (self._image_type, self.topics.image, self._take_image)
+        }
+        if self.waits_for_info:
+            wanted["info"] = (CameraInfo, self.topics.info, self._take_info)
+        if self._input.use_depth:
+            kind = CompressedImage if self.topics.depth.endswith("compressedDepth") else Image
+            wanted["depth"] = (kind, self.topics.depth, self._take_depth)
+        if self._on_pose is not None:
+            wanted["pose"] = (PoseStamped, self.topics.pose, self._take_pose)
+        for key, (kind, topic, callback) in wanted.items():
+            reliable = self._choose_reliable(topic)
+            if key in self._subscriptions and reliable == self._reliable[key]:
+                continue
+            if key in self._subscriptions:
+                self._node.destroy_subscription(self._subscriptions.pop(key))
+            self._subscriptions[key] = self._subscribe(kind, topic, callback, reliable)
+            self._reliable[key] = reliable
+
+    def publishers(self) -> int:
+        """Number of publishers on the image topic."""
+        return len(self._node.get_publishers_info_by_topic(self._subscriptions["image"].topic_name))
+
+    def _choose_reliable(self, topic: str) -> bool:
+        if self._input.qos != "auto":
+            return self._input.qos == "reliable"
+        offers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
+        return bool(offers) and all(o.qos_profile.reliability == ReliabilityPolicy.RELIABLE for o in offers)
+
+    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], reliable: bool) -> Any:
+        reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        depth = self._input.pair_queue if kind in (CameraInfo, PoseStamped) else 2
+        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability)
+
+        def incompatible(event: Any) -> None:
+            self.problem = f"{topic}: a publisher's QoS does not fit ({event.last_policy_kind}); see parameter input.qos"
+            self._node.get_logger().error(f"{self.name}: {self.problem}", throttle_duration_sec=30.0)
+
+        events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
+        return self._node.create_subscription(kind, topic, callback, profile, callback_group=self._group, event_callbacks=events)
+
+    def _take_image(self, message: Image | CompressedImage) -> None:
+        self._arrivals.append(time.monotonic())
+        self._pairing.take("image", message)
+
+    def _take_info(self, message: CameraInfo) -> None:
+        self._pairing.take("info", message)
+
+    def _take_depth(self, message: Image | CompressedImage) -> None:
+        self._pairing.take("depth", message)
+
+    def _take_pose(self, message: PoseStamped) -> None:
+        try:
+            self._on_pose(self.name, message)
+        except ValueError as error:
+            self.counts["bad_pose"] += 1
+            self.problem = str(error)
+            self._node.get_logger().error(self.problem, throttle_duration_sec=10.0)

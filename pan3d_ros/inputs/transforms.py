@@ -1,0 +1,183 @@
+"""Where cameras are: TF, pose topics or a file, behind one function `lookup`.
+
+No source ever answers with an identity or an old pose when it does not know: it raises
+`TransformUnavailable`, and the node drops the view and says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import yaml
+from torch import Tensor
+
+from pan3d_core.geometry.transforms import invert_rigid
+from pan3d_ros.inputs.pose_history import PoseHistory
+from pan3d_ros.messages.buffers import stamp_to_ns
+from pan3d_ros.messages.poses import checked_pose, matrix_from_pose, pose_numbers, transform_numbers
+from pan3d_ros.platform.stand_ins import tf2_ros
+
+if TYPE_CHECKING:
+    from geometry_msgs.msg import PoseStamped
+
+log = logging.getLogger("pan3d.ros.transforms")
+
+
+class TransformUnavailable(LookupError):
+    """The pose of a camera at a stamp is unknown. `may_come` = waiting a little can help."""
+
+    def __init__(self, message: str, *, may_come: bool = True) -> None:
+        super().__init__(message)
+        self.may_come = may_come
+
+
+class TransformsSource(Protocol):
+    """All methods may be called from any thread."""
+
+    def lookup(self, camera: str, frame_id: str, stamp_ns: int) -> Tensor:
+        """(4, 4) metres, `cam_from_world` of the optical frame `frame_id` of `camera` at `stamp_ns`."""
+        ...
+
+    def clear(self) -> None:
+        """Forget everything that depends on time, because the clock jumped."""
+        ...
+
+
+class StaticTransforms:
+    """Fixed cameras from a YAML file:
+
+        reference_frame: base_link
+        cameras:
+          front: {translation_m: [0.5, 0.0, 0.6], rotation_xyzw: [1.0, 0.0, 0.0, 0.0]}
+
+    Each entry is the pose of the camera's optical frame in the reference frame.
+    """
+
+    def __init__(self, path: str | Path, reference_frame: str) -> None:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or not isinstance(content.get("cameras"), dict):
+            raise ValueError(f"{path}: expected the keys reference_frame and cameras")
+        if content.get("reference_frame") != reference_frame:
+            raise ValueError(f"{path}: expected reference_frame {reference_frame}, got {content.get('reference_frame')}")
+        self._cam_from_world: dict[str, Tensor] = {}
+        for camera, entry in content["cameras"].items():
+            if not isinstance(entry, dict) or [len(entry.get(k) or ()) for k in ("translation_m", "rotation_xyzw")] != [3, 4]:
+                raise ValueError(f"{path}: cameras.{camera}: expected 3 translation_m and 4 rotation_xyzw, got {entry}")
+            world_from_cam = matrix_from_pose(f"{path}: cameras.{camera}", entry["translation_m"], entry["rotation_xyzw"])
+            self._cam_from_world[camera] = invert_rigid(world_from_cam)
+
+    def lookup(self, camera: str, frame_id: str, stamp_ns: int) -> Tensor:
+        if camera not in self._cam_from_world:
+            raise TransformUnavailable(f"{camera}: not in the file of static extrinsics", may_come=False)
+        return self._cam_from_world[camera]
+
+    def clear(self) -> None:
+        pass
+
+
+class PoseTopicTransforms:
+    """PoseStamped messages of each camera's optical frame in the reference frame; feed them to `add`.
+
+    The stamp is the time of the pose; 0 = it never changes. Between two poses it is interpolated.
+    """
+
+    def __init__(
+        self, cameras: Sequence[str], reference_frame: str, new_history: Callable[[], PoseHistory] = PoseHistory
+    ) -> None:
+        self._reference_frame = reference_frame
+        self._histories = {camera: new_history() for camera in cameras}
+        self._refused = dict.fromkeys(cameras, "")
+
+    def add(self, camera: str, message: PoseStamped) -> None:
+        """Take a pose; `ValueError` for NaN, a bad quaternion or another frame. The reason is repeated by `lookup`."""
+        try:
+            if message.header.frame_id != self._reference_frame:
+                raise ValueError(f"{camera}/pose: expected frame {self._reference_frame}, got '{message.header.frame_id}'")
+            xyz, xyzw = checked_pose(f"{camera}/pose", *pose_numbers(message.pose))
+        except ValueError as error:
+            self._refused[camera] = str(error)
+            raise
+        self._refused[camera] = ""
+        self._histories[camera].add(stamp_to_ns(message.header.stamp), np.array(xyz), np.array(xyzw))
+
+    def lookup(self, camera: str, frame_id: str, stamp_ns: int) -> Tensor:
+        try:
+            xyz, xyzw = self._histories[camera].at(stamp_ns)
+        except LookupError as error:
+            reason = self._refused[camera] or f"{camera}/pose: {error.args[0]}"
+            raise TransformUnavailable(reason) from error
+        return invert_rigid(matrix_from_pose(f"{camera}/pose", xyz, xyzw))
+
+    def clear(self) -> None:
+        for history in self._histories.values():
+            history.clear()
+
+
+class TfTransforms:
+    """tf2_ros: `reference_frame` from the image's own frame at the image's own stamp."""
+
+    def __init__(self, node: Any, reference_frame: str) -> None:
+        if tf2_ros is None:
+            raise ValueError("transforms.source: expected tf2_ros to be installed for 'tf'; use pose_topics or static")
+        self._reference_frame = reference_frame
+        self._buffer = tf2_ros.Buffer(node=node)
+        self._listener = tf2_ros.TransformListener(self._buffer, node)
+
+    def lookup(self, camera: str, frame_id: str, stamp_ns: int) -> Tensor:
+        from rclpy.time import Time
+
+        try:
+            found = self._buffer.lookup_transform(self._reference_frame, frame_id, Time(nanoseconds=stamp_ns))
+        except tf2_ros.TransformException as error:
+            raise TransformUnavailable(f"{camera}: TF {self._reference_frame} <- {frame_id}: {error}") from error
+        try:
+            return invert_rigid(matrix_from_pose(f"TF of {frame_id}", *transform_numbers(found.transform)))
+        except ValueError as error:
+            raise TransformUnavailable(str(error), may_come=False) from error
+
+    def clear(self) -> None:
+        self._buffer.clear()
+
+    def close(self) -> None:
+        """Stop listening to /tf."""
+        self._listener.unregister()
+
+
+class FirstKnown:
+    """Asks several sources in order; fails with all their reasons."""
+
+    def __init__(self, sources: Sequence[TransformsSource]) -> None:
+        self._sources = tuple(sources)
+
+    def lookup(self, camera: str, frame_id: str, stamp_ns: int) -> Tensor:
+        failures = []
+        for source in self._sources:
+            try:
+                return source.lookup(camera, frame_id, stamp_ns)
+            except TransformUnavailable as error:
+                failures.append(error)
+        text = "; ".join(str(failure) for failure in failures)
+        raise TransformUnavailable(text, may_come=any(failure.may_come for failure in failures))
+
+    def clear(self) -> None:
+        for source in self._sources:
+            source.clear()
+
+
+def wait_for_transform(
+    source: TransformsSource, camera: str, frame_id: str, stamp_ns: int, timeout_s: float, cancelled: Callable[[], bool]
+) -> Tensor:
+    """`source.lookup`, tried again for up to `timeout_s`: the newest image usually arrives before its transform."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return source.lookup(camera, frame_id, stamp_ns)
+        except TransformUnavailable as error:
+            if not error.may_come or cancelled() or time.monotonic() >= deadline:
+                raise
+        time.sleep(0.01)

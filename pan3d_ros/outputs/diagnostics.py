@@ -1,0 +1,157 @@
+"""The state of the node as /diagnostics, in words that say what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from pan3d_interfaces.msg import ErrorCode
+
+from pan3d_core.views.synchronizer import ViewSetSynchronizer
+from pan3d_ros.inputs.camera_inputs import CameraInput
+from pan3d_ros.outputs.result_store import Latencies, SceneResult
+from pan3d_ros.parameters.node_config import NodeConfig
+from pan3d_ros.processing.problem_log import Problem, ProblemLog
+
+OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
+
+
+def status(name: str, level: bytes, message: str, values: Mapping[str, Any] | None = None) -> DiagnosticStatus:
+    """One line of /diagnostics."""
+    pairs = [
+        KeyValue(key=key, value=f"{value:.4g}" if isinstance(value, float) else str(value))
+        for key, value in (values or {}).items()
+    ]
+    return DiagnosticStatus(name=name, level=level, message=message, values=pairs)
+
+
+def model_status(state: str, problem: str, model: str, device: str) -> DiagnosticStatus:
+    """Lifecycle state and why the last transition failed."""
+    level = ERROR if problem else OK
+    return status("model", level, problem or state, {"state": state, "model": model, "device": device})
+
+
+def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> DiagnosticStatus:
+    """What comes from one camera, and what does not."""
+    now_s = time.monotonic()
+    values = {"rate_hz": camera.rate_hz(now_s), "silence_s": camera.silence_s(now_s), **camera.counts}
+    values |= {reason: n for reason, n in problems.totals().items() if reason.startswith(f"{camera.name}: ")}
+    level, message = OK, "images arrive"
+    publishers = camera.publishers()
+    if not camera.counts["image"]:
+        level, message = WARN, f"no image on {camera.topics.image}"
+        message += (
+            f" although it has {publishers} publishers; compare QoS (ros2 topic info -v)"
+            if publishers
+            else ": it has no publisher"
+        )
+    elif camera.lacks_info(now_s):
+        level, message = ERROR, f"images, but no camera_info on {camera.topics.info}; set camera.{camera.name}.calibration_file"
+    elif camera.lacks_depth(now_s):
+        level, message = ERROR, f"images, but no depth on {camera.topics.depth}"
+    elif dead:
+        level, message = WARN, f"silent for {camera.silence_s(now_s):.1f} s; sets are formed without it"
+    elif camera.counts["image"] > 20 and not camera.counts["frame"]:
+        level, message = ERROR, "image, camera_info and depth never have matching stamps; see input.pair_slop_s"
+    elif camera.problem:
+        level, message = ERROR, camera.problem
+    for problem in (Problem.NO_CAMERA_INFO, Problem.NO_IMAGES):
+        recent = problems.recent(problem)
+        if level == OK and recent and recent[0].startswith(f"{camera.name}: "):
+            level, message = ERROR, recent[0]
+    return status(f"camera {camera.name}", level, message, values)
+
+
+def sync_status(sync: ViewSetSynchronizer, slop_s: float) -> DiagnosticStatus:
+    """Whether view sets come about."""
+    now_s = time.monotonic()
+    values: dict[str, Any] = {"sets": sync.delivered, "clock_jumps": sync.jumps}
+    values |= {f"{camera}: {reason}": n for (camera, reason), n in list(sync.drops.items())}
+    dead = sync.dead_cameras(now_s)
+    if dead:
+        return status("synchronization", WARN, f"without {', '.join(dead)}", values)
+    if sync.starved_s(now_s) > 2.0:
+        offsets = {camera: ns * 1e-9 for camera, ns in sync.observed_offset_ns().items()}
+        if any(abs(offset) > slop_s for offset in offsets.values()):
+            text = ", ".join(f"{camera} {offset:+.3f} s" for camera, offset in offsets.items())
+            message = f"stamps never match within sync.slop_s = {slop_s:g}: against {sync.cameras[0]} {text};"
+            message += " mend the clocks or set camera.<name>.time_offset_s"
+            return status("synchronization", WARN, message, values)
+        return status("synchronization", WARN, "no view set for 2 s", values)
+    return status("synchronization", OK, "view sets are formed", values)
+
+
+def transform_status(problems: ProblemLog) -> DiagnosticStatus:
+    """WARN when poses are missing, ERROR when they are for 2 s."""
+    recent = problems.recent(Problem.TF_FAILURE)
+    if recent is None:
+        return status("transforms", OK, "camera poses are known")
+    message, lasting_s = recent
+    return status("transforms", ERROR if lasting_s > 2.0 else WARN, message)
+
+
+def pipeline_status(
+    latest: SceneResult | None,
+    latencies: Latencies,
+    problems: ProblemLog,
+    busy_s: float,
+    config: NodeConfig,
+    counts: Mapping[str, int],
+) -> DiagnosticStatus:
+    """Speed and success of the processing."""
+    p50, p99 = latencies.percentile(50), latencies.percentile(99)
+    values: dict[str, Any] = {"latency_p50_s": p50, "latency_p99_s": p99, "busy_s": busy_s, **counts, **problems.totals()}
+    if latest is not None:
+        values |= {f"{stage}_s": seconds for stage, seconds in latest.stages_s.items()}
+    if busy_s > config.watchdog.inference_timeout_s:
+        return status("pipeline", ERROR, f"one view set has been in work for {busy_s:.0f} s", values)
+    for problem in (Problem.OUT_OF_MEMORY, Problem.INFERENCE_ERROR):
+        if recent := problems.recent(problem):
+            return status("pipeline", ERROR, recent[0], values)
+    if recent := problems.recent(Problem.STALE_IMAGES):
+        return status("pipeline", WARN, recent[0], values)
+    if latest is None:
+        return status("pipeline", WARN, "no result yet", values)
+    if not latest.result.finds_objects:
+        return status("pipeline", WARN, "this model finds no objects: clouds and depth only", values)
+    if not latest.result.reconstruction.is_metric:
+        return status("pipeline", WARN, "the result is not metric: no grasps; camera poses or depth are needed", values)
+    if config.watchdog.latency_budget_s and p50 > config.watchdog.latency_budget_s:
+        return status(
+            "pipeline", WARN, f"latency p50 {p50:.2f} s exceeds the budget of {config.watchdog.latency_budget_s:g} s", values
+        )
+    return status("pipeline", OK, "results are published", values)
+
+
+def diagnostic_array(node_name: str, stamp: Any, parts: Sequence[DiagnosticStatus]) -> DiagnosticArray:
+    """All parts under the name of the node."""
+    for part in parts:
+        part.hardware_id = node_name
+        part.name = f"{node_name}: {part.name}"
+    message = DiagnosticArray(status=list(parts))
+    message.header.stamp = stamp
+    return message
+
+
+def why_no_result(
+    inputs: Sequence[CameraInput], problems: ProblemLog, sync: ViewSetSynchronizer, slop_s: float
+) -> tuple[int, str]:
+    """Error code and words for a request that waited in vain: could not look, and why."""
+    now_s = time.monotonic()
+    if not inputs or not any(camera.counts["image"] for camera in inputs):
+        topics = ", ".join(camera.topics.image for camera in inputs)
+        return ErrorCode.NO_IMAGES, f"no image has arrived on {topics}"
+    if all(camera.silence_s(now_s) > 2.0 for camera in inputs):
+        silence = min(camera.silence_s(now_s) for camera in inputs)
+        return ErrorCode.STALE_IMAGES, f"the last image arrived {silence:.1f} s ago"
+    if not any(camera.counts["frame"] for camera in inputs) and all(c.waits_for_info and not c.counts["info"] for c in inputs):
+        return ErrorCode.NO_CAMERA_INFO, f"no camera_info on {inputs[0].topics.info}"
+    order = (Problem.TF_FAILURE, Problem.NO_CAMERA_INFO, Problem.OUT_OF_MEMORY, Problem.INFERENCE_ERROR)
+    for problem in (*order, Problem.STALE_IMAGES, Problem.NO_IMAGES):
+        if recent := problems.recent(problem):
+            return getattr(ErrorCode, problem.name), recent[0]
+    if sync.starved_s(now_s) > 1.0:
+        return ErrorCode.TIMEOUT, sync_status(sync, slop_s).message
+    return ErrorCode.TIMEOUT, "the view sets are still being processed"

@@ -1,0 +1,167 @@
+"""ROS parameters made from the settings dataclasses, and docs/parameters.md from the same fields.
+
+A bad value never stops the node: at start it is remembered and configure fails with the reason; later it is
+rejected with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import Field
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import ParameterException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from pan3d_core.config import PipelineConfig
+from pan3d_core.settings import walk_settings
+from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
+from pan3d_ros.parameters.values import from_parameter, to_parameter, with_values
+
+
+def description(item: Field, default: Any) -> str:
+    """What a user reads about one parameter."""
+    text = item.metadata["description"]
+    if default is None:
+        text += " (nan = none)"
+    if item.metadata.get("choices"):
+        text += f" [{', '.join(item.metadata['choices'])}]"
+    return text + (" (fixed while configured)" if item.metadata.get("read_only") else "")
+
+
+def describe(item: Field, default: Any) -> ParameterDescriptor:
+    """Descriptor of one setting. Types are checked by the settings themselves, which take integers for floats."""
+    descriptor = ParameterDescriptor(description=description(item, default), dynamic_typing=True)
+    limits = item.metadata.get("range")
+    if limits and isinstance(default, int) and not isinstance(default, bool):
+        descriptor.integer_range = [IntegerRange(from_value=int(limits[0]), to_value=int(limits[1]), step=0)]
+    elif limits and default is not None:  # NaN, "unknown", is in no range
+        descriptor.floating_point_range = [FloatingPointRange(from_value=float(limits[0]), to_value=float(limits[1]))]
+    return descriptor
+
+
+class NodeParameters:
+    """Declares all parameters of a node and reads them back as validated settings."""
+
+    def __init__(self, node: Node) -> None:
+        self.problems: dict[str, str] = {}  # parameter -> why its start value was refused
+        self.configured = False  # while True, read-only settings are refused
+        self._node = node
+        self._read_only: set[str] = set()
+        for config in (NodeConfig(), PipelineConfig()):
+            self._declare(walk_settings(config))
+        self._declare_cameras()
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def read(self) -> tuple[NodeConfig, PipelineConfig]:
+        """The settings now; `ValueError` names every start value that was refused."""
+        if self.problems:
+            raise ValueError("; ".join(self.problems.values()))
+        self._declare_cameras()
+        return self._build({})
+
+    def camera(self, name: str) -> CameraConfig:
+        """Settings of one camera."""
+        prefix = f"camera.{name}."
+        values = {key[len(prefix) :]: value for key, value in self._values({}).items() if key.startswith(prefix)}
+        return CameraConfig(**values)
+
+    def _declare(self, settings: Iterable[tuple[str, Any, Field]], prefix: str = "") -> None:
+        for name, default, item in settings:
+            full = prefix + name
+            if self._node.has_parameter(full):
+                continue
+            if item.metadata.get("read_only"):
+                self._read_only.add(full)
+            descriptor = describe(item, default)
+            try:
+                self._node.declare_parameter(full, to_parameter(default), descriptor)
+                if not prefix:
+                    self._build({}, only=full)
+            except (ValueError, ParameterException) as error:
+                self.problems[full] = _reason(full, error)
+                if self._node.has_parameter(full):
+                    self._node.undeclare_parameter(full)
+                self._node.declare_parameter(full, to_parameter(default), descriptor, ignore_override=True)
+
+    def _declare_cameras(self) -> None:
+        for name in from_parameter(self._node.get_parameter("cameras").value) or ():
+            self._declare(walk_settings(CameraConfig()), f"camera.{name}.")
+
+    def _values(self, changed: dict[str, Any]) -> dict[str, Any]:
+        known = {name: from_parameter(p.value) for name, p in self._node._parameters.items()}
+        return known | changed
+
+    def _build(self, changed: dict[str, Any], only: str | None = None) -> tuple[NodeConfig, PipelineConfig]:
+        values = self._values(changed)
+        configs = []
+        for default in (NodeConfig(), PipelineConfig()):
+            names = [name for name, _, _ in walk_settings(default)]
+            given = {name: values[name] for name in names if name in values and (only is None or name == only)}
+            configs.append(with_values(default, given))
+        return configs[0], configs[1]
+
+    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
+        changed = {p.name: from_parameter(p.value) for p in parameters}
+        fixed = sorted(set(changed) & self._read_only)
+        if self.configured and fixed:
+            reason = f"{fixed[0]}: fixed while the node is configured; clean it up first"
+            return SetParametersResult(successful=False, reason=reason)
+        try:
+            self._build(changed)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        for name in changed:
+            self.problems.pop(name, None)
+        return SetParametersResult(successful=True)
+
+
+def _reason(name: str, error: Exception) -> str:
+    text = str(error)
+    return text if name.rsplit(".", 1)[-1] in text else f"{name}: {text}"
+
+
+def markdown() -> str:
+    """The text of docs/parameters.md."""
+    lines = [
+        "# Parameters of the perception node",
+        "",
+        "Made from the settings dataclasses by `python -m pan3d_ros.parameters.declaration > docs/parameters.md`; do not edit.",
+        "Fixed = cannot be changed while the node is configured. In YAML files the dots are levels of nesting.",
+    ]
+    sections = [("", NodeConfig()), ("", PipelineConfig()), ("camera.<name>.", CameraConfig())]
+    for prefix, config in sections:
+        lines += [
+            "",
+            f"## {type(config).__name__}",
+            "",
+            "| parameter | type | default | range | fixed | meaning |",
+            "|---|---|---|---|---|---|",
+        ]
+        lines += [_row(prefix + name, value, item) for name, value, item in walk_settings(config)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, default: Any, item: Field) -> str:
+    limits, choices = item.metadata.get("range"), item.metadata.get("choices")
+    kind = str(item.type).replace(" | None", "").replace("tuple[", "list of ").replace(", ...]", "")
+    allowed = f"{limits[0]} to {limits[1]}" if limits else ", ".join(choices) if choices else ""
+    shown = (
+        "nan"
+        if default is None
+        else str(list(default))
+        if isinstance(default, tuple)
+        else f'"{default}"'
+        if isinstance(default, str)
+        else str(default)
+    )
+    fixed = "yes" if item.metadata.get("read_only") else ""
+    return f"| `{name}` | {kind} | `{shown}` | {allowed} | {fixed} | {item.metadata['description']} |"
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(markdown())

@@ -1,0 +1,82 @@
+"""What lives from configure to cleanup: the engine with its weights, warmed up, and the pipeline around it."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from dataclasses import dataclass
+
+import torch
+
+from pan3d_core.config import PipelineConfig
+from pan3d_core.engines import Engine, build_engine
+from pan3d_core.engines.warm_up import warm_up
+from pan3d_core.language.namer import Namer
+from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_ros.parameters.node_config import NodeConfig
+from pan3d_ros.services.answers import Situation
+
+log = logging.getLogger("pan3d.ros.model")
+
+
+@dataclass
+class LoadedModel:
+    """An engine that is ready."""
+
+    name: str
+    engine: Engine
+    pipeline: PerceptionPipeline
+    namer: Namer
+    device: str
+
+    @classmethod
+    def load(cls, node_config: NodeConfig, config: PipelineConfig) -> LoadedModel:
+        """Build and warm up; what is wrong with name, weights or inputs raises `ValueError` or `OSError`."""
+        started = time.monotonic()
+        engine = build_engine(config.model)
+        if engine.needs_depth and not node_config.input.use_depth:
+            raise ValueError(f"input.use_depth: expected true, because {config.model.name} needs depth images")
+        namer = Namer.of_engine(engine, config.naming)
+        device = str(getattr(engine, "device", "cpu"))
+        if config.model.device in ("auto", "cuda") and device == "cpu":
+            log.warning("no accelerator: %s runs on the CPU", config.model.name)
+        if not finds_objects(engine):
+            log.warning("%s: clouds and depth are published, requests are refused", blind_reason(config.model.name))
+        warm_up(engine, len(node_config.cameras))
+        log.info("%s on %s is ready after %.1f s", config.model.name, device, time.monotonic() - started)
+        return cls(config.model.name, engine, PerceptionPipeline(engine, config, namer), namer, device)
+
+    def free(self) -> None:
+        """Let go of the weights."""
+        del self.engine, self.pipeline, self.namer
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Take over live settings from the next view set on; tracks stay."""
+        self.pipeline.config = config
+        self.pipeline.tracker.config = config.tracking
+        self.namer.config = config.naming
+
+    def situation(self, node_config: NodeConfig, config: PipelineConfig) -> Situation:
+        """What requests need to know while the node is active."""
+        return Situation(
+            node=node_config,
+            grasp=config.grasp,
+            support_height_m=config.workspace.support_height_m,
+            cloud_points=config.cloud.max_points,
+            namer=self.namer,
+            blind_reason="" if finds_objects(self.engine) else blind_reason(self.name),
+        )
+
+
+def finds_objects(engine: Engine) -> bool:
+    """Whether no instances mean that nothing is there."""
+    return getattr(engine, "finds_objects", True)
+
+
+def blind_reason(name: str) -> str:
+    """What is said where objects are asked of an engine that looks for none."""
+    return f"model.name {name} gives geometry and finds no objects, so nothing is known of what stands there"

@@ -1,0 +1,179 @@
+"""The process that refines a scene for the node, with a low priority of its own. No ROS in here.
+
+    python -m pan3d_ros.refinement.process FOLDER
+
+reads job and views of a `RefinementFolder`, writes checkpoints and the scene there, and reports on its standard output: one
+JSON object a line, the last one with the key `done` or `failed`. It ends when nobody reads them any more.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from pan3d_core.gaussians.files import write_scene_file
+from pan3d_core.gaussians.place_map import ids_in_common, renumbered
+from pan3d_core.gaussians.scene import GaussianScene
+from pan3d_core.geometry.cameras import unproject_depth
+from pan3d_core.labels import LabelSpace
+from pan3d_core.refine.initialise import gaussians_from_depth
+from pan3d_core.refine.optimise import Refinement, StepReport
+from pan3d_core.refine.queries import QuerySettings
+from pan3d_core.refine.readout import refined_scene
+from pan3d_core.refine.schedule import EarlyStop, RefineSettings
+from pan3d_core.refine.start import first_map
+from pan3d_core.refine.views import RefineView
+from pan3d_ros.refinement.folder import FolderInUse, FolderProblem, RefinementFolder, RefinementJob
+from pan3d_ros.refinement.labels import labels_for_refinement
+from pan3d_ros.refinement.views import UnderstoodView
+
+START, OPTIMISE, WRITE = 0, 1, 2  # stages, as in RefineScene.action
+QUERIES_PER_MASK = 2  # assumed: queries for every mask of the fullest view, so that objects which it does not show have one too
+Report = Callable[[dict[str, Any]], None]
+
+
+class _MinutesOver(Exception):
+    """The minutes are over before the steps."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0 also for a failure that could be reported."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    (path,) = sys.argv[1:] if arguments is None else arguments
+    folder = RefinementFolder(Path(path), fresh=False)
+    job = folder.read_job()
+    os.nice(job.niceness)
+    torch.set_num_threads(job.threads)
+    try:
+        with folder.claimed():
+            report(refine(folder, job, report))
+    except torch.OutOfMemoryError as error:
+        report({"failed": "memory", "message": str(error)})
+    except FolderInUse as error:
+        report({"failed": "busy", "message": str(error)})
+    except FolderProblem as error:
+        report({"failed": "request", "message": str(error)})
+    except ValueError as error:  # what refinement says of views that it cannot use, or when it diverges
+        report({"failed": "rejected", "message": str(error)})
+    return 0
+
+
+def report(values: dict[str, Any]) -> None:
+    """One line to whoever started this process."""
+    sys.stdout.write(json.dumps(values) + "\n")
+    sys.stdout.flush()
+
+
+def refine(folder: RefinementFolder, job: RefinementJob, report: Report) -> dict[str, Any]:
+    """Refine the scene of the folder's views, write its file and say what is in it. Errors as those of the stages, and
+    `FolderProblem` for what cannot be gone on from.
+
+    With both limits the schedule is that of the steps, and the minutes may cut it short; with minutes alone it is stretched
+    over them. `stopped` says what ended it before: the minutes, losses that had settled, or nothing.
+    """
+    seen = folder.read_views()
+    _require_frame(folder, job, seen)
+    beginning = "checkpoint" if job.resume else "first Gaussians and queries"
+    report({"stage": START, "views": len(seen), "status": f"{beginning} of {len(seen)} views"})
+    found, labels = labels_for_refinement(seen)
+    views = [view.to(job.device) for view in found]
+    refinement = _begun(folder, job, views, labels)
+    if job.resume:
+        before = refinement.progress
+        status = f"it goes on after step {before.step}"
+        report({"stage": START, "step": before.step, "seconds": before.elapsed_s, "status": status})
+    stopped = _optimise(refinement, job, report)
+    report({"stage": WRITE, "stopped": stopped, "status": "reading out objects"})
+    scene = refined_scene(refinement.model, views, world_frame_id=seen[0].world_frame_id)
+    scene = with_tracked_ids(scene, seen)
+    write_scene_file(folder.scene_file, scene)
+    objects = {str(key): scene.names[key] for key in scene.ids()}
+    done = refinement.progress
+    return {"done": objects, "step": done.step, "seconds": done.elapsed_s, "stopped": stopped}
+
+
+def _begun(folder: RefinementFolder, job: RefinementJob, views: list[RefineView], labels: LabelSpace) -> Refinement:
+    """At its first step, or where the checkpoint left it."""
+    settings = RefineSettings(
+        steps=job.steps or 1,
+        minutes=None if job.steps else job.minutes,
+        checkpoint_every=job.checkpoint_every,
+        stop=EarlyStop(job.stop_below),
+    )
+    if job.resume:
+        return _resumed(folder, job, views, labels, settings)
+    fullest = max(len(view.labels.masks) for view in views)
+    queries = QuerySettings(count=max(QuerySettings().count, QUERIES_PER_MASK * fullest))
+    model = first_map(views, labels, gaussians_from_depth(views), queries)
+    return Refinement(model, views, settings, folder.checkpoint)
+
+
+def _resumed(
+    folder: RefinementFolder, job: RefinementJob, views: list[RefineView], labels: LabelSpace, settings: RefineSettings
+) -> Refinement:
+    try:
+        refinement = Refinement.resumed(folder.checkpoint, views, settings)
+    except (ValueError, FileNotFoundError) as error:
+        raise FolderProblem(f"{folder.path}: expected what a refinement has left, got {error}") from error
+    if (known := refinement.model.labels) != labels:
+        text = f"expected views of the classes {', '.join(known.names)}, got {', '.join(labels.names)}"
+        raise FolderProblem(f"{folder.path}: {text}: these are not the views that the checkpoint began with")
+    done = refinement.progress
+    if settings.share_done(done.step, done.elapsed_s) >= 1 or 0 < 60 * job.minutes <= done.elapsed_s:
+        limits = [f"{job.steps} steps"] * bool(job.steps) + [f"{job.minutes:g} minutes"] * bool(job.minutes)
+        spent = f"{done.step} steps in {done.elapsed_s / 60:.2g} minutes"
+        text = f"expected more than the {spent} that are done, as limits count those too, got {' and '.join(limits)}"
+        raise FolderProblem(f"steps, minutes: {text}")
+    return refinement
+
+
+def _optimise(refinement: Refinement, job: RefinementJob, report: Report) -> str:
+    """Use up the budget; what ended it before: "minutes", "settled" or "" for nothing."""
+
+    def progress(step: StepReport) -> None:
+        losses = {"loss": step.losses["total"], "seconds": step.elapsed_s}
+        share = max(step.share_done, step.elapsed_s / (60 * job.minutes) if job.minutes else 0.0)
+        report({"stage": OPTIMISE, "step": step.step, "share": min(1.0, share), **losses})
+        if job.steps and share >= 1 and step.share_done < 1:
+            raise _MinutesOver
+
+    try:
+        refinement.run(progress)
+    except _MinutesOver:
+        refinement.conclude()
+        return "minutes"
+    now = refinement.progress
+    return "settled" if refinement.settled and refinement.settings.share_done(now.step, now.elapsed_s) < 1 else ""
+
+
+def _require_frame(folder: RefinementFolder, job: RefinementJob, seen: Sequence[UnderstoodView]) -> None:
+    frame = seen[0].world_frame_id
+    if job.world_frame_id and frame != job.world_frame_id:
+        raise FolderProblem(f"{folder.path}: reference_frame: expected views in '{job.world_frame_id}', got '{frame}'")
+
+
+def with_tracked_ids(scene: GaussianScene, seen: Sequence[UnderstoodView]) -> GaussianScene:
+    """The scene whose objects have the ids under which most of their pixels were seen."""
+    made = torch.cat([nearest_ids(scene, view).flatten() for view in seen])
+    tracked = torch.cat([view.instance_id.flatten() for view in seen])
+    return renumbered(scene, ids_in_common(made, tracked))
+
+
+def nearest_ids(scene: GaussianScene, view: UnderstoodView) -> Tensor:
+    """(H, W) int64: to which object the Gaussian belongs that is nearest to a pixel's measured point; 0 where there is none."""
+    points = unproject_depth(view.depth, view.intrinsics, view.cam_from_world).reshape(-1, 3)
+    _, rows = cKDTree(scene.gaussians.means.numpy(force=True)).query(points.numpy())
+    return torch.where(view.depth > 0, scene.instance_id[torch.from_numpy(rows)].view_as(view.instance_id), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

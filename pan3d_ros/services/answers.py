@@ -1,0 +1,293 @@
+"""Answers to requests from the newest result. Runs in the threads of services, never in that of the images."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from pan3d_interfaces.action import Segment
+from pan3d_interfaces.msg import ErrorCode, InstanceArray
+
+from pan3d_core.config import GraspConfig
+from pan3d_core.grasping.planner import select_grasps
+from pan3d_core.language.namer import Namer
+from pan3d_ros.messages.clouds import cloud_message, cloud_records
+from pan3d_ros.messages.grasps import grasp_message, grasp_poses
+from pan3d_ros.messages.instances import id_image
+from pan3d_ros.messages.poses import header
+from pan3d_ros.outputs.result_store import ResultStore, SceneResult
+from pan3d_ros.parameters.node_config import NodeConfig
+from pan3d_ros.services.requests import (
+    RequestError,
+    check_classes,
+    check_prompt,
+    check_request,
+    classes_message,
+    select,
+    select_by_text,
+)
+
+log = logging.getLogger("pan3d.ros.answers")
+Progress = Callable[[int, float, str], None]  # stage of Segment.Feedback, 0..1, words
+_STAGES = Segment.Feedback
+
+
+@dataclass
+class Situation:
+    """What answers depend on besides the newest result; the node keeps it up to date."""
+
+    node: NodeConfig
+    grasp: GraspConfig
+    support_height_m: float | None = None
+    cloud_points: int = 0
+    namer: Namer | None = None  # None while the node is not active
+    inactive_reason: str = "the node is not active"
+    blind_reason: str = ""  # why no object is ever found; empty while the engine looks for some
+
+
+class Answers:
+    """Each method takes a request and fills a response; every error becomes `error_code` and `message`.
+
+    `why_no_result` gives code and words when waiting was in vain; `working` tells whether a view set is being
+    processed; `now_ns` is the node's clock.
+    """
+
+    def __init__(
+        self,
+        store: ResultStore,
+        now_ns: Callable[[], int],
+        why_no_result: Callable[[], tuple[int, str]],
+        working: Callable[[], bool],
+    ) -> None:
+        self.situation = Situation(NodeConfig(), GraspConfig())
+        self._store, self._now_ns = store, now_ns
+        self._why_no_result, self._working = why_no_result, working
+        self._waiting = 0
+        self._lock = threading.Lock()
+
+    def segment(
+        self, request: Any, response: Any, progress: Progress = lambda *_: None, cancelled: Callable[[], bool] = lambda: False
+    ) -> Any:
+        """SegmentObject service, and the Segment action with its `progress` and `cancelled`."""
+        return self._answer(response, lambda: self._segment(request, response, progress, cancelled))
+
+    def get_instances(self, request: Any, response: Any) -> Any:
+        """GetInstances service."""
+        return self._answer(response, lambda: self._get_instances(request, response))
+
+    def get_grasp_targets(self, request: Any, response: Any) -> Any:
+        """GetGraspTargets service."""
+        return self._answer(response, lambda: self._get_grasp_targets(request, response))
+
+    def set_classes(self, request: Any, response: Any) -> Any:
+        """SetClasses service."""
+        return self._answer(response, lambda: self._set_classes(request, response))
+
+    def _answer(self, response: Any, work: Callable[[], None]) -> Any:
+        """Run `work`; requests beyond `service.max_waiting` are refused at once."""
+        response.success = False
+        if self.situation.namer is None:
+            response.error_code, response.message = ErrorCode.NOT_ACTIVE, self.situation.inactive_reason
+            return response
+        if self.situation.blind_reason:  # not NOT_FOUND: nobody looked
+            response.error_code, response.message = ErrorCode.INVALID_REQUEST, self.situation.blind_reason
+            return response
+        with self._lock:
+            if self._waiting >= self.situation.node.service.max_waiting:
+                response.error_code, response.message = ErrorCode.BUSY, f"{self._waiting} requests are waiting already"
+                return response
+            self._waiting += 1
+        try:
+            work()
+        except RequestError as error:
+            response.success, response.error_code, response.message = False, error.code, str(error)
+        except Exception as error:  # noqa: BLE001 (a fault in one answer must not end the executor, and with it the node)
+            log.exception("a request failed")
+            text = f"{type(error).__name__}: {error}"
+            response.success, response.error_code, response.message = False, ErrorCode.INFERENCE_ERROR, text
+        finally:
+            with self._lock:
+                self._waiting -= 1
+        return response
+
+    def _segment(self, request: Any, response: Any, progress: Progress, cancelled: Callable[[], bool]) -> None:
+        situation = self.situation
+        check_request(request, situation.node.cameras, situation.node.reference_frame)
+        scene = self._scene(request, progress, cancelled)
+        progress(_STAGES.MATCH, 0.8, "resolving the prompt")
+        chosen = select(request, scene, self._namer(), situation.node.service.min_probability)
+        response.none_probability, response.explanation = chosen.none_probability, chosen.explanation
+        response.error_code, response.message = chosen.code, chosen.message
+        response.success = bool(chosen.instance_ids)
+        response.instances = only(scene.instances, chosen.instance_ids)
+        response.match_probabilities = list(chosen.probabilities)
+        if request.max_grasps and chosen.instance_ids:
+            progress(_STAGES.GRASP, 0.9, "computing grasps")
+            try:
+                response.grasps, response.grasp_message = self._grasps(scene, chosen.instance_ids[0], request.max_grasps)
+            except RequestError as error:
+                response.grasp_message = str(error)
+        if request.return_points:
+            response.points = self._points(scene, set(chosen.instance_ids))
+        if request.return_masks:
+            response.masks = masks(scene, set(chosen.instance_ids))
+        if cancelled():
+            raise RequestError(ErrorCode.CANCELED, "cancelled by the caller")
+        response.latency = (self._now_ns() - scene.newest_ns) * 1e-9
+
+    def _get_instances(self, request: Any, response: Any) -> None:
+        scene = self._newest(request.max_age)
+        wanted = tuple(request.instance_ids) or tuple(i.id for i in scene.instances.instances)
+        response.instances = only(scene.instances, wanted)
+        missing = sorted(set(wanted) - {i.id for i in response.instances.instances})
+        response.success = not missing
+        response.error_code = ErrorCode.NOT_FOUND if missing else ErrorCode.OK
+        response.message = f"instances {missing} are not known" if missing else f"{len(wanted)} instances"
+        if request.return_points:
+            response.points = self._points(scene, set(wanted))
+
+    def _get_grasp_targets(self, request: Any, response: Any) -> None:
+        situation = self.situation
+        if not request.instance_id and (problem := check_prompt(request.prompt)):
+            raise RequestError(ErrorCode.INVALID_REQUEST, f"{problem}, and no instance_id")
+        width = request.gripper_max_width
+        if not math.isfinite(width) or width < 0:
+            raise RequestError(ErrorCode.INVALID_REQUEST, f"gripper_max_width: expected at least 0, got {width}")
+        scene = self._newest(request.max_age)
+        instance_id = request.instance_id
+        if not instance_id:
+            chosen = select_by_text(request.prompt, scene, self._namer(), situation.node.service.min_probability)
+            if not chosen.instance_ids:
+                raise RequestError(chosen.code or ErrorCode.NOT_FOUND, chosen.message)
+            instance_id = chosen.instance_ids[0]
+        config = situation.grasp
+        if width:
+            config = replace(config, gripper=replace(config.gripper, max_width_m=min(width, config.gripper.max_width_m)))
+        targets, response.message = self._grasps(scene, instance_id, request.max_grasps, config)
+        preferred = [unit_vector(v.vector) for v in request.preferred_approaches]
+        if preferred:
+            targets.sort(key=lambda t: -max(float(unit_vector(t.approach_direction) @ p) for p in preferred))
+        response.targets, response.poses = targets, grasp_poses(targets)
+        response.success = bool(targets)
+        response.error_code = ErrorCode.OK if targets else ErrorCode.NOT_FOUND
+
+    def _set_classes(self, request: Any, response: Any) -> None:
+        names = list(request.classes)
+        check_classes(names)
+        namer = self._namer()
+        try:
+            in_force = namer.set_classes(names)
+        except ValueError as error:
+            raise RequestError(ErrorCode.INVALID_REQUEST, str(error)) from error
+        response.classes, response.success = list(in_force), True
+        response.message = classes_message(names, in_force)
+
+    def _namer(self) -> Namer:
+        namer = self.situation.namer
+        if namer is None:
+            raise RequestError(ErrorCode.NOT_ACTIVE, self.situation.inactive_reason)
+        return namer
+
+    def _scene(self, request: Any, progress: Progress, cancelled: Callable[[], bool]) -> SceneResult:
+        """A result that is young enough, waiting for it if need be."""
+        service = self.situation.node.service
+        max_age_ns = int((request.max_age or service.max_age_s) * 1e9)
+        asked_ns = self._now_ns()
+
+        def fits(scene: SceneResult) -> bool:
+            age_ok = self._now_ns() - scene.newest_ns <= max_age_ns
+            return age_ok and (request.use_latest or scene.oldest_ns >= asked_ns)
+
+        def stop_waiting() -> bool:
+            working = self._working()
+            progress(
+                _STAGES.RECONSTRUCT if working else _STAGES.COLLECT,
+                0.3 if working else 0.1,
+                "working on a view set" if working else "waiting for a view set",
+            )
+            return cancelled() or self.situation.namer is None
+
+        timeout_s = request.timeout or service.timeout_s
+        scene = self._store.wait(fits, timeout_s, stop_waiting)
+        if scene is not None:
+            return scene
+        if cancelled():
+            raise RequestError(ErrorCode.CANCELED, "cancelled by the caller")
+        self._namer()
+        raise self._no_result(f"no result within {timeout_s:g} s")
+
+    def _newest(self, max_age_s: float) -> SceneResult:
+        """The newest result without waiting."""
+        if not math.isfinite(max_age_s) or max_age_s < 0:
+            raise RequestError(ErrorCode.INVALID_REQUEST, f"max_age: expected at least 0, got {max_age_s}")
+        scene = self._store.latest
+        if scene is None:
+            raise self._no_result("there is no result yet")
+        age_s = (self._now_ns() - scene.newest_ns) * 1e-9
+        limit_s = max_age_s or self.situation.node.service.max_age_s
+        if age_s > limit_s:
+            code, why = self._why_no_result()
+            code = ErrorCode.STALE_IMAGES if code == ErrorCode.TIMEOUT else code
+            raise RequestError(code, f"the newest result is {age_s:.1f} s old, allowed are {limit_s:g} s; {why}")
+        return scene
+
+    def _no_result(self, what: str) -> RequestError:
+        code, why = self._why_no_result()
+        return RequestError(code, f"{what}: {why}")
+
+    def _grasps(
+        self, scene: SceneResult, instance_id: int, count: int, config: GraspConfig | None = None
+    ) -> tuple[list[Any], str]:
+        panoptic = scene.result.panoptic
+        if all(s.instance_id != instance_id for s in panoptic.segments):
+            raise RequestError(ErrorCode.NOT_FOUND, f"instance {instance_id} is not visible now")
+        if not scene.result.reconstruction.is_metric:
+            raise RequestError(ErrorCode.NOT_METRIC, "the reconstruction has no metric scale, so there is no grasp")
+        config = config or self.situation.grasp
+        with torch.inference_mode():
+            found = select_grasps(panoptic, instance_id, config, self.situation.support_height_m)
+        targets = list(found.targets)[: count or config.max_targets]
+        return [grasp_message(target, panoptic.labels) for target in targets], found.message
+
+    def _points(self, scene: SceneResult, instance_ids: set[int]) -> Any:
+        records = cloud_records(scene.result.panoptic, instance_ids, self.situation.cloud_points)
+        return cloud_message(records, scene.instances.header)
+
+
+def only(array: InstanceArray, instance_ids: tuple[int, ...]) -> InstanceArray:
+    """The array with these instances, in this order."""
+    by_id = {instance.id: instance for instance in array.instances}
+    return InstanceArray(
+        header=array.header,
+        newest_stamp=array.newest_stamp,
+        cameras=array.cameras,
+        metric=array.metric,
+        scale=array.scale,
+        scale_residual_m=array.scale_residual_m,
+        instances=[by_id[i] for i in instance_ids if i in by_id],
+    )
+
+
+def masks(scene: SceneResult, instance_ids: set[int]) -> list[Any]:
+    """One id image per view, other objects removed."""
+    views, ids = scene.result.views, scene.result.panoptic.instance_id
+    chosen = torch.isin(ids, torch.tensor(sorted(instance_ids), dtype=ids.dtype, device=ids.device))
+    kept = torch.where(chosen, ids, 0)
+    return [
+        id_image(kept[i], header(scene.frame_ids.get(camera, camera), stamp_ns))
+        for i, (camera, stamp_ns) in enumerate(zip(views.cameras, views.stamps_ns))
+    ]
+
+
+def unit_vector(vector: Any) -> torch.Tensor:
+    """(3,) unit tensor; `RequestError` for zero and NaN."""
+    values = torch.tensor([vector.x, vector.y, vector.z], dtype=torch.float64)
+    length = float(values.norm())
+    if not math.isfinite(length) or length < 1e-9:
+        raise RequestError(ErrorCode.INVALID_REQUEST, f"preferred_approaches: expected directions, got {values.tolist()}")
+    return values / length

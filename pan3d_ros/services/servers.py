@@ -1,0 +1,71 @@
+"""The services and the action of the node. They exist from construction on and answer in every state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pan3d_interfaces.action import Segment
+from pan3d_interfaces.msg import ErrorCode
+from pan3d_interfaces.srv import GetGraspTargets, GetInstances, SegmentObject, SetClasses
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+
+from pan3d_ros.services.answers import Answers
+
+_SERVICES = {
+    "segment_object": (SegmentObject, "segment"),
+    "get_instances": (GetInstances, "get_instances"),
+    "get_grasp_targets": (GetGraspTargets, "get_grasp_targets"),
+    "set_classes": (SetClasses, "set_classes"),
+}
+
+
+class PerceptionServices:
+    """`~/segment_object`, ... and the action `~/segment`; also without `~` when `global_services` is set.
+
+    Waiting requests occupy a thread of the executor each (`service.max_waiting` bounds them), so it needs more
+    threads than that. The callback group is reentrant: cancel requests arrive while a goal is executed.
+    """
+
+    def __init__(self, node: Node, answers: Answers, global_services: bool) -> None:
+        self._answers = answers
+        group = ReentrantCallbackGroup()
+        prefixes = ["~/", "/"] if global_services else ["~/"]
+        self._actions = []
+        for prefix in prefixes:
+            for name, (kind, method) in _SERVICES.items():
+                node.create_service(kind, prefix + name, getattr(answers, method), callback_group=group)
+            self._actions.append(
+                ActionServer(
+                    node,
+                    Segment,
+                    prefix + "segment",
+                    execute_callback=self._execute,
+                    goal_callback=lambda _: GoalResponse.ACCEPT,
+                    cancel_callback=lambda _: CancelResponse.ACCEPT,
+                    callback_group=group,
+                )
+            )
+
+    def close(self) -> None:
+        """Destroy the action servers (services go with the node)."""
+        for server in self._actions:
+            server.destroy()
+
+    def _execute(self, goal: Any) -> Segment.Result:
+        last: list[Any] = [None]
+
+        def progress(stage: int, share: float, status: str) -> None:
+            if (stage, status) != last[0]:
+                last[0] = (stage, status)
+                goal.publish_feedback(Segment.Feedback(stage=stage, progress=share, status=status))
+
+        result = self._answers.segment(goal.request, Segment.Result(), progress, lambda: goal.is_cancel_requested)
+        if result.error_code == ErrorCode.CANCELED:
+            goal.canceled()
+        elif result.success:
+            goal.succeed()
+        else:
+            goal.abort()
+        return result

@@ -1,0 +1,86 @@
+"""What a cell contains, and the MuJoCo model of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import mujoco
+import numpy as np
+
+from pan3d_sim.cameras.rig import RigConfig
+from pan3d_sim.cell.arrangement import ARRANGEMENTS, BodyAddress, add_pile_walls
+from pan3d_sim.cell.hand import HandSpec, add_hand
+from pan3d_sim.objects.appearance import add_environment, add_materials
+from pan3d_sim.objects.kinds import COLLISION_GROUP, KINDS, ObjectSpec, add_object, sample_object
+
+# Contact bits: the floor only stops falling objects, so that the parked hand may wait below it.
+TOUCHES_ALL, FLOOR_ONLY = 3, 2
+
+
+@dataclass(frozen=True)
+class CellConfig:
+    """What a cell contains. `objects`, when given, replaces drawing `num_objects` of `kinds`."""
+
+    num_objects: int = 6
+    arrangement: str = "separated"  # "separated", "pile" or "packed"
+    kinds: tuple[str, ...] = KINDS
+    objects: tuple[ObjectSpec, ...] = ()
+    num_cameras: int = 4
+    width: int = 640
+    height: int = 480
+    rig: RigConfig = field(default_factory=RigConfig)
+    hand: HandSpec = field(default_factory=HandSpec)
+    support_height_m: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.arrangement not in ARRANGEMENTS:
+            raise ValueError(f"arrangement: expected one of {', '.join(ARRANGEMENTS)}, got {self.arrangement!r}")
+        if unknown := [kind for kind in self.kinds if kind not in KINDS]:
+            raise ValueError(f"kinds: expected some of {', '.join(KINDS)}, got {', '.join(unknown)}")
+        if not self.objects and not (self.num_objects >= 1 and self.kinds):
+            raise ValueError(f"num_objects, kinds: expected at least one of each, got {self.num_objects} and {list(self.kinds)}")
+
+
+def draw_objects(rng: np.random.Generator, config: CellConfig) -> tuple[ObjectSpec, ...]:
+    """Objects with different names; kinds repeat only when all were used."""
+    objects: list[ObjectSpec] = []
+    order: list[str] = []
+    while len(objects) < config.num_objects:
+        order = order or [str(kind) for kind in rng.permutation(config.kinds)]
+        kind = order.pop()
+        for _ in range(50):
+            candidate = sample_object(rng, kind)
+            if candidate.name not in {other.name for other in objects}:
+                break
+        objects.append(candidate)
+    return tuple(objects)
+
+
+def compile_cell(rng: np.random.Generator, objects: Sequence[ObjectSpec], config: CellConfig) -> mujoco.MjModel:
+    """Table, lights, objects as free bodies, walls for piles (off) and the hand in one model; nothing is placed yet."""
+    spec = mujoco.MjSpec()
+    spec.option.timestep = 0.002
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    # MuJoCo's default friction creeps about a millimetre a second under load; this holds (measured 30 um/s).
+    spec.option.cone, spec.option.impratio = mujoco.mjtCone.mjCONE_ELLIPTIC, 10.0
+    materials = add_materials(spec, rng)
+    add_environment(spec, rng, config.support_height_m)
+    floor = spec.geom("floor")
+    floor.contype, floor.conaffinity = FLOOR_ONLY, FLOOR_ONLY
+    add_pile_walls(spec, config.support_height_m)
+    add_hand(spec, config.hand)
+    for index, obj in enumerate(objects):
+        body = spec.worldbody.add_body(name=f"object_{index}", pos=[index, 3.0, -2.0])
+        body.add_freejoint(name=f"object_{index}_free")
+        add_object(spec, body, obj, f"object_{index}", materials=materials, collision=True)
+        for geom in body.geoms:
+            if geom.group == COLLISION_GROUP:
+                geom.contype, geom.conaffinity = TOUCHES_ALL, TOUCHES_ALL
+    return spec.compile()
+
+
+def body_address(model: mujoco.MjModel, index: int) -> BodyAddress:
+    """Where `objects[index]` lies in a compiled cell."""
+    joint = model.joint(f"object_{index}_free")
+    return BodyAddress(model.body(f"object_{index}").id, int(joint.qposadr[0]), int(joint.dofadr[0]))

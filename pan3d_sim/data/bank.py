@@ -1,0 +1,192 @@
+"""Many rendered scenes per second: one compiled model with a bank of objects, of which each scene shows a few.
+
+Nothing is recompiled and no physics runs between scenes; objects are posed as mocap bodies at rest on the support,
+recoloured, and the others are hidden. A new bank every few dozen scenes brings new shapes and surfaces.
+
+A scene is one number: `SceneStream.render(seed)` gives the same scene on every machine and in any order, because its
+bank follows from `seed // SCENES_PER_BANK` and all else from `seed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from pan3d_sim.cameras.renderer import Renderer
+from pan3d_sim.cameras.rig import RigCamera, RigConfig, sample_rig
+from pan3d_sim.objects.appearance import add_environment, add_finish, add_materials, randomize_appearance
+from pan3d_sim.objects.kinds import KINDS, ObjectSpec, add_object, object_box, rest_pose, sample_color, sample_object
+from pan3d_sim.objects.meshes import matrix_from_quat
+
+WORKSPACE_HALF_M = 0.24
+HIDDEN_GROUP, SHOWN_GROUP = 4, 1
+SCENES_PER_BANK = 40  # part of what a seed means: another number gives other scenes
+
+
+@dataclass(frozen=True)
+class PlacedObject:
+    """An object of the bank as one scene shows it."""
+
+    spec: ObjectSpec
+    rgb: tuple[float, float, float]
+    color_name: str
+    position: np.ndarray  # (3,) metres, world
+    quat_wxyz: np.ndarray  # (4,)
+
+    def box(self) -> tuple[np.ndarray, np.ndarray]:
+        """world_from_box (4, 4) along the object's own axes, and full extents (3,), metres."""
+        world_from_object = np.eye(4)
+        world_from_object[:3, :3] = matrix_from_quat(self.quat_wxyz / np.linalg.norm(self.quat_wxyz))
+        world_from_object[:3, 3] = self.position
+        return object_box(self.spec, world_from_object)
+
+
+@dataclass(frozen=True)
+class RenderedScene:
+    """S views of one scene. `ids` hold 0 for none and k for `objects[k - 1]`."""
+
+    images: np.ndarray  # (S, H, W, 3) uint8 RGB
+    depth: np.ndarray  # (S, H, W) float32 metres, 0 = none
+    ids: np.ndarray  # (S, H, W) uint8
+    cameras: list[RigCamera]
+    objects: list[PlacedObject]
+    support_height_m: float
+
+
+class ObjectBank:
+    """`size` random objects of `kinds` compiled into one model, rendered at a fixed resolution."""
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        kinds: Sequence[str] = KINDS,
+        *,
+        size: int = 45,
+        width: int = 144,
+        height: int = 112,
+        supersample: int = 2,
+    ) -> None:
+        self.width, self.height = width, height
+        self.objects = [sample_object(rng, kinds[i % len(kinds)]) for i in range(size)]
+        spec = mujoco.MjSpec()
+        add_materials(spec, rng)
+        add_environment(spec, rng)
+        for index, obj in enumerate(self.objects):
+            body = spec.worldbody.add_body(name=f"object_{index}", mocap=True)
+            finish = add_finish(spec, f"finish_{index}", obj.pattern, obj.specular)
+            add_object(spec, body, obj, f"object_{index}", materials=finish, collision=False)
+        self.model = spec.compile()
+        self.data = mujoco.MjData(self.model)
+        body_of_geom = self.model.geom_bodyid
+        self._geoms = [np.flatnonzero(body_of_geom == self.model.body(f"object_{i}").id) for i in range(size)]
+        self._object_of_geom = np.zeros(self.model.ngeom + 1, np.int32)  # 0 = not an object; the last entry serves id -1
+        for index, geoms in enumerate(self._geoms):
+            self._object_of_geom[geoms] = index + 1
+        self.renderer = Renderer(self.model, width, height, shadow_size=1024, supersample=supersample)
+
+    def close(self) -> None:
+        """Free the renderer."""
+        self.renderer.close()
+
+    def render_scene(self, rng: np.random.Generator, num_views: int = 4, rig: RigConfig | None = None) -> RenderedScene:
+        """Draw, place and render one scene; every shown object is visible in at least one view or dropped from the list."""
+        randomize_appearance(self.model, rng)
+        placed = self._place(rng, int(rng.integers(3, 10)))
+        self.model.geom_group[self._object_of_geom[:-1] > 0] = HIDDEN_GROUP
+        for index, shown in placed.items():
+            self._show(index, shown)
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_comPos(self.model, self.data)
+        mujoco.mj_camlight(self.model, self.data)
+        self.renderer.update(self.data)
+        cameras = sample_rig(rng, num_views, self.width, self.height, rig)
+        views = [self.renderer.render(camera) for camera in cameras]
+        images, depth, geom_ids = (np.stack(items) for items in zip(*views))
+        bank_ids = self._object_of_geom[geom_ids]
+        visible = [index for index in placed if (bank_ids == index + 1).any()]
+        row = np.zeros(len(self.objects) + 1, np.uint8)
+        for k, index in enumerate(visible):
+            row[index + 1] = k + 1
+        return RenderedScene(images, depth, row[bank_ids], cameras, [placed[i] for i in visible], 0.0)
+
+    def _show(self, index: int, placed: PlacedObject) -> None:
+        body = self.model.body(f"object_{index}")
+        mocap = self.model.body_mocapid[body.id]
+        self.data.mocap_pos[mocap], self.data.mocap_quat[mocap] = placed.position, placed.quat_wxyz
+        self.model.geom_group[self._geoms[index]] = SHOWN_GROUP
+        for geom, part in zip(self._geoms[index], placed.spec.parts):
+            self.model.geom_rgba[geom, :3] = placed.spec.part_rgb(part, placed.rgb)
+
+    def _place(self, rng: np.random.Generator, count: int) -> dict[int, PlacedObject]:
+        """Up to `count` objects at rest on the support without overlap of their outlines."""
+        gap = rng.uniform(0.003, 0.012) if rng.random() < 0.35 else rng.uniform(0.015, 0.04)  # packed or separated
+        half = WORKSPACE_HALF_M * rng.uniform(0.6, 1.0)
+        tilted_share = 0.6 if rng.random() < 0.12 else 0.03  # objects in piles lean on each other
+        placed: dict[int, PlacedObject] = {}
+        footprints: list[np.ndarray] = []
+        for index in rng.permutation(len(self.objects))[:count]:
+            spec = self.objects[index]
+            for _ in range(12):
+                position, quat = rest_pose(spec, rng, rng.uniform(-half, half, 2), 0.0, tilted=rng.random() < tilted_share)
+                world = spec.vertices @ matrix_from_quat(quat).T + position
+                outline = _outline(world[:, :2], gap)
+                if all(_separated(outline, other) for other in footprints):
+                    footprints.append(outline)
+                    color_name, rgb = sample_color(rng, spec.kind)
+                    placed[int(index)] = PlacedObject(spec, rgb, color_name, position, quat)
+                    break
+        return placed
+
+
+class SceneStream:
+    """Scenes by seed. Rendering seeds in order is fastest, since neighbours share a bank. Close it, or use `with`."""
+
+    def __init__(self, kinds: Sequence[str] = KINDS, *, num_views: int = 4, width: int = 144, height: int = 112) -> None:
+        self.kinds, self.num_views, self.width, self.height = tuple(kinds), num_views, width, height
+        self._bank: ObjectBank | None = None
+        self._block = -1
+
+    def __enter__(self) -> SceneStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the renderer; rendering again makes a new one."""
+        if self._bank is not None:
+            self._bank.close()
+        self._bank, self._block = None, -1
+
+    def render(self, seed: int) -> RenderedScene:
+        """The scene of a seed (0 or more)."""
+        if seed < 0:
+            raise ValueError(f"seed: expected 0 or more, got {seed}")
+        block = seed // SCENES_PER_BANK
+        if block != self._block:
+            self.close()
+            rng = np.random.default_rng([block, _BANK_PURPOSE])
+            self._bank, self._block = ObjectBank(rng, self.kinds, width=self.width, height=self.height), block
+        rng = np.random.default_rng([seed, _SCENE_PURPOSE])
+        spread = "ring" if rng.random() < 0.25 else "front"
+        return self._bank.render_scene(rng, self.num_views, RigConfig(spread=spread, fill=(0.9, 1.4)))
+
+
+_BANK_PURPOSE, _SCENE_PURPOSE = 0, 1  # independent random numbers
+
+
+def _outline(points: np.ndarray, margin: float) -> np.ndarray:
+    """(D,) support distances of (N, 2) points along `_DIRECTIONS`, grown by half of `margin`."""
+    return (points @ _DIRECTIONS.T).max(0) + 0.5 * margin
+
+
+_ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+_DIRECTIONS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
+
+
+def _separated(a: np.ndarray, b: np.ndarray) -> bool:
+    """True when some direction separates two convex outlines (support of -d stands half a turn away)."""
+    return bool((a + np.roll(b, len(b) // 2) < 0).any())

@@ -1,0 +1,34 @@
+"""`pan3d sim render`: scene folders from the robot cell, as `pan3d_core.views.scene_folder` reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from pan3d_core.labels import LabelSpace
+from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth, write_scene
+from pan3d_sim.cell.robot_cell import RobotCell
+from pan3d_sim.objects.kinds import KINDS
+
+
+def cell_scene(cell: RobotCell) -> Scene:
+    """What the fixed cameras of a cell see now, with depth, and the truth about it. Objects that no camera sees are left out."""
+    views = cell.views()
+    ids = torch.from_numpy(cell.instance_ids).long()
+    labels = LabelSpace.things(KINDS)
+    objects = tuple(
+        SceneObject(item.instance_id, item.name, KINDS.index(item.kind), item.box)
+        for item in cell.truth()
+        if sum(item.visible_pixels) > 0
+    )
+    truth = SceneTruth(tuple(ids), tuple(view.depth for view in views), objects, labels)
+    return Scene(f"cell_{cell.seed:04d}", tuple(views), truth, cell.config.support_height_m)
+
+
+def render_scene_folder(out: Path, seed: int, **changes: object) -> Path:
+    """Build the cell of a seed, render it and write `out`/cell_SEED; `changes` are fields of `CellConfig`. Returns the folder."""
+    with RobotCell(seed, **changes) as cell:
+        scene = cell_scene(cell)
+    write_scene(out / scene.name, scene)
+    return out / scene.name

@@ -1,0 +1,113 @@
+"""Refining on a GPU: what a step costs there, and what a longer run and a changing number of Gaussians are worth.
+
+Part of `pan3d bench refine`. `steps` are those of `refine_attention`'s made-up scenes, in milliseconds of the wall clock with the
+device waited for, and the memory that torch allocated at its most; `runs` refine the cell of `refine_quality` with all of its
+noisy labels, each for another number of steps, with a fixed and a changing number of Gaussians.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from pan3d_core.refine.density import DensitySettings
+from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.model import PanopticMap
+from pan3d_core.refine.optimise import Refinement
+from pan3d_core.refine.rendering import ATTENTIONS, RenderChoices, render_color
+from pan3d_core.refine.schedule import RefineSettings
+from pan3d_core.refine.start import first_map
+from pan3d_core.refine.views import RefineView, view_camera
+from pan3d_core.rendering.rasterize import RasterSettings, chosen_backend
+from pan3d_core.structures import CameraView, unit_range
+from pan3d_eval.rendered.refined import map_figures
+from pan3d_tools.bench.official.turns import line_through
+from pan3d_tools.bench.refine.attention import LABELS_WITHOUT_WARP, StepCase, made_up_map, made_up_view
+from pan3d_tools.bench.refine.quality import BRIEF, Case, QualitySettings, made_case
+
+WARM_UP, TIMED = 5, 20  # steps
+
+
+def on_cuda(settings: QualitySettings, counts: list[int], case: StepCase, lengths: list[int]) -> dict:
+    """Figures of `steps` by number of Gaussians, and of `runs` by number of steps. `ValueError` without a GPU."""
+    if not torch.cuda.is_available():
+        raise ValueError("--parts cuda: expected a CUDA device, got none")
+    backend = chosen_backend(torch.zeros(1, device="cuda"), RasterSettings())
+    result: dict = {"device": torch.cuda.get_device_name(), "rasteriser": backend, "steps": {}, "runs": {}}
+    for count in counts:
+        own = replace(case, gaussians=count)
+        result["steps"][f"{count} Gaussians"] = {name: _step(own, name) for name in ATTENTIONS}
+    if len(counts) > 1:
+        rows = result["steps"].values()
+        result["line"] = {
+            name: {kind: line_through(counts, [row[name][kind] for row in rows]) for kind in ("ms", "peak_mib")}
+            for name in ATTENTIONS
+        }
+    cell = made_case(replace(settings, path_views=4))
+    for steps in lengths:
+        for strategy in ("none", "gsplat"):
+            result["runs"][f"{steps} steps, density {strategy}"] = _run(cell, settings, steps, strategy)
+    return result
+
+
+def _step(case: StepCase, attention: str) -> dict[str, float]:
+    """Milliseconds of a step, and MiB at the most."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    model, view = made_up_map(case).to("cuda"), made_up_view(case).to("cuda")
+    refinement = Refinement(model, [view], RefineSettings(choices=RenderChoices(attention=attention)))
+    for _ in range(WARM_UP):
+        refinement.take_step(LABELS_WITHOUT_WARP)
+    torch.cuda.synchronize()
+    begin = time.perf_counter()
+    for _ in range(TIMED):
+        refinement.take_step(LABELS_WITHOUT_WARP)
+    torch.cuda.synchronize()
+    return {"ms": 1000 * (time.perf_counter() - begin) / TIMED, "peak_mib": torch.cuda.max_memory_allocated() / 2**20}
+
+
+def _run(case: Case, settings: QualitySettings, steps: int, strategy: str) -> dict[str, float]:
+    """One refinement on the given views, judged on those held out."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    scene = case.scene
+    labelled = zip(scene.views(scene.given), case.noisy["given"].views, strict=True)
+    views = [RefineView.of(view, labels).to("cuda") for view, labels in labelled]
+    gaussians = gaussians_from_depth(views, SurfaceSettings(max_gaussians=settings.max_gaussians))
+    model = first_map(views, scene.labels, gaussians, seed=settings.seed)
+    first = len(model.means)
+    run = RefineSettings(steps=steps, density=DensitySettings(strategy), seed=settings.seed)
+    begin = time.perf_counter()
+    refinement = Refinement(model, views, run)
+    refinement.run()
+    torch.cuda.synchronize()
+    seconds = time.perf_counter() - begin
+    return {
+        "gaussians_first": first,
+        "gaussians": len(model.means),
+        "queries_left": int(model.alive.sum()),
+        "reseeds": refinement.progress.reseeds,
+        "seconds": seconds,
+        "peak_mib": torch.cuda.max_memory_allocated() / 2**20,
+        **_held_out(case, model),
+    }
+
+
+def _held_out(case: Case, model: PanopticMap) -> dict[str, float]:
+    """Figures of the map in views that it never saw, rendered by our own rasteriser: at the end it is on the CPU."""
+    scene = case.scene
+    model.cpu()
+    views = scene.views(scene.held_out)
+    figures = map_figures(model, views, scene.truth(scene.held_out), RenderChoices())
+    error = torch.stack([_error(model, view) for view in views]).mean()
+    return {**{name: float(getattr(figures, name)) for name in BRIEF}, "psnr_db": float(-10 * error.clamp_min(1e-10).log10())}
+
+
+@torch.no_grad()
+def _error(model: PanopticMap, view: CameraView) -> Tensor:
+    image = unit_range(view.image)
+    camera = view_camera(view.cam_from_world.float(), view.intrinsics.float(), tuple(image.shape[-2:]))
+    return (render_color(model, camera).image.color.clamp(0, 1) - image).square().mean()

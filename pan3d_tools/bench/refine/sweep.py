@@ -1,0 +1,149 @@
+"""Every constant of a refinement that is assumed, changed alone: what the map is worth then.
+
+Part of `pan3d bench refine`, on the cell and labels of its `quality`. `unchanged` runs with several seeds; their spread says
+which differences mean something.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from pan3d_core.refine.density import DensitySettings
+from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.model import PanopticMap
+from pan3d_core.refine.optimise import Refinement
+from pan3d_core.refine.queries import QuerySettings
+from pan3d_core.refine.schedule import RefineSettings
+from pan3d_core.refine.start import first_map
+from pan3d_core.refine.views import RefineView
+from pan3d_eval.rendered.refined import map_figures
+from pan3d_tools.bench.refine.quality import BRIEF, Case, QualitySettings, made_case
+
+logger = logging.getLogger("pan3d.bench.refine")
+
+T = TypeVar("T")
+UNCHANGED_SEEDS = 3
+
+# A smaller and a larger value of each.
+SWEPT: dict[str, tuple[float, ...]] = {
+    "run.weights.semantics": (0.3, 3.0),
+    "run.weights.instances": (0.3, 3.0),
+    "run.weights.warp": (0.0, 1.0),
+    "run.weights.no_object": (0.03, 0.3),
+    "run.weights.depth_tolerance": (0.02, 0.1),
+    "run.weights.min_overlap": (0.1, 0.5),
+    "run.weights.labels_from": (1000, 9000),
+    "run.rates.features": (0.03, 0.3),
+    "run.rates.queries": (3e-3, 3e-2),
+    "run.rates.query_means": (3e-4, 3e-3),
+    "run.rates.decoders": (3e-3, 3e-2),
+    "run.rates.labels_fall": (0.03, 0.3),
+    "run.rates.means": (1.6e-4, 3e-3),
+    "run.prune_from": (0.3, 0.8),
+    "run.collapse_share": (0.7, 1.0),
+    "run.faint": (0.0, 0.2),
+    "run.max_reseeds": (0, 4),
+    "run.steps": (300, 1200),
+    "surface.voxel_m": (0.003, 0.008),
+    "surface.opacity": (0.5, 0.99),
+    "surface.size": (0.3, 0.8),
+    "surface.tolerance": (0.0, 0.05),
+    "surface.max_gaussians": (20_000, 80_000),
+    "queries.count": (12, 48),
+    "queries.merge_m": (0.025, 0.1),
+    "queries.spread": (2.0, 5.0),
+    "queries.min_scale_m": (0.01, 0.04),
+    "queries.min_pixels": (4, 40),
+    # Of modules, by their names.
+    "constants.SEMANTIC_HIDDEN": (32, 128),
+    "constants.CLASS_HIDDEN": (64, 256),
+    "constants.SURFACE_OPACITY": (0.3, 0.7),
+    "constants.ALIKE": (0.1, 0.5),
+    "constants.OWN_SHARE": (0.2, 0.8),
+    "constants.HIDDEN_OFTEN": (2, 6),
+    "constants.INSIDE_WITHIN": (0.1, 1.0),
+}
+OF_MODULES = "constants."
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """All settings of one refinement."""
+
+    run: RefineSettings = field(default_factory=RefineSettings)
+    surface: SurfaceSettings = field(default_factory=SurfaceSettings)
+    queries: QuerySettings = field(default_factory=QuerySettings)
+
+
+def changed(settings: T, path: str, value: Any) -> T:
+    """`settings` with the field at `path`, names joined by dots, at `value`."""
+    first, _, rest = path.partition(".")
+    return replace(settings, **{first: changed(getattr(settings, first), rest, value) if rest else value})
+
+
+@contextmanager
+def constant_at(name: str, value: float) -> Iterator[None]:
+    """The constant `name` at `value` in all modules of the refinement that know it, and as it was afterwards. Raises `ValueError`
+    where none does."""
+    holders = [module for path, module in sys.modules.items() if path.startswith("pan3d_core.refine.") and hasattr(module, name)]
+    if not holders:
+        raise ValueError(f"constants: expected one of pan3d_core.refine, got {name!r}")
+    before = getattr(holders[0], name)
+    for module in holders:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for module in holders:
+            setattr(module, name, before)
+
+
+def refined_with(case: Case, assumed: Assumed, device: str = "cpu") -> PanopticMap:
+    """The map of the given views with their noisy labels, made on a device, on the CPU."""
+    cameras = case.scene.views(case.scene.given)
+    labelled = zip(cameras, case.noisy["given"].views, strict=True)
+    views = [RefineView.of(view, labels).to(device) for view, labels in labelled]
+    gaussians = gaussians_from_depth(views, assumed.surface)
+    model = first_map(views, case.scene.labels, gaussians, assumed.queries, seed=assumed.run.seed)
+    refinement = Refinement(model, views, assumed.run)
+    refinement.run()
+    return refinement.model.cpu()
+
+
+def held_out_figures(case: Case, assumed: Assumed, device: str = "cpu") -> dict[str, float]:
+    """Strict and per-view PQ, mIoU and identity switches of the map in the views that were held out."""
+    chosen = case.scene.held_out
+    model = refined_with(case, assumed, device)
+    figures = map_figures(model, case.scene.views(chosen), case.scene.truth(chosen), assumed.run.choices)
+    return {name: getattr(figures, name) for name in BRIEF}
+
+
+def _figures_with(case: Case, base: Assumed, change: tuple[str, float], device: str) -> dict[str, float]:
+    name, value = change
+    if not name.startswith(OF_MODULES):
+        return held_out_figures(case, changed(base, name, value), device)
+    with constant_at(name.removeprefix(OF_MODULES), value):
+        return held_out_figures(case, base, device)
+
+
+def sweep(settings: QualitySettings, names: list[str], unchanged_seeds: int = UNCHANGED_SEEDS) -> dict:
+    """Figures by constant and value; `names` of `SWEPT`."""
+    case = made_case(replace(settings, path_views=4))
+    base = Assumed(
+        run=RefineSettings(
+            steps=settings.steps, minutes=settings.minutes, density=DensitySettings("none"), seed=settings.seed
+        ),  # the number of Gaussians is fixed, on a GPU as on a CPU
+        surface=SurfaceSettings(max_gaussians=settings.max_gaussians),
+    )
+    result: dict = {"unchanged": {}}
+    for seed in range(settings.seed, settings.seed + unchanged_seeds):
+        result["unchanged"][f"seed {seed}"] = held_out_figures(case, changed(base, "run.seed", seed), settings.device)
+    for name in names:
+        result[name] = {f"{value:g}": _figures_with(case, base, (name, value), settings.device) for value in SWEPT[name]}
+        logger.info("%s: %s", name, result[name])
+    return result

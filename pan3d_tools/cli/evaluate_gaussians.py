@@ -1,0 +1,62 @@
+"""`pan3d eval-gaussians`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+from pan3d_tools.cli.options import add_command, add_model_options, pipeline_config
+from pan3d_tools.cli.output import machine_facts, print_table, show_progress, write_json
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Put the command and its options on the parser."""
+    summary = "measure rendered semantics, instances and colour of an engine's Gaussians at context and novel views"
+    parser = add_command(commands, "eval-gaussians", run_eval_gaussians, summary)
+    parser.add_argument(
+        "scenes", nargs="+", type=Path, help="scenes of a table with 4 or more views: folders, shards, or folders of them"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="DIR", help="folder for figures and pictures (default: out/eval/ENGINE_gaussians)"
+    )
+    parser.add_argument("--limit", type=int, default=0, help="most scenes (default: all)")
+    parser.add_argument("--no-poses", action="store_true", help="withhold the cameras' poses")
+    parser.add_argument(
+        "--readout", default="cells", help="objects from features: cells, or pixels as published (default: cells)"
+    )
+    parser.add_argument("--pictures", type=int, default=3, metavar="N", help="pictures of the first N scenes (default: 3)")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes of one thread each (default: this one)")
+    parser.add_argument("--encoder-weights", default="", help="of the engine's text encoder, where these do not come with pan3d")
+    add_model_options(parser)
+    parser.set_defaults(model="pan3d-mini-eps3d")
+
+
+def run_eval_gaussians(options: argparse.Namespace) -> int:
+    """A table, a JSON file and pictures. 1 when a scene could not be evaluated."""
+    from pan3d_core.pictures.overlays import save
+    from pan3d_eval.datasets.scenes import list_scenes
+    from pan3d_eval.execution import Failure, run_items
+    from pan3d_eval.rendered.gaussian_scenes import GaussianEvaluation, GaussianProtocol
+    from pan3d_eval.rendered.pictures import gaussian_view_picture
+    from pan3d_eval.scoreboard.gaussian_section import gaussian_worker
+
+    references = list_scenes(options.scenes, options.limit)
+    config, protocol = pipeline_config(options).model, GaussianProtocol(not options.no_poses, options.readout)
+    make = partial(gaussian_worker, config, protocol, options.encoder_weights)
+    outcomes = run_items(make, references, workers=options.workers, progress=show_progress)
+    print(file=sys.stderr)
+    failures = {item.name: item.message for item in outcomes if isinstance(item, Failure)}
+    figures = GaussianEvaluation(tuple(item for item in outcomes if not isinstance(item, Failure))).figures()
+    print_table(list(figures.items()))
+    for name, message in failures.items():
+        print(f"failed: {name}: {message}", file=sys.stderr)
+    out = options.out or Path("out/eval", f"{config.name}_gaussians")
+    run = {"engine": config.name, "poses": protocol.use_poses, "readout": protocol.readout, "command": options.command_line}
+    write_json(out / "figures.json", {"machine": machine_facts(), "run": run, "figures": figures, "failures": failures})
+    shown = [reference for reference in references if reference.name not in failures][: options.pictures]
+    evaluator = make() if shown else None
+    for number, reference in enumerate(shown):
+        save(out / f"scene_{number}.png", gaussian_view_picture(evaluator.show(reference.read())))
+    return 1 if failures else 0

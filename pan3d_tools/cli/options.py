@@ -1,0 +1,83 @@
+"""Options that several commands share, and what they ask for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pan3d_core.engines import ENGINES
+
+if TYPE_CHECKING:
+    from pan3d_core.config import PipelineConfig
+    from pan3d_core.pipeline import PerceptionPipeline
+
+
+def add_command(
+    commands: argparse._SubParsersAction, name: str, command: Callable, summary: str, **options: object
+) -> argparse.ArgumentParser:
+    """A subcommand `name` that runs `command`; its parser."""
+    parser = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", **options)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """Width and height of `--size`."""
+    try:
+        width, height = (int(side) for side in text.split("x"))
+    except ValueError:
+        raise ValueError(f"--size: expected WIDTHxHEIGHT such as 640x480, got {text!r}") from None
+    if min(width, height) < 16:
+        raise ValueError(f"--size: expected at least 16x16 pixels, got {text}")
+    return width, height
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Options that choose and set up an engine."""
+    parser.add_argument("--config", type=Path, help="YAML file with pipeline settings")
+    parser.add_argument(
+        "--engine", "--model", dest="model", metavar="NAME", help=f"one of {', '.join(ENGINES)} (default: pan3d-mini)"
+    )
+    parser.add_argument("--weights", help="checkpoint file (default: the one that comes with the engine)")
+    parser.add_argument("--device", help="auto (default), cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=int, help="CPU threads of the network (default: the engine's choice)")
+    parser.add_argument("--depth", action="store_true", help="use the depth images of the cameras file or scene folder")
+
+
+def pipeline_config(options: argparse.Namespace, support_height_m: float | None = None) -> PipelineConfig:
+    """The configuration file, and the options that were given, which win."""
+    from pan3d_core.config import PipelineConfig
+
+    if options.config is not None and not options.config.exists():
+        raise FileNotFoundError(f"--config: expected a file, got {options.config}, which does not exist")
+    values = {} if options.config is None else PipelineConfig.from_yaml(options.config).to_dict()
+    given = {"name": options.model, "weights": options.weights, "device": options.device, "threads": options.threads}
+    values["model"] = {**values.get("model", {}), **{key: value for key, value in given.items() if value is not None}}
+    if support_height_m is not None:
+        values["workspace"] = {**values.get("workspace", {}), "support_height_m": support_height_m}
+    return PipelineConfig.from_dict(values)
+
+
+def report_folder(options: argparse.Namespace, engine: str) -> Path:
+    """Where an evaluation is written: `--out`, else beside the file of `--json`, else out/eval/ENGINE."""
+    if options.out is None and options.json is not None:
+        return options.json.parent
+    return options.out or Path("out/eval", engine)
+
+
+def build_pipeline(options: argparse.Namespace, support_height_m: float | None, classes: str | None) -> PerceptionPipeline:
+    """The pipeline of `pipeline_config`, naming objects by the comma-separated `classes` where they are given."""
+    from pan3d_core.engines import build_engine
+    from pan3d_core.pipeline import PerceptionPipeline
+
+    config = pipeline_config(options, support_height_m)
+    engine = build_engine(config.model)
+    namer = None
+    if classes:
+        from pan3d_core.language.namer import Namer
+
+        namer = Namer.of_engine(engine, config.naming)
+        namer.set_classes([name.strip() for name in classes.split(",") if name.strip()])
+    return PerceptionPipeline(engine, config, namer)

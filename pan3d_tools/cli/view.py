@@ -1,0 +1,65 @@
+"""`pan3d view`."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from pathlib import Path
+
+from pan3d_tools.cli.options import add_command
+
+GAUSSIANS, PLY = ".safetensors", ".ply"
+HEADER_BYTES = 4096
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Put the command and its options on the parser."""
+    parser = add_command(
+        commands, "view", run_view, "look at 3D Gaussians in the browser (needs viser) or at a cloud in a window (needs open3d)"
+    )
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="gaussians.safetensors, gaussians.ply or cloud.ply of `pan3d reconstruct`"
+    )
+    parser.add_argument("--instances", action="store_true", help="begin with one colour per instance")
+    page = parser.add_argument_group("the page in the browser")
+    page.add_argument("--port", type=int, help="where the page is served; 0 takes a free one")
+    page.add_argument("--host", help="address to serve at (default: for browsers of this machine only)")
+    page.add_argument("--encoder-weights", metavar="PATH", help="of the scene's text encoder, where it needs some")
+
+
+def run_view(options: argparse.Namespace) -> int:
+    """A page with a scene of Gaussians until Ctrl-C, or a window with a cloud."""
+    suffix = options.file.suffix.lower()
+    if suffix not in (GAUSSIANS, PLY):
+        raise ValueError(f"file: expected {GAUSSIANS} (3D Gaussians) or {PLY} (Gaussians or a cloud), got {options.file.name}")
+    if suffix == GAUSSIANS or _ply_of_gaussians(options.file):
+        return _serve_page(options)
+    from pan3d_core.pictures.cloud_files import read_ply
+    from pan3d_tools.viewer.cloud_window import show
+
+    show(read_ply(options.file), by_instance=options.instances)
+    return 0
+
+
+def _ply_of_gaussians(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"property float f_dc_0" in file.read(HEADER_BYTES)
+
+
+def _serve_page(options: argparse.Namespace) -> int:
+    from pan3d_core.gaussians.files import read_scene_file
+    from pan3d_tools.viewer.page import GaussianViewer, PageSettings
+
+    given = {name: getattr(options, name) for name in ("port", "host", "encoder_weights")}
+    settings = PageSettings(**{name: value for name, value in given.items() if value is not None})
+    viewer = GaussianViewer(read_scene_file(options.file), settings)
+    try:
+        if options.instances:
+            viewer.attempt(lambda: viewer.set_mode("instances"))
+        print(f"{options.file.name} at {viewer.address} until Ctrl-C", flush=True)
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        print("stopping")
+    finally:
+        viewer.stop()
+    return 0

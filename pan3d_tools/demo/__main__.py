@@ -1,0 +1,213 @@
+"""`python -m pan3d_tools.demo`: the robot cell and perception as separate processes over ROS 2, and a grasp.
+
+Exit code: 0 = the object was found and lifted (with --seeds: every scene was tried), 1 = something is broken,
+2 = wrong arguments, 3 = everything works but the object was not found or not lifted; the report says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from pan3d_tools.demo.processes import ChildNode, DemoError, parameter_arguments
+
+ARRANGEMENTS = ("separated", "pile", "packed")
+START_TIMEOUT_S, CONFIGURE_TIMEOUT_S, RESET_TIMEOUT_S = 90.0, 120.0, 90.0
+FRAME = "base_link"
+PROFILE = "fastdds_large.xml"
+# Engines without a network: they separate objects but cannot tell kinds.
+NAMELESS = ("depth_clusters", "fast3dis")
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m pan3d_tools.demo", description="Camera images in, executed grasp out, over ROS 2; writes an HTML report."
+    )
+    parser.add_argument("--seed", type=int, default=0, help="scene (default 0)")
+    parser.add_argument("--seeds", default="", help="several scenes in one go, as 0-9 or 1,4,7; writes a summary table")
+    parser.add_argument("--prompt", default="", help='object by name, as "the red mug"; default: a graspable object of the scene')
+    parser.add_argument("--cameras", type=int, default=4, help="number of calibrated cameras (default 4)")
+    parser.add_argument("--objects", type=int, default=6, help="number of objects (default 6)")
+    parser.add_argument("--arrangement", choices=ARRANGEMENTS, default="separated")
+    parser.add_argument("--depth", action="store_true", help="depth cameras instead of colour only")
+    parser.add_argument(
+        "--model",
+        default="pan3d-mini",
+        help="engine: pan3d-mini, pan3d-mini-fast3dis, depth_clusters (needs --depth), or with --weights fast3dis, segvggt, da3 "
+        "(finds no objects)",
+    )
+    parser.add_argument("--weights", default="", help="checkpoint; default: the one that comes with the engine")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:0")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of the report (default out/demo)")
+    options = parser.parse_args(arguments)
+    if options.model == "depth_clusters" and not options.depth:
+        parser.error("depth_clusters needs depth cameras: add --depth")
+    if not 1 <= options.cameras <= 16:
+        parser.error(f"--cameras: expected 1 to 16, got {options.cameras}")
+    if not 1 <= options.objects <= 15:
+        parser.error(f"--objects: expected 1 to 15, got {options.objects}")
+    try:
+        options.seed_list = seed_list(options.seeds) if options.seeds else [options.seed]
+    except ValueError as error:
+        parser.error(str(error))
+    if min(options.seed_list) < 0:
+        parser.error("--seed: expected 0 or more")
+    return options
+
+
+def seed_list(text: str) -> list[int]:
+    """ "0-9" or "1,4,7" or a mixture, in this order."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise ValueError(f"--seeds: expected numbers and ranges as 0-9 or 1,4,7, got '{text}'")
+        seeds += range(int(first), int(last if dash else first) + 1)
+    if not seeds:
+        raise ValueError(f"--seeds: expected at least one scene, got '{text}'")
+    return seeds
+
+
+def cell_parameters(options: argparse.Namespace) -> dict[str, object]:
+    """Parameters of `sim_node`."""
+    return {
+        "seed": options.seed_list[0],
+        "arrangement": options.arrangement,
+        "num_objects": options.objects,
+        "num_cameras": options.cameras,
+        "publish_depth": options.depth,
+        "rate_hz": 1.0,
+    }
+
+
+def perception_parameters(options: argparse.Namespace) -> dict[str, object]:
+    """Parameters of `perception_node` that differ from their defaults."""
+    parameters: dict[str, object] = {
+        "cameras": [f"camera_{index}" for index in range(options.cameras)],
+        "reference_frame": FRAME,
+        "global_services": True,
+        "model.name": options.model,
+        "model.device": options.device,
+        "input.use_depth": options.depth,
+        "sync.min_cameras": options.cameras,
+        "transforms.source": "pose_topics",
+        "workspace.support_height_m": 0.0,
+        "publish.depth": True,
+        "input.max_image_age_s": 0.0,
+        "service.max_age_s": 60.0,
+    }
+    if options.weights:
+        parameters["model.weights"] = str(Path(options.weights).resolve())
+    return parameters
+
+
+def child_environment() -> dict[str, str]:
+    """Environment of all processes: a domain of their own, and the profile for large messages."""
+    environment = dict(os.environ)
+    # Domains up to 101 keep clear of the ports that Linux hands out on its own.
+    environment.setdefault("ROS_DOMAIN_ID", str(20 + os.getpid() % 80))
+    environment.setdefault("MUJOCO_GL", "osmesa")
+    environment["PYTHONUNBUFFERED"] = "1"
+    if "FASTDDS_DEFAULT_PROFILES_FILE" not in environment and (profile := shipped_profile()) is not None:
+        environment["FASTDDS_DEFAULT_PROFILES_FILE"] = environment["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(profile)
+    return environment
+
+
+def shipped_profile() -> Path | None:
+    """The Fast DDS profile of this checkout or installation."""
+    roots = [Path(__file__).resolve().parents[2]]
+    roots += [Path(prefix) / "share" / "pan3d_ros" for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if prefix]
+    return next((root / "config" / PROFILE for root in roots if (root / "config" / PROFILE).is_file()), None)
+
+
+@contextmanager
+def running_nodes(options: argparse.Namespace, environment: dict[str, str], say: Callable[[str], None]) -> Iterator[object]:
+    """Cell and perception as processes, perception configured; gives the client. Ends everything on the way out."""
+    logs = options.out / "logs"
+    with ExitStack() as stack:
+        say(f"starting the robot cell and perception as processes, domain {environment['ROS_DOMAIN_ID']}")
+        cell_arguments = parameter_arguments(cell_parameters(options))
+        cell = stack.enter_context(ChildNode("the cell", "pan3d_ros.sim_node", cell_arguments, logs / "cell.log", environment))
+        arguments = parameter_arguments(perception_parameters(options))
+        perception = stack.enter_context(
+            ChildNode("perception", "pan3d_ros.perception_node", arguments, logs / "perception.log", environment)
+        )
+        # Imported while the nodes start, because that takes seconds.
+        from lifecycle_msgs.msg import Transition
+
+        from pan3d_tools.demo.client import DemoClient
+
+        client = DemoClient((cell, perception))
+        stack.callback(client.close)
+        client.wait_for_cell(START_TIMEOUT_S)
+        say("the cell is up")
+        client.wait_for_perception(START_TIMEOUT_S)
+        say(f"perception is up, loading {options.model}")
+        client.change_state(Transition.TRANSITION_CONFIGURE, CONFIGURE_TIMEOUT_S)
+        client.listen([f"camera_{index}" for index in range(options.cameras)])
+        yield client
+
+
+def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
+    """All scenes; returns the exit code."""
+    environment = child_environment()
+    os.environ.update(environment)  # this process takes part in the same graph
+    say("looking for ROS 2")
+    try:
+        from pan3d_interfaces.msg import ErrorCode  # noqa: F401
+    except ImportError as error:
+        raise DemoError(f"{error}; 'make setup', then 'source activate.sh'; 'pan3d doctor' tells more") from error
+    several = len(options.seed_list) > 1
+    with running_nodes(options, environment, say) as client:
+        from lifecycle_msgs.msg import Transition
+
+        from pan3d_tools.demo.journey import Journey, Question, run_journey
+        from pan3d_tools.demo.report import write_report, write_summary
+
+        journeys: list[Journey] = []
+        for seed in options.seed_list:
+            if journeys:
+                client.change_state(Transition.TRANSITION_DEACTIVATE, CONFIGURE_TIMEOUT_S)
+                client.forget()
+                say(f"building scene {seed}")
+                client.reset_cell(seed, options.arrangement, RESET_TIMEOUT_S)
+            client.change_state(Transition.TRANSITION_ACTIVATE, CONFIGURE_TIMEOUT_S)
+            journey = run_journey(client, Question(seed, options.prompt, options.model not in NAMELESS), say)
+            journeys.append(journey)
+            folder = options.out / f"seed_{seed}" if several else options.out
+            say(f"report: {write_report(journey, folder, options.model, depth_cameras=options.depth)}")
+    if several:
+        say(f"summary: {write_summary(journeys, options.out, options.model, depth_cameras=options.depth)}")
+        found, lifted = sum(j.found for j in journeys), sum(j.lifted for j in journeys)
+        say(f"{len(journeys)} scenes: found {found}, lifted {lifted}")
+        return 0
+    return 0 if journeys[0].lifted and (journeys[0].target is None or journeys[0].found) else 3
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    begin = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - begin:6.1f} s] {text}", flush=True)
+
+    # A polite end by a supervisor must end the children too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return run(options, say)
+    except DemoError as error:
+        print(f"demo failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

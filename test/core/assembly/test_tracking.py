@@ -1,0 +1,103 @@
+"""Ids stay with objects, lost ones are forgotten, and no id is ever 0 or used twice."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pan3d_core.assembly.tracking import Tracker, similarity
+from pan3d_core.config import TrackingConfig
+from pan3d_core.geometry.boxes import OrientedBox
+from pan3d_core.geometry.transforms import rigid
+from pan3d_core.labels import LabelSpace
+from pan3d_core.structures import Panoptic3D, Segment
+
+RED, BLUE = (0.8, 0.1, 0.1), (0.1, 0.1, 0.8)
+
+
+def segment(instance_id: int, center, rgb=RED, embedding=None) -> Segment:
+    box = OrientedBox(rigid(torch.eye(3), torch.tensor(center)), torch.full((3,), 0.06))
+    return Segment(instance_id, 0, 1.0, 0.9, 100, 2, torch.tensor(center), box, torch.tensor(rgb), embedding)
+
+
+def scene(segments, stamp_s: float = 0.0) -> Panoptic3D:
+    ids = torch.tensor([[[0, *[item.instance_id for item in segments]]]])
+    return Panoptic3D(
+        semantic_id=ids - 1,
+        instance_id=ids,
+        segments=tuple(segments),
+        points=torch.zeros(ids.numel(), 3),
+        point_colors=torch.zeros(ids.numel(), 3),
+        point_instance_id=ids.flatten(),
+        point_normals=torch.zeros(ids.numel(), 3),
+        labels=LabelSpace.things(("thing",)),
+        stamp_ns=int(stamp_s * 1e9),
+    )
+
+
+def ids_of(panoptic: Panoptic3D) -> list[int]:
+    return [item.instance_id for item in panoptic.segments]
+
+
+def test_ids_follow_objects_whatever_their_order():
+    tracker = Tracker()
+    first = tracker.update(scene([segment(1, (0.0, 0.0, 0.03)), segment(2, (0.2, 0.0, 0.03), BLUE)]))
+    second = tracker.update(scene([segment(1, (0.21, 0.01, 0.03), BLUE), segment(2, (0.01, 0.0, 0.03))], 0.5))
+    assert ids_of(second) == ids_of(first)[::-1]
+    assert second.instance_id.tolist() == [[[0, *ids_of(second)]]]
+    assert second.point_instance_id.tolist() == [0, *ids_of(second)]
+
+
+def test_colour_decides_between_neighbours():
+    tracker = Tracker()
+    first = tracker.update(scene([segment(1, (0.0, 0.0, 0.03)), segment(2, (0.05, 0.0, 0.03), BLUE)]))
+    moved = tracker.update(scene([segment(1, (0.03, 0.0, 0.03)), segment(2, (0.08, 0.0, 0.03), BLUE)], 0.5))
+    assert ids_of(moved) == ids_of(first)
+
+
+def test_far_objects_are_new_and_ids_are_not_reused():
+    tracker = Tracker()
+    first = tracker.update(scene([segment(1, (0.0, 0.0, 0.03))]))
+    second = tracker.update(scene([segment(1, (0.3, 0.0, 0.03))], 0.5))
+    assert ids_of(second) != ids_of(first)
+    tracker.reset()
+    third = tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 1.0))
+    assert len({*ids_of(first), *ids_of(second), *ids_of(third)}) == 3
+    assert 0 not in ids_of(third)
+
+
+def test_an_object_comes_back_within_the_lost_time_only():
+    tracker = Tracker(TrackingConfig(max_lost_s=2.0))
+    first = ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))])))
+    tracker.update(scene([], 1.0))
+    assert ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 1.9))) == first
+    assert ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 4.5))) != first
+
+
+def test_clock_that_jumps_back_forgets(caplog):
+    tracker = Tracker()
+    first = ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 10.0)))
+    assert ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 9.0))) != first
+    assert "time went back" in caplog.text
+
+
+def test_unmetric_scenes_get_new_ids_and_leave_no_trace():
+    tracker = Tracker()
+    first = ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))])))
+    unmetric = ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 0.1), comparable=False))
+    assert unmetric != first
+    assert ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 0.2))) == first
+
+
+def test_disabled_tracking_changes_nothing():
+    panoptic = scene([segment(7, (0.0, 0.0, 0.03))])
+    assert Tracker(TrackingConfig(enabled=False)).update(panoptic) is panoptic
+
+
+def test_similarity_is_1_for_the_same_and_0_for_the_far():
+    embedding = torch.nn.functional.normalize(torch.ones(8), dim=0)
+    item = segment(1, (0.0, 0.0, 0.0), embedding=embedding)
+    assert similarity(item, item, 0.1) == pytest.approx(1.0, abs=1e-4)
+    other = replace(item, text_embedding=-embedding)
+    assert similarity(item, other, 0.1) < 0.9
+    assert similarity(item, segment(2, (0.2, 0.0, 0.0)), 0.1) == 0.0

@@ -1,0 +1,291 @@
+"""Grasps on clouds with a known shape, judged by a force-closure check of its own that shares no code with the planner."""
+
+import numpy as np
+import pytest
+import torch
+
+from pan3d_core.config import GraspConfig, GripperConfig
+from pan3d_core.grasping.completion import complete_surface, fit_axis
+from pan3d_core.grasping.planner import REASONS, select_grasps
+from pan3d_core.labels import LabelSpace
+from pan3d_core.structures import OrientedBox, Panoptic3D, Segment
+
+CONFIG = GraspConfig()
+SPACING = 0.005
+
+
+def box_surface(center, size, rng):
+    """Points and outward normals of an upright box."""
+    points, normals = [], []
+    for axis in range(3):
+        u, v = [k for k in range(3) if k != axis]
+        for sign in (-1, 1):
+            count = max(4, int(size[u] * size[v] / SPACING**2))
+            face = rng.uniform(-0.5, 0.5, (count, 3)) * size
+            face[:, axis] = sign * size[axis] / 2
+            normal = np.zeros((count, 3))
+            normal[:, axis] = sign
+            points.append(face + center)
+            normals.append(normal)
+    return np.concatenate(points), np.concatenate(normals)
+
+
+def cylinder_surface(center, radius, height, rng, lid=True):
+    angle = rng.uniform(-np.pi, np.pi, max(8, int(2 * np.pi * radius * height / SPACING**2)))
+    normal = np.stack([np.cos(angle), np.sin(angle), np.zeros_like(angle)], 1)
+    points = normal * radius + np.column_stack([np.zeros((len(angle), 2)), rng.uniform(-height / 2, height / 2, len(angle))])
+    if lid:
+        flat = rng.uniform(-radius, radius, (int(4 * radius**2 / SPACING**2), 2))
+        flat = flat[np.linalg.norm(flat, axis=1) < radius]
+        points = np.concatenate([points, np.column_stack([flat, np.full(len(flat), height / 2)])])
+        normal = np.concatenate([normal, np.tile([0.0, 0.0, 1.0], (len(flat), 1))])
+    return points + center, normal
+
+
+def sphere_surface(center, radius, rng):
+    normal = rng.normal(size=(int(4 * np.pi * radius**2 / SPACING**2), 3))
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    return normal * radius + center, normal
+
+
+def bowl_surface(center, radius, height, rng, wall=0.005):
+    """A cone that opens upwards, seen from outside and inside."""
+    outer, normal = cylinder_surface(np.zeros(3), 1.0, height, rng, lid=False)
+    growth = 0.5 + 0.5 * (outer[:, 2] / height + 0.5)
+    outside, inside = outer.copy(), outer.copy()
+    outside[:, :2] *= (growth * radius)[:, None]
+    inside[:, :2] *= (growth * radius - wall)[:, None]
+    thin = rng.random(len(outer)) < radius
+    return np.concatenate([outside[thin], inside[thin]]) + center, np.concatenate([normal[thin], -normal[thin]])
+
+
+def as_scene(*objects, noise=0.0, seed=0):
+    """Panoptic scene of (points, normals) clouds with ids 1, 2, ..."""
+    rng = np.random.default_rng(seed)
+    segments, ids = [], []
+    for index, (points, _) in enumerate(objects, 1):
+        low, high = points.min(0), points.max(0)
+        world_from_box = torch.eye(4)
+        world_from_box[:3, 3] = torch.from_numpy((low + high) / 2)
+        box = OrientedBox(world_from_box, torch.from_numpy(high - low).float())
+        centroid = torch.from_numpy(points.mean(0)).float()
+        segments.append(Segment(index, 0, 1.0, 1.0, len(points), 4, centroid, box, torch.zeros(3)))
+        ids.append(np.full(len(points), index))
+    points = np.concatenate([p for p, _ in objects])
+    normals = np.concatenate([n for _, n in objects])
+    points = points + rng.normal(0, noise, points.shape)
+    normals = normals + rng.normal(0, noise * 60, normals.shape)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    grid = torch.zeros(1, 2, 2, dtype=torch.int64)
+    return Panoptic3D(
+        grid - 1, grid, tuple(segments), torch.from_numpy(points).float(), torch.zeros(len(points), 3),
+        torch.from_numpy(np.concatenate(ids)), torch.from_numpy(normals).float(), LabelSpace.things(["thing"]), stamp_ns=5,
+    )  # fmt: skip
+
+
+def force_closure(grasp, points, normals, friction):
+    """Two soft fingers hold iff the line between their contacts lies inside both friction cones (Nguyen 1988).
+
+    The contacts are where the closing jaws first meet the true surface near the line through the TCP.
+    """
+    world_from_grasp = grasp.world_from_grasp.double().numpy()
+    local = (points - world_from_grasp[:3, 3]) @ world_from_grasp[:3, :3]
+    turned = normals @ world_from_grasp[:3, :3]
+    under_pads = (np.abs(local[:, 1]) < 0.010) & (local[:, 2] > -0.03) & (local[:, 2] < 0.010)
+    under_pads &= np.abs(local[:, 0]) < grasp.width_m / 2
+    if under_pads.sum() < 4:
+        return False
+    local, turned = local[under_pads], turned[under_pads]
+    left, right = local[:, 0] < local[:, 0].min() + 0.003, local[:, 0] > local[:, 0].max() - 0.003
+    contacts = [local[side].mean(0) for side in (left, right)]
+    outward = [turned[side].mean(0) / np.linalg.norm(turned[side].mean(0)) for side in (left, right)]
+    line = contacts[1] - contacts[0]
+    line /= np.linalg.norm(line)
+    cone = np.cos(np.arctan(friction))
+    return bool(-outward[0] @ line > cone and outward[1] @ line > cone)
+
+
+def hand_parts(width):
+    """(low, high) corners of both fingers and the palm in the grasp frame."""
+    gripper = CONFIG.gripper
+    tip, back = gripper.tip_beyond_tcp_m, gripper.tip_beyond_tcp_m - gripper.finger_length_m
+    half, thick, breadth = width / 2, gripper.finger_thickness_m, gripper.finger_breadth_m / 2
+    palm = (gripper.palm_width_m / 2, gripper.palm_breadth_m / 2)
+    return [
+        ((half, -breadth, back), (half + thick, breadth, tip)),
+        ((-half - thick, -breadth, back), (-half, breadth, tip)),
+        ((-palm[0], -palm[1], back - gripper.palm_length_m), (palm[0], palm[1], back)),
+    ]
+
+
+def touches(grasp, points, support_height_m=None):
+    """Whether the open hand meets points or support anywhere on its straight way from pre-grasp to grasp."""
+    world_from_grasp = grasp.world_from_grasp.double().numpy()
+    for back in np.linspace(0, grasp.pregrasp_distance_m, 21):
+        origin = world_from_grasp[:3, 3] - back * world_from_grasp[:3, 2]
+        local = (points - origin) @ world_from_grasp[:3, :3]
+        for low, high in hand_parts(grasp.width_m):
+            if ((local > np.array(low)) & (local < np.array(high))).all(1).any():
+                return True
+            if support_height_m is not None:
+                corners = np.array([[(low, high)[k >> axis & 1][axis] for axis in range(3)] for k in range(8)])
+                if (origin[2] + corners @ world_from_grasp[2, :3]).min() < support_height_m:
+                    return True
+    return False
+
+
+def make(name, rng):
+    if name == "box":
+        return box_surface(np.array([0.1, 0.05, 0.05]), np.array([0.05, 0.07, 0.10]), rng)
+    if name == "cylinder":
+        return cylinder_surface(np.array([-0.1, 0.0, 0.06]), 0.032, 0.12, rng)
+    if name == "sphere":
+        return sphere_surface(np.array([0.0, 0.1, 0.03]), 0.03, rng)
+    return box_surface(np.array([0.0, 0.0, 0.012]), np.array([0.2, 0.024, 0.024]), rng)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.002, 0.004])
+@pytest.mark.parametrize("name", ["box", "cylinder", "sphere", "bar"])
+def test_grasps_hold_by_force_closure_and_touch_nothing(name, noise):
+    points, normals = make(name, np.random.default_rng(1))
+    result = select_grasps(as_scene((points, normals), noise=noise), 1, CONFIG, 0.0)
+    assert result.reason == "found" and len(result.targets) >= 3, result.message
+    held = [force_closure(grasp, points, normals, 0.6) for grasp in result.targets]
+    assert held[0] and np.mean(held) >= 0.8, held
+    for grasp in result.targets:
+        assert not touches(grasp, np.zeros((0, 3)), support_height_m=0.0)
+        assert grasp.width_m <= CONFIG.gripper.max_width_m + 1e-6
+        assert grasp.world_from_grasp[2, 2] < -np.cos(np.radians(CONFIG.max_tilt_deg)) + 1e-3
+        rotation = grasp.world_from_grasp[:3, :3]
+        torch.testing.assert_close(rotation @ rotation.T, torch.eye(3), atol=1e-5, rtol=0)
+        assert torch.linalg.det(rotation) > 0
+    assert [grasp.score for grasp in result.targets] == sorted((grasp.score for grasp in result.targets), reverse=True)
+
+
+def test_fingers_close_around_the_middle_of_a_box():
+    """Along the closing axis the TCP is midway between the faces; the opening leaves the configured clearance."""
+    points, normals = make("box", np.random.default_rng(2))
+    grasp = select_grasps(as_scene((points, normals)), 1, CONFIG, 0.0).targets[0]
+    assert grasp.stamp_ns == 5 and grasp.world_frame_id == "world" and grasp.instance_id == 1
+    closing = grasp.world_from_grasp[:3, 0].numpy()
+    assert abs(closing[0]) > 0.98 or abs(closing[1]) > 0.98
+    axis = 0 if abs(closing[0]) > 0.98 else 1
+    assert abs(grasp.world_from_grasp[axis, 3] - (0.1, 0.05)[axis]) < 0.004
+    assert abs(grasp.width_m - min(0.08, (0.05, 0.07)[axis] + 2 * CONFIG.clearance_m)) < 0.006
+
+
+def test_neighbours_are_not_touched():
+    rng = np.random.default_rng(3)
+    target = box_surface(np.array([0.0, 0.0, 0.05]), np.array([0.05, 0.05, 0.10]), rng)
+    wall = box_surface(np.array([0.0, 0.045, 0.06]), np.array([0.12, 0.02, 0.12]), rng)
+    result = select_grasps(as_scene(target, wall), 1, CONFIG, 0.0)
+    assert result.targets
+    for grasp in result.targets:
+        assert not touches(grasp, wall[0])
+        assert abs(grasp.world_from_grasp[0, 0]) > 0.8  # closing along the wall, not against it
+    assert result.counters["collision"] > 0
+
+
+def test_a_blocked_approach_is_avoided():
+    """A roof over half of the object leaves only approaches from the other side."""
+    rng = np.random.default_rng(4)
+    target = box_surface(np.array([0.0, 0.0, 0.04]), np.array([0.05, 0.05, 0.08]), rng)
+    roof = box_surface(np.array([0.0, 0.04, 0.16]), np.array([0.3, 0.2, 0.01]), rng)
+    free = select_grasps(as_scene(target), 1, CONFIG, 0.0)
+    blocked = select_grasps(as_scene(target, roof), 1, CONFIG, 0.0)
+    assert any(touches(grasp, roof[0]) for grasp in free.targets)
+    assert blocked.targets and not any(touches(grasp, roof[0]) for grasp in blocked.targets)
+
+
+def test_an_object_boxed_in_says_collision():
+    rng = np.random.default_rng(5)
+    target = box_surface(np.array([0.0, 0.0, 0.03]), np.array([0.05, 0.05, 0.06]), rng)
+    fence = [box_surface(np.array([x, y, 0.06]), np.array([0.055, 0.055, 0.12]), rng)
+             for x in (-0.058, 0.0, 0.058) for y in (-0.058, 0.0, 0.058) if (x, y) != (0.0, 0.0)]  # fmt: skip
+    result = select_grasps(as_scene(target, *fence), 1, CONFIG, 0.0)
+    assert not result.targets and result.reason == "collision" and "other objects" in result.message
+
+
+def test_a_flat_plate_says_table():
+    rng = np.random.default_rng(6)
+    plate = cylinder_surface(np.array([0.0, 0.0, 0.004]), 0.10, 0.008, rng)
+    result = select_grasps(as_scene(plate), 1, CONFIG, 0.0)
+    assert not result.targets and result.reason in ("table", "too_wide"), result.message
+
+
+def test_a_large_box_says_too_wide():
+    box = box_surface(np.array([0.0, 0.0, 0.06]), np.array([0.12, 0.12, 0.12]), np.random.default_rng(7))
+    result = select_grasps(as_scene(box), 1, CONFIG, 0.0)
+    assert not result.targets and result.reason == "too_wide", result.message
+    assert result.counters["too_wide"] > 0
+
+
+def test_a_wider_hand_takes_the_large_box():
+    box = box_surface(np.array([0.0, 0.0, 0.06]), np.array([0.12, 0.12, 0.12]), np.random.default_rng(7))
+    config = GraspConfig(gripper=GripperConfig(max_width_m=0.15, palm_width_m=0.2))
+    assert select_grasps(as_scene(box), 1, config, 0.0).targets
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.002])
+def test_a_bowl_is_taken_at_its_rim(noise):
+    bowl = bowl_surface(np.array([0.0, 0.0, 0.03]), 0.07, 0.06, np.random.default_rng(8))
+    result = select_grasps(as_scene(bowl, noise=noise), 1, CONFIG, 0.0)
+    assert result.targets, result.message
+    grasp = result.targets[0]
+    position, closing = grasp.world_from_grasp[:3, 3].numpy(), grasp.world_from_grasp[:3, 0].numpy()
+    outward = position[:2] / np.linalg.norm(position[:2])
+    wall_radius = 0.07 * (0.5 + 0.5 * position[2] / 0.06) - 0.0025
+    assert abs(np.linalg.norm(position[:2]) - wall_radius) < 0.012 and position[2] > 0.015
+    assert abs(closing[:2] @ outward) > 0.85  # one finger inside, one outside
+    assert not touches(grasp, bowl[0], 0.0)
+
+
+@pytest.mark.parametrize("name", ["box", "cylinder", "sphere"])
+def test_one_side_is_enough(name):
+    """Only what a camera at -x, 45 degrees up, can see: grasps must still close on the true shape."""
+    points, normals = make(name, np.random.default_rng(9))
+    visible = normals @ np.array([-0.6, 0.0, 0.8]) > 0.25
+    result = select_grasps(as_scene((points[visible], normals[visible]), noise=0.001), 1, CONFIG, 0.0)
+    assert result.targets, result.message
+    assert force_closure(result.targets[0], points, normals, 0.7)
+    fingers = [touches(grasp, points[points[:, 2] > 0.005]) for grasp in result.targets[:3]]
+    assert not fingers[0]
+
+
+def test_table_points_in_the_mask_do_not_matter():
+    rng = np.random.default_rng(10)
+    points, normals = make("cylinder", rng)
+    table = np.column_stack([rng.uniform(-0.17, -0.03, 300), rng.uniform(-0.07, 0.07, 300), rng.normal(0, 0.002, 300)])
+    leaked = (np.concatenate([points, table]), np.concatenate([normals, np.tile([0.0, 0.0, 1.0], (300, 1))]))
+    result = select_grasps(as_scene(leaked, noise=0.001), 1, CONFIG, 0.0)
+    assert result.targets and force_closure(result.targets[0], points, normals, 0.6)
+
+
+def test_a_surface_of_revolution_is_completed():
+    points, normals = cylinder_surface(np.array([0.02, -0.01, 0.05]), 0.03, 0.1, np.random.default_rng(11), lid=False)
+    front = normals[:, 0] < -0.2
+    axis = fit_axis(points[front], normals[front], np.array([0.0, 0.0, 1.0]))
+    np.testing.assert_allclose(axis.point[:2], [0.02, -0.01], atol=0.002)
+    extra, extra_normals = complete_surface(points[front], normals[front], np.eye(3), 0.0)
+    np.testing.assert_allclose(np.linalg.norm(extra[:, :2] - [0.02, -0.01], axis=1), 0.03, atol=0.003)
+    assert (extra[:, 0] > 0.04).sum() > 50 and (extra_normals[extra[:, 0] > 0.04][:, 0] > 0.5).all()
+
+
+def test_without_metric_scale_nothing_is_offered():
+    scene = as_scene(make("box", np.random.default_rng(12)))
+    result = select_grasps(scene, 1, CONFIG, 0.0, is_metric=False)
+    assert not result.targets and result.reason == "not_metric" and "metric" in result.message
+
+
+def test_few_points_and_unknown_ids_are_answered():
+    points, normals = make("box", np.random.default_rng(13))
+    assert select_grasps(as_scene((points[:5], normals[:5])), 1, CONFIG, 0.0).reason == "no_points"
+    with pytest.raises(KeyError, match="instance_id: expected one of"):
+        select_grasps(as_scene((points, normals)), 7, CONFIG, 0.0)
+
+
+def test_every_reason_has_a_sentence_and_the_search_is_repeatable():
+    scene = as_scene(make("sphere", np.random.default_rng(14)), noise=0.002)
+    first, second = (select_grasps(scene, 1, CONFIG, None) for _ in range(2))
+    assert first.reason in REASONS and first.message.startswith(REASONS[first.reason])
+    assert all(torch.equal(a.world_from_grasp, b.world_from_grasp) for a, b in zip(first.targets, second.targets))

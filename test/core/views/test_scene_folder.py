@@ -1,0 +1,142 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pan3d_core.labels import LabelSpace
+from pan3d_core.structures import OrientedBox
+from pan3d_core.views.scene_folder import (
+    Scene,
+    SceneObject,
+    SceneTruth,
+    read_depth,
+    read_image,
+    read_photographs,
+    read_scene,
+    write_depth,
+    write_image,
+    write_scene,
+)
+
+
+@pytest.fixture
+def scene(cell) -> Scene:
+    box = OrientedBox(torch.eye(4), torch.tensor([0.06, 0.08, 0.08]))
+    objects = (SceneObject(1, "red box", 0, box), SceneObject(2, "blue box", 0), SceneObject(3, "green can", 1))
+    truth = SceneTruth(tuple(cell.ids), tuple(v.depth for v in cell.views), objects, LabelSpace.things(("box", "can")))
+    return Scene("desk", tuple(cell.views), truth, 0.0)
+
+
+def test_a_scene_survives_the_disk(scene, tmp_path):
+    write_scene(tmp_path / "desk", scene)
+    back = read_scene(tmp_path / "desk")
+    assert (back.name, back.support_height_m, len(back.views)) == ("desk", 0.0, 4)
+    for view, other in zip(back.views, scene.views):
+        assert float((view.image - other.image).abs().max()) <= 0.5 / 255 + 1e-6
+        assert float((view.depth - other.depth).abs().max()) <= 0.5e-4 + 1e-6
+        torch.testing.assert_close(view.intrinsics, other.intrinsics)
+        torch.testing.assert_close(view.cam_from_world, other.cam_from_world)
+        assert (view.camera, view.stamp_ns, view.frame_id) == (other.camera, other.stamp_ns, other.frame_id)
+    assert all(torch.equal(a, b) for a, b in zip(back.truth.instance_ids, scene.truth.instance_ids))
+    assert [item.name for item in back.truth.objects] == ["red box", "blue box", "green can"]
+    assert back.truth.labels == scene.truth.labels and back.truth.objects[1].box is None
+    torch.testing.assert_close(back.truth.objects[0].box.size_m, scene.truth.objects[0].box.size_m)
+
+
+def test_colour_cameras_lose_their_depth_and_the_truth_keeps_it(scene):
+    blind = scene.without_depth()
+    assert all(view.depth is None for view in blind.views) and blind.truth.depth[0] is not None
+
+
+def test_depth_that_does_not_fit_becomes_none(tmp_path):
+    write_depth(tmp_path / "d.png", torch.tensor([[0.0, 1.23456, 7.0], [float("nan"), -1.0, 6.5535]]))
+    torch.testing.assert_close(read_depth(tmp_path / "d.png"), torch.tensor([[0.0, 1.2346, 0.0], [0.0, 0.0, 6.5535]]))
+
+
+def test_a_file_that_is_no_image(tmp_path):
+    (tmp_path / "note.png").write_text("this is text")
+    with pytest.raises(ValueError, match=r"expected a picture .*note\.png"):
+        read_image(tmp_path / "note.png")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        read_image(tmp_path / "missing.png")
+    write_image(tmp_path / "whole.png", torch.rand(3, 64, 64))
+    content = (tmp_path / "whole.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match="cannot be decoded"):
+        read_image(tmp_path / "half.png")
+    with pytest.raises(ValueError, match="one 16-bit channel"):
+        read_depth(tmp_path / "whole.png")
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_scene_files_of_another_kind_are_refused(scene, tmp_path):
+    path = write_scene(tmp_path, scene)
+    edit(path, version=99)
+    with pytest.raises(ValueError, match="version: expected 1, got 99"):
+        read_scene(tmp_path)
+    edit(path, version=1, format="colmap")
+    with pytest.raises(ValueError, match="format: expected 'pan3d-scene', got 'colmap'"):
+        read_scene(tmp_path)
+    edit(path, format="pan3d-scene", views=[])
+    with pytest.raises(ValueError, match="views: expected a list"):
+        read_scene(tmp_path)
+    path.write_text("{")
+    with pytest.raises(ValueError, match="expected JSON"):
+        read_scene(tmp_path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"scene\.json"):
+        read_scene(tmp_path)
+
+
+def test_photographs_without_cameras_know_nothing_else(scene, tmp_path):
+    write_scene(tmp_path, scene)
+    photos = read_photographs(sorted((tmp_path / "images").glob("*.png")))
+    assert photos.truth is None and photos.views[0].intrinsics is None and photos.views[0].cam_from_world is None
+    assert photos.views[1].camera == "01_cam1"
+    with pytest.raises(ValueError, match="at least one file"):
+        read_photographs([])
+
+
+def test_cameras_file_goes_by_image_name_or_by_order(scene, tmp_path):
+    path = write_scene(tmp_path, scene)
+    images = sorted((tmp_path / "images").glob("*.png"))
+    photos = read_photographs(images[::-1], path)
+    torch.testing.assert_close(photos.views[0].cam_from_world, scene.views[3].cam_from_world)
+    entries = [{"intrinsics": view.intrinsics.tolist()} for view in scene.views]
+    plain = tmp_path / "cameras.json"
+    plain.write_text(json.dumps({"views": entries}))
+    assert read_photographs(images, plain).views[2].cam_from_world is None
+    with pytest.raises(ValueError, match="views: expected 3 as there are images, got 4"):
+        read_photographs(images[:3], plain)
+    write_image(tmp_path / "other.png", scene.views[0].image)
+    with pytest.raises(ValueError, match=r"expected one for every image, got none for other\.png"):
+        read_photographs([images[0], tmp_path / "other.png"], path)
+
+
+def test_cameras_that_cannot_be_are_named(scene, tmp_path):
+    write_scene(tmp_path, scene)
+    image = next((tmp_path / "images").glob("00*.png"))
+    plain = tmp_path / "cameras.json"
+    for entry, message in [
+        ({"intrinsics": [[1.0, 0.0], [0.0, 1.0]]}, r"intrinsics: expected 3 rows of 3 numbers, got shape \(2, 2\)"),
+        ({"intrinsics": [["a"]]}, "intrinsics: expected 3 rows of 3 numbers"),
+        ({"intrinsics": [[0.0] * 3] * 3}, "positive focal lengths"),
+        ({"distortion": {"model": "plumb_bob", "coefficients": [0.1, 0, 0, 0, 0]}}, "beside the distortion"),
+    ]:
+        plain.write_text(json.dumps({"views": [entry]}))
+        with pytest.raises(ValueError, match=message):
+            read_photographs([image], plain)
+
+
+def test_distorted_photographs_are_straightened(scene, tmp_path):
+    write_scene(tmp_path, replace(scene, truth=None))
+    image = next((tmp_path / "images").glob("00*.png"))
+    distortion = {"model": "plumb_bob", "coefficients": [0.3, 0, 0, 0, 0]}
+    entry = {"intrinsics": scene.views[0].intrinsics.tolist(), "distortion": distortion}
+    plain = tmp_path / "cameras.json"
+    plain.write_text(json.dumps({"views": [entry]}))
+    assert float((read_photographs([image], plain).views[0].image - read_image(image)).abs().mean()) > 0.005

@@ -1,0 +1,45 @@
+"""The shipped parameter files name parameters that exist, with values that are allowed."""
+
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+import yaml
+from places import ROOT
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from pan3d_ros.parameters.declaration import NodeParameters
+
+CONFIG = ROOT / "config"
+
+
+def flatten(values, prefix=""):
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG.rglob("*.param.yaml")), ids=lambda path: path.stem)
+def test_parameter_files(ros_context, path):
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert list(content) == ["/**"]
+    given = dict(flatten(content["/**"]["ros__parameters"]))
+    node = Node("config_under_test", parameter_overrides=[Parameter(name, value=value) for name, value in given.items()])
+    try:
+        parameters = NodeParameters(node)
+        assert not parameters.problems
+        assert [name for name in given if not node.has_parameter(name)] == []
+        parameters.read()
+    finally:
+        node.destroy_node()
+
+
+def test_fastdds_profile_enlarges_shared_memory_and_keeps_the_network():
+    tree = ElementTree.parse(CONFIG / "fastdds_large.xml")
+    text = {element.tag.split("}")[1]: (element.text or "").strip() for element in tree.iter()}
+    kinds = [element.text for element in tree.iter() if element.tag.endswith("}type")]
+    assert kinds == ["SHM", "UDPv4"]
+    assert int(text["segment_size"]) >= 64 * 2**20
+    assert text["useBuiltinTransports"] == "false"

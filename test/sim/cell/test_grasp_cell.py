@@ -1,0 +1,74 @@
+"""The closed loop without ROS: cell, cameras, pipeline, planner, hand. Also the benchmark that measures it."""
+
+import numpy as np
+import pytest
+import torch
+
+from pan3d_core.config import ModelConfig
+from pan3d_core.engines import build_engine
+from pan3d_core.grasping.planner import select_grasps
+from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_sim.cameras.depth_noise import DepthNoise
+from pan3d_sim.cell.robot_cell import CellConfig, RobotCell
+from pan3d_tools.bench.grasp import attempt_all, cloud_from_views, plan_obb, rate, summarize, true_cloud
+
+EASY = CellConfig(num_objects=3, kinds=("can", "box", "bottle", "block", "ball"), width=320, height=240)
+
+
+def nearest_segment(panoptic, truth):
+    distances = [
+        float((segment.box.world_from_box[:3, 3] - truth.box.world_from_box[:3, 3]).norm()) for segment in panoptic.segments
+    ]
+    best = int(np.argmin(distances))
+    assert distances[best] < 0.04, f"{truth.name}: nearest segment is {distances[best]:.3f} m away"
+    return panoptic.segments[best]
+
+
+def test_what_the_pipeline_sees_can_be_lifted():
+    lifted, tried = 0, 0
+    pipeline = PerceptionPipeline(build_engine(ModelConfig(name="depth_clusters")))
+    for seed in (11, 12):
+        with RobotCell(seed, EASY) as cell:
+            pipeline.reset()
+            result = pipeline.process(cell.views(stamp_ns=5, noise=DepthNoise()))
+            assert result.is_metric and result.panoptic.world_frame_id == "base_link" and result.panoptic.stamp_ns == 5
+            for truth in cell.truth():
+                segment = nearest_segment(result.panoptic, truth)
+                grasps = select_grasps(result.panoptic, segment.instance_id, support_height_m=0.0, is_metric=result.is_metric)
+                assert grasps.targets, f"{truth.name}: {grasps.message}"
+                trial = cell.execute(grasps.targets[0], target=truth.instance_id - 1)
+                assert trial.failure != "wrong_object"
+                tried += 1
+                lifted += trial.lifted
+    assert lifted >= tried - 1
+
+
+def test_benchmark_clouds_lie_on_the_objects():
+    with RobotCell(13, EASY) as cell:
+        seen, seen_ids = cloud_from_views(cell, DepthNoise(sigma_m=0.0, bleed=0.0))
+        true, true_ids = true_cloud(cell)
+        for index in range(len(cell.objects)):
+            reference = true.points[true.point_instance_id == true_ids[index]]
+            points = seen.points[seen.point_instance_id == seen_ids[index]]
+            assert len(points) > 50
+            distance = torch.cdist(points, reference).min(1).values
+            assert float(distance.quantile(0.95)) < 0.004
+
+
+def test_baseline_attempts_are_summarized():
+    cell = RobotCell(13, EASY)
+    panoptic, ids = true_cloud(cell)
+    del ids[0]  # as if the first object had not been seen
+    attempts = attempt_all(cell, panoptic, ids, plan_obb)
+    summary = summarize(attempts)
+    assert summary["objects"] == 3 and summary["outcomes"]["not seen"] == 1
+    assert summary["lifted"] <= summary["executed"] <= 2
+    assert summary["lifted_per_object"]["share"] == pytest.approx(summary["lifted"] / 3)
+    assert summary["deepest_contact_mm"] < 3.0
+
+
+def test_wilson_interval():
+    interval = rate(47, 50)
+    assert interval["share"] == 0.94
+    assert interval["low"] == pytest.approx(0.838, abs=0.002) and interval["high"] == pytest.approx(0.979, abs=0.002)
+    assert rate(0, 0) == {"share": 0.0, "low": 0.0, "high": 1.0}

@@ -1,0 +1,196 @@
+"""The command line as a person meets it: what it makes, what it says when something is wrong."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import da3_members
+import numpy as np
+import pytest
+from PIL import Image
+
+from pan3d_core.engines import ENGINES
+from pan3d_core.pictures.cloud_files import read_ply
+from pan3d_core.views.scene_folder import Scene, SceneTruth, write_scene
+from pan3d_tools import cli
+from pan3d_tools.cli import bench
+
+
+@pytest.fixture
+def folder(cell, tmp_path):
+    truth = SceneTruth(tuple(cell.ids), tuple(view.depth for view in cell.views))
+    write_scene(tmp_path / "scene", Scene("scene", tuple(cell.views), truth, 0.0))
+    return tmp_path / "scene"
+
+
+def images(folder) -> list[str]:
+    return [str(path) for path in sorted((folder / "images").glob("*.png"))]
+
+
+def refused(capsys, *arguments) -> str:
+    """Run a command that must fail; its message."""
+    assert cli.main([str(item) for item in arguments]) == 2
+    message = capsys.readouterr().err
+    assert "Traceback" not in message and message.startswith("pan3d ") and ": error: " in message
+    return message
+
+
+def test_help_imports_nothing_heavy():
+    heavy = "[m for m in ('torch', 'numpy', 'mujoco') if m in sys.modules]"
+    code = f"import sys; from pan3d_core import cli; cli.build_parser(); print({heavy})"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout.strip() == "[]"
+
+
+def test_reconstruct_makes_everything_it_promises(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["reconstruct", *images(folder), "--cameras", str(folder / "scene.json"), "--depth", "--model", "depth_clusters"]
+    assert cli.main([*arguments, "-o", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "3 objects" in printed and str(out / "report.html") in printed
+    cloud = read_ply(out / "cloud.ply")
+    assert set(np.unique(cloud.instance_id)) == {0, 1, 2, 3} and len(cloud.points) > 1000
+    content = json.loads((out / "instances.json").read_text())
+    assert content["is_metric"] and [item["class"] for item in content["instances"]] == ["", "", ""]
+    heights = sorted(item["centroid"][2] for item in content["instances"])
+    assert 0.0 < heights[0] < heights[2] < 0.12
+    arrays = np.load(out / "reconstruction.npz")
+    assert arrays["depth"].shape == (4, 240, 320) and arrays["instance_id"].shape == (4, 240, 320)
+    assert len(list((out / "pictures").glob("*.png"))) == 12 and len(list((out / "depth").glob("*.png"))) == 4
+    assert (out / "report.html").read_text().count("<img") == 12
+
+
+def test_a_scene_folder_stands_for_its_images(folder, tmp_path, capsys):
+    arguments = ["reconstruct", str(folder), "--depth", "--model", "depth_clusters", "-o", str(tmp_path / "out")]
+    assert cli.main(arguments) == 0 and "3 objects" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("posed", [True, False])
+def test_reconstruct_with_fast3dis(folder, tmp_path, capsys, posed):
+    weights = da3_members.write_fast3dis(tmp_path / "tiny.safetensors")
+    (tmp_path / "all.yaml").write_text("model: {min_score: 0.0}\nmerge: {min_points: 4}")
+    cameras = ["--cameras", str(folder / "scene.json")] if posed else []
+    arguments = ["reconstruct", *images(folder), *cameras, "--config", str(tmp_path / "all.yaml")]
+    assert cli.main([*arguments, "--engine", "fast3dis", "--weights", str(weights), "-o", str(tmp_path / "out")]) == 0
+    assert "warning: not metric" in capsys.readouterr().out  # random weights see no cameras that fit
+    content = json.loads((tmp_path / "out" / "instances.json").read_text())
+    assert not content["is_metric"] and [item["class"] for item in content["instances"]] == [""] * len(content["instances"])
+    assert np.load(tmp_path / "out" / "reconstruction.npz")["depth"].shape == (4, 378, 504)
+
+
+def test_reconstruct_with_da3_says_that_it_finds_no_objects(folder, tmp_path, capsys, monkeypatch):
+    da3_members.make_small(monkeypatch)
+    weights = da3_members.write_member(tmp_path, "mono", "da3metric-large")
+    arguments = ["reconstruct", *images(folder)[:2], "--engine", "da3", "--weights", str(weights)]
+    assert "ViewBatch.intrinsics: expected that of every view" in refused(capsys, *arguments)
+    entries = json.loads((folder / "scene.json").read_text())["views"][:2]
+    unposed = {"views": [{"intrinsics": entry["intrinsics"]} for entry in entries]}
+    (tmp_path / "unposed.json").write_text(json.dumps(unposed))
+    message = refused(capsys, *arguments, "--cameras", tmp_path / "unposed.json")
+    assert "ViewBatch.cam_from_world: expected that of every view, since da3-metric-large sees each alone" in message
+    scene = ["reconstruct", str(folder), "--engine", "da3", "--weights", str(weights), "-o", str(tmp_path / "out")]
+    assert cli.main(scene) == 0
+    printed = capsys.readouterr().out
+    assert "warning: this engine finds no objects" in printed and "0 objects" in printed
+    assert "this engine finds no objects" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_checkpoints_that_cannot_be_used(folder, tmp_path, capsys):
+    weights = da3_members.write_fast3dis(tmp_path / "tiny.safetensors")
+    arguments = ["reconstruct", images(folder)[0], "--weights", weights, "--engine"]
+    assert "expected a checkpoint of Depth Anything 3" in refused(capsys, *arguments, "da3")
+    weights.write_bytes(weights.read_bytes()[:-5000])
+    assert "cut short" in refused(capsys, *arguments, "fast3dis")
+    assert "ModelConfig.weights: expected the path" in refused(capsys, "reconstruct", images(folder)[0], "--engine", "fast3dis")
+
+
+def test_one_photograph_alone_is_reconstructed_without_metres(folder, tmp_path, capsys):
+    assert cli.main(["reconstruct", images(folder)[0], "-o", str(tmp_path / "out")]) == 0
+    assert "not metric" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "instances.json").read_text())["is_metric"] is False
+    assert not (tmp_path / "out" / "depth").exists()  # 16-bit files hold metres; the npz has the unscaled depth
+
+
+def test_images_and_cameras_that_cannot_be_used(folder, tmp_path, capsys):
+    note = tmp_path / "note.png"
+    note.write_text("no picture")
+    assert "cannot be decoded" in refused(capsys, "reconstruct", note)
+    assert "does not exist" in refused(capsys, "reconstruct", tmp_path / "nothing.png")
+    assert "folder with a scene.json" in refused(capsys, "reconstruct", tmp_path)
+    short = tmp_path / "cameras.json"
+    short.write_text(json.dumps({"views": [{"intrinsics": [[100, 0, 80], [0, 100, 60], [0, 0, 1]]}]}))
+    message = refused(capsys, "reconstruct", *images(folder), "--cameras", short)
+    assert "expected 4 as there are images, got 1" in message
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "small.png")
+    message = refused(capsys, "reconstruct", tmp_path / "small.png", "--cameras", short)
+    assert "principal point inside the 64 x 48 image" in message
+
+
+def test_settings_that_cannot_be_used(folder, tmp_path, capsys):
+    image = images(folder)[0]
+    assert f"expected one of {', '.join(sorted(ENGINES))}" in refused(capsys, "reconstruct", image, "--model", "yolo")
+    assert "depth" in refused(capsys, "reconstruct", image, "--model", "depth_clusters")
+    assert "--config: expected a file" in refused(capsys, "reconstruct", image, "--config", tmp_path / "no.yaml")
+    (tmp_path / "bad.yaml").write_text("merge: {min_pionts: 3}")
+    assert "merge.min_pionts" in refused(capsys, "reconstruct", image, "--config", tmp_path / "bad.yaml")
+    assert "no.safetensors" in refused(capsys, "reconstruct", image, "--weights", tmp_path / "no.safetensors")
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["reconstruct"])
+    assert stop.value.code == 2
+
+
+def test_eval_prints_and_writes_figures_and_a_report(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main(["eval", str(folder), "--depth", "--engine", "depth_clusters", "-o", str(out)]) == 0
+    assert "AP50" in capsys.readouterr().out
+    content = json.loads((out / "figures.json").read_text())
+    assert content["figures"]["AP50"] == pytest.approx(1.0) and "processor" in content["machine"]
+    assert set(content["protocols"]) == set(content["figures"]) and len(content["scenes"]) == 1
+    page = (out / "report.html").read_text()
+    assert page.count("<img") == 4 and "0.95 is not among them" in page and "3 of 3 objects found" in page
+    assert f"pan3d eval {folder} --depth" in page and "http" not in page
+    assert "nowhere" in refused(capsys, "eval", tmp_path / "nowhere")
+
+
+def test_eval_names_what_failed_and_says_so_by_its_exit_code(folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "both" / "good")
+    shutil.copytree(folder, tmp_path / "both" / "torn")
+    next((tmp_path / "both" / "torn" / "images").glob("*.png")).unlink()
+    arguments = ["eval", str(tmp_path / "both"), "--depth", "--model", "depth_clusters", "-o", str(tmp_path / "out")]
+    assert cli.main([*arguments, "--worst", "0"]) == 1
+    assert "failed: torn: image: expected a file" in capsys.readouterr().err
+    content = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert content["figures"]["scenes"] == 1 and [item["name"] for item in content["failures"]] == ["torn"]
+    assert "1 could not be evaluated" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_sim_render_checks_its_numbers(tmp_path, capsys):
+    assert "--size: expected WIDTHxHEIGHT" in refused(capsys, "sim", "render", "--size", "big", "-o", tmp_path)
+    assert "at least one scene" in refused(capsys, "sim", "render", "--count", "0", "-o", tmp_path)
+
+
+def test_missing_package_is_named_with_its_extra(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "pan3d_sim.data.scene_folders", None)
+    monkeypatch.setitem(sys.modules, "pan3d_sim", None)
+    message = refused(capsys, "sim", "render", "-o", tmp_path)
+    assert "'pan3d_sim'" in message and "[sim]" in message
+
+
+def test_bench_prints_a_table_and_writes_the_figures(folder, tmp_path, capsys):
+    path = tmp_path / "frame.json"
+    arguments = ["--scene", str(folder), "--depth", "--model", "depth_clusters", "--repeats", "2", "--warm-up", "0"]
+    assert cli.main(["bench", "--json", str(path), "frame", *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "p99_over_p50" in printed and "stages_p50_ms.engine" in printed and "cores" in printed
+    content = json.loads(path.read_text())
+    result = content["result"]
+    assert content["bench"] == "frame" and result["objects"] == 3 and result["views"] == [[120, 160]] * 4
+    assert result["p50_ms"] <= result["p90_ms"] <= result["p99_ms"] and 0 < result["share_outside_network"] < 1
+
+
+@pytest.mark.parametrize("name", sorted(bench.BENCHES))
+def test_every_bench_that_is_listed_exists(name):
+    from importlib.util import find_spec
+
+    assert find_spec(bench.BENCHES[name][0]) is not None

@@ -1,0 +1,103 @@
+"""Shard folders as one set of scenes."""
+
+import contextlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from pan3d_sim.data.scene_records import SceneRecord, empty_columns
+from training.data.arrays import Sampler, ShardSet, batch_of_records
+
+
+def test_batch_has_units_ranges_and_the_chosen_views(data_folder):
+    shards = ShardSet(data_folder / "train")
+    assert len(shards) == 6 and shards.num_views == 4
+    batch = shards.batch(np.array([5, 0]), [np.array([3, 1]), np.array([0, 2])])
+    assert batch.images.shape == (2, 2, 3, 112, 144) and batch.images.min() >= 0 and batch.images.max() <= 1
+    near = batch.depth[batch.ids > 0]
+    assert near.min() > 0.3 and near.max() < 1.2
+    assert batch.kinds[:, 0].eq(-1).all() and set(batch.kinds[:, 1:4].unique().tolist()) <= {0, 1}
+    alone = shards.batch(np.array([5]), [np.array([1])])
+    assert torch.equal(alone.images[0, 0], batch.images[0, 1])
+    assert torch.equal(alone.cam_from_world[0, 0], batch.cam_from_world[0, 1])
+
+
+def test_unfinished_shards_wait_until_they_are_complete(data_folder, tmp_path):
+    shutil.copytree(data_folder / "train" / "part_000", tmp_path / "a")
+    shutil.copytree(data_folder / "val" / "part_000", tmp_path / "b")
+    (tmp_path / "b" / "vocabulary.json").unlink()
+    shards = ShardSet(tmp_path)
+    assert len(shards) == 6
+    (tmp_path / "b" / "vocabulary.json").write_text(json.dumps({}))
+    assert shards.refresh() == 8
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="data: expected shard folders"):
+        ShardSet(tmp_path)
+
+
+def test_ranks_share_each_permutation_without_overlap(data_folder):
+    samplers = [Sampler(ShardSet(data_folder / "train"), seed=3, rank=r, world=2) for r in range(2)]
+    seen = np.concatenate([s.next(3) for s in samplers])
+    assert sorted(seen.tolist()) == list(range(6))
+    again = np.concatenate([s.next(3) for s in samplers])
+    assert sorted(again.tolist()) == list(range(6)) and again.tolist() != seen.tolist()
+
+
+def test_a_restored_sampler_continues(data_folder):
+    shards = ShardSet(data_folder / "train")
+    sampler = Sampler(shards, seed=3, rank=0, world=1)
+    sampler.next(8)
+    state = sampler.state()
+    expected = sampler.next(10)
+    restored = Sampler(shards, seed=3, rank=0, world=1)
+    restored.restore(state)
+    assert np.array_equal(restored.next(10), expected)
+
+
+def test_a_restored_sampler_continues_when_shards_were_added_in_front(data_folder, tmp_path):
+    for name in ("b", "c"):
+        shutil.copytree(data_folder / "train" / "part_000", tmp_path / name)
+    shards = ShardSet(tmp_path)
+    sampler = Sampler(shards, seed=3, rank=0, world=1)
+    state = sampler.state()
+    expected = sampler.next(12)
+    shutil.copytree(data_folder / "val" / "part_000", tmp_path / "a")
+    later = ShardSet(tmp_path)
+    assert later.names() == ["a", "b", "c"]
+    restored = Sampler(later, seed=3, rank=0, world=1)
+    restored.restore(state)
+    assert np.array_equal(restored.next(12), expected) and later.names() == ["b", "c", "a"]
+    assert sorted(restored.next(14).tolist()) == list(range(14))
+    shutil.rmtree(tmp_path / "b")
+    with pytest.raises(ValueError, match="got none named b"):
+        Sampler(ShardSet(tmp_path), seed=3, rank=0, world=1).restore(state)
+
+
+def test_held_out_shards_are_not_trained_on(data_folder, tmp_path):
+    shutil.copytree(data_folder / "val" / "part_000", tmp_path / "a")
+    words = json.loads((tmp_path / "a" / "vocabulary.json").read_text())
+    for kind_set, first, refused in (("known", 999_998, False), ("known", 999_999, True), ("held-out", 5, True)):
+        facts = {"seed": first, "scenes": 2, "settings": {"kind_set": kind_set}}
+        (tmp_path / "a" / "vocabulary.json").write_text(json.dumps(words | facts))
+        with pytest.raises(ValueError, match="held-out") if refused else contextlib.nullcontext():
+            Sampler(ShardSet(tmp_path), seed=0, rank=0, world=1)
+    assert len(ShardSet(tmp_path)) == 2  # for measuring they may be read
+
+
+def test_records_and_arrays_give_the_same_batch(data_folder):
+    shards = ShardSet(data_folder / "train")
+    folder = data_folder / "train" / "part_000"
+    arrays = {path.stem: np.load(path) for path in folder.glob("*.npy")}
+    extra = {name: value for name, value in empty_columns(4).items() if name not in arrays}
+    records = [SceneRecord(seed=i, **{name: values[i] for name, values in arrays.items()}, **extra) for i in (4, 2)]
+    views = [np.array([3, 1]), np.array([0, 2])]
+    batch = batch_of_records(records, views)
+    expected = vars(shards.batch(np.array([4, 2]), views))
+    assert batch.teacher is None and expected.pop("teacher") is None
+    for name, value in expected.items():
+        assert torch.equal(getattr(batch, name), value), name

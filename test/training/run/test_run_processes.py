@@ -1,0 +1,167 @@
+"""Whole runs as processes: killed and resumed, asked to stop, with several ranks, on a full disk."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed.run
+import yaml
+from places import ROOT
+
+from training.families import run_config
+from training.run.checkpoints import read_state
+from training.run.ranks import Ranks
+from training.settings import merge_settings
+from training.train import Run, spawn_ranks
+
+ALONE = Ranks(0, 1, torch.device("cpu"), "ddp")
+PATIENCE_S = 800  # processes that start beside others take their time
+pytestmark = pytest.mark.timeout(900)
+
+
+def settings_file(values: dict) -> Path:
+    path = Path(values["out"]) / "settings.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def start(values: dict) -> subprocess.Popen:
+    """The command line on a file with these settings."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
+    command = [sys.executable, "-m", "training.train", "--config", str(settings_file(values))]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process: subprocess.Popen) -> str:
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, output
+    return output
+
+
+def run_here(values: dict, **changes) -> Run:
+    run = Run(replace(run_config(values), **changes), ALONE)
+    run.resume()
+    run.go()
+    return run
+
+
+def train_lines(out: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["what"] == "train"]
+
+
+def losses(out: Path) -> list[tuple[int, float, float]]:
+    return [(line["step"], line["total"], line["norm"]) for line in train_lines(out)]
+
+
+def wait_for_step(process: subprocess.Popen, out: Path, step: int) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        path = out / "log.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        if any(line.endswith("}") and json.loads(line)["step"] >= step for line in lines):
+            return
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    raise AssertionError(f"no step {step} in time")
+
+
+def test_a_killed_run_and_a_stopped_one_go_on_bit_for_bit(run_values, tmp_path):
+    record = {"save_steps": 4, "log_steps": 1, "evaluate_scenes": 0}
+    values = run_values("pan3d-mini", record=record, sampling={"batch": 1}, steps=40)
+    run_here(values, out=tmp_path / "whole")
+    broken = {**values, "out": str(tmp_path / "broken")}
+    out = tmp_path / "broken"
+
+    killed = start(broken)
+    wait_for_step(killed, out, 6)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    saved = read_state(out / "last.pt")["step"]
+    assert killed.returncode == -signal.SIGKILL and 4 <= saved < 40 and saved % 4 == 0
+
+    stopped = start(broken)
+    wait_for_step(stopped, out, saved + 3)
+    stopped.send_signal(signal.SIGTERM)
+    output = finish(stopped)
+    step = read_state(out / "last.pt")["step"]
+    assert saved < step < 40 and step == train_lines(out)[-1]["step"]
+    assert f"resumed at step {saved}" in output and f"stopped at step {step} by a signal" in output
+
+    run_here(broken)
+    assert losses(out) == losses(tmp_path / "whole") and len(losses(out)) == 40
+    for name in ("model", "ema"):
+        mine, theirs = (read_state(folder / "last.pt")[name] for folder in (out, tmp_path / "whole"))
+        assert all(torch.equal(mine[key], value) for key, value in theirs.items())
+    assert len(list(out.glob("step_*.pt"))) == 2
+
+
+def by_spawning(values: dict) -> None:
+    spawn_ranks(run_config(merge_settings(values, {"execution": {"ranks": 2}})))
+
+
+def by_torchrun(values: dict) -> None:
+    arguments = ["--standalone", "--nproc_per_node=2", "-m", "training.train", "--config", str(settings_file(values))]
+    torch.distributed.run.main(arguments)
+
+
+@pytest.mark.parametrize(
+    ("family", "launch", "strategy"),
+    [
+        ("pan3d-mini", by_spawning, "ddp"),
+        pytest.param("segvggt", by_torchrun, "fsdp", marks=pytest.mark.slow),
+        pytest.param("fast3dis", by_spawning, "ddp", marks=pytest.mark.slow),
+        pytest.param("fast3dis", by_torchrun, "fsdp", marks=pytest.mark.slow),
+    ],
+    ids=["spawn-ddp", "torchrun-fsdp", "frozen-ddp", "frozen-fsdp"],
+)
+def test_two_ranks_give_the_result_of_one(run_values, tmp_path, monkeypatch, family, launch, strategy):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(ROOT)
+    values = run_values(family, steps=4, sampling={"batch": 1}, record={"save_steps": 2}, execution={"strategy": strategy})
+    alone = {**values, "out": str(tmp_path / "alone"), "execution": {**values["execution"], "accumulate": 2}}
+    run_here(alone)
+    launch(values)
+    two = Path(values["out"])
+    expected = losses(tmp_path / "alone")
+    assert [step for step, *_ in losses(two)] == [1, 2, 3, 4]
+    for mine, theirs in zip(losses(two), expected, strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-5, rel=1e-5)
+    first, second = read_state(two / "last.pt"), read_state(tmp_path / "alone" / "last.pt")
+    assert len(first["ranks"]) == 2 and first["samples"] == second["samples"] == 8
+    for name, value in second["model"].items():
+        if "running" not in name and "batches" not in name:  # batch normalisation counts one rank's batches
+            torch.testing.assert_close(first["model"][name], value, atol=1e-5, rtol=1e-4)
+
+    # One process goes on from what two wrote.
+    (tmp_path / "after").mkdir()
+    shutil.copy(two / "step_00000002.pt", tmp_path / "after" / "last.pt")
+    run_here({**alone, "out": str(tmp_path / "after")})
+    for mine, theirs in zip(losses(tmp_path / "after"), expected[2:], strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-5, rel=1e-5)
+
+
+def test_a_full_disk_ends_the_run_with_a_clear_error_and_keeps_the_last_checkpoint(run_values):
+    values = run_values("pan3d-mini", steps=2, record={"evaluate_scenes": 0})
+    run_here(values)
+    out = Path(values["out"])
+    before = (out / "last.pt").read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(OSError, match="could not be written .*last.pt is untouched, the run can go on from there"):
+            run_here(values, steps=4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (out / "last.pt").read_bytes() == before and not list(out.glob("*.part"))
+    assert run_here(values, steps=4).trainer.step == 4

@@ -1,0 +1,166 @@
+"""Where streamed scenes come from, and first of all tar shards in a folder or an object store.
+
+A source is a list of chapters that are read in one go, each with named scenes, and can be handed to worker processes.
+See also `rendered_shards` and `folder_shards`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import tarfile
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from pan3d_sim.data.scene_records import (
+    FIRST_HELD_OUT_SEED,
+    INDEX_FILE,
+    VOCABULARY_FILE,
+    SceneRecord,
+    ShardRange,
+    decode_record,
+    scene_key,
+)
+
+_log = logging.getLogger("pan3d.training")
+
+ATTEMPTS = 4  # of fetching a shard from an object store
+FIRST_WAIT_S = 0.5
+
+
+class UnreadableChapter(ValueError):
+    """The rest of a chapter cannot be read; the text says why."""
+
+
+class SceneShards(Protocol):
+    """A set of scenes in chapters."""
+
+    chapters: tuple[str, ...]
+    kinds: tuple[str, ...]
+    num_views: int  # that every scene has at least
+    worker_context: str | None  # how worker processes start; None = as the platform does
+    largest_buffer: int  # scenes that it makes sense to hold for shuffling
+
+    def keys(self, chapter: int) -> list[str]:
+        """Names of the chapter's scenes, in the order in which `read` gives them; known without reading it."""
+
+    def read(self, chapter: int, wanted: Collection[str]) -> Iterator[tuple[str, Any]]:
+        """(key, stored form) of the scenes in `wanted`; those that are not there are left out.
+
+        Raises `UnreadableChapter` where nothing more can be read."""
+
+    def decode(self, stored: Any) -> SceneRecord:
+        """Stored form -> scene. Raises `DamagedScene`."""
+
+
+@dataclass(frozen=True)
+class TarShards:
+    """Tar shards as `pan3d sim render --shards --format tar` writes them; see `open_tar_shards`."""
+
+    location: str  # local folder or URL
+    chapters: tuple[str, ...]
+    kinds: tuple[str, ...]
+    num_views: int
+    worker_context = None
+    largest_buffer = 10**7
+
+    def keys(self, chapter: int) -> list[str]:
+        """One per seed of the shard's name."""
+        return [scene_key(seed) for seed in _range_of(self.chapters[chapter]).seeds]
+
+    def read(self, chapter: int, wanted: Collection[str]) -> Iterator[tuple[str, Mapping[str, bytes]]]:
+        """Members of the wanted scenes; a shard that ends early gives those before its end."""
+        name = self.chapters[chapter]
+        try:
+            with open_file(self.location, name) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
+                yield from _scenes_of(tar, wanted)
+        except (tarfile.TarError, EOFError) as error:
+            raise UnreadableChapter(f"ends early or is damaged: {error}") from error
+        except OSError as error:
+            raise UnreadableChapter(f"cannot be read: {error}") from error
+
+    def decode(self, stored: Mapping[str, bytes]) -> SceneRecord:
+        """See `decode_record`."""
+        return decode_record(stored)
+
+
+def _scenes_of(tar: tarfile.TarFile, wanted: Collection[str]) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Members that follow each other and share a key are one scene."""
+    current, members = "", {}
+    for member in tar:
+        key, _, name = member.name.partition(".")
+        if key != current:
+            if members:
+                yield current, members
+            current, members = key, {}
+        if key in wanted and member.isfile():
+            members[name] = tar.extractfile(member).read()
+    if members:
+        yield current, members
+
+
+def open_tar_shards(location: str | Path, *, held_out: bool = False) -> TarShards:
+    """The shards below a local folder, or those that `index.json` at a URL lists (http, https, s3, gs, ... by fsspec).
+
+    Raises `ValueError` when there are none, or when they are for measuring only and `held_out` is not set.
+    """
+    location = str(location).rstrip("/")
+    if is_url(location):
+        names = json.loads(_read_small(location, INDEX_FILE))["shards"]
+    else:
+        names = [path.name for path in Path(location).glob("*.tar")]
+    names = tuple(sorted(name for name in names if name.endswith(".tar") and ShardRange.parse(name)))
+    if not names:
+        raise ValueError(f"data: expected shards such as scenes_00000000-00000199.tar in {location}, got none")
+    if not held_out and any(_range_of(name).last >= FIRST_HELD_OUT_SEED for name in names):
+        raise ValueError(f"data: expected seeds below {FIRST_HELD_OUT_SEED} for training, got held-out scenes in {location}")
+    facts = json.loads(_read_small(location, VOCABULARY_FILE))
+    return TarShards(location, names, tuple(facts["kinds"]), int(facts["settings"]["num_views"]))
+
+
+def is_url(location: str) -> bool:
+    """Whether fsspec has to open it."""
+    return "://" in location
+
+
+def open_file(location: str, name: str) -> BinaryIO:
+    """A file of a local folder, or of an object store as bytes in memory; fetching is tried again when it fails.
+
+    Raises `OSError` after several attempts.
+    """
+    if not is_url(location):
+        return (Path(location) / name).open("rb")
+    import fsspec
+
+    url = f"{location}/{name}"
+    for attempt in range(ATTEMPTS):
+        try:
+            filesystem, path = fsspec.core.url_to_fs(url)
+            return io.BytesIO(filesystem.cat_file(path))
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # every store has errors of its own
+            if attempt == ATTEMPTS - 1:
+                raise OSError(f"{url}: {type(error).__name__}: {error}") from error
+            _log.warning("%s: %s; trying again", url, error)
+            time.sleep(FIRST_WAIT_S * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def _read_small(location: str, name: str) -> bytes:
+    try:
+        with open_file(location, name) as stream:
+            return stream.read()
+    except FileNotFoundError:
+        raise ValueError(f"data: expected {name} in {location}, got none") from None
+
+
+def _range_of(name: str) -> ShardRange:
+    found = ShardRange.parse(name)
+    if found is None:
+        raise ValueError(f"shard: expected a name such as scenes_00000000-00000199.tar, got {name!r}")
+    return found

@@ -1,0 +1,84 @@
+"""`pan3d-mini` and its kin: averaged weights as the half-precision file that their engines load, and the model card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pan3d_core.engines.mini import FORMATS, NAMES_PREFIX, fold_batch_norms, read_checkpoint
+from training.data.arrays import ShardSet
+from training.data.text_targets import TextTargets, load_text_targets
+from training.export.model_card import joined_logs, write_card
+from training.export.request import ExportRequest, common_facts
+from training.judge.objects import MiniFigures, evaluate
+
+MAX_BYTES = 20 * 2**20
+
+
+def export_weights(state: dict, text: TextTargets, facts: dict, out: Path, stuff: Mapping[str, Tensor] | None = None) -> None:
+    """State of a trainer -> safetensors in half precision with the known names' embeddings; refuses more than `MAX_BYTES`.
+
+    `stuff`: words for what is no object with their embeddings, in networks that know such.
+    """
+    named = text.is_name()
+    tensors = {name: (v.half() if v.is_floating_point() else v).contiguous() for name, v in state["ema"].items()}
+    tensors[NAMES_PREFIX + "embeddings"] = text.embeddings[named].half().contiguous()
+    rows = torch.nonzero(named)[:, 0].tolist()
+    content = {
+        "architecture": state["architecture"],
+        "names": [text.texts[row] for row in rows],
+        "class_names": [text.kinds[int(text.kind[row])] for row in rows],
+        "facts": facts,
+    }
+    if stuff is not None:
+        content["stuff"] = list(stuff)
+        tensors[NAMES_PREFIX + "stuff"] = torch.stack(list(stuff.values())).half()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, out, metadata={"format": FORMATS[state["family"]], "content": json.dumps(content)})
+    out.chmod(0o644)
+    size = out.stat().st_size
+    if size > MAX_BYTES:
+        raise ValueError(f"out: expected at most {MAX_BYTES} bytes, got {size}")
+
+
+def run_facts(state: dict, text: TextTargets, validation_scenes: int) -> dict:
+    """What a checkpoint says about its making."""
+    facts = {**common_facts(state, validation_scenes), "kinds": len(text.kinds), "descriptions": len(text.texts)}
+    base = Path(state["config"].get("start_from", ""))
+    if base.suffix == ".safetensors":  # a frozen network that came as a weight file
+        facts["base"] = f"{base.name}, SHA-256 {hashlib.sha256(base.read_bytes()).hexdigest()}"
+    return facts
+
+
+def measure(out: Path, family: str, validation: ShardSet, text: TextTargets, scenes: int) -> dict[str, MiniFigures]:
+    """Figures of the exported file itself, read back as the engine reads it."""
+    model = read_checkpoint(out, family).model
+    fold_batch_norms(model)
+    cases = {
+        "cameras known, 4 views": (True, 4), "cameras known, 2 views": (True, 2), "cameras known, 1 view": (True, 1),
+        "poses unknown, 4 views": (False, 4),
+    }  # fmt: skip
+    return {
+        name: evaluate(model, validation, text, scenes=scenes, posed=posed, views=views, bfloat16=False)
+        for name, (posed, views) in cases.items()
+    }
+
+
+def export_mini(state: dict, request: ExportRequest) -> None:
+    """Weights with the known names' embeddings, figures of the file itself and the card."""
+    text = load_text_targets(request.data / "text_embeddings.npz")
+    validation = ShardSet(request.data / "val")
+    earlier = [run_facts(own, text, len(validation)) for own in request.earlier_states()]
+    facts = {**run_facts(state, text, len(validation)), "earlier": earlier}
+    export_weights(state, text, facts, request.out)
+    measured = measure(request.out, state["family"], validation, text, request.scenes)
+    figures = {name: asdict(value) for name, value in measured.items()}
+    export_weights(state, text, {**facts, "figures": figures}, request.out)
+    write_card(request.out, joined_logs(request.logs()), request.out.with_suffix(".md"))

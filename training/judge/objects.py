@@ -1,0 +1,138 @@
+"""Held-out figures of `pan3d-mini` and `pan3d-mini-fast3dis`, cheap enough to run during training.
+
+python -m training.judge.objects --data DIR --checkpoint DIR/last.pt --scenes 240
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pan3d_core.engines.mini import build_network
+from pan3d_core.models.mini.decode import count_repeats, decode_scene
+from pan3d_core.models.mini.fast3dis import Fast3disMini
+from pan3d_core.models.mini.network import MiniOutputs, PanMini
+from pan3d_eval.metrics.instance_ap import SceneOverlaps, instance_ap, measure_overlaps
+from training.data.arrays import SceneBatch, ShardSet
+from training.data.augment import plain_inputs
+from training.data.targets import MAX_DEPTH_M, MIN_DEPTH_M, scene_targets
+from training.data.text_targets import TextTargets, load_text_targets
+from training.run.devices import to_device
+
+MIN_TRUE_CELLS = 8  # an object counts when at least this many half-resolution cells of all views together show it
+REACH_M = 1.5  # depth figures are taken where the truth is nearer: objects and table
+
+
+@dataclass(frozen=True)
+class MiniFigures:
+    """Class-agnostic AP of masks over all views (rules: `pan3d_eval.metrics.instance_ap`), depth errors on objects and
+    table, names of matched masks."""
+
+    scenes: int
+    objects: int
+    ap50: float
+    ap25: float
+    recall50: float  # share of the objects that any surviving mask covers with IoU > 0.5
+    ap: float  # mean over IoU > 0.50 to 0.90
+    repeats: float  # sure queries per scene whose mask overlaps a better one's, which suppression takes out
+    abs_rel: float
+    abs_rel_objects: float
+    kind_accuracy: float  # of the masks that match an object with IoU > 0.5
+
+
+class FigureSums:
+    """Running sums over scenes."""
+
+    def __init__(self) -> None:
+        self.overlaps: list[SceneOverlaps] = []
+        self.scenes = self.named = self.matched = 0
+        self.repeats = 0
+        self.errors: list[float] = []
+        self.object_errors: list[float] = []
+
+    def add(self, outputs: MiniOutputs, batch: SceneBatch, b: int, text: TextTargets) -> None:
+        targets = scene_targets(batch.ids[b], batch.kinds[b])
+        inside = (targets.masks2 > 0.5).flatten(1)  # of objects of one pixel grid, so no cell is in two of them
+        true_ids = (inside * torch.arange(1, len(inside) + 1)[:, None]).sum(0)
+        kept, scores = decode_scene(outputs.queries, b)
+        masks = (outputs.queries.mask_logits[b, kept] > 0).flatten(1)
+        self.repeats += count_repeats(outputs.queries, b)
+        overlaps = measure_overlaps(masks, scores, true_ids, min_points=MIN_TRUE_CELLS)
+        self.overlaps.append(overlaps)
+        predicted = text.kind_similarity(outputs.queries.text_embedding[b, kept]).argmax(-1)
+        counted = np.flatnonzero(overlaps.true_sizes >= MIN_TRUE_CELLS)
+        for column in counted[(overlaps.ious[:, counted] > 0.5).any(axis=0)]:
+            best = overlaps.predicted_rows[overlaps.ious[:, column].argmax()]
+            self.matched += 1
+            self.named += int(predicted[int(best)] == targets.kind[int(overlaps.true_ids[column]) - 1])
+        self.scenes += 1
+        depth = batch.depth[b]
+        error = (outputs.depth()[b] - depth).abs() / depth.clamp_min(1e-3)
+        valid = (depth > MIN_DEPTH_M) & (depth < min(REACH_M, MAX_DEPTH_M))
+        self.errors.append(float(error[valid].mean()))
+        on_object = valid & (batch.ids[b] > 0)
+        if bool(on_object.any()):
+            self.object_errors.append(float(error[on_object].mean()))
+
+    def figures(self) -> MiniFigures:
+        ap = instance_ap(self.overlaps, min_points=MIN_TRUE_CELLS)
+        ap50, ap25, mean_ap = (0.0 if math.isnan(value) else value for value in (ap.ap50, ap.ap25, ap.ap))
+        return MiniFigures(
+            scenes=self.scenes, objects=ap.num_true, ap50=ap50, ap25=ap25, recall50=self.matched / max(ap.num_true, 1),
+            abs_rel=float(np.mean(self.errors)), abs_rel_objects=float(np.mean(self.object_errors or [0.0])),
+            kind_accuracy=self.named / max(self.matched, 1), ap=mean_ap, repeats=self.repeats / max(self.scenes, 1),
+        )  # fmt: skip
+
+
+@torch.no_grad()
+def evaluate(
+    model: PanMini | Fast3disMini,
+    shards: ShardSet,
+    text: TextTargets,
+    *,
+    scenes: int,
+    posed: bool,
+    views: int = 4,
+    bfloat16: bool = True,
+) -> MiniFigures:
+    """Figures over the first `scenes` scenes of `shards`; the model is left in evaluation mode."""
+    model.eval()
+    device = next(model.parameters()).device
+    sums = FigureSums()
+    for start in range(0, min(scenes, len(shards)), 4):
+        indices = np.arange(start, min(start + 4, scenes, len(shards)))
+        batch = shards.batch(indices, [np.arange(views)] * len(indices))
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            outputs = model(to_device(plain_inputs(batch, posed=posed), device))
+        outputs = to_device(outputs, torch.device("cpu"))
+        for b in range(len(indices)):
+            sums.add(outputs, batch, b, text)
+    return sums.figures()
+
+
+def main() -> None:
+    """Command line entry."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="a training checkpoint (last.pt)")
+    parser.add_argument("--scenes", type=int, default=240)
+    parser.add_argument("--views", type=int, default=4)
+    arguments = parser.parse_args()
+    text = load_text_targets(arguments.data / "text_embeddings.npz")
+    state = torch.load(arguments.checkpoint, map_location="cpu", weights_only=True)
+    model = build_network(state["family"], state["architecture"])
+    model.load_state_dict(state["ema"])
+    shards = ShardSet(arguments.data / "val")
+    for posed in (True, False):
+        figures = evaluate(model, shards, text, scenes=arguments.scenes, posed=posed, views=arguments.views)
+        print(json.dumps({"posed": posed, "views": arguments.views, **asdict(figures)}))
+
+
+if __name__ == "__main__":
+    main()
