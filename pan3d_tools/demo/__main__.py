@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from pan3d_ros.platform.domains import domain_of_environment
 from pan3d_tools.demo.processes import ChildNode, DemoError, parameter_arguments
 
 ARRANGEMENTS = ("separated", "pile", "packed")
@@ -108,10 +109,8 @@ def perception_parameters(options: argparse.Namespace) -> dict[str, object]:
 
 
 def child_environment() -> dict[str, str]:
-    """Environment of all processes: a domain of their own, and the profile for large messages."""
+    """Environment of all processes: rendering without a screen, and the profile for large messages."""
     environment = dict(os.environ)
-    # Domains up to 101 keep clear of the ports that Linux hands out on its own.
-    environment.setdefault("ROS_DOMAIN_ID", str(20 + os.getpid() % 80))
     environment.setdefault("MUJOCO_GL", "osmesa")
     environment["PYTHONUNBUFFERED"] = "1"
     if "FASTDDS_DEFAULT_PROFILES_FILE" not in environment and (profile := shipped_profile()) is not None:
@@ -200,7 +199,8 @@ def main(arguments: list[str] | None = None) -> int:
     # A polite end by a supervisor must end the children too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return run(options, say)
+        with domain_of_environment():
+            return run(options, say)
     except DemoError as error:
         print(f"demo failed: {error}", file=sys.stderr)
         return 1

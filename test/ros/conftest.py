@@ -1,6 +1,5 @@
-"""One rclpy context on a domain of its own for all tests of this folder; without ROS only those of bags are collected."""
+"""One rclpy context for all tests of this folder; without ROS only those of bags are collected."""
 
-import os
 import threading
 from importlib.util import find_spec
 
@@ -10,16 +9,12 @@ if find_spec("rclpy") is None or find_spec("pan3d_interfaces") is None:  # `make
     collect_ignore_glob = ["test_*.py", *(f"{room}/*" for room in ("inputs", "messages", "parameters", "platform", "processing",
                                                                      "refinement", "services"))]
 
-# Other ROS programs on this machine must not be heard, nor two test runs each other.
-DOMAIN_ID = 60 + os.getpid() % 40
-
 
 @pytest.fixture(scope="session")
-def ros_context():
+def ros_context(process_domain):
     import rclpy
 
-    os.environ["ROS_DOMAIN_ID"] = str(DOMAIN_ID)
-    rclpy.init(domain_id=DOMAIN_ID)
+    rclpy.init(domain_id=process_domain)
     yield
     rclpy.try_shutdown()
 

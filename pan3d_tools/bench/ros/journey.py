@@ -30,6 +30,7 @@ from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.clouds import cloud_message, cloud_records
 from pan3d_ros.messages.poses import header
 from pan3d_ros.outputs.publishers import profile
+from pan3d_ros.platform.domains import claim_domain
 from pan3d_tools.bench.ros.nodes import cell_and_perception, percentiles
 from pan3d_tools.bench.ros.refine import measure_beside_refinement
 
@@ -54,13 +55,22 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--sets-per-second", type=float, default=0.5, help="rate of the cameras of the journey")
     parser.add_argument("--rounds", type=int, default=5, help="of refine, each beside a halted refinement and one that runs")
     parser.add_argument("--busy-sets-per-second", type=float, default=10.0, help="rate of the cameras of refine")
-    parser.add_argument("--domain", type=int, default=100 + os.getpid() % 100, help="ROS domain of the measurement")
+    parser.add_argument("--domain", type=int, help="ROS domain of the measurement (default: a free one)")
     return parser.parse_args(argv)
 
 
 def run(argv: list[str]) -> dict:
     """Measure; `cloud`, `journey` and `refine` of the result are what was asked for. `RuntimeError` when a process fails."""
     arguments = parse(argv)
+    if arguments.domain is not None:
+        return measure(arguments)
+    with claim_domain() as claim:
+        arguments.domain = claim.domain_id
+        return measure(arguments)
+
+
+def measure(arguments: argparse.Namespace) -> dict:
+    """The parts that were asked for, in the domain of the arguments."""
     environment = child_environment(arguments)
     os.environ.update(environment)  # the profile is read when this process makes its first participant
     context = Context()

@@ -28,8 +28,6 @@ from pan3d_ros.bags.reader import BagReader  # noqa: E402
 from pan3d_ros.bags.settings import replay_settings  # noqa: E402
 from pan3d_ros.messages.buffers import stamp_to_ns  # noqa: E402
 
-DOMAIN_ID = 20 + os.getpid() % 40
-
 
 def parameter_file(bag, folder, model):
     """What `pan3d doctor BAG` prints, for an engine that needs no network, and poses by whatever brings them."""
@@ -44,9 +42,9 @@ def parameter_file(bag, folder, model):
 
 
 @pytest.fixture
-def ros():
+def ros(own_domain):
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=DOMAIN_ID)
+    rclpy.init(context=context, domain_id=own_domain)
     node = Node("replay_test", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
@@ -61,7 +59,7 @@ def ros():
 
 @contextlib.contextmanager
 def live_node(params, log):
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(DOMAIN_ID), "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ['PYTHONPATH']}"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ['PYTHONPATH']}"}
     environment["FASTDDS_DEFAULT_PROFILES_FILE"] = str(ROOT / "config" / "fastdds_large.xml")
     command = [sys.executable, "-m", "pan3d_ros.perception_node", "--ros-args", "--params-file", str(params)]
     command += ["-p", "use_sim_time:=true", "-p", "autostart:=true"]

@@ -1,6 +1,5 @@
 """The player over DDS: every message once, in order, with recorded quality of service and a clock of its own."""
 
-import os
 import threading
 import time
 from types import SimpleNamespace
@@ -24,13 +23,11 @@ from pan3d_ros.bags.reader import BagError, BagReader  # noqa: E402
 from pan3d_ros.messages.buffers import stamp_to_ns  # noqa: E402
 from pan3d_ros.messages.poses import matrix_from_pose, pose_numbers  # noqa: E402
 
-DOMAIN_ID = 101 + os.getpid() % 50
-
 
 @pytest.fixture
-def nodes():
+def nodes(own_domain):
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=DOMAIN_ID)
+    rclpy.init(context=context, domain_id=own_domain)
     player, listener = Node("player", context=context), Node("listener", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(listener)

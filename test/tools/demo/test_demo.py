@@ -204,12 +204,6 @@ def test_broken_parts_end_with_code_1_and_words(tmp_path, monkeypatch, capsys):
     assert "demo failed: the cell ended with code 1" in capsys.readouterr().err
 
 
-@pytest.fixture
-def own_domain(monkeypatch):
-    """Another domain than that of this process, in which nodes of other tests may still be found: they would be asked instead."""
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(20 + os.getpid() % 40))
-
-
 def test_a_transition_that_is_refused_says_so_with_the_state_and_the_log(own_domain):
     child = SimpleNamespace(check=lambda: None, log_tail=lambda: "no such model", log_path="perception.log")
     client = DemoClient((child,))
