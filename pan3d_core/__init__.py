@@ -1,6 +1,6 @@
 """Multi-view panoptic 3D perception for robots: images in, metric instances and grasps out."""
 
-from importlib import import_module
+from pan3d_core.runtime.lazy import load
 
 # Loaded on first use, so that `pan3d --help` does not wait for torch.
 _HOMES = {
@@ -23,4 +23,4 @@ __all__ = list(_HOMES)
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"pan3d_core has no {name!r}; it offers {', '.join(_HOMES)}")
-    return getattr(import_module(f"pan3d_core.{_HOMES[name]}"), name)
+    return load(f"pan3d_core.{_HOMES[name]}:{name}")

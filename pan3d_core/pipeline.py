@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,29 +16,12 @@ from pan3d_core.assembly.placement import refine_placement
 from pan3d_core.assembly.tracking import Tracker
 from pan3d_core.config import PipelineConfig
 from pan3d_core.engines.memory import run_within_memory
-from pan3d_core.structures import CameraView, Panoptic3D, Reconstruction, ViewBatch, to_device
+from pan3d_core.structures import CameraView, PerceptionResult, ViewBatch, to_device
 from pan3d_core.views.preprocess import preprocess
 
 if TYPE_CHECKING:
     from pan3d_core.engines import Engine
     from pan3d_core.language.namer import Namer
-
-
-@dataclass(frozen=True)
-class PerceptionResult:
-    """What is known after one view set."""
-
-    reconstruction: Reconstruction
-    panoptic: Panoptic3D
-    views: ViewBatch
-    timings_ms: dict[str, float]  # stage -> wall time; "total" is their sum
-    warnings: tuple[str, ...] = ()
-    finds_objects: bool = True  # False: the engine looks for none, so no segments says nothing about the scene
-
-    @property
-    def is_metric(self) -> bool:
-        """Whether lengths are metres in the robot's world; without that no grasp may be offered."""
-        return self.reconstruction.is_metric
 
 
 class StageClock:

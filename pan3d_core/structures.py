@@ -233,6 +233,23 @@ class Panoptic3D:
 
 
 @dataclass(frozen=True)
+class PerceptionResult:
+    """What is known after one view set."""
+
+    reconstruction: Reconstruction
+    panoptic: Panoptic3D
+    views: ViewBatch
+    timings_ms: dict[str, float]  # stage -> wall time; "total" is their sum
+    warnings: tuple[str, ...] = ()
+    finds_objects: bool = True  # False: the engine looks for none, so no segments says nothing about the scene
+
+    @property
+    def is_metric(self) -> bool:
+        """Whether lengths are metres in the robot's world; without that no grasp may be offered."""
+        return self.reconstruction.is_metric
+
+
+@dataclass(frozen=True)
 class GraspTarget:
     """A grasp for a parallel-jaw hand. Grasp frame: origin between the finger tips' pads (TCP),
     +z is the approach direction, +x the closing direction."""

@@ -14,8 +14,8 @@ import torch
 from pan3d_core.assembly.tracking import Tracker
 from pan3d_core.labels import LabelSpace
 from pan3d_core.language.namer import Namer
-from pan3d_core.pipeline import PerceptionPipeline, PerceptionResult
-from pan3d_core.structures import CameraView, Panoptic3D
+from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.structures import CameraView, Panoptic3D, PerceptionResult
 from pan3d_core.views.sampling import sample_at_network
 from pan3d_core.views.scene_folder import SCENE_FILE, Scene, SceneTruth
 from pan3d_eval.datasets.scenes import SceneReference

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from pan3d_core.assembly.likeness import place, similarity
+from pan3d_core.assembly.place_map import RefinedMap
 from pan3d_core.config import TrackingConfig
-from pan3d_core.geometry.boxes import box_iou
 from pan3d_core.structures import Panoptic3D, Segment
 
-if TYPE_CHECKING:
-    from pan3d_core.gaussians.place_map import RefinedMap
-
 log = logging.getLogger("pan3d.tracking")
-
-# What each likeness counts; meaning is left out where there are no embeddings.
-WEIGHTS = {"place": 0.4, "overlap": 0.25, "color": 0.2, "meaning": 0.15}
-
 
 @dataclass(frozen=True)
 class _Track:
@@ -103,33 +96,14 @@ class Tracker:
         if not known or not segments:
             return {}
         limit_m = self.config.max_distance_m
-        places = torch.stack([_place(self._tracks[key].segment) for key in known])
-        near = (torch.cdist(torch.stack([_place(item) for item in segments]), places) <= limit_m).nonzero().tolist()
+        places = torch.stack([place(self._tracks[key].segment) for key in known])
+        near = (torch.cdist(torch.stack([place(item) for item in segments]), places) <= limit_m).nonzero().tolist()
         table = np.zeros((len(segments), len(known)))
         for row, column in near:
             table[row, column] = similarity(self._tracks[known[column]].segment, segments[row], limit_m)
         rows, columns = linear_sum_assignment(table, maximize=True)
         enough = self.config.min_similarity
         return {int(row): known[column] for row, column in zip(rows, columns) if table[row, column] >= enough}
-
-
-def _place(segment: Segment) -> Tensor:
-    return segment.box.world_from_box[:3, 3]
-
-
-def similarity(first: Segment, second: Segment, max_distance_m: float) -> float:
-    """0..1 from place, box overlap, colour and meaning; 0 when the centres are more than `max_distance_m` apart."""
-    distance = float((_place(first) - _place(second)).norm())
-    if distance > max_distance_m:
-        return 0.0
-    parts = {
-        "place": 1.0 - distance / max(max_distance_m, 1e-9),
-        "overlap": box_iou(first.box, second.box),
-        "color": 1.0 - min(1.0, 2.0 * float((first.color_rgb - second.color_rgb).abs().max())),
-    }
-    if first.text_embedding is not None and second.text_embedding is not None:
-        parts["meaning"] = max(0.0, float(first.text_embedding @ second.text_embedding))
-    return sum(WEIGHTS[name] * value for name, value in parts.items()) / sum(WEIGHTS[name] for name in parts)
 
 
 def _renamed(panoptic: Panoptic3D, ids: list[int]) -> Panoptic3D:

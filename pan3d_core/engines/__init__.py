@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from pan3d_core.runtime.lazy import load
+
 if TYPE_CHECKING:
     from pan3d_core.config import ModelConfig, PreprocessConfig
     from pan3d_core.labels import LabelSpace
@@ -23,57 +25,18 @@ class Engine(Protocol):
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]: ...
 
 
-def _build_pan3d_mini(config: ModelConfig) -> Engine:
-    from pan3d_core.engines.mini import build
+EngineBuilder = Callable[["ModelConfig"], Engine]
 
-    return build(config)
-
-
-def _build_segvggt(config: ModelConfig) -> Engine:
-    from pan3d_core.engines.segvggt import build
-
-    return build(config)
-
-
-def _build_fast3dis(config: ModelConfig) -> Engine:
-    from pan3d_core.engines.fast3dis import build
-
-    return build(config)
-
-
-def _build_pan3d_mini_eps3d(config: ModelConfig) -> Engine:
-    from pan3d_core.engines.eps3d_mini import build
-
-    return build(config)
-
-
-def _build_eps3d(config: ModelConfig) -> Engine:
-    from pan3d_core.engines.eps3d import build
-
-    return build(config)
-
-
-def _build_da3(config: ModelConfig) -> Engine:
-    from pan3d_core.engines.da3 import build
-
-    return build(config)
-
-
-def _build_depth_clusters(config: ModelConfig) -> Engine:
-    from pan3d_core.engines.depth_clusters import DepthClusters
-
-    return DepthClusters()
-
-
-ENGINES: dict[str, Callable[[ModelConfig], Engine]] = {
-    "pan3d-mini": _build_pan3d_mini,
-    "pan3d-mini-fast3dis": _build_pan3d_mini,
-    "pan3d-mini-eps3d": _build_pan3d_mini_eps3d,
-    "eps3d": _build_eps3d,
-    "segvggt": _build_segvggt,
-    "fast3dis": _build_fast3dis,
-    "da3": _build_da3,
-    "depth_clusters": _build_depth_clusters,
+# Name -> the function that builds the engine, or where it stands. An engine of one's own may be added as a function.
+ENGINES: dict[str, str | EngineBuilder] = {
+    "pan3d-mini": "pan3d_core.engines.mini:build",
+    "pan3d-mini-fast3dis": "pan3d_core.engines.mini:build",
+    "pan3d-mini-eps3d": "pan3d_core.engines.eps3d_mini:build",
+    "eps3d": "pan3d_core.engines.eps3d:build",
+    "segvggt": "pan3d_core.engines.segvggt:build",
+    "fast3dis": "pan3d_core.engines.fast3dis:build",
+    "da3": "pan3d_core.engines.da3:build",
+    "depth_clusters": "pan3d_core.engines.depth_clusters:build",
 }
 
 
@@ -81,4 +44,6 @@ def build_engine(config: ModelConfig) -> Engine:
     """The engine that `config.name` asks for, weights loaded. `ValueError` lists the known names."""
     if config.name not in ENGINES:
         raise ValueError(f"ModelConfig.name: expected one of {', '.join(sorted(ENGINES))}, got {config.name!r}")
-    return ENGINES[config.name](config)
+    entry = ENGINES[config.name]
+    builder: EngineBuilder = load(entry) if isinstance(entry, str) else entry
+    return builder(config)

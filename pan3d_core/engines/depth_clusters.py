@@ -15,7 +15,7 @@ import torch
 from scipy.spatial import ConvexHull
 from torch import Tensor
 
-from pan3d_core.config import PreprocessConfig
+from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.geometry.cameras import normals_from_points
 from pan3d_core.geometry.voxels import build_voxel_graph, components, split_touching
 from pan3d_core.labels import LabelSpace
@@ -39,6 +39,11 @@ class SupportPlane:
     def height(self, points: np.ndarray) -> np.ndarray:
         """(N, 3) -> (N,) signed distance above the plane, metres."""
         return points @ self.normal - self.offset
+
+
+def build(config: ModelConfig) -> DepthClusters:
+    """Build the engine; it has no weights and no settings of its own."""
+    return DepthClusters()
 
 
 class DepthClusters:

@@ -13,10 +13,9 @@ from torch import Tensor
 from pan3d_core.gaussians.camera_paths import CameraPath
 from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.language.parsing import parse_prompt
-from pan3d_core.models.eps3d.network import RASTER
 from pan3d_core.pictures import overlays
 from pan3d_core.pictures.palette import LUMA, UNASSIGNED, Color, class_colors
-from pan3d_core.rendering.rasterize import RasterSettings, Rendering, rasterize
+from pan3d_core.rendering.rasterize import UNITLESS_RASTER, RasterSettings, Rendering, rasterize
 from pan3d_core.structures import require_shape
 
 SOLID = 0.5  # opacity from which on a pixel shows something
@@ -161,7 +160,7 @@ def _renderings(scene: GaussianScene, path: CameraPath) -> Iterator[Rendering]:
 def _render(scene: GaussianScene, path: CameraPath, features: Tensor | None = None) -> Rendering:
     means = scene.gaussians.means
     background = means.new_tensor(overlays.BACKGROUND) / 255
-    settings = RasterSettings() if scene.is_metric else RASTER  # a near plane in metres says nothing about other units
+    settings = RasterSettings() if scene.is_metric else UNITLESS_RASTER  # a near plane in metres says nothing about other units
     settings = replace(settings, low_pass_px2=settings.low_pass_px2 * _magnification(scene, path) ** 2)
     with torch.no_grad():
         return rasterize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,11 @@ from pan3d_core.gaussians.ownership import gaussian_instance_ids
 from pan3d_core.language.prompts import name_segments
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.rendering.rasterize import rasterize
+from pan3d_core.runtime.files import written_whole
 from pan3d_core.structures import Gaussians, require_shape, to_device
 
 if TYPE_CHECKING:
-    from pan3d_core.pipeline import PerceptionResult
+    from pan3d_core.structures import PerceptionResult
 
 MIN_OPACITY = 0.5  # where less was rendered there is no surface
 FORMAT = "pan3d-gaussians/1"
@@ -157,11 +157,10 @@ def write_gaussian_scene(path: Path | str, scene: GaussianScene) -> None:
         tensors |= {TEXT_PREFIX + name: getattr(scene.text_space, name) for name in TEXT_FIELDS}
         facts["text_space"] = {name: getattr(scene.text_space, name) for name in TEXT_FACTS}
     stored = {name: _as_stored(value) for name, value in tensors.items() if value is not None}
-    part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Not `save_file`, whose files nobody else may read, whatever the user's mask says.
-    part.write_bytes(save(stored, {"format": FORMAT, "scene": json.dumps(facts, ensure_ascii=False)}))
-    os.replace(part, path)
+    content = save(stored, {"format": FORMAT, "scene": json.dumps(facts, ensure_ascii=False)})
+    with written_whole(path) as part:
+        part.write_bytes(content)
 
 
 def _as_stored(value: Tensor) -> Tensor:

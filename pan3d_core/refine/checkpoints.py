@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pan3d_core.refine.model import PanopticMap, QueryGaussians
 from pan3d_core.refine.query_care import MatchCounts
 from pan3d_core.refine.schedule import RefineSettings
 from pan3d_core.refine.views import RefineView
+from pan3d_core.runtime.files import written_whole
 
 if TYPE_CHECKING:
     from pan3d_core.refine.optimise import Refinement
@@ -70,10 +70,8 @@ def write_checkpoint(path: Path, refinement: Refinement) -> None:
             "neighbours": list(progress.neighbours), "totals": list(progress.totals),
         },
     }  # fmt: skip
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    torch.save(content, part)
-    os.replace(part, path)
+    with written_whole(path) as part:
+        torch.save(content, part)
 
 
 def views_digest(views: Sequence[RefineView]) -> str:

@@ -50,6 +50,10 @@ class RasterSettings:
             raise ValueError(f"RasterSettings.backend: expected one of {', '.join(BACKENDS)}, got {self.backend!r}")
 
 
+# As AnySplat and EPS3D render: a scene without a unit has no near plane in metres.
+UNITLESS_RASTER = RasterSettings(near=1e-10, radius_clip_px=0.1)
+
+
 @dataclass(frozen=True)
 class OnScreen:
     """The Gaussians that one camera sees, and where: the gradients there say where detail is missing (Kerbl et al. 2023, 5.1)."""

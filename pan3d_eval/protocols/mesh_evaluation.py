@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.geometry.cameras import pixel_grid
-from pan3d_core.pipeline import PerceptionResult
-from pan3d_core.structures import InstanceSet, Panoptic3D, ViewBatch
+from pan3d_core.structures import InstanceSet, Panoptic3D, PerceptionResult, ViewBatch
 from pan3d_core.views.scene_folder import Scene, SceneTruth
 from pan3d_eval.metrics.instance_ap import SceneOverlaps
 from pan3d_eval.protocols.posed_transfer import posed_transfer

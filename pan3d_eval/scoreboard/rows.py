@@ -21,6 +21,7 @@ from PIL import Image
 from pan3d_core.config import ModelConfig, PipelineConfig
 from pan3d_core.engines.mini import EPS3D, FAST3DIS, MINI, SHIPPED
 from pan3d_core.pictures import overlays
+from pan3d_core.runtime.files import written_whole
 from pan3d_eval.comparison_pictures import instance_pictures, true_instance_pictures
 from pan3d_eval.datasets.scenes import SceneReference
 from pan3d_eval.execution import Progress, run_items
@@ -182,10 +183,8 @@ def kept_row(path: Path, measure: Callable[[], MeasuredRow]) -> MeasuredRow:
     if path.exists():
         return MeasuredRow(**json.loads(path.read_text(encoding="utf-8")))
     measured = measure()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    waiting = path.with_suffix(".part")
-    waiting.write_text(json.dumps(asdict(measured), indent=1), encoding="utf-8")
-    waiting.rename(path)
+    with written_whole(path) as part:
+        part.write_text(json.dumps(asdict(measured), indent=1), encoding="utf-8")
     return measured
 
 

@@ -12,7 +12,8 @@ from pan3d_core.config import ModelConfig, PipelineConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.engines.warm_up import warm_up
 from pan3d_core.language.namer import Namer
-from pan3d_core.pipeline import PerceptionPipeline, PerceptionResult
+from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.structures import PerceptionResult
 from pan3d_eval.metrics.identity import FrameOverlap, IdentityErrors, frame_overlap, identity_errors
 from pan3d_eval.metrics.instance_ap import InstanceAp, instance_ap
 from pan3d_eval.runner import MIN_PIXELS, SceneEvaluation, evaluate_result, truth_at_network

@@ -15,8 +15,7 @@ from torch import Tensor
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
 from pan3d_core.geometry.transforms import rigid
 from pan3d_core.labels import LabelSpace
-from pan3d_core.pipeline import PerceptionResult
-from pan3d_core.structures import OrientedBox
+from pan3d_core.structures import OrientedBox, PerceptionResult
 from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth
 from pan3d_ros.bags.reader import IMAGE, TEXT, BagError, BagReader
 from pan3d_ros.bags.settings import TruthTopics

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pictures.palette import class_colors
-from pan3d_core.pipeline import PerceptionResult
-from pan3d_core.structures import Segment
+from pan3d_core.structures import PerceptionResult, Segment
 from pan3d_ros.messages.buffers import stamp_from_ns
 from pan3d_ros.messages.clouds import label_of_class
 from pan3d_ros.messages.images import image_message

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from pan3d_interfaces.msg import InstanceArray
 
-from pan3d_core.pipeline import PerceptionResult
+from pan3d_core.structures import PerceptionResult
 
 
 @dataclass(frozen=True)

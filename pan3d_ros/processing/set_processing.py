@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
-from pan3d_core.pipeline import PerceptionPipeline, PerceptionResult
-from pan3d_core.structures import CameraView
+from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.structures import CameraView, PerceptionResult
 from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_core.views.synchronizer import SyncRules, ViewSet
 from pan3d_ros.inputs.camera_frames import CameraFrame

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 import torch
 
 from pan3d_core.refine.optimise import CHECKPOINT_FILE
+from pan3d_core.runtime.files import written_whole
 from pan3d_ros.refinement.views import UnderstoodView, restored, stored
 
 SCENE_FILE, VIEWS_FILE, JOB_FILE = "gaussians.safetensors", "views.pt", "job.json"
@@ -91,9 +91,8 @@ class RefinementFolder:
 
     def write_views(self, views: Sequence[UnderstoodView]) -> None:
         """Keep them for the process, and for all that go on from there."""
-        part = self.path / f"{VIEWS_FILE}.part"
-        torch.save(stored(views), part)
-        os.replace(part, self.path / VIEWS_FILE)
+        with written_whole(self.path / VIEWS_FILE) as part:
+            torch.save(stored(views), part)
 
     def read_views(self) -> list[UnderstoodView]:
         """What `write_views` kept. Raises `FolderProblem` for a file of another kind."""
@@ -105,9 +104,8 @@ class RefinementFolder:
 
     def write_job(self, job: RefinementJob) -> None:
         """For the process that is started next."""
-        part = self.path / f"{JOB_FILE}.part"
-        part.write_text(json.dumps(asdict(job)), encoding="utf-8")
-        os.replace(part, self.path / JOB_FILE)
+        with written_whole(self.path / JOB_FILE) as part:
+            part.write_text(json.dumps(asdict(job)), encoding="utf-8")
 
     def read_job(self) -> RefinementJob:
         """What `write_job` wrote."""

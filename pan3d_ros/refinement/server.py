@@ -14,7 +14,7 @@ from pan3d_interfaces.msg import ErrorCode
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 
-from pan3d_core.gaussians.place_map import RefinedMap, read_map
+from pan3d_core.assembly.place_map import RefinedMap, read_map
 from pan3d_ros.parameters.node_config import NodeConfig, RefineConfig
 from pan3d_ros.processing.model_loading import LoadedModel
 from pan3d_ros.refinement.folder import FolderProblem, RefinementFolder, RefinementJob

@@ -12,8 +12,7 @@ from torch import Tensor
 from pan3d_core.assembly.merging import between_surfaces
 from pan3d_core.config import KeyframeConfig, PipelineConfig
 from pan3d_core.labels import LabelSpace
-from pan3d_core.pipeline import PerceptionResult
-from pan3d_core.structures import CameraView
+from pan3d_core.structures import CameraView, PerceptionResult
 from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_ros.parameters.node_config import RefineConfig
 

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pan3d_core.runtime.files import written_whole
 from pan3d_sim.data.bank import SceneStream
 from pan3d_sim.data.scene_records import IMAGE_FORMATS, INDEX_FILE, VOCABULARY_FILE, SceneRecord, ShardRange
 from pan3d_sim.data.shards import (
@@ -235,12 +236,8 @@ def _check_folder(plan: RenderPlan) -> None:
 
 def _write_whole(path: Path, content: dict) -> None:
     """Completely or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with written_whole(path) as partial:
         partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _stopped(plan: RenderPlan, error: OSError) -> RenderingStopped:

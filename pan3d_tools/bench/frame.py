@@ -18,7 +18,8 @@ import torch
 from pan3d_core.config import ModelConfig, PipelineConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.language.prompts import name_segments
-from pan3d_core.pipeline import PerceptionPipeline, PerceptionResult
+from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.structures import PerceptionResult
 from pan3d_core.views.scene_folder import Scene, read_scene
 from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_sim.data.scene_folders import cell_scene

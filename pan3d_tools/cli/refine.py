@@ -12,11 +12,12 @@ from pan3d_tools.cli.evaluate_bags import find_bags
 from pan3d_tools.cli.options import add_command, add_model_options, build_pipeline, pipeline_config
 
 if TYPE_CHECKING:
-    from pan3d_core.pipeline import PerceptionPipeline, PerceptionResult
+    from pan3d_core.pipeline import PerceptionPipeline
     from pan3d_core.refine.labels.sources import SceneLabels
     from pan3d_core.refine.optimise import Refinement, StepReport
     from pan3d_core.refine.schedule import RefineSettings
     from pan3d_core.refine.views import RefineView
+    from pan3d_core.structures import PerceptionResult
     from pan3d_core.views.scene_folder import Scene
 
 ENGINE = "pan3d-mini"  # its labels and surfaces make the best maps of the scoreboard

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pan3d_core.runtime.files import written_whole
 from pan3d_tools.cli.options import add_command
 from pan3d_tools.cli.output import machine_facts
 
@@ -124,7 +125,6 @@ def _refined_section(options: argparse.Namespace) -> tuple[str, list[str]]:
 
 def _refined_scenes(work: Path, count: int) -> tuple[RefinedSceneReference, ...]:
     """Scenes of the cell seen by a moving camera; rendered first where they are not there."""
-    import shutil
 
     from pan3d_eval.scoreboard.refined_scenes import RefinedSceneReference, write_refined_scene
 
@@ -133,11 +133,9 @@ def _refined_scenes(work: Path, count: int) -> tuple[RefinedSceneReference, ...]
     for seed in range(SETS["held_out"][1], SETS["held_out"][1] + count):
         folder = work / f"refined_{settings.num_views}_views_{settings.width}x{settings.height}" / f"scene_{seed}"
         if not folder.exists():
-            waiting = folder.with_suffix(".part")
-            shutil.rmtree(waiting, ignore_errors=True)
             made = sim.render_refine_scene(seed, settings)
-            write_refined_scene(waiting, made.scene, made.semantic_id, made.labels)
-            waiting.rename(folder)
+            with written_whole(folder) as part:
+                write_refined_scene(part, made.scene, made.semantic_id, made.labels)
         references.append(RefinedSceneReference(folder))
     return tuple(references)
 

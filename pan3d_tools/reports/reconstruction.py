@@ -17,8 +17,7 @@ from pan3d_core.pictures.cloud_files import Cloud, write_ply, write_reconstructi
 from pan3d_core.pictures.clouds import cloud_picture, view_behind, viewpoints_around
 from pan3d_core.pictures.overlays import ids_on_image
 from pan3d_core.pictures.palette import instance_color, instance_palette
-from pan3d_core.pipeline import PerceptionResult
-from pan3d_core.structures import Panoptic3D, unit_range
+from pan3d_core.structures import Panoptic3D, PerceptionResult, unit_range
 from pan3d_core.views.sampling import sample_at_network
 from pan3d_core.views.scene_folder import Scene, write_depth
 from pan3d_tools.reports.html import Report

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pan3d_core.pictures.palette import instance_color
-from pan3d_core.pipeline import PerceptionResult
+from pan3d_core.structures import PerceptionResult
 from pan3d_core.views.scene_folder import Scene
 from pan3d_eval.comparison_pictures import view_rows
 from pan3d_eval.execution import Failure

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import torch
 
+from pan3d_core.runtime.files import written_whole
+
 _log = logging.getLogger("pan3d.training")
 
 LAST, BEST = "last.pt", "best.pt"
@@ -60,15 +62,10 @@ class CheckpointFolder:
         return None
 
     def _write(self, state: dict, path: Path) -> None:
-        partial = path.with_suffix(".part")
         try:
-            with partial.open("wb") as stream:
+            with written_whole(path) as partial, partial.open("wb") as stream:
                 torch.save(state, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(partial, path)
         except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
-            partial.unlink(missing_ok=True)
             newest = self.folder / LAST
             rest = f"{newest} is untouched, the run can go on from there" if newest.exists() else "there is no earlier one"
             free = shutil.disk_usage(self.folder).free / 2**20
@@ -76,17 +73,11 @@ class CheckpointFolder:
 
     def _point(self, name: str, path: Path) -> None:
         """Let `name` be the file `path`: a hard link costs no space; a copy where the disk knows no links."""
-        partial = self.folder / f"{name}.part"
-        partial.unlink(missing_ok=True)
-        try:
-            os.link(path, partial)
-        except OSError:
+        with written_whole(self.folder / name) as partial:
             try:
-                shutil.copyfile(path, partial)
+                os.link(path, partial)
             except OSError:
-                partial.unlink(missing_ok=True)
-                raise
-        os.replace(partial, self.folder / name)
+                shutil.copyfile(path, partial)
 
 
 def read_state(path: Path) -> dict:

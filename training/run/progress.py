@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pan3d_core.runtime.files import written_whole
+
 _log = logging.getLogger("pan3d.training")
 
 
@@ -121,9 +123,8 @@ class RunLog:
             self._open_board(step + 1)
         if self.path.exists():
             kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-            partial = self.path.with_suffix(".part")
-            partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-            partial.replace(self.path)
+            with written_whole(self.path) as partial:
+                partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
     def close(self) -> None:
         if self._board is not None:

@@ -19,14 +19,13 @@ from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.models.eps3d.gaussians import RAW_CHANNELS, VoxelAverage, gaussians_from_raw, voxel_grid
 from pan3d_core.models.eps3d.heads import ImageDpt, Sem2Ins, TextDecoder
 from pan3d_core.models.vggt.network import VGGT, VggtOutput, vggt_1b
-from pan3d_core.rendering.rasterize import RasterSettings, rasterize
+from pan3d_core.rendering.rasterize import UNITLESS_RASTER, rasterize
 from pan3d_core.runtime.weights import assign_weights, family_of, read_weights
 from pan3d_core.structures import Gaussians, require_shape
 
 PARTS = ("gaussians", "semantics", "instances")
 HARMONICS_DEGREE = 4
 FEATURES = 32  # semantic and instance channels
-RASTER = RasterSettings(near=1e-10, radius_clip_px=0.1)
 VOXEL_SIZE = 0.002  # in the scene's unit; AnySplat's published training
 OFFICIAL_PREFIXES = (
     ("vggt.", "encoder."),
@@ -93,7 +92,7 @@ def render_panoptic(
         if getattr(gaussians, name) is None:
             raise ValueError(f"Gaussians.{name}: expected features of every Gaussian, got none")
     both = (gaussians.semantic_features, gaussians.instance_features)
-    made = rasterize(gaussians, cam_from_world, intrinsics, image_hw, both, settings=RASTER)
+    made = rasterize(gaussians, cam_from_world, intrinsics, image_hw, both, settings=UNITLESS_RASTER)
     semantics, instances = made.features.split([part.shape[1] for part in both], 1)
     return PanopticRendering(made.colors, semantics, instances, made.depth, made.opacity)
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pan3d_core.assembly.tracking import Tracker, similarity
+from pan3d_core.assembly.likeness import similarity
+from pan3d_core.assembly.tracking import Tracker
 from pan3d_core.config import TrackingConfig
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.transforms import rigid

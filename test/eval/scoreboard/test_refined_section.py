@@ -215,7 +215,7 @@ def test_the_command_measures_every_row_on_the_same_scenes_and_renders_them_once
     assert asked[0][2] == tmp_path / "rows" and [path.name for path in asked[0][1]] == ["scene_1000000", "scene_1000001"]
     assert text.startswith("## Refined scenes") and failures == ["(refined_noisy): scene_1: no depth"]
     assert "refined_perfect: held-out views PQ" in capsys.readouterr().out
-    assert not any(item.suffix == ".part" for item in asked[0][1][0].parent.iterdir())
+    assert not any(item.name.startswith(".") for item in asked[0][1][0].parent.iterdir())
 
 
 def test_a_truth_that_does_not_fit_the_views_is_refused(rendered, tmp_path):

@@ -22,7 +22,7 @@ def test_the_newest_few_and_the_best_stay(tmp_path):
             folder.mark_best(path)
     assert [path.name for path in folder.numbered()] == ["step_00000003.pt", "step_00000004.pt"]
     assert folder.load()["step"] == 4 and read_state(tmp_path / "best.pt")["step"] == 2
-    assert not list(tmp_path.glob("*.part"))
+    assert not [item for item in tmp_path.iterdir() if item.name.startswith(".")]
 
 
 def test_a_damaged_newest_checkpoint_is_passed_over_by_name(tmp_path, caplog):

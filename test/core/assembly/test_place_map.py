@@ -6,9 +6,9 @@ import pytest
 import torch
 from gaussian_boxes import BOXES, boxes_scene
 
+from pan3d_core.assembly.place_map import MapMatching, RefinedMap, ids_in_common, map_of_scene, read_map, renumbered
 from pan3d_core.assembly.tracking import Tracker
 from pan3d_core.gaussians.files import write_scene_file
-from pan3d_core.gaussians.place_map import MapMatching, RefinedMap, ids_in_common, map_of_scene, read_map, renumbered
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.transforms import rigid
 from pan3d_core.labels import LabelSpace

@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pan3d_core.assembly.tracking import similarity
+from pan3d_core.assembly.likeness import similarity
 from pan3d_core.gaussians.files import read_scene_file
 from pan3d_core.gaussians.places import MIN_OPACITY, TRIM
 from pan3d_core.gaussians.scene import GaussianScene
