@@ -5,14 +5,14 @@ SHELL := /bin/bash
 ARGS ?=
 export TORCH_BACKEND
 
-.PHONY: help setup demo test scoreboard lint doctor interfaces clean distclean
+.PHONY: help setup demo test scoreboard lint lint-types doctor interfaces clean distclean
 
 help:
 	@echo "make setup     virtual environment, pinned packages, ROS interfaces (once; later runs start at once)"
 	@echo "make demo      robot cell + perception over ROS 2, writes out/demo/report.html; ARGS='--seed 3 --depth'"
 	@echo "make test      tests; ARGS='-m slow' for the slow ones"
 	@echo "make scoreboard  all engines and baselines on the held-out scenes, writes docs/scoreboard.md (an hour or more; resumable)"
-	@echo "make lint      ruff"
+	@echo "make lint      ruff; make lint-types: mypy"
 	@echo "make doctor    check the installation"
 	@echo "make clean     remove build results; make distclean also the virtual environment"
 
@@ -31,11 +31,14 @@ scoreboard: setup
 lint: setup
 	@source activate.sh && python -m ruff check .
 
+lint-types: setup
+	@source activate.sh && python -m mypy
+
 doctor: setup
 	@source activate.sh && pan3d doctor
 
 clean:
-	rm -rf build install log out .pytest_cache .ruff_cache *.egg-info .venv/.pan3d/interfaces
+	rm -rf build install log out .pytest_cache .ruff_cache .mypy_cache *.egg-info .venv/.pan3d/interfaces
 
 distclean: clean
 	rm -rf .venv
