@@ -8,11 +8,13 @@ YAML files and ROS parameters are views of these dataclasses, made from the fiel
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pan3d_core.settings import Checked, from_nested, group, setting
+import yaml
+
+from pan3d_core.settings import Checked, group, nested_names, read_settings, setting, to_plain
 
 
 @dataclass(frozen=True)
@@ -251,28 +253,20 @@ class PipelineConfig(Checked):
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PipelineConfig:
         """Nested names to values; missing ones keep their default, unknown ones raise `ValueError`."""
-        return from_nested(cls, values, "")
+        return read_settings(cls, values)
 
     @classmethod
     def from_flat(cls, values: Mapping[str, Any]) -> PipelineConfig:
         """Dotted names ("merge.min_points") to values, as ROS parameters have them."""
-        nested: dict[str, Any] = {}
-        for name, value in values.items():
-            *path, last = name.split(".")
-            inner = nested
-            for part in path:
-                inner = inner.setdefault(part, {})
-            inner[last] = value
-        return cls.from_dict(nested)
+        return read_settings(cls, nested_names(values))
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> PipelineConfig:
         """Read a YAML file with the nesting of `to_dict`."""
-        import yaml
-
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         return cls.from_dict({} if content is None else content)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dict (tuples as lists) that `from_dict` reads back."""
-        return asdict(self, dict_factory=lambda pairs: {k: list(v) if isinstance(v, tuple) else v for k, v in pairs})
+        plain: dict[str, Any] = to_plain(self)
+        return plain

@@ -1,15 +1,17 @@
-"""What settings dataclasses are made of: fields with descriptions and limits, validation, and nested names to values.
+"""What settings dataclasses are made of: fields with descriptions and limits, validation, and plain values to settings and back.
 
 Every field carries `metadata` with `description`, and where they apply `range` (lowest, highest), `choices` and `read_only`
-(fixed while a pipeline runs).
+(fixed while a pipeline runs). `read_settings` is the one reader of YAML files, checkpoints, command lines and ROS parameters.
 """
 
 from __future__ import annotations
 
 import math
+import types
 from collections.abc import Iterator, Mapping
-from dataclasses import Field, field, fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
 C = TypeVar("C")
 
@@ -32,12 +34,13 @@ def group(cls: type[C], description: str) -> Any:
     return field(default_factory=cls, metadata={"description": description})
 
 
+@dataclass(frozen=True)
 class Checked:
     """Base of settings groups: every field is validated against its annotation and metadata when an instance is made."""
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
-        for item in fields(self):  # type: ignore[arg-type]
+        for item in fields(self):
             name = f"{type(self).__name__}.{item.name}"
             value = _converted(name, getattr(self, item.name), hints[item.name])
             object.__setattr__(self, item.name, value)
@@ -45,28 +48,63 @@ class Checked:
 
 
 def _converted(name: str, value: Any, hint: Any) -> Any:
-    """`value` as the annotated type; integers pass as floats and lists as tuples, nothing else is converted."""
-    if is_dataclass(hint):
-        if not isinstance(value, hint):
-            raise ValueError(f"{name}: expected {hint.__name__}, got {type(value).__name__}")
+    """`value` as the annotated type; integers pass as floats, lists as tuples and texts as paths, nothing else is converted."""
+    if hint is Any:
         return value
-    if hint == float | None and value is None:
-        return None
-    if hint in (float, float | None) and isinstance(value, (int, float)) and not isinstance(value, bool):
+    if is_dataclass(hint):
+        if not isinstance(value, hint):  # type: ignore[arg-type]  # a class here, never an instance
+            raise ValueError(f"{name}: expected {_name_of(hint)}, got {type(value).__name__}")
+        return value
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _one_of(name, value, inner)
+    if origin is Literal:
+        if value not in inner:
+            raise ValueError(f"{name}: expected one of {', '.join(map(str, inner))}, got {value!r}")
+        return value
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return _entries(name, value, inner)
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, Mapping):
+        return value
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         if not math.isfinite(value):
             raise ValueError(f"{name}: expected a finite number, got {value}")
         return float(value)
-    if hint == tuple[float, ...] and isinstance(value, (list, tuple)):
-        return tuple(_converted(name, entry, float) for entry in value)
-    if hint == tuple[str, ...] and isinstance(value, (list, tuple)):
-        return tuple(_converted(name, entry, str) for entry in value)
+    if hint is Path and isinstance(value, (str, Path)):
+        return Path(value)
     if hint in (int, bool, str) and type(value) is hint:
         return value
-    wanted = hint.__name__ if isinstance(hint, type) and hint in (int, float, bool, str) else str(hint)
-    raise ValueError(f"{name}: expected {wanted}, got {value!r}")
+    raise ValueError(f"{name}: expected {_name_of(hint)}, got {value!r}")
 
 
-def _check_limits(name: str, value: Any, item: Field) -> None:
+def _one_of(name: str, value: Any, kinds: tuple[Any, ...]) -> Any:
+    """`value` as the kind that it is of; where one kind only is no None, errors are those of that kind."""
+    if value is None and types.NoneType in kinds:
+        return None
+    rest = [kind for kind in kinds if kind is not types.NoneType]
+    if len(rest) == 1:
+        return _converted(name, value, rest[0])
+    for kind in rest:
+        try:
+            return _converted(name, value, kind)
+        except ValueError:
+            continue
+    raise ValueError(f"{name}: expected {' or '.join(map(_name_of, rest))}, got {value!r}")
+
+
+def _entries(name: str, value: list[Any] | tuple[Any, ...], kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(kinds) == 2 and kinds[1] is Ellipsis:
+        return tuple(_converted(name, entry, kinds[0]) for entry in value)
+    if len(value) != len(kinds):
+        raise ValueError(f"{name}: expected {len(kinds)} values, got {value!r}")
+    return tuple(_converted(name, entry, kind) for entry, kind in zip(value, kinds, strict=True))
+
+
+def _name_of(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and get_origin(hint) is None else str(hint)
+
+
+def _check_limits(name: str, value: Any, item: Field[Any]) -> None:
     limits, choices = item.metadata.get("range"), item.metadata.get("choices")
     if limits is not None and value is not None and not limits[0] <= value <= limits[1]:
         raise ValueError(f"{name}: expected {limits[0]} to {limits[1]}, got {value}")
@@ -74,7 +112,7 @@ def _check_limits(name: str, value: Any, item: Field) -> None:
         raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
 
 
-def walk_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Field]]:
+def walk_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Field[Any]]]:
     """Every setting below `config` as (dotted name, value, dataclass field)."""
     for item in fields(config):
         value = getattr(config, item.name)
@@ -84,17 +122,78 @@ def walk_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Fie
             yield f"{prefix}{item.name}", value, item
 
 
-def from_nested(cls: type[C], values: Any, prefix: str) -> C:
-    """`cls` from nested names to values; errors begin with `prefix` and the dotted name."""
+@overload
+def read_settings(like: type[C], values: Any, where: str = "") -> C: ...
+@overload
+def read_settings(like: C, values: Any, where: str = "") -> C: ...
+def read_settings(like: C | type[C], values: Any, where: str = "") -> C:
+    """Read settings from plain values, strictly by name and type.
+
+    Args:
+        like: A settings dataclass, or an instance whose values stand for those that `values` leaves out.
+        values: Names with values, groups nested, as YAML and JSON hold them.
+        where: Dotted place of `values`, for errors; empty at the top.
+
+    Returns:
+        A new instance. Integers are taken for floats, lists for tuples and texts for paths.
+
+    Raises:
+        ValueError: A name is unknown, a value is missing that has no default, or one is of another type or out of its limits.
+    """
+    cls: type[C] = like if isinstance(like, type) else type(like)
     if not isinstance(values, Mapping):
-        raise ValueError(f"{prefix.rstrip('.') or cls.__name__}: expected names with values, got {values!r}")
+        raise ValueError(f"{where or cls.__name__}: expected names with values, got {values!r}")
     hints = get_type_hints(cls)
-    known = [item.name for item in fields(cls)]  # type: ignore[arg-type]
-    for name in values:
+    known = {item.name: item for item in fields(cls)}  # type: ignore[arg-type]  # every settings class is a dataclass
+    lacking = [name for name, item in known.items() if name not in values and _has_no_default(item)]
+    if lacking and isinstance(like, type):
+        raise ValueError(f"{where or cls.__name__}: expected {', '.join(known)}, got no {lacking[0]}")
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        place = f"{where}.{name}" if where else str(name)
         if name not in known:
-            raise ValueError(f"{prefix}{name}: expected one of {', '.join(known)}, got an unknown name")
-    made = {
-        name: from_nested(hints[name], value, f"{prefix}{name}.") if is_dataclass(hints[name]) else value
-        for name, value in values.items()
-    }
+            raise ValueError(f"{place}: expected one of {', '.join(known)}, got an unknown name")
+        hint = hints[name]
+        if is_dataclass(hint) and not is_dataclass(value):
+            made[name] = read_settings(_default(like, known[name], hint), value, place)
+        else:  # `Checked` classes say what is wrong themselves, with their limits
+            made[name] = value if issubclass(cls, Checked) else _converted(place, value, hint)
+    if not isinstance(like, type):
+        return replace(like, **made)  # type: ignore[type-var]  # a dataclass, as above
     return cls(**made)
+
+
+def _has_no_default(item: Field[Any]) -> bool:
+    return item.default is MISSING and item.default_factory is MISSING
+
+
+def _default(like: Any, item: Field[Any], hint: Any) -> Any:
+    """What a group starts from: the instance's own, the class's default, or the group's class."""
+    if not isinstance(like, type):
+        return getattr(like, item.name)
+    if item.default is not MISSING:
+        return item.default
+    return hint if item.default_factory is MISSING else item.default_factory()
+
+
+def nested_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted names ("merge.min_points") with values -> groups within groups, as `read_settings` takes them."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        *path, last = name.split(".")
+        inner = nested
+        for part in path:
+            inner = inner.setdefault(part, {})
+        inner[last] = value
+    return nested
+
+
+def to_plain(value: Any) -> Any:
+    """`value` with dataclasses and mappings as dicts, tuples as lists and paths as texts, as JSON and YAML hold them."""
+    if is_dataclass(value):
+        return {item.name: to_plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: to_plain(entry) for name, entry in value.items()}
+    if isinstance(value, Path):
+        return str(value)
+    return [to_plain(entry) for entry in value] if isinstance(value, (tuple, list)) else value

@@ -25,7 +25,6 @@ PACKAGE_FLOORS = {
 ROOM_FLOORS = {
     "geometry": (),
     "settings": (),
-    "plain_values": (),
     "labels": (),
     "structures": ("geometry", "labels"),
     "config": ("settings",),
@@ -34,7 +33,7 @@ ROOM_FLOORS = {
     "rendering": ("geometry", "structures", "runtime"),
     "pictures": ("geometry", "structures", "labels", "runtime"),
     "language": ("structures", "labels", "config", "runtime"),
-    "models": ("geometry", "structures", "labels", "settings", "runtime", "rendering", "language", "plain_values"),
+    "models": ("geometry", "structures", "labels", "settings", "runtime", "rendering", "language"),
     "gaussians": ("geometry", "structures", "labels", "runtime", "views", "rendering", "pictures", "language"),
     "engines": ("geometry", "structures", "labels", "settings", "config", "runtime", "views", "rendering", "language", "models"),
     "assembly": ("geometry", "structures", "labels", "config", "runtime", "rendering", "gaussians"),

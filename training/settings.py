@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-from pan3d_core.settings import Checked, setting
+import yaml
+
+from pan3d_core.settings import Checked, setting, to_plain
 
 
 @dataclass(frozen=True)
@@ -119,16 +121,9 @@ class TrainConfig:
             raise ValueError(f"steps: expected 0 or more, got {self.steps}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain nested dict that `config_from_dict` reads back."""
-
-        def plain(value: Any) -> Any:
-            if isinstance(value, Path):
-                return str(value)
-            if isinstance(value, Mapping):
-                return {name: plain(entry) for name, entry in value.items()}
-            return [plain(entry) for entry in value] if isinstance(value, (tuple, list)) else value
-
-        return plain(asdict(self))
+        """Plain nested dict that `read_settings` reads back."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
 
 
 def merge_settings(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,45 +135,8 @@ def merge_settings(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[
     return merged
 
 
-def config_from_dict(values: Mapping[str, Any]) -> TrainConfig:
-    """Nested names to values; missing ones keep their default, unknown ones raise `ValueError` that names the known."""
-    hints = get_type_hints(TrainConfig)
-    made: dict[str, Any] = {}
-    for name, value in values.items():
-        _require_known(TrainConfig, name, name)
-        if is_dataclass(hints[name]):
-            if not isinstance(value, Mapping):
-                raise ValueError(f"{name}: expected names with values, got {value!r}")
-            for inner in value:
-                _require_known(hints[name], inner, f"{name}.{inner}")
-            made[name] = hints[name](**value)
-        elif hints[name] is Path:
-            made[name] = Path(value)
-        elif hints[name] in (float, int, str):
-            made[name] = _number_or_text(name, value, hints[name])
-        else:
-            made[name] = value
-    return TrainConfig(**made)
-
-
-def _require_known(cls: type, name: str, path: str) -> None:
-    known = [item.name for item in fields(cls)]
-    if name not in known:
-        raise ValueError(f"{path}: expected one of {', '.join(known)}, got an unknown name")
-
-
-def _number_or_text(name: str, value: Any, wanted: type) -> Any:
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not wanted:
-        raise ValueError(f"{name}: expected {wanted.__name__}, got {value!r}")
-    return value
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """The nested settings of a YAML file."""
-    import yaml
-
     content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     if not isinstance(content, Mapping):
         raise ValueError(f"config: expected names with values in {path}, got {type(content).__name__}")
@@ -187,8 +145,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:
     """["optimizer.learning_rate=2e-4"] -> nested dict; values are read as YAML."""
-    import yaml
-
     nested: dict[str, Any] = {}
     for text in assignments:
         path, equals, value = text.partition("=")

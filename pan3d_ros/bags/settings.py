@@ -9,12 +9,12 @@ from typing import Any
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.settings import walk_settings
+from pan3d_core.settings import nested_names, read_settings, walk_settings
 from pan3d_ros.bags.inspection import MISSING, inspect_bag
 from pan3d_ros.bags.reader import IMAGE, BagError, BagReader
 from pan3d_ros.inputs.camera_frames import CameraTopics
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
-from pan3d_ros.parameters.values import flat_values, read_parameter_files, with_values
+from pan3d_ros.parameters.values import flat_values, read_parameter_files
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,20 @@ def replay_settings(
     values = read_parameter_files(params) if params else discovered(path)
     if use_depth or not params:
         values["input.use_depth"] = use_depth
-    node, pipeline = with_values(NodeConfig(), _known(values, NodeConfig())), base or PipelineConfig()
+    node, pipeline = read_settings(NodeConfig(), nested_names(_known(values, NodeConfig()))), base or PipelineConfig()
     # What was found out must not win over what somebody said.
     said = (
         {} if params else {n for (n, v, _), (_, d, _) in zip(walk_settings(pipeline), walk_settings(PipelineConfig())) if v != d}
     )
-    pipeline = with_values(pipeline, {name: v for name, v in _known(values, pipeline).items() if name not in said})
+    found = {name: value for name, value in _known(values, pipeline).items() if name not in said}
+    pipeline = read_settings(pipeline, nested_names(found))
     if not node.cameras:
         raise ValueError(f"cameras: expected at least one name in {', '.join(map(str, params))}, got none")
     cameras = {}
     for name in node.cameras:
         prefix = f"camera.{name}."
         mine = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
-        cameras[name] = with_values(CameraConfig(), mine)
+        cameras[name] = read_settings(CameraConfig(), nested_names(mine))
     return ReplaySettings(node, cameras, pipeline, truth or TruthTopics())
 
 

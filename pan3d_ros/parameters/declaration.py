@@ -16,9 +16,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from pan3d_core.config import PipelineConfig
-from pan3d_core.settings import walk_settings
+from pan3d_core.settings import nested_names, read_settings, walk_settings
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
-from pan3d_ros.parameters.values import from_parameter, to_parameter, with_values
+from pan3d_ros.parameters.values import from_parameter, to_parameter
 
 
 def description(item: Field, default: Any) -> str:
@@ -100,7 +100,7 @@ class NodeParameters:
         for default in (NodeConfig(), PipelineConfig()):
             names = [name for name, _, _ in walk_settings(default)]
             given = {name: values[name] for name in names if name in values and (only is None or name == only)}
-            configs.append(with_values(default, given))
+            configs.append(read_settings(default, nested_names(given)))
         return configs[0], configs[1]
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +25,6 @@ def from_parameter(value: Any) -> Any:
     if isinstance(value, float) and math.isnan(value):
         return None
     return tuple(value) if isinstance(value, (list, tuple, array.array)) else value
-
-
-def with_values(default: Any, values: Mapping[str, Any]) -> Any:
-    """Settings `default` with dotted names replaced; `ValueError` from the settings' own checks."""
-    changes: dict[str, Any] = {}
-    inner: dict[str, dict[str, Any]] = {}
-    for name, value in values.items():
-        first, _, rest = name.partition(".")
-        if rest:
-            inner.setdefault(first, {})[rest] = value
-        else:
-            changes[first] = value
-    changes |= {first: with_values(getattr(default, first), rest) for first, rest in inner.items()}
-    return replace(default, **changes)
 
 
 def read_parameter_files(paths: Sequence[Path]) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from pan3d_core.settings import read_settings
 from training.families import run_config
 from training.run.schedules import average_decay, rate_factor
-from training.settings import ScheduleConfig, config_from_dict
+from training.settings import ScheduleConfig, TrainConfig
 from training.train import parse
 
 PLACES = {"data": "d", "out": "o"}
@@ -24,7 +25,7 @@ def test_families_files_and_options_override_each_other_in_turn(tmp_path):
     assert (config.optimizer.learning_rate, config.optimizer.lora_learning_rate) == (2e-4, 6e-5)
     assert (config.optimizer.weight_decay, config.optimizer.beta1, config.execution.ranks) == (0.1, 0.7, 3)
     assert run_config({"family": "pan3d-mini", **PLACES}).optimizer.learning_rate == 1e-3
-    assert config_from_dict(config.to_dict()) == config
+    assert read_settings(TrainConfig, config.to_dict()) == config
 
 
 def test_unknown_and_unfit_settings_are_named():

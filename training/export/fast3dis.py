@@ -10,12 +10,13 @@ import torch
 from pan3d_core.models.fast3dis.files import load_fast3dis, save_fast3dis
 from pan3d_core.models.fast3dis.network import Fast3dis
 from pan3d_core.runtime.device import select_device
+from pan3d_core.settings import read_settings
 from training.data.arrays import ShardSet
 from training.export.request import ExportRequest, common_facts
 from training.families.family import Figures
 from training.families.fast3dis import Fast3disFamily
 from training.families.fast3dis_settings import Fast3disFamilySettings
-from training.settings import TrainConfig, config_from_dict
+from training.settings import TrainConfig
 
 CARD = """# {name}
 
@@ -65,7 +66,7 @@ def fast3dis_facts(state: dict, validation_scenes: int) -> dict:
 
 def measuring_config(state: dict, data: Path) -> TrainConfig:
     """Settings of the run for measuring with float32 on other data."""
-    config = config_from_dict(state["config"])
+    config = read_settings(TrainConfig, state["config"])
     return replace(config, data=data, execution=replace(config.execution, precision="float32"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pan3d_core.settings import read_settings
 from training.families.eps3d import EPS3D
 from training.families.eps3d_mini import EPS3D_MINI
 from training.families.family import Family, FamilyEntry
@@ -12,7 +13,7 @@ from training.families.fast3dis import FAST3DIS
 from training.families.fast3dis_mini import FAST3DIS_MINI
 from training.families.mini import MINI
 from training.families.segvggt import SEGVGGT
-from training.settings import TrainConfig, config_from_dict, merge_settings
+from training.settings import TrainConfig, merge_settings
 
 FAMILIES: dict[str, FamilyEntry] = {
     "pan3d-mini": MINI, "pan3d-mini-fast3dis": FAST3DIS_MINI, "pan3d-mini-eps3d": EPS3D_MINI, "segvggt": SEGVGGT,
@@ -29,7 +30,7 @@ def family_entry(name: str) -> FamilyEntry:
 
 def run_config(values: Mapping[str, Any]) -> TrainConfig:
     """Settings of a run: `values` over the family's own over the general defaults."""
-    return config_from_dict(merge_settings(family_entry(values.get("family", "")).defaults, values))
+    return read_settings(TrainConfig, merge_settings(family_entry(values.get("family", "")).defaults, values))
 
 
 def build_family(config: TrainConfig) -> Family:

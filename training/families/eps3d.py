@@ -35,8 +35,8 @@ from pan3d_core.models.eps3d.network import (
 from pan3d_core.models.layers.dpt import DPT, dense_output
 from pan3d_core.models.layers.patch_encoder import PatchEncoder
 from pan3d_core.models.vggt.network import VGGT, Aggregator, CameraHead
-from pan3d_core.plain_values import from_plain, to_plain
 from pan3d_core.runtime.weights import assign_weights, family_of, read_weights
+from pan3d_core.settings import read_settings, to_plain
 from training.data.arrays import SceneBatch, ShardSet
 from training.data.augment import AugmentConfig, flip_batch, jitter_colors
 from training.data.resize import resize_batch
@@ -67,8 +67,8 @@ class Eps3dFamilySettings:
     camera_depth: int = 4
     camera_heads: int = 16
     features: int = 256
-    out_channels: tuple[int, ...] = (256, 512, 1024, 1024)
-    layers: tuple[int, ...] = (4, 11, 17, 23)
+    out_channels: tuple[int, int, int, int] = (256, 512, 1024, 1024)
+    layers: tuple[int, int, int, int] = (4, 11, 17, 23)
     text_channels: int = 512  # of the teacher's features
     voxel_size: float = VOXEL_SIZE
     sem2ins: bool = True
@@ -89,7 +89,7 @@ class Eps3dFamilySettings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Eps3dFamilySettings:
         """Of plain values, any of them left out. `ValueError` names an unknown one or one of another type."""
-        return from_plain(cls(), values, "model")
+        return read_settings(cls(), values, "model")
 
     def architecture(self) -> dict[str, Any]:
         """Plain values that say which network it is."""

@@ -21,8 +21,8 @@ from torch import Generator, Tensor, nn
 from pan3d_core.engines.mini import DEFAULT_WEIGHTS, PREPROCESS, read_checkpoint
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniOutputs, Eps3dMiniSettings
 from pan3d_core.models.mini.network import MiniInputs
-from pan3d_core.plain_values import from_plain
 from pan3d_core.runtime.weights import assign_weights
+from pan3d_core.settings import read_settings
 from training.data.arrays import SceneBatch
 from training.data.augment import augment, first_views, plain_inputs
 from training.data.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
@@ -57,7 +57,7 @@ class Eps3dMiniFamily(MiniFamily):
 
     def __init__(self, config: TrainConfig) -> None:
         super().__init__(config)
-        self.weights = from_plain(Eps3dMiniLossWeights(), config.model.get("loss", {}), "model.loss")
+        self.weights = read_settings(Eps3dMiniLossWeights(), config.model.get("loss", {}), "model.loss")
         self.context_views = tuple(config.model.get("context_views", (2, 4)))
         require_range(self.context_views)
         folder = config.model.get("teacher", "")

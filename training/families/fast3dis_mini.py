@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from pan3d_core.engines.mini import DEFAULT_WEIGHTS, read_checkpoint
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniOutputs, Fast3disMiniSettings
-from pan3d_core.plain_values import from_plain
 from pan3d_core.runtime.weights import assign_weights
+from pan3d_core.settings import read_settings
 from training.data.targets import batch_targets
 from training.families.family import FamilyEntry, ParameterGroup, groups_by_origin
 from training.families.mini import MiniFamily, MiniSample
@@ -27,7 +27,7 @@ from training.settings import OptimizerConfig, TrainConfig
 
 def loss_weights(values: Mapping[str, Any]) -> Fast3disMiniLossWeights:
     """Weights of plain values, any left out; `anchors` holds those of the published terms. `ValueError` names an unknown one."""
-    return from_plain(Fast3disMiniLossWeights(), values, "model.loss")
+    return read_settings(Fast3disMiniLossWeights(), values, "model.loss")
 
 
 class Fast3disMiniFamily(MiniFamily):

@@ -11,7 +11,7 @@ from pan3d_core.models.da3.network import DA3_VARIANTS, Da3Settings
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorSettings
 from pan3d_core.models.fast3dis.files import ANY_VIEW
 from pan3d_core.models.fast3dis.network import Fast3disSettings
-from pan3d_core.plain_values import from_plain, to_plain
+from pan3d_core.settings import read_settings, to_plain
 from training.losses.fast3dis import FAST3DIS_WEIGHTS, Fast3disLossWeights
 
 _SMALLEST = DA3_VARIANTS["da3-small"]
@@ -48,7 +48,7 @@ class Fast3disFamilySettings:
     def from_dict(cls, values: Mapping[str, Any]) -> Fast3disFamilySettings:
         """Of plain values, any of them left out. `ValueError` names an unknown one or one of another type."""
         own = {name: value for name, value in values.items() if name != "base"}
-        settings = from_plain(cls(), own, "model")
+        settings = read_settings(cls(), own, "model")
         return replace(settings, base=values["base"]) if "base" in values else settings
 
     @property
@@ -70,4 +70,4 @@ def da3_settings(base: str | Mapping[str, Any]) -> Da3Settings:
         if base not in ANY_VIEW:
             raise ValueError(f"model.base: expected one of {', '.join(ANY_VIEW)} or sizes, got {base!r}")
         return DA3_VARIANTS[base]
-    return from_plain(replace(_SMALLEST, licence="none"), base, "model.base")
+    return read_settings(replace(_SMALLEST, licence="none"), base, "model.base")

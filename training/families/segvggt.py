@@ -7,7 +7,7 @@ a training checkpoint, an official SegVGGT checkpoint or an official VGGT one (t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from pan3d_core.models.matching import InstanceTargets, match_queries, segvggt_c
 from pan3d_core.models.vggt.network import VGGT, Aggregator, CameraHead, VggtOutput
 from pan3d_core.models.vggt.segvggt import QueryDecoder, SegVGGT, SegVggtOutput, class_head, official_name
 from pan3d_core.runtime.weights import assign_weights, family_of, read_weights
+from pan3d_core.settings import read_settings, to_plain
 from pan3d_eval.metrics.depth import depth_errors
 from pan3d_eval.metrics.instance_ap import instance_ap, measure_overlaps
 from training.data.arrays import SceneBatch, ShardSet, training_vocabulary
@@ -54,8 +55,8 @@ class SegVggtSettings:
     camera_depth: int = 4
     camera_heads: int = 16
     features: int = 256  # of the dense heads; queries and pixels are compared in half as many channels
-    out_channels: tuple[int, ...] = (256, 512, 1024, 1024)
-    layers: tuple[int, ...] = (4, 11, 17, 23)  # layers that the dense heads read
+    out_channels: tuple[int, int, int, int] = (256, 512, 1024, 1024)
+    layers: tuple[int, int, int, int] = (4, 11, 17, 23)  # layers that the dense heads read
     queries: int = 400
     class_hidden: int = 32
     num_classes: int = 0  # 0 = the kinds of the data's vocabulary
@@ -75,11 +76,8 @@ class SegVggtSettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SegVggtSettings:
-        known = [item.name for item in fields(cls)]
-        for name in values:
-            if name not in known:
-                raise ValueError(f"model.{name}: expected one of {', '.join(known)}, got an unknown name")
-        return cls(**{name: tuple(value) if isinstance(value, (list, tuple)) else value for name, value in values.items()})
+        """Read plain values, any of them left out. `ValueError` names an unknown one or one of another type."""
+        return read_settings(cls, values, "model")
 
 
 def build_segvggt(s: SegVggtSettings) -> SegVGGT:
@@ -129,11 +127,11 @@ class SegVggtFamily:
         settings = SegVggtSettings.from_dict(config.model)
         if not settings.num_classes:
             kinds = len(training_vocabulary(config.data)["kinds"])
-            settings = SegVggtSettings(**{**asdict(settings), "num_classes": kinds})
+            settings = replace(settings, num_classes=kinds)
         if settings.geometry == "teacher" and not config.start_from:
             raise ValueError("start_from: expected the weights of a pretrained VGGT for model.geometry=teacher, got none")
         self.settings, self.start_from = settings, config.start_from
-        self.architecture: dict[str, Any] = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
+        self.architecture: dict[str, Any] = to_plain(settings)
         self.augmentation = AugmentConfig() if config.sampling.augment else None
         self.dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.execution.precision]
 

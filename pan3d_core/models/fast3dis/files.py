@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -15,8 +15,7 @@ from pan3d_core.models.da3.network import DA3_VARIANTS, Da3Settings, assign_offi
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorSettings
 from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disSettings
 from pan3d_core.runtime.weights import read_metadata, read_weights
-
-T = TypeVar("T")
+from pan3d_core.settings import read_settings
 
 FORMAT = "pan3d-fast3dis/1"
 ANY_VIEW = tuple(name for name, settings in DA3_VARIANTS.items() if settings.is_any_view)
@@ -74,7 +73,7 @@ def settings_of(content: Mapping[str, Any]) -> Fast3disSettings:
             raise ValueError(f"base: expected one of {', '.join(ANY_VIEW)} or settings, got {base!r}")
         base = DA3_VARIANTS[base]
     else:
-        base = _read(Da3Settings, base, "base")
+        base = read_settings(Da3Settings, base, "base")
         if not base.is_any_view:
             raise ValueError("base.backbone.first_cross_view: expected a block, because views must meet, got None")
     rank, alpha = content.get("lora_rank"), content.get("lora_alpha")
@@ -82,7 +81,7 @@ def settings_of(content: Mapping[str, Any]) -> Fast3disSettings:
         raise ValueError(f"lora_rank: expected 1 or more, got {rank!r}")
     if not isinstance(alpha, (int, float)) or isinstance(alpha, bool):
         raise ValueError(f"lora_alpha: expected a number, got {alpha!r}")
-    decoder = _read(AnchorSettings, content.get("decoder"), "decoder")
+    decoder = read_settings(AnchorSettings, content.get("decoder"), "decoder")
     return Fast3disSettings(base, decoder, rank, float(alpha))
 
 
@@ -96,25 +95,3 @@ def _content(metadata: Mapping[str, str], path: str | Path) -> dict[str, Any]:
     return content
 
 
-def _read(cls: type[T], values: Any, where: str) -> T:
-    """The dataclass `cls` from plain values: lists pass as tuples; nothing unknown, nothing missing that has no default."""
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{where}: expected names with values, got {values!r}")
-    hints, known = get_type_hints(cls), {item.name: item for item in fields(cls)}  # type: ignore[arg-type]
-    unknown = [name for name in values if name not in known]
-    missing = [name for name, item in known.items() if name not in values and item.default is MISSING]
-    if unknown or missing:
-        problem = f"an unknown {unknown[0]}" if unknown else f"no {missing[0]}"
-        raise ValueError(f"{where}: expected {', '.join(known)}, got {problem}")
-    return cls(**{name: _value(hints[name], value, f"{where}.{name}") for name, value in values.items()})
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    if is_dataclass(hint):
-        return _read(hint, value, where)  # type: ignore[arg-type]
-    if isinstance(value, (list, tuple)):
-        if all(isinstance(entry, (int, float)) and not isinstance(entry, bool) for entry in value):
-            return tuple(value)
-    elif value is None or isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        return value
-    raise ValueError(f"{where}: expected a number, numbers or a word, got {value!r}")

@@ -25,7 +25,7 @@ from pan3d_core.models.mini.layers import Pyramid
 from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini, SingleViews
 from pan3d_core.models.mini.plane import fourier_features
 from pan3d_core.models.mini.queries import POINT_WAVELENGTHS_M
-from pan3d_core.plain_values import from_plain, to_plain
+from pan3d_core.settings import read_settings, to_plain
 from pan3d_core.structures import Gaussians
 
 PLACE_CHANNELS = 2 * (2 * 3 * len(POINT_WAVELENGTHS_M)) + 1  # point, voted centre, foreground
@@ -49,7 +49,7 @@ class Eps3dMiniSettings:
     def from_dict(cls, values: Mapping[str, Any]) -> Eps3dMiniSettings:
         """Of plain values as `to_dict` gives them, any of them left out. `ValueError` names an unknown one."""
         base = {name: tuple(value) if isinstance(value, list) else value for name, value in values.get("base", {}).items()}
-        return from_plain(cls(), {**values, "base": base}, "model")
+        return read_settings(cls(), {**values, "base": base}, "model")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""

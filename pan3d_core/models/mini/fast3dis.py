@@ -33,7 +33,7 @@ from pan3d_core.models.mini.queries import (
     select_seeds,
     under_masks,
 )
-from pan3d_core.plain_values import from_plain, to_plain
+from pan3d_core.settings import read_settings, to_plain
 
 UNIT_M = 0.1  # anchors are measured in decimetres: what stands on a table is about one of them
 _POINT_FEATURES = 2 * 3 * len(POINT_WAVELENGTHS_M)
@@ -57,7 +57,7 @@ class Fast3disMiniSettings:
     def from_dict(cls, values: Mapping[str, Any]) -> Fast3disMiniSettings:
         """Of plain values as `to_dict` gives them, any of them left out. `ValueError` names an unknown one."""
         base = {name: tuple(value) if isinstance(value, list) else value for name, value in values.get("base", {}).items()}
-        return from_plain(cls(), {**values, "base": base}, "model")
+        return read_settings(cls(), {**values, "base": base}, "model")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pan3d_core.settings import read_settings
 from pan3d_sim.data.scene_records import FIRST_HELD_OUT_SEED, SceneRecord, empty_columns
 from pan3d_sim.data.shard_rendering import RenderPlan, render_data_set
 from pan3d_sim.data.shards import SceneSettings, shard_ranges, write_tar_shard
@@ -20,7 +21,7 @@ from training.data.text_targets import encode_descriptions
 from training.families import build_family, run_config
 from training.run.loop import Trainer
 from training.run.ranks import joined
-from training.settings import SamplingConfig, config_from_dict
+from training.settings import SamplingConfig, TrainConfig
 
 SIZE = {"num_views": 2, "width": 36, "height": 28}
 
@@ -113,13 +114,14 @@ def test_a_run_trains_on_a_stream_and_resumes_exactly(data, tiny, tmp_path):
 
 
 def test_a_stream_with_other_kinds_is_refused(data, rendered, tmp_path):
-    config = config_from_dict({"family": "pan3d-mini", "data": str(data), "out": "run", "sampling": {"stream": str(rendered)}})
+    values = {"family": "pan3d-mini", "data": str(data), "out": "run", "sampling": {"stream": str(rendered)}}
+    config = read_settings(TrainConfig, values)
     with pytest.raises(ValueError, match="sampling.stream: expected kinds ball, block"):
         open_source(config, 0, 1)
 
 
 def test_no_default_trains_on_what_is_held_out():
-    assert config_from_dict({"family": "pan3d-mini", "data": "d", "out": "o"}).sampling.stream == ""
+    assert read_settings(TrainConfig, {"family": "pan3d-mini", "data": "d", "out": "o"}).sampling.stream == ""
     last = shard_ranges(RenderPlan("out", 0, 10**6).first_seed, 10**6, 200)[-1].last
     assert last == FIRST_HELD_OUT_SEED - 1 and SceneSettings().kinds == KINDS == RenderedShards().kinds
     assert not set(KINDS) & set(HELD_OUT_KINDS)

@@ -1,0 +1,79 @@
+"""The one reader of settings: strict by name and type, whatever the settings are for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from pan3d_core.settings import Checked, group, nested_names, read_settings, setting, to_plain
+
+
+@dataclass(frozen=True)
+class Layers:
+    sizes: tuple[int, int, int] = (1, 2, 3)
+    start: Literal["learned", "seeds"] = "learned"
+    hidden: int | None = None
+
+
+@dataclass(frozen=True)
+class Network:
+    folder: Path
+    rate: float = 0.5
+    layers: Layers = Layers(sizes=(4, 5, 6))
+    base: str | Mapping[str, Any] = "small"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Limits(Checked):
+    share: float = setting(0.5, "of all", range=(0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Run(Checked):
+    limits: Limits = group(Limits, "limits")
+
+
+def test_plain_values_become_settings_and_come_back():
+    read = read_settings(Network, {"folder": "out", "rate": 2, "layers": {"hidden": 7}, "weights": [1, 0.5]})
+    assert read == Network(Path("out"), 2.0, Layers((4, 5, 6), hidden=7), weights=(1.0, 0.5))
+    assert type(read.rate) is float and type(read.weights[0]) is float
+    assert read_settings(Network, to_plain(read)) == read
+    assert read_settings(read, {"layers": {"sizes": [7, 8, 9]}}).layers == Layers((7, 8, 9), hidden=7)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"folder": "o", "rat": 1}, "net.rat: expected one of folder, rate, layers, base, extra, weights, got an unknown name"),
+        ({"folder": "o", "layers": {"size": 1}}, "net.layers.size: expected one of sizes, start, hidden, got an unknown name"),
+        ({"folder": "o", "layers": 3}, "net.layers: expected names with values, got 3"),
+        ({"folder": "o", "layers": {"sizes": [1, 2]}}, r"net.layers.sizes: expected 3 values, got \[1, 2\]"),
+        ({"folder": "o", "layers": {"sizes": [1, 2, 3.5]}}, "net.layers.sizes: expected int, got 3.5"),
+        ({"folder": "o", "layers": {"start": "random"}}, "net.layers.start: expected one of learned, seeds, got 'random'"),
+        ({"folder": "o", "rate": True}, "net.rate: expected float, got True"),
+        ({"folder": "o", "rate": float("nan")}, "net.rate: expected a finite number, got nan"),
+        ({"folder": "o", "base": 3}, "net.base: expected str or .*Mapping.*, got 3"),
+        ({"folder": 3}, "net.folder: expected Path, got 3"),
+        ({"rate": 1.0}, "net: expected folder, .*, got no folder"),
+        ([1], r"net: expected names with values, got \[1\]"),
+    ],
+)
+def test_what_is_wrong_is_named(values, message):
+    with pytest.raises(ValueError, match=message):
+        read_settings(Network, values, "net")
+
+
+def test_checked_settings_name_their_limits():
+    assert read_settings(Run, {"limits": {"share": 1}}).limits.share == 1.0
+    with pytest.raises(ValueError, match=r"Limits.share: expected 0.0 to 1.0, got 2.0"):
+        read_settings(Run, {"limits": {"share": 2}})
+    with pytest.raises(ValueError, match=r"limits.shares: expected one of share, got an unknown name"):
+        read_settings(Run(), nested_names({"limits.shares": 2}))
+
+
+def test_dotted_names_are_groups_within_groups():
+    assert nested_names({"a.b.c": 1, "a.b.d": 2, "e": 3}) == {"a": {"b": {"c": 1, "d": 2}}, "e": 3}
