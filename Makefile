@@ -5,13 +5,14 @@ SHELL := /bin/bash
 ARGS ?=
 export TORCH_BACKEND
 
-.PHONY: help setup demo test scoreboard lint lint-types doctor interfaces clean distclean
+.PHONY: help setup demo test docs scoreboard lint lint-types doctor interfaces clean distclean
 
 help:
 	@echo "make setup     virtual environment, pinned packages, ROS interfaces (once; later runs start at once)"
 	@echo "make demo      robot cell + perception over ROS 2, writes out/demo/report.html; ARGS='--seed 3 --depth'"
 	@echo "make test      tests; ARGS='-m slow' for the slow ones"
 	@echo "make scoreboard  all engines and baselines on the held-out scenes, writes docs/scoreboard.md (an hour or more; resumable)"
+	@echo "make docs      the site with the API reference, into build/site"
 	@echo "make lint      ruff; make lint-types: mypy"
 	@echo "make doctor    check the installation"
 	@echo "make clean     remove build results; make distclean also the virtual environment"
@@ -24,6 +25,12 @@ demo: setup
 
 test: setup
 	@source activate.sh && python -m pytest $(ARGS)
+
+# Packages of the site are installed once; nothing else is fetched.
+docs: setup
+	@source activate.sh && python -c "import material, mkdocstrings_handlers.python" 2>/dev/null \
+	  || .venv/bin/uv pip install --python .venv/bin/python -c requirements/pins.txt -e ".[docs]"
+	@source activate.sh && NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet && echo "build/site/index.html"
 
 scoreboard: setup
 	@source activate.sh && pan3d scoreboard $(ARGS)

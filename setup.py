@@ -65,6 +65,7 @@ setup(
         "gs": GAUSSIANS,
         # The CUDA build of torch is the default one on Linux; triton is what torch.compile needs on the GPU.
         "gpu": ["triton"],
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1"],
         # gsplat's density control is tested on the CPU as well, where its kernels are not.
         "dev": ["pytest", "pytest-timeout", "plyfile", "ruff", *GAUSSIANS],
     },

@@ -11,6 +11,7 @@ import io
 import textwrap
 import tokenize
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import griffe
@@ -22,6 +23,8 @@ class FieldComments(griffe.Extension):
     def on_attribute_instance(self, *, node: ast.AST | griffe.ObjectNode, attr: griffe.Attribute, **_: Any) -> None:
         """Read the comment, and show the default of a setting instead of the call that declares it."""
         if attr.docstring is not None or attr.name.startswith("_") or not isinstance(node, (ast.Assign, ast.AnnAssign)):
+            return
+        if not isinstance(attr.filepath, Path):  # a package without files of its own
             return
         text = _described(node) or _comment(attr.lines_collection[attr.filepath], node)
         if text:
@@ -61,11 +64,10 @@ def _classes(place: griffe.Module | griffe.Class) -> Iterator[griffe.Class]:
 
 def _described(node: ast.Assign | ast.AnnAssign) -> str:
     """The description in `setting(default, "description", ...)`."""
-    call = node.value
-    is_setting = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "setting"
-    if not is_setting or len(call.args) < 2 or not isinstance(call.args[1], ast.Constant):
-        return ""
-    return str(call.args[1].value)
+    match node.value:
+        case ast.Call(func=ast.Name(id="setting"), args=[_, ast.Constant(value=str(description)), *_]):
+            return description
+    return ""
 
 
 def _comment(lines: list[str], node: ast.Assign | ast.AnnAssign) -> str:

@@ -38,6 +38,8 @@ HELP_COLUMNS = "100"
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Put the generated pages into the navigation."""
+    if config.nav is None:
+        raise ValueError("mkdocs.yml: expected a `nav` to put the generated pages into, got none")
     sections = {title: entries for entry in config.nav for title, entries in entry.items()}
     sections["Reference"] += [
         {"Command line": "reference/command_line.md"},
@@ -134,8 +136,12 @@ def _public_definitions(path: Path) -> Iterator[str]:
             yield node.name
 
 
-class _Caught(Exception):
+class _CaughtError(Exception):
     """Carries a parser out of the function that was about to use it."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        super().__init__()
+        self.parser = parser
 
 
 def _parser_of(place: str) -> argparse.ArgumentParser:
@@ -144,47 +150,50 @@ def _parser_of(place: str) -> argparse.ArgumentParser:
     call: Callable[..., Any] = getattr(importlib.import_module(module), function)
 
     def caught(parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
-        raise _Caught(parser)
+        raise _CaughtError(parser)
 
     with mock.patch.object(argparse.ArgumentParser, "parse_args", caught):
         try:
             call([]) if function == "run" else call()
-        except _Caught as found:
-            return found.args[0]
+        except _CaughtError as found:
+            return found.parser
     raise ValueError(f"{place}: expected a function that reads its arguments with argparse, got one that does not")
 
 
 def command_line() -> str:
     """Help of all programs, as they print it."""
     from pan3d_tools.cli import build_parser
-    from pan3d_tools.cli.bench import BENCHES
 
-    parser = build_parser()
-    (commands,) = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    about = "What `--help` prints. Exit codes: 0 done, 1 the work found something wrong, 2 the request cannot be met."
+    parts = ["# Command line", about]
     with mock.patch.dict(os.environ, COLUMNS=HELP_COLUMNS):
-        parts = ["# Command line", "What `--help` prints. Exit codes: 0 done, 1 the work found something wrong, 2 the request cannot be met."]
-        parts += _help("pan3d", parser, 2)
-        for name, command in commands.items():
-            parts += _help(f"pan3d {name}", command, 2)
-            for action in command._actions:
-                if isinstance(action, argparse._SubParsersAction):
-                    parts += [part for below, inner in action.choices.items() for part in _help(f"pan3d {name} {below}", inner, 3)]
-            if name == "bench":
-                parts += [part for bench, (module, _) in BENCHES.items() for part in _help(f"pan3d bench {bench}", _parser_of(f"{module}:run"), 3)]
+        for program, parser in _commands("pan3d", build_parser()):
+            parts += [f"## {program}", f"```text\n{parser.format_help().rstrip()}\n```"]
         for program, place in PROGRAMS.items():
-            parts += _help(program, _parser_of(place), 2, program)
+            parser = _parser_of(place)
+            parser.prog = program
+            parts += [f"## {program}", f"```text\n{parser.format_help().rstrip()}\n```"]
     return "\n\n".join(parts) + "\n"
 
 
-def _help(title: str, parser: argparse.ArgumentParser, level: int, program: str | None = None) -> list[str]:
-    if program is not None:
-        parser.prog = program
-    return [f"{'#' * level} {title}", f"```text\n{parser.format_help().rstrip()}\n```"]
+def _commands(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """A command and those below it; the benchmarks have parsers of their own."""
+    from pan3d_tools.cli.bench import BENCHES
+
+    yield name, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below, inner in action.choices.items():
+                yield from _commands(f"{name} {below}", inner)
+    if name == "pan3d bench":
+        for bench, (module, _) in BENCHES.items():
+            yield f"{name} {bench}", _parser_of(f"{module}:run")
 
 
 def messages() -> str:
     """The definitions of `pan3d_interfaces`; their comments are the documentation."""
-    parts = ["# Messages, services and actions", "Package `pan3d_interfaces`. A service has request and response, an action goal, result and feedback, with `---` between them."]
+    about = "Package `pan3d_interfaces`. `---` parts request and response of a service, goal, result and feedback of an action."
+    parts = ["# Messages, services and actions", about]
     for kind, title in (("msg", "Messages"), ("srv", "Services"), ("action", "Actions")):
         parts.append(f"## {title}")
         for path in sorted((ROOT / "pan3d_interfaces" / kind).glob(f"*.{kind}")):
