@@ -1,6 +1,7 @@
 """The house rules that a machine can check: import direction, size budgets, public names."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,14 @@ def test_every_room_has_its_floor_and_there_are_at_most_eight():
         return 1 + max((floor(below, (*above, room)) for below in ROOM_FLOORS[room]), default=0)
 
     assert max(map(floor, ROOM_FLOORS)) <= 8
+
+
+def test_the_page_of_the_house_names_the_same_floors():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.split("## The rooms of the library")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \|.*\|([^|]*)\|$", table, re.MULTILINE)
+    said = {room: set(re.findall(r"`(\w+)`", below)) for room, below in rows}
+    assert said == {room: set(below) for room, below in ROOM_FLOORS.items()}, "change the table in docs/architecture.md"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -1,9 +1,9 @@
-"""Pages say what is there: their links resolve, every path and name of ours exists, and the floors are those of the test."""
+"""Pages say what is there: their links resolve, every path and name of ours exists, and the site builds."""
 
 from __future__ import annotations
 
 import ast
-import importlib.util
+import importlib
 import os
 import re
 import subprocess
@@ -125,17 +125,6 @@ def lazily_offered(source: Path, name: str) -> bool:
     """Whether a package offers a name without importing it, as `pan3d_core` does."""
     package = ".".join(source.parent.relative_to(ROOT).parts)
     return name in getattr(importlib.import_module(package), "__all__", ())
-
-
-def test_the_floors_of_the_page_are_those_of_the_test():
-    spec = importlib.util.spec_from_file_location("architecture", ROOT / "test" / "test_architecture.py")
-    floors = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(floors)
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    table = page.split("## The rooms of the library")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| `(\w+)` \|.*\|([^|]*)\|$", table, re.MULTILINE)
-    said = {room: set(re.findall(r"`(\w+)`", below)) for room, below in rows}
-    assert said == {room: set(below) for room, below in floors.ROOM_FLOORS.items()}
 
 
 def test_every_page_is_in_the_navigation():
