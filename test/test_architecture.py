@@ -143,7 +143,8 @@ def test_public_names():
 
     expected = {
         "CameraView", "ViewBatch", "Reconstruction", "InstanceSet", "Panoptic3D", "Segment", "GraspTarget", "PipelineConfig",
-        "PerceptionPipeline", "build_engine", "resolve_prompt", "select_grasps",
+        "PerceptionPipeline", "PerceptionResult", "build_engine", "resolve_prompt", "select_grasps", "Selection", "select_by_box",
+        "select_by_id", "select_by_pixels", "select_by_point", "select_by_prompt",
     }  # fmt: skip
     assert set(pan3d_core.__all__) == expected
     assert all(getattr(pan3d_core, name) is not None for name in expected)

@@ -122,8 +122,8 @@ class Answers:
         progress(_STAGES.MATCH, 0.8, "resolving the prompt")
         chosen = select(request, scene, self._namer(), situation.node.service.min_probability)
         response.none_probability, response.explanation = chosen.none_probability, chosen.explanation
-        response.error_code, response.message = chosen.code, chosen.message
-        response.success = bool(chosen.instance_ids)
+        response.success, response.message = bool(chosen.instance_ids), chosen.message
+        response.error_code = ErrorCode.OK if chosen.instance_ids else ErrorCode.NOT_FOUND
         response.instances = only(scene.instances, chosen.instance_ids)
         response.match_probabilities = list(chosen.probabilities)
         if request.max_grasps and chosen.instance_ids:
@@ -163,7 +163,7 @@ class Answers:
         if not instance_id:
             chosen = select_by_text(request.prompt, scene, self._namer(), situation.node.service.min_probability)
             if not chosen.instance_ids:
-                raise RequestError(chosen.code or ErrorCode.NOT_FOUND, chosen.message)
+                raise RequestError(ErrorCode.NOT_FOUND, chosen.message)
             instance_id = chosen.instance_ids[0]
         config = situation.grasp
         if width:

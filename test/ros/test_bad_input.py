@@ -6,6 +6,7 @@ import math
 import pytest
 import ros_support
 import torch
+from geometry_msgs.msg import Point32
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from pan3d_interfaces.msg import ErrorCode
@@ -171,6 +172,7 @@ def test_other_bad_requests(spinner, monkeypatch):
     for fields, text in [
         ({"prompt_type": 77}, "prompt_type"),
         ({"prompt_type": kinds.PROMPT_POINTS}, "points"),
+        ({"prompt_type": kinds.PROMPT_POINTS, "points": [Point32(x=math.nan, z=1.0)]}, "points: expected finite"),
         ({"prompt_type": kinds.PROMPT_BOX}, "box"),
         ({"prompt_type": kinds.PROMPT_INSTANCE}, "instance_id"),
         (
