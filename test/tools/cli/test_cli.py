@@ -38,7 +38,7 @@ def refused(capsys, *arguments) -> str:
 
 def test_help_imports_nothing_heavy():
     heavy = "[m for m in ('torch', 'numpy', 'mujoco') if m in sys.modules]"
-    code = f"import sys; from pan3d_core import cli; cli.build_parser(); print({heavy})"
+    code = f"import sys; from pan3d_tools import cli; cli.build_parser(); print({heavy})"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "[]"
 
