@@ -1,13 +1,13 @@
 """One rclpy context for all tests of this folder; without ROS only those of bags are collected."""
 
 import threading
-from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+from ros_presence import ros_is_here
 
-if find_spec("rclpy") is None or find_spec("pan3d_interfaces") is None:  # `make setup` brings and builds them
-    collect_ignore_glob = ["test_*.py", *(f"{room}/*" for room in ("inputs", "messages", "parameters", "platform", "processing",
-                                                                     "refinement", "services"))]
+if not ros_is_here():
+    collect_ignore = [path.name for path in Path(__file__).parent.iterdir() if path.name not in ("bags", "conftest.py")]
 
 
 @pytest.fixture(scope="session")

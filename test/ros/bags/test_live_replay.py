@@ -10,9 +10,9 @@ import time
 
 import pytest
 from places import ROOT
+from ros_presence import require_ros
 
-pytest.importorskip("rclpy", reason="needs ROS 2 (make setup)")
-pytest.importorskip("pan3d_interfaces.msg", reason="needs the built interfaces (make setup)")
+require_ros()
 
 import rclpy  # noqa: E402
 import yaml  # noqa: E402

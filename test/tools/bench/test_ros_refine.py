@@ -6,8 +6,11 @@ import sys
 import time
 
 import pytest
+from ros_presence import require_ros
 
-from pan3d_tools.bench.ros.refine import Phase, children_of, comparison, processor_seconds
+require_ros()
+
+from pan3d_tools.bench.ros.refine import Phase, children_of, comparison, processor_seconds  # noqa: E402
 
 
 def test_rates_are_of_all_rounds_together_and_ratios_of_neighbouring_phases():

@@ -14,15 +14,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState, GetState
 from places import ROOT
-from rclpy.node import Node
+from ros_presence import require_ros
 
-from pan3d_core.structures import OrientedBox
-from pan3d_tools.demo.__main__ import cell_parameters, main, parse, perception_parameters, seed_list
-from pan3d_tools.demo.client import DemoClient
-from pan3d_tools.demo.measure import (
+require_ros()
+
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+
+from pan3d_core.structures import OrientedBox  # noqa: E402
+from pan3d_tools.demo.__main__ import cell_parameters, main, parse, perception_parameters, seed_list  # noqa: E402
+from pan3d_tools.demo.client import DemoClient  # noqa: E402
+from pan3d_tools.demo.measure import (  # noqa: E402
     SeenCamera,
     SeenInstance,
     TrueCamera,
@@ -32,7 +36,7 @@ from pan3d_tools.demo.measure import (
     sample_at_network,
     scene_errors,
 )
-from pan3d_tools.demo.processes import ChildNode, DemoError, parameter_arguments
+from pan3d_tools.demo.processes import ChildNode, DemoError, parameter_arguments  # noqa: E402
 
 
 def box(x: float = 0.0, side: float = 0.1) -> OrientedBox:
@@ -193,7 +197,6 @@ def test_a_child_that_ignores_the_interrupt_is_killed_with_its_own_children(tmp_
 
 
 def test_broken_parts_end_with_code_1_and_words(tmp_path, monkeypatch, capsys):
-    pytest.importorskip("pan3d_interfaces.msg", exc_type=ImportError)
     from pan3d_tools.demo import __main__ as demo
 
     def broken(options, say):
@@ -226,7 +229,6 @@ def test_a_transition_that_is_refused_says_so_with_the_state_and_the_log(own_dom
 
 def test_the_whole_journey_without_a_network(tmp_path, own_domain):
     """Robot cell and perception as processes, depth cameras, no network: found, grasped, reported."""
-    pytest.importorskip("pan3d_interfaces.msg", exc_type=ImportError)
     pytest.importorskip("mujoco")
     arguments = f"--model depth_clusters --depth --seed 3 --cameras 3 --objects 4 --out {tmp_path}".split()
     command = [sys.executable, "-m", "pan3d_tools.demo", *arguments]
