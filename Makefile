@@ -3,6 +3,8 @@ SHELL := /bin/bash
 
 # make demo ARGS="--seed 3 --depth"; make test ARGS="-m slow"; make setup TORCH_BACKEND=cpu (see scripts/setup.sh)
 ARGS ?=
+# Processes of the test suite. Each takes one core and up to 2 GB of memory.
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 export TORCH_BACKEND
 
 .PHONY: help setup demo test docs scoreboard lint lint-types doctor interfaces clean distclean
@@ -10,7 +12,7 @@ export TORCH_BACKEND
 help:
 	@echo "make setup     virtual environment, pinned packages, ROS interfaces (once; later runs start at once)"
 	@echo "make demo      robot cell + perception over ROS 2, writes out/demo/report.html; ARGS='--seed 3 --depth'"
-	@echo "make test      tests; ARGS='-m slow' for the slow ones"
+	@echo "make test      tests; ARGS='-m slow' for the slow ones, WORKERS=1 for one process"
 	@echo "make scoreboard  all engines and baselines on the held-out scenes, writes docs/scoreboard.md (an hour or more; resumable)"
 	@echo "make docs      the site with the API reference, into build/site"
 	@echo "make lint      ruff; make lint-types: mypy"
@@ -24,7 +26,8 @@ demo: setup
 	@source activate.sh && python -m pan3d_tools.demo $(ARGS)
 
 test: setup
-	@source activate.sh && python -m pytest $(ARGS)
+	@# The suite starts many processes: they read compiled modules, also where the environment asks not to write any.
+	@source activate.sh && PYTHONDONTWRITEBYTECODE= python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # Packages of the site are installed once; nothing else is fetched.
 docs: setup

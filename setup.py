@@ -67,7 +67,7 @@ setup(
         "gpu": ["triton"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1"],
         # gsplat's density control is tested on the CPU as well, where its kernels are not.
-        "dev": ["pytest", "pytest-timeout", "plyfile", "ruff", *GAUSSIANS],
+        "dev": ["pytest", "pytest-timeout", "pytest-xdist", "plyfile", "ruff", *GAUSSIANS],
     },
     entry_points={
         "console_scripts": [

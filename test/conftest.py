@@ -5,4 +5,8 @@ import os
 # MuJoCo fixes its GL platform at its first import, which in a test file may come before that of `pan3d_sim`.
 os.environ.setdefault("MUJOCO_GL", "osmesa")
 
+# Workers of one run share the cores: each computes in one thread, and so does what it starts. Read when torch is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 pytest_plugins = ["synthetic_cell", "procedural_models", "ros_domains"]
