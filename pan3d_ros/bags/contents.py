@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from pan3d_ros.bags.reader import COMPRESSED, IMAGE, INFO, TRANSFORMS, BagError, BagReader
@@ -86,10 +87,16 @@ class BagContents:
         return (max(t.max() for t in times) - min(t.min() for t in times)) * 1e-9 if times else 0.0
 
 
-def read_contents(path: Path | str) -> BagContents:
-    """Everything that `pan3d doctor BAG` judges, in one pass. `BagError` for what is no bag."""
-    with BagReader(path) as reader:
-        return _ContentsReader(reader).read()
+def read_contents(bag: BagReader) -> BagContents:
+    """Read everything that `pan3d doctor BAG` judges, in one pass.
+
+    Args:
+        bag: Opened.
+
+    Raises:
+        BagError: The storage is damaged, or transforms cannot be decoded. Other topics that cannot are named in the contents.
+    """
+    return _ContentsReader(bag).read()
 
 
 class _ContentsReader:
@@ -162,8 +169,6 @@ def _stamp_of(raw: bytes | memoryview) -> int:
 
 def _compressed_size(message: Any) -> tuple[int, int]:
     """Width and height of a JPEG or PNG; (0, 0) when it is neither."""
-    import cv2
-
     data = message.data[12:] if "compressedDepth" in message.format else message.data
     decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
     return (0, 0) if decoded is None else (decoded.shape[1], decoded.shape[0])

@@ -18,6 +18,7 @@ from pan3d_eval.metrics.identity import FrameOverlap, IdentityErrors, frame_over
 from pan3d_eval.metrics.instance_ap import InstanceAp, instance_ap
 from pan3d_eval.runner import MIN_PIXELS, SceneEvaluation, evaluate_result, truth_at_network
 from pan3d_ros.bags.figures import memory_figures, performance, resident_mb, stage_figures
+from pan3d_ros.bags.inspection import inspected
 from pan3d_ros.bags.reader import BagReader
 from pan3d_ros.bags.replay import BagReplay, ReplayedSet
 from pan3d_ros.bags.settings import ReplaySettings, TruthTopics, prepared, replay_settings
@@ -25,6 +26,7 @@ from pan3d_ros.bags.timeline import RATE_LIMIT, FormedSet, Timeline, simulate_wo
 from pan3d_ros.bags.truth import BagTruth
 
 Progress = Callable[[int, int], None]
+Part = tuple[float, float | None]  # start and duration, seconds; None = to the end
 OBJECTS, NO_OBJECTS, COULD_NOT_LOOK, LEFT_OUT = "objects", "no objects", "could not look", "left out"
 ON_PURPOSE = {RATE_LIMIT, "waiting_for_keyframes"}  # reasons for which a set is left out although all is well
 
@@ -141,25 +143,38 @@ def evaluate_bag(
     duration_s: float | None = None,
     progress: Progress | None = None,
 ) -> BagEvaluation:
-    """Replay a bag in this process and measure.
+    """Replay a bag in this process and measure. It is opened once; sets that cannot be used are counted with their reasons.
 
-    `pipeline`: None = as the settings say, with the node's naming. `settings`: None = found out from the bag (`replay_settings`
-    takes parameter files). `progress(done, 100)` is called at every new percent of the bag. Raises `BagError` for a bag that
-    cannot be read or lacks topics; sets that cannot be used are counted with their reasons instead.
+    Args:
+        path: A folder, or an .mcap or .db3 file.
+        pipeline: None = as the settings say, with the node's naming.
+        settings: None = found out from the bag; `replay_settings` takes parameter files.
+        start_s: Begin so long after the bag's start.
+        duration_s: So much of the bag's time; None = to its end.
+        progress: Called with (done, 100) at every new percent of the bag.
+
+    Raises:
+        BagError: The bag cannot be read or lacks topics.
     """
-    if settings is None:
-        settings = replay_settings(path, base=None if pipeline is None else pipeline.config)
-    if pipeline is None:
-        pipeline = pipeline_of(settings)
+    with BagReader(path) as bag:
+        if settings is None:
+            settings = replay_settings(inspected(bag), base=None if pipeline is None else pipeline.config)
+        if pipeline is None:
+            pipeline = pipeline_of(settings)
+        return _evaluated(bag, pipeline, settings, (start_s, duration_s), progress)
+
+
+def _evaluated(
+    bag: BagReader, pipeline: PerceptionPipeline, settings: ReplaySettings, part: Part, progress: Progress | None
+) -> BagEvaluation:
     settings = prepared(pipeline, settings)
     warm_up(pipeline.engine, len(settings.node.cameras))
-    with BagReader(path) as bag:
-        keyframes = settings.pipeline.keyframe.enabled
-        judge = _Judge(BagTruth(bag, settings.truth, settings.node.reference_frame, keyframes=keyframes))
-        replay = BagReplay(bag, pipeline, settings, judge.take)
-        replay.run(start_s, duration_s, None if progress is None else _percent(progress))
-        notes = replay.notes + ([] if judge.outcomes else [f"no view set was formed: {replay.why_nothing()}"]) + judge.notes()
-        return judge.evaluation(str(path), settings, replay.drops(), notes)
+    keyframes = settings.pipeline.keyframe.enabled
+    judge = _Judge(BagTruth(bag, settings.truth, settings.node.reference_frame, keyframes=keyframes))
+    replay = BagReplay(bag, pipeline, settings, judge.take)
+    replay.run(*part, None if progress is None else _percent(progress))
+    notes = replay.notes + ([] if judge.outcomes else [f"no view set was formed: {replay.why_nothing()}"]) + judge.notes()
+    return judge.evaluation(str(bag.path), settings, replay.drops(), notes)
 
 
 @dataclass(frozen=True)
@@ -171,12 +186,12 @@ class BagRequest:
     use_depth: bool = False
     use_poses: bool = True
     truth: str = "/ground_truth"  # namespace of the truth topics
-    part: tuple[float, float | None] = (0.0, None)  # start and duration, seconds
+    part: Part = (0.0, None)
 
-    def settings(self, path: Path) -> ReplaySettings:
-        """Of one bag."""
-        truth = TruthTopics().below(self.truth)
-        found = replay_settings(path, self.params, base=self.base, use_depth=self.use_depth, truth=truth)
+    def settings(self, bag: BagReader) -> ReplaySettings:
+        """Of one bag, which is read only when there are no parameter files."""
+        truth, source = TruthTopics().below(self.truth), self.params or inspected(bag)
+        found = replay_settings(source, base=self.base, use_depth=self.use_depth, truth=truth)
         if self.use_poses:
             return found
         return replace(found, node=replace(found.node, transforms=replace(found.node.transforms, source="none")))
@@ -187,12 +202,12 @@ def bag_worker(request: BagRequest, progress: Progress | None = None) -> Callabl
     pipelines: dict[ModelConfig, PerceptionPipeline] = {}
 
     def evaluate(path: Path) -> BagEvaluation:
-        settings = request.settings(path)
-        pipeline = pipelines.get(settings.pipeline.model)
-        if pipeline is None:
-            pipeline = pipelines[settings.pipeline.model] = pipeline_of(settings)
-        start_s, duration_s = request.part
-        return evaluate_bag(path, pipeline, settings, start_s=start_s, duration_s=duration_s, progress=progress)
+        with BagReader(path) as bag:
+            settings = request.settings(bag)
+            pipeline = pipelines.get(settings.pipeline.model)
+            if pipeline is None:
+                pipeline = pipelines[settings.pipeline.model] = pipeline_of(settings)
+            return _evaluated(bag, pipeline, settings, request.part, progress)
 
     return evaluate
 

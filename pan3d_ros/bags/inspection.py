@@ -15,7 +15,7 @@ from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check
 from pan3d_ros.bags.camera_topics import BagCamera, find_cameras
 from pan3d_ros.bags.contents import BagContents, RecordedTopic, read_contents
 from pan3d_ros.bags.frame_chains import chain, guess_reference_frame
-from pan3d_ros.bags.reader import CLOCK
+from pan3d_ros.bags.reader import CLOCK, BagReader
 from pan3d_ros.bags.timing import clock_offsets_s, nearest_gaps, set_spreads
 from pan3d_ros.parameters.node_config import InputConfig
 
@@ -48,9 +48,22 @@ class Inspection:
 
 
 def inspect_bag(path: Path | str, reference_frame: str | None = None) -> Inspection:
-    """Read and judge a bag. `reference_frame`: None = guess. `BagError` for what is no bag."""
-    contents = read_contents(path)
-    return _Judge(contents, reference_frame).judged()
+    """Open a bag, read it once and judge it.
+
+    Args:
+        path: A folder, or an .mcap or .db3 file.
+        reference_frame: In which poses are wanted; None = guess.
+
+    Raises:
+        BagError: It is no bag, or a damaged one.
+    """
+    with BagReader(path) as bag:
+        return inspected(bag, reference_frame)
+
+
+def inspected(bag: BagReader, reference_frame: str | None = None) -> Inspection:
+    """As `inspect_bag`, for a bag that is open already."""
+    return _Judge(read_contents(bag), reference_frame).judged()
 
 
 class _Judge:

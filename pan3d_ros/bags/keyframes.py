@@ -11,6 +11,7 @@ from pan3d_core.config import KeyframeConfig, PipelineConfig
 from pan3d_core.structures import CameraView
 from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_core.views.scene_folder import Scene
+from pan3d_ros.bags.inspection import inspected
 from pan3d_ros.bags.reader import BagError, BagReader
 from pan3d_ros.bags.settings import ReplaySettings, check_topics, replay_settings
 from pan3d_ros.bags.transforms import transforms_of
@@ -46,8 +47,9 @@ def keyframe_scene(path: Path | str, request: KeyframeRequest | None = None) -> 
     calibration are left out and logged. Raises `BagError` for a bag that lacks topics or poses or has no usable image.
     """
     request = request or KeyframeRequest()
-    settings = replay_settings(path, request.params, base=request.base, use_depth=request.use_depth)
     with BagReader(path) as bag:
+        source = request.params or inspected(bag)
+        settings = replay_settings(source, base=request.base, use_depth=request.use_depth)
         check_topics(bag, settings)
         transforms = transforms_of(bag, settings.node, settings.cameras)
         if transforms is None:

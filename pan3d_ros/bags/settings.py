@@ -9,8 +9,9 @@ from typing import Any
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.runtime.checks import MISSING
 from pan3d_core.settings import nested_names, read_settings, walk_settings
-from pan3d_ros.bags.inspection import MISSING, inspect_bag
+from pan3d_ros.bags.inspection import Inspection
 from pan3d_ros.bags.reader import IMAGE, BagError, BagReader
 from pan3d_ros.inputs.camera_frames import CameraTopics
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
@@ -53,32 +54,36 @@ class ReplaySettings:
 
 
 def replay_settings(
-    path: Path | str,
-    params: Sequence[Path] = (),
+    source: Inspection | Sequence[Path],
     *,
     base: PipelineConfig | None = None,
     use_depth: bool = False,
     truth: TruthTopics | None = None,
 ) -> ReplaySettings:
-    """Settings for a bag.
+    """Give the settings of a node that would see a bag live.
 
-    `params`: ROS parameter files of the node; without any the topics, frames and transforms of the bag decide, as `pan3d
-    doctor BAG` prints them. `base`: settings where neither says anything. `use_depth`: use depth images also where the
-    files do not ask for them. Raises `BagError` for a bag that lacks what is needed, naming topics and frames, and
-    `ValueError` for bad parameters.
+    Args:
+        source: ROS parameter files of the node; or what an inspection of the bag has found: then its topics, frames and
+            transforms decide, as `pan3d doctor BAG` prints them.
+        base: Settings where the source says nothing.
+        use_depth: Use depth images also where files do not ask for them. An inspection does not decide this.
+        truth: Topics of the truth; None = the usual ones.
+
+    Raises:
+        BagError: The bag lacks what is needed; names topics and frames.
+        ValueError: A parameter is wrong.
     """
-    values = read_parameter_files(params) if params else discovered(path)
-    if use_depth or not params:
+    from_bag = isinstance(source, Inspection)
+    values = discovered(source) if isinstance(source, Inspection) else read_parameter_files(source)
+    if use_depth or from_bag:
         values["input.use_depth"] = use_depth
     node, pipeline = read_settings(NodeConfig(), nested_names(_known(values, NodeConfig()))), base or PipelineConfig()
     # What was found out must not win over what somebody said.
-    said = (
-        {} if params else {n for (n, v, _), (_, d, _) in zip(walk_settings(pipeline), walk_settings(PipelineConfig())) if v != d}
-    )
+    said = set(_differences(pipeline, PipelineConfig())) if from_bag else set()
     found = {name: value for name, value in _known(values, pipeline).items() if name not in said}
     pipeline = read_settings(pipeline, nested_names(found))
     if not node.cameras:
-        raise ValueError(f"cameras: expected at least one name in {', '.join(map(str, params))}, got none")
+        raise ValueError(f"cameras: expected at least one name in {_words(source)}, got none")
     cameras = {}
     for name in node.cameras:
         prefix = f"camera.{name}."
@@ -87,13 +92,12 @@ def replay_settings(
     return ReplaySettings(node, cameras, pipeline, truth or TruthTopics())
 
 
-def discovered(path: Path | str) -> dict[str, Any]:
-    """Dotted parameters that make the bag work; `BagError` says what it lacks."""
-    inspection = inspect_bag(path)
+def discovered(inspection: Inspection) -> dict[str, Any]:
+    """Dotted parameters that make the inspected bag work; `BagError` says what it lacks."""
     missing = [check for check in inspection.checks if check.status == MISSING]
     if missing:
         lines = [f"{check.name}: {check.detail}" + (f" ({check.mend})" if check.mend else "") for check in missing]
-        raise BagError(f"{path}: " + "; ".join(lines))
+        raise BagError(f"{inspection.contents.path}: " + "; ".join(lines))
     return flat_values(inspection.parameters)
 
 
@@ -131,6 +135,10 @@ def _lacks(bag: BagReader, field: str, topic: str, wanted: Collection[str]) -> s
         if kind == "image_topic" and topic not in bag.topics and bag.of_type(IMAGE) == []:
             text += "; it has no raw images: input.image_transport: compressed?"
     return f"{field}: expected messages on {topic} in {bag.path}, got none; {text}"
+
+
+def _words(source: Inspection | Sequence[Path]) -> str:
+    return str(source.contents.path) if isinstance(source, Inspection) else ", ".join(map(str, source))
 
 
 def _differences(settings: Any, defaults: Any) -> dict[str, Any]:

@@ -14,10 +14,18 @@ from bag_scene import BLUE, RED, START, BlockBag, center_m, pipeline  # noqa: E4
 from rosbags.rosbag2 import StoragePlugin, Writer  # noqa: E402
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore  # noqa: E402
 
-from pan3d_core.config import PipelineConfig  # noqa: E402
-from pan3d_ros.bags.evaluation import COULD_NOT_LOOK, LEFT_OUT, NO_OBJECTS, OBJECTS, evaluate_bag  # noqa: E402
+from pan3d_core.config import ModelConfig, PipelineConfig  # noqa: E402
+from pan3d_ros.bags.evaluation import (  # noqa: E402
+    COULD_NOT_LOOK,
+    LEFT_OUT,
+    NO_OBJECTS,
+    OBJECTS,
+    BagRequest,
+    bag_worker,
+    evaluate_bag,
+)
 from pan3d_ros.bags.inspection import inspect_bag  # noqa: E402
-from pan3d_ros.bags.reader import BagError  # noqa: E402
+from pan3d_ros.bags.reader import BagError, BagReader  # noqa: E402
 from pan3d_ros.bags.settings import replay_settings  # noqa: E402
 from pan3d_tools.cli import main  # noqa: E402
 
@@ -38,7 +46,7 @@ def run(folder, bag, text=None, **changes):
     chosen = pipeline(**changes)
     if text is None:
         return evaluate_bag(path, chosen)
-    return evaluate_bag(path, chosen, replay_settings(path, [parameters(folder / "p.yaml", bag, text)], base=chosen.config))
+    return evaluate_bag(path, chosen, replay_settings([parameters(folder / "p.yaml", bag, text)], base=chosen.config))
 
 
 def test_quality_against_the_truth_topics(tmp_path):
@@ -123,7 +131,7 @@ def test_images_without_camera_info_are_counted(tmp_path):
         run(tmp_path, bag)
     path = tmp_path / "bag"
     with pytest.raises(BagError, match=r"camera.side.info_topic: expected messages on /side/color/camera_info"):
-        settings = replay_settings(path, [parameters(tmp_path / "p.yaml", bag)])
+        settings = replay_settings([parameters(tmp_path / "p.yaml", bag)])
         evaluate_bag(path, pipeline(), settings)
 
 
@@ -131,12 +139,12 @@ def test_missing_poses_and_topics_are_named(tmp_path):
     bag = BlockBag(static=False, tf_until=-1)
     with pytest.raises(BagError, match="no transform to base_link"):
         run(tmp_path, bag)
-    settings = replay_settings(tmp_path / "bag", [parameters(tmp_path / "p.yaml", bag)])
+    settings = replay_settings([parameters(tmp_path / "p.yaml", bag)])
     with pytest.raises(BagError, match="expected the cameras' poses on /tf and /tf_static"):
         evaluate_bag(tmp_path / "bag", pipeline(), settings)
     wrong = parameters(tmp_path / "q.yaml", BlockBag(cameras=("front", "rear")))
     with pytest.raises(BagError, match=r"camera.rear.image_topic: expected messages on /rear/color/image_raw"):
-        evaluate_bag(tmp_path / "bag", pipeline(), replay_settings(tmp_path / "bag", [wrong]))
+        evaluate_bag(tmp_path / "bag", pipeline(), replay_settings([wrong]))
 
 
 def test_stamps_that_start_over_forget_the_tracks(tmp_path):
@@ -152,9 +160,19 @@ def test_the_doctors_parameters_are_those_of_the_evaluation(tmp_path):
     path = BlockBag().write(tmp_path / "bag")
     file = tmp_path / "doctor.yaml"
     file.write_text(inspect_bag(path).parameter_file())
-    assert replay_settings(path, [file]) == replay_settings(path, use_depth=True)
+    assert replay_settings([file]) == replay_settings(inspect_bag(path), use_depth=True)
     base = PipelineConfig.from_dict({"workspace": {"support_height_m": 0.3}})
-    assert replay_settings(path, base=base).pipeline.workspace.support_height_m == 0.3  # said before, so not guessed
+    assert replay_settings(inspect_bag(path), base=base).pipeline.workspace.support_height_m == 0.3  # said before, so not guessed
+
+
+def test_a_bag_is_opened_once(tmp_path, monkeypatch):
+    path, opened = BlockBag().write(tmp_path / "bag"), []
+    enter = BagReader.__enter__
+    monkeypatch.setattr(BagReader, "__enter__", lambda self: opened.append(self.path) or enter(self))
+    evaluate_bag(path, pipeline())
+    assert opened == [path]
+    found = bag_worker(BagRequest(base=PipelineConfig(model=ModelConfig(name="depth_clusters")), use_depth=True))(path)
+    assert opened == [path, path] and found.bag == str(path)
 
 
 def test_two_runs_and_two_storages_give_the_same(cell_bag, record_cell, tmp_path):
@@ -162,7 +180,7 @@ def test_two_runs_and_two_storages_give_the_same(cell_bag, record_cell, tmp_path
     chosen = PipelineConfig.from_dict({"model": {"name": "depth_clusters"}})
     results = []
     for path in (cell_bag, cell_bag, other):
-        evaluation = evaluate_bag(path, settings=replay_settings(path, base=chosen, use_depth=True))
+        evaluation = evaluate_bag(path, settings=replay_settings(inspect_bag(path), base=chosen, use_depth=True))
         results.append(json.dumps(evaluation.to_dict()["results"], sort_keys=True))
     assert results[0] == results[1] == results[2]
     first = json.loads(results[0])
@@ -248,7 +266,7 @@ class Nothing:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Nothing())
-sys.path.insert(0, {str(ROOT / "test")!r})
+sys.path.insert(0, {str(ROOT / "test" / "support")!r})
 from bag_scene import pipeline
 from pan3d_ros.bags.evaluation import evaluate_bag
 print(len(evaluate_bag({str(path)!r}, pipeline()).outcomes[0].objects))

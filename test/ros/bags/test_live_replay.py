@@ -107,7 +107,7 @@ def position(instance):
 @pytest.mark.parametrize("model", ["depth_clusters", pytest.param("pan3d-mini", marks=pytest.mark.slow)])
 def test_live_and_in_process_replay_see_the_same(cell_bag, ros, tmp_path, model):
     params = parameter_file(cell_bag, tmp_path, model)
-    settings = replay_settings(cell_bag, [params], base=PipelineConfig(model=ModelConfig(name=model)))
+    settings = replay_settings([params], base=PipelineConfig(model=ModelConfig(name=model)))
     expected = {max(item.stamps_ns): item for item in evaluate_bag(cell_bag, settings=settings).outcomes}
     assert len(expected) == 4
     assert all(item.answer == OBJECTS and item.is_metric for item in expected.values())
