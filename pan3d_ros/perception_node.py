@@ -23,11 +23,13 @@ from pan3d_ros.outputs.publishers import ScenePublishers
 from pan3d_ros.outputs.result_store import ResultStore
 from pan3d_ros.parameters.declaration import NodeParameters
 from pan3d_ros.platform.log_bridge import LogBridge
-from pan3d_ros.platform.spinning import attempt, guard_transitions, run
-from pan3d_ros.processing.model_loading import LoadedModel
-from pan3d_ros.processing.perception import Perception
+from pan3d_ros.platform.rclpy_private import destroy_lifecycle_services, guard_transitions, lifecycle_state
+from pan3d_ros.platform.spinning import attempt, run
+from pan3d_ros.processing.model_loading import ModelHolder
+from pan3d_ros.processing.perception import Perception, Surroundings
 from pan3d_ros.processing.problem_log import ProblemLog
-from pan3d_ros.refinement.server import RefinementServer
+from pan3d_ros.refinement.server import RefinementServer, RefinementSources, configured_map
+from pan3d_ros.refinement.views import ViewCollector
 from pan3d_ros.services.answers import Answers
 from pan3d_ros.services.servers import PerceptionServices
 
@@ -43,15 +45,15 @@ class PerceptionNode(LifecycleNode):
         self.bridge = LogBridge(self.get_logger()).attach()
         self.parameters = NodeParameters(self)
         self.problem = "; ".join(self.parameters.problems.values())  # why the last transition failed
-        self.store, self.problems = ResultStore(), ProblemLog()
-        self.model: LoadedModel | None = None
+        self.store, self.problems, self.models = ResultStore(), ProblemLog(), ModelHolder()
         self.outputs: ScenePublishers | None = None
         self.perception: Perception | None = None
         self._failure: Exception | None = None
         self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._is_working)
         global_services = bool(self.get_parameter("global_services").value)
         self.services_ = PerceptionServices(self, self.answers, global_services)
-        self.refinement = RefinementServer(self, global_services)
+        sources = RefinementSources(self.parameters, self.models, self.answers, self._seen)
+        self.refinement = RefinementServer(self, sources, global_services)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.data_group = MutuallyExclusiveCallbackGroup()
         period_s = float(self.get_parameter("watchdog.period_s").value)
@@ -72,8 +74,8 @@ class PerceptionNode(LifecycleNode):
             node_config, pipeline_config = self.parameters.read()
             if not node_config.cameras:
                 raise ValueError("cameras: expected at least one name, got none")
-            self.refinement.read_map(node_config)
-            self.model = self.refinement.equipped(LoadedModel.load(node_config, pipeline_config))
+            self.models.use_map(configured_map(node_config))
+            self.models.load(node_config, pipeline_config)
             self.outputs = ScenePublishers(self, node_config.cameras, node_config.publish, pipeline_config.cloud.max_points)
             self.parameters.configured = True
 
@@ -82,10 +84,12 @@ class PerceptionNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         def activate() -> None:
             node_config, pipeline_config = self.parameters.read()
-            if self.model is None:  # freed by unload_on_deactivate
-                self.model = self.refinement.equipped(LoadedModel.load(node_config, pipeline_config))
+            model = self.models.load(node_config, pipeline_config)  # again, when unload_on_deactivate has freed it
             super(PerceptionNode, self).on_activate(state)
-            self.perception = Perception(self, node_config, self._on_worker_failure)
+            assert self.outputs is not None  # since configure
+            lent = Surroundings(self, self.data_group, model, self.outputs, self.store, self.problems)
+            cameras = {name: self.parameters.camera(name) for name in node_config.cameras}
+            self.perception = Perception(lent, node_config, cameras, self._on_worker_failure)
             self.perception.start()
             self._apply_live_parameters()
 
@@ -100,10 +104,9 @@ class PerceptionNode(LifecycleNode):
         if self._failure is not None:
             return ERROR
         super().on_deactivate(state)
-        if self.get_parameter("unload_on_deactivate").value and self.model is not None:
-            self.model.free()
-            self.model = None
-        self.answers.situation.inactive_reason = "the node has been deactivated"
+        if self.get_parameter("unload_on_deactivate").value:
+            self.models.free()
+        self.answers.stop("the node has been deactivated")
         return SUCCESS
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -120,7 +123,7 @@ class PerceptionNode(LifecycleNode):
         if self._failure is not None:
             self.problem = f"perception stopped: {type(self._failure).__name__}: {self._failure}"
             self._failure = None
-        self.answers.situation.inactive_reason = self.problem or "the node is not configured"
+        self.answers.stop(self.problem or "the node is not configured")
         return SUCCESS
 
     def destroy_node(self) -> None:
@@ -131,7 +134,7 @@ class PerceptionNode(LifecycleNode):
         self.services_.close()
         self.bridge.detach()
         super().destroy_node()
-        self._state_machine.destroy_when_not_in_use()  # rclpy leaves it, and with it services that nobody answers any more
+        destroy_lifecycle_services(self)
 
     def forget(self, reason: str) -> None:
         """Time started over: nothing older may mix with what comes."""
@@ -144,22 +147,20 @@ class PerceptionNode(LifecycleNode):
         self.problem = f"{name} failed: {error}" if error else ""
         self._failure = error if outcome == ERROR else None
         if error:
-            self.answers.situation.inactive_reason = self.problem
+            self.answers.stop(self.problem)
             log.error(self.problem)
         return outcome
 
     def _stop(self) -> None:
-        self.answers.situation.namer = None
+        self.answers.stop()
         perception, self.perception = self.perception, None
         if perception is not None:
             perception.stop()
         self.store.put(None)
 
     def _free(self) -> None:
-        model, self.model = self.model, None
+        self.models.free()
         outputs, self.outputs = self.outputs, None
-        if model is not None:
-            model.free()
         if outputs is not None:
             outputs.close()
         self.parameters.configured = False
@@ -167,8 +168,7 @@ class PerceptionNode(LifecycleNode):
     def _on_worker_failure(self, error: Exception) -> None:
         """In the worker's thread: leave the rest to the executor."""
         self._failure = error
-        self.answers.situation.namer = None
-        self.answers.situation.inactive_reason = f"perception stopped: {type(error).__name__}: {error}"
+        self.answers.stop(f"perception stopped: {type(error).__name__}: {error}")
         self.store.put(None)
         self._failed.trigger()
 
@@ -177,20 +177,23 @@ class PerceptionNode(LifecycleNode):
             self.trigger_deactivate()
 
     def _apply_live_parameters(self) -> None:
-        if self.perception is not None and self.model is not None:
+        if self.perception is not None and (model := self.models.model) is not None:
             node_config, pipeline_config = self.parameters.read()
-            self.model.reconfigure(pipeline_config)
+            model.reconfigure(pipeline_config)
             self.perception.apply(node_config, pipeline_config)
-            self.answers.situation = self.model.situation(node_config, pipeline_config)
+            self.answers.perceive(model.situation(node_config, pipeline_config))
 
     def _watch(self) -> None:
         """Once per period: QoS that no longer fits, and /diagnostics."""
-        state, name = self._state_machine.current_state[1], str(self.get_parameter("model.name").value)
-        parts = [model_status(state, self.problem, name, self.model.device if self.model else "")]
+        name, model = str(self.get_parameter("model.name").value), self.models.model
+        parts = [model_status(lifecycle_state(self), self.problem, name, model.device if model else "")]
         if (perception := self.perception) is not None:
             perception.refresh_qos()
             parts += perception.diagnose()
         self._diagnostics.publish(diagnostic_array(self.get_fully_qualified_name(), self.get_clock().now().to_msg(), parts))
+
+    def _seen(self) -> ViewCollector | None:
+        return perception.seen if (perception := self.perception) is not None else None
 
     def _is_working(self) -> bool:
         return (perception := self.perception) is not None and perception.worker.busy_s > 0

@@ -1,4 +1,4 @@
-"""Where cameras are: TF, pose topics or a file, behind one function `lookup`.
+"""Where cameras are: pose topics or a file, behind one function `lookup`; no ROS in here, `live_transforms` has TF.
 
 No source ever answers with an identity or an old pose when it does not know: it raises
 `TransformUnavailable`, and the node drops the view and says why.
@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import yaml
@@ -19,8 +19,7 @@ from torch import Tensor
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_ros.inputs.pose_history import PoseHistory
 from pan3d_ros.messages.buffers import stamp_to_ns
-from pan3d_ros.messages.poses import checked_pose, matrix_from_pose, pose_numbers, transform_numbers
-from pan3d_ros.platform.stand_ins import tf2_ros
+from pan3d_ros.messages.poses import checked_pose, matrix_from_pose, pose_numbers
 
 if TYPE_CHECKING:
     from geometry_msgs.msg import PoseStamped
@@ -116,36 +115,6 @@ class PoseTopicTransforms:
     def clear(self) -> None:
         for history in self._histories.values():
             history.clear()
-
-
-class TfTransforms:
-    """tf2_ros: `reference_frame` from the image's own frame at the image's own stamp."""
-
-    def __init__(self, node: Any, reference_frame: str) -> None:
-        if tf2_ros is None:
-            raise ValueError("transforms.source: expected tf2_ros to be installed for 'tf'; use pose_topics or static")
-        self._reference_frame = reference_frame
-        self._buffer = tf2_ros.Buffer(node=node)
-        self._listener = tf2_ros.TransformListener(self._buffer, node)
-
-    def lookup(self, camera: str, frame_id: str, stamp_ns: int) -> Tensor:
-        from rclpy.time import Time
-
-        try:
-            found = self._buffer.lookup_transform(self._reference_frame, frame_id, Time(nanoseconds=stamp_ns))
-        except tf2_ros.TransformException as error:
-            raise TransformUnavailable(f"{camera}: TF {self._reference_frame} <- {frame_id}: {error}") from error
-        try:
-            return invert_rigid(matrix_from_pose(f"TF of {frame_id}", *transform_numbers(found.transform)))
-        except ValueError as error:
-            raise TransformUnavailable(str(error), may_come=False) from error
-
-    def clear(self) -> None:
-        self._buffer.clear()
-
-    def close(self) -> None:
-        """Stop listening to /tf."""
-        self._listener.unregister()
 
 
 class FirstKnown:

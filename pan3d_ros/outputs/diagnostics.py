@@ -94,17 +94,28 @@ def transform_status(problems: ProblemLog) -> DiagnosticStatus:
 
 def pipeline_status(
     latest: SceneResult | None,
+    publish_s: float,
     latencies: Latencies,
     problems: ProblemLog,
     busy_s: float,
     config: NodeConfig,
     counts: Mapping[str, int],
 ) -> DiagnosticStatus:
-    """Speed and success of the processing."""
+    """Tell speed and success of the processing.
+
+    Args:
+        latest: The newest result, if there is one.
+        publish_s: How long its publication took; 0 while it lasts.
+        latencies: Of the last results.
+        problems: Why views did not become results.
+        busy_s: How long the present view set has been in work.
+        config: The node's settings.
+        counts: Numbers of view sets, by what became of them.
+    """
     p50, p99 = latencies.percentile(50), latencies.percentile(99)
     values: dict[str, Any] = {"latency_p50_s": p50, "latency_p99_s": p99, "busy_s": busy_s, **counts, **problems.totals()}
     if latest is not None:
-        values |= {f"{stage}_s": seconds for stage, seconds in latest.stages_s.items()}
+        values |= {f"{stage}_s": seconds for stage, seconds in {**latest.stages_s, "publish": publish_s}.items()}
     if busy_s > config.watchdog.inference_timeout_s:
         return status("pipeline", ERROR, f"one view set has been in work for {busy_s:.0f} s", values)
     for problem in (Problem.OUT_OF_MEMORY, Problem.INFERENCE_ERROR):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from pan3d_interfaces.msg import InstanceArray, LabelInfo, PipelineStats
-from rclpy.lifecycle import LifecycleNode
-from rclpy.lifecycle.publisher import LifecyclePublisher
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
@@ -35,11 +34,10 @@ def profile(depth: int, *, reliable: bool = True, latched: bool = False) -> QoSP
 
 
 class ScenePublishers:
-    """Publishers of the node; nothing is converted that nobody listens to. `config` may be replaced at any time."""
+    """Publishers of the node; nothing is converted that nobody listens to."""
 
     def __init__(self, node: LifecycleNode, cameras: Sequence[str], config: PublishConfig, max_points: int) -> None:
-        self.config = config
-        self.max_points = max_points
+        self._config, self._max_points = config, max_points
         self._drawing = MarkerDrawing()
         self._labels: LabelSpace | None = None
         self._model = ""
@@ -69,6 +67,10 @@ class ScenePublishers:
             if publisher is not None:
                 self._node.destroy_lifecycle_publisher(publisher)
 
+    def reconfigure(self, config: PublishConfig, max_points: int) -> None:
+        """Publish by these settings from the next result on; called from any thread."""
+        self._config, self._max_points = config, max_points
+
     def announce(self, labels: LabelSpace, model: str, frame_id: str, stamp_ns: int) -> None:
         """Publish names and colours of the labels (latched) and clear old markers."""
         self._model = model
@@ -85,7 +87,7 @@ class ScenePublishers:
 
     def publish(self, scene: SceneResult) -> None:
         """Publish a result: instances first, they are small and awaited."""
-        config, cycle_s = self.config, time.monotonic() - self._last_publish_s
+        config, cycle_s = self._config, time.monotonic() - self._last_publish_s
         self._last_publish_s = time.monotonic()
         panoptic = scene.result.panoptic
         if panoptic.labels != self._labels:  # other classes were set: numbers mean other names from here on
@@ -101,16 +103,16 @@ class ScenePublishers:
         self._publish_images(scene)
 
     def _publish_clouds(self, scene: SceneResult) -> None:
-        config, panoptic, message_header = self.config, scene.result.panoptic, scene.instances.header
+        config, panoptic, message_header = self._config, scene.result.panoptic, scene.instances.header
         colored, semantic = config.cloud and wanted(self.points), config.semantic_cloud and wanted(self.semantic_points)
         if colored or semantic:
-            records = cloud_records(panoptic, max_points=self.max_points)
+            records = cloud_records(panoptic, max_points=self._max_points)
             if colored:
                 self.points.publish(cloud_message(records, message_header))
             if semantic:
                 self.semantic_points.publish(cloud_message(by_class(records, panoptic.labels), message_header))
         if config.obstacle_cloud and scene.result.is_metric and wanted(self.obstacle_points):
-            obstacles = cloud_records(panoptic, {0}, max_points=self.max_points)
+            obstacles = cloud_records(panoptic, {0}, max_points=self._max_points)
             self.obstacle_points.publish(cloud_message(obstacles, message_header))
 
     def _publish_images(self, scene: SceneResult) -> None:
@@ -122,11 +124,11 @@ class ScenePublishers:
             frame_id = scene.frame_ids.get(camera, camera)
             message_header = header(frame_id, views.stamps_ns[index])
             outputs = self._images.get(camera, {})
-            if self.config.depth and wanted(outputs.get("depth")):
+            if self._config.depth and wanted(outputs.get("depth")):
                 outputs["depth"].publish(depth_image(reconstruction.depth[index], message_header))
-            if self.config.depth and wanted(outputs.get("camera_info")):
+            if self._config.depth and wanted(outputs.get("camera_info")):
                 outputs["camera_info"].publish(info_message(reconstruction.intrinsics[index], height, width, message_header))
-            if self.config.instance_image and wanted(outputs.get("instance_image")):
+            if self._config.instance_image and wanted(outputs.get("instance_image")):
                 outputs["instance_image"].publish(id_image(scene.result.panoptic.instance_id[index], message_header))
 
 
@@ -135,13 +137,24 @@ def wanted(publisher: LifecyclePublisher | None) -> bool:
     return publisher is not None and publisher.get_subscription_count() > 0
 
 
-def stats_message(scene: SceneResult, model: str, device: str, latency_s: float, latencies: Latencies) -> PipelineStats:
-    """Timing of one result; the counters are filled in by the node."""
+def stats_message(
+    scene: SceneResult, stages_s: Mapping[str, float], model: str, device: str, latency_s: float, latencies: Latencies
+) -> PipelineStats:
+    """Give the timing of one result; the counters are filled in by the caller.
+
+    Args:
+        scene: The result.
+        stages_s: Its stages with "publish", seconds.
+        model: Name of the engine.
+        device: That it ran on.
+        latency_s: From the newest image stamp to the end of publishing.
+        latencies: Of this result and those before it.
+    """
     message = PipelineStats(header=scene.instances.header, newest_stamp=scene.instances.newest_stamp, sequence=scene.sequence)
     message.model, message.device = model, device
-    message.stages = list(scene.stages_s)
-    message.stage_seconds = [float(v) for v in scene.stages_s.values()]
-    message.process_seconds = sum(scene.stages_s.values()) - scene.stages_s["wait"]
+    message.stages = list(stages_s)
+    message.stage_seconds = [float(v) for v in stages_s.values()]
+    message.process_seconds = sum(stages_s.values()) - stages_s["wait"]
     message.latency_seconds = latency_s
     message.latency_p50_seconds, message.latency_p99_seconds = latencies.percentile(50), latencies.percentile(99)
     message.num_instances = len(scene.result.panoptic.segments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +21,8 @@ class SceneResult:
     sequence: int  # 1, 2, ... since activation
     result: PerceptionResult
     instances: InstanceArray
-    frame_ids: dict[str, str]  # camera -> optical frame
-    stages_s: dict[str, float]  # stage -> seconds; "wait" = newest stamp to begin of work
+    frame_ids: Mapping[str, str]  # camera -> optical frame
+    stages_s: Mapping[str, float]  # stage -> seconds; "wait" = newest stamp to begin of work
 
     @property
     def oldest_ns(self) -> int:

@@ -19,6 +19,7 @@ from pan3d_core.config import PipelineConfig
 from pan3d_core.settings import nested_names, read_settings, walk_settings
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
 from pan3d_ros.parameters.values import from_parameter, to_parameter
+from pan3d_ros.platform.rclpy_private import parameter_values
 
 
 def description(item: Field, default: Any) -> str:
@@ -91,7 +92,7 @@ class NodeParameters:
             self._declare(walk_settings(CameraConfig()), f"camera.{name}.")
 
     def _values(self, changed: dict[str, Any]) -> dict[str, Any]:
-        known = {name: from_parameter(p.value) for name, p in self._node._parameters.items()}
+        known = {name: from_parameter(value) for name, value in parameter_values(self._node).items()}
         return known | changed
 
     def _build(self, changed: dict[str, Any], only: str | None = None) -> tuple[NodeConfig, PipelineConfig]:

@@ -1,16 +1,15 @@
-"""Running a lifecycle node: transitions that say why they failed, and without two faults of rclpy that end a process."""
+"""Running a lifecycle node: until the process is asked to end, with transitions that say why they failed."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import rclpy
-from rclpy.exceptions import InvalidHandle
-from rclpy.executors import Executor, ExternalShutdownException, MultiThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+
+from pan3d_ros.platform.rclpy_private import spin
 
 log = logging.getLogger("pan3d.ros.spinning")
 # What bad settings, files and weights raise; anything else is a fault of the program and shows its traceback.
@@ -51,32 +50,3 @@ def attempt(work: Callable[[], None], undo: Callable[[], None]) -> tuple[Transit
         log.exception("transition failed")
         return TransitionCallbackReturn.ERROR, error
     return TransitionCallbackReturn.SUCCESS, None
-
-
-def spin(executor: Executor) -> None:
-    """`executor.spin()` for nodes that unsubscribe while they run.
-
-    A message that has been queued for a subscription which another thread destroys meanwhile raises
-    `InvalidHandle` out of `spin`. It concerns nobody any more.
-    """
-    while True:
-        try:
-            executor.spin()
-            return
-        except InvalidHandle as error:
-            log.debug("a callback of a destroyed subscription was dropped: %s", error)
-
-
-def guard_transitions(node: LifecycleNode) -> None:
-    """Answer false to an impossible transition ("activate" while unconfigured) instead of raising out of `spin`."""
-    change = node._service_change_state.callback
-
-    def guarded(request: Any, response: Any) -> Any:
-        try:
-            return change(request, response)
-        except rclpy_implementation.RCLError as error:
-            log.warning("transition refused: %s", error)
-            response.success = False
-            return response
-
-    node._service_change_state.callback = guarded

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from pan3d_core.assembly.place_map import RefinedMap
 from pan3d_core.config import PipelineConfig
 from pan3d_core.engines import Engine, build_engine
 from pan3d_core.engines.warm_up import warm_up
@@ -20,7 +21,7 @@ from pan3d_ros.services.answers import Situation
 log = logging.getLogger("pan3d.ros.model")
 
 
-@dataclass
+@dataclass(frozen=True)
 class LoadedModel:
     """An engine that is ready."""
 
@@ -47,13 +48,6 @@ class LoadedModel:
         log.info("%s on %s is ready after %.1f s", config.model.name, device, time.monotonic() - started)
         return cls(config.model.name, engine, PerceptionPipeline(engine, config, namer), namer, device)
 
-    def free(self) -> None:
-        """Let go of the weights."""
-        del self.engine, self.pipeline, self.namer
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take over live settings from the next view set on; tracks stay."""
         self.pipeline.config = config
@@ -70,6 +64,45 @@ class LoadedModel:
             namer=self.namer,
             blind_reason="" if finds_objects(self.engine) else blind_reason(self.name),
         )
+
+
+class ModelHolder:
+    """The model that the node has, or none, and the map of the place, which outlives it. For use by several threads.
+
+    The objects of every model that it loads have the ids and names of the map.
+    """
+
+    def __init__(self) -> None:
+        self._model: LoadedModel | None = None
+        self._map: RefinedMap | None = None
+
+    @property
+    def model(self) -> LoadedModel | None:
+        """The one that is loaded now."""
+        return self._model
+
+    def load(self, node_config: NodeConfig, config: PipelineConfig) -> LoadedModel:
+        """As `LoadedModel.load`; unless one is loaded already."""
+        if self._model is None:
+            model = LoadedModel.load(node_config, config)
+            model.pipeline.tracker.use_map(self._map)
+            self._model = model
+        return self._model
+
+    def use_map(self, found: RefinedMap | None) -> None:
+        """Take the map, or none, for this model and for those after it."""
+        self._map = found
+        if (model := self._model) is not None:
+            model.pipeline.tracker.use_map(found)
+
+    def free(self) -> None:
+        """Let go of the weights. Nobody else may hold the model any more."""
+        if self._model is None:
+            return
+        self._model = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 def finds_objects(engine: Engine) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -44,8 +44,8 @@ class ProcessedSet:
 
     sequence: int  # 1, 2, ...
     result: PerceptionResult
-    frame_ids: dict[str, str]  # camera -> optical frame
-    stages_s: dict[str, float]  # stage -> seconds; "wait" = newest stamp to begin of work
+    frame_ids: Mapping[str, str]  # camera -> optical frame
+    stages_s: Mapping[str, float]  # stage -> seconds; "wait" = newest stamp to begin of work
 
 
 class SetProcessor:
@@ -63,11 +63,15 @@ class SetProcessor:
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self.processed = 0
-        self.config = config  # replaced when live parameters change
+        self._config = config
         self._tools, self._problems = tools, tools.problems
         self._deliver, self._restart, self._cancelled = deliver, restart, cancelled
         self._rate_limit = RateLimit()
         self._forget = False
+
+    def reconfigure(self, config: NodeConfig) -> None:
+        """Go by these settings from the next set on."""
+        self._config = config
 
     def forget(self) -> None:
         """Before the next set drop all that depends on earlier ones; called from other threads after a clock jump."""
@@ -99,12 +103,12 @@ class SetProcessor:
 
     def _due(self, job: ViewSet[CameraFrame]) -> bool:
         age_s = (self._tools.now_ns() - job.newest_ns) * 1e-9
-        limit_s = self.config.input.max_image_age_s
+        limit_s = self._config.input.max_image_age_s
         if limit_s and age_s > limit_s:
             text = f"images are {age_s:.2f} s old, input.max_image_age_s is {limit_s:g}"
             self._drop(Problem.STALE_IMAGES, "stale", text)
             return False
-        if not self._rate_limit.take(self._tools.steady_s(), self.config.input.max_rate_hz):
+        if not self._rate_limit.take(self._tools.steady_s(), self._config.input.max_rate_hz):
             self._problems.count("rate_limit")
             return False
         self._problems.solved(Problem.STALE_IMAGES)
@@ -132,7 +136,7 @@ class SetProcessor:
         for problem in (Problem.TF_FAILURE, Problem.NO_CAMERA_INFO, Problem.NO_IMAGES):
             if problem not in failed:
                 self._problems.solved(problem)
-        return views if len(views) >= self.config.sync.min_cameras else None
+        return views if len(views) >= self._config.sync.min_cameras else None
 
     def _view(self, frame: CameraFrame) -> CameraView:
         cam_from_world = None
@@ -142,7 +146,7 @@ class SetProcessor:
                 frame.camera,
                 frame.frame_id,
                 frame.stamp_ns,
-                self.config.transforms.timeout_s,
+                self._config.transforms.timeout_s,
                 self._cancelled,
             )
         return to_camera_view(
@@ -151,7 +155,7 @@ class SetProcessor:
             frame.depth,
             cam_from_world,
             camera=frame.camera,
-            world_frame_id=self.config.reference_frame,
+            world_frame_id=self._config.reference_frame,
             rectified=frame.config.rectified,
         )
 

@@ -6,24 +6,26 @@ import logging
 import math
 import re
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pan3d_interfaces.action import RefineScene
 from pan3d_interfaces.msg import ErrorCode
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
 
 from pan3d_core.assembly.place_map import RefinedMap, read_map
+from pan3d_ros.parameters.declaration import NodeParameters
 from pan3d_ros.parameters.node_config import NodeConfig, RefineConfig
-from pan3d_ros.processing.model_loading import LoadedModel
+from pan3d_ros.processing.model_loading import ModelHolder
 from pan3d_ros.refinement.folder import FolderProblem, RefinementFolder, RefinementJob
 from pan3d_ros.refinement.runner import ProcessEnded, RefinementRunner
-from pan3d_ros.refinement.views import UnderstoodView
+from pan3d_ros.refinement.views import UnderstoodView, ViewCollector
+from pan3d_ros.services.answers import Answers
 from pan3d_ros.services.requests import RequestError
-
-if TYPE_CHECKING:
-    from pan3d_ros.perception_node import PerceptionNode
 
 log = logging.getLogger("pan3d.ros.refinement")
 POLL_S = 0.1  # how soon a cancel is seen
@@ -40,19 +42,33 @@ _FAILURES = {
 }
 
 
+@dataclass(frozen=True)
+class RefinementSources:
+    """What a node lends to its refinements; asked anew for every goal."""
+
+    parameters: NodeParameters
+    models: ModelHolder  # take the map that a goal wants loaded
+    answers: Answers  # know why there is no result
+    seen: Callable[[], ViewCollector | None]  # None while the node is not active
+
+
 class RefinementServer:
     """`~/refine_scene`, also without `~` when `global_services` is set; one refinement at a time.
 
     A running one occupies a thread of the executor, which only waits: the work is done by a process of low priority. It
     outlives a deactivation of the node, as its views have been collected before.
+
+    Args:
+        node: That offers the action.
+        sources: What refinements take from it, and where a map goes.
+        global_services: Whether the action has a second name without a namespace.
     """
 
-    def __init__(self, node: PerceptionNode, global_services: bool) -> None:
-        self._node = node
+    def __init__(self, node: Node, sources: RefinementSources, global_services: bool) -> None:
+        self._sources = sources
         self._running = threading.Lock()
         self._closing = False
         self._step = 0
-        self._map: RefinedMap | None = None
         group = ReentrantCallbackGroup()
         self._servers = [
             ActionServer(
@@ -66,16 +82,6 @@ class RefinementServer:
             )
             for prefix in (["~/", "/"] if global_services else ["~/"])
         ]
-
-    def read_map(self, config: NodeConfig) -> None:
-        """Take the map that the parameters name, or none. Raises `OSError` or `ValueError` for one that cannot be used."""
-        path = Path(config.refine.map_file).expanduser()
-        self._map = read_map(path, config.reference_frame) if config.refine.map_file else None
-
-    def equipped(self, model: LoadedModel) -> LoadedModel:
-        """The model, whose objects have the ids and names of the map that is loaded."""
-        model.pipeline.tracker.use_map(self._map)
-        return model
 
     def close(self) -> None:
         """End a refinement that runs, then the servers."""
@@ -113,10 +119,10 @@ class RefinementServer:
         return result
 
     def _refine(self, goal: Any, result: RefineScene.Result) -> None:
-        request, settings = goal.request, self._node.parameters.read()[0]
+        request, settings = goal.request, self._sources.parameters.read()[0]
         check_goal(request)
-        if request.load and not self._node.parameters.configured:
-            raise RequestError(ErrorCode.NOT_ACTIVE, f"load: {self._node.answers.situation.inactive_reason}")
+        if request.load and not self._sources.parameters.configured:
+            raise RequestError(ErrorCode.NOT_ACTIVE, f"load: {self._sources.answers.situation.inactive_reason}")
         folder = self._folder(request, settings.refine)
         try:
             folder.write_job(job_of(request, settings))
@@ -178,25 +184,23 @@ class RefinementServer:
             text = f"no object is left {after}; a resume with more may help. See {path}"
             raise RequestError(ErrorCode.NOT_FOUND, text)
         if request.load:
-            self._map = read_map(path, self._node.parameters.read()[0].reference_frame)
-            if (model := self._node.model) is not None:
-                self.equipped(model)
+            self._sources.models.use_map(read_map(path, self._sources.parameters.read()[0].reference_frame))
             result.loaded = True
         result.success, result.error_code = True, ErrorCode.OK
         result.message = f"{len(objects)} objects of {result.views} views {after}: {path}"
 
     def _views(self, config: RefineConfig) -> tuple[UnderstoodView, ...]:
         """The collected views; `RequestError` says what is wrong with them."""
-        perception = self._node.perception
-        if perception is None:
-            raise RequestError(ErrorCode.NOT_ACTIVE, self._node.answers.situation.inactive_reason)
-        if blind := self._node.answers.situation.blind_reason:
+        seen, answers = self._sources.seen(), self._sources.answers
+        if seen is None:
+            raise RequestError(ErrorCode.NOT_ACTIVE, answers.situation.inactive_reason)
+        if blind := answers.situation.blind_reason:
             raise RequestError(ErrorCode.INVALID_REQUEST, blind)
-        views = perception.seen.views()
-        if not views and (refused := perception.seen.refused):
+        views = seen.views()
+        if not views and (refused := seen.refused):
             raise RequestError(getattr(ErrorCode, refused[0]), refused[1])
         if not views:
-            code, why = perception.why_no_result()
+            code, why = answers.why_no_result()
             raise RequestError(code, f"there is no result yet: {why}")
         if len(views) < config.min_views:
             text = f"expected views from at least refine.min_views = {config.min_views} places, got {len(views)}; move a camera"
@@ -204,6 +208,12 @@ class RefinementServer:
         if not any(bool((view.instance_id > 0).any()) for view in views):
             raise RequestError(ErrorCode.NOT_FOUND, f"none of the {len(views)} views shows an object")
         return views
+
+
+def configured_map(config: NodeConfig) -> RefinedMap | None:
+    """Read the map that the parameters name, if they do. Raises `OSError` or `ValueError` for one that cannot be used."""
+    path = Path(config.refine.map_file).expanduser()
+    return read_map(path, config.reference_frame) if config.refine.map_file else None
 
 
 def check_goal(request: Any) -> None:

@@ -37,9 +37,9 @@ Progress = Callable[[int, float, str], None]  # stage of Segment.Feedback, 0..1,
 _STAGES = Segment.Feedback
 
 
-@dataclass
+@dataclass(frozen=True)
 class Situation:
-    """What answers depend on besides the newest result; the node keeps it up to date."""
+    """What answers depend on besides the newest result."""
 
     node: NodeConfig
     grasp: GraspConfig
@@ -53,8 +53,8 @@ class Situation:
 class Answers:
     """Each method takes a request and fills a response; every error becomes `error_code` and `message`.
 
-    `why_no_result` gives code and words when waiting was in vain; `working` tells whether a view set is being
-    processed; `now_ns` is the node's clock.
+    The node says with `perceive` and `stop` how things are. `why_no_result` gives code and words when waiting was in vain;
+    `working` tells whether a view set is being processed; `now_ns` is the node's clock.
     """
 
     def __init__(
@@ -65,10 +65,18 @@ class Answers:
         working: Callable[[], bool],
     ) -> None:
         self.situation = Situation(NodeConfig(), GraspConfig())
-        self._store, self._now_ns = store, now_ns
-        self._why_no_result, self._working = why_no_result, working
+        self.why_no_result = why_no_result
+        self._store, self._now_ns, self._working = store, now_ns, working
         self._waiting = 0
         self._lock = threading.Lock()
+
+    def perceive(self, situation: Situation) -> None:
+        """Answer by this from now on: the node is active, or its settings have changed."""
+        self.situation = situation
+
+    def stop(self, reason: str = "") -> None:
+        """Refuse requests from now on, and end the wait of those that are there. `reason`: in words; empty = as before."""
+        self.situation = replace(self.situation, namer=None, inactive_reason=reason or self.situation.inactive_reason)
 
     def segment(
         self, request: Any, response: Any, progress: Progress = lambda *_: None, cancelled: Callable[[], bool] = lambda: False
@@ -231,13 +239,13 @@ class Answers:
         age_s = (self._now_ns() - scene.newest_ns) * 1e-9
         limit_s = max_age_s or self.situation.node.service.max_age_s
         if age_s > limit_s:
-            code, why = self._why_no_result()
+            code, why = self.why_no_result()
             code = ErrorCode.STALE_IMAGES if code == ErrorCode.TIMEOUT else code
             raise RequestError(code, f"the newest result is {age_s:.1f} s old, allowed are {limit_s:g} s; {why}")
         return scene
 
     def _no_result(self, what: str) -> RequestError:
-        code, why = self._why_no_result()
+        code, why = self.why_no_result()
         return RequestError(code, f"{what}: {why}")
 
     def _grasps(

@@ -32,7 +32,7 @@ class Spinner:
         self.thread.start()
 
     def _spin(self) -> None:
-        from pan3d_ros.platform.spinning import spin
+        from pan3d_ros.platform.rclpy_private import spin
 
         try:
             spin(self.executor)

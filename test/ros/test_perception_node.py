@@ -198,12 +198,12 @@ def test_life_of_the_node(spinner, monkeypatch):
     for _ in range(5):
         bench.rig.publish()
     assert bench.engine.calls == calls
-    assert bench.node.model is not None, "deactivate keeps the weights"
+    assert bench.node.models.model is not None, "deactivate keeps the weights"
     assert bench.node.trigger_activate() == SUCCESS
     bench.until(lambda: len(bench.instances()) > count, "results again")
     assert bench.node.trigger_deactivate() == SUCCESS
     assert bench.node.trigger_cleanup() == SUCCESS
-    assert bench.node.model is None
+    assert bench.node.models.model is None
     assert bench.node.trigger_shutdown() == SUCCESS
 
 

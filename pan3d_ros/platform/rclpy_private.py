@@ -1,0 +1,92 @@
+"""The one place that knows what rclpy keeps to itself: what a node needs without a public way to it, and faults to live with.
+
+Checked against rclpy 7.1 (Jazzy). Each function says what would make it superfluous, so that it can go when rclpy offers it. A
+slot of generated messages, which is not rclpy's, is in `messages.buffers.assign_bytes`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from rclpy.exceptions import InvalidHandle
+from rclpy.executors import Executor
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
+
+log = logging.getLogger("pan3d.ros.rclpy")
+
+RCLError = rclpy_implementation.RCLError
+"""What the compiled part of rclpy raises. `rclpy.exceptions` does not offer it, so nobody could catch it otherwise."""
+
+HANDLE_IS_GONE = (RCLError, InvalidHandle)
+"""What using a publisher raises after the process was asked to end: either, by the moment at which its context went."""
+
+
+def spin(executor: Executor) -> None:
+    """Spin for nodes that unsubscribe while they run.
+
+    A message that has been queued for a subscription which another thread destroys meanwhile raises `InvalidHandle` out of
+    `executor.spin()`. It concerns nobody any more. Superfluous when executors drop such callbacks themselves.
+
+    Args:
+        executor: Whose nodes are spun, until it is shut down.
+    """
+    while True:
+        try:
+            executor.spin()
+            return
+        except InvalidHandle as error:
+            log.debug("a callback of a destroyed subscription was dropped: %s", error)
+
+
+def lifecycle_state(node: LifecycleNode) -> str:
+    """Give the label of the node's present state, as "inactive".
+
+    rclpy tells it to other processes by the service `~/get_state`, and to its own one not at all.
+    """
+    return node._state_machine.current_state[1]
+
+
+def parameter_values(node: Node) -> dict[str, Any]:
+    """Give the values of all declared parameters by name.
+
+    `get_parameters_by_prefix` says in its annotation that it gives values; what comes are `Parameter`s.
+    """
+    found: dict[str, Any] = dict(node.get_parameters_by_prefix(""))
+    return {name: parameter.value for name, parameter in found.items()}
+
+
+def guard_transitions(node: LifecycleNode) -> None:
+    """Make `~/change_state` answer an impossible transition ("activate" while unconfigured) with false.
+
+    rclpy raises `RCLError` out of the callback, which ends the executor's `spin` and with it the node. The callback belongs to a
+    service that only rclpy holds. Superfluous when rclpy answers, as rclcpp does.
+
+    Args:
+        node: Must have been constructed; its service is changed in place.
+    """
+    change = node._service_change_state.callback
+
+    def guarded(request: Any, response: Any) -> Any:
+        try:
+            return change(request, response)
+        except RCLError as error:
+            log.warning("transition refused: %s", error)
+            response.success = False
+            return response
+
+    node._service_change_state.callback = guarded
+
+
+def destroy_lifecycle_services(node: LifecycleNode) -> None:
+    """Destroy what `destroy_node` leaves: the services of the node's lifecycle.
+
+    rclpy lets go of them only when the node object itself is collected. Until then other processes see them, and wait for answers
+    that nobody gives. Superfluous when `LifecycleNode` has a `destroy_node` of its own.
+
+    Args:
+        node: Just destroyed.
+    """
+    node._state_machine.destroy_when_not_in_use()
