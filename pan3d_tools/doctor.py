@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from pan3d_core.language.minilm_files import PACKAGE, TextEncoderUnavailable, check_files, find_model_folder
 from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check
 
 LIBRARIES = ("numpy", "scipy", "cv2", "PIL", "yaml", "safetensors")
@@ -159,16 +160,14 @@ def check_bags() -> Check:
 
 
 def check_text_encoder() -> Check:
+    if importlib.util.find_spec("torch") is None:
+        return Check("text encoder", OPTIONAL, "torch is missing", "mend torch first")
     try:
-        text = importlib.import_module("pan3d_core.language.minilm")
-    except (ImportError, OSError) as error:
-        return Check("text encoder", OPTIONAL, str(error), "mend torch first")
-    try:
-        folder = text.find_model_folder()
-        text.check_files(folder)
-    except text.TextEncoderUnavailable as error:
+        folder = find_model_folder()
+        check_files(folder)
+    except TextEncoderUnavailable as error:
         return Check("text encoder", OPTIONAL, f"{error} (names known to the checkpoint work without)", "make setup")
-    return Check("text encoder", OK, f"{text.PACKAGE} at {folder}, hashes as expected")
+    return Check("text encoder", OK, f"{PACKAGE} at {folder}, hashes as expected")
 
 
 def check_weights() -> Check:

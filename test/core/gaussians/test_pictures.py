@@ -26,7 +26,7 @@ from pan3d_core.gaussians.scene import GaussianScene, write_gaussian_scene
 from pan3d_core.geometry.cameras import project
 from pan3d_core.geometry.transforms import look_at, transform_points
 from pan3d_core.language import encoders
-from pan3d_core.language.minilm import TextEncoderUnavailable
+from pan3d_core.language.minilm_files import TextEncoderUnavailable
 from pan3d_core.pictures import overlays
 from pan3d_core.pictures.files import write_moving
 from pan3d_core.pictures.palette import UNASSIGNED, class_colors, instance_color

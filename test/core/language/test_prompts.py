@@ -7,7 +7,8 @@ import torch
 from pan3d_core.config import NamingConfig
 from pan3d_core.labels import LabelSpace
 from pan3d_core.language.colors import BASE_COLORS, color_fit, name_color
-from pan3d_core.language.minilm import TextEncoder, TextEncoderUnavailable
+from pan3d_core.language.minilm import TextEncoder
+from pan3d_core.language.minilm_files import TextEncoderUnavailable
 from pan3d_core.language.parsing import parse_prompt
 from pan3d_core.language.prompts import KnownNames, Namer, name_segments, resolve_prompt
 from pan3d_core.structures import OrientedBox, Panoptic3D, Segment
