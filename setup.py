@@ -27,7 +27,7 @@ setup(
     maintainer="pan3d maintainers",
     maintainer_email="maintainers@example.com",
     packages=find_packages(include=["pan3d_core*", "pan3d_eval*", "pan3d_sim*", "pan3d_ros*", "pan3d_tools*", "training*"]),
-    package_data={"": ["*.json", "*.txt", "*.yaml"], "pan3d_core": ["weights/*"]},
+    package_data={"": ["*.json", "*.md", "*.txt", "*.yaml"], "pan3d_core": ["weights/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/pan3d_ros"]),
         ("share/pan3d_ros", ["package.xml"]),

@@ -7,17 +7,21 @@ the order of the items. Which process does what is left to `concurrent.futures` 
 
 from __future__ import annotations
 
-import importlib
 import logging
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-Worker = Callable[[Any], Any]
-MakeWorker = Callable[[], Worker]
+import torch
+from threadpoolctl import threadpool_limits
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Worker = Callable[[Item], Result]
+MakeWorker = Callable[[], Worker[Item, Result]]
 Progress = Callable[[int, int], None]
 logger = logging.getLogger("pan3d.evaluation")
 
@@ -30,25 +34,47 @@ class Failure:
     message: str
 
 
-def run_items(
-    make_worker: MakeWorker,
-    items: Sequence[Any],
-    *,
-    workers: int = 0,
-    ray_address: str | None = None,
-    progress: Progress | None = None,
-) -> list[Any]:
-    """Results of all items in their order, `Failure` for those that raised.
+@dataclass(frozen=True)
+class Processes:
+    """Where work is done: in this process, in several of this machine, or on a Ray cluster."""
 
-    `workers` > 0: so many processes of one thread each; 0: this process. `ray_address`: a Ray cluster instead ("auto",
-    "local" for one of this machine alone, or host:port), with `workers` processes or as many as it has processors; items
-    must be readable there under the same paths. `progress(done, total)` is called after each item. For several processes
-    `make_worker`, items and results must be picklable. Raises what `make_worker` raises.
+    workers: int = 0  # processes of one thread each; 0: this process, on a cluster as many as it has processors
+    ray_address: str | None = None  # "auto", "local" for a cluster of this machine alone, or host:port
+
+    @property
+    def several(self) -> bool:
+        """Whether it is done in processes of one thread each."""
+        return self.workers > 0 or self.ray_address is not None
+
+
+def run_items(
+    make_worker: MakeWorker[Item, Result],
+    items: Sequence[Item],
+    *,
+    processes: Processes | None = None,
+    progress: Progress | None = None,
+) -> list[Result | Failure]:
+    """Do the same work on every item.
+
+    Args:
+        make_worker: Makes the function of one item, once in each process. For several processes it, items and results must be
+            picklable.
+        items: What is worked on; on a cluster their files must be readable under the same paths.
+        processes: Where; in this process where it is not given.
+        progress: Called with the numbers of items done and of all after each.
+
+    Returns:
+        The results in the order of the items, a `Failure` for each that raised.
+
+    Raises:
+        Exception: What `make_worker` raises.
     """
-    if ray_address is not None:
-        outcomes = _on_ray(make_worker, items, workers, ray_address)
-    elif workers > 0:
-        outcomes = _in_processes(make_worker, items, min(workers, max(len(items), 1)))
+    processes = processes or Processes()
+    outcomes: Iterable[Result | Failure]
+    if processes.ray_address is not None:
+        outcomes = _on_ray(make_worker, items, processes.workers, processes.ray_address)
+    elif processes.workers > 0:
+        outcomes = _in_processes(make_worker, items, min(processes.workers, max(len(items), 1)))
     else:
         worker = make_worker()
         outcomes = (guarded(worker, item) for item in items)
@@ -60,7 +86,7 @@ def run_items(
     return results
 
 
-def guarded(worker: Worker, item: Any) -> Any:
+def guarded(worker: Worker[Item, Result], item: Item) -> Result | Failure:
     """The worker's result, or a `Failure` that says what it raised."""
     try:
         return worker(item)
@@ -71,15 +97,15 @@ def guarded(worker: Worker, item: Any) -> Any:
         return Failure(item_name(item), text if known else f"{type(error).__name__}: {text}")
 
 
-def item_name(item: Any) -> str:
+def item_name(item: object) -> str:
     """`item.name`, or the item as text."""
     return str(getattr(item, "name", item))
 
 
-_worker: Worker | None = None  # of this worker process
+_worker: Worker[Any, Any] | None = None  # of this worker process
 
 
-def _start(make_worker: MakeWorker) -> None:
+def _start(make_worker: MakeWorker[Any, Any]) -> None:
     global _worker
     _use_one_thread()
     _worker = make_worker()
@@ -91,12 +117,11 @@ def _work(item: Any) -> Any:
 
 
 def _use_one_thread() -> None:
-    torch = importlib.import_module("torch")
-    importlib.import_module("threadpoolctl").threadpool_limits(1)
+    threadpool_limits(1)
     torch.set_num_threads(1)
 
 
-def _in_processes(make_worker: MakeWorker, items: Sequence[Any], workers: int) -> Iterator[Any]:
+def _in_processes(make_worker: MakeWorker[Item, Result], items: Sequence[Item], workers: int) -> Iterator[Result | Failure]:
     """A process that dies takes its pool with it; then what is left is done one item at a time, so that only the item
     that is to blame is lost."""
     remaining = list(items)
@@ -119,7 +144,7 @@ def _in_processes(make_worker: MakeWorker, items: Sequence[Any], workers: int) -
                 yield Failure(item_name(item), "the process died, perhaps for lack of memory")
 
 
-def _pool(make_worker: MakeWorker, workers: int) -> ProcessPoolExecutor:
+def _pool(make_worker: MakeWorker[Any, Any], workers: int) -> ProcessPoolExecutor:
     # A forked child of a process that has used its threads can hang, so children are started afresh.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(make_worker,))
@@ -128,7 +153,7 @@ def _pool(make_worker: MakeWorker, workers: int) -> ProcessPoolExecutor:
 class _RayWorker:
     """What runs in each process of the cluster."""
 
-    def __init__(self, make_worker: MakeWorker) -> None:
+    def __init__(self, make_worker: MakeWorker[Any, Any]) -> None:
         _use_one_thread()
         self._worker = make_worker()
 
@@ -136,8 +161,12 @@ class _RayWorker:
         return guarded(self._worker, item)
 
 
-def _on_ray(make_worker: MakeWorker, items: Sequence[Any], workers: int, address: str) -> Iterable[Any]:
-    ray = importlib.import_module("ray")
+def _on_ray(
+    make_worker: MakeWorker[Item, Result], items: Sequence[Item], workers: int, address: str
+) -> Iterator[Result | Failure]:
+    import ray  # optional: only for work on a cluster
+    from ray.util import ActorPool
+
     started_here = not ray.is_initialized()
     if started_here:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
@@ -145,7 +174,7 @@ def _on_ray(make_worker: MakeWorker, items: Sequence[Any], workers: int, address
         count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         actor = ray.remote(num_cpus=1, max_restarts=-1)(_RayWorker)
         actors = [actor.remote(make_worker) for _ in range(min(count, max(len(items), 1)))]
-        pool = importlib.import_module("ray.util").ActorPool(actors)
+        pool = ActorPool(actors)
         for item in items:
             pool.submit(lambda member, value: member.work.remote(value), item)
         for item in items:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,15 @@ def find_scenes(paths: Sequence[Path], limit: int = 0, views: ViewSelection = DE
     """The scenes of `list_scenes`, read one at a time."""
     for reference in list_scenes(paths, limit, views):
         yield reference.read()
+
+
+def paraphrases(references: Sequence[SceneReference], otherwise: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Descriptions by class that no training has seen: those written beside the shards among the scenes, else `otherwise`."""
+    files = {reference.path / "vocabulary.json" for reference in references if reference.index is not None}
+    contents = [json.loads(path.read_text(encoding="utf-8")).get("paraphrases", {}) for path in sorted(files)]
+    if not any(contents):
+        contents = [otherwise]
+    return {kind: tuple(texts) for content in contents for kind, texts in content.items()}
 
 
 def read_shard_scene(folder: Path, index: int) -> Scene:

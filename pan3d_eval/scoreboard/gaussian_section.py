@@ -1,10 +1,7 @@
-"""The scoreboard's section on rendered Gaussians: rows, their kept figures, and the table as EPS3D's tables 1 to 3 have it."""
+"""The scoreboard's section on rendered Gaussians: rows, and the table as EPS3D's tables 1 to 3 have it."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -14,20 +11,30 @@ from pan3d_core.config import ModelConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.engines.mini import EPS3D, SHIPPED
 from pan3d_core.language.encoders import build_text_encoder
-from pan3d_eval.execution import Failure, Progress, run_items
-from pan3d_eval.rendered.gaussian_scenes import STUFF, GaussianEvaluation, GaussianProtocol, GaussianViewEvaluator
-from pan3d_eval.scoreboard.rows import MeasuredRow, SceneSet, kept_row
+from pan3d_eval.execution import Failure
+from pan3d_eval.rendered.gaussian_scenes import (
+    STUFF,
+    GaussianEvaluation,
+    GaussianProtocol,
+    GaussianScores,
+    GaussianViewEvaluator,
+)
+from pan3d_eval.scoreboard.board import Column, MeasuredRow, Measurement, failures_sentence, filled, table
+from pan3d_eval.scoreboard.rows import SceneSet
 
 MEASURE_VERSION = 1  # to be raised whenever a figure or a read-out changes its meaning: kept rows are then measured again
 NUM_VIEWS = 8  # half of them context, half novel
 MAX_SCENES = 20  # the published read-out takes about a minute of processor time for each
 QUALITY = (("mIoU", "semantic_miou"), ("acc.", "semantic_accuracy"), ("inst. mIoU", "instance_miou"), ("F", "instance_f"))
-PANOPTIC = (("PQ", "novel pq"), ("SQ", "novel sq"), ("RQ", "novel rq"), ("PSNR dB", "novel psnr_db"))
-COST = (("Gaussians", "num_gaussians"), ("s / scene", "processor_s"), ("read-out s", "readout_s"))
 COLUMNS = (
-    *((f"{kind}: {head}", f"{kind} {name}") for kind in ("context", "novel") for head, name in QUALITY),
-    *((f"novel: {head}", name) for head, name in PANOPTIC),
-    *COST,
+    *(Column(f"{kind}: {head}", f"{kind} {name}") for kind in ("context", "novel") for head, name in QUALITY),
+    Column("novel: PQ", "novel pq"),
+    Column("novel: SQ", "novel sq"),
+    Column("novel: RQ", "novel rq"),
+    Column("novel: PSNR dB", "novel psnr_db", 1),
+    Column("Gaussians", "num_gaussians", 0),
+    Column("s / scene", "processor_s", 2),
+    Column("read-out s", "readout_s", 2),
 )
 
 
@@ -44,6 +51,19 @@ class GaussianRow:
         """Settings of its engine, the defaults but for its name; `weights`: a checkpoint to use instead of the shipped one."""
         return ModelConfig(name=self.engine, threads=1, weights=weights)
 
+    def measurement(self, scenes: SceneSet, weights: str = "") -> Measurement:
+        """What it measures on the scenes."""
+        settings = {"version": MEASURE_VERSION, "config": asdict(self.config()), "protocol": asdict(self.protocol)}
+        settings |= {"scenes": [item.name for item in scenes.references], "stuff": STUFF, "views": NUM_VIEWS}
+        return Measurement(
+            name=f"{self.key}-{scenes.key}",
+            settings=settings,
+            files=[("", Path(weights or SHIPPED[self.engine]))],
+            make_worker=partial(gaussian_worker, self.config(weights), self.protocol),
+            items=scenes.references,
+            summary=_summary,
+        )
+
 
 GAUSSIAN_ROWS = tuple(
     GaussianRow(f"eps3d_{poses}_cells", f"**{EPS3D}**, poses {poses}", GaussianProtocol(poses == "given", "cells"))
@@ -52,8 +72,20 @@ GAUSSIAN_ROWS = tuple(
 
 
 def gaussian_worker(config: ModelConfig, protocol: GaussianProtocol, encoder_weights: str = "") -> GaussianViewEvaluator:
-    """What measures one scene after the other. Errors as `build_engine` and `build_text_encoder`; `ValueError` for an engine
-    without a text space."""
+    """Build what measures one scene after the other.
+
+    Args:
+        config: Settings of the engine.
+        protocol: What the engine is given, and how objects are read.
+        encoder_weights: Of the engine's text encoder, where these do not come with pan3d.
+
+    Returns:
+        A worker for `execution.run_items`.
+
+    Raises:
+        ValueError: The engine gives no Gaussians with semantics, is not known, or its checkpoint does not fit.
+        TextEncoderUnavailable: The text encoder's files are missing.
+    """
     engine = build_engine(config)
     space = getattr(engine, "text_space", None)
     if space is None:
@@ -61,67 +93,19 @@ def gaussian_worker(config: ModelConfig, protocol: GaussianProtocol, encoder_wei
     return GaussianViewEvaluator(engine, build_text_encoder(space.encoder, encoder_weights).encode, protocol)
 
 
-def measure_gaussian_row(
-    row: GaussianRow,
-    scenes: SceneSet,
-    folder: Path,
-    *,
-    weights: str = "",
-    machine: Mapping[str, str],
-    progress: Progress | None = None,
-) -> MeasuredRow:
-    """The row's figures, from `folder` if it was measured there before with the same checkpoint and scenes."""
-
-    def measure() -> MeasuredRow:
-        make = partial(gaussian_worker, row.config(weights), row.protocol)
-        outcomes = run_items(make, scenes.references, workers=1, progress=progress)
-        failures = [f"{item.name}: {item.message}" for item in outcomes if isinstance(item, Failure)]
-        measured = GaussianEvaluation(tuple(item for item in outcomes if not isinstance(item, Failure)))
-        return MeasuredRow(measured.figures(), {}, failures, dict(machine))
-
-    return kept_row(folder / f"{row.key}-{scenes.key}-{gaussian_row_hash(row, scenes, weights)}.json", measure)
-
-
-def gaussian_row_hash(row: GaussianRow, scenes: SceneSet, weights: str = "") -> str:
-    """Of everything that decides the row's figures: settings, checkpoint, scenes and the way of measuring."""
-    settings = {"version": MEASURE_VERSION, "config": asdict(row.config()), "protocol": asdict(row.protocol)}
-    settings |= {"scenes": [item.name for item in scenes.references], "stuff": STUFF, "views": NUM_VIEWS}
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    digest.update(Path(weights or SHIPPED[row.engine]).read_bytes())
-    return digest.hexdigest()[:16]
+def _summary(outcomes: Sequence[GaussianScores | Failure]) -> tuple[dict[str, float], dict[str, str]]:
+    return GaussianEvaluation(tuple(item for item in outcomes if not isinstance(item, Failure))).figures(), {}
 
 
 def section_text(rows: Sequence[GaussianRow], measured: Mapping[str, MeasuredRow], picture: str) -> str:
     """The section as Markdown; `measured` by the rows' keys, `picture` the path of one, relative to the page."""
-    count = max(int(measured[row.key].value("scenes")) for row in rows)
-    failed = sum(len(measured[row.key].failures) for row in rows)
-    lines = ["| | " + " | ".join(head for head, _ in COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
-    for row in rows:
-        cells = [_cell(name, measured[row.key].value(name)) for _, name in COLUMNS]
-        lines.append(f"| {row.title} | " + " | ".join(cells) + " |")
-    all_measured = "Every scene was measured." if failed == 0 else f"{failed} scenes failed and are left out."
-    return "\n\n".join(
-        [
-            "## Rendered semantics and instances (context and novel views)",
-            f"{count} held-out scenes of trained kinds with {NUM_VIEWS} views. Every second one around the table is given to the "
-            f"network, the others are novel. {all_measured}",
-            "\n".join(lines),
-            "The Gaussians are rendered in all views. `mIoU`, `acc.`: every pixel has the nearest of the class names, "
-            f"{' and '.join(STUFF)} among them; one confusion matrix over all images. `inst. mIoU`, `F`: objects read from the "
-            "rendered instance features of all views together, by cells, against all "
-            "true regions, one number through the views; F at IoU 0.5. `PQ`, `SQ`, `RQ`: all novel views of a scene as one "
-            "picture. What was not rendered counts. `s / scene`: median processor time of the engine, from images to Gaussians "
-            f"and objects; `read-out s`: of reading objects from all {NUM_VIEWS} rendered views.",
-            f"The first scene, poses given: what is true, what is rendered, what is read by cells.\n\n![rendered]({picture})",
-        ]
+    shown = [measured[row.key] for row in rows]
+    return filled(
+        "gaussian_section.md",
+        count=max(int(item.value("scenes")) for item in shown),
+        views=NUM_VIEWS,
+        failures=failures_sentence(shown),
+        table=table(COLUMNS, ([row.title, *item.cells(COLUMNS)] for row, item in zip(rows, shown, strict=True))),
+        stuff=" and ".join(STUFF),
+        picture=picture,
     )
-
-
-def _cell(name: str, value: float) -> str:
-    if math.isnan(value):
-        return ""
-    if name == "num_gaussians":
-        return f"{value:.0f}"
-    if name.endswith("psnr_db"):
-        return f"{value:.1f}"
-    return f"{value:.2f}" if name in ("processor_s", "readout_s") else f"{value:.3f}"

@@ -1,7 +1,8 @@
 """Scenes of the scoreboard's section on refined scenes: their files, and one scene from its 2D labels to judged maps.
 
-A scene folder as `scene_io` has it, beside it in `TRUTH_FOLDER` the true classes and objects of every view as a folder of labels
-(`refine.label_files`). These are at once the truth and the best labels that a 2D model could give: ids mean nothing across views.
+A scene folder as `views.scene_folder` has it, beside it in `TRUTH_FOLDER` the true classes and objects of every view as a folder
+of labels (`refine.labels.files`). These are at once the truth and the best labels that a 2D model could give: ids mean nothing
+across views.
 Every fourth view is held out: a map is refined with the others and judged on both.
 """
 

@@ -1,17 +1,9 @@
-"""Every engine with an embedded checkpoint, and the baselines, on the same scenes and machine.
-
-A row is measured in a process of its own with one thread, so that its time and memory are its own. Measured rows are kept
-under a hash of all that they depend on, so an interrupted run goes on where it was, and a new checkpoint repeats only the
-rows that use one.
-"""
+"""Every engine with an embedded checkpoint, and the baselines, on the same scenes and machine."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,17 +13,27 @@ from PIL import Image
 from pan3d_core.config import ModelConfig, PipelineConfig
 from pan3d_core.engines.mini import EPS3D, FAST3DIS, MINI, SHIPPED
 from pan3d_core.pictures import overlays
-from pan3d_core.runtime.files import written_whole
 from pan3d_eval.comparison_pictures import instance_pictures, true_instance_pictures
 from pan3d_eval.datasets.scenes import SceneReference
-from pan3d_eval.execution import Progress, run_items
+from pan3d_eval.execution import Failure
 from pan3d_eval.figures import figure_table
-from pan3d_eval.runner import Evaluation, EvaluationProtocol, SceneEvaluator, evaluate_result
+from pan3d_eval.runner import Evaluation, EvaluationProtocol, SceneEvaluation, evaluate_result
+from pan3d_eval.scoreboard.board import Measurement
 from pan3d_eval.workers import scene_worker
 
 MEASURE_VERSION = 1  # to be raised whenever a figure or a baseline changes its meaning: kept rows are then measured again
 SIZE = (144, 112)  # pixels of the scenes, at which every row works and is measured
 NUM_PICTURED, PICTURED_VIEWS, TILE_WIDTH, JPEG_QUALITY = 5, (0, 2), 220, 78
+
+
+@dataclass(frozen=True)
+class SceneSet:
+    """Scenes that all rows see."""
+
+    key: str
+    title: str
+    references: tuple[SceneReference, ...]
+    prompts: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,22 @@ class Row:
     def protocol(self, prompts: Mapping[str, tuple[str, ...]]) -> EvaluationProtocol:
         """What it is given and asked; engines that name nothing answer no descriptions."""
         return EvaluationProtocol(self.use_depth, self.use_poses, prompts)
+
+    def measurement(self, scenes: SceneSet, weights: str) -> Measurement:
+        """What it measures on the scenes."""
+        settings = {"version": MEASURE_VERSION, "row": [self.engine, self.use_depth, self.use_poses], "size": SIZE}
+        settings |= {"scenes": [item.name for item in scenes.references]}
+        settings |= {"prompts": {kind: list(texts) for kind, texts in scenes.prompts.items()}}
+        settings["config"] = replace(self.config(weights), model=ModelConfig(name=self.engine, threads=1)).to_dict()
+        own_weights = weights and self.network == MINI
+        return Measurement(
+            name=f"{self.key}-{scenes.key}",
+            settings=settings,
+            files=[("", Path(weights) if own_weights else SHIPPED[self.network])] if self.network else [],
+            make_worker=partial(scene_worker, self.config(weights), self.protocol(scenes.prompts), SIZE),
+            items=scenes.references,
+            summary=_summary,
+        )
 
 
 ROWS = (
@@ -135,69 +153,9 @@ ROWS = (
 )
 
 
-@dataclass(frozen=True)
-class SceneSet:
-    """Scenes that all rows see."""
-
-    key: str
-    title: str
-    references: tuple[SceneReference, ...]
-    prompts: Mapping[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class MeasuredRow:
-    """Figures of a row on a scene set, and where and when they were measured."""
-
-    figures: dict[str, float]
-    protocols: dict[str, str]
-    failures: list[str]
-    machine: dict[str, str]
-
-    def value(self, name: str) -> float:
-        """A figure, NaN where it was not measured."""
-        return self.figures.get(name, math.nan)
-
-
-def measure_row(
-    row: Row, scenes: SceneSet, folder: Path, *, weights: str, machine: dict[str, str], progress: Progress | None = None
-) -> MeasuredRow:
-    """The row's figures, from `folder` if it was measured there before with the same checkpoint and scenes."""
-
-    def measure() -> MeasuredRow:
-        make = partial(scene_worker, row.config(weights), row.protocol(scenes.prompts), SIZE)
-        evaluation = Evaluation.of(run_items(make, scenes.references, workers=1, progress=progress))
-        figures = figure_table(evaluation)
-        return MeasuredRow(
-            {item.name: item.value for item in figures},
-            {item.name: item.protocol for item in figures},
-            [f"{item.name}: {item.message}" for item in evaluation.failures],
-            machine,
-        )
-
-    return kept_row(folder / f"{row.key}-{scenes.key}-{row_hash(row, scenes, weights)}.json", measure)
-
-
-def kept_row(path: Path, measure: Callable[[], MeasuredRow]) -> MeasuredRow:
-    """The row that is kept at `path`; where none is, what `measure` gives, which is then kept."""
-    if path.exists():
-        return MeasuredRow(**json.loads(path.read_text(encoding="utf-8")))
-    measured = measure()
-    with written_whole(path) as part:
-        part.write_text(json.dumps(asdict(measured), indent=1), encoding="utf-8")
-    return measured
-
-
-def row_hash(row: Row, scenes: SceneSet, weights: str) -> str:
-    """Of everything that decides the row's figures: settings, checkpoint, scenes, prompts and the way of measuring."""
-    settings = {"version": MEASURE_VERSION, "row": [row.engine, row.use_depth, row.use_poses], "size": SIZE}
-    settings |= {"scenes": [item.name for item in scenes.references], "prompts": {k: list(v) for k, v in scenes.prompts.items()}}
-    settings["config"] = replace(row.config(weights), model=ModelConfig(name=row.engine, threads=1)).to_dict()
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    if row.network:
-        path = weights if weights and row.network == MINI else SHIPPED[row.network]
-        digest.update(Path(path).read_bytes())
-    return digest.hexdigest()[:16]
+def _summary(outcomes: Sequence[SceneEvaluation | Failure]) -> tuple[dict[str, float], dict[str, str]]:
+    figures = figure_table(Evaluation.of(outcomes))
+    return {item.name: item.value for item in figures}, {item.name: item.protocol for item in figures}
 
 
 def pictured(scenes: SceneSet) -> list[SceneReference]:
@@ -220,7 +178,7 @@ def write_row_picture(path: Path, row: Row, scenes: SceneSet, weights: str) -> N
 
 def write_truth_picture(path: Path, row: Row, scenes: SceneSet, weights: str) -> None:
     """The same scenes and views with the true instances; `row` says at which size."""
-    evaluator: SceneEvaluator = scene_worker(row.config(weights), row.protocol({}), SIZE)
+    evaluator = scene_worker(row.config(weights), row.protocol({}), SIZE)
     columns = []
     for reference in pictured(scenes):
         scene = reference.read()

@@ -21,12 +21,12 @@ import torch
 from pan3d_core.config import ModelConfig, NamingConfig, PipelineConfig
 from pan3d_core.language.prompts import FOUND, Namer, resolve_prompt
 from pan3d_core.structures import Panoptic3D
-from pan3d_eval.datasets.scenes import SceneReference, list_scenes
+from pan3d_eval.datasets.scenes import SceneReference, list_scenes, paraphrases
 from pan3d_eval.metrics.calibration import expected_calibration_error
 from pan3d_eval.metrics.none_calibration import fit_none, none_calibration
 from pan3d_eval.runner import EvaluationProtocol, evaluate_result
 from pan3d_eval.workers import scene_worker
-from pan3d_tools.cli.evaluate import paraphrases
+from pan3d_sim.objects.vocabulary import PARAPHRASES
 
 SIZE = (144, 112)  # pixels, as on the scoreboard
 STRANGERS = (
@@ -73,7 +73,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 def run(argv: list[str]) -> dict[str, object]:
     options = parse(argv)
     references = list_scenes(options.scenes, options.limit)
-    words = paraphrases(references)
+    words = paraphrases(references, PARAPHRASES)
     scenes, known = seen_scenes(options, references)
     questions = [question for index, scene in enumerate(scenes) for question in asked(scene, words, index)]
     variants = VARIANTS | {f"none {value:g}": {"none_similarity": value} for value in options.none}

@@ -11,7 +11,7 @@ from pan3d_core.config import PipelineConfig
 from pan3d_core.labels import LabelSpace
 from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth, write_scene
 from pan3d_eval.datasets.scenes import list_scenes
-from pan3d_eval.execution import Failure, run_items
+from pan3d_eval.execution import Failure, Processes, run_items
 from pan3d_eval.runner import Evaluation, EvaluationProtocol
 from pan3d_eval.workers import evaluated_pipeline, scene_worker
 
@@ -48,7 +48,7 @@ def test_an_item_that_raises_is_named_and_the_others_go_on():
 
 def test_two_processes_give_the_results_of_one(references):
     alone = run_items(MAKE_SCENE_WORKER, references)
-    together = run_items(MAKE_SCENE_WORKER, references, workers=2)
+    together = run_items(MAKE_SCENE_WORKER, references, processes=Processes(2))
     assert without_times(together) == without_times(alone)
     scenes, failures = without_times(together)
     assert [item["name"] for item in scenes] == ["'a'", "'c'"] and [item.name for item in failures] == ["b"]
@@ -57,7 +57,7 @@ def test_two_processes_give_the_results_of_one(references):
 @pytest.mark.slow
 def test_a_process_that_dies_loses_its_own_item_only():
     deadly = "__import__('os')._exit(3)"
-    results = run_items(MAKE_CALCULATOR, ["1 + 1", deadly, "2 * 3"], workers=2)
+    results = run_items(MAKE_CALCULATOR, ["1 + 1", deadly, "2 * 3"], processes=Processes(2))
     assert results[0] == 2 and results[2] == 6
     assert results[1] == Failure(deadly, "the process died, perhaps for lack of memory")
 
@@ -66,7 +66,7 @@ def test_a_process_that_dies_loses_its_own_item_only():
 def test_a_worker_that_cannot_be_made_says_why():
     config = replace(CONFIG, model=replace(CONFIG.model, name="pan3d-mini", weights="nowhere.safetensors"))
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        run_items(partial(scene_worker, config, EvaluationProtocol()), ["item"], workers=1)
+        run_items(partial(scene_worker, config, EvaluationProtocol()), ["item"], processes=Processes(1))
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_a_ray_cluster_gives_the_results_of_one_process(references):
     pytest.importorskip("ray")
     alone = run_items(MAKE_SCENE_WORKER, references)
     seen = []
-    together = run_items(MAKE_SCENE_WORKER, references, workers=2, ray_address="local", progress=lambda *now: seen.append(now))
+    together = run_items(MAKE_SCENE_WORKER, references, processes=Processes(2, "local"), progress=lambda *now: seen.append(now))
     assert without_times(together) == without_times(alone) and seen[-1] == (3, 3)
 
 

@@ -9,15 +9,14 @@ import pytest
 from pan3d_core.config import ModelConfig
 from pan3d_eval.datasets.scenes import SceneReference
 from pan3d_eval.rendered.gaussian_scenes import GaussianEvaluation, GaussianProtocol
+from pan3d_eval.scoreboard.board import MeasuredRow, measured_row
 from pan3d_eval.scoreboard.gaussian_section import (
     COLUMNS,
     GAUSSIAN_ROWS,
-    gaussian_row_hash,
     gaussian_worker,
-    measure_gaussian_row,
     section_text,
 )
-from pan3d_eval.scoreboard.rows import MeasuredRow, SceneSet
+from pan3d_eval.scoreboard.rows import SceneSet
 
 SCENES = SceneSet("8_views", "Held-out scenes", tuple(SceneReference(Path("shard"), index) for index in range(3)), {})
 
@@ -34,23 +33,23 @@ def test_rows_are_with_and_without_poses():
 def test_a_kept_row_depends_on_checkpoint_protocol_and_scenes(tmp_path):
     weights, row = tmp_path / "weights.safetensors", GAUSSIAN_ROWS[0]
     weights.write_bytes(b"one")
-    before = {own.key: gaussian_row_hash(own, SCENES, str(weights)) for own in GAUSSIAN_ROWS}
+    before = {own.key: own.measurement(SCENES, str(weights)).hash() for own in GAUSSIAN_ROWS}
     assert len(set(before.values())) == len(GAUSSIAN_ROWS)
-    assert gaussian_row_hash(row, replace(SCENES, references=SCENES.references[:2]), str(weights)) != before[row.key]
+    assert row.measurement(replace(SCENES, references=SCENES.references[:2]), str(weights)).hash() != before[row.key]
     kept = MeasuredRow({"novel pq": 0.5}, {}, [], {})
     (tmp_path / f"{row.key}-8_views-{before[row.key]}.json").write_text(json.dumps(asdict(kept)))
-    assert measure_gaussian_row(row, SCENES, tmp_path, weights=str(weights), machine={}).figures == {"novel pq": 0.5}
+    assert measured_row(row.measurement(SCENES, str(weights)), tmp_path, machine={}).figures == {"novel pq": 0.5}
     weights.write_bytes(b"two")
-    assert gaussian_row_hash(row, SCENES, str(weights)) != before[row.key]
+    assert row.measurement(SCENES, str(weights)).hash() != before[row.key]
 
 
 def test_every_column_is_a_figure():
     figures = GaussianEvaluation(()).figures()
-    assert {name for _, name in COLUMNS} <= set(figures) and figures["scenes"] == 0
+    assert {column.figure for column in COLUMNS} <= set(figures) and figures["scenes"] == 0
 
 
 def test_the_section_holds_every_row():
-    figures = {name: 0.1234 for _, name in COLUMNS} | {"scenes": 20, "num_gaussians": 48470.4, "novel psnr_db": 17.16}
+    figures = {column.figure: 0.1234 for column in COLUMNS} | {"scenes": 20, "num_gaussians": 48470.4, "novel psnr_db": 17.16}
     measured = {row.key: MeasuredRow(dict(figures), {}, [], {}) for row in GAUSSIAN_ROWS}
     del measured[GAUSSIAN_ROWS[1].key].figures["novel sq"]
     text = section_text(GAUSSIAN_ROWS, measured, "images/board/rendered.png")

@@ -10,12 +10,14 @@ import torch
 from pan3d_core.refine.labels.noise import LabelNoise
 from pan3d_core.refine.labels.sources import maps_of_labels
 from pan3d_eval.rendered.refined import RefinedViewFigures
-from pan3d_eval.scoreboard import refined_section as refined_board
+from pan3d_eval.scoreboard import board as scoreboard
+from pan3d_eval.scoreboard.board import MeasuredRow, measured_row
 from pan3d_eval.scoreboard.page import Board, page_text
 from pan3d_eval.scoreboard.refined_scenes import (
     PARTS,
     LabelSource,
     RefinedProtocol,
+    RefinedSceneReference,
     RefinedScores,
     refined_worker,
     write_refined_scene,
@@ -24,13 +26,11 @@ from pan3d_eval.scoreboard.refined_section import (
     COST,
     QUALITY,
     REFINED_ROWS,
-    measure_refined_row,
     named_figures,
-    refined_row_hash,
-    refined_section,
+    section_text,
 )
-from pan3d_eval.scoreboard.rows import ROWS, MeasuredRow, SceneSet
-from pan3d_tools.cli import scoreboard as command
+from pan3d_eval.scoreboard.rows import ROWS, SceneSet
+from pan3d_tools.cli.evaluation import scoreboard as command
 
 refine_scene = pytest.importorskip("pan3d_sim.data.refine_scene")
 TINY = RefinedProtocol(steps=12, max_gaussians=1500, hold_out_every=3)
@@ -111,7 +111,7 @@ def test_an_engine_sees_neither_measured_depth_nor_held_out_views_beside_given_o
 
 
 def test_a_kept_row_is_not_measured_again_until_what_it_depends_on_changes(reference, tmp_path, monkeypatch):
-    first = measure_refined_row(PERFECT, [reference], tmp_path, replace(TINY, steps=2), machine={"load": "0.5"})
+    first = measured_row(PERFECT.measurement([reference], replace(TINY, steps=2)), tmp_path, machine={"load": "0.5"})
     assert first.failures == [] and first.figures["scenes"] == 1 and first.machine == {"load": "0.5"}
     assert first.value("labels given per_view_pq") == 1.0
     (kept,) = tmp_path.iterdir()
@@ -120,28 +120,28 @@ def test_a_kept_row_is_not_measured_again_until_what_it_depends_on_changes(refer
     def never(*_, **__):
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(refined_board, "run_items", never)
-    assert measure_refined_row(PERFECT, [reference], tmp_path, replace(TINY, steps=2), machine={}) == first
+    monkeypatch.setattr(scoreboard, "run_items", never)
+    assert measured_row(PERFECT.measurement([reference], replace(TINY, steps=2)), tmp_path, machine={}) == first
     for protocol in (replace(TINY, steps=3), replace(TINY, steps=2, seed=1)):
         with pytest.raises(AssertionError, match="measured again"):
-            measure_refined_row(PERFECT, [reference], tmp_path, protocol, machine={})
+            measured_row(PERFECT.measurement([reference], protocol), tmp_path, machine={})
 
 
 def test_the_hash_of_a_row_knows_its_source_and_the_files_of_its_scenes(rendered, tmp_path):
     own = write_refined_scene(tmp_path / "scene", rendered.scene, rendered.semantic_id, rendered.labels)
-    before = {row.key: refined_row_hash(row, [own], TINY) for row in REFINED_ROWS}
+    before = {row.key: row.measurement([own], TINY).hash() for row in REFINED_ROWS}
     assert len(set(before.values())) == len(REFINED_ROWS)
-    assert before == {row.key: refined_row_hash(row, [own], TINY) for row in REFINED_ROWS}
+    assert before == {row.key: row.measurement([own], TINY).hash() for row in REFINED_ROWS}
     image = next((own.path / "images").iterdir())
     image.write_bytes(image.read_bytes() + b"x")
-    assert all(refined_row_hash(row, [own], TINY) != before[row.key] for row in REFINED_ROWS)
+    assert all(row.measurement([own], TINY).hash() != before[row.key] for row in REFINED_ROWS)
 
 
 def test_a_scene_that_cannot_be_read_is_a_failure_and_the_row_has_no_figures(tmp_path):
-    broken = refined_board.RefinedSceneReference(tmp_path / "nothing")
-    found = measure_refined_row(PERFECT, [broken], tmp_path / "rows", TINY, machine=MACHINE)
+    broken = RefinedSceneReference(tmp_path / "nothing")
+    found = measured_row(PERFECT.measurement([broken], TINY), tmp_path / "rows", machine=MACHINE)
     assert found.figures == {"scenes": 0} and len(found.failures) == 1 and "nothing" in found.failures[0]
-    text = refined_section([PERFECT], {PERFECT.key: found}, TINY)
+    text = section_text([PERFECT], {PERFECT.key: found}, TINY)
     assert "1 scenes failed" in text and "|  |  |" in text
 
 
@@ -159,26 +159,26 @@ def test_figures_are_means_over_scenes_but_counts_are_sums_and_memory_is_the_lar
     assert named["labels given pq"] == pytest.approx(0.6) and named["map held_out loose_pq"] == pytest.approx(0.3)
     assert (named["processor_minutes"], named["peak_memory_mb"], named["scenes"]) == (1.5, 500.0, 2)
     assert named["map given identity_switches"] == 12
-    lines = {f"{source} {part} {name}" for source in ("labels", "map") for part in PARTS for _, name in QUALITY}
-    assert lines | {name for _, name in COST} <= set(named)
+    lines = {f"{source} {part} {item.figure}" for source in ("labels", "map") for part in PARTS for item in QUALITY}
+    assert lines | {item.figure for item in COST} <= set(named)
 
 
 def test_the_section_has_four_lines_for_every_measured_row_and_none_for_the_others():
     kept = MeasuredRow(named_figures([scores("a", 0.5, 1.25, 512.4)]), {}, [], MACHINE)
     later = replace(kept, machine={"date": "2026-11-27 08:00 UTC"})
-    assert "rows measured 2026-11-26 06:33 UTC)" in refined_section(REFINED_ROWS, {PERFECT.key: kept}, RefinedProtocol())
-    both = refined_section(REFINED_ROWS, {PERFECT.key: later, NOISY.key: kept}, RefinedProtocol())
+    assert "rows measured 2026-11-26 06:33 UTC)" in section_text(REFINED_ROWS, {PERFECT.key: kept}, RefinedProtocol())
+    both = section_text(REFINED_ROWS, {PERFECT.key: later, NOISY.key: kept}, RefinedProtocol())
     assert "rows measured 2026-11-26 06:33 UTC to 2026-11-27 08:00 UTC)" in both
-    text = refined_section(REFINED_ROWS, {PERFECT.key: kept, NOISY.key: kept}, RefinedProtocol())
+    text = section_text(REFINED_ROWS, {PERFECT.key: kept, NOISY.key: kept}, RefinedProtocol())
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + 4 * 2 and len({line.count("|") for line in table}) == 1
     assert table[2].startswith(f"| {PERFECT.title} | labels, given views | 0.500 |") and "| 6 | 6 |  |  |  |" in table[2]
     assert table[3].startswith("|  | map, given views | 0.250 |") and table[3].endswith("| 1.25 | 512 | 30000 |")
     assert "pan3d-mini" not in text and "6 views are given and 6 are held out" in text and "300 steps" in text
     assert "Every scene was measured." in text
-    assert refined_section(REFINED_ROWS, {}, RefinedProtocol()) == ""
+    assert section_text(REFINED_ROWS, {}, RefinedProtocol()) == ""
     failed = MeasuredRow({"scenes": 0}, {}, ["a: no depth"], MACHINE)
-    text = refined_section(REFINED_ROWS, {PERFECT.key: failed, NOISY.key: kept}, RefinedProtocol())
+    text = section_text(REFINED_ROWS, {PERFECT.key: failed, NOISY.key: kept}, RefinedProtocol())
     assert "1 held-out scenes" in text and "6 views are given" in text and "1 scenes failed" in text
 
 
@@ -199,14 +199,13 @@ def test_the_command_measures_every_row_on_the_same_scenes_and_renders_them_once
         drawn.append(seed)
         return rendered
 
-    def measured(row, references, folder, protocol, *, machine):
-        asked.append((row.key, tuple(item.path for item in references), folder))
-        return MeasuredRow(
-            named_figures([scores("a", 0.5, 1.0, 500.0)]), {}, ["scene_1: no depth"] if row is NOISY else [], machine
-        )
+    def measured(row, folder, *, machine):
+        asked.append((row.name, tuple(item.path for item in row.items), folder))
+        failures = ["scene_1: no depth"] if row.name == NOISY.key else []
+        return MeasuredRow(named_figures([scores("a", 0.5, 1.0, 500.0)]), {}, failures, machine)
 
     monkeypatch.setattr(refine_scene, "render_refine_scene", drawn_scene)
-    monkeypatch.setattr(refined_board, "measure_refined_row", measured)
+    monkeypatch.setattr(command, "measured_row", measured)
     options = argparse.Namespace(work=tmp_path, count=200, refined_scenes=2)
     for _ in range(2):
         text, failures = command._refined_section(options)

@@ -8,8 +8,9 @@ import pytest
 
 from pan3d_eval.baselines import BASELINES
 from pan3d_eval.datasets.scenes import SceneReference
+from pan3d_eval.scoreboard.board import MeasuredRow, measured_row
 from pan3d_eval.scoreboard.page import Board, page_text
-from pan3d_eval.scoreboard.rows import ROWS, MeasuredRow, SceneSet, measure_row, pictured, row_hash
+from pan3d_eval.scoreboard.rows import ROWS, SceneSet, pictured
 
 MACHINE = {"date": "2026-01-02 03:04 UTC", "processor": "a processor, 2 cores", "load": "0.5", "python": "3.12"}
 HELD_OUT = SceneSet(
@@ -31,16 +32,16 @@ def test_a_measured_row_is_kept_until_what_it_depends_on_changes(tmp_path):
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(b"one")
     network, plain = ROWS[0], next(row for row in ROWS if not row.network)
-    before = {row.key: row_hash(row, HELD_OUT, str(weights)) for row in (network, plain)}
+    before = {row.key: row.measurement(HELD_OUT, str(weights)).hash() for row in (network, plain)}
     path = tmp_path / f"{network.key}-held_out-{before[network.key]}.json"
     path.write_text(json.dumps(asdict(measured(AP50=0.5))))
-    assert measure_row(network, HELD_OUT, tmp_path, weights=str(weights), machine={}).figures == {"AP50": 0.5}
+    assert measured_row(network.measurement(HELD_OUT, str(weights)), tmp_path, machine={}).figures == {"AP50": 0.5}
     weights.write_bytes(b"two")
-    assert row_hash(network, HELD_OUT, str(weights)) != before[network.key]
-    assert row_hash(plain, HELD_OUT, str(weights)) == before[plain.key]
+    assert network.measurement(HELD_OUT, str(weights)).hash() != before[network.key]
+    assert plain.measurement(HELD_OUT, str(weights)).hash() == before[plain.key]
     fewer = replace(HELD_OUT, references=HELD_OUT.references[:5])
-    assert row_hash(plain, fewer, str(weights)) != before[plain.key]
-    assert row_hash(plain, replace(HELD_OUT, prompts={}), str(weights)) != before[plain.key]
+    assert plain.measurement(fewer, str(weights)).hash() != before[plain.key]
+    assert plain.measurement(replace(HELD_OUT, prompts={}), str(weights)).hash() != before[plain.key]
 
 
 def test_the_pictured_scenes_are_spread_and_the_same_for_all():
