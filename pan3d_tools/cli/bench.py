@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from pathlib import Path
 
-from pan3d_tools.cli.options import add_command
+from pan3d_core.runtime.lazy import load
+from pan3d_tools.cli.command_parser import CommandTable
 from pan3d_tools.cli.output import flat_rows, machine_facts, print_table, write_json
 
-BENCHES = {
-    "frame": ("pan3d_tools.bench.frame", "whole frame journey in one process"),
-    "vggt": ("pan3d_tools.bench.official.vggt", "VGGT forward pass, beside the official code when it is there"),
-    "da3": ("pan3d_tools.bench.official.da3", "Depth Anything 3 forward pass, beside the official code when it is there"),
-    "fast3dis": ("pan3d_tools.bench.fast3dis", "FAST3DIS: passes that share blocks, anchors, growth with the views"),
-    "decode": ("pan3d_tools.bench.decode", "decoding and assembly of 400 queries beside the network"),
-    "clustering": ("pan3d_tools.bench.clustering", "pan3d-mini-fast3dis against clustering its features, by number of views"),
-    "rasterize": ("pan3d_tools.bench.rasterize", "rendering of Gaussians, forward and backward, beside gsplat's PyTorch code"),
-    "eps3d": ("pan3d_tools.bench.eps3d", "EPS3D by stages: network, voxels, rendering, read-out"),
-    "readout": ("pan3d_tools.bench.readout", "objects from rendered instance features: pixels clustered, or cells"),
-    "refine": ("pan3d_tools.bench.refine.command", "refining a scene: a step's memory and time, the map over its labels"),
-    "naming": ("pan3d_tools.bench.naming", "words for things that are there and for things that are not"),
-    "metrics": ("pan3d_tools.bench.metrics", "measuring a ScanNet-size scene on one core"),
-    "sim": ("pan3d_tools.bench.cell", "rendering and physics of the robot cell"),
-    "grasp": ("pan3d_tools.bench.grasp", "grasps executed in the robot cell"),
-    "demo": ("pan3d_tools.demo.bench", "the demo's ten scenes over ROS 2: objects found and lifted"),
-    "ros": ("pan3d_tools.bench.ros.journey", "publishing a cloud, and the journey of a frame between processes"),
+BENCHES: CommandTable = {
+    "frame": ("pan3d_tools.bench.frame:run", "whole frame journey in one process"),
+    "vggt": ("pan3d_tools.bench.official.vggt:run", "VGGT forward pass, beside the official code when it is there"),
+    "da3": ("pan3d_tools.bench.official.da3:run", "Depth Anything 3 forward pass, beside the official code when it is there"),
+    "fast3dis": ("pan3d_tools.bench.fast3dis:run", "FAST3DIS: passes that share blocks, anchors, growth with the views"),
+    "decode": ("pan3d_tools.bench.decode:run", "decoding and assembly of 400 queries beside the network"),
+    "clustering": ("pan3d_tools.bench.clustering:run", "pan3d-mini-fast3dis against clustering its features, by number of views"),
+    "rasterize": (
+        "pan3d_tools.bench.rasterize:run",
+        "rendering of Gaussians, forward and backward, beside gsplat's PyTorch code",
+    ),
+    "eps3d": ("pan3d_tools.bench.eps3d:run", "EPS3D by stages: network, voxels, rendering, read-out"),
+    "readout": ("pan3d_tools.bench.readout:run", "objects from rendered instance features: pixels clustered, or cells"),
+    "refine": ("pan3d_tools.bench.refine.command:run", "refining a scene: a step's memory and time, the map over its labels"),
+    "naming": ("pan3d_tools.bench.naming:run", "words for things that are there and for things that are not"),
+    "metrics": ("pan3d_tools.bench.metrics:run", "measuring a ScanNet-size scene on one core"),
+    "sim": ("pan3d_tools.bench.cell:run", "rendering and physics of the robot cell"),
+    "grasp": ("pan3d_tools.bench.grasp:run", "grasps executed in the robot cell"),
+    "demo": ("pan3d_tools.demo.bench:run", "the demo's ten scenes over ROS 2: objects found and lifted"),
+    "ros": ("pan3d_tools.bench.ros.journey:run", "publishing a cloud, and the journey of a frame between processes"),
 }
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Put the command and its options on the parser."""
+def add(parser: argparse.ArgumentParser) -> None:
+    """Put the command's options on its parser."""
     listed = "\n".join(f"  {name:<12}{summary}" for name, (_, summary) in BENCHES.items())
-    parser = add_command(
-        commands,
-        "bench",
-        run_bench,
-        "measure speed and quality",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"benchmarks:\n{listed}\n\n`pan3d bench NAME --help` lists the arguments of one.",
-    )
+    parser.set_defaults(command=run_bench)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"benchmarks:\n{listed}\n\n`pan3d bench NAME --help` lists the arguments of one."
     parser.add_argument("--json", type=Path, metavar="FILE", help="result file (default: out/bench/NAME.json)")
     parser.add_argument("bench", choices=tuple(BENCHES), metavar="NAME", help=", ".join(BENCHES))
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="arguments of the benchmark")
@@ -47,8 +45,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run_bench(options: argparse.Namespace) -> int:
     """One benchmark: its table on the screen, its figures in a JSON file."""
-    module, _ = BENCHES[options.bench]
-    result = importlib.import_module(module).run(options.arguments)
+    place, _ = BENCHES[options.bench]
+    result = load(place)(options.arguments)
     content = {"bench": options.bench, "machine": machine_facts(), "result": result}
     print(" | ".join(f"{key} {value}" for key, value in content["machine"].items()))
     print_table(flat_rows(result))

@@ -5,13 +5,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pan3d_tools.cli.options import add_command
-
-if TYPE_CHECKING:
-    from pan3d_core.gaussians.editing import Motion
-    from pan3d_core.gaussians.scene import GaussianScene
+from pan3d_core.gaussians.editing import (
+    Insertion,
+    Motion,
+    with_color,
+    with_copy,
+    with_instances_of,
+    with_motion,
+    without_instances,
+)
+from pan3d_core.gaussians.files import read_scene_file, write_scene_file
+from pan3d_core.gaussians.recoloring import color_of_text
+from pan3d_core.gaussians.scene import GaussianScene
 
 EXPLANATION = """Edits happen in the order in which they are given. Lengths are those of the scene: metres along its world axes
 when it is metric. `pan3d render --show instances` shows the ids. Where an object was is a hole: nobody saw what is there."""
@@ -26,12 +33,10 @@ class _Step(argparse.Action):
         options.steps = [*options.steps, (str(option), list(values))]
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Put the command and its options on the parser."""
-    parser = add_command(
-        commands, "edit", run_edit, "remove, recolour, move and copy objects of a scene of 3D Gaussians", epilog=EXPLANATION
-    )
-    parser.set_defaults(steps=[])
+def add(parser: argparse.ArgumentParser) -> None:
+    """Put the command's options on its parser."""
+    parser.epilog = EXPLANATION
+    parser.set_defaults(command=run_edit, steps=[])
     parser.add_argument("scene", type=Path, metavar="SCENE", help="gaussians.safetensors of `pan3d reconstruct`")
     parser.add_argument("-o", "--out", type=Path, required=True, help="file to write: .safetensors, or .ply for other programs")
     place = ("ID", "DX", "DY", "DZ")
@@ -51,9 +56,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run_edit(options: argparse.Namespace) -> int:
     """A scene, edited, to a file."""
-    from pan3d_core.gaussians.editing import Insertion, with_instances_of
-    from pan3d_core.gaussians.files import read_scene_file, write_scene_file
-
     if options.into is None and (options.take, options.at, options.scale) != (None, None, None):
         raise ValueError("--take, --at, --scale: expected --into with them, got none")
     if not options.steps and options.into is None and options.out.suffix == options.scene.suffix:
@@ -101,34 +103,23 @@ def _number(option: str, text: str) -> float:
 
 
 def _motion(option: str, lengths: Sequence[str], turn_deg: float) -> Motion:
-    from pan3d_core.gaussians.editing import Motion
-
     x, y, z = (_number(option, text) for text in lengths)
     return Motion((x, y, z), turn_deg)
 
 
 def _remove(scene: GaussianScene, values: list[str], _: float) -> GaussianScene:
-    from pan3d_core.gaussians.editing import without_instances
-
     return without_instances(scene, [_whole("--remove", value) for value in values])
 
 
 def _recolor(scene: GaussianScene, values: list[str], _: float) -> GaussianScene:
-    from pan3d_core.gaussians.editing import with_color
-    from pan3d_core.gaussians.recoloring import color_of_text
-
     return with_color(scene, _whole("--recolour", values[0]), color_of_text(values[1]))
 
 
 def _move(scene: GaussianScene, values: list[str], turn_deg: float) -> GaussianScene:
-    from pan3d_core.gaussians.editing import with_motion
-
     return with_motion(scene, _whole("--move", values[0]), _motion("--move", values[1:], turn_deg))
 
 
 def _duplicate(scene: GaussianScene, values: list[str], turn_deg: float) -> GaussianScene:
-    from pan3d_core.gaussians.editing import with_copy
-
     motion = _motion("--duplicate", values[1:], turn_deg)
     changed, new_id = with_copy(scene, _whole("--duplicate", values[0]), motion)
     print(f"the copy of instance {values[0]} ({changed.names[new_id]}) is {new_id}")

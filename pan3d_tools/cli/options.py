@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pan3d_core.engines import ENGINES
-
-if TYPE_CHECKING:
-    from pan3d_core.config import PipelineConfig
-    from pan3d_core.pipeline import PerceptionPipeline
-
-
-def add_command(
-    commands: argparse._SubParsersAction, name: str, command: Callable, summary: str, **options: object
-) -> argparse.ArgumentParser:
-    """A subcommand `name` that runs `command`; its parser."""
-    parser = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", **options)
-    parser.set_defaults(command=command)
-    return parser
+from pan3d_core.config import PipelineConfig
+from pan3d_core.engines import ENGINES, build_engine
+from pan3d_core.language.namer import Namer
+from pan3d_core.pipeline import PerceptionPipeline
 
 
 def picture_size(text: str) -> tuple[int, int]:
@@ -48,8 +36,6 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def pipeline_config(options: argparse.Namespace, support_height_m: float | None = None) -> PipelineConfig:
     """The configuration file, and the options that were given, which win."""
-    from pan3d_core.config import PipelineConfig
-
     if options.config is not None and not options.config.exists():
         raise FileNotFoundError(f"--config: expected a file, got {options.config}, which does not exist")
     values = {} if options.config is None else PipelineConfig.from_yaml(options.config).to_dict()
@@ -69,15 +55,10 @@ def report_folder(options: argparse.Namespace, engine: str) -> Path:
 
 def build_pipeline(options: argparse.Namespace, support_height_m: float | None, classes: str | None) -> PerceptionPipeline:
     """The pipeline of `pipeline_config`, naming objects by the comma-separated `classes` where they are given."""
-    from pan3d_core.engines import build_engine
-    from pan3d_core.pipeline import PerceptionPipeline
-
     config = pipeline_config(options, support_height_m)
     engine = build_engine(config.model)
     namer = None
     if classes:
-        from pan3d_core.language.namer import Namer
-
         namer = Namer.of_engine(engine, config.naming)
         namer.set_classes([name.strip() for name in classes.split(",") if name.strip()])
     return PerceptionPipeline(engine, config, namer)

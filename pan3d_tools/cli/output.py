@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import sys
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 
 def machine_facts() -> dict[str, str]:
     """Date, processor, load and Python of this run."""
-    import platform
-    from datetime import datetime, timezone
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return {
@@ -25,8 +24,6 @@ def machine_facts() -> dict[str, str]:
 
 
 def _processor_name() -> str:
-    import platform
-
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pan3d_tools.cli.evaluate_bags import find_bags
-from pan3d_tools.cli.options import add_command, add_model_options, build_pipeline, pipeline_config
+import torch
 
-if TYPE_CHECKING:
-    from pan3d_core.pipeline import PerceptionPipeline
-    from pan3d_core.refine.labels.sources import SceneLabels
-    from pan3d_core.refine.optimise import Refinement, StepReport
-    from pan3d_core.refine.schedule import RefineSettings
-    from pan3d_core.refine.views import RefineView
-    from pan3d_core.structures import PerceptionResult
-    from pan3d_core.views.scene_folder import Scene
+from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.refine.density import DensitySettings
+from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth, gaussians_from_reconstruction
+from pan3d_core.refine.labels.files import labels_from_files
+from pan3d_core.refine.labels.sources import SceneLabels, labels_from_engine
+from pan3d_core.refine.optimise import CHECKPOINT_FILE, Refinement, StepReport
+from pan3d_core.refine.readout import refined_scene
+from pan3d_core.refine.refined_files import refinement_report, write_picture
+from pan3d_core.refine.refined_files import write_scene as write_refined_scene
+from pan3d_core.refine.rendering import RenderChoices
+from pan3d_core.refine.schedule import EarlyStop, RefineSettings
+from pan3d_core.refine.start import first_map
+from pan3d_core.refine.views import RefineView
+from pan3d_core.structures import PerceptionResult, to_device
+from pan3d_core.views.scene_folder import Scene, read_scene, write_scene
+from pan3d_ros.bags.keyframes import KeyframeRequest, keyframe_scene
+from pan3d_tools.cli.evaluation.bags import find_bags
+from pan3d_tools.cli.options import add_model_options, build_pipeline, pipeline_config
+from pan3d_tools.cli.output import machine_facts, write_json
 
 ENGINE = "pan3d-mini"  # its labels and surfaces make the best maps of the scoreboard
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Put the command and its options on the parser."""
-    parser = add_command(
-        commands, "refine", run_refine, "optimise the Gaussians and objects of one scene from its views and 2D labels"
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Put the command's options on its parser."""
+    parser.set_defaults(command=run_refine)
     parser.add_argument(
         "scene", type=Path, metavar="SCENE", help="scene folder whose views have intrinsics and poses, or a rosbag2"
     )
@@ -69,11 +75,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run_refine(options: argparse.Namespace) -> int:
     """A scene folder or a bag to a refined scene of Gaussians with objects."""
-    from pan3d_core.refine.optimise import CHECKPOINT_FILE, Refinement
-    from pan3d_core.refine.readout import refined_scene
-    from pan3d_core.refine.refined_files import refinement_report, write_picture, write_scene
-    from pan3d_tools.cli.output import machine_facts, write_json
-
     settings = _settings(options)
     scene = _scene(options)
     _require_calibration(scene)
@@ -91,7 +92,7 @@ def run_refine(options: argparse.Namespace) -> int:
     if refinement.settled:
         print(f"the losses have stopped falling after {refinement.progress.step} steps")
     refined = refined_scene(refinement.model, views, world_frame_id=scene.views[0].world_frame_id)
-    paths = write_scene(options.out, refined)
+    paths = write_refined_scene(options.out, refined)
     if options.pictures_every:
         paths.append(write_picture(options.out / "pictures", refinement))
     facts = {"command": options.command_line, "machine": machine_facts(), "labels": str(options.labels or options.model)}
@@ -103,10 +104,6 @@ def run_refine(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> RefineSettings:
-    from pan3d_core.refine.density import DensitySettings
-    from pan3d_core.refine.rendering import RenderChoices
-    from pan3d_core.refine.schedule import EarlyStop, RefineSettings
-
     return RefineSettings(
         steps=options.steps,
         minutes=options.minutes,
@@ -125,13 +122,10 @@ def _needs_engine(options: argparse.Namespace) -> bool:
 
 def _scene(options: argparse.Namespace) -> Scene:
     """The scene folder, or the keyframes of the bag, which are then a scene folder in the output: labels can be made of it."""
-    from pan3d_core.views.scene_folder import read_scene, write_scene
-
     if options.scene not in find_bags([options.scene]):
         return read_scene(options.scene)
-    keyframes = importlib.import_module("pan3d_ros.bags.keyframes")
-    request = keyframes.KeyframeRequest(options.views, tuple(options.params), options.depth, pipeline_config(options))
-    scene = keyframes.keyframe_scene(options.scene, request)
+    request = KeyframeRequest(options.views, tuple(options.params), options.depth, pipeline_config(options))
+    scene = keyframe_scene(options.scene, request)
     path = write_scene(options.out / "scene", scene)
     print(f"{len(scene.views)} keyframes of the bag: {path.parent}", flush=True)
     return read_scene(path.parent)
@@ -146,20 +140,12 @@ def _require_calibration(scene: Scene) -> None:
 
 def _labels(options: argparse.Namespace, scene: Scene, pipeline: PerceptionPipeline | None) -> SceneLabels:
     if options.labels is not None:
-        from pan3d_core.refine.labels.files import labels_from_files
-
         return labels_from_files(options.labels, scene.views)
-    from pan3d_core.refine.labels.sources import labels_from_engine
-
     return labels_from_engine(pipeline.engine, scene.without_depth().views, scene.support_height_m)
 
 
 def _views(options: argparse.Namespace, scene: Scene, labels: SceneLabels) -> tuple[RefineView, ...]:
     """The views with their labels, on the device; their depth only where it is asked for."""
-    import torch
-
-    from pan3d_core.refine.views import RefineView
-
     device = options.device or "auto"
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -176,11 +162,6 @@ def _begun(
     checkpoint: Path,
 ) -> Refinement:
     """A refinement at its first step."""
-    from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth, gaussians_from_reconstruction
-    from pan3d_core.refine.optimise import Refinement
-    from pan3d_core.refine.start import first_map
-    from pan3d_core.structures import to_device
-
     labels, views = labelled
     surface = SurfaceSettings(voxel_m=options.voxel)
     from_objects = options.queries == "objects"
@@ -208,8 +189,6 @@ def _understood(scene: Scene, pipeline: PerceptionPipeline) -> PerceptionResult:
 
 def _follow(report: StepReport, reports: list[StepReport], refinement: Refinement, options: argparse.Namespace) -> None:
     """A line of progress every few steps, and a picture now and then."""
-    from pan3d_core.refine.refined_files import write_picture
-
     reports.append(report)
     if report.step % 20 == 0 or report.share_done >= 1:
         recent = reports[-20:]

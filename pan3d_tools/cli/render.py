@@ -5,23 +5,32 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pan3d_tools.cli.options import add_command, picture_size
+import numpy as np
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from pan3d_core.gaussians.camera_paths import CameraPath
-    from pan3d_core.gaussians.pictures import ClassTexts
-    from pan3d_core.gaussians.scene import GaussianScene
+from pan3d_core.gaussians.camera_paths import CameraPath, PathSettings, camera_path
+from pan3d_core.gaussians.files import read_scene_file
+from pan3d_core.gaussians.pictures import (
+    ClassTexts,
+    class_names,
+    color_pictures,
+    depth_pictures,
+    instance_pictures,
+    semantic_pictures,
+    side_by_side,
+)
+from pan3d_core.gaussians.scene import GaussianScene
+from pan3d_core.language.encoders import build_text_encoder
+from pan3d_core.language.minilm_files import TextEncoderUnavailable
+from pan3d_core.pictures.files import is_moving, write_folder, write_moving
+from pan3d_tools.cli.options import picture_size
 
 KINDS = ("colour", "instances", "semantics", "depth")
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Put the command and its options on the parser."""
-    parser = add_command(commands, "render", run_render, "pictures of a scene of 3D Gaussians along a camera path")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Put the command's options on its parser."""
+    parser.set_defaults(command=run_render)
     parser.add_argument("scene", type=Path, metavar="SCENE", help="gaussians.safetensors of `pan3d reconstruct`, or a 3DGS .ply")
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("out/render"),
@@ -47,11 +56,6 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run_render(options: argparse.Namespace) -> int:
     """A scene to pictures."""
-    from pan3d_core.gaussians.camera_paths import PathSettings, camera_path
-    from pan3d_core.gaussians.files import read_scene_file
-    from pan3d_core.gaussians.pictures import side_by_side
-    from pan3d_core.pictures.files import is_moving, write_folder, write_moving
-
     moving = is_moving(options.out)
     given = {"frames": options.frames, "arc_deg": options.arc}
     if options.size is not None:
@@ -72,20 +76,14 @@ def run_render(options: argparse.Namespace) -> int:
 
 
 def _pictures(kind: str, scene: GaussianScene, path: CameraPath, options: argparse.Namespace) -> Iterator[np.ndarray]:
-    from pan3d_core.gaussians import pictures as pictures
-
     if kind == "semantics":
-        return pictures.semantic_pictures(scene, path, _class_texts(scene, options))
-    make = {"colour": pictures.color_pictures, "instances": pictures.instance_pictures, "depth": pictures.depth_pictures}
+        return semantic_pictures(scene, path, _class_texts(scene, options))
+    make = {"colour": color_pictures, "instances": instance_pictures, "depth": depth_pictures}
     return make[kind](scene, path)
 
 
 def _class_texts(scene: GaussianScene, options: argparse.Namespace) -> ClassTexts:
     """The classes asked for, in the words of the scene's own encoder."""
-    from pan3d_core.gaussians.pictures import ClassTexts, class_names
-    from pan3d_core.language.encoders import build_text_encoder
-    from pan3d_core.language.minilm import TextEncoderUnavailable
-
     if scene.text_space is None:
         raise ValueError(f"--show semantics: expected a scene with semantics and a text space, got {options.scene} without")
     names = class_names(scene)

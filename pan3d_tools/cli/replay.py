@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from pathlib import Path
 
-from pan3d_tools.cli.options import add_command
+from pan3d_ros.bags.player import PlayOptions, play
 from pan3d_tools.cli.output import print_table
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Put the command and its options on the parser."""
-    parser = add_command(commands, "replay", run_replay, "play a rosbag2 over ROS 2 where ros2 bag is not installed")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Put the command's options on its parser."""
+    parser.set_defaults(command=run_replay)
     parser.add_argument("bag", type=Path, help="rosbag2 folder, .mcap or .db3 file")
     parser.add_argument("--rate", type=float, default=1.0, help="seconds of the bag per second (default: %(default)s)")
     parser.add_argument("--loop", action="store_true", help="start again at the end, until interrupted")
@@ -30,8 +29,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def run_replay(options: argparse.Namespace) -> int:
     """The recorded messages in time."""
-    player = importlib.import_module("pan3d_ros.bags.player")
-    chosen = player.PlayOptions(
+    chosen = PlayOptions(
         rate=options.rate,
         loop=options.loop,
         topics=tuple(options.topics),
@@ -41,7 +39,7 @@ def run_replay(options: argparse.Namespace) -> int:
         poses=options.poses,
         reference_frame=options.reference_frame,
     )
-    played = player.play(options.bag, chosen)
+    played = play(options.bag, chosen)
     print_table([(topic, f"{count} messages") for topic, count in sorted(played.counts.items())])
     for topic, reason in played.left_out.items():
         print(f"  {topic} was left out: {reason}")

@@ -6,17 +6,18 @@ import argparse
 import threading
 from pathlib import Path
 
-from pan3d_tools.cli.options import add_command
+from pan3d_core.gaussians.files import read_scene_file
+from pan3d_core.pictures.cloud_files import read_ply
+from pan3d_tools.viewer.cloud_window import show
+from pan3d_tools.viewer.page import GaussianViewer, PageSettings
 
 GAUSSIANS, PLY = ".safetensors", ".ply"
 HEADER_BYTES = 4096
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Put the command and its options on the parser."""
-    parser = add_command(
-        commands, "view", run_view, "look at 3D Gaussians in the browser (needs viser) or at a cloud in a window (needs open3d)"
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Put the command's options on its parser."""
+    parser.set_defaults(command=run_view)
     parser.add_argument(
         "file", type=Path, metavar="FILE", help="gaussians.safetensors, gaussians.ply or cloud.ply of `pan3d reconstruct`"
     )
@@ -34,9 +35,6 @@ def run_view(options: argparse.Namespace) -> int:
         raise ValueError(f"file: expected {GAUSSIANS} (3D Gaussians) or {PLY} (Gaussians or a cloud), got {options.file.name}")
     if suffix == GAUSSIANS or _ply_of_gaussians(options.file):
         return _serve_page(options)
-    from pan3d_core.pictures.cloud_files import read_ply
-    from pan3d_tools.viewer.cloud_window import show
-
     show(read_ply(options.file), by_instance=options.instances)
     return 0
 
@@ -47,9 +45,6 @@ def _ply_of_gaussians(path: Path) -> bool:
 
 
 def _serve_page(options: argparse.Namespace) -> int:
-    from pan3d_core.gaussians.files import read_scene_file
-    from pan3d_tools.viewer.page import GaussianViewer, PageSettings
-
     given = {name: getattr(options, name) for name in ("port", "host", "encoder_weights")}
     settings = PageSettings(**{name: value for name, value in given.items() if value is not None})
     viewer = GaussianViewer(read_scene_file(options.file), settings)

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import da3_members
 import numpy as np
@@ -15,6 +16,7 @@ from pan3d_core.pictures.cloud_files import read_ply
 from pan3d_core.views.scene_folder import Scene, SceneTruth, write_scene
 from pan3d_tools import cli
 from pan3d_tools.cli import bench
+from pan3d_tools.cli.program import COMMANDS
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def refused(capsys, *arguments) -> str:
 
 def test_help_imports_nothing_heavy():
     heavy = "[m for m in ('torch', 'numpy', 'mujoco') if m in sys.modules]"
-    code = f"import sys; from pan3d_tools import cli; cli.build_parser(); print({heavy})"
+    code = f"import sys; from pan3d_tools import cli; cli.build_parser().format_help(); print({heavy})"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "[]"
 
@@ -171,10 +173,34 @@ def test_sim_render_checks_its_numbers(tmp_path, capsys):
 
 
 def test_missing_package_is_named_with_its_extra(monkeypatch, tmp_path, capsys):
+    monkeypatch.delitem(sys.modules, "pan3d_tools.cli.simulation.render", raising=False)
     monkeypatch.setitem(sys.modules, "pan3d_sim.data.scene_folders", None)
     monkeypatch.setitem(sys.modules, "pan3d_sim", None)
     message = refused(capsys, "sim", "render", "-o", tmp_path)
     assert "'pan3d_sim'" in message and "[sim]" in message
+
+
+@pytest.mark.parametrize(
+    "command, extra", [(["sim", "render"], "sim"), (["sim", "record", "-o", "x"], "sim"), (["scoreboard"], "sim")]
+)
+def test_a_command_whose_module_needs_what_is_missing_says_so(command, extra):
+    code = f"import sys; sys.modules['mujoco'] = None; from pan3d_tools.cli import main; sys.exit(main({command!r}))"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert finished.returncode == 2 and "Traceback" not in finished.stderr
+    assert (
+        f"this command needs the package 'mujoco', which is not installed: install it with the extra [{extra}]" in finished.stderr
+    )
+
+
+def test_help_of_every_command_says_what_the_list_says():
+    for name, (_, summary) in COMMANDS.items():
+        assert summary in " ".join(cli.build_parser().format_help().replace("\n", " ").split()), name
+
+
+def test_the_doctor_works_where_torch_is_missing():
+    code = "import sys; sys.modules['torch'] = None; from pan3d_tools.cli import main; sys.exit(main(['doctor']))"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert finished.returncode == 1 and "needed and missing: torch" in finished.stdout
 
 
 def test_bench_prints_a_table_and_writes_the_figures(folder, tmp_path, capsys):
@@ -191,6 +217,5 @@ def test_bench_prints_a_table_and_writes_the_figures(folder, tmp_path, capsys):
 
 @pytest.mark.parametrize("name", sorted(bench.BENCHES))
 def test_every_bench_that_is_listed_exists(name):
-    from importlib.util import find_spec
-
-    assert find_spec(bench.BENCHES[name][0]) is not None
+    module, _, function = bench.BENCHES[name][0].partition(":")
+    assert find_spec(module) is not None and function == "run"

@@ -1,16 +1,17 @@
-"""`pan3d sim ...`."""
+"""`pan3d sim render`."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 import time
 from pathlib import Path
 
-from pan3d_tools.cli import simulate_record
-from pan3d_tools.cli.options import add_command, picture_size
+from pan3d_sim.data.scene_folders import render_scene_folder
+from pan3d_sim.data.shard_rendering import RenderPlan, RenderProgress, render_data_set
+from pan3d_sim.data.shards import SceneSettings
+from pan3d_tools.cli.options import picture_size
 
 # What the two kinds of output mean when an option is not given; options of the other kind are refused.
 _FOLDER_DEFAULTS = {"cameras": 4, "objects": 6, "arrangement": "separated", "size": "640x480"}
@@ -20,12 +21,9 @@ _SHARD_DEFAULTS = {
 }  # fmt: skip
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Put the command and its options on the parser."""
-    parser = commands.add_parser("sim", help="the simulated robot cell", description="The simulated robot cell.")
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    simulate_record.add(actions)
-    render = add_command(actions, "render", run_sim_render, "write scene folders, or shards of training data with --shards")
+def add(render: argparse.ArgumentParser) -> None:
+    """Put the action's options on its parser."""
+    render.set_defaults(command=run_sim_render)
     render.add_argument("-o", "--out", type=Path, default=Path("out/scenes"), help="folder for the scenes (default: %(default)s)")
     render.add_argument("--seed", type=int, default=0, help="first scene (default: %(default)s)")
     render.add_argument("--count", type=int, default=1, help="number of scenes (default: %(default)s)")
@@ -62,24 +60,22 @@ def run_sim_render(options: argparse.Namespace) -> int:
 
 
 def _render_folders(options: argparse.Namespace, width: int, height: int) -> int:
-    render = importlib.import_module("pan3d_sim.data.scene_folders").render_scene_folder
     changes = {"num_cameras": options.cameras, "num_objects": options.objects, "arrangement": options.arrangement}
     for seed in range(options.seed, options.seed + options.count):
-        print(render(options.out, seed, width=width, height=height, **changes))
+        print(render_scene_folder(options.out, seed, width=width, height=height, **changes))
     return 0
 
 
 def _render_shards(options: argparse.Namespace, width: int, height: int) -> int:
-    rendering = importlib.import_module("pan3d_sim.data.shard_rendering")
-    settings = importlib.import_module("pan3d_sim.data.shards").SceneSettings(options.kinds, options.cameras, width, height)
-    plan = rendering.RenderPlan(
+    settings = SceneSettings(options.kinds, options.cameras, width, height)
+    plan = RenderPlan(
         options.out, options.seed, options.count, settings, options.shard_size, options.format, options.image_format,
         _part(options.part),
     )  # fmt: skip
     workers = options.workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     begin = time.monotonic()
     try:
-        elsewhere = rendering.render_data_set(plan, workers, _show)
+        elsewhere = render_data_set(plan, workers, _show)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return 130
@@ -90,7 +86,7 @@ def _render_shards(options: argparse.Namespace, width: int, height: int) -> int:
     return 0
 
 
-def _show(progress) -> None:
+def _show(progress: RenderProgress) -> None:
     left = f"{progress.seconds_left / 60:.1f} min left" if progress.scenes_per_s > 0 else "nothing to do"
     text = f"{progress.done} of {progress.total} scenes, {progress.scenes_per_s:.1f} scenes/s, {left}"
     print(f"\r{text:<70}", end="", file=sys.stderr, flush=True)

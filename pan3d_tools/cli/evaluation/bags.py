@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from pan3d_eval.execution import Failure, Processes, run_items
+from pan3d_ros.bags.evaluation import BagRequest, bag_worker
 from pan3d_tools.cli.options import pipeline_config, report_folder
 from pan3d_tools.cli.output import machine_facts, print_table, write_json
+from pan3d_tools.reports.bags import write_bag_report
 
 
 def add_bag_options(parser: argparse.ArgumentParser) -> None:
@@ -35,12 +37,8 @@ def find_bags(paths: Sequence[Path]) -> list[Path]:
 
 def run_eval_bags(options: argparse.Namespace, bags: Sequence[Path]) -> int:
     """Figures of every bag as a table, and all in a JSON file and a report. 1 when a bag could not be evaluated."""
-    from pan3d_eval.execution import Failure, run_items
-    from pan3d_tools.reports.bags import write_bag_report
-
-    evaluation = importlib.import_module("pan3d_ros.bags.evaluation")
     config, bags = pipeline_config(options), bags[: options.limit or None]
-    request = evaluation.BagRequest(
+    request = BagRequest(
         base=config,
         params=tuple(options.params),
         use_depth=options.depth,
@@ -49,12 +47,11 @@ def run_eval_bags(options: argparse.Namespace, bags: Sequence[Path]) -> int:
         part=(options.start, options.duration),
     )
     alone = len(bags) == 1 and not options.workers and options.ray is None
-    make = partial(evaluation.bag_worker, request, _show if alone else None)
+    make = partial(bag_worker, request, _show if alone else None)
     outcomes = run_items(
         make,
         list(bags),
-        workers=options.workers,
-        ray_address=options.ray,
+        processes=Processes(options.workers, options.ray),
         progress=None if alone else partial(_show, what="bags"),
     )
     print(file=sys.stderr)

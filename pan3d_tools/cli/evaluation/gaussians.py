@@ -7,14 +7,18 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from pan3d_tools.cli.options import add_command, add_model_options, pipeline_config
+from pan3d_core.pictures.overlays import save
+from pan3d_eval.datasets.scenes import list_scenes
+from pan3d_eval.execution import Failure, Processes, run_items
+from pan3d_eval.rendered.gaussian_scenes import GaussianEvaluation, GaussianProtocol
+from pan3d_eval.rendered.pictures import gaussian_view_picture
+from pan3d_eval.scoreboard.gaussian_section import gaussian_worker
+from pan3d_tools.cli.options import add_model_options, pipeline_config
 from pan3d_tools.cli.output import machine_facts, print_table, show_progress, write_json
 
 
-def add(commands: argparse._SubParsersAction) -> None:
-    """Put the command and its options on the parser."""
-    summary = "measure rendered semantics, instances and colour of an engine's Gaussians at context and novel views"
-    parser = add_command(commands, "eval-gaussians", run_eval_gaussians, summary)
+def add(parser: argparse.ArgumentParser) -> None:
+    """Put the command's options on its parser."""
     parser.add_argument(
         "scenes", nargs="+", type=Path, help="scenes of a table with 4 or more views: folders, shards, or folders of them"
     )
@@ -30,22 +34,15 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes of one thread each (default: this one)")
     parser.add_argument("--encoder-weights", default="", help="of the engine's text encoder, where these do not come with pan3d")
     add_model_options(parser)
-    parser.set_defaults(model="pan3d-mini-eps3d")
+    parser.set_defaults(command=run_eval_gaussians, model="pan3d-mini-eps3d")
 
 
 def run_eval_gaussians(options: argparse.Namespace) -> int:
     """A table, a JSON file and pictures. 1 when a scene could not be evaluated."""
-    from pan3d_core.pictures.overlays import save
-    from pan3d_eval.datasets.scenes import list_scenes
-    from pan3d_eval.execution import Failure, run_items
-    from pan3d_eval.rendered.gaussian_scenes import GaussianEvaluation, GaussianProtocol
-    from pan3d_eval.rendered.pictures import gaussian_view_picture
-    from pan3d_eval.scoreboard.gaussian_section import gaussian_worker
-
     references = list_scenes(options.scenes, options.limit)
     config, protocol = pipeline_config(options).model, GaussianProtocol(not options.no_poses, options.readout)
     make = partial(gaussian_worker, config, protocol, options.encoder_weights)
-    outcomes = run_items(make, references, workers=options.workers, progress=show_progress)
+    outcomes = run_items(make, references, processes=Processes(options.workers), progress=show_progress)
     print(file=sys.stderr)
     failures = {item.name: item.message for item in outcomes if isinstance(item, Failure)}
     figures = GaussianEvaluation(tuple(item for item in outcomes if not isinstance(item, Failure))).figures()

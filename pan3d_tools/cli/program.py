@@ -1,0 +1,95 @@
+"""The program `pan3d`: its commands, and how it ends.
+
+Exit codes: 0 done, 1 the work found something wrong (doctor), 2 the request cannot be met (bad arguments, files, packages).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from pan3d_tools.cli.command_parser import CommandTable, add_commands
+
+COMMANDS: CommandTable = {
+    "reconstruct": ("pan3d_tools.cli.reconstruct:add", "cloud, instances, depth and pictures from plain image files"),
+    "refine": ("pan3d_tools.cli.refine:add", "optimise the Gaussians and objects of one scene from its views and 2D labels"),
+    "render": ("pan3d_tools.cli.render:add", "pictures of a scene of 3D Gaussians along a camera path"),
+    "edit": ("pan3d_tools.cli.edit:add", "remove, recolour, move and copy objects of a scene of 3D Gaussians"),
+    "eval-gaussians": (
+        "pan3d_tools.cli.evaluation.gaussians:add",
+        "measure rendered semantics, instances and colour of an engine's Gaussians at context and novel views",
+    ),
+    "eval": ("pan3d_tools.cli.evaluation.scenes:add", "measure an engine on scenes with truth, and show where it was worst"),
+    "scoreboard": ("pan3d_tools.cli.evaluation.scoreboard:add", "measure all engines and baselines on the held-out scenes"),
+    "replay": ("pan3d_tools.cli.replay:add", "play a rosbag2 over ROS 2 where ros2 bag is not installed"),
+    "sim": ("pan3d_tools.cli.simulation:add", "the simulated robot cell"),
+    "bench": ("pan3d_tools.cli.bench:add", "measure speed and quality"),
+    "view": (
+        "pan3d_tools.cli.view:add",
+        "look at 3D Gaussians in the browser (needs viser) or at a cloud in a window (needs open3d)",
+    ),
+    "doctor": ("pan3d_tools.cli.doctor:add", "check the installation, or a bag, and say how to mend what is missing"),
+}
+EXTRA_OF_PACKAGE = {
+    "mujoco": "sim",
+    "pan3d_sim": "sim",
+    "OpenGL": "sim",
+    "rclpy": "ros",
+    "pan3d_ros": "ros",
+    "pan3d_interfaces": "ros",
+    "open3d": "view",
+    "ray": "ray",
+    "rosbags": "bags",
+    "transformers": "clip",
+    "imageio_ffmpeg": "video",
+    "viser": "web",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What stands behind `pan3d`; those of this process where none are given.
+
+    Returns:
+        The exit code.
+    """
+    # Threads that wait should sleep, not spin: beside other busy processes spinning makes the network ten times slower.
+    # It counts only when set before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = argparse.Namespace(command_line=shlex.join(["pan3d", *arguments]))
+    try:
+        build_parser().parse_args(arguments, options)
+        level = logging.INFO if options.verbose else logging.WARNING
+        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+        return options.command(options)
+    except (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        return _refuse(options, str(error), error)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        extra = EXTRA_OF_PACKAGE.get(package)
+        hint = (
+            f"install it with the extra [{extra}]; `pan3d doctor` says what is missing" if extra else "`pan3d doctor` says more"
+        )
+        return _refuse(options, f"this command needs the package {package!r}, which is not installed: {hint}", error)
+
+
+def _refuse(options: argparse.Namespace, message: str, error: Exception) -> int:
+    if options.verbose:
+        logging.getLogger("pan3d.cli").error("traceback", exc_info=error)
+    print(f"pan3d {options.name}: error: {message}", file=sys.stderr)
+    return 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; each has its options from the moment it is chosen (`CommandParser.complete`)."""
+    parser = argparse.ArgumentParser(prog="pan3d", description="Multi-view panoptic 3D perception for robots.")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what happens, and tracebacks of errors")
+    add_commands(parser, COMMANDS, dest="name", metavar="COMMAND")
+    return parser

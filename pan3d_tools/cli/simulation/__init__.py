@@ -1,0 +1,19 @@
+"""`pan3d sim`: recordings and scenes of the simulated robot cell; an action's module is imported when it is chosen."""
+
+from __future__ import annotations
+
+import argparse
+
+from pan3d_tools.cli.command_parser import CommandTable, add_commands
+
+__all__ = ["ACTIONS", "add"]
+
+ACTIONS: CommandTable = {
+    "record": ("pan3d_tools.cli.simulation.record:add", "write a rosbag2 of the cell as a robot would record it"),
+    "render": ("pan3d_tools.cli.simulation.render:add", "write scene folders, or shards of training data with --shards"),
+}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Put the actions on the parser."""
+    add_commands(parser, ACTIONS, dest="action", metavar="ACTION")
