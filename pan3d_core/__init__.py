@@ -1,6 +1,6 @@
 """Multi-view panoptic 3D perception for robots: images in, metric instances and grasps out."""
 
-from pan3d_core.runtime.lazy import load
+from pan3d_core.runtime.lazy import attributes
 
 # Loaded on first use, so that `pan3d --help` does not wait for torch.
 _HOMES = {
@@ -26,8 +26,4 @@ _HOMES = {
 }
 __all__ = list(_HOMES)
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"pan3d_core has no {name!r}; it offers {', '.join(_HOMES)}")
-    return load(f"pan3d_core.{_HOMES[name]}:{name}")
+__getattr__ = attributes(__name__, _HOMES)

@@ -35,6 +35,17 @@ def to_device(value: T, device: torch.device | str) -> T:
     return replace(value, **moved)  # type: ignore[type-var]
 
 
+def present(name: str, value: T | None) -> T:
+    """Return an optional value that must be there.
+
+    Raises:
+        ValueError: It is None; `name` says what is missing.
+    """
+    if value is None:
+        raise ValueError(f"{name}: expected a value, got none")
+    return value
+
+
 def require_shape(name: str, tensor: Tensor, expected: tuple[int | None, ...]) -> None:
     """Raise `ValueError` naming the field unless `tensor` has `expected` shape (None = any size)."""
     shape = tuple(tensor.shape)

@@ -27,6 +27,7 @@ from pan3d_ros.messages.images import image_message
 from pan3d_ros.messages.poses import header
 from pan3d_ros.platform.log_bridge import LogBridge
 from pan3d_sim.cell.arrangement import ARRANGEMENTS
+from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.robot_cell import WORLD_FRAME_ID, CellConfig, RobotCell
 
 log = logging.getLogger("pan3d.ros.sim")
@@ -57,6 +58,7 @@ class SimNode(Node):
             num_objects=num_objects, arrangement=arrangement, num_cameras=num_cameras, width=width, height=height
         )
         self._cell = RobotCell(seed, self._config)
+        self._trials = GraspTrials(self._cell)
         self._streams = CellStreams(self, self._cell, streams)
         self.create_service(ExecuteGrasp, "~/execute_grasp", self._execute)
         self.create_service(GetCellTruth, "~/get_truth", self._get_truth)
@@ -99,7 +101,7 @@ class SimNode(Node):
             response.message = str(error)
             return response
         self._cell.close()
-        self._cell = cell
+        self._cell, self._trials = cell, GraspTrials(cell)
         self._streams.use(cell)
         response.success = True
         response.message = ", ".join(obj.name for obj in cell.objects)
@@ -122,7 +124,7 @@ class SimNode(Node):
                 picture = self._cell.picture(watcher)
                 response.images.append(image_message(picture.copy(), "rgb8", header(watcher.name, 0)))
 
-        result = self._cell.execute(grasp, target=target, restore=request.restore, observe=observe)
+        result = self._trials.execute(grasp, target=target, restore=request.restore, observe=observe)
         if not request.restore:
             self._streams.forget()
         response.success = True

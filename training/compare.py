@@ -127,7 +127,7 @@ def table(comparison: Comparison, figures: Sequence[list[dict[str, Any]]]) -> st
 
 
 def _case(figures: Mapping[str, Any]) -> str:
-    return {True: "posed", False: "unposed"}.get(figures.get("posed"), "")
+    return {True: "posed", False: "unposed", None: ""}[figures.get("posed")]
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -23,3 +24,22 @@ def load(place: str) -> Any:
     if not (module and colon and name):
         raise ValueError(f"place: expected module:name, got {place!r}")
     return getattr(import_module(module), name)
+
+
+def attributes(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """Make the `__getattr__` of a package whose public names are loaded on first use.
+
+    Args:
+        package: Its dotted name.
+        homes: Public name -> module below the package that it stands in.
+
+    Returns:
+        A function of a name, to be assigned to `__getattr__`; it raises `AttributeError` that lists what there is.
+    """
+
+    def attribute(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"{package} has no {name!r}; it offers {', '.join(homes)}")
+        return load(f"{package}.{homes[name]}:{name}")
+
+    return attribute

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
@@ -16,9 +15,7 @@ import numpy as np
 from pan3d_core.structures import GraspTarget, TrialResult
 from pan3d_sim.cell.hand import SQUEEZE_M
 from pan3d_sim.cell.motion import between, displacement, raised, rotation
-
-if TYPE_CHECKING:
-    from pan3d_sim.cell.robot_cell import RobotCell
+from pan3d_sim.cell.robot_cell import CellState, RobotCell
 
 Observer = Callable[[str], None]  # called with "before", "pregrasp", "grasp", "closed", "lifted", "after"
 
@@ -52,28 +49,53 @@ class Contacts:
         return self.by_left & self.by_right
 
 
-def run_trial(cell: RobotCell, grasp: GraspTarget, *, target: int | None, restore: bool, observe: Observer | None) -> TrialResult:
-    """Execute `grasp` (its `world_from_grasp`, `width_m`, `pregrasp_distance_m`) on `cell` and say what happened.
+class GraspTrials:
+    """Grasps executed in one cell, each from the state in which it is."""
 
-    `target` is the index in `cell.objects` that should be lifted; None takes the object nearest to the grasp.
-    `restore` puts the cell back afterwards; otherwise the hand keeps holding what it has. `observe` is called at
-    the end of each phase, while the cell shows it. Reasons of failure are those of `TrialResult`. `details` holds
-    `rise_m`, `contact_depth_m` (deepest dent of a pad from closing on), `opening_m`, `slip_m`, `disturbance_m`,
-    `disturbance_deg`, `co_lifted`, `clean` (lifted, and no neighbour was moved more than 2 cm or 20 deg beyond the
-    control run or lifted along), and after a collision which of `hit_support`, `hit_neighbour`, `hit_target` it was.
-    """
-    world_from_grasp = grasp.world_from_grasp.double().numpy()
-    target = _nearest_object(cell, world_from_grasp[:3, 3]) if target is None else target
-    if target is None or target in cell.removed or not 0 <= target < len(cell.objects):
-        return TrialResult(cell.seed, False, "no_target", grasp)
-    if not _reachable(cell, world_from_grasp, grasp.width_m):
-        return TrialResult(cell.seed, False, "unreachable", grasp)
-    start = cell.save()
-    control = _control_poses(cell, start)
-    result = _Trial(cell, grasp, world_from_grasp, target, control, observe or _ignore).run()
-    if restore:
-        cell.restore(start)
-    return result
+    def __init__(self, cell: RobotCell) -> None:
+        self.cell = cell
+        self._control: tuple[CellState, np.ndarray] | None = None  # a start state, and where its objects come to without the hand
+
+    def execute(
+        self, grasp: GraspTarget, *, target: int | None = None, restore: bool = True, observe: Observer | None = None
+    ) -> TrialResult:
+        """Execute a grasp with the hand and say what happened.
+
+        Args:
+            grasp: Its `world_from_grasp`, `width_m` and `pregrasp_distance_m` count.
+            target: Index in `cell.objects` of what should be lifted; None takes the object nearest to the grasp.
+            restore: Put the cell back afterwards; otherwise the hand keeps holding what it has.
+            observe: Called at the end of each phase, while the cell shows it.
+
+        Returns:
+            The result, with the reasons of failure of `TrialResult`. `details` holds `rise_m`, `contact_depth_m` (deepest dent of
+            a pad from closing on), `opening_m`, `slip_m`, `disturbance_m`, `disturbance_deg`, `co_lifted`, `clean` (lifted, and
+            no neighbour was moved more than 2 cm or 20 deg beyond the control run or lifted along), and after a collision which
+            of `hit_support`, `hit_neighbour`, `hit_target` it was.
+        """
+        cell, world_from_grasp = self.cell, grasp.world_from_grasp.double().numpy()
+        target = _nearest_object(cell, world_from_grasp[:3, 3]) if target is None else target
+        if target is None or target in cell.removed or not 0 <= target < len(cell.objects):
+            return TrialResult(cell.seed, False, "no_target", grasp)
+        if not _reachable(cell, world_from_grasp, grasp.width_m):
+            return TrialResult(cell.seed, False, "unreachable", grasp)
+        start = cell.save()
+        control = self._control_poses(start)
+        result = _Trial(cell, grasp, world_from_grasp, target, control, observe or _ignore).run()
+        if restore:
+            cell.restore(start)
+        return result
+
+    def _control_poses(self, start: CellState) -> np.ndarray:
+        """Poses after the same time with the hand away; computed once per start state."""
+        known = self._control
+        if known is not None and known[0].removed == start.removed and np.array_equal(known[0].physics, start.physics):
+            return known[1]
+        self.cell.step(TOTAL_S)
+        poses = _poses(self.cell)
+        self.cell.restore(start)
+        self._control = (start, poses)
+        return poses
 
 
 class _Trial:
@@ -283,15 +305,3 @@ def _nearest_object(cell: RobotCell, point: np.ndarray) -> int | None:
 def _poses(cell: RobotCell) -> np.ndarray:
     """(N, 4, 4) poses of all objects."""
     return np.stack([cell.world_from_object(index) for index in range(len(cell.objects))])
-
-
-def _control_poses(cell: RobotCell, start: object) -> np.ndarray:
-    """Poses after the same time with the hand away; computed once per start state."""
-    cached = cell.control_cache
-    if cached is not None and cached[0].removed == start.removed and np.array_equal(cached[0].physics, start.physics):
-        return cached[1]
-    cell.step(TOTAL_S)
-    poses = _poses(cell)
-    cell.restore(start)
-    cell.control_cache = (start, poses)
-    return poses

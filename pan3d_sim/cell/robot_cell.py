@@ -9,17 +9,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import mujoco
 import numpy as np
 import torch
 
-from pan3d_core.structures import CameraView, GraspTarget, OrientedBox, TrialResult
+from pan3d_core.geometry.boxes import OrientedBox
+from pan3d_core.structures import CameraView
 from pan3d_sim.cameras.depth_noise import DepthNoise
 from pan3d_sim.cameras.renderer import Renderer
 from pan3d_sim.cameras.rig import RigCamera, overview_camera, sample_rig, wrist_camera
 from pan3d_sim.cell.arrangement import Pose, draw_poses, fallen, settle, settle_pile
-from pan3d_sim.cell.grasp_trial import Observer, run_trial
 from pan3d_sim.cell.hand import HAND_GROUP, Hand
 from pan3d_sim.cell.model import TOUCHES_ALL, CellConfig, body_address, compile_cell, draw_objects
 from pan3d_sim.objects.appearance import randomize_appearance
@@ -55,10 +56,10 @@ class CellState:
 class RobotCell:
     """One seeded scene. Use as a context manager or call `close`: the renderer holds GL memory."""
 
-    def __init__(self, seed: int, config: CellConfig | None = None, **changes: object) -> None:
+    def __init__(self, seed: int, config: CellConfig | None = None, **changes: Any) -> None:
         """Build, settle and light the scene. `changes` replace fields of `config`, e.g. `RobotCell(3, num_objects=5)`."""
-        changes = {key: tuple(value) if key in ("kinds", "objects") else value for key, value in changes.items()}  # type: ignore[arg-type]
-        self.config = replace(config or CellConfig(), **changes)  # type: ignore[arg-type]
+        changes = {key: tuple(value) if key in ("kinds", "objects") else value for key, value in changes.items()}
+        self.config = replace(config or CellConfig(), **changes)
         self.seed = seed
         self.objects = self.config.objects or draw_objects(_stream(seed, 0), self.config)
         self.model = compile_cell(_stream(seed, 1), self.objects, self.config)
@@ -72,7 +73,6 @@ class RobotCell:
         randomize_appearance(self.model, _stream(seed, 3))
         rig = replace(self.config.rig, support_height_m=self.config.support_height_m)
         self.cameras = sample_rig(_stream(seed, 4), self.config.num_cameras, self.config.width, self.config.height, rig)
-        self.control_cache: tuple[CellState, np.ndarray] | None = None  # of `grasp_trial`: undisturbed motion of the objects
         self._renderer: Renderer | None = None
         self._noise_rng = _stream(seed, 5)
 
@@ -131,12 +131,6 @@ class RobotCell:
         pose[:3, :3] = self.data.xmat[self.bodies[index].body].reshape(3, 3)
         pose[:3, 3] = self.data.xpos[self.bodies[index].body]
         return pose
-
-    def execute(
-        self, grasp: GraspTarget, *, target: int | None = None, restore: bool = True, observe: Observer | None = None
-    ) -> TrialResult:
-        """Try a grasp with the hand; see `grasp_trial.run_trial`. `target` indexes `objects`; None = the nearest one."""
-        return run_trial(self, grasp, target=target, restore=restore, observe=observe)
 
     # --- cameras -----------------------------------------------------------------------------------------------
 

@@ -146,8 +146,7 @@ class SceneStream:
 
     def __init__(self, kinds: Sequence[str] = KINDS, *, num_views: int = 4, width: int = 144, height: int = 112) -> None:
         self.kinds, self.num_views, self.width, self.height = tuple(kinds), num_views, width, height
-        self._bank: ObjectBank | None = None
-        self._block = -1
+        self._open: tuple[int, ObjectBank] | None = None  # the block of seeds that it serves, and the bank
 
     def __enter__(self) -> SceneStream:
         return self
@@ -157,22 +156,25 @@ class SceneStream:
 
     def close(self) -> None:
         """Free the renderer; rendering again makes a new one."""
-        if self._bank is not None:
-            self._bank.close()
-        self._bank, self._block = None, -1
+        if self._open is not None:
+            self._open[1].close()
+        self._open = None
 
     def render(self, seed: int) -> RenderedScene:
         """The scene of a seed (0 or more)."""
         if seed < 0:
             raise ValueError(f"seed: expected 0 or more, got {seed}")
-        block = seed // SCENES_PER_BANK
-        if block != self._block:
-            self.close()
-            rng = np.random.default_rng([block, _BANK_PURPOSE])
-            self._bank, self._block = ObjectBank(rng, self.kinds, width=self.width, height=self.height), block
+        bank = self._bank_of(seed // SCENES_PER_BANK)
         rng = np.random.default_rng([seed, _SCENE_PURPOSE])
         spread = "ring" if rng.random() < 0.25 else "front"
-        return self._bank.render_scene(rng, self.num_views, RigConfig(spread=spread, fill=(0.9, 1.4)))
+        return bank.render_scene(rng, self.num_views, RigConfig(spread=spread, fill=(0.9, 1.4)))
+
+    def _bank_of(self, block: int) -> ObjectBank:
+        if self._open is None or self._open[0] != block:
+            self.close()
+            rng = np.random.default_rng([block, _BANK_PURPOSE])
+            self._open = block, ObjectBank(rng, self.kinds, width=self.width, height=self.height)
+        return self._open[1]
 
 
 _BANK_PURPOSE, _SCENE_PURPOSE = 0, 1  # independent random numbers

@@ -11,8 +11,10 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from pan3d_sim.cameras.depth_noise import DepthNoise
@@ -25,7 +27,7 @@ from pan3d_sim.data.recording_messages import CAMERA_INFO, COMPRESSED_IMAGE, IMA
 log = logging.getLogger("pan3d.sim.recording")
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
-METADATA_VERSION = 8  # the newest that every distribution from Humble on reads
+METADATA_VERSION: Literal[8] = 8  # the newest that every distribution from Humble on reads
 LEAD_NS = 50_000_000  # transforms begin this long before the first image
 PHASE_NS, JITTER_NS = 8_000_000, 500_000  # offset of a camera's clock (largest), of one exposure (standard deviation)
 TRANSFER_NS = (5_000_000, 12_000_000)  # exposure to receipt of an image; the other images of a frame follow
@@ -109,7 +111,7 @@ class _Recording:
         self._fixed = {camera.name: camera for camera in cell.cameras}
         self._still: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}  # what the fixed cameras see
         self._noise_rng = np.random.default_rng([cell.seed, 102])
-        self._connections: dict[str, object] = {}
+        self._connections: dict[str, Connection] = {}
         self._waiting: list[tuple[int, int, str, bytes]] = []  # received_ns, order of making, topic, message
         self._made = 0
 
@@ -160,7 +162,7 @@ class _Recording:
             self._open("/tf", TRANSFORMS, reliable(100))
         self._open("/ground_truth/objects", TEXT, reliable(1, latched=True))
 
-    def _open(self, topic: str, kind: str, qos: object) -> None:
+    def _open(self, topic: str, kind: str, qos: Qos) -> None:
         store = self._make.typestore
         self._connections[topic] = self._writer.add_connection(topic, kind, typestore=store, offered_qos_profiles=[qos])
         self.counts[topic] = 0
@@ -194,7 +196,8 @@ class _Recording:
             return self._still[camera.name]
         seen = self._cell.render(camera)
         if camera.name in self._fixed:
-            self._still[camera.name] = tuple(part.copy() for part in seen)
+            rgb, depth, ids = seen
+            self._still[camera.name] = (rgb.copy(), depth.copy(), ids.copy())
         return seen
 
     def _put(self, received_ns: int, topic: str, message: bytes) -> None:

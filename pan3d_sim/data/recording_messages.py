@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
@@ -72,10 +73,10 @@ class MessageMaker:
         """String."""
         return self._serialize(TEXT, content)
 
-    def _header(self, frame_id: str, stamp_ns: int) -> object:
+    def _header(self, frame_id: str, stamp_ns: int) -> Any:
         seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
         stamp = self._types["builtin_interfaces/msg/Time"](seconds, nanoseconds)
         return self._types["std_msgs/msg/Header"](stamp, frame_id)
 
-    def _serialize(self, kind: str, *fields: object) -> bytes:
+    def _serialize(self, kind: str, *fields: Any) -> bytes:
         return bytes(self.typestore.serialize_cdr(self._types[kind](*fields), kind))

@@ -7,6 +7,7 @@ table's top or side, and floor below it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +16,10 @@ from torch import Tensor
 
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.labels import LabelSpace
-from pan3d_core.structures import CameraView
+from pan3d_core.structures import CameraView, present
 from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth
 from pan3d_sim.cameras.rig import FRONT_AZIMUTH_DEG, RigCamera, look_at
+from pan3d_sim.cell.model import CellConfig
 from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_sim.objects.appearance import TABLE_THICKNESS_M
 from pan3d_sim.objects.kinds import KINDS
@@ -77,7 +79,7 @@ class RefineScene:
     @property
     def instance_id(self) -> Tensor:
         """(V, H, W) int64 true ids of objects, 0 = table, floor or nothing."""
-        return torch.stack(self.scene.truth.instance_ids)
+        return torch.stack(present("Scene.truth", self.scene.truth).instance_ids)
 
     def views(self, chosen: tuple[int, ...]) -> tuple[CameraView, ...]:
         """The camera views of these indices, in their order."""
@@ -91,8 +93,10 @@ class RefineScene:
 def render_refine_scene(seed: int, settings: RefineSceneSettings | None = None) -> RefineScene:
     """The scene of a seed: that of `RobotCell(seed)`, seen by another camera. The same on every machine."""
     settings = settings or RefineSceneSettings()
-    size = {"width": settings.width, "height": settings.height, "num_cameras": 1}
-    with RobotCell(seed, num_objects=settings.num_objects, arrangement=settings.arrangement, **size) as cell:
+    config = CellConfig(
+        settings.num_objects, settings.arrangement, width=settings.width, height=settings.height, num_cameras=1
+    )
+    with RobotCell(seed, config) as cell:
         cameras = journey(np.random.default_rng([seed, _PATH_STREAM]), settings, cell.config.support_height_m)
         views = tuple(cell.views(cameras=cameras))
         ids = torch.from_numpy(cell.instance_ids).long()
@@ -103,9 +107,10 @@ def render_refine_scene(seed: int, settings: RefineSceneSettings | None = None) 
             if item.instance_id in seen
         )
         support_height_m = cell.config.support_height_m
-    truth = SceneTruth(tuple(ids), tuple(view.depth for view in views), objects, LabelSpace.things(KINDS))
+    depth = tuple(present("CameraView.depth", view.depth) for view in views)
+    truth = SceneTruth(tuple(ids), depth, objects, LabelSpace.things(KINDS))
     scene = Scene(f"refine_{seed:04d}", views, truth, support_height_m)
-    return RefineScene(scene, _true_classes(scene), REFINE_LABELS, settings.given, settings.held_out)
+    return RefineScene(scene, _true_classes(views, truth, support_height_m), REFINE_LABELS, settings.given, settings.held_out)
 
 
 def journey(rng: np.random.Generator, settings: RefineSceneSettings, support_height_m: float) -> list[RigCamera]:
@@ -131,17 +136,17 @@ def journey(rng: np.random.Generator, settings: RefineSceneSettings, support_hei
     return cameras
 
 
-def _true_classes(scene: Scene) -> Tensor:
+def _true_classes(views: Sequence[CameraView], truth: SceneTruth, support_height_m: float) -> Tensor:
     """(V, H, W) int64, see `RefineScene.semantic_id`."""
-    depth = torch.stack([view.depth for view in scene.views])
-    ids = torch.stack(scene.truth.instance_ids)
-    intrinsics = torch.stack([view.intrinsics for view in scene.views])
-    cam_from_world = torch.stack([view.cam_from_world for view in scene.views])
+    depth = torch.stack([present("CameraView.depth", view.depth) for view in views])
+    ids = torch.stack(truth.instance_ids)
+    intrinsics = torch.stack([present("CameraView.intrinsics", view.intrinsics) for view in views])
+    cam_from_world = torch.stack([present("CameraView.cam_from_world", view.cam_from_world) for view in views])
     height = unproject_depth(depth, intrinsics, cam_from_world)[..., 2]
-    on_table = height > scene.support_height_m - TABLE_THICKNESS_M - DEPTH_SLACK_M
+    on_table = height > support_height_m - TABLE_THICKNESS_M - DEPTH_SLACK_M
     table, floor = (REFINE_LABELS.names.index(name) for name in STUFF)
     class_of_id = torch.full((int(ids.max()) + 1,), -1)
-    for item in scene.truth.objects:
+    for item in truth.objects:
         class_of_id[item.instance_id] = item.class_id
     stuff = torch.where(depth > 0, torch.where(on_table, table, floor), -1)
     return torch.where(ids > 0, class_of_id[ids], stuff)

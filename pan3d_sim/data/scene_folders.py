@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from pan3d_core.labels import LabelSpace
+from pan3d_core.structures import present
 from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth, write_scene
 from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_sim.objects.kinds import KINDS
@@ -22,11 +24,11 @@ def cell_scene(cell: RobotCell) -> Scene:
         for item in cell.truth()
         if sum(item.visible_pixels) > 0
     )
-    truth = SceneTruth(tuple(ids), tuple(view.depth for view in views), objects, labels)
+    truth = SceneTruth(tuple(ids), tuple(present("CameraView.depth", view.depth) for view in views), objects, labels)
     return Scene(f"cell_{cell.seed:04d}", tuple(views), truth, cell.config.support_height_m)
 
 
-def render_scene_folder(out: Path, seed: int, **changes: object) -> Path:
+def render_scene_folder(out: Path, seed: int, **changes: Any) -> Path:
     """Build the cell of a seed, render it and write `out`/cell_SEED; `changes` are fields of `CellConfig`. Returns the folder."""
     with RobotCell(seed, **changes) as cell:
         scene = cell_scene(cell)

@@ -79,7 +79,8 @@ def sample_color(rng: np.random.Generator, kind: str) -> tuple[str, tuple[float,
     name = "yellow" if kind == "banana" and rng.random() < 0.7 else str(rng.choice(list(COLORS)))
     base = np.array(COLORS[name])
     jitter = base * rng.uniform(0.85, 1.15) + rng.uniform(-0.03, 0.03, 3)
-    return name, tuple(np.clip(jitter, 0.03, 0.97))  # type: ignore[return-value]
+    red, green, blue = np.clip(jitter, 0.03, 0.97).tolist()
+    return name, (red, green, blue)
 
 
 def sample_object(rng: np.random.Generator, kind: str | None = None) -> ObjectSpec:
@@ -91,11 +92,11 @@ def sample_object(rng: np.random.Generator, kind: str | None = None) -> ObjectSp
     parts, collision, rest = build(rng)
     color_name, rgb = sample_color(rng, kind)
     vertices = np.concatenate([part.mesh.vertices for part in parts])
-    extents = tuple((vertices.max(0) - vertices.min(0)).tolist())
+    length, depth, height = (vertices.max(0) - vertices.min(0)).tolist()
     return ObjectSpec(
         kind, color_name, rgb, tuple(parts), tuple(collision), tuple(rest),
         density=float(rng.uniform(350, 650)), pattern=int(rng.integers(NUM_PATTERNS)), specular=float(rng.uniform(0.05, 0.7)),
-        extents_m=extents,  # type: ignore[arg-type]
+        extents_m=(length, depth, height),
     )  # fmt: skip
 
 

@@ -41,7 +41,8 @@ def quat_between_z(direction: Array) -> tuple[float, float, float, float]:
     if d[2] < -0.999999:
         return (0.0, 1.0, 0.0, 0.0)
     quat = np.array([1.0 + d[2], -d[1], d[0], 0.0])
-    return tuple(quat / np.linalg.norm(quat))  # type: ignore[return-value]
+    w, x, y, z = (quat / np.linalg.norm(quat)).tolist()
+    return w, x, y, z
 
 
 def quat_multiply(a: Array, b: Array) -> Array:
@@ -120,7 +121,8 @@ def tube(path: Array, radii: Array | float, sides: int = 10) -> Mesh:
 def cuboid(size: tuple[float, float, float], center: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Mesh:
     """Box of full extents `size`; every face has its own vertices so that shading stays flat."""
     half = 0.5 * np.asarray(size)
-    vertices, faces = [], []
+    vertices: list[Array] = []
+    faces: list[tuple[int, int, int]] = []
     for axis in range(3):
         for sign in (-1.0, 1.0):
             u, v = (axis + 1) % 3, (axis + 2) % 3
@@ -130,7 +132,7 @@ def cuboid(size: tuple[float, float, float], center: tuple[float, float, float] 
                 corner[axis], corner[u], corner[v] = sign * half[axis], du * half[u], dv * half[v]
                 vertices.append(corner + np.asarray(center))
             order = [(0, 1, 2), (0, 2, 3)] if sign > 0 else [(0, 2, 1), (0, 3, 2)]
-            faces += [tuple(base + i for i in triangle) for triangle in order]
+            faces += [(base + a, base + b, base + c) for a, b, c in order]
     return Mesh(np.array(vertices), np.array(faces))
 
 

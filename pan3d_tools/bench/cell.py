@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pan3d_core.structures import GraspTarget, OrientedBox
+from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_sim.data.bank import ObjectBank
 
@@ -61,5 +62,5 @@ def _attempt(cell: RobotCell) -> int:
     pose = torch.eye(4)
     pose[:3, :3] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
     pose[:3, 3] = torch.from_numpy(cell.data.xipos[cell.bodies[0].body]).float() + torch.tensor([0.0, 0.0, 0.15])
-    cell.execute(GraspTarget(1, -1, 1.0, pose, 0.08, 0.10, OrientedBox(torch.eye(4), torch.ones(3))), target=0)
+    GraspTrials(cell).execute(GraspTarget(1, -1, 1.0, pose, 0.08, 0.10, OrientedBox(torch.eye(4), torch.ones(3))), target=0)
     return 1

@@ -28,6 +28,7 @@ from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import GraspTarget, InstanceSet, Panoptic3D, Reconstruction, Segment
 from pan3d_core.views.preprocess import preprocess
 from pan3d_sim.cameras.depth_noise import DepthNoise
+from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell
 from pan3d_sim.objects.kinds import ObjectSpec
 from pan3d_sim.objects.meshes import matrix_from_quat
@@ -87,7 +88,7 @@ def run(argv: list[str]) -> dict:
 
 def attempt_all(cell: RobotCell, panoptic: Panoptic3D, id_of_object: dict[int, int], planner: Planner) -> list[Attempt]:
     """One attempt at every object on the table. `id_of_object` maps indices of `cell.objects` to ids in `panoptic`."""
-    attempts = []
+    attempts, trials = [], GraspTrials(cell)
     for index, obj in enumerate(cell.objects):
         if index in cell.removed:
             continue
@@ -99,7 +100,7 @@ def attempt_all(cell: RobotCell, panoptic: Panoptic3D, id_of_object: dict[int, i
         if grasp is None:
             attempts.append(Attempt(cell.seed, obj.name, obj.kind, reason, False, plan_s, 0.0, {}))
             continue
-        result = cell.execute(grasp, target=index)
+        result = trials.execute(grasp, target=index)
         clean = result.details.get("clean", 0.0) > 0
         attempts.append(Attempt(cell.seed, obj.name, obj.kind, result.failure, clean, plan_s, grasp.score, result.details))
     return attempts

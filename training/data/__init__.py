@@ -1,0 +1,9 @@
+"""From stored or rendered scenes to batches with truth, whatever they are read from; knows no model of a run."""
+
+from training.data.arrays import SceneBatch, ShardSet
+from training.data.augment import AugmentConfig, augment
+from training.data.stream_source import open_source
+from training.data.teachers import FileTeacher, Teacher
+from training.data.text_targets import TextTargets
+
+__all__ = ["AugmentConfig", "FileTeacher", "SceneBatch", "ShardSet", "Teacher", "TextTargets", "augment", "open_source"]

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pan3d_core.structures import present
 from pan3d_sim.data.scene_records import EMPTY_KIND, FIRST_HELD_OUT_SEED, SceneRecord
 
 _ARRAYS = ("images", "depth", "ids", "kinds", "intrinsics", "cam_from_world", "support_height")
@@ -39,6 +40,11 @@ class SceneBatch:
     cam_from_world: Tensor  # (B, S, 4, 4)
     support_height: Tensor  # (B,) metres
     teacher: TeacherMaps | None = None
+
+    @property
+    def taught(self) -> TeacherMaps:
+        """The teacher's maps of a batch that a teacher has been asked about; `ValueError` for another one."""
+        return present("SceneBatch.teacher", self.teacher)
 
 
 def batch_of_records(records: Sequence[SceneRecord], views: Sequence[np.ndarray]) -> SceneBatch:

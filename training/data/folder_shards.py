@@ -63,15 +63,16 @@ def open_scene_folders(location: str | Path, *, width: int = 144, height: int = 
 
 def record_from_scene(scene: Scene, kinds: tuple[str, ...], width: int, height: int) -> SceneRecord:
     """A scene at the size of the network. Raises `ValueError` when calibration or truth is missing."""
-    if scene.truth is None or scene.support_height_m is None or any(depth is None for depth in scene.truth.depth):
+    measured = [depth for depth in (scene.truth.depth if scene.truth else ()) if depth is not None]
+    if scene.truth is None or scene.support_height_m is None or len(measured) < len(scene.views):
         raise ValueError("scene: expected instances, depth and the support's height, got a scene without")
     batch = preprocess(scene.views, PreprocessConfig(height=height, width=width))
     if batch.intrinsics is None or batch.cam_from_world is None:
         raise ValueError("scene: expected calibrated cameras, got some without intrinsics or poses")
-    pairs = list(zip(scene.truth.instance_ids, scene.truth.depth, batch.network_from_original))
-    ids = torch.stack([sample_at_network(view_ids, mapping, batch.hw) for view_ids, _, mapping in pairs])
-    depth = torch.stack([sample_at_network(view_depth, mapping, batch.hw) for _, view_depth, mapping in pairs])
-    columns, dense = empty_columns(len(pairs)), torch.zeros_like(ids)
+    mappings = list(batch.network_from_original)
+    ids = torch.stack([sample_at_network(own, mapping, batch.hw) for own, mapping in zip(scene.truth.instance_ids, mappings)])
+    depth = torch.stack([sample_at_network(own, mapping, batch.hw) for own, mapping in zip(measured, mappings)])
+    columns, dense = empty_columns(len(mappings)), torch.zeros_like(ids)
     seen = [item for item in scene.truth.objects if bool((ids == item.instance_id).any())]
     if len(seen) > MAX_OBJECTS:
         raise ValueError(f"objects: expected at most {MAX_OBJECTS} that can be seen, got {len(seen)}")

@@ -39,11 +39,25 @@ class UnreadableChapter(ValueError):
 class SceneShards(Protocol):
     """A set of scenes in chapters."""
 
-    chapters: tuple[str, ...]
-    kinds: tuple[str, ...]
-    num_views: int  # that every scene has at least
-    worker_context: str | None  # how worker processes start; None = as the platform does
-    largest_buffer: int  # scenes that it makes sense to hold for shuffling
+    @property
+    def chapters(self) -> tuple[str, ...]:
+        """What is read in one go, by name."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Of objects."""
+
+    @property
+    def num_views(self) -> int:
+        """That every scene has at least."""
+
+    @property
+    def worker_context(self) -> str | None:
+        """How worker processes start; None = as the platform does."""
+
+    @property
+    def largest_buffer(self) -> int:
+        """Scenes that it makes sense to hold for shuffling."""
 
     def keys(self, chapter: int) -> list[str]:
         """Names of the chapter's scenes, in the order in which `read` gives them; known without reading it."""
@@ -90,15 +104,17 @@ class TarShards:
 
 def _scenes_of(tar: tarfile.TarFile, wanted: Collection[str]) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Members that follow each other and share a key are one scene."""
-    current, members = "", {}
+    current = ""
+    members: dict[str, bytes] = {}
     for member in tar:
         key, _, name = member.name.partition(".")
         if key != current:
             if members:
                 yield current, members
             current, members = key, {}
-        if key in wanted and member.isfile():
-            members[name] = tar.extractfile(member).read()
+        stored = tar.extractfile(member) if key in wanted else None  # None for what is no file
+        if stored is not None:
+            members[name] = stored.read()
     if members:
         yield current, members
 

@@ -111,7 +111,7 @@ class SceneStream(IterableDataset):
                 index, stored = next(arriving)
                 held[index] = stored
             stored = held.pop(place)
-            yield stored if isinstance(stored, BadScene) else self._decode(*reading[place], stored)
+            yield stored if isinstance(stored, BadScene) else self._decode(reading[place], stored)
 
     def _read(self, reading: list[tuple[int, str]], wanted: np.ndarray) -> Iterator[tuple[int, object]]:
         """(index into `reading`, stored scene or why there is none) of all wanted scenes, chapter by chapter."""
@@ -129,7 +129,8 @@ class SceneStream(IterableDataset):
             for key, index in waiting.items():
                 yield index, BadScene(self.shards.chapters[chapter], key, reason)
 
-    def _decode(self, chapter: int, key: str, stored: object) -> SceneRecord | BadScene:
+    def _decode(self, place: tuple[int, str], stored: object) -> SceneRecord | BadScene:
+        chapter, key = place
         try:
             return self.shards.decode(stored)
         except DamagedScene as error:

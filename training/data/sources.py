@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from training.settings import SamplingConfig
 
 _log = logging.getLogger("pan3d.training")
 
+TENSORS = tuple(item.name for item in fields(SceneBatch) if item.name != "teacher")  # the teacher is asked later
 UNREADABLE = (OSError, ValueError, EOFError, KeyError, IndexError)
 ATTEMPTS = 50
 
@@ -47,8 +49,8 @@ def require_sound(batch: SceneBatch) -> None:
 
 def stack_batches(parts: list[SceneBatch]) -> SceneBatch:
     """Batches of equal shapes -> one batch."""
-    names = [item.name for item in fields(SceneBatch) if item.name != "teacher"]  # which is asked later
-    return SceneBatch(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+    stacked: dict[str, Any] = {name: torch.cat([getattr(part, name) for part in parts]) for name in TENSORS}
+    return SceneBatch(**stacked)
 
 
 class ShardSource:

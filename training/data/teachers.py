@@ -93,10 +93,11 @@ def agreed_half(classes: Tensor) -> Tensor:
     return torch.where((four == four[0]).all(0), four[0], -1)
 
 
-def require_range(context_views: Sequence[int]) -> None:
-    """Raise `ValueError` unless these are the fewest and the most views that a network may see."""
+def require_range(context_views: Sequence[int]) -> tuple[int, int]:
+    """Return the fewest and the most views that a network may see; `ValueError` for anything else."""
     if len(context_views) != 2 or not 1 <= context_views[0] <= context_views[1]:
         raise ValueError(f"model.context_views: expected fewest and most views, at least 1, got {list(context_views)}")
+    return context_views[0], context_views[1]
 
 
 def draw_context(context_views: Sequence[int], views: int, generator: Generator) -> int:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from pan3d_core.engines.mini import EPS3D, fold_batch_norms, read_checkpoint
-from pan3d_core.language.text_space import text_cosines
 from pan3d_core.models.mini.eps3d import Eps3dMini
 from pan3d_eval.metrics.none_calibration import fit_none, none_calibration
 from training.data.arrays import ShardSet
@@ -27,9 +26,17 @@ CALIBRATION_SCENES = 40  # the last ones of the held-out data, on which no figur
 PIXELS_PER_CLASS = 60  # and scene, so that the table does not decide what is none of all things
 
 
+def exported_network(path: Path) -> Eps3dMini:
+    """The network of an exported file, as the engine reads it."""
+    model = read_checkpoint(path, EPS3D).model
+    if not isinstance(model, Eps3dMini):
+        raise ValueError(f"weights: expected {EPS3D}, got {path} with {type(model).__name__}")
+    return model
+
+
 def measure(out: Path, validation: ShardSet, text: TextTargets, teacher: CellTeacher, scenes: int) -> dict[str, dict]:
     """Figures of the exported file itself, read back as the engine reads it."""
-    model = read_checkpoint(out, EPS3D).model
+    model = exported_network(out)
     fold_batch_norms(model)
     cases = {"3 views, cameras known": True, "3 views, poses unknown": False}
     return {
@@ -55,7 +62,6 @@ def rendered_cosines(model: Eps3dMini, validation: ShardSet, text: TextTargets, 
     """
     first = [int(torch.nonzero(text.kind == k)[0, 0]) for k in range(len(text.kinds))]
     texts = torch.cat([text.embeddings[first], teacher.stuff_embeddings])
-    expand = model.text_decoder.expand
     cosines, truth = [], []
     for index in range(max(0, len(validation) - CALIBRATION_SCENES), len(validation)):
         shown = show_scene(model, validation, index, posed=True)
@@ -64,7 +70,7 @@ def rendered_cosines(model: Eps3dMini, validation: ShardSet, text: TextTargets, 
         rows = torch.randperm(len(classes), generator=generator)
         rows = torch.cat([rows[classes[rows] == own][:PIXELS_PER_CLASS] for own in range(len(texts))])
         features = torch.nn.functional.avg_pool2d(shown.views.semantics, 2).movedim(1, -1).flatten(0, 2)[rows]
-        cosines.append(text_cosines(features, texts, expand.weight.flatten(1), expand.bias))
+        cosines.append(model.text_decoder.cosines(features, texts))
         truth.append(classes[rows])
     return torch.cat(cosines), torch.cat(truth)
 
@@ -85,7 +91,7 @@ def export_eps3d_mini(state: dict, request: ExportRequest) -> None:
     stuff = dict(zip(STUFF, teacher.stuff_embeddings, strict=True))
     export_weights(state, text, facts, request.out, stuff)
     facts["text_space"] = text_space_facts(
-        *rendered_cosines(read_checkpoint(request.out, EPS3D).model, validation, text, teacher)
+        *rendered_cosines(exported_network(request.out), validation, text, teacher)
     )
     scenes = min(request.scenes, max(1, len(validation) - CALIBRATION_SCENES))
     facts["figures"] = measure(request.out, validation, text, teacher, scenes)

@@ -17,7 +17,7 @@ from training.data.arrays import ShardSet
 from training.data.text_targets import TextTargets, load_text_targets
 from training.export.model_card import joined_logs, write_card
 from training.export.request import ExportRequest, common_facts
-from training.judge.objects import MiniFigures, evaluate
+from training.judge.objects import MiniFigures, evaluate, object_network
 
 MAX_BYTES = 20 * 2**20
 
@@ -59,7 +59,7 @@ def run_facts(state: dict, text: TextTargets, validation_scenes: int) -> dict:
 
 def measure(out: Path, family: str, validation: ShardSet, text: TextTargets, scenes: int) -> dict[str, MiniFigures]:
     """Figures of the exported file itself, read back as the engine reads it."""
-    model = read_checkpoint(out, family).model
+    model = object_network(read_checkpoint(out, family).model)
     fold_batch_norms(model)
     cases = {
         "cameras known, 4 views": (True, 4), "cameras known, 2 views": (True, 2), "cameras known, 1 view": (True, 1),

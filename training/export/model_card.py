@@ -13,7 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from pan3d_core.engines.mini import EPS3D, FAST3DIS, MINI, engine_of, read_checkpoint
+from pan3d_core.models.mini.fast3dis import Fast3disMini
+from pan3d_core.models.mini.network import PanMini
 
 CURVE_ROWS = 20
 CARDS = Path(__file__).parents[1] / "cards"
@@ -124,6 +128,13 @@ def machine(device: str, ranks: int) -> str:
     return "one CPU process of one thread" if ranks == 1 else f"{ranks} CPU processes of one thread each"
 
 
+def number_of_queries(model: nn.Module) -> int:
+    """How many objects a network looks for at most, as queries; 0 where it has none."""
+    if isinstance(model, PanMini):
+        return len(model.decoder.learned)
+    return model.settings.decoder.queries if isinstance(model, Fast3disMini) else 0
+
+
 def write_card(weights: Path, lines: list[dict], out: Path, scoreboard: Path | None = None) -> None:
     """Fill the card from the weight file's own facts, the lines of the run's log and the page of a scoreboard."""
     name = engine_of(weights)
@@ -134,7 +145,7 @@ def write_card(weights: Path, lines: list[dict], out: Path, scoreboard: Path | N
     content = weights.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     kinds = tuple(dict.fromkeys(checkpoint.known_names.class_names))
-    queries = {MINI: lambda: len(model.decoder.learned), FAST3DIS: lambda: model.settings.decoder.queries}.get(name, int)()
+    queries = number_of_queries(model)
     trained = {id(p): p for p in model.parameters() if p.requires_grad}.values()
     card = (CARDS / f"{name}.md").read_text(encoding="utf-8").format(
         parameters=sum(p.numel() for p in model.parameters()) / 1e6, trained=sum(p.numel() for p in trained) / 1e6,

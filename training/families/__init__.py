@@ -1,4 +1,4 @@
-"""Model families that the loop can train: one module each, one entry here."""
+"""Model families that the loop can train: one module each, one entry here; they know models, losses and judges, not the loop."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 from pan3d_core.settings import read_settings
 from training.families.eps3d import EPS3D
 from training.families.eps3d_mini import EPS3D_MINI
-from training.families.family import Family, FamilyEntry
+from training.families.family import AnyFamily, Family, FamilyEntry
 from training.families.fast3dis import FAST3DIS
 from training.families.fast3dis_mini import FAST3DIS_MINI
 from training.families.mini import MINI
 from training.families.segvggt import SEGVGGT
 from training.settings import TrainConfig, merge_settings
+
+__all__ = ["FAMILIES", "AnyFamily", "Family", "FamilyEntry", "build_family", "family_entry", "run_config"]
 
 FAMILIES: dict[str, FamilyEntry] = {
     "pan3d-mini": MINI, "pan3d-mini-fast3dis": FAST3DIS_MINI, "pan3d-mini-eps3d": EPS3D_MINI, "segvggt": SEGVGGT,
@@ -33,6 +35,6 @@ def run_config(values: Mapping[str, Any]) -> TrainConfig:
     return read_settings(TrainConfig, merge_settings(family_entry(values.get("family", "")).defaults, values))
 
 
-def build_family(config: TrainConfig) -> Family:
+def build_family(config: TrainConfig) -> AnyFamily:
     """The family that `config` names, with its data and settings."""
     return family_entry(config.family).build(config)

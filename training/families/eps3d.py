@@ -29,6 +29,7 @@ from pan3d_core.models.eps3d.network import (
     Eps3dOutput,
     PanopticHeads,
     official_name,
+    panoptic_features,
     raw_channels,
     render_panoptic,
 )
@@ -100,13 +101,18 @@ class Eps3dFamilySettings:
 def build_eps3d(s: Eps3dFamilySettings) -> Eps3d:
     """The network with random weights; everything but the three heads, Sem2Ins and the text decoder is frozen."""
     encoder = PatchEncoder(native_grid=s.native_grid, dim=s.dim, depth=s.encoder_depth, num_heads=s.heads)
-    sizes = {"dim": 2 * s.dim, "features": s.features, "out_channels": s.out_channels, "layers": s.layers}
     vggt = VGGT(
         Aggregator(encoder, depth=s.depth, num_heads=s.heads),
         CameraHead(2 * s.dim, depth=s.camera_depth, num_heads=s.camera_heads),
-        DPT(output_conv2=dense_output(s.features, 32, 2), **sizes),
+        DPT(
+            output_conv2=dense_output(s.features, 32, 2),
+            dim=2 * s.dim, features=s.features, out_channels=s.out_channels, layers=s.layers,
+        ),  # fmt: skip
     ).requires_grad_(False)
-    head = partial(ImageDpt, **sizes)
+
+    def head(channels: int) -> ImageDpt:
+        return ImageDpt(channels, features=s.features, dim=2 * s.dim, out_channels=s.out_channels, layers=s.layers)
+
     fusion, decoder = Sem2Ins(FEATURES), TextDecoder(FEATURES, s.text_channels)
     if not s.sem2ins:  # the gate closed for good
         nn.init.zeros_(fusion.w_1)
@@ -130,7 +136,7 @@ class Eps3dPrediction:
     output: Eps3dOutput
     cam_from_world: Tensor  # (B, V, 4, 4)
     intrinsics: Tensor  # (B, V, 3, 3)
-    decoder: nn.Module
+    decoder: TextDecoder
 
 
 class Eps3dFamily:
@@ -173,7 +179,7 @@ class Eps3dFamily:
 
     def prepare(self, batch: SceneBatch, generator: Generator) -> Eps3dSample:
         batch = resize_batch(taught(batch, self.teacher, generator), (self.settings.height, self.settings.width))
-        width = batch.teacher.features.shape[2]
+        width = batch.taught.features.shape[2]
         if width != self.settings.text_channels:
             own = self.settings.text_channels
             raise ValueError(f"model.text_channels: expected {width} as the teacher's features, got {own}")
@@ -189,8 +195,8 @@ class Eps3dFamily:
         cameras = output.geometry.cameras()
         if sample.context < images.shape[1]:
             novel = novel_cameras(model.vggt, images, cameras[0], dtype)
-            cameras = tuple(torch.cat(pair, dim=1) for pair in zip(cameras, novel, strict=True))
-        return Eps3dPrediction(output, *cameras, model.text_decoder)
+            cameras = (torch.cat([cameras[0], novel[0]], dim=1), torch.cat([cameras[1], novel[1]], dim=1))
+        return Eps3dPrediction(output, cameras[0], cameras[1], model.text_decoder)
 
     def losses(self, outputs: Eps3dPrediction, sample: Eps3dSample, progress: float) -> dict[str, Tensor]:
         """EPS3D's objective, the mean over the scenes. The geometry is frozen, so nothing holds it."""
@@ -206,13 +212,13 @@ class Eps3dFamily:
                     color=shown.colors[place],
                     true_color=truth.images[b, view],
                     semantics=decoded[place],
-                    true_semantics=at_size(truth.teacher.features[b, view], decoded.shape[-2:]),
+                    true_semantics=at_size(truth.taught.features[b, view], decoded.shape[-2:]),
                     instances=shown.instances[place],
-                    instance_ids=truth.teacher.ids[b, view],
+                    instance_ids=truth.taught.ids[b, view],
                 )
                 for place, view in enumerate(views.tolist())
             ]
-            features = (gaussians.semantic_features, gaussians.instance_features)
+            features = panoptic_features(gaussians)
             scenes.append(eps3d_losses(pairs, features, self.settings.loss))
         return {name: torch.stack([terms[name] for terms in scenes]).mean() for name in scenes[0]}
 

@@ -9,27 +9,27 @@ this family.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
 from pan3d_core.engines.mini import DEFAULT_WEIGHTS, PREPROCESS, read_checkpoint
+from pan3d_core.models.eps3d.heads import TextDecoder
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniOutputs, Eps3dMiniSettings
 from pan3d_core.models.mini.network import MiniInputs
 from pan3d_core.runtime.weights import assign_weights
 from pan3d_core.settings import read_settings
 from training.data.arrays import SceneBatch
-from training.data.augment import augment, first_views, plain_inputs
+from training.data.augment import first_views
 from training.data.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
-from training.families.mini import MiniFamily
+from training.families.mini import MiniData, load_averaged
 from training.judge.gaussians import class_texts, evaluate_eps3d, scene_picture, show_scene
 from training.losses.eps3d_mini import Eps3dMiniLossWeights, eps3d_mini_losses
+from training.run.devices import channels_last
 from training.settings import OptimizerConfig, TrainConfig
 
 DECODED_HW = (PREPROCESS.height // 2, PREPROCESS.width // 2)  # at which semantics are compared with a teacher's features
@@ -49,35 +49,31 @@ class Eps3dMiniPrediction:
     """Outputs, and the decoder that their semantics are compared with texts by."""
 
     outputs: Eps3dMiniOutputs
-    decoder: nn.Module
+    decoder: TextDecoder
 
 
-class Eps3dMiniFamily(MiniFamily):
+class Eps3dMiniFamily:
     """See `Family`."""
 
     def __init__(self, config: TrainConfig) -> None:
-        super().__init__(config)
+        self.data = MiniData(config)
+        own = {name: value for name, value in config.model.items() if name not in OWN_SETTINGS}
+        self.settings = Eps3dMiniSettings.from_dict(own)
+        self.architecture = self.settings.to_dict()
         self.weights = read_settings(Eps3dMiniLossWeights(), config.model.get("loss", {}), "model.loss")
-        self.context_views = tuple(config.model.get("context_views", (2, 4)))
-        require_range(self.context_views)
+        self.context_views = require_range(config.model.get("context_views", (2, 4)))
         folder = config.model.get("teacher", "")
-        self.truth = cell_teacher(self.text, config.data)
+        self.truth = cell_teacher(self.data.text, config.data)
         self.teacher: Teacher = FileTeacher(Path(folder), DECODED_HW) if folder else self.truth
 
-    @staticmethod
-    def plain_architecture(values: Mapping[str, Any]) -> dict[str, Any]:
-        own = {name: value for name, value in values.items() if name not in OWN_SETTINGS}
-        return Eps3dMiniSettings.from_dict(own).to_dict()
-
     def build(self) -> Eps3dMini:
-        model = Eps3dMini(Eps3dMiniSettings.from_dict(self.architecture))
-        return model.to(memory_format=torch.channels_last)
+        return channels_last(Eps3dMini(self.settings))
 
     def load(self, model: Eps3dMini, path: str) -> None:
         if path.endswith(".safetensors"):
             adopt_base(model, read_checkpoint(Path(path)).model.state_dict(), path)
         else:
-            super().load(model, path)
+            load_averaged(model, path)
 
     def groups(self, model: Eps3dMini, optimizer: OptimizerConfig) -> list[ParameterGroup]:
         return split_by_decay("new", model.parameters(), optimizer.learning_rate, optimizer.weight_decay)
@@ -86,11 +82,7 @@ class Eps3dMiniFamily(MiniFamily):
         return [model.gaussian_head, model.semantic_head, model.instance_head]
 
     def prepare(self, batch: SceneBatch, generator: Generator) -> Eps3dMiniSample:
-        batch = taught(batch, self.teacher, generator)
-        if self.augmentation is None:
-            inputs = plain_inputs(batch, posed=True)
-        else:
-            batch, inputs = augment(batch, self.augmentation, generator)
+        batch, inputs = self.data.varied(taught(batch, self.teacher, generator), generator)
         context = draw_context(self.context_views, batch.images.shape[1], generator)
         return Eps3dMiniSample(first_views(inputs, context), batch)
 
@@ -102,9 +94,9 @@ class Eps3dMiniFamily(MiniFamily):
         return eps3d_mini_losses(outputs.outputs, sample.truth, sample.inputs.posed, outputs.decoder, self.weights, progress)
 
     def evaluate(self, model: Eps3dMini, scenes: int) -> list[Figures]:
-        cases = []
+        cases: list[Figures] = []
         for posed in (True, False):
-            figures = evaluate_eps3d(model, self.validation, self.text, self.truth, scenes=scenes, posed=posed)
+            figures = evaluate_eps3d(model, self.data.validation, self.data.text, self.truth, scenes=scenes, posed=posed)
             cases.append({"posed": posed, **asdict(figures)})
         return cases
 
@@ -114,10 +106,10 @@ class Eps3dMiniFamily(MiniFamily):
     @torch.no_grad()
     def pictures(self, model: Eps3dMini, scenes: int) -> dict[str, np.ndarray]:
         model.eval()
-        texts = class_texts(self.text, self.truth.stuff_embeddings)
-        shown = range(min(scenes, len(self.validation)))
-        scenes = {f"scene {index}": show_scene(model, self.validation, index, posed=True) for index in shown}
-        return {name: scene_picture(scene, model.text_decoder, texts) for name, scene in scenes.items()}
+        texts = class_texts(self.data.text, self.truth.stuff_embeddings)
+        shown = range(min(scenes, len(self.data.validation)))
+        made = {f"scene {index}": show_scene(model, self.data.validation, index, posed=True) for index in shown}
+        return {name: scene_picture(scene, model.text_decoder, texts) for name, scene in made.items()}
 
 
 def adopt_base(model: Eps3dMini, found: dict[str, Tensor], origin: str) -> None:

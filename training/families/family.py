@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -28,48 +28,56 @@ class ParameterGroup:
     schedule: str | None = None  # shape of its own instead of `ScheduleConfig.kind`
 
 
-class Family(Protocol):
+M = TypeVar("M", bound=nn.Module)  # the network
+S = TypeVar("S")  # a prepared sample
+A = TypeVar("A")  # what the network answers
+
+
+class Family(Protocol[M, S, A]):
     """One kind of model: how it is built, fed, judged and shown. The loop knows nothing else about it."""
 
     architecture: dict[str, Any]  # plain values that say which network it is; stored in every checkpoint
 
-    def build(self) -> nn.Module:
+    def build(self) -> M:
         """The network with its first weights, on the CPU; the same for the same torch seed."""
 
-    def load(self, model: nn.Module, path: str) -> None:
+    def load(self, model: M, path: str) -> None:
         """Give `model` the weights that a run starts from; `ValueError` for a file that does not fit."""
 
-    def groups(self, model: nn.Module, optimizer: OptimizerConfig) -> list[ParameterGroup]:
+    def groups(self, model: M, optimizer: OptimizerConfig) -> list[ParameterGroup]:
         """All parameters that are trained, each in one group; the others are frozen."""
 
-    def blocks(self, model: nn.Module) -> list[nn.Module]:
+    def blocks(self, model: M) -> list[nn.Module]:
         """The repeated large parts: units of gradient checkpointing and of sharding."""
 
-    def prepare(self, batch: SceneBatch, generator: Generator) -> Any:
+    def prepare(self, batch: SceneBatch, generator: Generator) -> S:
         """A batch (CPU) -> what `losses` needs: augmented inputs and their truth. All chance comes from `generator`."""
 
-    def forward(self, model: nn.Module, sample: Any, dtype: torch.dtype | None) -> Any:
+    def forward(self, model: M, sample: S, dtype: torch.dtype | None) -> A:
         """Outputs of the model for a prepared sample on its device; `dtype` of matrix products under autocast, None = float32."""
 
-    def losses(self, outputs: Any, sample: Any, progress: float) -> dict[str, Tensor]:
+    def losses(self, outputs: A, sample: S, progress: float) -> dict[str, Tensor]:
         """Scalars, `total` being what is minimised, at `progress` 0..1 of the run, the same on all ranks. Raises `NonFiniteCost`
         for outputs of a diverged model."""
 
-    def evaluate(self, model: nn.Module, scenes: int) -> list[Figures]:
+    def evaluate(self, model: M, scenes: int) -> list[Figures]:
         """Held-out figures, one dict per case (`posed` or other words first, then numbers); leaves `model` in evaluation mode."""
 
     def score(self, figures: list[Figures]) -> float:
         """One number of those figures; the checkpoint with the highest is kept as the best."""
 
-    def pictures(self, model: nn.Module, scenes: int) -> dict[str, np.ndarray]:
+    def pictures(self, model: M, scenes: int) -> dict[str, np.ndarray]:
         """Pictures (H, W, 3) uint8 of held-out scenes with the model's answer, by name."""
+
+
+AnyFamily: TypeAlias = Family[Any, Any, Any]  # what the loop holds: it hands on what the family itself has made
 
 
 @dataclass(frozen=True)
 class FamilyEntry:
     """How to make a family, and where its settings differ from `TrainConfig`'s defaults."""
 
-    build: Callable[[TrainConfig], Family]
+    build: Callable[[TrainConfig], AnyFamily]
     defaults: Mapping[str, Any]
 
 

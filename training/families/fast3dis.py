@@ -100,7 +100,7 @@ class Fast3disFamily:
         return groups_by_origin(model, lambda name: name.startswith("da3."), optimizer)
 
     def blocks(self, model: Fast3dis) -> list[nn.Module]:
-        return [*model.da3.backbone.pretrained.blocks, *model.decoder.layers]
+        return [*model.da3.backbone.pretrained.blocks.children(), *model.decoder.layers.children()]
 
     def prepare(self, batch: SceneBatch, generator: Generator) -> Fast3disSample:
         batch = resize_batch(batch, (self.settings.height, self.settings.width))

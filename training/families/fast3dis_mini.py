@@ -11,17 +11,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from pan3d_core.engines.mini import DEFAULT_WEIGHTS, read_checkpoint
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniOutputs, Fast3disMiniSettings
 from pan3d_core.runtime.weights import assign_weights
 from pan3d_core.settings import read_settings
+from training.data.arrays import SceneBatch
 from training.data.targets import batch_targets
-from training.families.family import FamilyEntry, ParameterGroup, groups_by_origin
-from training.families.mini import MiniFamily, MiniSample
+from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
+from training.families.mini import MiniData, MiniSample, load_averaged, object_figures, object_pictures
 from training.losses.fast3dis_mini import Fast3disMiniLossWeights, fast3dis_mini_losses
+from training.run.devices import channels_last
 from training.settings import OptimizerConfig, TrainConfig
 
 
@@ -30,27 +33,24 @@ def loss_weights(values: Mapping[str, Any]) -> Fast3disMiniLossWeights:
     return read_settings(Fast3disMiniLossWeights(), values, "model.loss")
 
 
-class Fast3disMiniFamily(MiniFamily):
+class Fast3disMiniFamily:
     """See `Family`. Samples, figures and pictures are those of `pan3d-mini`."""
 
     def __init__(self, config: TrainConfig) -> None:
-        super().__init__(config)
+        self.data = MiniData(config)
+        own = {name: value for name, value in config.model.items() if name != "loss"}
+        self.settings = Fast3disMiniSettings.from_dict(own)
+        self.architecture = self.settings.to_dict()
         self.weights = loss_weights(config.model.get("loss", {}))
 
-    @staticmethod
-    def plain_architecture(values: Mapping[str, Any]) -> dict[str, Any]:
-        own = {name: value for name, value in values.items() if name != "loss"}
-        return Fast3disMiniSettings.from_dict(own).to_dict()
-
     def build(self) -> Fast3disMini:
-        model = Fast3disMini(Fast3disMiniSettings.from_dict(self.architecture))
-        return model.to(memory_format=torch.channels_last)
+        return channels_last(Fast3disMini(self.settings))
 
     def load(self, model: Fast3disMini, path: str) -> None:
         if path.endswith(".safetensors"):
             adopt_base(model, read_checkpoint(Path(path)).model.state_dict(), path)
         else:
-            super().load(model, path)
+            load_averaged(model, path)
 
     def groups(self, model: Fast3disMini, optimizer: OptimizerConfig) -> list[ParameterGroup]:
         return groups_by_origin(model, lambda name: name.startswith("base."), optimizer)
@@ -58,9 +58,25 @@ class Fast3disMiniFamily(MiniFamily):
     def blocks(self, model: Fast3disMini) -> list[nn.Module]:
         return list(model.base.blocks)
 
+    def prepare(self, batch: SceneBatch, generator: Generator) -> MiniSample:
+        return self.data.sample(batch, generator)
+
+    def forward(self, model: Fast3disMini, sample: MiniSample, dtype: torch.dtype | None) -> Fast3disMiniOutputs:
+        with torch.autocast(sample.inputs.images.device.type, dtype, enabled=dtype is not None):
+            return model(sample.inputs)
+
     def losses(self, outputs: Fast3disMiniOutputs, sample: MiniSample, progress: float) -> dict[str, Tensor]:
         targets = batch_targets(sample.truth, outputs.plane_from_world)
         return fast3dis_mini_losses(outputs, targets, sample.descriptions, progress, self.weights)
+
+    def evaluate(self, model: Fast3disMini, scenes: int) -> list[Figures]:
+        return object_figures(model, self.data, scenes)
+
+    def score(self, figures: list[Figures]) -> float:
+        return best_of(figures, "ap50")
+
+    def pictures(self, model: Fast3disMini, scenes: int) -> dict[str, np.ndarray]:
+        return object_pictures(model, self.data, scenes)
 
 
 def adopt_base(model: Fast3disMini, found: dict[str, Tensor], origin: str) -> None:

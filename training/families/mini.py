@@ -18,6 +18,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from pan3d_core.models.mini.decode import decode_scene
+from pan3d_core.models.mini.fast3dis import Fast3disMini
 from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini
 from training.data.arrays import SceneBatch, ShardSet, training_vocabulary
 from training.data.augment import AugmentConfig, augment, plain_inputs
@@ -27,7 +28,7 @@ from training.families.family import FamilyEntry, Figures, ParameterGroup, best_
 from training.judge.objects import evaluate
 from training.judge.pictures import label_picture
 from training.losses.mini import mini_losses
-from training.run.devices import to_device
+from training.run.devices import channels_last, to_device
 from training.settings import OptimizerConfig, TrainConfig
 
 _log = logging.getLogger("pan3d.training")
@@ -52,61 +53,103 @@ def ensure_text_targets(data: Path) -> TextTargets:
     return load_text_targets(path)
 
 
-class MiniFamily:
-    """See `Family`."""
+class MiniData:
+    """What all families of the small network share: held-out scenes, embedded descriptions, and how samples are varied."""
 
     def __init__(self, config: TrainConfig) -> None:
         if config.execution.compile:  # torch 2.13 fails on the strides of its channels-last backward pass
             raise ValueError(
                 f"execution.compile: expected false for {config.family}, which cannot be traced for training, got true"
             )
-        self.architecture = self.plain_architecture(config.model)
-        self.data = config.data
+        self.folder = config.data
         self.augmentation = AugmentConfig() if config.sampling.augment else None
         self.bfloat16 = config.execution.precision == "bfloat16"
         self.text = ensure_text_targets(config.data)
 
-    @staticmethod
-    def plain_architecture(values: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments of `PanMini` that the settings give; `ValueError` for an unknown name."""
-        known = set(inspect.signature(PanMini.__init__).parameters) - {"self"}
-        unknown = set(values) - known
-        if unknown:
-            raise ValueError(f"model.{min(unknown)}: expected one of {', '.join(sorted(known))}, got an unknown name")
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
-
     @cached_property
     def validation(self) -> ShardSet:
-        return ShardSet(self.data / "val")
+        """Held-out scenes."""
+        return ShardSet(self.folder / "val")
+
+    def varied(self, batch: SceneBatch, generator: Generator) -> tuple[SceneBatch, MiniInputs]:
+        """The batch as its images and cameras were changed together, and what the network is told of it."""
+        if self.augmentation is None:
+            return batch, plain_inputs(batch, posed=True)
+        return augment(batch, self.augmentation, generator)
+
+    def sample(self, batch: SceneBatch, generator: Generator) -> MiniSample:
+        """A batch to learn objects from."""
+        varied, inputs = self.varied(batch, generator)
+        return MiniSample(inputs, varied, self.text.draw(generator))
+
+
+def load_averaged(model: nn.Module, path: str) -> None:
+    """Give `model` the averaged weights of a training checkpoint. Parts that its network did not have stay fresh."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if "ema" not in state:
+        raise ValueError(f"start_from: expected a training checkpoint, got {path} without averaged weights")
+    missing, unexpected = model.load_state_dict(state["ema"], strict=False)
+    if unexpected:
+        raise ValueError(f"start_from: expected weights of pan3d-mini, got {path} with {', '.join(unexpected[:4])}")
+    if missing:
+        _log.warning("%s lacks %d weights, which stay fresh: %s ...", path, len(missing), ", ".join(missing[:4]))
+
+
+def object_figures(model: PanMini | Fast3disMini, data: MiniData, scenes: int) -> list[Figures]:
+    """Held-out figures with cameras known, then unknown."""
+    cases: list[Figures] = []
+    for posed in (True, False):
+        figures = evaluate(model, data.validation, data.text, scenes=scenes, posed=posed, bfloat16=data.bfloat16)
+        cases.append({"posed": posed, **asdict(figures)})
+    return cases
+
+
+@torch.no_grad()
+def object_pictures(model: PanMini | Fast3disMini, data: MiniData, scenes: int) -> dict[str, np.ndarray]:
+    """Held-out scenes with the masks that survive."""
+    model.eval()
+    shown = {}
+    for index in range(min(scenes, len(data.validation))):
+        batch = data.validation.batch(np.array([index]), [np.arange(data.validation.num_views)])
+        outputs = model(to_device(plain_inputs(batch, posed=True), next(model.parameters()).device))
+        kept, _ = decode_scene(outputs.queries, 0)
+        masks = (outputs.queries.mask_logits[0, kept] > 0).cpu()
+        shown[f"scene {index}"] = label_picture(batch.images[0], batch.ids[0], masks, batch.depth[0], outputs.depth()[0].cpu())
+    return shown
+
+
+def plain_architecture(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `PanMini` that the settings give; `ValueError` for an unknown name."""
+    known = set(inspect.signature(PanMini.__init__).parameters) - {"self"}
+    unknown = set(values) - known
+    if unknown:
+        raise ValueError(f"model.{min(unknown)}: expected one of {', '.join(sorted(known))}, got an unknown name")
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+class MiniFamily:
+    """See `Family`."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.data = MiniData(config)
+        self.architecture = plain_architecture(config.model)
 
     def build(self) -> PanMini:
-        return PanMini(**self.architecture).to(memory_format=torch.channels_last)
+        return channels_last(PanMini(**self.architecture))
 
-    def load(self, model: nn.Module, path: str) -> None:
-        """`path`: a training checkpoint; its averaged weights are taken. Parts that its network did not have stay fresh."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if "ema" not in state:
-            raise ValueError(f"start_from: expected a training checkpoint, got {path} without averaged weights")
-        missing, unexpected = model.load_state_dict(state["ema"], strict=False)
-        if unexpected:
-            raise ValueError(f"start_from: expected weights of pan3d-mini, got {path} with {', '.join(unexpected[:4])}")
-        if missing:
-            _log.warning("%s lacks %d weights, which stay fresh: %s ...", path, len(missing), ", ".join(missing[:4]))
+    def load(self, model: PanMini, path: str) -> None:
+        load_averaged(model, path)
 
-    def groups(self, model: nn.Module, optimizer: OptimizerConfig) -> list[ParameterGroup]:
+    def groups(self, model: PanMini, optimizer: OptimizerConfig) -> list[ParameterGroup]:
         return split_by_decay("new", model.parameters(), optimizer.learning_rate, optimizer.weight_decay)
 
     def blocks(self, model: PanMini) -> list[nn.Module]:
         return list(model.blocks)
 
     def prepare(self, batch: SceneBatch, generator: Generator) -> MiniSample:
-        if self.augmentation is None:
-            inputs = plain_inputs(batch, posed=True)
-        else:
-            batch, inputs = augment(batch, self.augmentation, generator)
-        return MiniSample(inputs, batch, self.text.draw(generator))
+        return self.data.sample(batch, generator)
 
-    def forward(self, model: nn.Module, sample: MiniSample, dtype: torch.dtype | None) -> MiniOutputs:
+    def forward(self, model: PanMini, sample: MiniSample, dtype: torch.dtype | None) -> MiniOutputs:
         with torch.autocast(sample.inputs.images.device.type, dtype, enabled=dtype is not None):
             return model(sample.inputs)
 
@@ -115,28 +158,13 @@ class MiniFamily:
         return mini_losses(outputs, targets, sample.inputs.posed, sample.descriptions)
 
     def evaluate(self, model: PanMini, scenes: int) -> list[Figures]:
-        cases = []
-        for posed in (True, False):
-            figures = evaluate(model, self.validation, self.text, scenes=scenes, posed=posed, bfloat16=self.bfloat16)
-            cases.append({"posed": posed, **asdict(figures)})
-        return cases
+        return object_figures(model, self.data, scenes)
 
     def score(self, figures: list[Figures]) -> float:
         return best_of(figures, "ap50")
 
-    @torch.no_grad()
     def pictures(self, model: PanMini, scenes: int) -> dict[str, np.ndarray]:
-        model.eval()
-        shown = {}
-        for index in range(min(scenes, len(self.validation))):
-            batch = self.validation.batch(np.array([index]), [np.arange(self.validation.num_views)])
-            outputs = model(to_device(plain_inputs(batch, posed=True), next(model.parameters()).device))
-            kept, _ = decode_scene(outputs.queries, 0)
-            masks = (outputs.queries.mask_logits[0, kept] > 0).cpu()
-            shown[f"scene {index}"] = label_picture(
-                batch.images[0], batch.ids[0], masks, batch.depth[0], outputs.depth()[0].cpu()
-            )
-        return shown
+        return object_pictures(model, self.data, scenes)
 
 
 MINI = FamilyEntry(MiniFamily, {"optimizer": {"beta2": 0.98, "clip_norm": 2.0}})

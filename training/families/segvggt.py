@@ -25,6 +25,7 @@ from pan3d_core.models.vggt.network import VGGT, Aggregator, CameraHead, VggtOut
 from pan3d_core.models.vggt.segvggt import QueryDecoder, SegVGGT, SegVggtOutput, class_head, official_name
 from pan3d_core.runtime.weights import assign_weights, family_of, read_weights
 from pan3d_core.settings import read_settings, to_plain
+from pan3d_core.structures import present
 from pan3d_eval.metrics.depth import depth_errors
 from pan3d_eval.metrics.instance_ap import instance_ap, measure_overlaps
 from training.data.arrays import SceneBatch, ShardSet, training_vocabulary
@@ -180,9 +181,10 @@ class SegVggtFamily:
     def losses(self, outputs: SegVggtOutput, sample: SegVggtSample, progress: float) -> dict[str, Tensor]:
         """SegVGGT's objective: the mean over the scenes of `segvggt_losses`, and the losses of cameras and depth."""
         mask_logits = outputs.mask_logits().float()
+        attention = present("SegVggtOutput.frame_attention", outputs.frame_attention)
         scenes = []
         for b in range(len(sample.images)):
-            own = (mask_logits[b], outputs.class_logits[b].float(), outputs.frame_attention[:, b].float())
+            own = (mask_logits[b], outputs.class_logits[b].float(), attention[:, b].float())
             targets = scene_instances(sample.truth, b, (mask_logits.shape[-2], mask_logits.shape[-1]))
             with torch.no_grad():
                 match = match_queries(segvggt_cost(own, targets))
@@ -201,7 +203,8 @@ class SegVggtFamily:
         truth = geometry_targets(sample.truth)
         camera = camera_loss(geometry.pose_encodings, truth.pose_encodings)
         maps = (geometry.depth, geometry.depth_conf, truth.depth, truth.valid)
-        depth = torch.stack(list(depth_loss(*(m.flatten(0, 1) for m in maps)).values())).sum()
+        depth_map, confidence, true_depth, valid = (m.flatten(0, 1) for m in maps)
+        depth = torch.stack(list(depth_loss(depth_map, confidence, true_depth, valid).values())).sum()
         return {
             "camera": camera, "depth": depth, "total": GEOMETRY_WEIGHTS.camera * camera + GEOMETRY_WEIGHTS.depth * depth,
         }  # fmt: skip

@@ -48,6 +48,17 @@ class Eps3dFigures:
     gaussians: float  # mean number
 
 
+@dataclass(frozen=True)
+class ViewFigures:
+    """Of one kind of view, pooled over scenes."""
+
+    semantic_miou: float
+    semantic_accuracy: float
+    instance_miou: float
+    instance_f: float
+    psnr_db: float
+
+
 class ViewSums:
     """Running sums over scenes for one kind of view."""
 
@@ -63,12 +74,12 @@ class ViewSums:
         self.instances.append(cross_view_instances(ids, true_ids))
         self.psnr.append(-10 * math.log10(float((colors.clamp(0, 1) - images).square().mean())))
 
-    def figures(self) -> tuple[float, ...]:
-        """mIoU, accuracy, instance mIoU, F, PSNR; NaN where nothing was seen."""
+    def figures(self) -> ViewFigures:
+        """NaN where nothing was seen."""
         if not self.confusions:
-            return (math.nan,) * 5
+            return ViewFigures(math.nan, math.nan, math.nan, math.nan, math.nan)
         scores, found = pooled_semantic_scores(self.confusions), mean_cross_view(self.instances)
-        return scores.miou, scores.accuracy, found.miou, found.f_score, float(np.mean(self.psnr))
+        return ViewFigures(scores.miou, scores.accuracy, found.miou, found.f_score, float(np.mean(self.psnr)))
 
 
 def class_texts(text: TextTargets, stuff: Tensor) -> Tensor:
@@ -120,7 +131,15 @@ def rendered_figures(
                 truth = (batch.images[0][: len(read)][chosen], classes[: len(read)][chosen], true_ids[: len(read)][chosen])
                 sums.add(views.colors[chosen].cpu(), read[chosen], truth, logits[chosen])
     objects = sum(scene.num_true for scene in context.instances)
-    return Eps3dFigures(len(gaussians), objects, *context.figures(), *novel.figures(), float(np.mean(gaussians or [0])))
+    seen, unseen = context.figures(), novel.figures()
+    return Eps3dFigures(
+        len(gaussians), objects,
+        semantic_miou=seen.semantic_miou, semantic_accuracy=seen.semantic_accuracy, instance_miou=seen.instance_miou,
+        instance_f=seen.instance_f, psnr_db=seen.psnr_db,
+        novel_semantic_miou=unseen.semantic_miou, novel_semantic_accuracy=unseen.semantic_accuracy,
+        novel_instance_miou=unseen.instance_miou, novel_instance_f=unseen.instance_f, novel_psnr_db=unseen.psnr_db,
+        gaussians=float(np.mean(gaussians or [0])),
+    )  # fmt: skip
 
 
 def evaluate_eps3d(

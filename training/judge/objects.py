@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from pan3d_core.engines.mini import build_network
 from pan3d_core.models.mini.decode import count_repeats, decode_scene
@@ -90,6 +91,13 @@ class FigureSums:
         )  # fmt: skip
 
 
+def object_network(model: nn.Module) -> PanMini | Fast3disMini:
+    """Return a network whose queries are objects; `ValueError` for another kind, which these figures do not fit."""
+    if not isinstance(model, (PanMini, Fast3disMini)):
+        raise ValueError(f"checkpoint: expected a network with object queries, got {type(model).__name__}")
+    return model
+
+
 @torch.no_grad()
 def evaluate(
     model: PanMini | Fast3disMini,
@@ -126,7 +134,7 @@ def main() -> None:
     arguments = parser.parse_args()
     text = load_text_targets(arguments.data / "text_embeddings.npz")
     state = torch.load(arguments.checkpoint, map_location="cpu", weights_only=True)
-    model = build_network(state["family"], state["architecture"])
+    model = object_network(build_network(state["family"], state["architecture"]))
     model.load_state_dict(state["ema"])
     shards = ShardSet(arguments.data / "val")
     for posed in (True, False):

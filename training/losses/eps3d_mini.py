@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pan3d_core.geometry.transforms import invert_rigid
-from pan3d_core.language.text_space import text_cosines
 from pan3d_core.models.eps3d.heads import LOGIT_SCALE, TextDecoder, half_size
-from pan3d_core.models.eps3d.network import PanopticRendering, render_panoptic
+from pan3d_core.models.eps3d.network import PanopticRendering, panoptic_features, render_panoptic
 from pan3d_core.models.mini.eps3d import Eps3dMiniOutputs
 from training.data.arrays import SceneBatch
 from training.losses.eps3d import Eps3dLossWeights, RenderedView, balanced_weights, eps3d_losses
@@ -70,7 +69,7 @@ def text_contrast(semantics: Tensor, decoder: TextDecoder, teacher: tuple[Tensor
     known = (features != 0).any(1)
     rows = half_size(semantics).movedim(1, -1)[known]
     right = (features.movedim(1, -1)[known] @ texts.T).argmax(-1)
-    cosines = text_cosines(rows, texts, decoder.expand.weight.flatten(1), decoder.expand.bias)
+    cosines = decoder.cosines(rows, texts)
     weight = balance[:, ::2, ::2][known]
     return (F.cross_entropy(LOGIT_SCALE * cosines, right, reduction="none") * weight).sum() / weight.sum().clamp_min(1e-6)
 
@@ -95,8 +94,8 @@ def eps3d_mini_losses(
         shown = rendered_views(outputs, truth, b, (cameras, views))
         if not weights.splatting:
             shown = with_pixel_features(shown, outputs, b, views)
-        ids = torch.stack([truth.teacher.ids[b, view] for view in views])
-        features = torch.stack([truth.teacher.features[b, view] for view in views])
+        ids = torch.stack([truth.taught.ids[b, view] for view in views])
+        features = torch.stack([truth.taught.features[b, view] for view in views])
         decoded = decoder(shown.semantics)
         pairs = [
             RenderedView(
@@ -109,11 +108,11 @@ def eps3d_mini_losses(
             )
             for place, view in enumerate(views)
         ]
-        of_gaussians = (gaussians.semantic_features, gaussians.instance_features)
+        of_gaussians = panoptic_features(gaussians)
         terms = eps3d_losses(pairs, of_gaussians, own_terms)
-        if truth.teacher.texts is not None and weights.texts:
+        if truth.taught.texts is not None and weights.texts:
             balance = torch.stack([balanced_weights(own, own_terms.balance) for own in ids])
-            terms["texts"] = text_contrast(shown.semantics, decoder, (features, truth.teacher.texts), balance)
+            terms["texts"] = text_contrast(shown.semantics, decoder, (features, truth.taught.texts), balance)
             terms["total"] = terms["total"] + weights.texts * terms["texts"]
         scenes.append(terms)
     return {name: torch.stack([own[name] for own in scenes]).mean() for name in scenes[0]}

@@ -78,8 +78,13 @@ class LayerPrediction:
 class Fast3disScenes(Protocol):
     """What `pan3d_core.models.fast3dis.network.Fast3disOutput` holds of B scenes."""
 
-    layers: Sequence[Any]  # per decoder layer `class_logits` (B, Q, 2): object, nothing
-    mask_features: Tensor  # (B, S, C, h, w)
+    @property
+    def layers(self) -> Sequence[Any]:
+        """Per decoder layer `class_logits` (B, Q, 2): object, nothing."""
+
+    @property
+    def mask_features(self) -> Tensor:
+        """(B, S, C, h, w)."""
 
     def mask_logits(self, queries: Tensor | slice = slice(None), layer: int = -1) -> Tensor:
         """(B, Q, S, h, w) of one layer."""

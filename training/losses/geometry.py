@@ -47,11 +47,25 @@ GEOMETRY_WEIGHTS = GeometryLossWeights()
 class GeometryOutput(Protocol):
     """What `pan3d_core.models.vggt.network.VggtOutput` holds."""
 
-    pose_encodings: Tensor  # (I, B, S, 9), the last iteration being the answer
-    depth: Tensor  # (B, S, H, W)
-    depth_conf: Tensor  # (B, S, H, W) > 1
-    world_points: Tensor | None  # (B, S, H, W, 3)
-    world_points_conf: Tensor | None  # (B, S, H, W) > 1
+    @property
+    def pose_encodings(self) -> Tensor:
+        """(I, B, S, 9), the last iteration being the answer."""
+
+    @property
+    def depth(self) -> Tensor:
+        """(B, S, H, W)."""
+
+    @property
+    def depth_conf(self) -> Tensor:
+        """(B, S, H, W) > 1."""
+
+    @property
+    def world_points(self) -> Tensor | None:
+        """(B, S, H, W, 3)."""
+
+    @property
+    def world_points_conf(self) -> Tensor | None:
+        """(B, S, H, W) > 1."""
 
 
 def camera_loss(codes: Tensor, truth: Tensor, weights: GeometryLossWeights = GEOMETRY_WEIGHTS) -> Tensor:
@@ -88,6 +102,12 @@ def point_loss(
     return terms
 
 
+def _points(output: GeometryOutput) -> tuple[Tensor, Tensor] | None:
+    """Points and their confidence, where there is a point head."""
+    points, confidence = output.world_points, output.world_points_conf
+    return None if points is None or confidence is None else (points, confidence)
+
+
 def distillation_losses(
     outputs: GeometryOutput,
     teacher: GeometryOutput,
@@ -102,15 +122,15 @@ def distillation_losses(
     either has no point head or their weight is 0.
     """
     losses = {"camera": camera_loss(outputs.pose_encodings, teacher.pose_encodings[-1].detach(), weights)}
-    maps = (outputs.depth, outputs.depth_conf, teacher.depth.detach())
-    valid = most_confident(teacher.depth_conf.detach(), confident_share)
-    losses["depth"] = _sum(depth_loss(*(m.flatten(0, -3) for m in maps), valid.flatten(0, -3), weights))
+    depth, confidence, answer = (m.flatten(0, -3) for m in (outputs.depth, outputs.depth_conf, teacher.depth.detach()))
+    valid = most_confident(teacher.depth_conf.detach(), confident_share).flatten(0, -3)
+    losses["depth"] = _sum(depth_loss(depth, confidence, answer, valid, weights))
     losses["points"] = losses["depth"].new_zeros(())
-    if weights.points and outputs.world_points is not None and teacher.world_points is not None:
-        valid = most_confident(teacher.world_points_conf.detach(), confident_share)
-        points, truth = outputs.world_points.flatten(0, -4), teacher.world_points.detach().flatten(0, -4)
-        confidence = outputs.world_points_conf.flatten(0, -3)
-        losses["points"] = _sum(point_loss(points, confidence, truth, valid.flatten(0, -3), weights))
+    own, known = _points(outputs), _points(teacher)
+    if weights.points and own is not None and known is not None:
+        valid = most_confident(known[1].detach(), confident_share).flatten(0, -3)
+        points, truth = own[0].flatten(0, -4), known[0].detach().flatten(0, -4)
+        losses["points"] = _sum(point_loss(points, own[1].flatten(0, -3), truth, valid, weights))
     losses["total"] = weights.camera * losses["camera"] + weights.depth * losses["depth"] + weights.points * losses["points"]
     return losses
 

@@ -19,13 +19,13 @@ from torch.utils.checkpoint import checkpoint
 from pan3d_core.models.matching import NonFiniteCost
 from training.data.sources import generator_from, seed_from
 from training.data.stream_source import open_source
-from training.families.family import Family
+from training.families.family import AnyFamily
 from training.run.averaging import AveragedModel
 from training.run.devices import tensors_of, to_device
 from training.run.progress import Moment
 from training.run.ranks import Ranks
 from training.run.schedules import average_decay, rate_factor
-from training.run.whole_state import load_model_state, load_optimizer_state, model_state, optimizer_state, shard
+from training.run.whole_state import load_model_state, load_optimizer_state, model_state, optimizer_state, shard, whole
 from training.settings import TrainConfig
 
 _log = logging.getLogger("pan3d.training")
@@ -36,7 +36,7 @@ DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 class Objective(nn.Module):
     """Model and losses as one module, the unit that ranks share: a prepared sample and the run's progress in, scalars out."""
 
-    def __init__(self, model: nn.Module, family: Family, dtype: torch.dtype | None) -> None:
+    def __init__(self, model: nn.Module, family: AnyFamily, dtype: torch.dtype | None) -> None:
         super().__init__()
         self.model = model
         self.family, self.dtype = family, dtype
@@ -55,7 +55,7 @@ class Objective(nn.Module):
 class Trainer:
     """State of one rank."""
 
-    def __init__(self, config: TrainConfig, family: Family, ranks: Ranks) -> None:
+    def __init__(self, config: TrainConfig, family: AnyFamily, ranks: Ranks) -> None:
         self.config, self.family, self.ranks = config, family, ranks
         execution = config.execution
         if ranks.shards and execution.precision == "float16":
@@ -160,8 +160,8 @@ class Trainer:
         """Clip, step and average, unless the gradient is not finite; its norm."""
         options = self.config.optimizer
         self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.trained, options.clip_norm or math.inf)
-        norm = float(norm.full_tensor() if self.ranks.shards else norm)
+        gradient = torch.nn.utils.clip_grad_norm_(self.trained, options.clip_norm or math.inf)
+        norm = float(whole(gradient))
         if math.isfinite(norm):
             self.bad_in_row = 0
             self.scaler.step(self.optimizer)

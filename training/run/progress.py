@@ -8,10 +8,14 @@ import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pan3d_core.runtime.files import written_whole
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 _log = logging.getLogger("pan3d.training")
 
@@ -42,7 +46,7 @@ class RunLog:
         self._sums: dict[str, float] = {}
         self._counts: dict[str, int] = {}
         self._since: Moment | None = None
-        self._board = None
+        self._board: SummaryWriter | None = None
         if tensorboard and importlib.util.find_spec("tensorboard") is None:
             _log.warning("no TensorBoard files: the package tensorboard is missing (pip install 'pan3d_ros[train]')")
         elif tensorboard:

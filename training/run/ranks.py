@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -23,6 +24,14 @@ from training.settings import ExecutionConfig
 
 # Rank 0 measures and saves alone while the others wait for it.
 WAIT = timedelta(hours=2)
+
+
+@runtime_checkable
+class ShardedModule(Protocol):
+    """What `fully_shard` makes of a module, whose package takes too long to load to be named here."""
+
+    def set_requires_gradient_sync(self, requires_gradient_sync: bool) -> None:
+        """Whether backward passes exchange gradients."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class Ranks:
             with module.no_sync():
                 yield
             return
-        if self.shards:
+        if isinstance(module, ShardedModule):
             module.set_requires_gradient_sync(wanted)
         yield
 
@@ -80,7 +89,7 @@ class Ranks:
         """`own` of every rank, in their order. All ranks must call it."""
         if self.world == 1:
             return [own]
-        found: list[dict | None] = [None] * self.world
+        found: list[dict] = [{}] * self.world
         dist.all_gather_object(found, own)
         return found
 

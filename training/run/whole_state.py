@@ -5,13 +5,23 @@ The packages for sharded state take as long to load as torch itself, so they are
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch.distributed.checkpoint.state_dict import StateDictOptions
 
 
 def local(tensor: Tensor) -> Tensor:
     """This rank's part of a sharded tensor; other tensors themselves."""
     return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A sharded tensor gathered from all ranks, all of which must call it; other tensors themselves."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
 def shard(module: nn.Module, blocks: list[nn.Module], device: torch.device, world: int) -> None:
@@ -20,13 +30,13 @@ def shard(module: nn.Module, blocks: list[nn.Module], device: torch.device, worl
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device.type, (world,))
-    module.to(memory_format=torch.contiguous_format)
+    module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's own types
     for block in blocks:
         fully_shard(block, mesh=mesh)
     fully_shard(module, mesh=mesh)
 
 
-def _options():
+def _options() -> StateDictOptions:
     from torch.distributed.checkpoint.state_dict import StateDictOptions
 
     return StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -38,7 +48,7 @@ def model_state(model: nn.Module, *, sharded: bool) -> dict[str, Tensor]:
         return model.state_dict()
     from torch.distributed.checkpoint.state_dict import get_model_state_dict
 
-    return get_model_state_dict(model, options=_options())
+    return {name: value for name, value in get_model_state_dict(model, options=_options()).items() if isinstance(value, Tensor)}
 
 
 def load_model_state(model: nn.Module, state: dict[str, Tensor], *, sharded: bool) -> None:
@@ -48,7 +58,7 @@ def load_model_state(model: nn.Module, state: dict[str, Tensor], *, sharded: boo
         return
     from torch.distributed.checkpoint.state_dict import set_model_state_dict
 
-    set_model_state_dict(model, state, options=_options())
+    set_model_state_dict(model, dict(state), options=_options())
 
 
 def optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer, *, sharded: bool) -> dict:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from pan3d_core.language.text_space import text_cosines
 from pan3d_core.models.layers.dpt import DPT, add_grid_embedding, dense_output, fused_chunks, resize
+from pan3d_core.structures import present
 
 LOGIT_SCALE = 1 / 0.07  # of the cosine with a text, a constant of the text encoder that the semantics are distilled from
 
@@ -63,9 +64,17 @@ class TextDecoder(nn.Module):
         super().__init__()
         self.expand = nn.Conv2d(channels, text_channels, kernel_size=1)
 
+    @property
+    def _bias(self) -> Tensor:
+        return present("TextDecoder.expand.bias", self.expand.bias)  # a convolution may have none, this one has
+
     def forward(self, rendered: Tensor) -> Tensor:
         """(V, channels, H, W) -> (V, text channels, H // 2, W // 2), not normalised."""
         return self.expand(half_size(rendered))
+
+    def cosines(self, features: Tensor, text_features: Tensor) -> Tensor:
+        """(..., channels) semantics and one (text channels,) row per text -> (..., T), without making the text-space features."""
+        return text_cosines(features, text_features, self.expand.weight.flatten(1), self._bias)
 
     def logits(self, rendered: Tensor, text_features: Tensor) -> Tensor:
         """(V, channels, H, W) and one (text channels,) row per text, of any length but 0 -> (V, T, H, W) scaled cosines.
@@ -73,8 +82,7 @@ class TextDecoder(nn.Module):
         The text-space map of 512 channels is never made, see `text_space.text_cosines`, whose errors these are. Where nothing
         was rendered the bias of the decoder speaks.
         """
-        half = half_size(rendered).movedim(1, -1)
-        cosines = text_cosines(half, text_features, self.expand.weight.flatten(1), self.expand.bias)
+        cosines = self.cosines(half_size(rendered).movedim(1, -1), text_features)
         return resize(LOGIT_SCALE * cosines.movedim(-1, 1), (rendered.shape[-2], rendered.shape[-1]))
 
 

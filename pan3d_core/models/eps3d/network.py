@@ -81,6 +81,15 @@ class PanopticRendering:
     opacity: Tensor  # (C, H, W) 0..1
 
 
+def panoptic_features(gaussians: Gaussians) -> tuple[Tensor, Tensor]:
+    """Return semantic (N, F) and instance (N, G) features; `ValueError` for Gaussians without."""
+    semantics, instances = gaussians.semantic_features, gaussians.instance_features
+    if semantics is None or instances is None:
+        name = "semantic_features" if semantics is None else "instance_features"
+        raise ValueError(f"Gaussians.{name}: expected features of every Gaussian, got none")
+    return semantics, instances
+
+
 def render_panoptic(
     gaussians: Gaussians, cam_from_world: Tensor, intrinsics: Tensor, image_hw: tuple[int, int]
 ) -> PanopticRendering:
@@ -88,10 +97,7 @@ def render_panoptic(
 
     Raises `ValueError` for Gaussians without semantic or instance features.
     """
-    for name in ("semantic_features", "instance_features"):
-        if getattr(gaussians, name) is None:
-            raise ValueError(f"Gaussians.{name}: expected features of every Gaussian, got none")
-    both = (gaussians.semantic_features, gaussians.instance_features)
+    both = panoptic_features(gaussians)
     made = rasterize(gaussians, cam_from_world, intrinsics, image_hw, both, settings=UNITLESS_RASTER)
     semantics, instances = made.features.split([part.shape[1] for part in both], 1)
     return PanopticRendering(made.colors, semantics, instances, made.depth, made.opacity)

@@ -9,6 +9,7 @@ from pan3d_core.engines import build_engine
 from pan3d_core.grasping.planner import select_grasps
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_sim.cameras.depth_noise import DepthNoise
+from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell
 from pan3d_tools.bench.grasp import attempt_all, cloud_from_views, plan_obb, rate, summarize, true_cloud
 
@@ -36,7 +37,7 @@ def test_what_the_pipeline_sees_can_be_lifted():
                 segment = nearest_segment(result.panoptic, truth)
                 grasps = select_grasps(result.panoptic, segment.instance_id, support_height_m=0.0, is_metric=result.is_metric)
                 assert grasps.targets, f"{truth.name}: {grasps.message}"
-                trial = cell.execute(grasps.targets[0], target=truth.instance_id - 1)
+                trial = GraspTrials(cell).execute(grasps.targets[0], target=truth.instance_id - 1)
                 assert trial.failure != "wrong_object"
                 tried += 1
                 lifted += trial.lifted

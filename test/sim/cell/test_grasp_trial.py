@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pan3d_core.structures import GraspTarget, OrientedBox
+from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.hand import HandSpec
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell
 from pan3d_sim.objects.kinds import sample_object
@@ -56,7 +57,7 @@ def ideal_grasp(cell, index=0):
 def test_ideal_grasps_lift_and_hold(kind):
     for seed in (1, 2):
         cell = cell_with(kind, "block", seed=seed)
-        result = cell.execute(ideal_grasp(cell), target=0)
+        result = GraspTrials(cell).execute(ideal_grasp(cell), target=0)
         assert result.failure == "none" and result.lifted
         assert result.details["rise_m"] > 0.15
         assert 0.0 < result.details["contact_depth_m"] < 0.002
@@ -67,22 +68,23 @@ def test_ideal_grasps_lift_and_hold(kind):
 def test_results_repeat_and_leave_the_cell_as_it_was():
     cell = cell_with("can", "block")
     start = cell.save()
-    first = cell.execute(ideal_grasp(cell))
+    trials = GraspTrials(cell)
+    first = trials.execute(ideal_grasp(cell))
     np.testing.assert_array_equal(cell.save().physics, start.physics)
-    assert cell.execute(ideal_grasp(cell)).details == first.details
+    assert trials.execute(ideal_grasp(cell)).details == first.details
     fresh = cell_with("can", "block")
-    assert fresh.execute(ideal_grasp(fresh)).details == first.details
+    assert GraspTrials(fresh).execute(ideal_grasp(fresh)).details == first.details
 
 
 def test_the_nearest_object_is_the_target():
     cell = cell_with("can", "block")
     for index in (0, 1):
-        assert cell.execute(ideal_grasp(cell, index)).lifted
+        assert GraspTrials(cell).execute(ideal_grasp(cell, index)).lifted
 
 
 def test_object_stays_in_the_hand_when_not_restored():
     cell = cell_with("can", "block")
-    result = cell.execute(ideal_grasp(cell), target=0, restore=False)
+    result = GraspTrials(cell).execute(ideal_grasp(cell), target=0, restore=False)
     assert result.lifted and cell.world_from_object(0)[2, 3] > 0.1
     assert cell.world_from_object(1)[2, 3] < 0.05
 
@@ -95,7 +97,7 @@ def test_phases_are_observed_in_order():
         phases.append(phase)
         heights.append(cell.world_from_object(0)[2, 3])
 
-    cell.execute(ideal_grasp(cell), observe=observe)
+    GraspTrials(cell).execute(ideal_grasp(cell), observe=observe)
     assert phases == ["before", "pregrasp", "grasp", "closed", "lifted", "after"]
     assert heights[3] < 0.01 < 0.15 < heights[4]
 
@@ -104,18 +106,18 @@ def test_closing_on_air_is_missed():
     cell = cell_with("block")
     pose, _ = ideal_pose(cell, 0)
     pose[2, 3] += 0.12
-    assert cell.execute(grasp_at(pose, 0.08), target=0).failure == "missed"
+    assert GraspTrials(cell).execute(grasp_at(pose, 0.08), target=0).failure == "missed"
 
 
 def test_slippery_pads_slip():
     cell = cell_with("box", hand=HandSpec(finger_friction=0.02))
-    result = cell.execute(ideal_grasp(cell), target=0)
+    result = GraspTrials(cell).execute(ideal_grasp(cell), target=0)
     assert result.failure == "slipped" and not result.lifted
 
 
 def test_lifting_a_neighbour_is_the_wrong_object():
     cell = cell_with("box", "block")
-    result = cell.execute(ideal_grasp(cell, 1), target=0)
+    result = GraspTrials(cell).execute(ideal_grasp(cell, 1), target=0)
     assert result.failure == "wrong_object" and result.details["clean"] == 0.0
 
 
@@ -123,13 +125,13 @@ def test_going_into_the_table_collides():
     cell = cell_with("block")
     pose, width = ideal_pose(cell, 0)
     pose[2, 3] = 0.002
-    assert cell.execute(grasp_at(pose, width + 0.02), target=0).failure == "collision"
+    assert GraspTrials(cell).execute(grasp_at(pose, width + 0.02), target=0).failure == "collision"
 
 
 def test_fingers_on_top_of_the_target_collide():
     cell = cell_with("box")
     pose, width = ideal_pose(cell, 0)
-    assert cell.execute(grasp_at(pose, width - 0.015), target=0).failure == "collision"
+    assert GraspTrials(cell).execute(grasp_at(pose, width - 0.015), target=0).failure == "collision"
 
 
 def test_starting_inside_a_neighbour_collides():
@@ -146,7 +148,7 @@ def test_starting_inside_a_neighbour_collides():
     sideways[:3, 0] = [0.0, 0.0, 1.0]
     sideways[:3, 1] = np.cross(sideways[:3, 2], sideways[:3, 0])
     sideways[2, 3] = 0.05
-    assert cell.execute(grasp_at(sideways, 0.08), target=0).failure == "collision"
+    assert GraspTrials(cell).execute(grasp_at(sideways, 0.08), target=0).failure == "collision"
 
 
 def test_out_of_reach_and_nothing_there():
@@ -158,11 +160,11 @@ def test_out_of_reach_and_nothing_there():
     far[0, 3] = 0.9
     empty = pose.copy()
     empty[:2, 3] = [0.4, -0.4]
-    assert cell.execute(grasp_at(from_below, 0.06), target=0).failure == "unreachable"
-    assert cell.execute(grasp_at(far, 0.06), target=0).failure == "unreachable"
-    assert cell.execute(grasp_at(pose, 0.12), target=0).failure == "unreachable"
-    assert cell.execute(grasp_at(empty, 0.06)).failure == "no_target"
-    assert cell.execute(grasp_at(pose, 0.06), target=5).failure == "no_target"
+    assert GraspTrials(cell).execute(grasp_at(from_below, 0.06), target=0).failure == "unreachable"
+    assert GraspTrials(cell).execute(grasp_at(far, 0.06), target=0).failure == "unreachable"
+    assert GraspTrials(cell).execute(grasp_at(pose, 0.12), target=0).failure == "unreachable"
+    assert GraspTrials(cell).execute(grasp_at(empty, 0.06)).failure == "no_target"
+    assert GraspTrials(cell).execute(grasp_at(pose, 0.06), target=5).failure == "no_target"
 
 
 def test_lifting_what_carries_another_object_is_not_clean():
@@ -178,12 +180,12 @@ def test_lifting_what_carries_another_object_is_not_clean():
     from_the_side[:3, 2] = np.cross(closing, [0.0, 0.0, 1.0])
     from_the_side[:3, 1] = np.cross(from_the_side[:3, 2], closing)
     from_the_side[2, 3] = 0.023
-    result = cell.execute(grasp_at(from_the_side, width + 0.02), target=0)
+    result = GraspTrials(cell).execute(grasp_at(from_the_side, width + 0.02), target=0)
     assert result.lifted and result.details["clean"] == 0.0
     assert result.details["co_lifted"] == 1.0 or result.details["disturbance_m"] > 0.02
 
 
 def test_lifting_alone_is_clean():
     cell = cell_with("can", "block")
-    result = cell.execute(ideal_grasp(cell), target=0)
+    result = GraspTrials(cell).execute(ideal_grasp(cell), target=0)
     assert result.details["clean"] == 1.0 and result.details["disturbance_m"] < 1e-3
