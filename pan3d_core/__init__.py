@@ -2,6 +2,9 @@
 
 from pan3d_core.runtime.lazy import attributes
 
+# The one place of the version: pyproject.toml reads it, package.xml repeats its release part.
+__version__ = "0.2.0.dev0"
+
 # Loaded on first use, so that `pan3d --help` does not wait for torch.
 _HOMES = {
     "CameraView": "structures",

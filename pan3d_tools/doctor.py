@@ -62,7 +62,7 @@ def check_python() -> Check:
 def check_libraries() -> Check:
     absent = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
     if absent:
-        return Check("libraries", MISSING, f"cannot import {', '.join(absent)}", "make setup, or: pip install pan3d_ros")
+        return Check("libraries", MISSING, f"cannot import {', '.join(absent)}", "make setup, or: pip install pan3d")
     return Check("libraries", OK, ", ".join(LIBRARIES))
 
 
@@ -135,7 +135,7 @@ def check_dds_profile() -> Check:
 def check_renderer() -> Check:
     """Renders one picture in a process of its own, because a broken GL library may end the process."""
     if importlib.util.find_spec("mujoco") is None:
-        mend = "make setup, or: pip install 'pan3d_ros[sim]'"
+        mend = "make setup, or: pip install 'pan3d[sim]'"
         return Check("renderer", OPTIONAL, "mujoco is not installed: no simulated cell", mend)
     environment = {**os.environ, "MUJOCO_GL": os.environ.get("MUJOCO_GL", "osmesa")}
     kind = environment["MUJOCO_GL"]
@@ -154,7 +154,7 @@ def check_renderer() -> Check:
 
 def check_bags() -> Check:
     if importlib.util.find_spec("rosbags") is None:
-        mend = "make setup, or: pip install 'pan3d_ros[bags]'"
+        mend = "make setup, or: pip install 'pan3d[bags]'"
         return Check("bags", OPTIONAL, "rosbags is not installed: no sim record, no doctor, eval or replay of a BAG", mend)
     return Check("bags", OK, f"rosbags {importlib.metadata.version('rosbags')}, no ROS needed to read or write them")
 

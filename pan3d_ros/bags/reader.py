@@ -165,7 +165,7 @@ def _rosbags() -> Any:
     try:
         from rosbags import rosbag2
     except ImportError as error:
-        raise BagError('bags need the package rosbags: pip install "pan3d_ros[bags]"') from error
+        raise BagError('bags need the package rosbags: pip install "pan3d[bags]"') from error
     return rosbag2
 
 

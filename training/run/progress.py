@@ -48,7 +48,7 @@ class RunLog:
         self._since: Moment | None = None
         self._board: SummaryWriter | None = None
         if tensorboard and importlib.util.find_spec("tensorboard") is None:
-            _log.warning("no TensorBoard files: the package tensorboard is missing (pip install 'pan3d_ros[train]')")
+            _log.warning("no TensorBoard files: the package tensorboard is missing (pip install 'pan3d[train]')")
         elif tensorboard:
             self._open_board(None)
 
