@@ -1,18 +1,29 @@
-"""What colcon and pip make of the two packages."""
+"""What colcon and pip make of the tree: the distribution pan3d and the two ROS packages."""
 
 from __future__ import annotations
 
 import ast
+import functools
+import importlib.metadata
 import os
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import pan3d_core
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("pan3d_core", "pan3d_eval", "pan3d_sim", "pan3d_ros", "pan3d_tools", "training")
 
 
 def test_colcon_sees_both_packages_with_their_ros_types():
@@ -31,15 +42,43 @@ def manifest(folder: str) -> ElementTree.Element:
     return ElementTree.parse(ROOT / folder / "package.xml").getroot()
 
 
-def setup_arguments() -> dict[str, ast.expr]:
-    tree = ast.parse((ROOT / "setup.py").read_text())
-    call = next(node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setup")
-    return {keyword.arg: keyword.value for keyword in call.keywords}
+@functools.cache
+def configuration() -> dict[str, Any]:
+    """What pip and colcon take from setup.py, setup.cfg and pyproject.toml, read the way in which colcon reads it."""
+    command = [sys.executable, "-W", "ignore", "-c", PRINT_CONFIGURATION]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    return ast.literal_eval(run.stdout)
+
+
+# colcon takes every attribute, but reads only one that is a Python literal.
+PRINT_CONFIGURATION = """
+import setuptools
+from distutils.core import run_setup
+found = run_setup("setup.py", stop_after="config")
+print({name: getattr(found, name) for name in ("packages", "data_files", "entry_points", "extras_require", "python_requires")}
+      | {"name": found.metadata.name, "version": found.metadata.version, "license": found.metadata.license})
+"""
 
 
 def test_versions_agree():
-    versions = {manifest("").findtext("version"), manifest("pan3d_interfaces").findtext("version")}
-    assert versions == {ast.literal_eval(setup_arguments()["version"])}
+    release = re.fullmatch(r"(\d+\.\d+\.\d+)(\.dev\d+|rc\d+)?", pan3d_core.__version__).group(1)
+    assert {manifest("").findtext("version"), manifest("pan3d_interfaces").findtext("version")} == {release}
+    assert configuration()["version"] == pan3d_core.__version__
+    assert configuration()["name"] == "pan3d"
+
+
+def test_the_installed_distribution_is_this_version():
+    assert importlib.metadata.version("pan3d") == pan3d_core.__version__
+
+
+def test_every_package_says_that_it_is_typed():
+    assert set(PACKAGES) == {name for name in configuration()["packages"] if "." not in name}
+    assert all((ROOT / name / "py.typed").is_file() for name in PACKAGES)
+
+
+def test_every_folder_with_python_files_is_a_package():
+    folders = {path.parent.relative_to(ROOT) for name in PACKAGES for path in (ROOT / name).rglob("*.py")}
+    assert {".".join(folder.parts) for folder in folders} == set(configuration()["packages"])
 
 
 def test_every_message_package_that_is_imported_is_a_dependency():
@@ -61,10 +100,7 @@ def test_every_interface_file_is_generated():
 
 
 def test_installed_files_exist_and_the_resource_marker_is_among_them():
-    run = subprocess.run(
-        [sys.executable, "-c", PRINT_DATA_FILES], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
-    )
-    files = ast.literal_eval(run.stdout)
+    files = dict(configuration()["data_files"])
     assert files["share/ament_index/resource_index/packages"] == ["resource/pan3d_ros"]
     assert files["share/pan3d_ros"] == ["package.xml"]
     assert "launch/perception.launch.py" in files["share/pan3d_ros/launch"]
@@ -72,25 +108,45 @@ def test_installed_files_exist_and_the_resource_marker_is_among_them():
     assert all((ROOT / name).is_file() for names in files.values() for name in names)
 
 
-def test_everything_that_is_not_python_is_installed_too(tmp_path):
-    command = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
-    packages = ("pan3d_core", "pan3d_sim", "pan3d_ros")
-    needed = [p.relative_to(ROOT) for name in packages for p in (ROOT / name).rglob("*") if p.is_file() and p.suffix != ".pyc"]
-    assert [str(path) for path in needed if not (tmp_path / path).is_file()] == []
+def test_every_extra_is_documented():
+    text = (ROOT / "docs/installation.md").read_text()
+    assert {extra for extra in configuration()["extras_require"] if f"| `{extra}` |" not in text} == set()
 
 
-PRINT_DATA_FILES = """
-import setuptools
-found = {}
-setuptools.setup = lambda **arguments: found.update(arguments)
-exec(compile(open("setup.py").read(), "setup.py", "exec"), {"__file__": "setup.py", "__name__": "__main__"})
-print(dict(found["data_files"]))
-"""
+@pytest.mark.parametrize("options", [(), pytest.param(("--symlink-install",), marks=pytest.mark.slow)], ids=["copies", "links"])
+def test_colcon_builds_the_ament_package(tmp_path, options):
+    pytest.importorskip("colcon_core")
+    packages = pytest.importorskip("ament_index_python.packages")
+    command = [sys.executable, "-m", "colcon", "--log-base", str(tmp_path / "log"), "build", "--base-paths", "."]
+    places = ["--build-base", str(tmp_path / "build"), "--install-base", str(tmp_path / "install")]
+    command += ["--packages-select", "pan3d_ros", *places, *options]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250)
+    assert run.returncode == 0, run.stdout + run.stderr
+    prefix = tmp_path / "install" / "pan3d_ros"
+    # Where `ros2 run` and `ros2 launch` look.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AMENT_PREFIX_PATH", str(prefix))
+        share = Path(packages.get_package_share_directory("pan3d_ros"))
+        assert packages.get_package_prefix("pan3d_ros") == str(prefix)
+    assert share == prefix / "share" / "pan3d_ros"
+    assert (share / "launch" / "perception.launch.py").is_file() and (share / "package.xml").is_file()
+    programs = prefix / "lib" / "pan3d_ros"
+    assert {path.name for path in programs.iterdir()} == {"pan3d", "perception_node", "sim_node"}
+    # A shell that has sourced install/setup.sh, in an environment that knows no other pan3d.
+    run = subprocess.run(
+        ["bash", "-c", f"source {tmp_path}/install/setup.sh && {programs}/pan3d --help && python -c {PRINT_PLACE!r}"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": ""},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "reconstruct" in run.stdout
+    assert run.stdout.splitlines()[-1].startswith(str(tmp_path))
+
+
+PRINT_PLACE = "import pan3d_core; print(pan3d_core.__file__)"
 
 
 def test_console_scripts_exist():
-    scripts = ast.literal_eval(setup_arguments()["entry_points"])["console_scripts"]
+    scripts = configuration()["entry_points"]["console_scripts"]
     for script in scripts:
         module, function = script.split(" = ")[1].split(":")
         place = ROOT / module.replace(".", "/")
@@ -102,7 +158,8 @@ def test_console_scripts_exist():
 
 def test_exact_pins_cover_every_ros_wheel():
     pinned = set((ROOT / "requirements/pins.txt").read_text().splitlines())
-    ros = [line for line in (ROOT / "requirements/ros_jazzy.txt").read_text().splitlines() if line.startswith("ros-")]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    ros = [line for line in extras["ros"] if line.startswith("ros-")]
     assert len(ros) > 80
     assert {line.replace("[fastrtps]", "") for line in ros} <= pinned
     assert not any(line.startswith("torchvision") for line in pinned)
@@ -112,4 +169,4 @@ def test_the_licence_is_the_whole_apache_licence():
     text = (ROOT / "LICENSE").read_text()
     assert "Apache License" in text
     assert "END OF TERMS AND CONDITIONS" in text
-    assert manifest("").findtext("license") == "Apache-2.0"
+    assert manifest("").findtext("license") == "Apache-2.0" == configuration()["license"]
