@@ -152,7 +152,9 @@ def test_console_scripts_exist():
         place = ROOT / module.replace(".", "/")
         path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
         assert path.is_file(), script
-        names = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+        body = ast.parse(path.read_text()).body
+        names = [node.name for node in body if isinstance(node, ast.FunctionDef)]
+        names += [alias.name for node in body if isinstance(node, ast.ImportFrom) for alias in node.names]
         assert function in names, script
 
 
