@@ -179,15 +179,18 @@ def command_line() -> str:
 def _commands(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """A command and those below it; the benchmarks have parsers of their own."""
     from pan3d_tools.cli.bench import BENCHES
+    from pan3d_tools.cli.command_parser import CommandParser
 
+    if isinstance(parser, CommandParser):
+        parser.complete()
     yield name, parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for below, inner in action.choices.items():
                 yield from _commands(f"{name} {below}", inner)
     if name == "pan3d bench":
-        for bench, (module, _) in BENCHES.items():
-            yield f"{name} {bench}", _parser_of(f"{module}:run")
+        for bench, (place, _) in BENCHES.items():
+            yield f"{name} {bench}", _parser_of(place)
 
 
 def messages() -> str:
