@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from training.families import FAMILIES, build_family, run_config
 from training.run.checkpoints import CheckpointFolder
@@ -198,8 +199,6 @@ def main() -> None:
     """Command line entry."""
     config, only_show = parse()
     if only_show:
-        import yaml
-
         print(yaml.safe_dump(config.to_dict(), sort_keys=False), end="")
         return
     under_torchrun = "TORCHELASTIC_RUN_ID" in os.environ

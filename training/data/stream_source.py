@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from pan3d_core.runtime.lazy import load
 from training.data.arrays import SceneBatch, ShardSet, batch_of_records, training_vocabulary
 from training.data.folder_shards import open_scene_folders
 from training.data.scene_shards import SceneShards, is_url, open_tar_shards
@@ -14,6 +15,8 @@ from training.data.sources import ShardSource, generator_from
 from training.settings import SamplingConfig, TrainConfig
 
 RENDERED = "cell"
+# Loaded by those alone who render: MuJoCo and its GL libraries do not survive a fork, and workers of stored scenes are forked.
+RENDERING = "training.data.rendered_shards:RenderedShards"
 
 
 def open_shards(location: str) -> SceneShards:
@@ -22,9 +25,8 @@ def open_shards(location: str) -> SceneShards:
     Raises `ValueError` when there are no scenes for training.
     """
     if location == RENDERED:
-        from training.data.rendered_shards import RenderedShards
-
-        return RenderedShards()
+        shards: SceneShards = load(RENDERING)()
+        return shards
     if is_url(location) or any(Path(location).glob("*.tar")):
         return open_tar_shards(location)
     return open_scene_folders(location)

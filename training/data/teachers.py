@@ -19,6 +19,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from pan3d_core.geometry.cameras import unproject_depth
+from pan3d_core.language.minilm import TextEncoder
 from training.data.arrays import SceneBatch, TeacherMaps
 from training.data.text_targets import TextTargets
 
@@ -81,8 +82,6 @@ def cell_teacher(text: TextTargets, data: Path) -> CellTeacher:
     """The built-in teacher; the embeddings of table and floor are kept beside the data (only their making needs the encoder)."""
     path = data / STUFF_FILE
     if not path.exists():
-        from pan3d_core.language.minilm import TextEncoder
-
         save_file({"embeddings": TextEncoder().encode(list(STUFF)).contiguous()}, path)
     return CellTeacher(text, load_file(path)["embeddings"])
 

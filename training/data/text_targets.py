@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from pan3d_core.language.minilm import TextEncoder
 from training.data.arrays import ShardSet
 
 
@@ -47,8 +48,6 @@ class TextTargets:
 
 def encode_descriptions(vocabulary: dict) -> TextTargets:
     """Embed every description of a `vocabulary.json`; needs the text encoder's package."""
-    from pan3d_core.language.minilm import TextEncoder
-
     kinds = tuple(vocabulary["kinds"])
     pairs = [(k, text) for k, kind in enumerate(kinds) for text in vocabulary["descriptions"][kind]]
     texts = tuple(text for _, text in pairs)
