@@ -75,7 +75,18 @@ class RigConfig:
 def sample_rig(
     rng: np.random.Generator, num_views: int, width: int, height: int, config: RigConfig | None = None
 ) -> list[RigCamera]:
-    """Draw `num_views` calibrated cameras around the table, spread over the azimuth and in random order."""
+    """Draw calibrated cameras around the table, spread over the azimuth and in random order.
+
+    Args:
+        rng: Source of all chance.
+        num_views: How many cameras.
+        width: Of each picture, pixels.
+        height: Of each picture, pixels.
+        config: Distances, elevations and what the cameras look at.
+
+    Returns:
+        Cameras with exact intrinsics (pixels) and `cam_from_world` (4, 4), metres.
+    """
     if num_views < 1:
         raise ValueError(f"num_views: expected at least 1, got {num_views}")
     config = config or RigConfig()

@@ -67,7 +67,19 @@ class _Frame:
 
 
 def record(out: Path, cell: RobotCell, config: RecordingConfig | None = None) -> dict[str, int]:
-    """Write the bag `out` (a folder that must not exist yet) and return the number of messages per topic."""
+    """Write a bag of the cell with its ground truth, wrist camera included where it is asked for.
+
+    Args:
+        out: The bag, a folder that must not exist yet.
+        cell: What the cameras see; nothing in it moves.
+        config: Length, rates, jitter and storage.
+
+    Returns:
+        The number of messages per topic.
+
+    Raises:
+        ValueError: The folder exists.
+    """
     config = config or RecordingConfig()
     out = Path(out)
     if out.exists():

@@ -91,7 +91,15 @@ class RefineScene:
 
 
 def render_refine_scene(seed: int, settings: RefineSceneSettings | None = None) -> RefineScene:
-    """The scene of a seed: that of `RobotCell(seed)`, seen by another camera. The same on every machine."""
+    """Render the scene of a seed as a camera sees it on a journey around the table; the same on every machine.
+
+    Args:
+        seed: The objects are those of `RobotCell(seed)`.
+        settings: Number and size of the views, journey, views held out.
+
+    Returns:
+        Views with true depth, ids that hold over all views, and true classes.
+    """
     settings = settings or RefineSceneSettings()
     config = CellConfig(
         settings.num_objects, settings.arrangement, width=settings.width, height=settings.height, num_cameras=1

@@ -15,7 +15,14 @@ from pan3d_sim.objects.kinds import KINDS
 
 
 def cell_scene(cell: RobotCell) -> Scene:
-    """What the fixed cameras of a cell see now, with depth, and the truth about it. Objects that no camera sees are left out."""
+    """Return what the fixed cameras of a cell see now, with depth, and the truth about it.
+
+    Args:
+        cell: The cell.
+
+    Returns:
+        The scene in the frame of the cell, metres. Objects that no camera sees are left out.
+    """
     views = cell.views()
     ids = torch.from_numpy(cell.instance_ids).long()
     labels = LabelSpace.things(KINDS)
@@ -29,7 +36,16 @@ def cell_scene(cell: RobotCell) -> Scene:
 
 
 def render_scene_folder(out: Path, seed: int, **changes: Any) -> Path:
-    """Build the cell of a seed, render it and write `out`/cell_SEED; `changes` are fields of `CellConfig`. Returns the folder."""
+    """Build the cell of a seed, render it and write it as a scene folder.
+
+    Args:
+        out: Folder in which `cell_SEED` is made.
+        seed: Of the cell.
+        **changes: Fields of `CellConfig` with other values.
+
+    Returns:
+        The folder that was written.
+    """
     with RobotCell(seed, **changes) as cell:
         scene = cell_scene(cell)
     write_scene(out / scene.name, scene)

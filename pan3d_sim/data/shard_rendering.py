@@ -94,11 +94,19 @@ Report = Callable[[RenderProgress], None]
 
 
 def render_data_set(plan: RenderPlan, workers: int = 1, report: Report | None = None) -> list[ShardRange]:
-    """Render all shards of the plan's part that are not there yet; `report` is called about once a second.
+    """Render all shards of the plan's part that are not there yet.
 
-    Returns the shards that other processes were rendering when this one had nothing else left to do. Raises `ValueError`
-    when the folder holds other data and `RenderingStopped` when it cannot be written; in both cases complete shards stay
-    as they are and partial ones are removed.
+    Args:
+        plan: Seeds, folder, format and which part of all shards this machine makes.
+        workers: Processes that render.
+        report: Called with the progress about once a second.
+
+    Returns:
+        The shards that other processes were rendering when this one had nothing else left to do.
+
+    Raises:
+        ValueError: The folder holds other data.
+        RenderingStopped: It cannot be written. In both cases complete shards stay as they are and partial ones are removed.
     """
     if workers < 1:
         raise ValueError(f"workers: expected at least 1, got {workers}")

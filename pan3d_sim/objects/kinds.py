@@ -84,7 +84,18 @@ def sample_color(rng: np.random.Generator, kind: str) -> tuple[str, tuple[float,
 
 
 def sample_object(rng: np.random.Generator, kind: str | None = None) -> ObjectSpec:
-    """Draw an object; `kind` one of `KINDS` or None for any. Raises `ValueError` for an unknown kind."""
+    """Draw an object.
+
+    Args:
+        rng: Source of all chance.
+        kind: One of `KINDS` or `HELD_OUT_KINDS`; None for any of `KINDS`.
+
+    Returns:
+        Its shape, colour, material and mass.
+
+    Raises:
+        ValueError: The kind is unknown.
+    """
     kind = kind or str(rng.choice(KINDS))
     build = BUILDERS.get(kind) or HELD_OUT_BUILDERS.get(kind)
     if build is None:

@@ -111,7 +111,16 @@ def disturb_poses(cam_from_world: Tensor, config: AugmentConfig, generator: Gene
 
 
 def augment(batch: SceneBatch, config: AugmentConfig, generator: Generator) -> tuple[SceneBatch, MiniInputs]:
-    """The batch to learn from and the network's inputs, whose calibration is slightly wrong or withheld."""
+    """Change the samples of a batch together: colours, mirrored pictures, turned worlds, calibration.
+
+    Args:
+        batch: Scenes with their truth.
+        config: How far and how often.
+        generator: Source of all chance.
+
+    Returns:
+        The batch to learn from, and the network's inputs, whose calibration is slightly wrong or withheld.
+    """
     size = len(batch.kinds)
     if torch.rand((), generator=generator) < config.flip_probability:
         batch = flip_batch(batch)

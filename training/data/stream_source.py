@@ -33,9 +33,18 @@ def open_shards(location: str) -> SceneShards:
 
 
 def open_source(config: TrainConfig, rank: int, ranks: int) -> ShardSource | StreamSource:
-    """This rank's batches: of the arrays in data/train, or of what `sampling.stream` names.
+    """Open this rank's batches: of the arrays in data/train, or of what `sampling.stream` names.
 
-    Raises `ValueError` when there is nothing to train on, or when the stream shows other kinds than the data's words say.
+    Args:
+        config: The run.
+        rank: Of this process.
+        ranks: Of all processes.
+
+    Returns:
+        A source of batches that draws all chance from seed and step.
+
+    Raises:
+        ValueError: There is nothing to train on, or the stream shows other kinds than the data's words say.
     """
     sampling = config.sampling
     if not sampling.stream:

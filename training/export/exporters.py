@@ -29,7 +29,14 @@ EXPORTERS: dict[str, Callable[[dict, ExportRequest], None]] = {
 
 
 def export_run(request: ExportRequest) -> None:
-    """Export the newest checkpoint of a run; `ValueError` for a family that has no file format of its own."""
+    """Export the newest checkpoint of a run, with its card.
+
+    Args:
+        request: The run, the data to measure on and the file to write.
+
+    Raises:
+        ValueError: The run's family has no file format of its own.
+    """
     state = {"family": "pan3d-mini", **read_state(request.run / LAST)}  # checkpoints of the first version do not name it
     family = state["family"]
     if family not in EXPORTERS:

@@ -136,7 +136,14 @@ def number_of_queries(model: nn.Module) -> int:
 
 
 def write_card(weights: Path, lines: list[dict], out: Path, scoreboard: Path | None = None) -> None:
-    """Fill the card from the weight file's own facts, the lines of the run's log and the page of a scoreboard."""
+    """Write the card of a weight file from its own facts, the run's log and the page of a scoreboard.
+
+    Args:
+        weights: The exported file.
+        lines: Of the run's log, all rounds joined.
+        out: The card to write.
+        scoreboard: Page to quote the rows of this very file from.
+    """
     name = engine_of(weights)
     checkpoint = read_checkpoint(weights, name)
     facts, model = checkpoint.facts, checkpoint.model

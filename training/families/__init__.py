@@ -31,7 +31,14 @@ def family_entry(name: str) -> FamilyEntry:
 
 
 def run_config(values: Mapping[str, Any]) -> TrainConfig:
-    """Settings of a run: `values` over the family's own over the general defaults."""
+    """Return the settings of a run: `values` over the family's own over the general defaults.
+
+    Args:
+        values: Nested names and values; `family`, `data` and `out` are needed.
+
+    Raises:
+        ValueError: A name is unknown, or a value unfit.
+    """
     return read_settings(TrainConfig, merge_settings(family_entry(values.get("family", "")).defaults, values))
 
 

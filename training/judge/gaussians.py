@@ -145,7 +145,19 @@ def rendered_figures(
 def evaluate_eps3d(
     model: Eps3dMini, shards: ShardSet, text: TextTargets, teacher: CellTeacher, *, scenes: int, posed: bool
 ) -> Eps3dFigures:
-    """Figures of `pan3d-mini-eps3d` over the first `scenes` scenes; the model is left in evaluation mode."""
+    """Measure `pan3d-mini-eps3d` on held-out scenes; it is left in evaluation mode.
+
+    Args:
+        model: The network.
+        shards: Held-out scenes.
+        text: Embedded descriptions of the kinds.
+        teacher: Classes and texts of the cell's truth.
+        scenes: How many of the first scenes.
+        posed: Whether the cameras are given.
+
+    Returns:
+        Figures of the views that the network saw and of those that it did not.
+    """
     model.eval()
     show = partial(show_scene, model, shards, posed=posed)
     return rendered_figures(show, model.text_decoder, min(scenes, len(shards)), text, teacher)

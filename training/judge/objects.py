@@ -109,7 +109,20 @@ def evaluate(
     views: int = 4,
     bfloat16: bool = True,
 ) -> MiniFigures:
-    """Figures over the first `scenes` scenes of `shards`; the model is left in evaluation mode."""
+    """Measure a network on held-out scenes; it is left in evaluation mode.
+
+    Args:
+        model: The network.
+        shards: Held-out scenes.
+        text: Embedded descriptions of the kinds.
+        scenes: How many of the first scenes.
+        posed: Whether the cameras are given.
+        views: Of each scene, the first ones.
+        bfloat16: Whether products are taken in bfloat16.
+
+    Returns:
+        Figures over all scenes.
+    """
     model.eval()
     device = next(model.parameters()).device
     sums = FigureSums()

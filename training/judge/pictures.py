@@ -21,9 +21,17 @@ def ids_from_masks(masks: Tensor, hw: tuple[int, int]) -> np.ndarray:
 
 
 def label_picture(images: Tensor, true_ids: Tensor, masks: Tensor, true_depth: Tensor, depth: Tensor) -> np.ndarray:
-    """Rows: true instances, answered instances, true depth, answered depth; one column per view.
+    """Draw the truth above the answer, one column per view.
 
-    images (S, 3, H, W) 0..1, true_ids (S, H, W), masks (K, S, h, w) bool with best first, depths (S, H, W), one unit each.
+    Args:
+        images: (S, 3, H, W) RGB 0..1.
+        true_ids: (S, H, W), 0 = none.
+        masks: (K, S, h, w) bool, best first.
+        true_depth: (S, H, W).
+        depth: (S, H, W) in the unit of `true_depth`.
+
+    Returns:
+        (rows, columns, 3) uint8: true instances, answered instances, true depth, answered depth.
     """
     hw = (images.shape[-2], images.shape[-1])
     shots = [to_picture(image) for image in images]

@@ -153,8 +153,17 @@ def eps3d_losses(
     weights: Eps3dLossWeights = EPS3D_WEIGHTS,
     generator: Generator | None = None,
 ) -> dict[str, Tensor]:
-    """Objective of one scene without `geometry_loss`: means over the views of `color`, `semantics` and `instances`, then
-    `ins2sem` of the Gaussians' semantics (G, C) and instance features (G, D), and the weighted `total`."""
+    """Compute the objective of one scene without `geometry_loss` (EPS3D).
+
+    Args:
+        views: What was rendered into the views, with its truth.
+        gaussians: Semantics (G, C) and instance features (G, D) of the Gaussians.
+        weights: Of the terms.
+        generator: Source of chance for the Gaussians that are compared.
+
+    Returns:
+        Means over the views of `color`, `semantics` and `instances`, `ins2sem` of the Gaussians, and the weighted `total`.
+    """
     terms: dict[str, list[Tensor]] = {"color": [], "semantics": [], "instances": []}
     for view in views:
         terms["color"].append(color_loss(view.color, view.true_color))

@@ -180,10 +180,18 @@ def fast3dis_losses(
     progress: float,
     weights: Fast3disLossWeights = FAST3DIS_WEIGHTS,
 ) -> dict[str, Tensor]:
-    """Objective of one scene (Eq. 9): terms summed over the layers, the contrastive one once, and their weighted `total`.
+    """Compute the objective of one scene (FAST3DIS Eq. 9).
 
-    masks (G, S, h, w); one match per layer; samples: mask features (P, C) and instances (P,) of `balanced_pixels`;
-    progress: share of the training that is done.
+    Args:
+        layers: What every layer of the decoder predicts.
+        masks: (G, S, h, w) true masks.
+        matches: Per layer the matched queries and objects.
+        samples: Mask features (P, C) and instances (P,) of `balanced_pixels`.
+        progress: Share of the training that is done, 0..1.
+        weights: Of the terms.
+
+    Returns:
+        Terms summed over the layers, the contrastive one once, and their weighted `total`.
     """
     per_layer = [layer_losses(layer, masks, match, weights) for layer, match in zip(layers, matches, strict=True)]
     terms = {name: torch.stack([own[name] for own in per_layer]).sum() for name in per_layer[0]}
@@ -203,10 +211,21 @@ def scene_losses(
     weights: Fast3disLossWeights = FAST3DIS_WEIGHTS,
     generator: Generator | None = None,
 ) -> dict[str, Tensor]:
-    """`fast3dis_losses` of one scene of a model's outputs, every layer matched on its own.
+    """Compute `fast3dis_losses` of one scene of a model's outputs, every layer matched on its own.
 
-    truth: masks (G, S, h, w) and instance ids (S, h, w) at the size of the mask features, 0 = none. Raises `NonFiniteCost`
-    for outputs of a diverged model.
+    Args:
+        outputs: Of B scenes.
+        scene: Which of them.
+        truth: Masks (G, S, h, w) and instance ids (S, h, w) at the size of the mask features, 0 = none.
+        progress: Share of the training that is done, 0..1.
+        weights: Of the terms.
+        generator: Source of chance for the pixels that are contrasted.
+
+    Returns:
+        As `fast3dis_losses`.
+
+    Raises:
+        NonFiniteCost: The model has diverged.
     """
     masks, ids = truth
     layers = []

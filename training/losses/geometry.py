@@ -69,10 +69,15 @@ class GeometryOutput(Protocol):
 
 
 def camera_loss(codes: Tensor, truth: Tensor, weights: GeometryLossWeights = GEOMETRY_WEIGHTS) -> Tensor:
-    """Codes (I, ..., 9) of I iterations against (..., 9) -> scalar.
+    """Compare codes of cameras (VGGT's camera loss).
 
-    Each iteration's weighted mean absolute errors of translation, quaternion and fields of view, iteration i of I counting
-    decay ** (I - 1 - i), divided by I.
+    Args:
+        codes: (I, ..., 9) of I iterations: translation, quaternion, fields of view.
+        truth: (..., 9).
+        weights: Of the parts, and `iteration_decay`.
+
+    Returns:
+        Scalar: each iteration's weighted mean absolute errors, iteration i of I counting decay ** (I - 1 - i), divided by I.
     """
     errors = (codes - truth).abs()
     translation = errors[..., :3].clamp(max=LARGEST_ERROR).flatten(1).mean(1)
@@ -85,7 +90,18 @@ def camera_loss(codes: Tensor, truth: Tensor, weights: GeometryLossWeights = GEO
 def depth_loss(
     depth: Tensor, confidence: Tensor, truth: Tensor, valid: Tensor, weights: GeometryLossWeights = GEOMETRY_WEIGHTS
 ) -> dict[str, Tensor]:
-    """(N, H, W) depth and confidence > 0 against truth where `valid` (bool) -> `error`, `confidence`, `gradient`."""
+    """Compare depth with the truth, weighted by the predicted confidence (VGGT's depth loss).
+
+    Args:
+        depth: (N, H, W).
+        confidence: (N, H, W) > 0.
+        truth: (N, H, W) in the unit of `depth`.
+        valid: (N, H, W) bool, where there is truth.
+        weights: Of the confidence, trimming and scales.
+
+    Returns:
+        `error`, `confidence` and `gradient`.
+    """
     terms = _regression(depth[..., None], confidence, truth[..., None], valid, weights)
     difference = torch.where(valid, depth - truth, 0.0)
     terms["gradient"] = _over_scales(_gradient, difference, valid, weights.depth_scales)
@@ -115,11 +131,19 @@ def distillation_losses(
     *,
     confident_share: float = 1.0,
 ) -> dict[str, Tensor]:
-    """Geometry against a frozen teacher's outputs for the same images -> `camera`, `depth`, `points` and weighted `total`.
+    """Compare geometry with a frozen teacher's outputs for the same images.
 
-    `confident_share`: of each view's pixels, those of which the teacher is surest; AnySplat takes 0.7. Teacher and student see
-    the same views in the same order, so their frames and units agree and nothing is aligned. Points are left out where
-    either has no point head or their weight is 0.
+    Teacher and student see the same views in the same order, so their frames and units agree and nothing is aligned. Points are
+    left out where either has no point head or their weight is 0.
+
+    Args:
+        outputs: Of the student.
+        teacher: Of the teacher.
+        weights: Of the terms.
+        confident_share: Of each view's pixels, those of which the teacher is surest; AnySplat takes 0.7.
+
+    Returns:
+        `camera`, `depth`, `points` and the weighted `total`.
     """
     losses = {"camera": camera_loss(outputs.pose_encodings, teacher.pose_encodings[-1].detach(), weights)}
     depth, confidence, answer = (m.flatten(0, -3) for m in (outputs.depth, outputs.depth_conf, teacher.depth.detach()))

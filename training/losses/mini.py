@@ -132,7 +132,18 @@ def dense_text_loss(outputs: MiniOutputs, targets: BatchTargets, descriptions: T
 def mini_losses(
     outputs: MiniOutputs, targets: BatchTargets, posed: Tensor, descriptions: Tensor, weights: MiniLossWeights | None = None
 ) -> dict[str, Tensor]:
-    """All terms, unweighted, and their weighted sum `total`. posed (B,), descriptions (K, text_dim) unit vectors."""
+    """Compute all terms of `pan3d-mini`.
+
+    Args:
+        outputs: Of the network, for B scenes.
+        targets: At the network's sizes.
+        posed: (B,) whether the cameras of a scene were given.
+        descriptions: (K, text_dim) unit vectors, one per kind.
+        weights: Of the terms.
+
+    Returns:
+        The terms, unweighted, and their weighted sum `total`.
+    """
     weights = weights or MiniLossWeights()
     terms: dict[str, Tensor] = {}
     terms["depth"], terms["depth_error"] = depth_losses(outputs, targets)

@@ -26,7 +26,17 @@ def shape(kind: str, progress: float, config: ScheduleConfig) -> float:
 
 
 def rate_factor(config: ScheduleConfig, step: int, progress: float, kind: str | None = None) -> float:
-    """Factor on a group's learning rate for step number `step` (from 0); `kind` overrides the run's shape for one group."""
+    """Return the factor on a group's learning rate.
+
+    Args:
+        config: The run's schedule.
+        step: Number of the step, from 0.
+        progress: Share of the run that is used up, 0..1.
+        kind: Shape for this group instead of the run's.
+
+    Returns:
+        0..1, the warm-up included.
+    """
     warm = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     return warm * shape(kind or config.kind, progress, config)
 
