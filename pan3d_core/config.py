@@ -42,7 +42,7 @@ class ModelConfig(Checked):
 
 @dataclass(frozen=True)
 class PreprocessConfig(Checked):
-    """How images reach network size. Owned by the engine: `engine.preprocess`."""
+    """How images reach network size. Owned by the engine: `engine.facts.preprocess`."""
 
     height: int = setting(112, "network height in pixels; in width mode the largest height", range=(14, 4096))
     width: int = setting(144, "network width in pixels", range=(14, 4096))

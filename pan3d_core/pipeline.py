@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,13 +14,11 @@ from pan3d_core.assembly.ownership import own_pixels
 from pan3d_core.assembly.placement import refine_placement
 from pan3d_core.assembly.tracking import Tracker
 from pan3d_core.config import PipelineConfig
+from pan3d_core.engines.facts import Engine
 from pan3d_core.engines.memory import run_within_memory
+from pan3d_core.language.namer import Namer
 from pan3d_core.structures import CameraView, PerceptionResult, ViewBatch, to_device
 from pan3d_core.views.preprocess import preprocess
-
-if TYPE_CHECKING:
-    from pan3d_core.engines import Engine
-    from pan3d_core.language.namer import Namer
 
 
 class StageClock:
@@ -64,7 +61,7 @@ class PerceptionPipeline:
         config, clock = self.config, StageClock()
 
         with clock.stage("preprocess"):
-            batch = preprocess(views, self.engine.preprocess, config.workspace.support_height_m)
+            batch = preprocess(views, self.engine.facts.preprocess, config.workspace.support_height_m)
             self._check_depth(batch)
 
         with clock.stage("engine"):
@@ -93,16 +90,16 @@ class PerceptionPipeline:
 
         if not reconstruction.is_metric:
             warnings = (*warnings, f"not metric, {reconstruction.alignment}")
-        finds_objects = getattr(self.engine, "finds_objects", True)
+        finds_objects = self.engine.facts.finds_objects
         if not finds_objects:
             warnings = (*warnings, "this engine finds no objects: that there are none here says nothing about the scene")
         return PerceptionResult(reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects)
 
     def _depth_is_predicted(self, batch: ViewBatch) -> bool:
-        return not self.engine.needs_depth and (batch.depth is None or self.config.align.depth_source == "model")
+        return not self.engine.facts.needs_depth and (batch.depth is None or self.config.align.depth_source == "model")
 
     def _check_depth(self, batch: ViewBatch) -> None:
-        if self.engine.needs_depth and batch.depth is None:
+        if self.engine.facts.needs_depth and batch.depth is None:
             raise ValueError("CameraView.depth: expected measured depth in at least one view, which this engine needs, got none")
 
 

@@ -14,7 +14,7 @@ from sklearn.cluster import DBSCAN, HDBSCAN
 from torch import Tensor
 
 from pan3d_core.config import ModelConfig
-from pan3d_core.engines import Engine
+from pan3d_core.engines import Engine, EngineFacts
 from pan3d_core.engines.depth_clusters import (
     SATURATED_LOGIT,
     SupportPlane,
@@ -25,7 +25,6 @@ from pan3d_core.engines.depth_clusters import (
 )
 from pan3d_core.engines.mini import FAST3DIS, PREPROCESS, MiniEngine, build
 from pan3d_core.geometry.cameras import normals_from_points
-from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
 Cluster = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (N, 3) points and (N, 3) normals -> (N,) cluster, -1 = noise
@@ -59,11 +58,8 @@ class ClusteredDepth:
     `geometry` gives the depth: the sensors' (`sensor_reconstruction`) or a network's.
     """
 
-    preprocess = PREPROCESS
-    labels = LabelSpace.things(())
-
     def __init__(self, geometry: Callable[[ViewBatch], Reconstruction], cluster: Cluster, *, needs_depth: bool) -> None:
-        self.needs_depth = needs_depth
+        self.facts = EngineFacts(PREPROCESS, needs_depth=needs_depth)
         self._geometry, self._cluster = geometry, cluster
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
@@ -99,11 +95,8 @@ class ClusteredFeatures:
     """What clustering makes of the features that masks are read from: HDBSCAN on the unit features of all pixels of all views, as
     IGGT does. The largest cluster is taken for what is no object. Names nothing."""
 
-    preprocess = PREPROCESS
-    labels = LabelSpace.things(())
-    needs_depth = False
-
     def __init__(self, engine: MiniEngine) -> None:
+        self.facts = EngineFacts(PREPROCESS, device=engine.facts.device)
         self._engine = engine
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
@@ -126,11 +119,8 @@ def cluster_features(features: np.ndarray) -> np.ndarray:
 class ViewsAlone:
     """The network on each view by itself: every mask of every view is an instance of its own."""
 
-    needs_depth = False
-
     def __init__(self, engine: Engine) -> None:
-        self.preprocess, self.labels = engine.preprocess, engine.labels
-        self.known_names = getattr(engine, "known_names", None)
+        self.facts = engine.facts
         self._engine = engine
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:

@@ -143,7 +143,7 @@ class SceneEvaluator:
 
     def __init__(self, pipeline: PerceptionPipeline, protocol: EvaluationProtocol | None = None) -> None:
         self.pipeline, self.protocol = pipeline, protocol or EvaluationProtocol()
-        self._namer = Namer.of_engine(pipeline.engine, pipeline.config.naming)
+        self._namer = Namer.of_facts(pipeline.engine.facts, pipeline.config.naming)
 
     def __call__(self, scene: Scene | SceneReference) -> SceneEvaluation:
         """Raises `ValueError` for a scene without truth, and what reading or the pipeline raises."""

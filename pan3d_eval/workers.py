@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from pan3d_core.config import PipelineConfig
-from pan3d_core.engines import ENGINES, build_engine
+from pan3d_core.engines import ENGINES, Engine, EngineFacts, build_engine
 from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 from pan3d_eval.baselines import BASELINES
 from pan3d_eval.runner import EvaluationProtocol, SceneEvaluator
+
+
+@dataclass(frozen=True)
+class Resized:
+    """An engine that is given views of another size than it would ask for itself."""
+
+    engine: Engine
+    facts: EngineFacts
+
+    def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
+        return self.engine(views)
 
 
 def evaluated_pipeline(config: PipelineConfig, size: tuple[int, int] | None = None) -> PerceptionPipeline:
@@ -21,8 +33,9 @@ def evaluated_pipeline(config: PipelineConfig, size: tuple[int, int] | None = No
     if name not in ENGINES and name not in BASELINES:
         raise ValueError(f"--engine: expected one of {', '.join(sorted({*ENGINES, *BASELINES}))}, got {name!r}")
     engine = BASELINES[name](config.model) if name in BASELINES else build_engine(config.model)
-    if size is not None and engine.needs_depth:
-        engine.preprocess = replace(engine.preprocess, width=size[0], height=size[1])
+    if size is not None and engine.facts.needs_depth:
+        preprocess = replace(engine.facts.preprocess, width=size[0], height=size[1])
+        engine = Resized(engine, replace(engine.facts, preprocess=preprocess))
     return PerceptionPipeline(engine, config)
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
-from pan3d_core.labels import LabelSpace
+from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.models.da3.cameras import pixel_centred, relative_to_first
 from pan3d_core.models.da3.network import (
     DA3_VARIANTS,
@@ -52,23 +52,20 @@ class Da3Engine:
 
     model: AnyViewDa3 | MonocularDa3 | NestedDa3
     name: str  # which member
-    device: torch.device
+    facts: EngineFacts
     backbone_dtype: torch.dtype | None = None
-    labels: LabelSpace = LabelSpace.things(())
-    preprocess: PreprocessConfig = OFFICIAL_PREPROCESS
-    needs_depth: bool = False
-    finds_objects: bool = False
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
-        images = views.images[None].to(self.device)
+        device = torch.device(self.facts.device)
+        images = views.images[None].to(device)
         if isinstance(self.model, MonocularDa3):
             reconstruction = self._view_by_view(views, images)
         else:
-            output = self.model(images, cameras=known_cameras(views, self.device), backbone_dtype=self.backbone_dtype)
+            output = self.model(images, cameras=known_cameras(views, device), backbone_dtype=self.backbone_dtype)
             reconstruction = reconstruction_of(output, is_metric=isinstance(self.model, NestedDa3))
         nothing = images.new_zeros(0, views.num_views, *views.hw)
-        return reconstruction, InstanceSet(nothing, None, images.new_zeros(0), self.labels)
+        return reconstruction, InstanceSet(nothing, None, images.new_zeros(0), self.facts.labels)
 
     def _view_by_view(self, views: ViewBatch, images: Tensor) -> Reconstruction:
         for field, wanted in (("intrinsics", True), ("cam_from_world", views.num_views > 1)):
@@ -77,10 +74,10 @@ class Da3Engine:
         output = self.model(images, backbone_dtype=self.backbone_dtype)
         clear = output.sky[0] < SKY_VALUE
         depth = torch.where(clear, output.depth[0], 0.0)
-        intrinsics = views.intrinsics.to(self.device)
+        intrinsics = views.intrinsics.to(images.device)
         is_metric = self.name == METRIC
         cam_from_world = torch.eye(4).expand(views.num_views, 4, 4) if views.cam_from_world is None else views.cam_from_world
-        cam_from_world = cam_from_world.to(self.device)
+        cam_from_world = cam_from_world.to(images.device)
         if is_metric:
             focal = (intrinsics[:, 0, 0] + intrinsics[:, 1, 1]) / 2
             depth = depth * (focal / METRIC_FOCAL)[:, None, None]
@@ -148,4 +145,5 @@ def build(config: ModelConfig) -> Da3Engine:
     logger.warning("%s finds no objects: depth and cameras are all that it gives", name)
     if config.threads:
         torch.set_num_threads(config.threads)
-    return Da3Engine(model.eval().to(device), name, device, autocast_dtype(config.precision))
+    facts = EngineFacts(OFFICIAL_PREPROCESS, finds_objects=False, device=str(device))
+    return Da3Engine(model.eval().to(device), name, facts, autocast_dtype(config.precision))

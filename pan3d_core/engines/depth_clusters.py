@@ -16,6 +16,7 @@ from scipy.spatial import ConvexHull
 from torch import Tensor
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
+from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.geometry.cameras import normals_from_points
 from pan3d_core.geometry.voxels import build_voxel_graph, components, split_touching
 from pan3d_core.labels import LabelSpace
@@ -55,8 +56,6 @@ class DepthClusters:
     above the plane.
     """
 
-    needs_depth = True
-
     def __init__(
         self,
         preprocess: PreprocessConfig | None = None,
@@ -69,8 +68,7 @@ class DepthClusters:
         color_step: float = 0.3,
         seed: int = 0,
     ) -> None:
-        self.preprocess = preprocess or PreprocessConfig(height=240, width=320)
-        self.labels = LabelSpace.things(())
+        self.facts = EngineFacts(preprocess or PreprocessConfig(height=240, width=320), needs_depth=True)
         self.voxel_m = voxel_m
         self.clearance_m = clearance_m
         self.min_points = min_points

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
+from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.engines.gaussian_objects import rendered_objects
-from pan3d_core.labels import LabelSpace
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.models.eps3d.cameras import counted_from_centers
 from pan3d_core.models.eps3d.heads import LOGIT_SCALE
@@ -44,17 +44,14 @@ class Eps3dEngine:
 
     network: Callable[[Tensor], Eps3dOutput]  # (1, S, 3, H, W) RGB 0..1 on the device
     text_space: TextSpace
+    facts: EngineFacts
     min_score: float
     max_instances: int
     readout: str
-    device: torch.device
-    preprocess: PreprocessConfig = OFFICIAL_PREPROCESS
-    needs_depth: bool = False
-    labels: LabelSpace = LabelSpace.things(())
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
-        output = self.network(views.images[None].to(self.device))
+        output = self.network(views.images[None].to(self.facts.device))
         cam_from_world, intrinsics = (cameras[0] for cameras in output.geometry.cameras())
         gaussians = output.gaussians[0]
         reconstruction = Reconstruction(
@@ -73,7 +70,7 @@ class Eps3dEngine:
             mask_logits=objects.mask_logits[rows],
             class_logits=None,
             scores=objects.certainty[rows],
-            labels=self.labels,
+            labels=self.facts.labels,
             text_embeddings=objects.vectors[rows],
         )
         return reconstruction, instances
@@ -99,11 +96,12 @@ def build(config: ModelConfig) -> Eps3dEngine:
         torch.set_num_threads(config.threads)
     dtype = autocast_dtype(config.precision)
     recorded = device.type == "cuda"
+    space = text_space_of(model)
     return Eps3dEngine(
         network=RecordedEps3d(model, dtype) if recorded else partial(model, aggregator_dtype=dtype),
-        text_space=text_space_of(model),
+        text_space=space,
+        facts=EngineFacts(OFFICIAL_PREPROCESS, text_space=space, device=str(device)),
         min_score=config.min_score,
         max_instances=config.max_instances,
         readout=config.readout,
-        device=device,
     )

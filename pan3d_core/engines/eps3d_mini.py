@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 
 from pan3d_core.config import ModelConfig
+from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.engines.gaussian_objects import RenderedObjects, rendered_objects
 from pan3d_core.engines.mini import (
     AUTOCAST_DTYPES,
     EPS3D,
-    NAME_TEMPERATURE,
     PREPROCESS,
     SHIPPED,
     MiniCheckpoint,
@@ -38,24 +38,21 @@ from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
 
 class Eps3dMiniEngine:
-    """Callable engine. `known_names` are the words it understands without a text encoder."""
-
-    needs_depth = False
-    preprocess = PREPROCESS
+    """Callable engine."""
 
     def __init__(self, checkpoint: MiniCheckpoint, config: ModelConfig, device: torch.device) -> None:
-        self.known_names = checkpoint.known_names
-        self.facts = checkpoint.facts
         self._config, self._device = config, device
         fold_batch_norms(checkpoint.model)
         self._model = checkpoint.model.to(device, memory_format=torch.channels_last)
         self._dtype = AUTOCAST_DTYPES[config.precision]
-        self._names = NameTable.of(checkpoint.known_names, float(self.facts.get("name_temperature", NAME_TEMPERATURE)), device)
+        self._names = NameTable.of(checkpoint.known_names, checkpoint.name_temperature, device)
         self._stuff = NameTable.of(checkpoint.stuff_names, self._names.temperature, device)
-        self.labels = self._names.labels
         expand = self._model.text_decoder.expand
-        self.text_space = TextSpace(
-            expand.weight.detach().flatten(1), expand.bias.detach(), encoder="minilm", **self.facts.get("text_space", {})
+        self._space = TextSpace(
+            expand.weight.detach().flatten(1), expand.bias.detach(), encoder="minilm", **checkpoint.facts.get("text_space", {})
+        )
+        self.facts = EngineFacts(
+            PREPROCESS, self._names.labels, known_names=checkpoint.known_names, text_space=self._space, device=str(device)
         )
 
     @torch.inference_mode()
@@ -65,7 +62,7 @@ class Eps3dMiniEngine:
         outputs = self.network(inputs)
         rendering = self.render(outputs, inputs)
         points = unproject_depth(outputs.geometry.depth()[0], inputs.intrinsics[0], outputs.cam_from_scene[0])
-        objects = rendered_objects(rendering, self.text_space, self._config.readout, points)
+        objects = rendered_objects(rendering, self._space, self._config.readout, points)
         return self._reconstruction(outputs, inputs), self._instances(objects)
 
     def network(self, inputs: MiniInputs) -> Eps3dMiniOutputs:
@@ -104,7 +101,7 @@ class Eps3dMiniEngine:
             mask_logits=objects.mask_logits[rows],
             class_logits=names.class_logits(objects.vectors[rows], objectness),
             scores=scores[rows],
-            labels=self.labels,
+            labels=self.facts.labels,
             text_embeddings=objects.vectors[rows],
         )
 

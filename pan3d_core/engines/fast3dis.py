@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from pan3d_core.config import ModelConfig, PreprocessConfig
+from pan3d_core.config import ModelConfig
 from pan3d_core.engines.da3 import LICENCE_NOTE, OFFICIAL_PREPROCESS, known_cameras, log_licence, reconstruction_of
 from pan3d_core.engines.decoding import DecodingThresholds, decode_queries, instance_set
-from pan3d_core.labels import LabelSpace
+from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.models.fast3dis.files import load_fast3dis
 from pan3d_core.models.fast3dis.network import Fast3dis
 from pan3d_core.runtime.device import autocast_dtype, select_device
@@ -30,22 +30,20 @@ class Fast3disEngine:
     """Views at network size -> geometry in an unknown unit, and instances, best first."""
 
     model: Fast3dis
-    facts: dict  # how the checkpoint was made
+    provenance: dict  # how the checkpoint was made
+    facts: EngineFacts
     thresholds: DecodingThresholds
     max_instances: int
-    device: torch.device
     backbone_dtype: torch.dtype | None = None
-    labels: LabelSpace = LabelSpace.things(())
-    preprocess: PreprocessConfig = OFFICIAL_PREPROCESS
-    needs_depth: bool = False
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
-        images = views.images[None].to(self.device)
-        output = self.model(images, cameras=known_cameras(views, self.device), backbone_dtype=self.backbone_dtype)
+        device = torch.device(self.facts.device)
+        images = views.images[None].to(device)
+        output = self.model(images, cameras=known_cameras(views, device), backbone_dtype=self.backbone_dtype)
         class_logits = output.class_logits[0]
         decoded = decode_queries(class_logits, lambda rows: output.mask_logits(rows)[0], self.thresholds)
-        instances = instance_set(decoded, class_logits, self.labels, self.thresholds.mask_prob, limit=self.max_instances)
+        instances = instance_set(decoded, class_logits, self.facts.labels, self.thresholds.mask_prob, limit=self.max_instances)
         return reconstruction_of(output.geometry), replace(instances, class_logits=None)
 
 
@@ -58,7 +56,7 @@ def build(config: ModelConfig) -> Fast3disEngine:
     device = select_device(config.device)
     if not config.weights:
         raise ValueError(f"ModelConfig.weights: expected the path of a FAST3DIS checkpoint, got none. {LICENCE_NOTE}")
-    model, facts = load_fast3dis(config.weights)
+    model, provenance = load_fast3dis(config.weights)
     log_licence(model.settings.base.licence)
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -68,9 +66,9 @@ def build(config: ModelConfig) -> Fast3disEngine:
     )
     return Fast3disEngine(
         model=model.to(device),
-        facts=facts,
+        provenance=provenance,
+        facts=EngineFacts(OFFICIAL_PREPROCESS, device=str(device)),
         thresholds=thresholds,
         max_instances=config.max_instances,
-        device=device,
         backbone_dtype=autocast_dtype(config.precision),
     )

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import torch
 
+from pan3d_core.engines.facts import Engine
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
-
-if TYPE_CHECKING:
-    from pan3d_core.engines import Engine
 
 log = logging.getLogger("pan3d.runtime.memory")
 

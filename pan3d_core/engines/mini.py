@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
+from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.labels import LabelSpace
 from pan3d_core.language.namer import KnownNames
@@ -54,6 +55,11 @@ class MiniCheckpoint:
     known_names: KnownNames
     facts: dict  # how it was made: data, schedule, seed, figures
     stuff_names: KnownNames | None = None  # of what is no object, in networks that know such
+
+    @property
+    def name_temperature(self) -> float:
+        """Cosine difference that changes the odds of two names by a factor of e, as calibrated for this network."""
+        return float(self.facts.get("name_temperature", NAME_TEMPERATURE))
 
 
 def read_checkpoint(path: Path, name: str = MINI) -> MiniCheckpoint:
@@ -176,16 +182,11 @@ class NameTable:
 
 
 class MiniEngine:
-    """Callable engine. `known_names` are the words it understands without a text encoder."""
-
-    needs_depth = False
-    preprocess = PREPROCESS
+    """Callable engine."""
 
     def __init__(self, checkpoint: MiniCheckpoint, config: ModelConfig, device: torch.device) -> None:
-        self.known_names = checkpoint.known_names
-        self.facts = checkpoint.facts
-        self._names = NameTable.of(checkpoint.known_names, float(self.facts.get("name_temperature", NAME_TEMPERATURE)), device)
-        self.labels = self._names.labels
+        self._names = NameTable.of(checkpoint.known_names, checkpoint.name_temperature, device)
+        self.facts = EngineFacts(PREPROCESS, self._names.labels, known_names=checkpoint.known_names, device=str(device))
         self._config, self._device = config, device
         fold_batch_norms(checkpoint.model)
         self._model = checkpoint.model.to(device, memory_format=torch.channels_last)
@@ -229,7 +230,7 @@ class MiniEngine:
             mask_logits=outputs.queries.mask_logits[0, rows],
             class_logits=self._names.class_logits(vectors, outputs.queries.layers[-1].objectness_logits[0, rows]),
             scores=scores,
-            labels=self.labels,
+            labels=self.facts.labels,
             text_embeddings=vectors,
         )
 

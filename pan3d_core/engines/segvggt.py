@@ -11,6 +11,7 @@ import torch
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines.decoding import DecodingThresholds, decode_queries, instance_set
+from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.labels import LabelSpace
 from pan3d_core.models.layers.transformer import merge_lora
 from pan3d_core.models.vggt.segvggt import SegVGGT, official_name, segvggt_1b
@@ -46,17 +47,14 @@ class SegVggtEngine:
     """
 
     model: SegVGGT
-    labels: LabelSpace
+    facts: EngineFacts
     thresholds: DecodingThresholds
     max_instances: int
-    device: torch.device
     aggregator_dtype: torch.dtype | None = None
-    preprocess: PreprocessConfig = OFFICIAL_PREPROCESS
-    needs_depth: bool = False
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
-        output = self.model(views.images[None].to(self.device), aggregator_dtype=self.aggregator_dtype)
+        output = self.model(views.images[None].to(self.facts.device), aggregator_dtype=self.aggregator_dtype)
         cam_from_world, intrinsics = output.geometry.cameras()
         reconstruction = Reconstruction(
             depth=output.geometry.depth[0],
@@ -67,7 +65,7 @@ class SegVggtEngine:
         )
         class_logits = output.class_logits[0]
         decoded = decode_queries(class_logits, lambda rows: output.mask_logits(rows)[0], self.thresholds)
-        instances = instance_set(decoded, class_logits, self.labels, self.thresholds.mask_prob, limit=self.max_instances)
+        instances = instance_set(decoded, class_logits, self.facts.labels, self.thresholds.mask_prob, limit=self.max_instances)
         return reconstruction, instances
 
 
@@ -95,9 +93,8 @@ def build(config: ModelConfig) -> SegVggtEngine:
     thresholds = DecodingThresholds(min_score=config.min_score, nms_iou=config.nms_iou, class_agnostic=True)
     return SegVggtEngine(
         model=model.eval().to(device),
-        labels=labels,
+        facts=EngineFacts(OFFICIAL_PREPROCESS, labels, device=str(device)),
         thresholds=thresholds,
         max_instances=config.max_instances,
-        device=device,
         aggregator_dtype=autocast_dtype(config.precision),
     )

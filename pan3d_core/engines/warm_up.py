@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pan3d_core.engines import Engine
+from pan3d_core.engines.facts import Engine
 from pan3d_core.geometry.cameras import pixel_grid, pixel_rays
 from pan3d_core.geometry.transforms import look_at
 from pan3d_core.structures import CameraView
@@ -28,9 +28,9 @@ def warm_up(engine: Engine, num_cameras: int) -> None:
                 image=torch.rand(3, height, width, generator=generator),
                 intrinsics=intrinsics,
                 cam_from_world=cam_from_world,
-                depth=(-eye[2] / drop).reshape(height, width) if engine.needs_depth else None,
+                depth=(-eye[2] / drop).reshape(height, width) if engine.facts.needs_depth else None,
                 camera=f"warm-up {index}",
             )
         )
     with torch.inference_mode():
-        engine(preprocess(views, engine.preprocess, support_height_m=0.0))
+        engine(preprocess(views, engine.facts.preprocess, support_height_m=0.0))

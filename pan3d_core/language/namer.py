@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -29,6 +29,16 @@ MAX_CACHED = 20_000  # phrases whose vectors are kept, 30 MB of the embedded enc
 # A noun that is one of the known names has its own class, so another class must be closer than usual
 # to be meant as well (a cup for a mug).
 _KNOWN_NOUN_MARGIN = 0.12
+
+
+class Vocabulary(Protocol):
+    """What a namer asks of an engine's facts."""
+
+    @property
+    def known_names(self) -> KnownNames | None: ...
+
+    @property
+    def text_space(self) -> TextSpace | None: ...
 
 
 @dataclass(frozen=True)
@@ -83,9 +93,9 @@ class Namer:
                 self._encoder = self._built_encoder()
 
     @classmethod
-    def of_engine(cls, engine: Any, config: NamingConfig | None = None) -> Namer:
-        """The namer that speaks an engine's language: its known names and the space of its features."""
-        return cls(getattr(engine, "known_names", None), config=config, space=getattr(engine, "text_space", None))
+    def of_facts(cls, facts: Vocabulary, config: NamingConfig | None = None) -> Namer:
+        """The namer that speaks the language of the engine with these facts: its known names and the space of its features."""
+        return cls(facts.known_names, config=config, space=facts.text_space)
 
     @property
     def encoder_problem(self) -> str:

@@ -102,7 +102,8 @@ class ShownScene:
 class GaussianViewEvaluator:
     """A worker for `execution.run_items`: one scene, or a reference to it, in; its `GaussianScores` out.
 
-    `engine` gives Gaussians with semantic and instance features, and has a `text_space`; `encode` is the encoder of that space.
+    `engine` gives Gaussians with semantic and instance features, for its `facts.text_space`; `encode` is the encoder of
+    that space.
     """
 
     engine: Engine
@@ -111,7 +112,7 @@ class GaussianViewEvaluator:
     _texts: dict[tuple[str, ...], Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if getattr(self.engine, "text_space", None) is None:
+        if self.engine.facts.text_space is None:
             raise ValueError(f"engine: expected one with a text_space for its Gaussians, got {type(self.engine).__name__}")
 
     def __call__(self, scene: Scene | SceneReference) -> GaussianScores:
@@ -123,7 +124,7 @@ class GaussianViewEvaluator:
         """Raises `ValueError` for scenes without truth, support height or cameras, for fewer than `MIN_VIEWS` views, and for an
         engine that gives no Gaussians."""
         scene = ordered_around(scene)
-        batch = preprocess(scene.views, self.engine.preprocess, scene.support_height_m)
+        batch = preprocess(scene.views, self.engine.facts.preprocess, scene.support_height_m)
         context = list(range(0, batch.num_views, 2))
         given = replace(batch.select(context), depth=None)
         if not self.protocol.use_poses:
@@ -135,7 +136,7 @@ class GaussianViewEvaluator:
             raise ValueError("engine: expected Gaussians in its reconstruction, got none")
         truth, labels = tabletop_truth(scene, batch)
         truth, residual = in_world_of(reconstruction, truth, context)
-        space = self.engine.text_space
+        space = self.engine.facts.text_space
         classes = TextClasses(labels, self._embedded(labels.names).to(space.weight), space)
         prediction = predict_views(reconstruction.gaussians, classes, truth, self.protocol.readout)
         return ShownScene(scene.name, truth, prediction, labels, reconstruction.gaussians, residual, processor_s)

@@ -87,7 +87,7 @@ def gaussian_worker(config: ModelConfig, protocol: GaussianProtocol, encoder_wei
         TextEncoderUnavailable: The text encoder's files are missing.
     """
     engine = build_engine(config)
-    space = getattr(engine, "text_space", None)
+    space = engine.facts.text_space
     if space is None:
         raise ValueError(f"--engine: expected one that gives Gaussians with semantics, such as {EPS3D}, got {config.name!r}")
     return GaussianViewEvaluator(engine, build_text_encoder(space.encoder, encoder_weights).encode, protocol)

@@ -215,7 +215,7 @@ def bag_worker(request: BagRequest, progress: Progress | None = None) -> Callabl
 def pipeline_of(settings: ReplaySettings) -> PerceptionPipeline:
     """As the node builds it, with its naming."""
     engine = build_engine(settings.pipeline.model)
-    namer = Namer.of_engine(engine, settings.pipeline.naming)
+    namer = Namer.of_facts(engine.facts, settings.pipeline.naming)
     return PerceptionPipeline(engine, settings.pipeline, namer)
 
 

@@ -119,7 +119,7 @@ def prepared(pipeline: PerceptionPipeline, settings: ReplaySettings) -> ReplaySe
     """Give the settings to a pipeline whose engine is chosen already, and depth to an engine that needs it."""
     pipeline.config = replace(settings.pipeline, model=pipeline.config.model)
     pipeline.tracker.config = settings.pipeline.tracking
-    if pipeline.engine.needs_depth and not settings.node.input.use_depth:
+    if pipeline.engine.facts.needs_depth and not settings.node.input.use_depth:
         inputs = replace(settings.node.input, use_depth=True)
         settings = replace(settings, node=replace(settings.node, input=inputs))
     return replace(settings, pipeline=pipeline.config)

@@ -36,13 +36,13 @@ class LoadedModel:
         """Build and warm up; what is wrong with name, weights or inputs raises `ValueError` or `OSError`."""
         started = time.monotonic()
         engine = build_engine(config.model)
-        if engine.needs_depth and not node_config.input.use_depth:
+        if engine.facts.needs_depth and not node_config.input.use_depth:
             raise ValueError(f"input.use_depth: expected true, because {config.model.name} needs depth images")
-        namer = Namer.of_engine(engine, config.naming)
-        device = str(getattr(engine, "device", "cpu"))
+        namer = Namer.of_facts(engine.facts, config.naming)
+        device = engine.facts.device
         if config.model.device in ("auto", "cuda") and device == "cpu":
             log.warning("no accelerator: %s runs on the CPU", config.model.name)
-        if not finds_objects(engine):
+        if not engine.facts.finds_objects:
             log.warning("%s: clouds and depth are published, requests are refused", blind_reason(config.model.name))
         warm_up(engine, len(node_config.cameras))
         log.info("%s on %s is ready after %.1f s", config.model.name, device, time.monotonic() - started)
@@ -62,7 +62,7 @@ class LoadedModel:
             support_height_m=config.workspace.support_height_m,
             cloud_points=config.cloud.max_points,
             namer=self.namer,
-            blind_reason="" if finds_objects(self.engine) else blind_reason(self.name),
+            blind_reason="" if self.engine.facts.finds_objects else blind_reason(self.name),
         )
 
 
@@ -103,11 +103,6 @@ class ModelHolder:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def finds_objects(engine: Engine) -> bool:
-    """Whether no instances mean that nothing is there."""
-    return getattr(engine, "finds_objects", True)
 
 
 def blind_reason(name: str) -> str:

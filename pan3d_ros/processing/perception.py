@@ -85,7 +85,7 @@ class Perception:
 
     def start(self) -> None:
         """Subscribe."""
-        self._outputs.announce(self._model.engine.labels, self._model.name, self._config.reference_frame, self._now_ns())
+        self._outputs.announce(self._model.engine.facts.labels, self._model.name, self._config.reference_frame, self._now_ns())
         on_pose = self._transforms.pose_topics.add if self._transforms.pose_topics else None
         for name, camera in self._cameras.items():
             self.inputs.append(CameraInput(self._node, name, self._config.input, camera, self._take, on_pose, self._group))

@@ -60,7 +60,7 @@ def scenes_with(views: int, count: int, work: Path) -> list[Scene]:
 
 def measure(engine: Engine, scene: Scene, views: int) -> tuple[float, float, SceneOverlaps]:
     """Wall and processor seconds of one call, and what its instances cover of the true ones."""
-    batch = preprocess(scene.views[:views], engine.preprocess, scene.support_height_m)
+    batch = preprocess(scene.views[:views], engine.facts.preprocess, scene.support_height_m)
     wall, processor = time.perf_counter(), time.process_time()
     _, instances = engine(batch)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor

@@ -66,7 +66,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def views_of(scene: Scene, count: int, engine: Engine) -> ViewBatch:
     """The first `count` views of a scene as the engine takes them."""
-    return preprocess(scene.views[:count], engine.preprocess, scene.support_height_m)
+    return preprocess(scene.views[:count], engine.facts.preprocess, scene.support_height_m)
 
 
 def stages(engine: Engine, views: ViewBatch, clock: Clock) -> None:
@@ -77,7 +77,7 @@ def stages(engine: Engine, views: ViewBatch, clock: Clock) -> None:
     rendering = engine.render(outputs, inputs)
     clock.mark("rendering")
     points = unproject_depth(outputs.geometry.depth()[0], inputs.intrinsics[0], outputs.cam_from_scene[0])
-    rendered_objects(rendering, engine.text_space, "cells", points)
+    rendered_objects(rendering, engine.facts.text_space, "cells", points)
     clock.mark("readout")
 
 
@@ -117,7 +117,7 @@ def of_views(engine: Engine, baseline: Engine, scene: Scene, count: int, argumen
     whole = times[MINI]["whole"]
     if not arguments.no_pixels:
         rendering = engine.render(outputs, inputs)
-        parts["pixels"] = take_turns({"pixels": partial(_read_pixels, rendering, engine.text_space)}, 1)["pixels"]["read"]
+        parts["pixels"] = take_turns({"pixels": partial(_read_pixels, rendering, engine.facts.text_space)}, 1)["pixels"]["read"]
     gaussians = outputs.gaussians[0]
     return {
         "gaussians": len(gaussians),

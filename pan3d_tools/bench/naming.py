@@ -99,7 +99,7 @@ def seen_scenes(options: argparse.Namespace, references: Sequence[SceneReference
                 found.setdefault(class_of[item.instance_id], set()).add(item.segment_id)
         sets = {name: frozenset(ids) for name, ids in found.items()}
         scenes.append(SeenScene(result.panoptic, sets, frozenset(class_of.values())))
-    return scenes, getattr(worker.pipeline.engine, "known_names", None)
+    return scenes, worker.pipeline.engine.facts.known_names
 
 
 def asked(scene: SeenScene, words: Mapping[str, Sequence[str]], number: int) -> list[Question]:

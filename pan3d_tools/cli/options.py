@@ -59,6 +59,6 @@ def build_pipeline(options: argparse.Namespace, support_height_m: float | None, 
     engine = build_engine(config.model)
     namer = None
     if classes:
-        namer = Namer.of_engine(engine, config.naming)
+        namer = Namer.of_facts(engine.facts, config.naming)
         namer.set_classes([name.strip() for name in classes.split(",") if name.strip()])
     return PerceptionPipeline(engine, config, namer)

@@ -31,7 +31,7 @@ def run_reconstruct(options: argparse.Namespace) -> int:
     support = options.support_height if options.support_height is not None else scene.support_height_m
     pipeline = build_pipeline(options, support, options.classes)
     result = pipeline.process(scene.views)
-    paths = write_files(options.out, scene, result, pipeline.config.model.name, getattr(pipeline.engine, "text_space", None))
+    paths = write_files(options.out, scene, result, pipeline.config.model.name, pipeline.engine.facts.text_space)
     for warning in result.warnings:
         print(f"warning: {warning}")
     print(f"{len(result.panoptic.segments)} objects, {len(result.panoptic.points)} points, {result.timings_ms['total']:.0f} ms")

@@ -7,6 +7,7 @@ import torch
 from raycast_scene import LABELS, TABLE_SCENE, Ball, Scene, cast
 
 from pan3d_core.config import AlignConfig, MergeConfig, PipelineConfig, PlacementConfig, PreprocessConfig, WorkspaceConfig
+from pan3d_core.engines import EngineFacts
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import InstanceSet, Reconstruction
 
@@ -17,12 +18,9 @@ STAGES = {"preprocess", "engine", "align", "refine", "merge", "track", "total"}
 class TruthfulEngine:
     """Knows the scene; errs as told."""
 
-    labels = LABELS
-    preprocess = PreprocessConfig()
-    needs_depth = False
-
     def __init__(self, scene, bias=(1.0, 1.0, 1.0, 1.0), scale=1.0, needs_depth=False):
-        self.scene, self.bias, self.scale, self.needs_depth = scene, torch.tensor(bias)[:, None, None], scale, needs_depth
+        self.scene, self.bias, self.scale = scene, torch.tensor(bias)[:, None, None], scale
+        self.facts = EngineFacts(PreprocessConfig(), LABELS, needs_depth=needs_depth)
 
     def __call__(self, views):
         cameras = torch.stack([view.cam_from_world for view in self.scene.views])

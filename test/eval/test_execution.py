@@ -79,7 +79,8 @@ def test_a_ray_cluster_gives_the_results_of_one_process(references):
 
 
 def test_size_is_that_of_engines_without_a_network():
-    assert evaluated_pipeline(CONFIG, (80, 60)).engine.preprocess.width == 80
+    assert evaluated_pipeline(CONFIG, (80, 60)).engine.facts.preprocess.width == 80
+    assert evaluated_pipeline(CONFIG).engine.facts.preprocess.width == 320
     with pytest.raises(ValueError, match="true_depth_dbscan"):
         evaluated_pipeline(replace(CONFIG, model=replace(CONFIG.model, name="yolo")))
 

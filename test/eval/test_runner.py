@@ -98,8 +98,6 @@ def test_cameras_are_measured_only_where_poses_are_withheld(scene):
     class TurnedCameras(DepthClusters):
         """Sensor depth in cameras that are all turned by the same rotation about the world's vertical."""
 
-        needs_depth = True
-
         def __call__(self, views):
             turn = torch.eye(4)
             turn[:2, :2] = torch.tensor([[0.0, -1.0], [1.0, 0.0]])

@@ -1,6 +1,7 @@
 """The node with real messages and services: what it does when all is well."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -218,7 +219,7 @@ def test_live_parameters(bench):
 
 def test_an_engine_that_finds_no_objects_is_not_taken_for_an_empty_table(spinner, monkeypatch):
     bench = ros_support.Bench(spinner, monkeypatch)
-    bench.engine.finds_objects = False
+    bench.engine.facts = replace(bench.engine.facts, finds_objects=False)
     bench.start()
     bench.until(lambda: bench.listener.shows("pipeline", b"\x01", "this model finds no objects: clouds"), "the diagnostic")
     assert bench.listener.received["points"]

@@ -10,6 +10,7 @@ from color_engine import answer_by_color
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from pan3d_core.config import PipelineConfig, PreprocessConfig
+from pan3d_core.engines import EngineFacts
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
@@ -140,12 +141,10 @@ class BlockBag:
 class ColorEngine:
     """Finds the blocks by their colour; geometry from the sensor."""
 
-    needs_depth = True
-    labels = LabelSpace.things(("block", "ball"))
-    preprocess = PreprocessConfig(height=HEIGHT, width=WIDTH)
+    facts = EngineFacts(PreprocessConfig(height=HEIGHT, width=WIDTH), LabelSpace.things(("block", "ball")), needs_depth=True)
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
-        return answer_by_color(views, self.labels)
+        return answer_by_color(views, self.facts.labels)
 
 
 def pipeline(**changes) -> PerceptionPipeline:

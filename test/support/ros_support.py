@@ -17,7 +17,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from pan3d_core.config import PreprocessConfig
-from pan3d_core.engines import ENGINES
+from pan3d_core.engines import ENGINES, EngineFacts
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 from pan3d_ros.messages.cameras import info_message
@@ -53,9 +53,7 @@ def scene_pixels() -> tuple[np.ndarray, np.ndarray]:
 class ColorEngine:
     """Finds the red and the blue block by their colour; geometry from the sensor."""
 
-    needs_depth = True
-    labels = LabelSpace.things(("block", "ball"))
-    preprocess = PreprocessConfig(height=HEIGHT, width=WIDTH)
+    facts = EngineFacts(PreprocessConfig(height=HEIGHT, width=WIDTH), LabelSpace.things(("block", "ball")), needs_depth=True)
 
     def __init__(self) -> None:
         self.calls = 0
@@ -67,7 +65,7 @@ class ColorEngine:
         time.sleep(self.delay_s)
         if self.failure is not None:
             raise self.failure
-        return answer_by_color(views, self.labels)
+        return answer_by_color(views, self.facts.labels)
 
 
 class Rig(Node):

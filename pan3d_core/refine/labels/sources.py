@@ -54,11 +54,24 @@ class FoundSegments:
 Labeller = Callable[[Tensor], FoundSegments]  # image (3, H, W) RGB float32 0..1 -> what is in it
 
 
+class FeedForwardFacts(Protocol):
+    """What is asked of an engine's facts, see `pan3d_core.engines.EngineFacts`."""
+
+    @property
+    def labels(self) -> LabelSpace: ...
+
+    @property
+    def preprocess(self) -> PreprocessConfig: ...
+
+    @property
+    def finds_objects(self) -> bool: ...
+
+
 class FeedForward(Protocol):
     """What is asked of an engine, see `pan3d_core.engines.Engine`."""
 
-    labels: LabelSpace
-    preprocess: PreprocessConfig
+    @property
+    def facts(self) -> FeedForwardFacts: ...
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]: ...
 
@@ -193,9 +206,10 @@ def labels_from_engine(
     settings = settings or EngineLabelSettings()
     if not views:
         raise ValueError("views: expected at least one view, got none")
-    if not getattr(engine, "finds_objects", True):
+    if not engine.facts.finds_objects:
         raise ValueError(f"engine: expected one that finds objects, got {type(engine).__name__}, which looks for none")
-    named = engine.labels if len(engine.labels) else LabelSpace.things([UNNAMED])
+    known = engine.facts.labels
+    named = known if len(known) else LabelSpace.things([UNNAMED])
     added = tuple(name for name in STUFF if name not in named.names)
     own = LabelSpace((*named.names, *added), (*named.is_thing, *(False for _ in added)))
     labels = things_first(own)
@@ -203,7 +217,7 @@ def labels_from_engine(
     made = []
     for start in range(0, len(views), settings.views_at_once):
         group = views[start : start + settings.views_at_once]
-        batch = preprocess(group, engine.preprocess, support_height_m)
+        batch = preprocess(group, engine.facts.preprocess, support_height_m)
         with torch.no_grad():
             reconstruction, instances = engine(batch)
         for index, view in enumerate(group):

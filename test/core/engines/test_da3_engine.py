@@ -30,14 +30,14 @@ def make(tmp_path):
     def build(kind: str, **settings):
         path = da3_members.write_member(tmp_path / kind, "mono" if kind == "metric" else kind, MODEL_NAMES[kind])
         engine = build_engine(ModelConfig(name="da3", weights=str(path), device="cpu", **settings))
-        return replace(engine, preprocess=SMALL_SIZE)
+        return replace(engine, facts=replace(engine.facts, preprocess=SMALL_SIZE))
 
     return build
 
 
 def batch(cell, engine, count=4, **changes):
     views = [replace(view, **{"depth": None, **changes}) for view in cell.views[:count]]
-    return preprocess(views, engine.preprocess)
+    return preprocess(views, engine.facts.preprocess)
 
 
 @pytest.mark.parametrize("kind", MODEL_NAMES)
@@ -49,7 +49,7 @@ def test_every_member_gives_geometry_and_no_objects(make, cell, kind, count):
     assert bool(torch.isfinite(reconstruction.depth).all()) and bool(torch.isfinite(reconstruction.cam_from_world).all())
     assert reconstruction.is_metric == (kind in ("nested", "metric"))
     assert len(instances.scores) == 0 and instances.mask_logits.shape == (0, count, 56, 70)
-    assert len(engine.labels) == 0 and not engine.finds_objects and not engine.needs_depth
+    assert len(engine.facts.labels) == 0 and not engine.facts.finds_objects and not engine.facts.needs_depth
 
 
 def test_known_cameras_reach_the_network_relative_to_the_first(make, cell):

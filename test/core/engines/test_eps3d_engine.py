@@ -6,6 +6,7 @@ import torch
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines import eps3d as eps3d_engine
 from pan3d_core.engines.eps3d import Eps3dEngine, text_space_of
+from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.models.eps3d.cameras import counted_from_centers, novel_cameras
 from pan3d_core.views.preprocess import preprocess
 
@@ -13,21 +14,21 @@ from pan3d_core.views.preprocess import preprocess
 @pytest.fixture
 def official(procedural):
     model = procedural.fill(procedural.tiny_eps3d(), str).eval()
-    return Eps3dEngine(
-        network=model, text_space=text_space_of(model), min_score=0.0, max_instances=5, readout="cells",
-        device=torch.device("cpu"), preprocess=PreprocessConfig(height=56, width=70),
-    )  # fmt: skip
+    space = text_space_of(model)
+    facts = EngineFacts(PreprocessConfig(height=56, width=70), text_space=space)
+    return Eps3dEngine(model, space, facts, min_score=0.0, max_instances=5, readout="cells")
 
 
 def test_an_official_network_gives_gaussians_and_objects_without_names(official, cell):
-    views = preprocess(cell.views[:2], official.preprocess)
+    views = preprocess(cell.views[:2], official.facts.preprocess)
     reconstruction, instances = official(views)
     gaussians = reconstruction.gaussians
     assert len(gaussians) > 0 and gaussians.semantic_features.shape[1] == gaussians.instance_features.shape[1] == 32
     assert not reconstruction.is_metric and reconstruction.depth.shape == (2, 56, 70)
     assert instances.class_logits is None and len(instances.labels) == 0 and len(instances.scores) <= 5
-    assert official.text_space.encoder == "lseg" and official.text_space.temperature == pytest.approx(0.07)
-    assert instances.text_embeddings.shape[1] == len(official.text_space.bias)
+    space = official.facts.text_space
+    assert space.encoder == "lseg" and space.temperature == pytest.approx(0.07)
+    assert instances.text_embeddings.shape[1] == len(space.bias)
     again = official(views)[1]
     assert torch.equal(again.mask_logits, instances.mask_logits)  # sampling is seeded
 
@@ -43,6 +44,7 @@ def test_an_official_engine_needs_its_file_and_says_whose_terms_hold(tmp_path, p
     monkeypatch.setattr(eps3d_engine, "load_eps3d", lambda path: procedural.tiny_eps3d())
     engine = eps3d_engine.build(ModelConfig(name="eps3d", weights="some.safetensors", device="cpu", readout="pixels"))
     assert engine.readout == "pixels" and "AnySplat" in caplog.text
+    assert engine.facts.text_space is engine.text_space and engine.facts.device == "cpu"
 
 
 def test_novel_cameras_have_the_unit_of_the_context(procedural):

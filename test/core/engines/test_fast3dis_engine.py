@@ -26,7 +26,8 @@ def weights(tmp_path_factory):
 
 def make(weights, **settings):
     config = ModelConfig(name="fast3dis", weights=str(weights), device="cpu", **{"min_score": 0.0, "nms_iou": 1.0, **settings})
-    return replace(build_engine(config), preprocess=SMALL_SIZE)
+    engine = build_engine(config)
+    return replace(engine, facts=replace(engine.facts, preprocess=SMALL_SIZE))
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +46,9 @@ def test_views_to_geometry_and_instances(engine, cell, count, posed):
     assert reconstruction.depth.shape == (count, 56, 70) and not reconstruction.is_metric
     found = len(instances.scores)
     assert 0 < found <= 6 and instances.mask_logits.shape == (found, count, 16, 20)
-    assert instances.class_logits is None and len(engine.labels) == 0
+    assert instances.class_logits is None and len(engine.facts.labels) == 0
     assert bool((instances.scores.diff() <= 0).all()) and 0 < float(instances.scores.min()) <= 1
-    assert engine.preprocess.mode == "longest" and engine.facts == {"licence": "none"}
+    assert engine.facts.preprocess.mode == "longest" and engine.provenance == {"licence": "none"}
 
 
 def test_settings_limit_the_instances(weights, cell):
@@ -130,7 +131,7 @@ def test_known_cameras_give_objects_in_metres(engine, views):
     scene = cast(TABLE_SCENE)
     network = TruthfulNetwork(scene)
     same_size = PreprocessConfig()  # of the scene, so that the network's answers fit
-    pipeline = PerceptionPipeline(replace(engine, model=network, preprocess=same_size))
+    pipeline = PerceptionPipeline(replace(engine, model=network, facts=replace(engine.facts, preprocess=same_size)))
     pipeline.config = PipelineConfig(workspace=WorkspaceConfig(support_height_m=0.0))
     seen = [replace(view, depth=view.depth if "with depth" in views else None) for view in scene.views]
     if views == "some posed":

@@ -63,7 +63,7 @@ def batch_of(scene, engine, *, depth=False, poses=True, intrinsics=True, support
         )
         for view in scene.views
     ]
-    return preprocess(views, engine.preprocess, support)
+    return preprocess(views, engine.facts.preprocess, support)
 
 
 def test_known_cameras_give_metres_in_the_world(engine, scene):

@@ -45,8 +45,8 @@ def config_for(path, **settings):
 def test_views_to_geometry_and_instances(checkpoint, views, procedural):
     engine = build_engine(config_for(checkpoint[0], **ACCEPT_ALL))
     engine = replace(engine, thresholds=replace(engine.thresholds, min_pixels=0))
-    assert len(engine.labels) == 18 and engine.labels.names[2] == "chair"
-    assert not engine.needs_depth
+    assert len(engine.facts.labels) == 18 and engine.facts.labels.names[2] == "chair"
+    assert not engine.facts.needs_depth
     reconstruction, instances = engine(views)
     assert not reconstruction.is_metric
     case = procedural.load_case("segvggt/tiny_s2_56x70.npz")

@@ -1,13 +1,13 @@
 """Whose text encoder a namer uses, what happens between spaces, and many class names at once; encoders are made up."""
 
 import zlib
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from pan3d_core.config import NamingConfig
+from pan3d_core.config import NamingConfig, PreprocessConfig
+from pan3d_core.engines import EngineFacts
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
 from pan3d_core.language import namer as naming_meaning
@@ -57,18 +57,19 @@ def space(encoder="lseg", **numbers) -> TextSpace:
 
 
 def test_an_engine_is_named_in_the_space_of_its_features(built):
-    engine = SimpleNamespace(text_space=space())
-    namer = Namer.of_engine(engine, NamingConfig(encoder_weights="lseg/demo_e200.ckpt"))
+    facts = EngineFacts(PreprocessConfig(), text_space=space())
+    namer = Namer.of_facts(facts, NamingConfig(encoder_weights="lseg/demo_e200.ckpt"))
     assert built == [("lseg", "lseg/demo_e200.ckpt")] and namer.encoder_name == "lseg"
     scene = scene_of(Hashed().encode(["teapot"])[0], Hashed().encode(["saw"])[0])
     assert resolve_prompt("saw", scene, namer).best.instance_id == 2
-    assert Namer.of_engine(SimpleNamespace()).encoder_name == "minilm" and len(built) == 1  # the embedded one when needed
+    plain = Namer.of_facts(EngineFacts(PreprocessConfig()))
+    assert plain.encoder_name == "minilm" and len(built) == 1  # the embedded one when needed
     with pytest.raises(ValueError, match="naming.encoder: expected lseg, in whose space .* got clip-vit-b32"):
-        Namer.of_engine(engine, NamingConfig(encoder="clip-vit-b32"))
+        Namer.of_facts(facts, NamingConfig(encoder="clip-vit-b32"))
 
 
 def test_without_weights_of_the_engines_encoder_words_are_unknown_and_it_is_said_why(built):
-    namer = Namer.of_engine(SimpleNamespace(text_space=space()))
+    namer = Namer.of_facts(EngineFacts(PreprocessConfig(), text_space=space()))
     assert not built
     result = resolve_prompt("saw", scene_of(Hashed().encode(["saw"])[0]), namer)
     assert result.status == "unknown_word" and "by lseg: set naming.encoder_weights" in result.message

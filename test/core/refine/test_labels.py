@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from pan3d_core.config import PreprocessConfig
+from pan3d_core.engines import EngineFacts
 from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.labels.sources import (
     EngineLabelSettings,
@@ -127,8 +130,9 @@ def test_labels_move_to_another_label_space_by_name():
 class StripesEngine:
     """Finds columns 0..3 and, in every view but the first of a call, 6..7; its picture is half the image's size."""
 
-    labels = LabelSpace(("wall", "mug", "box"), (False, True, True))
-    preprocess = PreprocessConfig(height=32, width=32, mode="cover")
+    facts = EngineFacts(
+        PreprocessConfig(height=32, width=32, mode="cover"), LabelSpace(("wall", "mug", "box"), (False, True, True))
+    )
 
     def __init__(self, is_metric: bool = True) -> None:
         self.is_metric, self.calls = is_metric, []
@@ -144,7 +148,7 @@ class StripesEngine:
         cameras = torch.eye(4).repeat(views.num_views, 1, 1)
         lens = torch.eye(3).repeat(views.num_views, 1, 1)
         scores = torch.tensor([0.9, 0.8, 0.95])
-        return Reconstruction(depth, depth, lens, cameras, self.is_metric), InstanceSet(masks, logits, scores, self.labels)
+        return Reconstruction(depth, depth, lens, cameras, self.is_metric), InstanceSet(masks, logits, scores, self.facts.labels)
 
 
 def downward_view(name: str) -> CameraView:
@@ -184,7 +188,7 @@ def test_table_and_floor_are_void_where_nothing_is_metric():
 
 def test_an_engine_that_looks_for_no_objects_is_refused():
     engine = StripesEngine()
-    engine.finds_objects = False
+    engine.facts = replace(engine.facts, finds_objects=False)
     with pytest.raises(ValueError, match="engine: expected one that finds objects, got StripesEngine"):
         labels_from_engine(engine, [downward_view("a")])
     with pytest.raises(ValueError, match="views: expected at least one view, got none"):
@@ -193,11 +197,11 @@ def test_an_engine_that_looks_for_no_objects_is_refused():
 
 def test_an_engine_without_names_finds_objects_of_one_class():
     class Nameless(StripesEngine):
-        labels = LabelSpace.things(())
+        facts = replace(StripesEngine.facts, labels=LabelSpace.things(()))
 
         def __call__(self, views):
             reconstruction, found = super().__call__(views)
-            return reconstruction, InstanceSet(found.mask_logits, None, found.scores, self.labels)
+            return reconstruction, InstanceSet(found.mask_logits, None, found.scores, self.facts.labels)
 
     made = labels_from_engine(Nameless(), [downward_view("a")], 0.0)
     assert made.labels.names == ("object", "table", "floor") and made.views[0].class_id.tolist() == [0, 0]

@@ -8,6 +8,7 @@ from published_scenes import write_aria, write_scannet
 from raycast_scene import TABLE_SCENE, cast
 
 from pan3d_core.config import PipelineConfig, PreprocessConfig
+from pan3d_core.engines import EngineFacts
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import InstanceSet, Reconstruction
@@ -24,9 +25,7 @@ NAMES = ("lamp", "chair", "sofa", "box")  # as the scan's objects are annotated,
 class Knowing:
     """An engine that has seen the answer; `order` changes who is who in each view, `scale` the unit of its world."""
 
-    labels = LabelSpace.things(NAMES)
-    preprocess = PreprocessConfig()
-    needs_depth = False
+    facts = EngineFacts(PreprocessConfig(), LabelSpace.things(NAMES))
 
     def __init__(self, order=None, scale=1.0, moved=None):
         self.order, self.scale, self.moved = order, scale, moved
@@ -43,7 +42,7 @@ class Knowing:
         intrinsics = torch.stack([view.intrinsics for view in scene.views])
         reconstruction = Reconstruction(depth, torch.ones_like(depth), intrinsics, cameras, is_metric=self.scale == 1.0)
         classes = torch.cat([8 * torch.eye(4), torch.zeros(4, 1)], 1)
-        return reconstruction, InstanceSet(logits, classes, torch.tensor([0.9, 0.8, 0.7, 0.6]), self.labels)
+        return reconstruction, InstanceSet(logits, classes, torch.tensor([0.9, 0.8, 0.7, 0.6]), self.facts.labels)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +74,7 @@ def test_an_object_that_is_somebody_else_in_half_of_the_views_is_lost(scene):
 
 def test_wrong_names_count_only_where_names_do(scene):
     engine = Knowing()
-    engine.labels = LabelSpace.things(("lamp", "sofa", "chair", "box"))
+    engine.facts = replace(engine.facts, labels=LabelSpace.things(("lamp", "sofa", "chair", "box")))
     found = mesh_overlaps(run(engine, scene), scene, poses_given=True)
     assert instance_ap([found.posed]).ap50 == 1
     assert instance_ap([found.posed_named], class_aware=True).ap50 == 0
@@ -93,7 +92,7 @@ def test_without_poses_the_predicted_points_vote(scene):
 def test_query_masks_may_overlap(scene):
     engine = Knowing()
     views = [replace(v, depth=None) for v in scene.views]
-    batch = preprocess(views, engine.preprocess)
+    batch = preprocess(views, engine.facts.preprocess)
     _, instances = engine(batch)
     twice = replace(
         instances,
@@ -124,7 +123,7 @@ def test_scenes_without_a_scan_have_nothing_on_it(tmp_path, scene):
     result = run(Knowing(), scene)
     assert mesh_overlaps(result, aria, poses_given=True) == MeshOverlaps()
     with pytest.raises(ValueError, match="expected a scan and poses"):
-        query_overlaps(InstanceSet(torch.zeros(1, 1, 4, 4), None, torch.ones(1), Knowing.labels), result.views, aria)
+        query_overlaps(InstanceSet(torch.zeros(1, 1, 4, 4), None, torch.ones(1), Knowing.facts.labels), result.views, aria)
 
 
 def test_the_report_s_figures_have_the_scan_and_name_the_transfer(scene):

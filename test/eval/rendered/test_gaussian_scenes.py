@@ -8,7 +8,8 @@ import torch
 from raycast_scene import HEIGHT, LABELS, TABLE_SCENE, WIDTH, Ball, camera_ring, cast
 
 from pan3d_core.config import PreprocessConfig
-from pan3d_core.engines import ENGINES
+from pan3d_core.engines import ENGINES, EngineFacts
+from pan3d_core.engines.depth_clusters import DepthClusters
 from pan3d_core.geometry.alignment import Similarity
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
@@ -55,8 +56,7 @@ class TrueGaussians:
     Without poses its world is turned, moved and three times as large.
     """
 
-    preprocess, needs_depth, labels = PREPROCESS, False, LABELS
-    text_space = TextSpace(torch.eye(4), torch.zeros(4), "made up")
+    facts = EngineFacts(PREPROCESS, LABELS, text_space=TextSpace(torch.eye(4), torch.zeros(4), "made up"))
 
     def __init__(self, scene):
         self.scene, self.seen = scene, None
@@ -211,8 +211,8 @@ def test_engines_without_gaussians_are_refused(scene):
 
     with pytest.raises(ValueError, match="engine: expected Gaussians in its reconstruction, got none"):
         GaussianViewEvaluator(Plain(scene), encode)(scene)
-    with pytest.raises(ValueError, match="engine: expected one with a text_space for its Gaussians, got object"):
-        GaussianViewEvaluator(object(), encode)
+    with pytest.raises(ValueError, match="engine: expected one with a text_space for its Gaussians, got DepthClusters"):
+        GaussianViewEvaluator(DepthClusters(), encode)
 
 
 def test_pictures_show_segments_in_the_colours_of_what_they_are(shown):

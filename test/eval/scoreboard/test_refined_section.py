@@ -96,7 +96,7 @@ def test_an_engine_sees_neither_measured_depth_nor_held_out_views_beside_given_o
     worker, seen = refined_worker(LabelSource("pan3d-mini"), replace(TINY, steps=1)), []
 
     class Watched:
-        labels, preprocess, needs_depth = worker.engine.labels, worker.engine.preprocess, False
+        facts = worker.engine.facts
 
         def __call__(self, batch):
             seen.append(batch)

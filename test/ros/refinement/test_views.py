@@ -36,7 +36,7 @@ def test_views_from_new_places_are_kept_with_what_was_understood(kept, views):
     assert {tuple(view.instance_id.unique().tolist()) for view in kept} == {(0, 1, 2)}
     red, blue = (first.image[:, first.instance_id == value].float().mean(1) for value in (1, 2))
     assert red.argmax() == 0 and blue.argmax() == 2
-    assert first.labels == ros_support.ColorEngine.labels
+    assert first.labels == ros_support.ColorEngine.facts.labels
 
 
 def test_what_a_standing_camera_repeats_is_kept_once_and_the_oldest_go_first(views, pipeline):

@@ -59,7 +59,7 @@ def test_stages_are_what_a_call_does(engine, scene):
     asked = []
 
     class Recorded:
-        text_space = engine.text_space
+        facts = engine.facts
 
         def network(self, inputs):
             asked.append(inputs.images.shape[1])

@@ -130,10 +130,10 @@ def test_an_exported_file_is_what_the_engine_loads(run_values, tmp_path):
     assert "| 3 views, cameras known |" in card and "{" not in card
 
     engine = build(ModelConfig(name=EPS3D, weights=str(out), device="cpu", min_score=0.0))
-    views = preprocess(cast(TABLE_SCENE).views, engine.preprocess, 0.0)
+    views = preprocess(cast(TABLE_SCENE).views, engine.facts.preprocess, 0.0)
     reconstruction, instances = engine(views)
     assert reconstruction.is_metric and len(reconstruction.gaussians) > 1000 and len(instances.scores) > 0
-    assert engine.text_space.temperature == pytest.approx(facts["text_space"]["temperature"])
+    assert engine.facts.text_space.temperature == pytest.approx(facts["text_space"]["temperature"])
     # Gaussians stand in the world: most lie in front of the first given camera, where its depth is.
     means = reconstruction.gaussians.means
     in_cam = means @ views.cam_from_world[0, :3, :3].T + views.cam_from_world[0, :3, 3]

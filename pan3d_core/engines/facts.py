@@ -1,0 +1,42 @@
+"""What the rest of the library may ask of an engine: one frozen record, and the protocol that goes with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from pan3d_core.config import PreprocessConfig
+from pan3d_core.labels import LabelSpace
+
+if TYPE_CHECKING:  # these need torch, which the command line's help does not wait for
+    from pan3d_core.language.known_names import KnownNames
+    from pan3d_core.language.text_space import TextSpace
+    from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What holds for every answer of one engine."""
+
+    preprocess: PreprocessConfig  # how views must be prepared for it
+    labels: LabelSpace = LabelSpace.things(())  # names that `InstanceSet.class_logits` refer to; empty: it names nothing
+    needs_depth: bool = False  # views without sensor depth are refused
+    finds_objects: bool = True  # False: it gives geometry alone, so its lack of instances says nothing of the scene
+    known_names: KnownNames | None = None  # words that it understands without a text encoder
+    text_space: TextSpace | None = None  # in which the semantics of its Gaussians are compared with texts; None: it gives none
+    device: str = "cpu"  # where its network runs, as torch names devices
+
+
+class Engine(Protocol):
+    """Model, weights and decoding behind one call: any callable with its facts will do."""
+
+    @property
+    def facts(self) -> EngineFacts: ...
+
+    def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
+        """Views as `preprocess(views, facts.preprocess)` prepares them -> geometry and instances, best first.
+
+        Raises:
+            ValueError: The views lack what the engine needs; the message names the field.
+            torch.OutOfMemoryError: The device's memory is too small for so many views.
+        """

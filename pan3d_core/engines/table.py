@@ -1,0 +1,58 @@
+"""Engines by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pan3d_core.config import ModelConfig
+from pan3d_core.engines.facts import Engine
+from pan3d_core.runtime.lazy import load
+
+if TYPE_CHECKING:
+    from pan3d_core.engines import da3, depth_clusters, eps3d, eps3d_mini, fast3dis, mini, segvggt
+
+EngineBuilder = Callable[[ModelConfig], Engine]
+
+# Name -> the function that builds the engine, or where it stands. An engine of one's own may be added as a function.
+ENGINES: dict[str, str | EngineBuilder] = {
+    "pan3d-mini": "pan3d_core.engines.mini:build",
+    "pan3d-mini-fast3dis": "pan3d_core.engines.mini:build",
+    "pan3d-mini-eps3d": "pan3d_core.engines.eps3d_mini:build",
+    "eps3d": "pan3d_core.engines.eps3d:build",
+    "segvggt": "pan3d_core.engines.segvggt:build",
+    "fast3dis": "pan3d_core.engines.fast3dis:build",
+    "da3": "pan3d_core.engines.da3:build",
+    "depth_clusters": "pan3d_core.engines.depth_clusters:build",
+}
+
+if TYPE_CHECKING:  # a type checker cannot look behind the texts above; that these functions build engines it finds here
+    BUILDERS: tuple[EngineBuilder, ...] = (
+        mini.build,
+        eps3d_mini.build,
+        eps3d.build,
+        segvggt.build,
+        fast3dis.build,
+        da3.build,
+        depth_clusters.build,
+    )
+
+
+def build_engine(config: ModelConfig) -> Engine:
+    """Build the engine that `config.name` asks for, weights loaded.
+
+    Args:
+        config: Name, weights, device and thresholds.
+
+    Returns:
+        The engine; its first call may take longer than later ones (see `warm_up`).
+
+    Raises:
+        ValueError: The name is unknown, and the message lists the known ones; or weights or device do not fit the engine.
+        FileNotFoundError: The weights are not where `config.weights` says.
+    """
+    if config.name not in ENGINES:
+        raise ValueError(f"ModelConfig.name: expected one of {', '.join(sorted(ENGINES))}, got {config.name!r}")
+    entry = ENGINES[config.name]
+    builder: EngineBuilder = load(entry) if isinstance(entry, str) else entry
+    return builder(config)
