@@ -95,24 +95,31 @@ def signed_distance(masks: Tensor, reach: int = 3) -> Tensor:
     return distance + 0.0 * masks
 
 
-def cast(objects: tuple[Ball | Block, ...], cameras: Tensor | None = None, *, focal: float = 140.0) -> Scene:
+def cast(
+    objects: tuple[Ball | Block, ...],
+    cameras: Tensor | None = None,
+    *,
+    focal: float = 140.0,
+    image_hw: tuple[int, int] = (HEIGHT, WIDTH),
+) -> Scene:
     """Scene on a table at z = 0."""
     cameras = camera_ring() if cameras is None else cameras
-    intrinsics = torch.tensor([[focal, 0.0, (WIDTH - 1) / 2], [0.0, focal, (HEIGHT - 1) / 2], [0.0, 0.0, 1.0]])
+    height, width = image_hw
+    intrinsics = torch.tensor([[focal, 0.0, (width - 1) / 2], [0.0, focal, (height - 1) / 2], [0.0, 0.0, 1.0]])
     views, depths, all_ids = [], [], []
     for k, cam_from_world in enumerate(cameras):
         world_from_cam = invert_rigid(cam_from_world)
-        rays = pixel_rays(intrinsics, pixel_grid(HEIGHT, WIDTH).reshape(-1, 2)) @ world_from_cam[:3, :3].T
+        rays = pixel_rays(intrinsics, pixel_grid(height, width).reshape(-1, 2)) @ world_from_cam[:3, :3].T
         origins = world_from_cam[:3, 3].expand_as(rays)
         table = torch.where(rays[:, 2] < -1e-6, -origins[:, 2] / rays[:, 2], torch.tensor(10.0))
         distances = torch.stack([table, *(item.distance(origins, rays) for item in objects)])
         depth, ids = distances.min(dim=0)
         colors = torch.tensor([(0.6, 0.55, 0.5), *(item.rgb for item in objects)])[ids]
-        depths.append(depth.reshape(HEIGHT, WIDTH))
-        all_ids.append(ids.reshape(HEIGHT, WIDTH))
+        depths.append(depth.reshape(height, width))
+        all_ids.append(ids.reshape(height, width))
         views.append(
             CameraView(
-                image=colors.reshape(HEIGHT, WIDTH, 3).permute(2, 0, 1).contiguous(),
+                image=colors.reshape(height, width, 3).permute(2, 0, 1).contiguous(),
                 intrinsics=intrinsics,
                 cam_from_world=cam_from_world,
                 depth=depths[-1],

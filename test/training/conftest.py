@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from raycast_scene import Ball, Block, camera_ring, cast
+from raycast_scene import HEIGHT, WIDTH, Ball, Block, camera_ring, cast
 from safetensors.torch import save_file
 
 from training.data.teachers import STUFF_FILE
@@ -48,7 +48,10 @@ TINY_MODELS = {
 }  # fmt: skip
 
 
-def write_fake_shard(folder: Path, scenes: int, seed: int) -> None:
+SMALL_HW = (64, 80)
+
+
+def write_fake_shard(folder: Path, scenes: int, seed: int, image_hw: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
     """Scenes of three objects, four views, as `pan3d_sim.data.shards` would write them."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
@@ -61,7 +64,7 @@ def write_fake_shard(folder: Path, scenes: int, seed: int) -> None:
             kinds[k + 1] = rng.integers(2)
             rgb = tuple(rng.uniform(0.1, 0.9, 3).tolist())
             objects.append(Block(place, (0.07, 0.06, 0.08), 0.3, rgb) if kinds[k + 1] else Ball(place, 0.04, rgb))
-        scene = cast(tuple(objects), camera_ring(4))
+        scene = cast(tuple(objects), camera_ring(4), focal=140.0 * image_hw[1] / WIDTH, image_hw=image_hw)
         images = torch.stack([v.image for v in scene.views]).permute(0, 2, 3, 1)
         row = {
             "images": (images * 255).round().byte().numpy(),
@@ -87,15 +90,24 @@ def fake_text() -> TextTargets:
     return TextTargets(KINDS, texts, torch.tensor([0, 0, 0, 1, 1, 1]), vectors, synonyms_per_kind=2)
 
 
-@pytest.fixture(scope="session")
-def data_folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("shards")
-    write_fake_shard(folder / "train" / "part_000", 6, seed=1)
-    write_fake_shard(folder / "val" / "part_000", 2, seed=2)
+def training_data(folder: Path, image_hw: tuple[int, int]) -> Path:
+    write_fake_shard(folder / "train" / "part_000", 6, 1, image_hw)
+    write_fake_shard(folder / "val" / "part_000", 2, 2, image_hw)
     save_text_targets(fake_text(), folder / "text_embeddings.npz")
     stuff = torch.nn.functional.normalize(torch.randn(2, 16, generator=torch.Generator().manual_seed(3)), dim=-1)
     save_file({"embeddings": stuff}, folder / STUFF_FILE)
     return folder
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory) -> Path:
+    return training_data(tmp_path_factory.mktemp("shards"), (HEIGHT, WIDTH))
+
+
+@pytest.fixture(scope="session")
+def run_data(tmp_path_factory) -> Path:
+    """The same scenes in a third of the pixels, for runs in which only their steps matter."""
+    return training_data(tmp_path_factory.mktemp("small_shards"), SMALL_HW)
 
 
 @pytest.fixture(autouse=True)
@@ -112,12 +124,12 @@ def tiny() -> dict:
 
 
 @pytest.fixture
-def run_values(data_folder, tmp_path) -> Callable[..., dict]:
+def run_values(run_data, tmp_path) -> Callable[..., dict]:
     """(family, changed groups) -> settings of a tiny run on the CPU that logs every step and does not save by the clock."""
 
     def values(family: str, **changes) -> dict:
         tiny_run = {
-            "family": family, "data": str(data_folder), "out": str(tmp_path / "run"), "steps": 6, "model": TINY_MODELS[family],
+            "family": family, "data": str(run_data), "out": str(tmp_path / "run"), "steps": 6, "model": TINY_MODELS[family],
             "start_from": "",
             "execution": {"precision": "float32", "device": "cpu"}, "sampling": {"batch": 2},
             "record": {

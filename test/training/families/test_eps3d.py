@@ -70,7 +70,7 @@ def test_a_folder_of_maps_can_teach_and_widths_must_agree(run_values, tmp_path):
     teacher = FileTeacher(tmp_path / "maps")
     for width in (16, 8):
         for image in batch.images.flatten(0, 1):
-            teacher.write(image, torch.ones(112, 144, dtype=torch.long), torch.full((width, 14, 18), 0.5))
+            teacher.write(image, torch.ones(image.shape[1:], dtype=torch.long), torch.full((width, 14, 18), 0.5))
         if width == 16:
             sample = trainer.family.prepare(batch, torch.Generator().manual_seed(0))
             assert sample.truth.teacher.features.shape == (1, 4, 16, 14, 18)
