@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image, UnidentifiedImageError
@@ -17,9 +15,9 @@ from pan3d_core.gaussians.places import extent_of, scene_up
 from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.geometry.cameras import resized_intrinsics
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw, quat_xyzw_from_matrix
-from pan3d_core.geometry.transforms import invert_rigid, look_at, rigid
+from pan3d_core.geometry.transforms import invert_rigid, is_rigid, look_at, rigid
 from pan3d_core.structures import require_shape
-from pan3d_core.views.scene_folder import read_matrix
+from pan3d_core.views.camera_files import CameraEntry, read_camera_file
 
 DEFAULT_FOCAL = 0.9  # of the picture's width, where no view says anything
 MARGIN = 1.25  # how much farther than the distance at which the objects just fit
@@ -87,8 +85,8 @@ def between_path(scene: GaussianScene, settings: PathSettings) -> CameraPath:
     views = views_path(scene, settings)
     count = len(views)
     if count == 1:
-        still = (part.expand(settings.frames, -1, -1) for part in (views.cam_from_world, views.intrinsics))
-        return CameraPath(*still, views.image_hw)
+        pose, lens = (part.expand(settings.frames, -1, -1) for part in (views.cam_from_world, views.intrinsics))
+        return CameraPath(pose, lens, views.image_hw)
     middle = extent_of(scene).center
     world_from_cam = invert_rigid(views.cam_from_world.double())
     poses, intrinsics = [], []
@@ -170,43 +168,33 @@ def file_path(path: Path, scene: GaussianScene, settings: PathSettings) -> Camer
     """
     if not path.is_file():
         raise FileNotFoundError(f"path: expected a file of cameras, got {path}, which does not exist")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected JSON, got something else: {error}") from error
-    views = content.get("views") if isinstance(content, dict) else content
-    if not isinstance(views, list) or not views:
-        raise ValueError(f"{path}: expected a list of views, or 'views' with one, got {type(views).__name__}")
     hw = settings.image_hw or scene.image_hw
     poses, intrinsics = [], []
-    for index, view in enumerate(views):
+    for index, view in enumerate(read_camera_file(path).views):
         try:
-            poses.append(_pose_of(view))
-            intrinsics.append(resized_intrinsics(read_matrix(view, "intrinsics", 3), _size_of(view, path, scene), hw))
+            pose, lens = _camera_of(view)
+            poses.append(pose)
+            intrinsics.append(resized_intrinsics(lens, _size_of(view, path, scene), hw))
         except ValueError as error:
             raise ValueError(f"{path}: view {index}: {error}") from error
     return CameraPath(torch.stack(poses), torch.stack(intrinsics), hw)
 
 
-def _pose_of(view: Any) -> Tensor:
-    if not isinstance(view, dict) or view.get("cam_from_world") is None or view.get("intrinsics") is None:
-        got = ", ".join(map(str, view)) if isinstance(view, dict) else type(view).__name__
-        raise ValueError(f"expected cam_from_world and intrinsics, got {got or 'nothing'}")
-    pose = read_matrix(view, "cam_from_world", 4)
-    turn = pose[:3, :3].double()
-    if not torch.allclose(turn @ turn.T, torch.eye(3, dtype=torch.float64), atol=1e-3) or float(torch.linalg.det(turn)) < 0:
-        raise ValueError(f"cam_from_world: expected a rotation and a translation, got {view['cam_from_world']!r}")
-    return pose
+def _camera_of(view: CameraEntry) -> tuple[Tensor, Tensor]:
+    """`cam_from_world` and intrinsics of an entry."""
+    if view.cam_from_world is None or view.intrinsics is None:
+        known = [name for name in ("cam_from_world", "intrinsics") if getattr(view, name) is not None]
+        raise ValueError(f"expected cam_from_world and intrinsics, got {', '.join(known) or 'neither'}")
+    if not is_rigid(view.cam_from_world):
+        raise ValueError(f"cam_from_world: expected a rotation and a translation, got {view.cam_from_world.tolist()}")
+    return view.cam_from_world, view.intrinsics
 
 
-def _size_of(view: dict[str, Any], path: Path, scene: GaussianScene) -> tuple[int, int]:
+def _size_of(view: CameraEntry, path: Path, scene: GaussianScene) -> tuple[int, int]:
     """Height and width of the picture that the intrinsics of `view` are of."""
-    if "image_hw" in view:
-        size = view["image_hw"]
-        if not isinstance(size, list) or len(size) != 2 or any(type(side) is not int or side < 1 for side in size):
-            raise ValueError(f"image_hw: expected height and width in pixels, got {size!r}")
-        return size[0], size[1]
-    image = path.parent / str(view.get("image", ""))
+    if view.image_hw is not None:
+        return view.image_hw
+    image = path.parent / (view.image or "")
     if image.is_file():
         try:
             with Image.open(image) as picture:

@@ -20,6 +20,14 @@ def invert_rigid(a_from_b: Tensor) -> Tensor:
     return rigid(rotation_t, -(rotation_t @ a_from_b[..., :3, 3:])[..., 0])
 
 
+def is_rigid(a_from_b: Tensor, tolerance: float = 1e-3) -> bool:
+    """Whether a (4, 4) matrix is a rotation and a translation, each entry of R R^T within `tolerance` of the identity's."""
+    rotation = a_from_b[:3, :3].double()
+    error = (rotation @ rotation.T - torch.eye(3, dtype=torch.float64, device=rotation.device)).abs().max()
+    proper = float(error) <= tolerance and float(torch.linalg.det(rotation)) > 0
+    return proper and a_from_b[3].tolist() == [0.0, 0.0, 0.0, 1.0]
+
+
 def transform_points(a_from_b: Tensor, points_b: Tensor) -> Tensor:
     """Apply (..., 4, 4) to (..., N, 3) points; leading axes broadcast."""
     return points_b @ a_from_b[..., :3, :3].transpose(-1, -2) + a_from_b[..., None, :3, 3]

@@ -12,11 +12,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from pan3d_core.config import PreprocessConfig
+from pan3d_core.geometry.transforms import is_rigid
 from pan3d_core.structures import CameraView, ViewBatch, unit_range
 
 log = logging.getLogger("pan3d.preprocess")
@@ -96,15 +98,11 @@ def _check_views(views: Sequence[CameraView]) -> None:
     if len(frames) > 1:
         raise ValueError(f"CameraView.world_frame_id: expected one frame for all views, got {', '.join(frames)}")
     for view in views:
-        if view.cam_from_world is not None:
-            rotation = view.cam_from_world[:3, :3].double()
-            error = (rotation @ rotation.T - torch.eye(3, dtype=torch.float64, device=rotation.device)).abs().max()
-            bottom = view.cam_from_world[3].tolist()
-            if float(error) > 1e-3 or float(torch.linalg.det(rotation)) < 0 or bottom != [0.0, 0.0, 0.0, 1.0]:
-                raise ValueError(
-                    f"CameraView.cam_from_world: expected a rotation and a translation for {view.camera!r}, "
-                    f"got {view.cam_from_world.tolist()}"
-                )
+        if view.cam_from_world is not None and not is_rigid(view.cam_from_world):
+            raise ValueError(
+                f"CameraView.cam_from_world: expected a rotation and a translation for {view.camera!r}, "
+                f"got {view.cam_from_world.tolist()}"
+            )
         if view.intrinsics is not None:
             height, width = view.image.shape[1:]
             cx, cy = view.intrinsics[:2, 2].tolist()
@@ -125,8 +123,8 @@ def _fit(hw: tuple[int, int], config: PreprocessConfig) -> _Fit:
     if config.mode == "longest":
         factor = max(config.height, config.width) / max(hw)
         via = max(1, round(height * factor)), max(1, round(width * factor))
-        resized = tuple(max(step, int(side / step + 0.5) * step) for side in via)  # ties go up
-        return _Fit(resized, 0, 0, resized, via)
+        rows, columns = (max(step, int(side / step + 0.5) * step) for side in via)  # ties go up
+        return _Fit((rows, columns), 0, 0, (rows, columns), via)
     if config.mode == "width" or width >= height:
         resized = round(height * (config.width / width) / step) * step, config.width
     else:
@@ -171,8 +169,6 @@ def _resized(image: Tensor, hw: tuple[int, int], resample: str) -> Tensor:
 
 
 def _resized_by_opencv(image: Tensor, hw: tuple[int, int], resample: str) -> Tensor:
-    import cv2
-
     grows = hw[0] > image.shape[1] or hw[1] > image.shape[2]
     rule = cv2.INTER_LANCZOS4 if resample == "lanczos" else cv2.INTER_CUBIC if grows else cv2.INTER_AREA
     pixels = _as_bytes(image).permute(1, 2, 0).cpu().numpy()

@@ -1,7 +1,7 @@
 """Scene folders: views of one scene with cameras and, where known, the truth about it.
 
     scene/
-      scene.json        cameras, labels, objects; see `write_scene`
+      scene.json        cameras (see `camera_files`), labels, objects
       images/NAME.png   8-bit RGB
       depth/NAME.png    16-bit, z-depth in units of 0.1 mm, 0 = no measurement (also beyond 6.5535 m)
       instances/NAME.png  16-bit instance ids, 0 = none
@@ -12,22 +12,23 @@ A cameras file for plain photographs is the same `scene.json` with the `views` l
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.distortion import undistort
 from pan3d_core.labels import LabelSpace
-from pan3d_core.structures import CameraView, OrientedBox, unit_range
+from pan3d_core.structures import CameraView, unit_range
+from pan3d_core.views.camera_files import CameraEntry, CameraFile, read_camera_file, required, write_camera_file
 
-FORMAT, VERSION = "pan3d-scene", 1
 DEPTH_UNIT_M = 1e-4
 SCENE_FILE = "scene.json"
 
@@ -122,60 +123,72 @@ def write_scene(folder: Path | str, scene: Scene) -> Path:
     entries = []
     for index, view in enumerate(scene.views):
         name = f"{index:02d}_{view.camera}.png".replace("/", "_")
-        entry = _view_entry(view, name)
+        image, depth_file, instances = f"images/{name}", None, None
         depth = view.depth if scene.truth is None else scene.truth.depth[index]
-        write_image(folder / entry["image"], unit_range(view.image))
+        write_image(folder / image, unit_range(view.image))
         if depth is not None:
-            entry["depth"] = f"depth/{name}"
-            write_depth(folder / entry["depth"], depth)
+            depth_file = f"depth/{name}"
+            write_depth(folder / depth_file, depth)
         if scene.truth is not None:
-            entry["instances"] = f"instances/{name}"
-            _write_16_bit(folder / entry["instances"], scene.truth.instance_ids[index])
-        entries.append(entry)
-    content: dict[str, Any] = {"format": FORMAT, "version": VERSION, "name": scene.name, "views": entries}
-    content |= {"world_frame_id": scene.views[0].world_frame_id, "support_height_m": scene.support_height_m}
-    if scene.truth is not None:
-        labels = scene.truth.labels
-        content["labels"] = [{"name": name, "is_thing": thing} for name, thing in zip(labels.names, labels.is_thing)]
-        content["objects"] = [_object_entry(item) for item in scene.truth.objects]
+            instances = f"instances/{name}"
+            _write_16_bit(folder / instances, scene.truth.instance_ids[index])
+        where = (view.camera, view.frame_id, view.stamp_ns)
+        entries.append(CameraEntry(*where, image, view.intrinsics, view.cam_from_world, depth_file, instances))
     path = folder / SCENE_FILE
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    truth = {} if scene.truth is None else _truth_json(scene.truth)
+    frame = scene.views[0].world_frame_id
+    write_camera_file(path, CameraFile(tuple(entries), scene.name, frame, scene.support_height_m, truth))
     return path
 
 
 def read_scene(folder: Path | str) -> Scene:
     """Read a scene folder. Raises `FileNotFoundError` or `ValueError` naming file and field."""
     folder = Path(folder)
-    content = _read_json(folder / SCENE_FILE)
-    entries = content["views"]
-    frame = content.get("world_frame_id", "world")
-    views = tuple(_read_view(entry, folder / _required(entry, "image"), folder, frame) for entry in entries)
-    truth = _read_truth(content, entries, views, folder) if all("instances" in entry for entry in entries) else None
-    return Scene(content.get("name", folder.name), views, truth, content.get("support_height_m"))
+    path = folder / SCENE_FILE
+    cameras = read_camera_file(path)
+    views, instances = [], []
+    for entry in cameras.views:
+        if entry.image is None:
+            raise ValueError(f"{path}: image: expected in every entry of a scene folder, got none for camera {entry.camera!r}")
+        views.append(_read_view(entry, folder / entry.image, folder, cameras.world_frame_id))
+        if entry.instances is not None:
+            instances.append(folder / entry.instances)
+    truth = None
+    if len(instances) == len(views):
+        try:
+            truth = _read_truth(cameras.more, instances, views)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    return Scene(folder.name if cameras.name is None else cameras.name, tuple(views), truth, cameras.support_height_m)
 
 
 def read_photographs(images: Sequence[Path | str], cameras: Path | str | None = None) -> Scene:
     """Image files and an optional cameras file -> a scene without truth.
 
-    Entries of the cameras file belong to the images of the same file name, or in order when none of them names an image.
-    Distorted images are undistorted. Raises `FileNotFoundError` or `ValueError` naming file and field.
+    Args:
+        images: Of any format that Pillow reads; at least one.
+        cameras: Its entries belong to the images of the same file name, or in order when none of them names an image. Without
+            a file nothing is known but the pictures. Distorted images are undistorted.
+
+    Raises:
+        FileNotFoundError: A file does not exist.
+        ValueError: There are no images, one of them or the cameras cannot be read or do not belong together; names file and key.
     """
     paths = [Path(image) for image in images]
     if not paths:
         raise ValueError("images: expected at least one file, got none")
+    name = paths[0].parent.name or "images"
     if cameras is None:
-        views = tuple(CameraView(image=read_image(path), camera=path.stem, frame_id=path.stem) for path in paths)
-        return Scene(paths[0].parent.name or "images", views)
-    content = _read_json(Path(cameras))
-    entries = _entries_for(paths, content["views"], cameras)
-    frame = content.get("world_frame_id", "world")
-    views = tuple(_read_view(entry, path, Path(cameras).parent, frame) for entry, path in zip(entries, paths))
-    return Scene(paths[0].parent.name or "images", views, support_height_m=content.get("support_height_m"))
+        return Scene(name, tuple(CameraView(image=read_image(path), camera=path.stem, frame_id=path.stem) for path in paths))
+    known, folder = read_camera_file(cameras), Path(cameras).parent
+    entries = _entries_for(paths, known.views, cameras)
+    views = tuple(_read_view(entry, path, folder, known.world_frame_id) for entry, path in zip(entries, paths))
+    return Scene(name, views, support_height_m=known.support_height_m)
 
 
-def _entries_for(paths: list[Path], entries: list[dict], cameras: Path | str) -> list[dict]:
-    if any("image" in entry for entry in entries):
-        by_name = {Path(_required(entry, "image")).name: entry for entry in entries}
+def _entries_for(paths: Sequence[Path], entries: Sequence[CameraEntry], cameras: Path | str) -> Sequence[CameraEntry]:
+    by_name = {Path(entry.image).name: entry for entry in entries if entry.image is not None}
+    if by_name:
         missing = [path.name for path in paths if path.name not in by_name]
         if missing:
             raise ValueError(f"{cameras}: views: expected one for every image, got none for {', '.join(missing)}")
@@ -185,100 +198,57 @@ def _entries_for(paths: list[Path], entries: list[dict], cameras: Path | str) ->
     return entries
 
 
-def _view_entry(view: CameraView, name: str) -> dict[str, Any]:
-    entry: dict[str, Any] = {"camera": view.camera, "frame_id": view.frame_id, "stamp_ns": view.stamp_ns}
-    entry["image"] = f"images/{name}"
-    for key in ("intrinsics", "cam_from_world"):
-        if (matrix := getattr(view, key)) is not None:
-            entry[key] = matrix.double().tolist()
-    return entry
+def _read_view(entry: CameraEntry, image_path: Path, folder: Path, world_frame_id: str) -> CameraView:
+    image = read_image(image_path)
+    depth = None if entry.depth is None else read_depth(folder / entry.depth)
+    if entry.distortion is not None:
+        if entry.intrinsics is None:
+            raise ValueError(f"{image_path.name}: intrinsics: expected a 3x3 matrix beside the distortion, got none")
+        image, depth = undistort(image, entry.intrinsics, entry.distortion.model, entry.distortion.coefficients, depth)
+    try:
+        return CameraView(
+            image=image,
+            intrinsics=entry.intrinsics,
+            cam_from_world=entry.cam_from_world,
+            depth=depth,
+            stamp_ns=entry.stamp_ns,
+            frame_id=image_path.stem if entry.frame_id is None else entry.frame_id,
+            world_frame_id=world_frame_id,
+            camera=image_path.stem if entry.camera is None else entry.camera,
+        )
+    except ValueError as error:
+        raise ValueError(f"{image_path.name}: {error}") from error
 
 
-def _object_entry(item: SceneObject) -> dict[str, Any]:
+def _truth_json(truth: SceneTruth) -> dict[str, Any]:
+    """The keys of a `scene.json` beyond its cameras, as `_read_truth` takes them."""
+    labels = [{"name": name, "is_thing": thing} for name, thing in zip(truth.labels.names, truth.labels.is_thing)]
+    return {"labels": labels, "objects": [_object_json(item) for item in truth.objects]}
+
+
+def _object_json(item: SceneObject) -> dict[str, Any]:
     entry: dict[str, Any] = {"instance_id": item.instance_id, "name": item.name, "class_id": item.class_id}
     if item.box is not None:
         entry["box"] = {"world_from_box": item.box.world_from_box.double().tolist(), "size_m": item.box.size_m.double().tolist()}
     return entry
 
 
-def _read_view(entry: dict, image_path: Path, folder: Path, world_frame_id: str) -> CameraView:
-    intrinsics, cam_from_world = read_matrix(entry, "intrinsics", 3), read_matrix(entry, "cam_from_world", 4)
-    image = read_image(image_path)
-    depth = read_depth(folder / entry["depth"]) if "depth" in entry else None
-    if "distortion" in entry:
-        if intrinsics is None:
-            raise ValueError(f"{image_path.name}: intrinsics: expected a 3x3 matrix beside the distortion, got none")
-        distortion = entry["distortion"]
-        image, depth = undistort(image, intrinsics, _required(distortion, "model"), _required(distortion, "coefficients"), depth)
-    try:
-        return CameraView(
-            image=image,
-            intrinsics=intrinsics,
-            cam_from_world=cam_from_world,
-            depth=depth,
-            stamp_ns=int(entry.get("stamp_ns", 0)),
-            frame_id=entry.get("frame_id", image_path.stem),
-            world_frame_id=world_frame_id,
-            camera=entry.get("camera", image_path.stem),
-        )
-    except ValueError as error:
-        raise ValueError(f"{image_path.name}: {error}") from error
-
-
-def _read_truth(content: dict, entries: list[dict], views: tuple[CameraView, ...], folder: Path) -> SceneTruth:
-    labels = content.get("labels", [])
+def _read_truth(facts: Mapping[str, Any], instances: Sequence[Path], views: Sequence[CameraView]) -> SceneTruth:
+    labels = facts.get("labels", [])
     objects = []
-    for entry in content.get("objects", []):
+    for entry in facts.get("objects", []):
         box = entry.get("box")
         made = None if box is None else OrientedBox(torch.tensor(box["world_from_box"]), torch.tensor(box["size_m"]))
-        objects.append(SceneObject(int(_required(entry, "instance_id")), entry.get("name", ""), entry.get("class_id", -1), made))
+        objects.append(SceneObject(int(required(entry, "instance_id")), entry.get("name", ""), entry.get("class_id", -1), made))
     return SceneTruth(
-        instance_ids=tuple(torch.from_numpy(_read_16_bit(folder / entry["instances"]).astype(np.int64)) for entry in entries),
+        instance_ids=tuple(torch.from_numpy(_read_16_bit(path).astype(np.int64)) for path in instances),
         depth=tuple(view.depth for view in views),
         objects=tuple(objects),
         labels=LabelSpace(tuple(item["name"] for item in labels), tuple(bool(item["is_thing"]) for item in labels)),
     )
 
 
-def _read_json(path: Path) -> dict:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"scene: expected a file {path}, which does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected JSON, got something else: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected names with values, got a {type(content).__name__}")
-    if content.get("format", FORMAT) != FORMAT:
-        raise ValueError(f"{path}: format: expected {FORMAT!r}, got {content['format']!r}")
-    if content.get("version", VERSION) != VERSION:
-        raise ValueError(f"{path}: version: expected {VERSION}, got {content['version']!r}")
-    views = content.get("views")
-    if not isinstance(views, list) or not views or not all(isinstance(entry, dict) for entry in views):
-        raise ValueError(f"{path}: views: expected a list with one entry per image, got {views!r}")
-    return content
-
-
-def _required(entry: dict, key: str) -> Any:
-    if key not in entry:
-        raise ValueError(f"{key}: expected in every entry, got only {', '.join(sorted(entry)) or 'nothing'}")
-    return entry[key]
-
-
-def read_matrix(entry: dict, key: str, size: int) -> Tensor | None:
-    """The float32 (size, size) matrix of a view's entry, None where it has none; `ValueError` for anything else."""
-    if entry.get(key) is None:
-        return None
-    try:
-        matrix = torch.tensor(entry[key], dtype=torch.float64).float()
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{key}: expected {size} rows of {size} numbers, got {entry[key]!r}") from error
-    if tuple(matrix.shape) != (size, size):
-        raise ValueError(f"{key}: expected {size} rows of {size} numbers, got shape {tuple(matrix.shape)}")
-    return matrix
-
-
-def _read_16_bit(path: Path | str) -> np.ndarray:
+def _read_16_bit(path: Path | str) -> npt.NDArray[np.uint16] | npt.NDArray[np.int32]:
     try:
         with Image.open(path) as file:
             pixels = np.array(file)

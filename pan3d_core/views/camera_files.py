@@ -1,0 +1,181 @@
+"""Files of cameras: `scene.json` of a scene folder, a cameras file for photographs, a camera path. One description of all.
+
+The file is JSON: `views` with one entry per picture beside facts about the scene, or the list of entries alone. The fields of
+`CameraEntry` and `CameraFile` are its keys.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pan3d_core.runtime.files import written_whole
+
+FORMAT, VERSION = "pan3d-scene", 1
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """How a lens bends the picture, as `undistort` takes it."""
+
+    model: str
+    coefficients: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class CameraEntry:
+    """What a file says about one picture; None = nothing. Paths start at the folder of the file."""
+
+    camera: str | None = None  # name, unique within the file
+    frame_id: str | None = None  # name of the optical frame
+    stamp_ns: int = 0  # time of exposure
+    image: str | None = None  # path of the picture
+    intrinsics: Tensor | None = None  # (3, 3) float32, pixels of the picture
+    cam_from_world: Tensor | None = None  # (4, 4) float32, metres
+    depth: str | None = None  # path of the depth picture
+    instances: str | None = None  # path of the picture of true instance ids
+    image_hw: tuple[int, int] | None = None  # height and width that the intrinsics are of, where no picture tells
+    distortion: Distortion | None = None
+
+
+@dataclass(frozen=True)
+class CameraFile:
+    """What a file says."""
+
+    views: tuple[CameraEntry, ...]
+    name: str | None = None  # of the scene
+    world_frame_id: str = "world"  # that `cam_from_world` maps from
+    support_height_m: float | None = None  # world z of the surface that objects stand on
+    more: Mapping[str, Any] = field(default_factory=dict)  # all other keys: what a scene folder knows beyond its cameras
+
+
+def read_camera_file(path: Path | str) -> CameraFile:
+    """Read a file of cameras.
+
+    Args:
+        path: Of a JSON file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no JSON, is of another format or version, or has an entry that cannot be; names file, view and key.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"cameras: expected a file {path}, which does not exist") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected JSON, got something else: {error}") from error
+    try:
+        return _file_of(content if isinstance(content, dict) else {"views": content})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def write_camera_file(path: Path | str, cameras: CameraFile) -> None:
+    """Write what `read_camera_file` reads; keys of which nothing is known are left out."""
+    content: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    if cameras.name is not None:
+        content["name"] = cameras.name
+    content["views"] = [_entry_json(entry) for entry in cameras.views]
+    content |= {"world_frame_id": cameras.world_frame_id, "support_height_m": cameras.support_height_m, **cameras.more}
+    with written_whole(path) as part:
+        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def required(values: Mapping[str, Any], key: str) -> Any:
+    """The value of a key that every entry must have; `ValueError` naming the key where it is missing."""
+    if values.get(key) is None:
+        raise ValueError(f"{key}: expected in every entry, got only {', '.join(sorted(values)) or 'nothing'}")
+    return values[key]
+
+
+def _file_of(content: dict[str, Any]) -> CameraFile:
+    rest = dict(content)
+    for key, known in (("format", FORMAT), ("version", VERSION)):
+        if (found := rest.pop(key, known)) != known:
+            raise ValueError(f"{key}: expected {known!r}, got {found!r}")
+    views = rest.pop("views", None)
+    if not isinstance(views, list) or not views:
+        raise ValueError(f"views: expected a list of views, one entry per picture, got {views!r}")
+    entries = []
+    for index, values in enumerate(views):
+        try:
+            entries.append(_entry_of(values))
+        except ValueError as error:
+            raise ValueError(f"view {index}: {error}") from error
+    height = rest.pop("support_height_m", None)
+    if height is not None and type(height) not in (int, float):
+        raise ValueError(f"support_height_m: expected a number, got {height!r}")
+    return CameraFile(tuple(entries), _text(rest, "name"), _text(rest, "world_frame_id") or "world", height, rest)
+
+
+def _text(values: dict[str, Any], key: str) -> str | None:
+    """Take a text out of the values."""
+    value = values.pop(key, None)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{key}: expected a text, got {value!r}")
+    return value
+
+
+def _entry_of(values: object) -> CameraEntry:
+    if not isinstance(values, dict):
+        raise ValueError(f"expected keys such as intrinsics with values, got {type(values).__name__}")
+    rest = dict(values)
+    size, distortion, stamp_ns = rest.get("image_hw"), rest.get("distortion"), rest.get("stamp_ns", 0)
+    if type(stamp_ns) is not int:
+        raise ValueError(f"stamp_ns: expected whole nanoseconds, got {stamp_ns!r}")
+    if size is not None and not (isinstance(size, list) and len(size) == 2 and all(type(s) is int and s > 0 for s in size)):
+        raise ValueError(f"image_hw: expected height and width in pixels, got {size!r}")
+    if distortion is not None and not isinstance(distortion, dict):
+        raise ValueError(f"distortion: expected a model and its coefficients, got {distortion!r}")
+    return CameraEntry(
+        camera=_text(rest, "camera"),
+        frame_id=_text(rest, "frame_id"),
+        stamp_ns=stamp_ns,
+        image=_text(rest, "image"),
+        cam_from_world=_matrix(rest, "cam_from_world", 4),
+        intrinsics=_matrix(rest, "intrinsics", 3),
+        depth=_text(rest, "depth"),
+        instances=_text(rest, "instances"),
+        image_hw=None if size is None else (size[0], size[1]),
+        distortion=None if distortion is None else _distortion_of(distortion),
+    )
+
+
+def _distortion_of(values: dict[str, Any]) -> Distortion:
+    model, coefficients = required(values, "model"), required(values, "coefficients")
+    if not isinstance(coefficients, list) or not all(type(item) in (int, float) for item in coefficients):
+        raise ValueError(f"distortion: coefficients: expected a list of numbers, got {coefficients!r}")
+    return Distortion(str(model), tuple(map(float, coefficients)))
+
+
+def _matrix(values: Mapping[str, Any], key: str, size: int) -> Tensor | None:
+    if values.get(key) is None:
+        return None
+    try:
+        matrix = torch.tensor(values[key], dtype=torch.float64).float()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{key}: expected {size} rows of {size} numbers, got {values[key]!r}") from error
+    if tuple(matrix.shape) != (size, size):
+        raise ValueError(f"{key}: expected {size} rows of {size} numbers, got shape {tuple(matrix.shape)}")
+    return matrix
+
+
+def _entry_json(entry: CameraEntry) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for item in fields(entry):
+        value = getattr(entry, item.name)
+        if isinstance(value, Tensor):
+            made[item.name] = value.double().tolist()
+        elif isinstance(value, Distortion):
+            made[item.name] = asdict(value)
+        elif value is not None:
+            made[item.name] = value
+    return made
