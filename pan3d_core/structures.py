@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,19 +20,22 @@ from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.labels import LabelSpace
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 def to_device(value: T, device: torch.device | str) -> T:
     """Copy of a dataclass with every tensor field (nested dataclasses included) on `device`."""
-    moved = {}
-    for item in fields(value):  # type: ignore[arg-type]
+    moved: dict[str, object] = {}
+    for item in fields(value):
         content = getattr(value, item.name)
         if isinstance(content, Tensor):
             moved[item.name] = content.to(device)
         elif isinstance(content, (Gaussians, Reconstruction, InstanceSet, Panoptic3D)):
             moved[item.name] = to_device(content, device)
-    return replace(value, **moved)  # type: ignore[type-var]
+    return replace(value, **moved)
 
 
 def present(name: str, value: T | None) -> T:
@@ -124,15 +127,19 @@ class ViewBatch:
 
     def select(self, chosen: Sequence[int]) -> ViewBatch:
         """The batch of these views only."""
-        per_view = {}
-        for name in ("images", "intrinsics", "cam_from_world", "depth", "network_from_original"):
-            values = getattr(self, name)
-            per_view[name] = None if values is None else values[list(chosen)]
-        for name in ("stamps_ns", "cameras", "original_hw"):
-            per_view[name] = tuple(getattr(self, name)[index] for index in chosen)
-        if self.known_poses:
-            per_view["known_poses"] = tuple(self.known_poses[index] for index in chosen)
-        return replace(self, **per_view)
+        rows = list(chosen)
+        return replace(
+            self,
+            images=self.images[rows],
+            intrinsics=None if self.intrinsics is None else self.intrinsics[rows],
+            cam_from_world=None if self.cam_from_world is None else self.cam_from_world[rows],
+            depth=None if self.depth is None else self.depth[rows],
+            stamps_ns=tuple(self.stamps_ns[index] for index in rows),
+            cameras=tuple(self.cameras[index] for index in rows),
+            original_hw=tuple(self.original_hw[index] for index in rows),
+            network_from_original=self.network_from_original[rows],
+            known_poses=tuple(self.known_poses[index] for index in rows) if self.known_poses else (),
+        )
 
 
 @dataclass(frozen=True)
@@ -164,8 +171,15 @@ class Gaussians:
 
     def select(self, rows: Tensor) -> Gaussians:
         """The Gaussians of these rows only: (M,) indices or (N,) bool."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return Gaussians(**{name: None if value is None else value[rows] for name, value in values.items()})
+        return Gaussians(
+            means=self.means[rows],
+            scales=self.scales[rows],
+            quats_wxyz=self.quats_wxyz[rows],
+            opacities=self.opacities[rows],
+            colors=self.colors[rows],
+            semantic_features=None if self.semantic_features is None else self.semantic_features[rows],
+            instance_features=None if self.instance_features is None else self.instance_features[rows],
+        )
 
 
 @dataclass(frozen=True)

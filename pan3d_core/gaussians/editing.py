@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from pan3d_core.gaussians.places import extent_of, foot_of, rows_of, scene_up
 from pan3d_core.gaussians.ply import harmonics_of
 from pan3d_core.gaussians.recoloring import recolored
-from pan3d_core.gaussians.scene import FEATURE_FIELDS, GAUSSIAN_FIELDS, GaussianScene
+from pan3d_core.gaussians.scene import GAUSSIAN_FIELDS, GaussianScene
 from pan3d_core.geometry.alignment import Similarity
 from pan3d_core.geometry.rotations import matrix_between, matrix_from_quat_xyzw
 from pan3d_core.language.colors import canonical_color, name_color
@@ -69,7 +70,7 @@ def without_instances(scene: GaussianScene, ids: Sequence[int]) -> GaussianScene
     return replace(scene, gaussians=scene.gaussians.select(kept), instance_id=scene.instance_id[kept], names=names)
 
 
-def with_color(scene: GaussianScene, instance_id: int, rgb: np.ndarray) -> GaussianScene:
+def with_color(scene: GaussianScene, instance_id: int, rgb: npt.NDArray[np.floating]) -> GaussianScene:
     """The object in the hue of `rgb` (3,) sRGB 0..1, see `recolored`; a colour at the start of its name changes too."""
     require_ids(scene, [instance_id])
     rows = rows_of(scene, [instance_id])
@@ -85,7 +86,7 @@ def with_motion(scene: GaussianScene, instance_id: int, motion: Motion) -> Gauss
     require_ids(scene, [instance_id])
     rows = rows_of(scene, [instance_id])
     moved = moved_gaussians(scene.gaussians.select(rows), _similarity(scene, instance_id, motion))
-    changed = {}
+    changed: dict[str, Tensor] = {}
     for name in GAUSSIAN_FIELDS:
         changed[name] = getattr(scene.gaussians, name).clone()
         changed[name][rows] = getattr(moved, name)
@@ -164,27 +165,43 @@ def _placed(scale: float, turn: Tensor, origin: Tensor, at: Tensor, like: Tensor
 
 def _joined(first: Gaussians, second: Gaussians) -> Gaussians:
     """Both, colours as harmonics of the higher degree where one has harmonics; features as in the first."""
-    values = {}
-    for name in (*GAUSSIAN_FIELDS, *FEATURE_FIELDS):
-        one, other = getattr(first, name), getattr(second, name)
-        if name == "colors" and one.shape[1:] != other.shape[1:]:
-            one, other = harmonics_of(one), harmonics_of(other)
-            count = max(one.shape[1], other.shape[1])
-            one, other = (torch.cat([c, c.new_zeros(len(c), count - c.shape[1], 3)], dim=1) for c in (one, other))
-        values[name] = None if one is None else torch.cat([one, other.to(one)])
-    return Gaussians(**values)
+    colors, others = first.colors, second.colors
+    if colors.shape[1:] != others.shape[1:]:
+        colors, others = harmonics_of(colors), harmonics_of(others)
+        count = max(colors.shape[1], others.shape[1])
+        colors, others = (torch.cat([c, c.new_zeros(len(c), count - c.shape[1], 3)], dim=1) for c in (colors, others))
+
+    def both(one: Tensor, other: Tensor | None) -> Tensor:
+        if other is None:
+            raise ValueError("Gaussians: expected the features of the first in the second, got none")
+        return torch.cat([one, other.to(one)])
+
+    return Gaussians(
+        means=both(first.means, second.means),
+        scales=both(first.scales, second.scales),
+        quats_wxyz=both(first.quats_wxyz, second.quats_wxyz),
+        opacities=both(first.opacities, second.opacities),
+        colors=both(colors, others),
+        semantic_features=None if first.semantic_features is None else both(first.semantic_features, second.semantic_features),
+        instance_features=None if first.instance_features is None else both(first.instance_features, second.instance_features),
+    )
 
 
 def _in_features_of(scene: GaussianScene, guests: Gaussians, same_space: bool) -> Gaussians:
     """Guests with as many features as the scene has, 0 where theirs mean something else."""
-    changed = {}
-    for name, comparable in (("semantic_features", same_space), ("instance_features", True)):
-        own, theirs = getattr(scene.gaussians, name), getattr(guests, name)
+
+    def fitted(own: Tensor | None, theirs: Tensor | None, comparable: bool) -> Tensor | None:
         if own is None:
-            changed[name] = None
-        elif theirs is None or theirs.shape[1] != own.shape[1] or not comparable:
-            changed[name] = own.new_zeros(len(guests), own.shape[1])
-    return replace(guests, **changed)
+            return None
+        if theirs is not None and theirs.shape[1] == own.shape[1] and comparable:
+            return theirs
+        return own.new_zeros(len(guests), own.shape[1])
+
+    return replace(
+        guests,
+        semantic_features=fitted(scene.gaussians.semantic_features, guests.semantic_features, same_space),
+        instance_features=fitted(scene.gaussians.instance_features, guests.instance_features, True),
+    )
 
 
 def _same_space(first: TextSpace | None, second: TextSpace | None) -> bool:

@@ -45,18 +45,17 @@ def pick_along_ray(gaussians: Gaussians, instance_id: Tensor, origin: Tensor, di
     up = torch.eye(3).to(forward)[forward.abs().argmin()]  # any that is not along the ray: one pixel has no upright
     camera = look_at(origin, origin + forward, up)[None]
     intrinsics = torch.diag(torch.tensor([focal_px, focal_px, 1.0])).to(forward)[None]
-    pixel = {"cam_from_world": camera, "intrinsics": intrinsics, "image_hw": (1, 1)}
     # One column per object for the few Gaussians on the ray instead of for all.
-    near_ray = rasterize(gaussians, **pixel).visible[0].nonzero()[:, 0]
+    near_ray = rasterize(gaussians, camera, intrinsics, (1, 1)).visible[0].nonzero()[:, 0]
     if len(near_ray) == 0:
         return None
     ids, column = instance_id[near_ray].unique(return_inverse=True)
     on_ray = gaussians.select(near_ray)
     membership = torch.nn.functional.one_hot(column, len(ids)).to(forward)
-    rendering = rasterize(on_ray, features=membership, **pixel)
+    rendering = rasterize(on_ray, camera, intrinsics, (1, 1), membership)
     if float(rendering.opacity) < MIN_OPACITY:
         return None
     shares = rendering.features[0, :, 0, 0]
     winner = int(shares.argmax())
-    depth = rasterize(on_ray.select(column == winner), **pixel).depth
+    depth = rasterize(on_ray.select(column == winner), camera, intrinsics, (1, 1)).depth
     return Pick(int(ids[winner]), float(shares[winner]), origin + depth.reshape(()) * forward)

@@ -14,7 +14,7 @@ from pan3d_core.gaussians.camera_paths import CameraPath
 from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.language.parsing import parse_prompt
 from pan3d_core.pictures import overlays
-from pan3d_core.pictures.palette import LUMA, UNASSIGNED, Color, class_colors
+from pan3d_core.pictures.palette import LUMA, UNASSIGNED, Color, Picture, class_colors
 from pan3d_core.rendering.rasterize import UNITLESS_RASTER, RasterSettings, Rendering, rasterize
 from pan3d_core.structures import require_shape
 
@@ -44,13 +44,13 @@ def class_names(scene: GaussianScene) -> tuple[str, ...]:
     return tuple(sorted(nouns - {""}))
 
 
-def color_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[np.ndarray]:
+def color_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[Picture]:
     """What the cameras see."""
     for made in _renderings(scene, path):
         yield overlays.to_picture(made.colors[0])
 
 
-def instance_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[np.ndarray]:
+def instance_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[Picture]:
     """Objects in the colours of the project's palette, with their ids and names."""
     labels = {key: f"{key} {scene.names[key]}" for key in scene.ids()}
     for index, made in enumerate(_renderings(scene, path)):
@@ -58,7 +58,7 @@ def instance_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[np.nda
         yield overlays.overlay(_light_and_shade(made), ids, labels, strength=TINT)
 
 
-def semantic_pictures(scene: GaussianScene, path: CameraPath, classes: ClassTexts) -> Iterator[np.ndarray]:
+def semantic_pictures(scene: GaussianScene, path: CameraPath, classes: ClassTexts) -> Iterator[Picture]:
     """Classes in the colours of their names, grey for none of these, with a legend below. Errors as `rendered_classes`."""
     colors = {**dict(zip(classes.names, class_colors(classes.names))), NONE_OF_THESE: UNASSIGNED}
     palette, below = np.array([UNASSIGNED, *colors.values()], np.uint8), legend(colors, path.image_hw[1])
@@ -68,7 +68,7 @@ def semantic_pictures(scene: GaussianScene, path: CameraPath, classes: ClassText
         yield np.concatenate([picture, below])
 
 
-def depth_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[np.ndarray]:
+def depth_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[Picture]:
     """z-depth on one scale for the whole path, with a bar below where there is room; in metres where the scene is metric."""
     depths = [torch.where(made.opacity >= SOLID, made.depth, 0.0)[0].numpy(force=True) for made in _renderings(scene, path)]
     near, far = overlays.depth_range(*depths)
@@ -84,21 +84,20 @@ def rendered_ids(scene: GaussianScene, path: CameraPath) -> Tensor:
     One channel per instance is splatted and the largest taken, not a colour per id: mixtures of two colours at a border may be
     the colour of a third object, mixtures of channels never are.
     """
-    ids = scene.ids()
-    of_none = best = None
+    blocks = scene.instance_id.new_tensor(scene.ids()).split(IDS_AT_ONCE)  # a single empty one without objects
     winner = torch.zeros(len(path), *path.image_hw, dtype=torch.int64, device=scene.instance_id.device)
-    for start in range(0, max(len(ids), 1), IDS_AT_ONCE):
-        chosen = scene.instance_id.new_tensor(ids[start : start + IDS_AT_ONCE])
+    opacity = of_none = best = scene.gaussians.means.new_zeros(winner.shape)
+    for index, chosen in enumerate(blocks):
         made = _render(scene, path, (scene.instance_id[:, None] == chosen).to(scene.gaussians.means.dtype))
-        if best is None:
-            of_none, best = made.opacity.clone(), torch.zeros_like(made.opacity)
+        if index == 0:
+            opacity = of_none = made.opacity
         if len(chosen) == 0:
             break
-        of_none -= made.features.sum(1)
+        of_none = of_none - made.features.sum(1)
         most, row = made.features.max(dim=1)
         winner = torch.where(most > best, chosen[row], winner)
         best = torch.maximum(best, most)
-    return torch.where((made.opacity >= SOLID) & (best > of_none), winner, 0)
+    return torch.where((opacity >= SOLID) & (best > of_none), winner, 0)
 
 
 def rendered_classes(scene: GaussianScene, path: CameraPath, classes: ClassTexts) -> Tensor:
@@ -118,10 +117,10 @@ def rendered_classes(scene: GaussianScene, path: CameraPath, classes: ClassTexts
     return torch.stack(found)
 
 
-def legend(colors: Mapping[str, Color], width: int) -> np.ndarray:
+def legend(colors: Mapping[str, Color], width: int) -> Picture:
     """Squares with names, in as many rows as the width needs."""
-    font = overlays.label_font(max(12, width // 42))
-    square, gap = font.size, font.size // 2
+    square = max(12, width // 42)
+    font, gap = overlays.label_font(square), square // 2
     places, x, y = [], gap, gap
     for name, color in colors.items():
         length = square + gap + round(font.getlength(name)) + 2 * gap
@@ -137,7 +136,7 @@ def legend(colors: Mapping[str, Color], width: int) -> np.ndarray:
     return np.asarray(canvas)
 
 
-def side_by_side(kinds: Sequence[Iterator[np.ndarray]]) -> Iterator[np.ndarray]:
+def side_by_side(kinds: Sequence[Iterator[Picture]]) -> Iterator[Picture]:
     """Pictures of several kinds of one path in one row each; lower ones are filled up below."""
     for pictures in zip(*kinds, strict=True):
         height = max(len(picture) for picture in pictures)
@@ -145,7 +144,7 @@ def side_by_side(kinds: Sequence[Iterator[np.ndarray]]) -> Iterator[np.ndarray]:
         yield np.concatenate([np.concatenate(pair) for pair in zip(pictures, filled)], axis=1)
 
 
-def _light_and_shade(made: Rendering) -> np.ndarray:
+def _light_and_shade(made: Rendering) -> Picture:
     """The first picture without its colours, which would mix with those of objects or classes."""
     luma = torch.einsum("c,chw->hw", made.colors.new_tensor(LUMA), made.colors[0])
     return overlays.to_picture(luma.expand(3, -1, -1))

@@ -32,7 +32,8 @@ def scene_up(scene: GaussianScene) -> Tensor:
     up = -scene.cam_from_world[:, 1, :3].double().cpu().sum(0)
     if float(up.norm()) < 1e-3 * max(1, len(scene.cam_from_world)):
         return torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64)
-    return up / up.norm()
+    unit: Tensor = up / up.norm()
+    return unit
 
 
 def extent_of(scene: GaussianScene, ids: Sequence[int] | None = None) -> Extent:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -79,7 +80,7 @@ def read_gaussian_ply(path: Path | str) -> Gaussians:
     if len(body) != count * layout.itemsize:
         raise ValueError(f"{path}: expected {count * layout.itemsize} bytes after the header, got {len(body)}")
     table = np.frombuffer(body, layout)
-    rest = [name for name in layout.names if name.startswith("f_rest_")]
+    rest = [name for name in layout.names or () if name.startswith("f_rest_")]
     degree = (len(rest) / 3 + 1) ** 0.5 - 1
     if degree != int(degree) or set(rest) != {f"f_rest_{index}" for index in range(len(rest))}:
         raise ValueError(f"{path}: f_rest: expected 0, 9, 24, 45, ... numbered from 0, got {len(rest)} of them")
@@ -95,7 +96,7 @@ def read_gaussian_ply(path: Path | str) -> Gaussians:
     )
 
 
-def _vertex_layout(path: Path, lines: list[str]) -> tuple[int, np.dtype]:
+def _vertex_layout(path: Path, lines: list[str]) -> tuple[int, np.dtype[np.void]]:
     """How many Gaussians there are, and the type of a row, from the lines after the format."""
     words = [line.split() for line in lines]
     element = words[0] if words else []
@@ -113,7 +114,7 @@ def _vertex_layout(path: Path, lines: list[str]) -> tuple[int, np.dtype]:
     return int(element[2]), np.dtype(fields)
 
 
-def _columns(path: Path, table: np.ndarray, names: tuple[str, ...]) -> Tensor:
+def _columns(path: Path, table: npt.NDArray[np.void], names: tuple[str, ...]) -> Tensor:
     values = (
         np.stack([table[name].astype(np.float32) for name in names], axis=1) if names else np.zeros((len(table), 0), np.float32)
     )

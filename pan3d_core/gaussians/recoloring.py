@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,7 +17,7 @@ HALVINGS = 16  # of the share of chroma that a screen can still show
 GAMUT_TOLERANCE = 1e-3
 
 
-def color_of_text(text: str) -> np.ndarray:
+def color_of_text(text: str) -> npt.NDArray[np.float64]:
     """sRGB 0..1 (3,) of a colour word or of #rrggbb. Raises `ValueError` for anything else."""
     if re.fullmatch("#[0-9a-fA-F]{6}", text):
         return np.array([int(text[i : i + 2], 16) / 255 for i in (1, 3, 5)])
@@ -25,7 +26,7 @@ def color_of_text(text: str) -> np.ndarray:
     return typical_rgb(text.lower())
 
 
-def recolored(colors: Tensor, rgb: np.ndarray) -> Tensor:
+def recolored(colors: Tensor, rgb: npt.NDArray[np.floating]) -> Tensor:
     """`Gaussians.colors` of either form in the hue of `rgb` (3,) sRGB 0..1, each as light as before.
 
     Chroma is that of `rgb` in the same light: in OKLab light and shadow scale lightness and chroma alike. What a screen cannot
@@ -39,7 +40,7 @@ def recolored(colors: Tensor, rgb: np.ndarray) -> Tensor:
     return torch.cat([base[:, None], luma[..., None].expand(-1, -1, 3)], dim=1)
 
 
-def _in_hue(colors: Tensor, rgb: np.ndarray) -> Tensor:
+def _in_hue(colors: Tensor, rgb: npt.NDArray[np.floating]) -> Tensor:
     lightness = oklab(colors.numpy(force=True))[:, :1]
     target = oklab(rgb)
     chroma = lightness * (target[1:] / max(float(target[0]), 1e-3))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,10 +18,7 @@ from pan3d_core.language.prompts import name_segments
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.rendering.rasterize import rasterize
 from pan3d_core.runtime.files import written_whole
-from pan3d_core.structures import Gaussians, require_shape, to_device
-
-if TYPE_CHECKING:
-    from pan3d_core.structures import PerceptionResult
+from pan3d_core.structures import Gaussians, PerceptionResult, require_shape, to_device
 
 MIN_OPACITY = 0.5  # where less was rendered there is no surface
 FORMAT = "pan3d-gaussians/1"
@@ -29,8 +27,15 @@ FEATURE_FIELDS = ("semantic_features", "instance_features")
 SCENE_FIELDS = ("instance_id", "cam_from_world", "intrinsics")
 TEXT_FIELDS = ("weight", "bias")
 TEXT_PREFIX = "text_space."
-FACTS = {"names": dict, "image_hw": list, "is_metric": bool, "world_frame_id": str, "text_space": (dict, type(None))}
-TEXT_FACTS = {"encoder": str, "temperature": float, "none_similarity": float}
+Kind = type | tuple[type, ...]  # of a value, as `isinstance` takes it
+FACTS: dict[str, Kind] = {
+    "names": dict,
+    "image_hw": list,
+    "is_metric": bool,
+    "world_frame_id": str,
+    "text_space": (dict, type(None)),
+}
+TEXT_FACTS: dict[str, Kind] = {"encoder": str, "temperature": float, "none_similarity": float}
 
 
 @dataclass(frozen=True)
@@ -193,24 +198,25 @@ def read_gaussian_scene(path: Path | str) -> GaussianScene:
 
 def _read_facts(text: str) -> dict[str, Any]:
     try:
-        facts = json.loads(text)
+        content = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"scene: expected JSON, got something else: {error}") from error
-    _check_facts("scene", facts, FACTS)
+    facts = _checked_facts("scene", content, FACTS)
     if facts["text_space"] is not None:
-        _check_facts("text_space", facts["text_space"], TEXT_FACTS)
+        _checked_facts("text_space", facts["text_space"], TEXT_FACTS)
     if not all(key.isdecimal() for key in facts["names"]):
         raise ValueError(f"names: expected whole numbers with texts, got {facts['names']!r}")
     return facts
 
 
-def _check_facts(where: str, facts: object, expected: dict[str, Any]) -> None:
+def _checked_facts(where: str, facts: object, expected: Mapping[str, Kind]) -> dict[str, Any]:
     if not isinstance(facts, dict) or set(facts) != set(expected):
         got = ", ".join(facts) if isinstance(facts, dict) else type(facts).__name__
         raise ValueError(f"{where}: expected {', '.join(expected)}, got {got}")
     for name, kind in expected.items():
         if not isinstance(facts[name], kind):
             raise ValueError(f"{where}.{name}: expected {kind}, got {facts[name]!r}")
+    return facts
 
 
 def _scene_from(facts: dict[str, Any], tensors: dict[str, Tensor]) -> GaussianScene:
@@ -226,13 +232,23 @@ def _scene_from(facts: dict[str, Any], tensors: dict[str, Tensor]) -> GaussianSc
             raise ValueError(f"{name}: expected {kind}, got {value.dtype}")
     text_space = None
     if facts["text_space"] is not None:
-        text_space = TextSpace(*(tensors[name] for name in text_names), **facts["text_space"])
+        text_space = TextSpace(tensors[TEXT_PREFIX + "weight"], tensors[TEXT_PREFIX + "bias"], **facts["text_space"])
     return GaussianScene(
-        gaussians=Gaussians(**{name: tensors.get(name) for name in (*GAUSSIAN_FIELDS, *FEATURE_FIELDS)}),
+        gaussians=Gaussians(
+            means=tensors["means"],
+            scales=tensors["scales"],
+            quats_wxyz=tensors["quats_wxyz"],
+            opacities=tensors["opacities"],
+            colors=tensors["colors"],
+            semantic_features=tensors.get("semantic_features"),
+            instance_features=tensors.get("instance_features"),
+        ),
         names={int(key): name for key, name in facts["names"].items()},
         image_hw=tuple(facts["image_hw"]),
         is_metric=facts["is_metric"],
         world_frame_id=facts["world_frame_id"],
         text_space=text_space,
-        **{name: tensors[name] for name in SCENE_FIELDS},
+        instance_id=tensors["instance_id"],
+        cam_from_world=tensors["cam_from_world"],
+        intrinsics=tensors["intrinsics"],
     )

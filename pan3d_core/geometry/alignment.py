@@ -39,7 +39,8 @@ def nearest_rotation(matrix: Tensor) -> Tensor:
     u, _, vt = torch.linalg.svd(matrix)
     sign = torch.linalg.det(u @ vt)
     diagonal = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], dim=-1)
-    return u @ (diagonal[..., None] * vt)
+    rotation: Tensor = u @ (diagonal[..., None] * vt)
+    return rotation
 
 
 def umeyama(source: Tensor, target: Tensor, weights: Tensor | None = None) -> Similarity:

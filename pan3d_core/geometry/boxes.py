@@ -6,11 +6,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from pan3d_core.geometry.transforms import invert_rigid, transform_points
 
+Floats = npt.NDArray[np.float64]
 # Points beyond this many are thinned before the yaw search, whose answer they no longer change.
 MAX_YAW_POINTS = 256
 
@@ -46,7 +48,7 @@ def upright_box(points: Tensor, trim_fraction: float = 0.0) -> OrientedBox:
     return OrientedBox(*(torch.from_numpy(values).to(points) for values in (world_from_box, size)))
 
 
-def trimmed_extent(values: np.ndarray, trim_fraction: float) -> tuple[np.ndarray, np.ndarray]:
+def trimmed_extent(values: Floats, trim_fraction: float) -> tuple[Floats, Floats]:
     """(..., N) -> (...,) low and high, without the outermost `trim_fraction` of values at each end.
 
     NumPy, because its sort of short rows is several times faster than torch's; so the boxes are made on the CPU.
@@ -59,7 +61,7 @@ def trimmed_extent(values: np.ndarray, trim_fraction: float) -> tuple[np.ndarray
     return ordered[..., cut], ordered[..., count - 1 - cut]
 
 
-def _least_area_yaw(flat: np.ndarray, yaws: np.ndarray, trim_fraction: float) -> float:
+def _least_area_yaw(flat: Floats, yaws: Floats, trim_fraction: float) -> float:
     """The yaw whose upright rectangle around (2, N) points is smallest."""
     cosines, sines = np.cos(yaws), np.sin(yaws)
     rows = np.stack([cosines, sines, -sines, cosines], axis=-1).reshape(-1, 2)

@@ -55,7 +55,8 @@ def unproject_depth(depth: Tensor, intrinsics: Tensor, cam_from_world: Tensor) -
     # One plane per coordinate in memory: products with a last axis of 3 cost several times as much.
     directions = world_from_cam[..., :3, :3] @ pixel_rays(intrinsics, pixels).transpose(-1, -2)
     planes = directions * depth.flatten(-2)[..., None, :] + world_from_cam[..., :3, 3:]
-    return planes.unflatten(-1, (height, width)).movedim(-3, -1)
+    points: Tensor = planes.unflatten(-1, (height, width)).movedim(-3, -1)
+    return points
 
 
 def normals_from_points(point_map: Tensor, camera_centers: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ def matrix_from_quat_xyzw(quat_xyzw: Tensor) -> Tensor:
         double * (y * z + x * w),
         1 - double * (x * x + y * y),
     ]
-    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+    matrix: Tensor = torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+    return matrix
 
 
 def quat_xyzw_from_matrix(rotation: Tensor) -> Tensor:

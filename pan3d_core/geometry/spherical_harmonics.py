@@ -46,7 +46,7 @@ def turned_harmonics(coefficients: Tensor, rotation: Tensor) -> Tensor:
         return coefficients
     directions = sphere_directions(4 * (degree + 1) ** 2).to(coefficients.device)
     old = harmonic_basis(directions @ rotation.double(), degree)
-    new_from_old = torch.linalg.lstsq(harmonic_basis(directions, degree), old).solution
+    new_from_old: Tensor = torch.linalg.lstsq(harmonic_basis(directions, degree), old).solution
     return new_from_old.to(coefficients.dtype) @ coefficients
 
 

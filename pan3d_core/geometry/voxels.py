@@ -8,8 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 # One of each pair of opposite directions among the 26 neighbours.
 HALF_NEIGHBOURHOOD = np.array(
@@ -23,18 +27,19 @@ CONCAVE_FOLD, CONCAVE_SHARE = 0.1, 0.15  # sine of the fold, and the share of a 
 class VoxelGraph:
     """Occupied voxels and the pairs of them that touch by a face, an edge or a corner."""
 
-    voxel_of_point: np.ndarray  # (N,) int64 row of the voxel that holds each point
-    centers: np.ndarray  # (V, 3) mean of the points of each voxel
-    counts: np.ndarray  # (V,) points per voxel
-    edges: np.ndarray  # (E, 2) int64 rows of neighbouring voxels
+    voxel_of_point: Ints  # (N,) int64 row of the voxel that holds each point
+    centers: Floats  # (V, 3) mean of the points of each voxel
+    counts: Ints  # (V,) points per voxel
+    edges: Ints  # (E, 2) int64 rows of neighbouring voxels
 
-    def mean_of(self, values: np.ndarray) -> np.ndarray:
+    def mean_of(self, values: npt.NDArray[np.floating]) -> Floats:
         """Per-point values (N, C) -> their means per voxel (V, C)."""
         sums = np.stack([np.bincount(self.voxel_of_point, column, len(self.counts)) for column in values.T], axis=1)
-        return sums / self.counts[:, None]
+        means: Floats = sums / self.counts[:, None]
+        return means
 
 
-def build_voxel_graph(points: np.ndarray, voxel_m: float) -> VoxelGraph:
+def build_voxel_graph(points: npt.NDArray[np.floating], voxel_m: float) -> VoxelGraph:
     """Voxel graph of (N, 3) points; cost grows with the number of occupied voxels, not with the extent."""
     if len(points) == 0:
         empty = np.zeros(0, dtype=np.int64)
@@ -53,7 +58,7 @@ def build_voxel_graph(points: np.ndarray, voxel_m: float) -> VoxelGraph:
     return VoxelGraph(voxel_of_point, sums / counts[:, None], counts, np.concatenate(pairs))
 
 
-def components(num_nodes: int, edges: np.ndarray) -> np.ndarray:
+def components(num_nodes: int, edges: Ints) -> Ints:
     """(num_nodes,) component number of each node of an undirected graph given by (E, 2) edges."""
     if num_nodes == 0:
         return np.zeros(0, dtype=np.int64)
@@ -62,8 +67,13 @@ def components(num_nodes: int, edges: np.ndarray) -> np.ndarray:
 
 
 def split_touching(
-    graph: VoxelGraph, colors: np.ndarray, normals: np.ndarray, *, color_step: float, min_voxels: int
-) -> np.ndarray:
+    graph: VoxelGraph,
+    colors: npt.NDArray[np.floating],
+    normals: npt.NDArray[np.floating],
+    *,
+    color_step: float,
+    min_voxels: int,
+) -> Ints:
     """Component number of each voxel after cutting where colour changes *and* the surface folds inwards.
 
     `colors` (V, 3) RGB in 0..1 and unit `normals` (V, 3) per voxel. Neither sign is enough alone: a label on a can changes
@@ -91,7 +101,7 @@ def split_touching(
     return joined[group]
 
 
-def group_by_tone(tones: np.ndarray, edges: np.ndarray, largest_step: float) -> np.ndarray:
+def group_by_tone(tones: npt.NDArray[np.floating], edges: Ints, largest_step: float) -> Ints:
     """(V,) group of each node: neighbours join, the most alike first, while the *means* of their groups differ by less
     than `largest_step` in every channel. Comparing means keeps a gradient from chaining two colours together."""
     difference = np.abs(tones[edges[:, 0]] - tones[edges[:, 1]]).max(axis=1)
@@ -118,7 +128,7 @@ def group_by_tone(tones: np.ndarray, edges: np.ndarray, largest_step: float) -> 
     return np.unique([root(node) for node in range(len(tones))], return_inverse=True)[1].reshape(-1)
 
 
-def _smooth_over_edges(values: np.ndarray, edges: np.ndarray, rounds: int) -> np.ndarray:
+def _smooth_over_edges(values: Floats, edges: Ints, rounds: int) -> Floats:
     count = len(values)
     weights = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count)).tocsr()
     weights = weights + weights.T
@@ -128,7 +138,7 @@ def _smooth_over_edges(values: np.ndarray, edges: np.ndarray, rounds: int) -> np
     return values
 
 
-def _absorb_small(group: np.ndarray, edges: np.ndarray, min_voxels: int) -> np.ndarray:
+def _absorb_small(group: Ints, edges: Ints, min_voxels: int) -> Ints:
     """Let each small group join the larger neighbour it shares most edges with; groups without one stay as they are."""
     sizes = np.bincount(group)
     ends = group[edges]

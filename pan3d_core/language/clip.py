@@ -146,7 +146,8 @@ def from_openai(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name == "text_projection":
             renamed["text_projection.weight"] = value.T
         elif name.startswith("transformer.resblocks."):
-            renamed |= _openai_layer(*name.removeprefix("transformer.resblocks.").split(".", 1), value)
+            layer, _, part = name.removeprefix("transformer.resblocks.").partition(".")
+            renamed |= _openai_layer(layer, part, value)
         else:
             renamed[plain.get(name, name)] = value
     return renamed

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 # Prototypes as sRGB hex; several where one word covers a wide range. The order decides nothing.
 BASE_COLORS: dict[str, tuple[str, ...]] = {
@@ -51,21 +52,22 @@ _TO_LAB = np.array([[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, 
                     [0.0259040371, 0.7827717662, -0.8086757660]])  # fmt: skip
 
 
-def oklab(rgb: np.ndarray) -> np.ndarray:
+def oklab(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """sRGB 0..1 (..., 3) -> OKLab (..., 3): lightness 0..1, green-red, blue-yellow."""
     rgb = np.clip(np.asarray(rgb, dtype=np.float64), 0.0, 1.0)
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return np.cbrt(linear @ _TO_LMS.T) @ _TO_LAB.T
+    lab: npt.NDArray[np.float64] = np.cbrt(linear @ _TO_LMS.T) @ _TO_LAB.T
+    return lab
 
 
-def rgb_of_oklab(lab: np.ndarray) -> np.ndarray:
+def rgb_of_oklab(lab: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """OKLab (..., 3) -> sRGB (..., 3), outside 0..1 for colours that no screen shows."""
     linear = (np.asarray(lab, dtype=np.float64) @ np.linalg.inv(_TO_LAB).T) ** 3 @ np.linalg.inv(_TO_LMS).T
     curved = 1.055 * np.abs(linear) ** (1 / 2.4) - 0.055
     return np.where(np.abs(linear) <= 0.0031308, 12.92 * linear, np.sign(linear) * curved)
 
 
-def typical_rgb(word: str) -> np.ndarray:
+def typical_rgb(word: str) -> npt.NDArray[np.float64]:
     """sRGB 0..1 (3,) of a colour word. Raises `ValueError` for an unknown word."""
     known = canonical_color(word)
     if known is None:
@@ -73,11 +75,11 @@ def typical_rgb(word: str) -> np.ndarray:
     return _rgb_of_code({**BASE_COLORS, **OTHER_COLORS}[known][0])
 
 
-def _rgb_of_code(code: str) -> np.ndarray:
+def _rgb_of_code(code: str) -> npt.NDArray[np.float64]:
     return np.array([int(code[i : i + 2], 16) / 255 for i in (0, 2, 4)])
 
 
-def _features(rgb: np.ndarray) -> np.ndarray:
+def _features(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Shading-robust coordinates (..., 3) in which distances are compared: (weighted lightness, a/L, b/L)."""
     lab = oklab(rgb)
     # Ratios of near-black colours are noise; the offset draws them to the neutral axis.
@@ -85,7 +87,7 @@ def _features(rgb: np.ndarray) -> np.ndarray:
     return np.concatenate([_LIGHTNESS_WEIGHT * lab[..., :1], ratios], axis=-1)
 
 
-def _prototypes(codes: tuple[str, ...]) -> np.ndarray:
+def _prototypes(codes: tuple[str, ...]) -> npt.NDArray[np.float64]:
     return _features(np.stack([_rgb_of_code(code) for code in codes]))
 
 
@@ -98,7 +100,7 @@ def canonical_color(word: str) -> str | None:
     return word if word in _TABLE else None
 
 
-def color_fit(word: str, rgb: np.ndarray, shade: int = 0) -> float:
+def color_fit(word: str, rgb: npt.NDArray[np.floating], shade: int = 0) -> float:
     """How well a colour word describes an sRGB colour (3,): 1 = no basic colour word fits better, towards 0.01 = another colour.
 
     `shade` -1 asks for a dark variant, +1 for a light one. Raises `ValueError` for an unknown word.
@@ -115,10 +117,10 @@ def color_fit(word: str, rgb: np.ndarray, shade: int = 0) -> float:
     return max(_FLOOR, fit)
 
 
-def name_color(rgb: np.ndarray) -> str:
+def name_color(rgb: npt.NDArray[np.floating]) -> str:
     """The basic colour word that fits best."""
     return min(BASE_COLORS, key=lambda word: _distance(word, rgb))
 
 
-def _distance(word: str, rgb: np.ndarray) -> float:
+def _distance(word: str, rgb: npt.NDArray[np.floating]) -> float:
     return float(np.linalg.norm(_TABLE[word] - _features(np.asarray(rgb)), axis=-1).min())

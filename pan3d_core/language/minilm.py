@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor
 
 from pan3d_core.language.minilm_files import INSTALL_COMMAND, TextEncoderUnavailable, check_files, find_model_folder
@@ -38,8 +39,6 @@ class TextEncoder:
             from tokenizers import Tokenizer
         except ImportError:
             raise TextEncoderUnavailable(f"text encoder: package tokenizers is not installed; run: {INSTALL_COMMAND}") from None
-        from safetensors.torch import load_file
-
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(_MAX_TOKENS)
         self._tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")  # to the longest sentence of a batch, not always to 128
@@ -78,7 +77,8 @@ def bert_states(weights: dict[str, Tensor], token_ids: Tensor, is_token: Tensor)
         return F.layer_norm(x, x.shape[-1:], weights[f"{name}.weight"], weights[f"{name}.bias"], _LAYER_NORM_EPS)
 
     def split_heads(x: Tensor) -> Tensor:
-        return x.unflatten(-1, (_HEADS, -1)).transpose(1, 2)
+        heads: Tensor = x.unflatten(-1, (_HEADS, -1)).transpose(1, 2)
+        return heads
 
     positions = weights["embeddings.position_embeddings.weight"][: token_ids.shape[1]]
     x = weights["embeddings.word_embeddings.weight"][token_ids] + positions

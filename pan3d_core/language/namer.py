@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from pan3d_core.structures import Panoptic3D, Segment
 
 __all__ = ["KnownNames", "Namer", "name_variants"]
 
+Floats = npt.NDArray[np.float64]
 logger = logging.getLogger("pan3d.naming")
 
 MIN_EVIDENCE, MAX_EVIDENCE = 1e-3, 0.999
@@ -49,7 +51,7 @@ class Nouns:
     embeddings: Tensor | None  # (T, E) unit rows
     known_rows: tuple[frozenset[int], ...]  # rows of `KnownNames` that each of them is, by `name_variants`
     # Fits with a class are the same for all segments and views.
-    fits: dict[tuple[str, NamingConfig], np.ndarray] = field(default_factory=dict, compare=False)
+    fits: dict[tuple[str, NamingConfig], Floats] = field(default_factory=dict, compare=False)
 
 
 class Namer:
@@ -110,7 +112,7 @@ class Namer:
         """`embed` of many phrases; the encoder gets those that it has not seen lately in one call."""
         found = {phrase: self._cache.get(phrase) for phrase in phrases}
         unseen = [phrase for phrase, vector in found.items() if vector is None]
-        made = {phrase: self.known.embeddings[list(rows)].mean(0) for phrase in unseen if (rows := self._known_rows(phrase))}
+        made = {phrase: vector for phrase in unseen if (vector := self._known_vector(phrase)) is not None}
         strange = [phrase for phrase in unseen if phrase not in made]
         if strange and (encoder := self._load_encoder()) is not None:
             made |= dict(zip(strange, encoder.encode(strange).cpu()))
@@ -122,6 +124,11 @@ class Namer:
 
     def _known_rows(self, phrase: str) -> tuple[int, ...]:
         return self.known.lookup(phrase) if self.known else ()
+
+    def _known_vector(self, phrase: str) -> Tensor | None:
+        """Mean of the known names that the phrase is, None where it is none of them."""
+        rows = self._known_rows(phrase)
+        return self.known.embeddings[list(rows)].mean(0) if self.known and rows else None
 
     def _load_encoder(self) -> Encoder | None:
         if self._encoder is None and not self._encoder_problem:
@@ -138,11 +145,12 @@ class Namer:
 
     def nouns(self, phrases: Sequence[str]) -> Nouns:
         """What comparing these phrases needs; `ValueError` where only some of them can be embedded, or into several spaces."""
-        vectors = self.embed_all(phrases)
-        lacking = [phrase for phrase, vector in zip(phrases, vectors) if vector is None]
+        found = self.embed_all(phrases)
+        vectors = [vector for vector in found if vector is not None]
+        lacking = [phrase for phrase, vector in zip(phrases, found) if vector is None]
         if lacking and len(phrases) > 1:
             raise ValueError(f"classes: expected words that can be embedded, got {lacking[0]!r}. {self._encoder_problem}")
-        widths = sorted({len(vector) for vector in vectors if vector is not None})
+        widths = sorted({len(vector) for vector in vectors})
         if len(widths) > 1:
             raise ValueError(f"naming.encoder: expected vectors of the known names' length {widths}, of {self.encoder_name}")
         rows = tuple(frozenset(self._known_rows(phrase)) for phrase in phrases)
@@ -154,7 +162,7 @@ class Namer:
         Returns the names in force: blanks around and within names are tidied, and of names that differ in nothing but that and
         case the first counts. Raises `ValueError` for a name without a word and for one that cannot be embedded.
         """
-        tidy = {}
+        tidy: dict[str, str] = {}
         for name in names:
             words = " ".join(name.split())
             if not name_variants(words):
@@ -185,7 +193,7 @@ class Namer:
             semantic_id[panoptic.instance_id == instance_id] = class_id
         return replace(panoptic, segments=tuple(segments), labels=labels, semantic_id=semantic_id)
 
-    def evidence(self, nouns: Nouns, segment: Segment, labels: LabelSpace) -> np.ndarray:
+    def evidence(self, nouns: Nouns, segment: Segment, labels: LabelSpace) -> Floats:
         """(T,) probability that each noun describes the segment.
 
         Two ways lead to it, and the better one counts: the noun agrees with the segment's own embedding, or with what the
@@ -193,7 +201,7 @@ class Namer:
         """
         return np.minimum(self._unlimited_evidence(nouns, segment, labels), MAX_EVIDENCE)
 
-    def _unlimited_evidence(self, nouns: Nouns, segment: Segment, labels: LabelSpace) -> np.ndarray:
+    def _unlimited_evidence(self, nouns: Nouns, segment: Segment, labels: LabelSpace) -> Floats:
         by_class = self._evidence_by_class(nouns, self._class_beliefs(segment, labels))
         cosines = self._cosines(nouns, segment)
         direct = by_class if cosines is None else self._likelihood(nouns, cosines, self._space)
@@ -206,8 +214,9 @@ class Namer:
         by_class, fit = float(self._evidence_by_class(nouns, beliefs)[0]), float(self.evidence(nouns, segment, labels)[0])
         likeliest = max(beliefs, key=lambda name: beliefs[name], default="")
         reason = f"{noun!r} fits, as {likeliest} ({beliefs[likeliest]:.2f}) is likeliest:" if likeliest else "unnamed"
-        if fit > by_class:
-            reason = f"{noun!r} agrees in meaning ({float(self._cosines(nouns, segment)[0]):.2f})"
+        cosines = self._cosines(nouns, segment)
+        if cosines is not None and fit > by_class:
+            reason = f"{noun!r} agrees in meaning ({float(cosines[0]):.2f})"
         return fit, f"{reason} {fit:.2f}"
 
     def _alone(self, noun: str) -> Nouns:
@@ -217,11 +226,12 @@ class Namer:
             self._last = nouns = self.nouns([noun])
         return nouns
 
-    def _evidence_by_class(self, nouns: Nouns, beliefs: dict[str, float]) -> np.ndarray:
+    def _evidence_by_class(self, nouns: Nouns, beliefs: dict[str, float]) -> Floats:
         parts = [share * self._class_fits(nouns, name) for name, share in beliefs.items()]
-        return MIN_EVIDENCE + sum(parts, np.zeros(len(nouns.phrases)))
+        fits: Floats = MIN_EVIDENCE + sum(parts, np.zeros(len(nouns.phrases)))
+        return fits
 
-    def _cosines(self, nouns: Nouns, segment: Segment) -> np.ndarray | None:
+    def _cosines(self, nouns: Nouns, segment: Segment) -> Floats | None:
         """(T,) of the nouns with the segment's embedding, None where either has none."""
         if segment.text_embedding is None or nouns.embeddings is None:
             return None
@@ -231,60 +241,71 @@ class Namer:
                 f"naming.encoder: expected the encoder whose space the engine's segments lie in, of {len(own)} numbers, "
                 f"got {self.encoder_name} of {width}"
             )
-        return (nouns.embeddings @ own).double().numpy()
+        cosines: Floats = (nouns.embeddings @ own).double().numpy()
+        return cosines
 
     def _class_beliefs(self, segment: Segment, labels: LabelSpace) -> dict[str, float]:
         """Class name -> probability, from the class head and from the embedding's likeness to the known names."""
         beliefs: dict[str, float] = {}
-        by_meaning = self.known is not None and segment.text_embedding is not None
+        by_meaning = self._shares_by_meaning(segment)
         named = labels.name(segment.class_id)
         if named:
-            beliefs[named] = segment.class_score * (self.config.class_weight if by_meaning else 1.0)
-        if by_meaning:
-            cosines = self.known.embeddings @ segment.text_embedding.cpu().float()
-            best = dict.fromkeys(self.known.class_names, -1.0)
-            for name, cosine in zip(self.known.class_names, cosines.tolist()):
-                best[name] = max(best[name], cosine)
-            shares = torch.softmax(torch.tensor(list(best.values())) / self.config.similarity_temperature, dim=0)
-            weight = 1.0 - self.config.class_weight if named else 1.0
-            for name, share in zip(best, shares.tolist()):
-                beliefs[name] = beliefs.get(name, 0.0) + weight * share
+            beliefs[named] = segment.class_score * (1.0 if by_meaning is None else self.config.class_weight)
+        weight = 1.0 - self.config.class_weight if named else 1.0
+        for name, share in (by_meaning or {}).items():
+            beliefs[name] = beliefs.get(name, 0.0) + weight * share
         return beliefs
 
-    def _class_fits(self, nouns: Nouns, class_name: str) -> np.ndarray:
+    def _shares_by_meaning(self, segment: Segment) -> dict[str, float] | None:
+        """Class name -> share, by the best cosine of its names with the segment's embedding; None without either."""
+        if self.known is None or segment.text_embedding is None:
+            return None
+        cosines = self.known.embeddings @ segment.text_embedding.cpu().float()
+        best = dict.fromkeys(self.known.class_names, -1.0)
+        for name, cosine in zip(self.known.class_names, cosines.tolist()):
+            best[name] = max(best[name], cosine)
+        shares = torch.softmax(torch.tensor(list(best.values())) / self.config.similarity_temperature, dim=0)
+        return dict(zip(best, shares.tolist()))
+
+    def _class_fits(self, nouns: Nouns, class_name: str) -> Floats:
         """(T,) probability that each noun can describe an object of a class, from the class's names."""
         key = (class_name, self.config)
         if key not in nouns.fits:
             nouns.fits[key] = self._new_class_fits(nouns, class_name)
         return nouns.fits[key]
 
-    def _new_class_fits(self, nouns: Nouns, class_name: str) -> np.ndarray:
-        variants = name_variants(class_name)
-        rows = {row for row, name in enumerate(self.known.class_names) if name == class_name} if self.known else set()
+    def _new_class_fits(self, nouns: Nouns, class_name: str) -> Floats:
+        variants, known_names = name_variants(class_name), self.known
+        rows = {row for row, name in enumerate(known_names.class_names) if name == class_name} if known_names else set()
         same = [bool(name_variants(phrase) & variants or known & rows) for phrase, known in zip(nouns.phrases, nouns.known_rows)]
-        if rows:
-            names = self.known.embeddings[sorted(rows)]
+        names: Tensor | None
+        if known_names and rows:
+            names = known_names.embeddings[sorted(rows)]
         else:
             own = self.embed(class_name)
             names = None if own is None else own[None]
         if nouns.embeddings is None or names is None:
             return np.where(same, 1.0, 0.0)
-        cosines = (names @ nouns.embeddings.T).amax(0).double().numpy()
+        cosines: Floats = (names @ nouns.embeddings.T).amax(0).double().numpy()
         fits = self._likelihood(nouns, cosines)
-        return np.where(same, 1.0, fits * self._shares_against_others(nouns, cosines) if rows else fits)
+        if known_names and rows:
+            fits = fits * self._shares_against_others(nouns.embeddings, nouns.known_rows, cosines, known_names)
+        return np.where(same, 1.0, fits)
 
-    def _shares_against_others(self, nouns: Nouns, cosines: np.ndarray) -> np.ndarray:
+    def _shares_against_others(
+        self, embeddings: Tensor, known_rows: Sequence[frozenset[int]], cosines: Floats, known_names: KnownNames
+    ) -> Floats:
         """(T,) 1 where a known name is nearer to the noun than all everyday things without a class, else less."""
         if self._encoder is None:
             return np.ones(len(cosines))
         if self._others is None:
             words = [word.replace("-", " ") for word in OTHER_THINGS]
-            self._others = self._encoder.encode([word for word in words if not self.known.lookup(word)]).cpu()
-        nearest = (self._others @ nouns.embeddings.T).amax(0).double().numpy()
+            self._others = self._encoder.encode([word for word in words if not known_names.lookup(word)]).cpu()
+        nearest: Floats = (self._others @ embeddings.T).amax(0).double().numpy()
         shares = np.exp(np.minimum(0.0, cosines - nearest) / self.config.similarity_temperature)
-        return np.where([bool(rows) for rows in nouns.known_rows], 1.0, shares)
+        return np.where([bool(rows) for rows in known_rows], 1.0, shares)
 
-    def _likelihood(self, nouns: Nouns, cosines: np.ndarray, space: TextSpace | None = None) -> np.ndarray:
+    def _likelihood(self, nouns: Nouns, cosines: Floats, space: TextSpace | None = None) -> Floats:
         """(T,) probability that the same is meant; by the numbers of an engine's text space where they are for it."""
         if space is not None:
             return _sigmoid((cosines - space.none_similarity) / space.temperature)
@@ -292,5 +313,6 @@ class Namer:
         return _sigmoid((cosines - self.config.none_similarity - margins) / self.config.similarity_temperature)
 
 
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-np.clip(x, -30.0, 30.0)))
+def _sigmoid(x: Floats) -> Floats:
+    likely: Floats = 1.0 / (1.0 + np.exp(-np.clip(x, -30.0, 30.0)))
+    return likely

@@ -14,7 +14,7 @@ from pan3d_core.language.colors import SHADES, canonical_color
 
 MAX_PROMPT_LENGTH = 256
 
-# Phrase -> measure and sign; the measures are computed in `naming.py`. Longest phrases are tried first.
+# Phrase -> measure and sign; the measures are computed in `relations.py`. Longest phrases are tried first.
 SIZE_WORDS = {
     "small": ("size", -1), "smallest": ("size", -1), "smaller": ("size", -1), "little": ("size", -1), "tiny": ("size", -1),
     "mini": ("size", -1), "large": ("size", 1), "largest": ("size", 1), "larger": ("size", 1), "big": ("size", 1),
@@ -121,7 +121,9 @@ def _clean(text: str) -> str:
 def _parse(words: str, text: str) -> Prompt:
     words, relation = _split_relation(_TABLE_END.sub("", words))
     tokens = words.split()
-    sizes, places, colors = [], [], []
+    sizes: list[tuple[str, str, int]] = []
+    places: list[tuple[str, str, int]] = []
+    colors: list[tuple[str, int]] = []
     tokens = _take_phrases(tokens, PLACE_WORDS, places)
     tokens = _take_phrases(tokens, SIZE_WORDS, sizes)
     is_a_thing = len(tokens) == 2 and tokens[0] in _ARTICLES and tokens[1] in _ALSO_THINGS  # "an orange"
@@ -139,9 +141,10 @@ def _split_relation(words: str) -> tuple[str, tuple[str, Prompt] | None]:
     return words, None
 
 
-def _take_phrases(tokens: list[str], table: dict[str, tuple[str, int]], found: list) -> list[str]:
+def _take_phrases(tokens: list[str], table: dict[str, tuple[str, int]], found: list[tuple[str, str, int]]) -> list[str]:
     """Remove the table's phrases from the tokens, longest first, and list them with their meanings."""
-    rest, position = [], 0
+    rest: list[str] = []
+    position = 0
     while position < len(tokens):
         for length in range(min(_LONGEST_PHRASE, len(tokens) - position), 0, -1):
             phrase = " ".join(tokens[position : position + length])

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pan3d_core.config import NamingConfig
 from pan3d_core.language.colors import color_fit, name_color
@@ -127,7 +128,7 @@ def _understand(noun: str, panoptic: Panoptic3D, namer: Namer) -> tuple[str, Pro
 
 
 def _ranked(
-    prompt: Prompt, segments: Sequence[Segment], scores: np.ndarray, reasons: list[list[str]], config: NamingConfig
+    prompt: Prompt, segments: Sequence[Segment], scores: npt.NDArray[np.float64], reasons: list[list[str]], config: NamingConfig
 ) -> PromptResult:
     """Odds of every segment (that it fits, and that it exists) against none of them."""
     likely = np.clip(scores * np.array([segment.score for segment in segments]), MIN_EVIDENCE, MAX_EVIDENCE)

@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from pan3d_core.structures import Segment
 
+Floats = npt.NDArray[np.float64]
 _MIN_PLACE_SCALE_M = 0.03
 _FLOOR = 0.05
 # Candidates below this share of the best score do not take part in "the leftmost of these".
 _CANDIDATE_SHARE = 0.5
 
 
-def _centroids(segments: Sequence[Segment]) -> np.ndarray:
+def _centroids(segments: Sequence[Segment]) -> Floats:
     return np.stack([segment.centroid.cpu().double().numpy() for segment in segments])
 
 
-def _box_extents(segment: Segment) -> np.ndarray:
+def _box_extents(segment: Segment) -> Floats:
     """(3,) extents of the oriented box along the world axes, metres."""
     rotation = segment.box.world_from_box[:3, :3].cpu().double().numpy()
-    return np.abs(rotation) @ segment.box.size_m.cpu().double().numpy()
+    extents: Floats = np.abs(rotation) @ segment.box.size_m.cpu().double().numpy()
+    return extents
 
 
 def _size(segment: Segment, measure: str) -> float:
@@ -35,7 +38,7 @@ def _size(segment: Segment, measure: str) -> float:
     return float(sides.min())
 
 
-def measure_values(segments: Sequence[Segment], measure: str) -> tuple[np.ndarray, float]:
+def measure_values(segments: Sequence[Segment], measure: str) -> tuple[Floats, float]:
     """(N,) values of a measure (metres; larger = more of it) and the difference that clearly matters."""
     if measure in ("size", "height", "length", "thickness"):
         values = np.array([_size(segment, measure) for segment in segments])
@@ -55,14 +58,15 @@ def measure_values(segments: Sequence[Segment], measure: str) -> tuple[np.ndarra
     return values, max(0.25 * float(np.ptp(values)), _MIN_PLACE_SCALE_M)
 
 
-def relative_factors(segments: Sequence[Segment], measure: str, sign: int, scores: np.ndarray) -> np.ndarray:
+def relative_factors(segments: Sequence[Segment], measure: str, sign: int, scores: Floats) -> Floats:
     """(N,) factors 0..1: 1 for the candidate with most (sign 1) or least (sign -1) of a measure, less for the others."""
     values, scale = measure_values(segments, measure)
     best = (sign * values)[scores >= _CANDIDATE_SHARE * scores.max()].max()
-    return np.maximum(_FLOOR, np.exp(-np.maximum(0.0, best - sign * values) / scale))
+    factors: Floats = np.maximum(_FLOOR, np.exp(-np.maximum(0.0, best - sign * values) / scale))
+    return factors
 
 
-def relation_factors(segments: Sequence[Segment], kind: str, anchor_id: int, scores: np.ndarray) -> np.ndarray:
+def relation_factors(segments: Sequence[Segment], kind: str, anchor_id: int, scores: Floats) -> Floats:
     """(N,) factors 0..1 of "near", "left", "right", "front" or "behind" another segment; the nearest candidate is preferred."""
     places = _centroids(segments)[:, :2]
     is_anchor = np.array([segment.instance_id == anchor_id for segment in segments])

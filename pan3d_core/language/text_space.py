@@ -64,7 +64,8 @@ def text_cosines(features: Tensor, texts: Tensor, weight: Tensor, bias: Tensor) 
     dots = features @ (unit @ weight).T + unit @ bias
     form = features @ (weight.T @ weight) + 2 * (bias @ weight)
     squared = torch.einsum("...c,...c->...", features, form) + bias @ bias
-    return dots * squared.clamp_min(MIN_LENGTH**2).rsqrt()[..., None]
+    cosines: Tensor = dots * squared.clamp_min(MIN_LENGTH**2).rsqrt()[..., None]
+    return cosines
 
 
 def none_softmax(cosines: Tensor, temperature: float | Tensor, none_similarity: float | Tensor) -> Tensor:

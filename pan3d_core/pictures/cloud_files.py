@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pan3d_core.structures import Panoptic3D, Reconstruction
 
@@ -20,10 +22,10 @@ PLY_TYPES = {"<f4": "float", "u1": "uchar", "<i4": "int"}
 class Cloud:
     """N points of a scene, as numpy arrays."""
 
-    points: np.ndarray  # (N, 3) float32 metres, world
-    normals: np.ndarray  # (N, 3) float32 unit
-    colors: np.ndarray  # (N, 3) uint8 RGB
-    instance_id: np.ndarray  # (N,) int32, 0 = none
+    points: npt.NDArray[np.float32]  # (N, 3) float32 metres, world
+    normals: npt.NDArray[np.float32]  # (N, 3) float32 unit
+    colors: npt.NDArray[np.uint8]  # (N, 3) uint8 RGB
+    instance_id: npt.NDArray[np.int32]  # (N,) int32, 0 = none
 
     @classmethod
     def of(cls, panoptic: Panoptic3D) -> Cloud:
@@ -74,7 +76,7 @@ def read_ply(path: Path | str) -> Cloud:
     )
 
 
-def _columns(table: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+def _columns(table: npt.NDArray[np.void], names: tuple[str, ...]) -> npt.NDArray[Any]:
     return np.stack([table[name] for name in names], axis=1)
 
 

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw
 
 from pan3d_core.geometry.transforms import look_at
 from pan3d_core.pictures.overlays import BACKGROUND, Line, project_lines
+from pan3d_core.pictures.palette import Picture
 
+Floats = npt.NDArray[np.floating]
 FOCAL_FRACTION = 1.35  # of the picture's width: a mild telephoto, so that shapes look upright
 GRID_COLOR = (205, 206, 208)
 
@@ -26,23 +29,24 @@ class Viewpoint:
     elevation_deg: float = 35.0
 
     @property
-    def cam_from_world(self) -> np.ndarray:
+    def cam_from_world(self) -> npt.NDArray[np.float64]:
         """(4, 4)."""
         azimuth, elevation = np.radians([self.azimuth_deg, self.elevation_deg])
         outward = [np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)]
         target = torch.tensor(self.target, dtype=torch.float64)
-        return look_at(target + self.distance * torch.tensor(outward), target).numpy()
+        cam_from_world: npt.NDArray[np.float64] = look_at(target + self.distance * torch.tensor(outward), target).numpy()
+        return cam_from_world
 
 
-def viewpoints_around(points: np.ndarray, azimuths_deg: Sequence[float] = (215.0, 35.0)) -> list[Viewpoint]:
+def viewpoints_around(points: Floats, azimuths_deg: Sequence[float] = (215.0, 35.0)) -> list[Viewpoint]:
     """Viewpoints from which (N, 3) points fill the picture; outliers are left aside."""
     low, high = np.percentile(points, [3, 97], axis=0) if len(points) else (np.zeros(3), np.ones(3))
-    target = tuple(float(x) for x in (low + high) / 2)
+    x, y, z = ((low + high) / 2).tolist()
     distance = 1.05 * FOCAL_FRACTION * float(np.linalg.norm(high - low)) + 1e-6
-    return [Viewpoint(target, distance, azimuth) for azimuth in azimuths_deg]
+    return [Viewpoint((x, y, z), distance, azimuth) for azimuth in azimuths_deg]
 
 
-def view_behind(cam_from_world: np.ndarray, points: np.ndarray, azimuth_deg: float) -> np.ndarray:
+def view_behind(cam_from_world: Floats, points: Floats, azimuth_deg: float) -> Floats:
     """cam_from_world of a camera turned by `azimuth_deg` around the middle of the points, about the given camera's own
     vertical: for scenes whose world has no known up, such as reconstructions without calibration."""
     low, high = np.percentile(points, [3, 97], axis=0)
@@ -55,16 +59,16 @@ def view_behind(cam_from_world: np.ndarray, points: np.ndarray, azimuth_deg: flo
 
 
 def cloud_picture(
-    points: np.ndarray,
-    colors: np.ndarray,
-    cam_from_world: np.ndarray,
+    points: Floats,
+    colors: npt.NDArray[np.uint8],
+    cam_from_world: Floats,
     *,
-    normals: np.ndarray | None = None,
+    normals: Floats | None = None,
     lines: Sequence[Line] = (),
     grid_height: float | None = None,
     size: tuple[int, int] = (640, 480),
     point_size: float = 0.004,
-) -> np.ndarray:
+) -> Picture:
     """Points (N, 3) with colours (N, 3) uint8, nearest in front, shaded by `normals` (N, 3) when given.
 
     `point_size` is a length of the world: near points are drawn larger and hide what is behind them. `lines` are drawn on
@@ -85,7 +89,7 @@ def cloud_picture(
     return np.asarray(canvas)
 
 
-def _splat(picture: np.ndarray, cam: np.ndarray, colors: np.ndarray, intrinsics: np.ndarray, point_size: float) -> None:
+def _splat(picture: Picture, cam: Floats, colors: npt.NDArray[np.uint8], intrinsics: Floats, point_size: float) -> None:
     """Draw each point as a square of its projected size, 1 to 7 pixels wide; sorting by depth is the z-buffer."""
     height, width = picture.shape[:2]
     order = np.argsort(-cam[:, 2], kind="stable")
@@ -106,14 +110,15 @@ def _splat(picture: np.ndarray, cam: np.ndarray, colors: np.ndarray, intrinsics:
             flat[place[nearer]] = ink[nearer]
 
 
-def _shade(colors: np.ndarray, normals: np.ndarray, cam_from_world: np.ndarray) -> np.ndarray:
+def _shade(colors: npt.NDArray[np.uint8], normals: Floats, cam_from_world: Floats) -> npt.NDArray[np.uint8]:
     """Light from above the viewer's left shoulder."""
     light_cam = np.array([-0.45, -0.65, -0.62])
     light = cam_from_world[:3, :3].T @ (light_cam / np.linalg.norm(light_cam))
-    return np.rint(colors * (0.55 + 0.45 * np.clip(normals @ light, 0, 1))[:, None]).astype(np.uint8)
+    shaded: npt.NDArray[np.uint8] = np.rint(colors * (0.55 + 0.45 * np.clip(normals @ light, 0, 1))[:, None]).astype(np.uint8)
+    return shaded
 
 
-def _grid_lines(points: np.ndarray, height: float, step: float = 0.1) -> list[Line]:
+def _grid_lines(points: Floats, height: float, step: float = 0.1) -> list[Line]:
     low, high = np.percentile(points[:, :2], [2, 98], axis=0) if len(points) else (np.zeros(2), np.ones(2))
     first, last = np.floor(low / step).astype(int), np.ceil(high / step).astype(int)
     (x0, y0), (x1, y1) = first * step, last * step
@@ -122,8 +127,6 @@ def _grid_lines(points: np.ndarray, height: float, step: float = 0.1) -> list[Li
     return [(np.array([[*a, height], [*b, height]], dtype=np.float64), GRID_COLOR) for a, b in ends]
 
 
-def _draw_lines(
-    draw: ImageDraw.ImageDraw, lines: Sequence[Line], intrinsics: np.ndarray, cam_from_world: np.ndarray, width: int
-) -> None:
+def _draw_lines(draw: ImageDraw.ImageDraw, lines: Sequence[Line], intrinsics: Floats, cam_from_world: Floats, width: int) -> None:
     for pixels, color in project_lines(lines, intrinsics, cam_from_world):
         draw.line([tuple(pixel) for pixel in pixels], fill=color, width=width, joint="curve")

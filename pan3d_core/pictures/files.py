@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pan3d_core.pictures import overlays
+from pan3d_core.pictures.palette import Picture
 
 ANIMATIONS = (".gif", ".apng", ".webp")  # through Pillow
 VIDEOS = (".mp4",)  # through the program that comes with the package imageio-ffmpeg
@@ -24,7 +25,7 @@ def is_moving(path: Path) -> bool:
     return False
 
 
-def write_folder(folder: Path, name: str, pictures: Iterable[np.ndarray]) -> list[Path]:
+def write_folder(folder: Path, name: str, pictures: Iterable[Picture]) -> list[Path]:
     """NAME_000.png, NAME_001.png, ... in `folder`, made where needed; the paths written."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -34,7 +35,7 @@ def write_folder(folder: Path, name: str, pictures: Iterable[np.ndarray]) -> lis
     return paths
 
 
-def write_moving(path: Path, pictures: Iterator[np.ndarray], frames_per_second: float) -> None:
+def write_moving(path: Path, pictures: Iterator[Picture], frames_per_second: float) -> None:
     """One file of pictures of equal size, the suffix decides the kind; animated pictures repeat for ever.
 
     Raises `ValueError` for no pictures, another suffix or rate, `ModuleNotFoundError` for a video without imageio-ffmpeg.
@@ -51,7 +52,7 @@ def write_moving(path: Path, pictures: Iterator[np.ndarray], frames_per_second: 
     write(path, first, pictures, frames_per_second)
 
 
-def _write_animation(path: Path, first: np.ndarray, others: Iterator[np.ndarray], frames_per_second: float) -> None:
+def _write_animation(path: Path, first: Picture, others: Iterator[Picture], frames_per_second: float) -> None:
     kind = {".gif": "GIF", ".apng": "PNG", ".webp": "WEBP"}[path.suffix.lower()]
     options = {"quality": 85} if kind == "WEBP" else {}
     Image.fromarray(first).save(
@@ -65,7 +66,7 @@ def _write_animation(path: Path, first: np.ndarray, others: Iterator[np.ndarray]
     )
 
 
-def _write_video(path: Path, first: np.ndarray, others: Iterator[np.ndarray], frames_per_second: float) -> None:
+def _write_video(path: Path, first: Picture, others: Iterator[Picture], frames_per_second: float) -> None:
     from imageio_ffmpeg import write_frames
 
     first = _even(first)
@@ -79,6 +80,6 @@ def _write_video(path: Path, first: np.ndarray, others: Iterator[np.ndarray], fr
         writer.close()
 
 
-def _even(picture: np.ndarray) -> np.ndarray:
+def _even(picture: Picture) -> Picture:
     """The codec halves colours along both sides: an odd last row or column is repeated."""
     return np.pad(picture, ((0, picture.shape[0] % 2), (0, picture.shape[1] % 2), (0, 0)), mode="edge")

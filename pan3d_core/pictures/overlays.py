@@ -7,15 +7,18 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from pan3d_core.geometry.boxes import box_corners
+from pan3d_core.geometry.boxes import OrientedBox, box_corners
 from pan3d_core.geometry.cameras import pixel_grid
-from pan3d_core.pictures.palette import Color, instance_color, instance_palette
-from pan3d_core.structures import GraspTarget, OrientedBox
+from pan3d_core.pictures.palette import Color, Picture, instance_color, instance_palette
+from pan3d_core.structures import GraspTarget
 
-Line = tuple[np.ndarray, Color]  # polyline (K, 3) in the world, and its colour
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.integer]
+Line = tuple[Floats, Color]  # polyline (K, 3) in the world, and its colour
 
 BACKGROUND: Color = (247, 247, 245)
 NO_DEPTH: Color = (40, 40, 40)
@@ -24,12 +27,13 @@ FINGER_M = 0.045
 BOX_EDGES = tuple((a, a | bit) for bit in (1, 2, 4) for a in range(8) if not a & bit)
 
 
-def to_picture(image: torch.Tensor) -> np.ndarray:
+def to_picture(image: torch.Tensor) -> Picture:
     """(3, H, W) RGB in 0..1 -> picture."""
-    return (image * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy(force=True)
+    picture: Picture = (image * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy(force=True)
+    return picture
 
 
-def enlarge(picture: np.ndarray, width: int, *, smooth: bool = True) -> np.ndarray:
+def enlarge(picture: Picture, width: int, *, smooth: bool = True) -> Picture:
     """The picture at another width; `smooth=False` keeps values apart (ids, depth)."""
     height = round(picture.shape[0] * width / picture.shape[1])
     method = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
@@ -37,13 +41,13 @@ def enlarge(picture: np.ndarray, width: int, *, smooth: bool = True) -> np.ndarr
 
 
 def overlay(
-    picture: np.ndarray,
-    ids: np.ndarray,
+    picture: Picture,
+    ids: Ints,
     names: Mapping[int, str],
-    boxes: Sequence[tuple[np.ndarray, Color]] = (),
+    boxes: Sequence[Line] = (),
     strength: float = 0.45,
-    palette: np.ndarray | None = None,
-) -> np.ndarray:
+    palette: npt.NDArray[np.uint8] | None = None,
+) -> Picture:
     """Instances as tinted areas with outlines and names.
 
     `ids` (H, W) at the picture's size, 0 = none; `names` of the ids to be labelled; `boxes`: polylines (K, 2) in pixels.
@@ -67,7 +71,7 @@ def overlay(
     return np.asarray(canvas)
 
 
-def outline(ids: np.ndarray, width: int = 2) -> np.ndarray:
+def outline(ids: Ints, width: int = 2) -> npt.NDArray[np.bool_]:
     """(H, W) bool: the outermost `width` pixels of every instance."""
     border = np.zeros(ids.shape, dtype=bool)
     for axis in (0, 1):
@@ -77,15 +81,15 @@ def outline(ids: np.ndarray, width: int = 2) -> np.ndarray:
     return border & (ids > 0)
 
 
-def depth_picture(depth: np.ndarray, near_m: float, far_m: float) -> np.ndarray:
+def depth_picture(depth: Floats, near_m: float, far_m: float) -> Picture:
     """(H, W) z-depth -> colours from near (red) to far (blue) on a scale that several pictures can share."""
     share = np.clip((depth - near_m) / max(far_m - near_m, 1e-6), 0.0, 1.0)
-    picture = _spectrum()[np.rint(share * 255).astype(np.uint8)]
+    picture: Picture = _spectrum()[np.rint(share * 255).astype(np.uint8)]
     picture[~(depth > 0)] = NO_DEPTH
     return picture
 
 
-def depth_range(*depths: np.ndarray) -> tuple[float, float]:
+def depth_range(*depths: Floats) -> tuple[float, float]:
     """Near and far limit that suit all given depth maps; a distant background may saturate, so that objects show."""
     known = np.concatenate([depth[depth > 0].ravel() for depth in depths])
     if len(known) == 0:
@@ -94,7 +98,7 @@ def depth_range(*depths: np.ndarray) -> tuple[float, float]:
     return float(near), float(max(min(far, 2 * middle - near), near + 1e-3))
 
 
-def depth_scale(near_m: float, far_m: float, width: int, unit: str = "m") -> np.ndarray:
+def depth_scale(near_m: float, far_m: float, width: int, unit: str = "m") -> Picture:
     """A bar with the colours and numbers of `depth_picture`."""
     height, margin = 46, 34
     values = np.linspace(near_m, far_m, width - 2 * margin)
@@ -109,13 +113,14 @@ def depth_scale(near_m: float, far_m: float, width: int, unit: str = "m") -> np.
     return np.asarray(canvas)
 
 
-def error_picture(depth: np.ndarray, true_depth: np.ndarray, limit_m: float) -> np.ndarray:
+def error_picture(depth: Floats, true_depth: Floats, limit_m: float) -> Picture:
     """Signed error: red = too far, blue = too near, white = right, dark = one of them unknown; saturated at `limit_m`."""
     share = np.clip((depth - true_depth) / limit_m, -1.0, 1.0)[..., None]
     too_far, too_near = np.array([190.0, 25, 40]), np.array([25.0, 75, 190])
     picture = np.where(share > 0, 255 + share * (too_far - 255), 255 - share * (too_near - 255))
     picture[~((depth > 0) & (true_depth > 0))] = NO_DEPTH
-    return np.rint(picture).astype(np.uint8)
+    colored: Picture = np.rint(picture).astype(np.uint8)
+    return colored
 
 
 def grasp_lines(grasp: GraspTarget) -> list[Line]:
@@ -133,9 +138,9 @@ def box_lines(box: OrientedBox, color: Color) -> list[Line]:
     return [(corners[list(edge)], color) for edge in BOX_EDGES]
 
 
-def project_lines(lines: Sequence[Line], intrinsics: np.ndarray, cam_from_world: np.ndarray) -> list[tuple[np.ndarray, Color]]:
+def project_lines(lines: Sequence[Line], intrinsics: Floats, cam_from_world: Floats) -> list[Line]:
     """World polylines -> pixel polylines (K, 2); a line with a point behind the camera is left out."""
-    projected = []
+    projected: list[Line] = []
     for line, color in lines:
         cam = line @ cam_from_world[:3, :3].T + cam_from_world[:3, 3]
         if (cam[:, 2] > 1e-3).all():
@@ -143,7 +148,7 @@ def project_lines(lines: Sequence[Line], intrinsics: np.ndarray, cam_from_world:
     return projected
 
 
-def montage(pictures: Sequence[np.ndarray], columns: int, captions: Sequence[str] = (), gap: int = 8) -> np.ndarray:
+def montage(pictures: Sequence[Picture], columns: int, captions: Sequence[str] = (), gap: int = 8) -> Picture:
     """Pictures in a grid, left to right, each brought to the first one's width, captions below."""
     width = pictures[0].shape[1]
     tiles = [picture if picture.shape[1] == width else enlarge(picture, width) for picture in pictures]
@@ -160,7 +165,7 @@ def montage(pictures: Sequence[np.ndarray], columns: int, captions: Sequence[str
     return np.asarray(canvas)
 
 
-def save(path: Path | str, picture: np.ndarray) -> None:
+def save(path: Path | str, picture: Picture) -> None:
     """Write a picture file; the suffix decides the format."""
     Image.fromarray(picture).save(path)
 
@@ -179,7 +184,9 @@ def _draw_labels(draw: ImageDraw.ImageDraw, places: list[tuple[float, float, str
         draw.text((x0 + 5 - left, y0 + 4 - top), name, fill=(255, 255, 255), font=font)
 
 
-def _free_row(x: float, y: float, width: float, height: float, taken: list[tuple[float, ...]], limit: float) -> float:
+def _free_row(
+    x: float, y: float, width: float, height: float, taken: Sequence[tuple[float, float, float, float]], limit: float
+) -> float:
     """The place nearest to `y` where a label of this size covers no other one; `y` itself when there is none."""
     for step in range(12):
         for candidate in (y - step * height / 2, y + step * height / 2):
@@ -191,12 +198,15 @@ def _free_row(x: float, y: float, width: float, height: float, taken: list[tuple
 
 @lru_cache
 def label_font(size: int) -> ImageFont.FreeTypeFont:
-    """The font of every label, `size` pixels high."""
-    return ImageFont.load_default(size)
+    """The font of every label, `size` pixels high. Raises `RuntimeError` where Pillow comes without FreeType."""
+    font = ImageFont.load_default(size)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        raise RuntimeError("pictures: expected a Pillow with FreeType, whose fonts have sizes, got one without")
+    return font
 
 
 @lru_cache
-def _spectrum() -> np.ndarray:
+def _spectrum() -> npt.NDArray[np.uint8]:
     """(256, 3) uint8: red, yellow, green, cyan, blue, dark violet, even in lightness between the stops."""
     stops = np.array(
         [[165, 10, 30], [240, 100, 40], [252, 205, 90], [190, 225, 120], [70, 180, 150], [50, 110, 190], [60, 30, 110]]
@@ -205,7 +215,7 @@ def _spectrum() -> np.ndarray:
     return np.stack([np.interp(np.arange(256), at, channel) for channel in stops.T], axis=1).astype(np.uint8)
 
 
-def ids_on_image(ids: torch.Tensor, network_from_original: torch.Tensor, hw: tuple[int, int]) -> np.ndarray:
+def ids_on_image(ids: torch.Tensor, network_from_original: torch.Tensor, hw: tuple[int, int]) -> npt.NDArray[np.int64]:
     """(h, w) ids of the network -> (H, W) ids on the original image, 0 outside of what the network saw.
 
     Each id's area is interpolated on its own and the strongest one taken, so that outlines are smooth, not stepped.

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 Color = tuple[int, int, int]
+Picture = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 
 LUMA = (0.2126, 0.7152, 0.0722)  # how light red, green and blue are (ITU-R BT.709)
 UNASSIGNED: Color = (176, 178, 184)  # of what belongs to no instance or class
@@ -24,7 +26,7 @@ def instance_color(instance_id: int) -> Color:
     return int(255 * red), int(255 * green), int(255 * blue)
 
 
-def instance_palette(highest_id: int) -> np.ndarray:
+def instance_palette(highest_id: int) -> npt.NDArray[np.uint8]:
     """(highest_id + 1, 3) uint8; row 0 is the colour of what belongs to nothing."""
     return np.array([UNASSIGNED, *(instance_color(k) for k in range(1, highest_id + 1))], dtype=np.uint8)
 

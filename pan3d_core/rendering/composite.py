@@ -32,7 +32,8 @@ def composite(geometry: Tensor, values: Tensor, grid: TileGrid) -> Tensor:
     `geometry` (N, 6): centre x, y in pixels, factors a, b, d of `Ellipses`, logarithm of the opacity; rows nearest first.
     The weight of Gaussian i is alpha_i prod_{j<i} (1 - alpha_j) (Kerbl et al. 2023, eq. 3).
     """
-    return grid.to_image(_Composite.apply(geometry, values, grid))
+    tiled: Tensor = _Composite.apply(geometry, values, grid)  # type: ignore[no-untyped-call]  # torch gives it no types
+    return grid.to_image(tiled)
 
 
 @dataclass(frozen=True)

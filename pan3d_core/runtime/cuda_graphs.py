@@ -18,6 +18,9 @@ T = TypeVar("T")
 WARM_UP_RUNS = 2  # libraries choose their kernels and make their workspaces in the first ones
 
 
+_Kind = tuple[tuple[tuple[int, ...], torch.dtype, torch.device], ...]  # shape, type and place of every input
+
+
 @dataclass(frozen=True)
 class _Recording(Generic[T]):
     graph: torch.cuda.CUDAGraph
@@ -35,7 +38,7 @@ class CudaGraphs(Generic[T]):
     def __init__(self, function: Callable[..., T], keep: int = 2) -> None:
         """`keep`: recordings that are held at a time, each with all the memory that it works in."""
         self._function, self._keep = function, keep
-        self._recordings: OrderedDict[tuple, _Recording[T]] = OrderedDict()
+        self._recordings: OrderedDict[_Kind, _Recording[T]] = OrderedDict()
 
     @torch.inference_mode()
     def __call__(self, *inputs: Tensor) -> T:

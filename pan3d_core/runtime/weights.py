@@ -39,6 +39,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"weights: expected a file, got {path}, which does not exist")
+    content: object
     if path.suffix == ".safetensors":
         content = _read_safetensors(path)
     elif path.suffix in (".pt", ".pth", ".bin", ".ckpt"):
@@ -88,8 +89,7 @@ def unwrap(content: object, origin: Path) -> dict[str, Tensor]:
         if inner is None:
             break
         content = inner
-    named = isinstance(content, dict) and bool(content) and all(isinstance(value, Tensor) for value in content.values())
-    if not named:
+    if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
         raise ValueError(f"weights: expected names with tensors, got {origin} with {type(content).__name__} of other things")
     if all(name.startswith(WRAPPING_PREFIX) for name in content):
         return {name.removeprefix(WRAPPING_PREFIX): value for name, value in content.items()}

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from pan3d_core.config import KeyframeConfig
 from pan3d_core.geometry.transforms import invert_rigid
@@ -42,13 +43,12 @@ class KeyframeWindow:
             return tuple(views)
         changed = False
         for view in views:
-            if view.cam_from_world is None:
-                raise ValueError(f"CameraView.cam_from_world: expected a pose for keyframes, got None for {view.camera!r}")
             changed |= self._add_one(view)
         del self._keyframes[: -self.config.window_size]
         return tuple(self._keyframes) if changed and len(self._keyframes) >= self.config.min_views else None
 
     def _add_one(self, view: CameraView) -> bool:
+        pose = _pose_of(view)
         same_camera = [k for k, kept in enumerate(self._keyframes) if kept.camera == view.camera]
         if not same_camera:
             self._keyframes.append(view)
@@ -59,7 +59,7 @@ class KeyframeWindow:
             self.reset()
             self._keyframes.append(view)
             return True
-        moved_m, turned_deg = _motion(last, view)
+        moved_m, turned_deg = _motion(_pose_of(last), pose)
         if moved_m >= self.config.min_translation_m or turned_deg >= self.config.min_rotation_deg:
             self._keyframes.append(view)
             return True
@@ -70,9 +70,15 @@ class KeyframeWindow:
         return False
 
 
-def _motion(first: CameraView, second: CameraView) -> tuple[float, float]:
-    """Distance (m) and angle (degrees) between two poses."""
-    second_from_first = second.cam_from_world @ invert_rigid(first.cam_from_world)
+def _pose_of(view: CameraView) -> Tensor:
+    if view.cam_from_world is None:
+        raise ValueError(f"CameraView.cam_from_world: expected a pose for keyframes, got None for {view.camera!r}")
+    return view.cam_from_world
+
+
+def _motion(first: Tensor, second: Tensor) -> tuple[float, float]:
+    """Distance (m) and angle (degrees) between two poses `cam_from_world` (4, 4)."""
+    second_from_first = second @ invert_rigid(first)
     cosine = ((second_from_first.diagonal()[:3].sum() - 1) / 2).clamp(-1, 1)
-    centers = [invert_rigid(view.cam_from_world)[:3, 3] for view in (first, second)]
+    centers = [invert_rigid(cam_from_world)[:3, 3] for cam_from_world in (first, second)]
     return float((centers[0] - centers[1]).norm()), float(torch.rad2deg(torch.arccos(cosine)))
