@@ -17,6 +17,8 @@ _HOMES = {
     "GraspTarget": "structures",
     "PipelineConfig": "config",
     "PerceptionPipeline": "pipeline",
+    "reconstruct": "reconstruction",
+    "refine_scene": "refine.run",
     "build_engine": "engines",
     "resolve_prompt": "language.prompts",
     "Selection": "language.selection",

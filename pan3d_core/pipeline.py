@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -22,13 +22,17 @@ from pan3d_core.views.preprocess import preprocess
 
 
 class StageClock:
-    """Wall time per stage; waits for the device, so that a stage pays for the work it queued."""
+    """Wall time per stage; waits for the device, so that a stage pays for the work it queued. `progress` is told each stage's
+    name as it begins."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Callable[[str], None] | None = None) -> None:
         self.timings_ms: dict[str, float] = {}
+        self._progress = progress
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        if self._progress is not None:
+            self._progress(name)
         start_ns = time.perf_counter_ns()
         yield
         if torch.cuda.is_initialized():
@@ -56,9 +60,10 @@ class PerceptionPipeline:
         self.tracker.reset()
 
     @torch.no_grad()
-    def process(self, views: Sequence[CameraView]) -> PerceptionResult:
-        """Views that belong together -> result. Raises `ValueError` for views that cannot be used, naming the field."""
-        config, clock = self.config, StageClock()
+    def process(self, views: Sequence[CameraView], progress: Callable[[str], None] | None = None) -> PerceptionResult:
+        """Views that belong together -> result. `progress` is told the name of every stage as it begins; an exception of it
+        ends the call and leaves the tracks as they are. Raises `ValueError` for views that cannot be used, naming the field."""
+        config, clock = self.config, StageClock(progress)
 
         with clock.stage("preprocess"):
             batch = preprocess(views, self.engine.facts.preprocess, config.workspace.support_height_m)

@@ -44,6 +44,7 @@ ROOM_FLOORS = {
         "models", "gaussians", "assembly",
     ),
     "pipeline": ("structures", "config", "views", "assembly", "engines", "language", "runtime"),
+    "reconstruction": ("structures", "config", "views", "engines", "language", "pipeline"),
 }  # fmt: skip
 # Libraries of the world that only some packages may know.
 FOREIGN = {
@@ -143,8 +144,8 @@ def test_public_names():
 
     expected = {
         "CameraView", "ViewBatch", "Reconstruction", "InstanceSet", "Panoptic3D", "Segment", "GraspTarget", "PipelineConfig",
-        "PerceptionPipeline", "PerceptionResult", "build_engine", "resolve_prompt", "select_grasps", "Selection", "select_by_box",
-        "select_by_id", "select_by_pixels", "select_by_point", "select_by_prompt",
+        "PerceptionPipeline", "PerceptionResult", "build_engine", "reconstruct", "refine_scene", "resolve_prompt",
+        "select_grasps", "Selection", "select_by_box", "select_by_id", "select_by_pixels", "select_by_point", "select_by_prompt",
     }  # fmt: skip
     assert set(pan3d_core.__all__) == expected
     assert all(getattr(pan3d_core, name) is not None for name in expected)

@@ -28,6 +28,20 @@ FORMAT = "pan3d-refine/2"
 BUDGET = ("steps", "minutes", "checkpoint_every", "stop")  # may differ when a run goes on
 
 
+class CheckpointProblem(ValueError):
+    """A checkpoint that cannot be gone on from."""
+
+
+class OtherLabels(CheckpointProblem):
+    """It began with other classes, `known`, than those that are `given` now."""
+
+    def __init__(self, path: Path, known: LabelSpace, given: LabelSpace) -> None:
+        names = (", ".join(space.names) for space in (known, given))
+        text = "{}: labels: expected the classes that the refinement began with, {}, got {}"
+        super().__init__(text.format(path, *names))
+        self.known, self.given = known, given
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a refinement is, beside the values of its map and of Adam."""
@@ -86,22 +100,26 @@ def views_digest(views: Sequence[RefineView]) -> str:
 def read_checkpoint(path: Path, settings: RefineSettings, views: Sequence[RefineView]) -> StoredRefinement:
     """What `write_checkpoint` wrote, on the CPU. Nothing in the file is executed.
 
-    Raises `FileNotFoundError`, or `ValueError` for a damaged file, one of another kind, and settings or views that it did not
-    begin with.
+    Raises `FileNotFoundError`, or `CheckpointProblem` for a damaged file, one of another kind, and settings or views that it did
+    not begin with.
     """
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint: expected a file, got {path}, which does not exist")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: expected a complete checkpoint of a refinement, got something else ({error})") from error
+        raise CheckpointProblem(
+            f"{path}: expected a complete checkpoint of a refinement, got something else ({error})"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         got = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"{path}: format: expected {FORMAT!r}, got {got!r}")
+        raise CheckpointProblem(f"{path}: format: expected {FORMAT!r}, got {got!r}")
     if content["views"] != len(views):
-        raise ValueError(f"{path}: views: expected the {content['views']} that the refinement began with, got {len(views)}")
+        raise CheckpointProblem(
+            f"{path}: views: expected the {content['views']} that the refinement began with, got {len(views)}"
+        )
     if content["views_digest"] != views_digest(views):
-        raise ValueError(f"{path}: views: expected those that the refinement began with, got other images or cameras")
+        raise CheckpointProblem(f"{path}: views: expected those that the refinement began with, got other images or cameras")
     _check_settings(path, content["settings"], _plain(settings))
     labels = LabelSpace(tuple(content["labels"]["names"]), tuple(content["labels"]["is_thing"]))
     state = content["model"]
@@ -125,4 +143,6 @@ def _plain(settings: RefineSettings) -> dict[str, Any]:
 def _check_settings(path: Path, stored: dict[str, Any], given: dict[str, Any]) -> None:
     for name in sorted({*stored, *given}):
         if stored.get(name) != given.get(name):
-            raise ValueError(f"{path}: settings.{name}: expected {stored.get(name)!r} as it began, got {given.get(name)!r}")
+            raise CheckpointProblem(
+                f"{path}: settings.{name}: expected {stored.get(name)!r} as it began, got {given.get(name)!r}"
+            )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
 from pan3d_core.models.matching import NonFiniteCost, match_queries
-from pan3d_core.refine.checkpoints import Progress, read_checkpoint, write_checkpoint
+from pan3d_core.refine.checkpoints import OtherLabels, Progress, read_checkpoint, write_checkpoint
 from pan3d_core.refine.density import DensityControl
 from pan3d_core.refine.losses import (
     PanopticSplattingLossWeights,
@@ -79,12 +79,11 @@ class Refinement:
     ) -> Refinement:
         """A refinement as its checkpoint left it. `labels`: those of the views' classes, where they may have changed.
 
-        Raises `FileNotFoundError`, or `ValueError` for a file of another kind, other settings than those it began with (budget
-        aside), other views and other labels."""
+        Raises `FileNotFoundError`, or `CheckpointProblem` for a file of another kind, other settings than those it began with
+        (budget aside), other views and other labels."""
         stored = read_checkpoint(checkpoint, settings, views)
         if labels is not None and labels != stored.model.labels:
-            known, given = (", ".join(space.names) for space in (stored.model.labels, labels))
-            raise ValueError(f"{checkpoint}: labels: expected the classes that the refinement began with, {known}, got {given}")
+            raise OtherLabels(checkpoint, stored.model.labels, labels)
         made = cls(stored.model.to(views[0].labels.image.device), views, settings, checkpoint)
         made.optimizer.load_state_dict(stored.optimizer)
         made.density.state |= {name: value.to(made.model.means.device) for name, value in stored.density.items()}
@@ -104,7 +103,7 @@ class Refinement:
             if self.progress.step % len(self.views) == 0:
                 self._look_after_queries()
             if progress is not None:
-                progress(self._report(losses))
+                progress(self.report(losses))
             if self.progress.step % self.settings.checkpoint_every == 0:
                 self.save()
         self.conclude()
@@ -199,9 +198,10 @@ class Refinement:
             prune(self.model, counts)
         self.progress = replace(self.progress, counts=counts.next_round())
 
-    def _report(self, losses: dict[str, float]) -> StepReport:
+    def report(self, losses: dict[str, float] | None = None) -> StepReport:
+        """What is done, with the losses of a step where there are some."""
         now = self.progress
-        return StepReport(now.step, self._share_done(), now.elapsed_s, losses, int(self.model.alive.sum()))
+        return StepReport(now.step, self._share_done(), now.elapsed_s, losses or {}, int(self.model.alive.sum()))
 
     def _share_done(self) -> float:
         return self.settings.share_done(self.progress.step, self.progress.elapsed_s)

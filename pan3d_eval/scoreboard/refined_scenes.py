@@ -21,15 +21,13 @@ from pan3d_core.config import ModelConfig, PipelineConfig, WorkspaceConfig
 from pan3d_core.engines import Engine, build_engine
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth, gaussians_from_reconstruction
+from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_reconstruction
 from pan3d_core.refine.labels.files import read_label_folder, write_label_folder
 from pan3d_core.refine.labels.noise import LabelNoise, noisy_labels
 from pan3d_core.refine.labels.sources import SceneLabels, in_label_space, labels_from_engine, labels_of_maps, maps_of_labels
 from pan3d_core.refine.model import PanopticMap
-from pan3d_core.refine.optimise import Refinement
+from pan3d_core.refine.run import FirstSurfaces, SceneSettings, refine_scene
 from pan3d_core.refine.schedule import RefineSettings
-from pan3d_core.refine.start import first_map
-from pan3d_core.refine.views import RefineView
 from pan3d_core.structures import CameraView, Gaussians
 from pan3d_core.views.scene_folder import Scene, read_scene, write_scene
 from pan3d_eval.rendered.refined import PanopticMaps, RefinedViewFigures, label_figures, map_figures
@@ -167,16 +165,16 @@ class RefinedSceneEvaluator:
     def _refined(self, scene: Scene, rows: list[int], labels: SceneLabels) -> PanopticMap:
         """The map of the given views. With an engine nothing knows the measured depth."""
         cameras = [(scene if self.engine is None else scene.without_depth()).views[row] for row in rows]
-        views = [RefineView.of(camera, own) for camera, own in zip(cameras, labels.views, strict=True)]
-        surface = self.protocol.surface()
-        made = gaussians_from_depth(views, surface) if self.engine is None else self._engine_gaussians(scene, cameras, surface)
-        model = first_map(views, labels.labels, made, seed=self.protocol.seed)
-        Refinement(model, views, self.protocol.settings()).run()
-        return model
+        settings = SceneSettings(self.protocol.settings(), self.protocol.surface(), device="cpu")
+        first = FirstSurfaces()
+        if self.engine is not None:
+            first = FirstSurfaces(self._engine_gaussians(self.engine, scene, cameras, settings.surface))
+        return refine_scene(cameras, labels, settings, first=first).refinement.model
 
-    def _engine_gaussians(self, scene: Scene, cameras: Sequence[CameraView], surface: SurfaceSettings) -> Gaussians:
+    @staticmethod
+    def _engine_gaussians(engine: Engine, scene: Scene, cameras: Sequence[CameraView], surface: SurfaceSettings) -> Gaussians:
         workspace = WorkspaceConfig(support_height_m=scene.support_height_m)
-        result = PerceptionPipeline(self.engine, PipelineConfig(workspace=workspace)).process(cameras)
+        result = PerceptionPipeline(engine, PipelineConfig(workspace=workspace)).process(cameras)
         if not result.is_metric:
             got = result.reconstruction.alignment
             raise ValueError(f"scene {scene.name}: expected a result in the frame of the cameras from the engine, got {got}")

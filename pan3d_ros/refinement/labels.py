@@ -19,7 +19,6 @@ from pan3d_core.refine.labels.sources import (
     in_label_space,
     labels_from_engine,
 )
-from pan3d_core.refine.views import RefineView
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 from pan3d_ros.refinement.views import UnderstoodView
 
@@ -27,8 +26,8 @@ CERTAIN = 20.0  # logit of a pixel that belongs to a mask; what was published is
 AS_PUBLISHED = EngineLabelSettings(views_at_once=1, min_pixels=1)
 
 
-def labels_for_refinement(views: Sequence[UnderstoodView]) -> tuple[list[RefineView], LabelSpace]:
-    """The views with their labels, in one label space.
+def labels_for_refinement(views: Sequence[UnderstoodView]) -> SceneLabels:
+    """The labels of the views, in one label space.
 
     The names in force may have changed between views, so classes are those of all of them; one that is a thing in any of
     them is a thing, and an object without a name is an `UNNAMED` one. What is no object is table or floor by its height, as
@@ -39,7 +38,7 @@ def labels_for_refinement(views: Sequence[UnderstoodView]) -> tuple[list[RefineV
     stuff = dict.fromkeys(name for name in (*(name for name, _ in kinds), *STUFF) if name not in things)
     labels = LabelSpace((*things, *stuff), (True,) * len(things) + (False,) * len(stuff))
     found = [_labels_of_view(view, tuple(things)) for view in views]
-    return [RefineView.of(view, in_label_space(own, labels).views[0]) for view, own in zip(views, found, strict=True)], labels
+    return SceneLabels(labels, tuple(in_label_space(own, labels).views[0] for own in found))
 
 
 def _labels_of_view(view: UnderstoodView, things: Sequence[str]) -> SceneLabels:

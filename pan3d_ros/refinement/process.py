@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +25,20 @@ from pan3d_core.assembly.place_map import ids_in_common, renumbered
 from pan3d_core.gaussians.files import write_scene_file
 from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.geometry.cameras import unproject_depth
-from pan3d_core.labels import LabelSpace
-from pan3d_core.refine.initialise import gaussians_from_depth
-from pan3d_core.refine.optimise import Refinement, StepReport
+from pan3d_core.refine.checkpoints import CheckpointProblem, OtherLabels
+from pan3d_core.refine.labels.sources import SceneLabels
+from pan3d_core.refine.optimise import StepReport
 from pan3d_core.refine.queries import QuerySettings
-from pan3d_core.refine.readout import refined_scene
+from pan3d_core.refine.run import EndRefining, RefineProgress, SceneSettings, refine_scene
 from pan3d_core.refine.schedule import EarlyStop, RefineSettings
-from pan3d_core.refine.start import first_map
-from pan3d_core.refine.views import RefineView
 from pan3d_ros.refinement.folder import FolderInUse, FolderProblem, RefinementFolder, RefinementJob
 from pan3d_ros.refinement.labels import labels_for_refinement
 from pan3d_ros.refinement.views import UnderstoodView
 
 START, OPTIMISE, WRITE = 0, 1, 2  # stages, as in RefineScene.action
 QUERIES_PER_MASK = 2  # assumed: queries for every mask of the fullest view, so that objects which it does not show have one too
+STOPPED: dict[str, str] = {"used_up": "", "settled": "settled", "ended": "minutes"}  # `Ending` -> what is reported
 Report = Callable[[dict[str, Any]], None]
-
-
-class _MinutesOver(Exception):
-    """The minutes are over before the steps."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -74,7 +70,7 @@ def report(values: dict[str, Any]) -> None:
 
 
 def refine(folder: RefinementFolder, job: RefinementJob, report: Report) -> dict[str, Any]:
-    """Refine the scene of the folder's views, write its file and say what is in it. Errors as those of the stages, and
+    """Refine the scene of the folder's views, write its file and say what is in it. Errors as those of `refine_scene`, and
     `FolderProblem` for what cannot be gone on from.
 
     With both limits the schedule is that of the steps, and the minutes may cut it short; with minutes alone it is stretched
@@ -84,75 +80,61 @@ def refine(folder: RefinementFolder, job: RefinementJob, report: Report) -> dict
     _require_frame(folder, job, seen)
     beginning = "checkpoint" if job.resume else "first Gaussians and queries"
     report({"stage": START, "views": len(seen), "status": f"{beginning} of {len(seen)} views"})
-    found, labels = labels_for_refinement(seen)
-    views = [view.to(job.device) for view in found]
-    refinement = _begun(folder, job, views, labels)
-    if job.resume:
-        before = refinement.progress
-        status = f"it goes on after step {before.step}"
-        report({"stage": START, "step": before.step, "seconds": before.elapsed_s, "status": status})
-    stopped = _optimise(refinement, job, report)
-    report({"stage": WRITE, "stopped": stopped, "status": "reading out objects"})
-    scene = refined_scene(refinement.model, views, world_frame_id=seen[0].world_frame_id)
-    scene = with_tracked_ids(scene, seen)
+    labels = labels_for_refinement(seen)
+    told = partial(_tell, job, report)
+    try:
+        result = refine_scene(
+            seen, labels, _settings(job, labels), checkpoint=folder.checkpoint, resume=job.resume, progress=told
+        )
+    except OtherLabels as error:
+        text = f"expected views of the classes {', '.join(error.known.names)}, got {', '.join(error.given.names)}"
+        raise FolderProblem(f"{folder.path}: {text}: these are not the views that the checkpoint began with") from error
+    except (CheckpointProblem, FileNotFoundError) as error:
+        raise FolderProblem(f"{folder.path}: expected what a refinement has left, got {error}") from error
+    scene = with_tracked_ids(result.scene, seen)
     write_scene_file(folder.scene_file, scene)
     objects = {str(key): scene.names[key] for key in scene.ids()}
-    done = refinement.progress
-    return {"done": objects, "step": done.step, "seconds": done.elapsed_s, "stopped": stopped}
+    done = result.refinement.progress
+    return {"done": objects, "step": done.step, "seconds": done.elapsed_s, "stopped": STOPPED[result.ending]}
 
 
-def _begun(folder: RefinementFolder, job: RefinementJob, views: list[RefineView], labels: LabelSpace) -> Refinement:
-    """At its first step, or where the checkpoint left it."""
-    settings = RefineSettings(
+def _settings(job: RefinementJob, labels: SceneLabels) -> SceneSettings:
+    run = RefineSettings(
         steps=job.steps or 1,
         minutes=None if job.steps else job.minutes,
         checkpoint_every=job.checkpoint_every,
         stop=EarlyStop(job.stop_below),
     )
-    if job.resume:
-        return _resumed(folder, job, views, labels, settings)
-    fullest = max(len(view.labels.masks) for view in views)
+    fullest = max(len(view.masks) for view in labels.views)
     queries = QuerySettings(count=max(QuerySettings().count, QUERIES_PER_MASK * fullest))
-    model = first_map(views, labels, gaussians_from_depth(views), queries)
-    return Refinement(model, views, settings, folder.checkpoint)
+    return SceneSettings(run, queries=queries, device=job.device)
 
 
-def _resumed(
-    folder: RefinementFolder, job: RefinementJob, views: list[RefineView], labels: LabelSpace, settings: RefineSettings
-) -> Refinement:
-    try:
-        refinement = Refinement.resumed(folder.checkpoint, views, settings)
-    except (ValueError, FileNotFoundError) as error:
-        raise FolderProblem(f"{folder.path}: expected what a refinement has left, got {error}") from error
-    if (known := refinement.model.labels) != labels:
-        text = f"expected views of the classes {', '.join(known.names)}, got {', '.join(labels.names)}"
-        raise FolderProblem(f"{folder.path}: {text}: these are not the views that the checkpoint began with")
-    done = refinement.progress
-    if settings.share_done(done.step, done.elapsed_s) >= 1 or 0 < 60 * job.minutes <= done.elapsed_s:
-        limits = [f"{job.steps} steps"] * bool(job.steps) + [f"{job.minutes:g} minutes"] * bool(job.minutes)
-        spent = f"{done.step} steps in {done.elapsed_s / 60:.2g} minutes"
-        text = f"expected more than the {spent} that are done, as limits count those too, got {' and '.join(limits)}"
-        raise FolderProblem(f"steps, minutes: {text}")
-    return refinement
-
-
-def _optimise(refinement: Refinement, job: RefinementJob, report: Report) -> str:
-    """Use up the budget; what ended it before: "minutes", "settled" or "" for nothing."""
-
-    def progress(step: StepReport) -> None:
+def _tell(job: RefinementJob, report: Report, now: RefineProgress) -> None:
+    """Report what is done, and end the refinement when its minutes are over."""
+    step = now.report
+    if now.stage == "begun":
+        if job.resume:
+            _require_more(job, step)
+            status = f"it goes on after step {step.step}"
+            report({"stage": START, "step": step.step, "seconds": step.elapsed_s, "status": status})
+    elif now.stage == "step":
         losses = {"loss": step.losses["total"], "seconds": step.elapsed_s}
         share = max(step.share_done, step.elapsed_s / (60 * job.minutes) if job.minutes else 0.0)
         report({"stage": OPTIMISE, "step": step.step, "share": min(1.0, share), **losses})
         if job.steps and share >= 1 and step.share_done < 1:
-            raise _MinutesOver
+            raise EndRefining
+    else:
+        report({"stage": WRITE, "stopped": STOPPED[now.stage], "status": "reading out objects"})
 
-    try:
-        refinement.run(progress)
-    except _MinutesOver:
-        refinement.conclude()
-        return "minutes"
-    now = refinement.progress
-    return "settled" if refinement.settled and refinement.settings.share_done(now.step, now.elapsed_s) < 1 else ""
+
+def _require_more(job: RefinementJob, done: StepReport) -> None:
+    """Raise `FolderProblem` unless the job's limits go beyond what is done."""
+    if done.share_done >= 1 or 0 < 60 * job.minutes <= done.elapsed_s:
+        limits = [f"{job.steps} steps"] * bool(job.steps) + [f"{job.minutes:g} minutes"] * bool(job.minutes)
+        spent = f"{done.step} steps in {done.elapsed_s / 60:.2g} minutes"
+        text = f"expected more than the {spent} that are done, as limits count those too, got {' and '.join(limits)}"
+        raise FolderProblem(f"steps, minutes: {text}")
 
 
 def _require_frame(folder: RefinementFolder, job: RefinementJob, seen: Sequence[UnderstoodView]) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.engines import ENGINES, build_engine
-from pan3d_core.language.namer import Namer
 from pan3d_core.pipeline import PerceptionPipeline
 
 
@@ -53,12 +52,12 @@ def report_folder(options: argparse.Namespace, engine: str) -> Path:
     return options.out or Path("out/eval", engine)
 
 
-def build_pipeline(options: argparse.Namespace, support_height_m: float | None, classes: str | None) -> PerceptionPipeline:
-    """The pipeline of `pipeline_config`, naming objects by the comma-separated `classes` where they are given."""
+def class_names(text: str | None) -> list[str]:
+    """The words of a comma-separated list."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def build_pipeline(options: argparse.Namespace, support_height_m: float | None) -> PerceptionPipeline:
+    """The pipeline of `pipeline_config`."""
     config = pipeline_config(options, support_height_m)
-    engine = build_engine(config.model)
-    namer = None
-    if classes:
-        namer = Namer.of_facts(engine.facts, config.naming)
-        namer.set_classes([name.strip() for name in classes.split(",") if name.strip()])
-    return PerceptionPipeline(engine, config, namer)
+    return PerceptionPipeline(build_engine(config.model), config)

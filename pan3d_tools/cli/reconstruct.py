@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pan3d_core.views.scene_folder import SCENE_FILE, read_photographs, read_scene
-from pan3d_tools.cli.options import add_model_options, build_pipeline
+from pan3d_core.engines import build_engine
+from pan3d_core.reconstruction import read_pictures, reconstruct
+from pan3d_tools.cli.options import add_model_options, class_names, pipeline_config
 from pan3d_tools.reports.reconstruction import write_files
 
 
@@ -23,15 +24,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run_reconstruct(options: argparse.Namespace) -> int:
     """Images to cloud, instances, depth, pictures and report."""
-    folder = options.images[0] if len(options.images) == 1 and options.images[0].is_dir() else None
-    if folder is not None and not (folder / SCENE_FILE).exists():
-        raise ValueError(f"images: expected image files or a folder with a {SCENE_FILE}, got the folder {folder}")
-    scene = read_photographs(options.images, options.cameras) if folder is None else read_scene(folder)
+    scene = read_pictures(options.images, options.cameras)
     scene = scene if options.depth else scene.without_depth()
     support = options.support_height if options.support_height is not None else scene.support_height_m
-    pipeline = build_pipeline(options, support, options.classes)
-    result = pipeline.process(scene.views)
-    paths = write_files(options.out, scene, result, pipeline.config.model.name, pipeline.engine.facts.text_space)
+    config = pipeline_config(options, support)
+    engine = build_engine(config.model)
+    result = reconstruct(scene, config, engine=engine, classes=class_names(options.classes))
+    paths = write_files(options.out, scene, result, config.model.name, engine.facts.text_space)
     for warning in result.warnings:
         print(f"warning: {warning}")
     print(f"{len(result.panoptic.segments)} objects, {len(result.panoptic.points)} points, {result.timings_ms['total']:.0f} ms")

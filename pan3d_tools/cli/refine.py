@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-
-import torch
 
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.refine.density import DensitySettings
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth, gaussians_from_reconstruction
+from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_reconstruction
 from pan3d_core.refine.labels.files import labels_from_files
 from pan3d_core.refine.labels.sources import SceneLabels, labels_from_engine
-from pan3d_core.refine.optimise import CHECKPOINT_FILE, Refinement, StepReport
-from pan3d_core.refine.readout import refined_scene
-from pan3d_core.refine.refined_files import refinement_report, write_picture
+from pan3d_core.refine.optimise import CHECKPOINT_FILE, StepReport
+from pan3d_core.refine.refined_files import write_picture
 from pan3d_core.refine.refined_files import write_scene as write_refined_scene
 from pan3d_core.refine.rendering import RenderChoices
+from pan3d_core.refine.run import FirstSurfaces, RefineProgress, SceneSettings, refine_scene
 from pan3d_core.refine.schedule import EarlyStop, RefineSettings
-from pan3d_core.refine.start import first_map
-from pan3d_core.refine.views import RefineView
-from pan3d_core.structures import PerceptionResult, to_device
+from pan3d_core.structures import CameraView, PerceptionResult
 from pan3d_core.views.scene_folder import Scene, read_scene, write_scene
 from pan3d_ros.bags.keyframes import KeyframeRequest, keyframe_scene
 from pan3d_tools.cli.evaluation.bags import find_bags
@@ -77,34 +75,30 @@ def run_refine(options: argparse.Namespace) -> int:
     """A scene folder or a bag to a refined scene of Gaussians with objects."""
     settings = _settings(options)
     scene = _scene(options)
-    _require_calibration(scene)
-    pipeline = build_pipeline(options, scene.support_height_m, None) if _needs_engine(options) else None
-    labels = _labels(options, scene, pipeline)
-    views = _views(options, scene, labels)
-    checkpoint = options.out / CHECKPOINT_FILE
-    if options.resume:
-        refinement = Refinement.resumed(checkpoint, views, settings, labels.labels)
-    else:
-        refinement = _begun(options, scene, (labels, views), pipeline, settings, checkpoint)
-    print(f"{len(views)} views, {len(refinement.model.means)} Gaussians, {refinement.model.num_queries} queries", flush=True)
-    reports: list[StepReport] = []
-    refinement.run(lambda report: _follow(report, reports, refinement, options))
-    if refinement.settled:
-        print(f"the losses have stopped falling after {refinement.progress.step} steps")
-    refined = refined_scene(refinement.model, views, world_frame_id=scene.views[0].world_frame_id)
+    knowledge = _Knowledge(options, scene)
+    result = refine_scene(
+        (scene if options.depth else scene.without_depth()).views,
+        knowledge.labels,
+        settings,
+        first=lambda: knowledge.first(settings),
+        checkpoint=options.out / CHECKPOINT_FILE,
+        resume=options.resume,
+        progress=_Progress(options).told,
+    )
+    refined = result.scene
     paths = write_refined_scene(options.out, refined)
     if options.pictures_every:
-        paths.append(write_picture(options.out / "pictures", refinement))
+        paths.append(write_picture(options.out / "pictures", result.refinement))
     facts = {"command": options.command_line, "machine": machine_facts(), "labels": str(options.labels or options.model)}
-    write_json(options.out / "report.json", {**facts, **refinement_report(refinement, refined, reports)})
+    write_json(options.out / "report.json", {**facts, **result.report()})
     print(f"{len(refined.gaussians)} Gaussians, {len(refined.ids())} objects: {', '.join(refined.names.values()) or 'none'}")
     for path in paths:
         print(f"  {path}")
     return 0
 
 
-def _settings(options: argparse.Namespace) -> RefineSettings:
-    return RefineSettings(
+def _settings(options: argparse.Namespace) -> SceneSettings:
+    run = RefineSettings(
         steps=options.steps,
         minutes=options.minutes,
         choices=RenderChoices(options.attention, options.blending),
@@ -112,12 +106,7 @@ def _settings(options: argparse.Namespace) -> RefineSettings:
         stop=EarlyStop(options.stop_below),
         seed=options.seed,
     )
-
-
-def _needs_engine(options: argparse.Namespace) -> bool:
-    if options.resume:
-        return options.labels is None
-    return options.labels is None or not options.depth or options.queries == "objects"
+    return SceneSettings(run, SurfaceSettings(voxel_m=options.voxel), device=options.device or "auto")
 
 
 def _scene(options: argparse.Namespace) -> Scene:
@@ -131,72 +120,72 @@ def _scene(options: argparse.Namespace) -> Scene:
     return read_scene(path.parent)
 
 
-def _require_calibration(scene: Scene) -> None:
-    for view in scene.views:
-        missing = [name for name in ("intrinsics", "cam_from_world") if getattr(view, name) is None]
-        if missing:
-            raise ValueError(f"SCENE: views: {view.camera}: expected {' and '.join(missing)}, got none: refining needs cameras")
+class _Knowledge:
+    """What is known of a scene before it is refined; the engine is built and asked only when something needs it."""
+
+    def __init__(self, options: argparse.Namespace, scene: Scene) -> None:
+        self._options, self._colour = options, scene.without_depth()
+
+    @cached_property
+    def _pipeline(self) -> PerceptionPipeline:
+        return build_pipeline(self._options, self._colour.support_height_m)
+
+    def labels(self, views: Sequence[CameraView]) -> SceneLabels:
+        """Of the files that are named, else of the engine, which sees colour alone."""
+        if self._options.labels is not None:
+            return labels_from_files(self._options.labels, views)
+        return labels_from_engine(self._pipeline.engine, self._colour.views, self._colour.support_height_m)
+
+    def first(self, settings: SceneSettings) -> FirstSurfaces:
+        """The engine's surfaces where the views' depth is not asked for, and its objects where queries begin there."""
+        from_objects = self._options.queries == "objects"
+        if self._options.depth and not from_objects:
+            return FirstSurfaces()
+        result = self._understood()
+        gaussians = None
+        if not self._options.depth:
+            gaussians = gaussians_from_reconstruction(result.reconstruction, result.views.images, settings.surface)
+        boxes = tuple(segment.box for segment in result.panoptic.segments) if from_objects else ()
+        if from_objects and not boxes:
+            finder = f"--queries objects: expected that {self._options.model} finds objects, got none"
+            raise ValueError(f"{finder}; begin with masks instead")
+        return FirstSurfaces(gaussians, boxes)
+
+    def _understood(self) -> PerceptionResult:
+        """What the engine makes of all views together."""
+        result = self._pipeline.process(self._colour.views)
+        for warning in result.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        if not result.is_metric:
+            raise ValueError(f"--engine: expected a result in the frame of the cameras, got {result.reconstruction.alignment}")
+        return result
 
 
-def _labels(options: argparse.Namespace, scene: Scene, pipeline: PerceptionPipeline | None) -> SceneLabels:
-    if options.labels is not None:
-        return labels_from_files(options.labels, scene.views)
-    return labels_from_engine(pipeline.engine, scene.without_depth().views, scene.support_height_m)
-
-
-def _views(options: argparse.Namespace, scene: Scene, labels: SceneLabels) -> tuple[RefineView, ...]:
-    """The views with their labels, on the device; their depth only where it is asked for."""
-    device = options.device or "auto"
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    views = scene.views if options.depth else scene.without_depth().views
-    return tuple(RefineView.of(view, found).to(device) for view, found in zip(views, labels.views, strict=True))
-
-
-def _begun(
-    options: argparse.Namespace,
-    scene: Scene,
-    labelled: tuple[SceneLabels, tuple[RefineView, ...]],
-    pipeline: PerceptionPipeline | None,
-    settings: RefineSettings,
-    checkpoint: Path,
-) -> Refinement:
-    """A refinement at its first step."""
-    labels, views = labelled
-    surface = SurfaceSettings(voxel_m=options.voxel)
-    from_objects = options.queries == "objects"
-    result = _understood(scene, pipeline) if from_objects or not options.depth else None
-    if options.depth:
-        made = gaussians_from_depth(views, surface)
-    else:
-        made = gaussians_from_reconstruction(result.reconstruction, result.views.images, surface)
-    boxes = [segment.box for segment in result.panoptic.segments] if from_objects else []
-    if from_objects and not boxes:
-        raise ValueError(f"--queries objects: expected that {options.model} finds objects, got none; begin with masks instead")
-    model = first_map(views, labels.labels, to_device(made, views[0].labels.image.device), boxes=boxes, seed=options.seed)
-    return Refinement(model, views, settings, checkpoint)
-
-
-def _understood(scene: Scene, pipeline: PerceptionPipeline) -> PerceptionResult:
-    """What the engine makes of all views together."""
-    result = pipeline.process(scene.without_depth().views)
-    for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    if not result.is_metric:
-        raise ValueError(f"--engine: expected a result in the frame of the cameras, got {result.reconstruction.alignment}")
-    return result
-
-
-def _follow(report: StepReport, reports: list[StepReport], refinement: Refinement, options: argparse.Namespace) -> None:
+class _Progress:
     """A line of progress every few steps, and a picture now and then."""
-    reports.append(report)
-    if report.step % 20 == 0 or report.share_done >= 1:
-        recent = reports[-20:]
-        names = dict.fromkeys(name for item in recent for name in item.losses)
-        terms = ", ".join(f"{name} {sum(item.losses.get(name, 0.0) for item in recent) / len(recent):.3f}" for name in names)
-        print(
-            f"step {report.step}, {report.share_done:.0%}, {report.elapsed_s:.0f} s, {report.queries} queries: {terms}",
-            flush=True,
-        )
-    if options.pictures_every and report.step % options.pictures_every == 0 and report.share_done < 1:
-        write_picture(options.out / "pictures", refinement)
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._reports: list[StepReport] = []
+
+    def told(self, now: RefineProgress) -> None:
+        """Say it on the screen."""
+        if now.stage == "begun":
+            model = now.refinement.model
+            print(f"{len(now.refinement.views)} views, {len(model.means)} Gaussians, {model.num_queries} queries", flush=True)
+        elif now.stage == "step":
+            self._step(now)
+        elif now.refinement.settled:
+            print(f"the losses have stopped falling after {now.report.step} steps")
+
+    def _step(self, now: RefineProgress) -> None:
+        report, every = now.report, self._options.pictures_every
+        self._reports = [*self._reports[-19:], report]
+        if report.step % 20 == 0 or report.share_done >= 1:
+            recent = self._reports
+            names = dict.fromkeys(name for item in recent for name in item.losses)
+            terms = ", ".join(f"{name} {sum(item.losses.get(name, 0.0) for item in recent) / len(recent):.3f}" for name in names)
+            progress = f"step {report.step}, {report.share_done:.0%}, {report.elapsed_s:.0f} s, {report.queries} queries"
+            print(f"{progress}: {terms}", flush=True)
+        if every and report.step % every == 0 and report.share_done < 1:
+            write_picture(self._options.out / "pictures", now.refinement)

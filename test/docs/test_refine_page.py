@@ -37,7 +37,7 @@ def test_python_refines_a_scene_and_asks_a_model_of_ones_own(tmp_path, monkeypat
     names: dict = {}
     assert "steps=300" in refining
     exec(refining.replace("steps=300", "steps=2"), names)
-    assert names["refinement"].progress.step == 2
+    assert names["result"].refinement.progress.step == 2
     assert read_scene_file(tmp_path / "refined.safetensors").image_hw == (36, 48)
     exec(own_model, names)
     assert len(names["labels"].views) == 3 and names["labels"].labels.names == ("mug", "table")

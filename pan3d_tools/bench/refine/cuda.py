@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from pan3d_core.refine.density import DensitySettings
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.initialise import SurfaceSettings
 from pan3d_core.refine.model import PanopticMap
 from pan3d_core.refine.optimise import Refinement
 from pan3d_core.refine.rendering import ATTENTIONS, RenderChoices, render_color
+from pan3d_core.refine.run import RefineProgress, SceneSettings, refine_scene
 from pan3d_core.refine.schedule import RefineSettings
-from pan3d_core.refine.start import first_map
-from pan3d_core.refine.views import RefineView, view_camera
+from pan3d_core.refine.views import view_camera
 from pan3d_core.rendering.rasterize import RasterSettings, chosen_backend
 from pan3d_core.structures import CameraView, unit_range
 from pan3d_eval.rendered.refined import map_figures
@@ -74,23 +74,23 @@ def _run(case: Case, settings: QualitySettings, steps: int, strategy: str) -> di
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     scene = case.scene
-    labelled = zip(scene.views(scene.given), case.noisy["given"].views, strict=True)
-    views = [RefineView.of(view, labels).to("cuda") for view, labels in labelled]
-    gaussians = gaussians_from_depth(views, SurfaceSettings(max_gaussians=settings.max_gaussians))
-    model = first_map(views, scene.labels, gaussians, seed=settings.seed)
-    first = len(model.means)
     run = RefineSettings(steps=steps, density=DensitySettings(strategy), seed=settings.seed)
-    begin = time.perf_counter()
-    refinement = Refinement(model, views, run)
-    refinement.run()
-    torch.cuda.synchronize()
-    seconds = time.perf_counter() - begin
+    choices = SceneSettings(run, SurfaceSettings(max_gaussians=settings.max_gaussians), device="cuda")
+    stages: dict[str, tuple[float, int]] = {}  # when each began, and with how many Gaussians
+
+    def told(now: RefineProgress) -> None:
+        if now.stage != "step":
+            torch.cuda.synchronize()
+            stages[now.stage] = time.perf_counter(), len(now.refinement.model.means)
+
+    result = refine_scene(scene.views(scene.given), case.noisy["given"], choices, progress=told)
+    refinement, model = result.refinement, result.refinement.model
     return {
-        "gaussians_first": first,
+        "gaussians_first": stages["begun"][1],
         "gaussians": len(model.means),
         "queries_left": int(model.alive.sum()),
         "reseeds": refinement.progress.reseeds,
-        "seconds": seconds,
+        "seconds": stages[result.ending][0] - stages["begun"][0],
         "peak_mib": torch.cuda.max_memory_allocated() / 2**20,
         **_held_out(case, model),
     }

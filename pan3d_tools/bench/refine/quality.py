@@ -16,15 +16,14 @@ import torch
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines import build_engine
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.initialise import SurfaceSettings
 from pan3d_core.refine.labels.noise import LabelNoise, noisy_labels
 from pan3d_core.refine.labels.sources import SceneLabels, in_label_space, labels_from_engine
 from pan3d_core.refine.losses import PANOPTICSPLATTING_WEIGHTS
 from pan3d_core.refine.optimise import Refinement
 from pan3d_core.refine.rendering import RenderChoices
+from pan3d_core.refine.run import FirstSurfaces, RefineProgress, SceneSettings, refine_scene
 from pan3d_core.refine.schedule import RefineSettings
-from pan3d_core.refine.start import first_map
-from pan3d_core.refine.views import RefineView
 from pan3d_core.structures import Gaussians
 from pan3d_eval.rendered.refined import RefinedViewFigures, label_figures, map_figures
 from pan3d_tools.bench.rasterize import timed
@@ -101,15 +100,14 @@ def refined(case: Case, variant: Variant, settings: QualitySettings, gaussians: 
     cameras = case.scene.views(case.scene.given)
     if gaussians is not None:
         cameras = tuple(replace(view, depth=None) for view in cameras)
-    labelled = zip(cameras, case.noisy["given"].views, strict=True)
-    views = [RefineView.of(view, labels).to(settings.device) for view, labels in labelled]
-    if gaussians is None:
-        gaussians = gaussians_from_depth(views, SurfaceSettings(max_gaussians=settings.max_gaussians))
     weights = PANOPTICSPLATTING_WEIGHTS if variant.warp else replace(PANOPTICSPLATTING_WEIGHTS, warp=0.0)
-    budget = {"steps": settings.steps, "minutes": settings.minutes}
-    choices = RefineSettings(weights=weights, choices=variant.choices, seed=settings.seed, **budget)
-    refinement = Refinement(first_map(views, case.scene.labels, gaussians), views, choices)
-    refinement.run(_logged)
+    run = RefineSettings(
+        steps=settings.steps, minutes=settings.minutes, weights=weights, choices=variant.choices, seed=settings.seed
+    )
+    surface = SurfaceSettings(max_gaussians=settings.max_gaussians)
+    choices = SceneSettings(run, surface, device=settings.device, map_seed=0)
+    first = FirstSurfaces(gaussians)
+    refinement = refine_scene(cameras, case.noisy["given"], choices, first=first, progress=_logged).refinement
     refinement.model.cpu()
     return refinement
 
@@ -162,6 +160,7 @@ def _shown(figures: RefinedViewFigures) -> dict:
     return {name: getattr(figures, name) for name in SHOWN}
 
 
-def _logged(report: Any) -> None:
-    if report.step % 50 == 0:
+def _logged(now: RefineProgress) -> None:
+    report = now.report
+    if now.stage == "step" and report.step % 50 == 0:
         logger.info("step %d: %s, %d queries", report.step, report.losses, report.queries)

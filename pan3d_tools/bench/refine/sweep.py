@@ -10,17 +10,14 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pan3d_core.refine.density import DensitySettings
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.initialise import SurfaceSettings
 from pan3d_core.refine.model import PanopticMap
-from pan3d_core.refine.optimise import Refinement
-from pan3d_core.refine.queries import QuerySettings
+from pan3d_core.refine.run import SceneSettings, refine_scene
 from pan3d_core.refine.schedule import RefineSettings
-from pan3d_core.refine.start import first_map
-from pan3d_core.refine.views import RefineView
 from pan3d_eval.rendered.refined import map_figures
 from pan3d_tools.bench.refine.quality import BRIEF, Case, QualitySettings, made_case
 
@@ -71,15 +68,6 @@ SWEPT: dict[str, tuple[float, ...]] = {
 OF_MODULES = "constants."
 
 
-@dataclass(frozen=True)
-class Assumed:
-    """All settings of one refinement."""
-
-    run: RefineSettings = field(default_factory=RefineSettings)
-    surface: SurfaceSettings = field(default_factory=SurfaceSettings)
-    queries: QuerySettings = field(default_factory=QuerySettings)
-
-
 def changed(settings: T, path: str, value: Any) -> T:
     """`settings` with the field at `path`, names joined by dots, at `value`."""
     first, _, rest = path.partition(".")
@@ -103,47 +91,42 @@ def constant_at(name: str, value: float) -> Iterator[None]:
             setattr(module, name, before)
 
 
-def refined_with(case: Case, assumed: Assumed, device: str = "cpu") -> PanopticMap:
-    """The map of the given views with their noisy labels, made on a device, on the CPU."""
+def refined_with(case: Case, settings: SceneSettings) -> PanopticMap:
+    """The map of the given views with their noisy labels, on the CPU."""
     cameras = case.scene.views(case.scene.given)
-    labelled = zip(cameras, case.noisy["given"].views, strict=True)
-    views = [RefineView.of(view, labels).to(device) for view, labels in labelled]
-    gaussians = gaussians_from_depth(views, assumed.surface)
-    model = first_map(views, case.scene.labels, gaussians, assumed.queries, seed=assumed.run.seed)
-    refinement = Refinement(model, views, assumed.run)
-    refinement.run()
-    return refinement.model.cpu()
+    return refine_scene(cameras, case.noisy["given"], settings).refinement.model.cpu()
 
 
-def held_out_figures(case: Case, assumed: Assumed, device: str = "cpu") -> dict[str, float]:
+def held_out_figures(case: Case, settings: SceneSettings) -> dict[str, float]:
     """Strict and per-view PQ, mIoU and identity switches of the map in the views that were held out."""
     chosen = case.scene.held_out
-    model = refined_with(case, assumed, device)
-    figures = map_figures(model, case.scene.views(chosen), case.scene.truth(chosen), assumed.run.choices)
+    model = refined_with(case, settings)
+    figures = map_figures(model, case.scene.views(chosen), case.scene.truth(chosen), settings.run.choices)
     return {name: getattr(figures, name) for name in BRIEF}
 
 
-def _figures_with(case: Case, base: Assumed, change: tuple[str, float], device: str) -> dict[str, float]:
+def _figures_with(case: Case, base: SceneSettings, change: tuple[str, float]) -> dict[str, float]:
     name, value = change
     if not name.startswith(OF_MODULES):
-        return held_out_figures(case, changed(base, name, value), device)
+        return held_out_figures(case, changed(base, name, value))
     with constant_at(name.removeprefix(OF_MODULES), value):
-        return held_out_figures(case, base, device)
+        return held_out_figures(case, base)
 
 
 def sweep(settings: QualitySettings, names: list[str], unchanged_seeds: int = UNCHANGED_SEEDS) -> dict:
     """Figures by constant and value; `names` of `SWEPT`."""
     case = made_case(replace(settings, path_views=4))
-    base = Assumed(
+    base = SceneSettings(
         run=RefineSettings(
             steps=settings.steps, minutes=settings.minutes, density=DensitySettings("none"), seed=settings.seed
         ),  # the number of Gaussians is fixed, on a GPU as on a CPU
         surface=SurfaceSettings(max_gaussians=settings.max_gaussians),
+        device=settings.device,
     )
     result: dict = {"unchanged": {}}
     for seed in range(settings.seed, settings.seed + unchanged_seeds):
-        result["unchanged"][f"seed {seed}"] = held_out_figures(case, changed(base, "run.seed", seed), settings.device)
+        result["unchanged"][f"seed {seed}"] = held_out_figures(case, changed(base, "run.seed", seed))
     for name in names:
-        result[name] = {f"{value:g}": _figures_with(case, base, (name, value), settings.device) for value in SWEPT[name]}
+        result[name] = {f"{value:g}": _figures_with(case, base, (name, value)) for value in SWEPT[name]}
         logger.info("%s: %s", name, result[name])
     return result

@@ -82,27 +82,27 @@ def test_only_views_whose_pose_was_given_are_kept(views, pipeline):
 def test_classes_are_those_of_all_views_and_objects_without_a_name_are_objects(kept):
     other = replace(kept[1], labels=LabelSpace(("wall", "toy"), (False, True)))
     nameless = replace(kept[2], semantic_id=torch.full_like(kept[2].semantic_id, -1))
-    found, labels = labels_for_refinement([kept[0], other, nameless])
-    assert labels == LabelSpace(("block", "ball", "toy", "object", "wall", "table", "floor"), (True,) * 4 + (False,) * 3)
-    assert [view.labels.class_id.tolist() for view in found] == [[0, 0], [], [3, 3]]
-    assert found[0].labels.masks.sum() == (kept[0].instance_id > 0).sum()
-    assert bool((found[1].labels.semantics[other.instance_id > 0] == 4).all())  # class 0 of `other` is a wall
+    made = labels_for_refinement([kept[0], other, nameless])
+    assert made.labels == LabelSpace(("block", "ball", "toy", "object", "wall", "table", "floor"), (True,) * 4 + (False,) * 3)
+    assert [view.class_id.tolist() for view in made.views] == [[0, 0], [], [3, 3]]
+    assert made.views[0].masks.sum() == (kept[0].instance_id > 0).sum()
+    assert bool((made.views[1].semantics[other.instance_id > 0] == 4).all())  # class 0 of `other` is a wall
 
 
 def test_a_class_that_is_a_thing_in_one_view_is_a_thing_in_all(kept):
     other = replace(kept[1], labels=LabelSpace(("block", "ball"), (False, True)))
-    found, labels = labels_for_refinement([kept[0], other])
-    assert labels.names[:2] == ("block", "ball") and labels.is_thing[:2] == (True, True)
-    assert found[1].labels.class_id.tolist() == [0, 0]
+    made = labels_for_refinement([kept[0], other])
+    assert made.labels.names[:2] == ("block", "ball") and made.labels.is_thing[:2] == (True, True)
+    assert made.views[1].class_id.tolist() == [0, 0]
 
 
 def test_what_is_no_object_is_table_or_floor_by_its_height_and_void_where_depth_or_height_is_unknown(kept):
     names = ("block", "ball", "object", "table", "floor")
 
     def semantics(view):
-        found, labels = labels_for_refinement([view])
-        assert labels.names == names
-        return found[0].labels.semantics
+        made = labels_for_refinement([view])
+        assert made.labels.names == names
+        return made.views[0].semantics
 
     first, free = kept[0], kept[0].instance_id == 0
     hole = torch.zeros_like(free)

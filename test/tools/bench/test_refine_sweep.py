@@ -3,9 +3,10 @@
 import pytest
 
 from pan3d_core.refine import agreement, model, query_care, readout, rendering
+from pan3d_core.refine.run import SceneSettings
 from pan3d_tools.bench.refine.command import parse
 from pan3d_tools.bench.refine.quality import QualitySettings
-from pan3d_tools.bench.refine.sweep import OF_MODULES, SWEPT, UNCHANGED_SEEDS, Assumed, changed, constant_at, sweep
+from pan3d_tools.bench.refine.sweep import OF_MODULES, SWEPT, UNCHANGED_SEEDS, changed, constant_at, sweep
 
 
 def value_at(settings, path):
@@ -16,12 +17,12 @@ def value_at(settings, path):
 
 @pytest.mark.parametrize("path", [name for name in SWEPT if not name.startswith(OF_MODULES)])
 def test_a_smaller_and_a_larger_value_of_every_constant_are_allowed(path):
-    own = value_at(Assumed(), path)
+    own = value_at(SceneSettings(), path)
     smaller, larger = SWEPT[path]
     assert smaller < own < larger
     for value in (smaller, larger):
-        assert value_at(changed(Assumed(), path, value), path) == value
-    assert changed(changed(Assumed(), path, larger), path, own) == Assumed()  # nothing else changed
+        assert value_at(changed(SceneSettings(), path, value), path) == value
+    assert changed(changed(SceneSettings(), path, larger), path, own) == SceneSettings()  # nothing else changed
 
 
 @pytest.mark.parametrize("path", [name for name in SWEPT if name.startswith(OF_MODULES)])

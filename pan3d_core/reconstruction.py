@@ -1,0 +1,95 @@
+"""Pictures of one scene to objects in one call. Knows no ROS and no simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pan3d_core.config import PipelineConfig
+from pan3d_core.engines import Engine, build_engine
+from pan3d_core.language.namer import Namer
+from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.structures import CameraView, PerceptionResult
+from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_photographs, read_scene
+
+Pictures = Path | str | Sequence[Path | str]  # image files of one scene, or its scene folder
+
+
+def reconstruct(
+    source: Scene | Pictures | Sequence[CameraView],
+    config: PipelineConfig | None = None,
+    *,
+    cameras: Path | str | None = None,
+    use_depth: bool = True,
+    classes: Sequence[str] = (),
+    engine: Engine | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> PerceptionResult:
+    """Find depth, cameras and objects of one scene that is seen once.
+
+    Args:
+        source: camera views, a scene, or what `read_pictures` reads: image files or a scene folder.
+        config: all settings. Where it knows no support's height, that of the scene is taken.
+        cameras: calibration of image files, a `scene.json` of which `views` suffices.
+        use_depth: whether measured depth may be used where views have it.
+        classes: words to name objects with, instead of the engine's own; empty = the engine's.
+        engine: one that is loaded already; without it `config.model` says which one is built.
+        progress: called with the name of every stage as it begins: "read" and "load" where these happen, then those of
+            `PerceptionPipeline.process`. An exception raised there cancels the call.
+
+    Returns:
+        Reconstruction, objects with names, cloud, timings and warnings. Lengths are metres only if `is_metric`.
+
+    Raises:
+        ValueError: files, views or settings that cannot be used, naming the field.
+        FileNotFoundError: an image, a scene folder's file or weights that do not exist.
+    """
+    config, told = config or PipelineConfig(), progress or _unheard
+    scene = _scene_of(source, cameras, told)
+    if not use_depth:
+        scene = scene.without_depth()
+    if config.workspace.support_height_m is None:
+        config = replace(config, workspace=replace(config.workspace, support_height_m=scene.support_height_m))
+    if engine is None:
+        told("load")
+        engine = build_engine(config.model)
+    namer = None
+    if classes:
+        namer = Namer.of_facts(engine.facts, config.naming)
+        namer.set_classes(classes)
+    return PerceptionPipeline(engine, config, namer).process(scene.views, progress)
+
+
+def read_pictures(source: Pictures, cameras: Path | str | None = None) -> Scene:
+    """Read image files, with their calibration in `cameras` where it is known, or a scene folder.
+
+    Raises `FileNotFoundError` or `ValueError` naming file and field.
+    """
+    paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(path) for path in source]
+    folder = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
+    if folder is None:
+        return read_photographs(paths, cameras)
+    if not (folder / SCENE_FILE).exists():
+        raise ValueError(f"images: expected image files or a folder with a {SCENE_FILE}, got the folder {folder}")
+    return read_scene(folder)
+
+
+def _scene_of(source: Scene | Pictures | Sequence[CameraView], cameras: Path | str | None, told: Callable[[str], None]) -> Scene:
+    if isinstance(source, Scene):
+        return source
+    if isinstance(source, (str, Path)):
+        told("read")
+        return read_pictures(source, cameras)
+    views = [item for item in source if isinstance(item, CameraView)]
+    if len(views) == len(source) > 0:
+        return Scene("views", tuple(views))
+    told("read")
+    paths = [item for item in source if not isinstance(item, CameraView)]
+    if views:
+        raise ValueError(f"source: expected camera views or files, got {len(views)} views and {len(paths)} files")
+    return read_pictures(paths, cameras)
+
+
+def _unheard(_: str) -> None:
+    """Progress that nobody asked for."""
