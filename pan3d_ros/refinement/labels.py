@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from pan3d_core.config import PreprocessConfig
+from pan3d_core.engines import EngineFacts
 from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.labels.sources import (
     STUFF,
@@ -50,28 +51,28 @@ class _Remembered:
     """An engine that knows one view and answers what perception has published of it."""
 
     view: UnderstoodView
-    labels: LabelSpace
-    preprocess: PreprocessConfig  # the view is at network size already
+    facts: EngineFacts  # the view is at network size already
 
     @classmethod
     def of(cls, view: UnderstoodView, things: Sequence[str]) -> _Remembered:
         """With `UNNAMED` as one class more where the view's label space lacks it."""
         names = (*view.labels.names, *(() if UNNAMED in view.labels.names else (UNNAMED,)))
         height, width = view.image.shape[-2:]
-        return cls(view, LabelSpace(names, tuple(name in things for name in names)), PreprocessConfig(height=height, width=width))
+        labels = LabelSpace(names, tuple(name in things for name in names))
+        return cls(view, EngineFacts(PreprocessConfig(height=height, width=width), labels))
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
         view = self.view
         depth = view.depth[None]
         made = Reconstruction(depth, torch.ones_like(depth), view.intrinsics[None], view.cam_from_world[None], is_metric=True)
         masks, classes = self._objects()
-        columns = one_hot(classes, len(self.labels) + 1).float()
+        columns = one_hot(classes, len(self.facts.labels) + 1).float()
         logits = torch.where(masks, CERTAIN, -CERTAIN)[:, None]
-        return made, InstanceSet(logits, columns, torch.ones(len(masks)), self.labels)
+        return made, InstanceSet(logits, columns, torch.ones(len(masks)), self.facts.labels)
 
     def _objects(self) -> tuple[Tensor, Tensor]:
         """(M, H, W) bool and (M,) the class of most pixels of each."""
-        view, unnamed = self.view, self.labels.names.index(UNNAMED)
+        view, unnamed = self.view, self.facts.labels.names.index(UNNAMED)
         ids = torch.tensor([value for value in view.instance_id.unique().tolist() if value > 0], dtype=torch.int64)
         masks = view.instance_id == ids[:, None, None]
         named = torch.where(view.semantic_id >= 0, view.semantic_id, unnamed)
