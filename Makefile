@@ -48,7 +48,7 @@ doctor: setup
 	@source activate.sh && pan3d doctor
 
 clean:
-	rm -rf build install log out .pytest_cache .ruff_cache .mypy_cache *.egg-info .venv/.pan3d/interfaces
+	rm -rf build dist install log out .pytest_cache .ruff_cache .mypy_cache *.egg-info .venv/.pan3d/interfaces
 
 distclean: clean
 	rm -rf .venv

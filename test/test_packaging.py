@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import pan3d_core
 
@@ -63,7 +64,8 @@ print({name: getattr(found, name) for name in ("packages", "data_files", "entry_
 def test_versions_agree():
     release = re.fullmatch(r"(\d+\.\d+\.\d+)(\.dev\d+|rc\d+)?", pan3d_core.__version__).group(1)
     assert {manifest("").findtext("version"), manifest("pan3d_interfaces").findtext("version")} == {release}
-    assert configuration()["version"] == pan3d_core.__version__
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert configuration()["version"] == pan3d_core.__version__ == cited
     assert configuration()["name"] == "pan3d"
 
 
