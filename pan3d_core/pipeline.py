@@ -18,7 +18,7 @@ from pan3d_core.engines.facts import Engine
 from pan3d_core.engines.memory import run_within_memory
 from pan3d_core.language.namer import Namer
 from pan3d_core.structures import CameraView, PerceptionResult, ViewBatch, to_device
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 
 
 class StageClock:

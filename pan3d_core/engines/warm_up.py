@@ -8,7 +8,7 @@ from pan3d_core.engines.facts import Engine
 from pan3d_core.geometry.cameras import pixel_grid, pixel_rays
 from pan3d_core.geometry.transforms import look_at
 from pan3d_core.structures import CameraView
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 
 
 def warm_up(engine: Engine, num_cameras: int) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.geometry.transforms import look_at
-from pan3d_core.rendering.rasterize import rasterize
+from pan3d_core.rendering.rasterizer import rasterize
 from pan3d_core.structures import Gaussians, require_shape
 
 MIN_OPACITY = 0.2  # of everything along the ray; below it the background is what one sees

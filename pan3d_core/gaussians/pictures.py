@@ -15,7 +15,7 @@ from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.language.parsing import parse_prompt
 from pan3d_core.pictures import overlays
 from pan3d_core.pictures.palette import LUMA, UNASSIGNED, Color, Picture, class_colors
-from pan3d_core.rendering.rasterize import UNITLESS_RASTER, RasterSettings, Rendering, rasterize
+from pan3d_core.rendering.rasterizer import UNITLESS_RASTER, RasterSettings, Rendering, rasterize
 from pan3d_core.structures import require_shape
 
 SOLID = 0.5  # opacity from which on a pixel shows something

@@ -16,7 +16,7 @@ from torch import Tensor
 from pan3d_core.gaussians.ownership import gaussian_instance_ids
 from pan3d_core.language.prompts import name_segments
 from pan3d_core.language.text_space import TextSpace
-from pan3d_core.rendering.rasterize import rasterize
+from pan3d_core.rendering.rasterizer import rasterize
 from pan3d_core.runtime.files import written_whole
 from pan3d_core.structures import Gaussians, PerceptionResult, require_shape, to_device
 

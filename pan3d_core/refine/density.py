@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.refine.model import FEATURE_PARAMETERS, GAUSSIAN_PARAMETERS, PanopticMap
-from pan3d_core.rendering.rasterize import OnScreen
+from pan3d_core.rendering.rasterizer import OnScreen
 
 STRATEGIES = ("auto", "gsplat", "none")
 # By which names gsplat's strategies know what they change; everything else they copy.

@@ -29,7 +29,7 @@ from pan3d_core.refine.query_care import MatchCounts, alike, drop_repeated, prun
 from pan3d_core.refine.rendering import MapView, render_color, render_view
 from pan3d_core.refine.schedule import RefineSettings, rates_at, scene_radius, view_of_step
 from pan3d_core.refine.views import RefineView, require_classes, thing_ranks
-from pan3d_core.rendering.rasterize import OnScreen
+from pan3d_core.rendering.rasterizer import OnScreen
 
 _log = logging.getLogger("pan3d.refine")
 ADAM_EPS = 1e-15  # as in 3D Gaussian splatting: gradients of single Gaussians are tiny

@@ -11,7 +11,7 @@ from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.refine.losses import SMALLEST_ALPHA, RenderedLabels
 from pan3d_core.refine.model import FEATURE_PARAMETERS, INSTANCE_CHANNELS, SEMANTIC_CHANNELS, Block, PanopticMap
 from pan3d_core.rendering.project import Camera
-from pan3d_core.rendering.rasterize import OnScreen, Rendering, rasterize
+from pan3d_core.rendering.rasterizer import OnScreen, Rendering, rasterize
 from pan3d_core.structures import Gaussians
 
 ATTENTIONS, BLENDINGS = ("local", "global"), ("labels", "features")

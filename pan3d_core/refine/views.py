@@ -11,7 +11,7 @@ from torch import Tensor
 from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.losses import ViewLabels
 from pan3d_core.rendering.project import Camera
-from pan3d_core.rendering.rasterize import RasterSettings
+from pan3d_core.rendering.rasterizer import RasterSettings
 from pan3d_core.structures import CameraView, require_shape, to_device, unit_range
 
 

@@ -23,7 +23,7 @@ from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import Gaussians, Reconstruction, ViewBatch
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.sampling import sample_at_network
 from pan3d_core.views.scene_folder import Scene
 from pan3d_eval.datasets.scenes import SceneReference

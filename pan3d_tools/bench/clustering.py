@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines import Engine, build_engine
 from pan3d_core.engines.mini import FAST3DIS
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.scene_folder import Scene
 from pan3d_eval.baselines import BASELINES
 from pan3d_eval.datasets.scenes import list_scenes

@@ -35,7 +35,7 @@ from pan3d_core.models.eps3d.network import Eps3d, Eps3dOutput, PanopticRenderin
 from pan3d_core.models.eps3d.recorded import RecordedEps3d
 from pan3d_core.models.mini.eps3d import Eps3dMiniOutputs, Eps3dMiniSettings
 from pan3d_core.structures import Gaussians, ViewBatch
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.scene_folder import Scene
 from pan3d_tools.bench.clustering import scenes_with
 from pan3d_tools.bench.cost.da3 import Cost, floor_s

@@ -26,7 +26,7 @@ from pan3d_core.geometry.boxes import upright_box
 from pan3d_core.grasping.planner import select_grasps
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import GraspTarget, InstanceSet, Panoptic3D, Reconstruction, Segment
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 from pan3d_sim.cameras.depth_noise import DepthNoise
 from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell

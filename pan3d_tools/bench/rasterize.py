@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pan3d_core.rendering.rasterize import rasterize
+from pan3d_core.rendering.rasterizer import rasterize
 from pan3d_core.structures import Gaussians
 from pan3d_tools.bench.official import rasterize_reference
 from pan3d_tools.bench.official.side_worker import memory_kib, processor_s, reset_peak

@@ -13,7 +13,7 @@ from pan3d_core.engines.depth_clusters import DepthClusters
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import OrientedBox
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.sampling import sample_at_network
 from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth, write_scene
 from pan3d_eval.datasets.scenes import find_scenes

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from pan3d_core.config import PreprocessConfig
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.sampling import sample_at_network
 from pan3d_core.views.scene_folder import DEPTH_UNIT_M, SCENE_FILE, Scene, read_scene
 from pan3d_sim.data.scene_records import MAX_OBJECTS, DamagedScene, SceneRecord, empty_columns

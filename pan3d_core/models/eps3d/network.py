@@ -19,7 +19,7 @@ from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.models.eps3d.gaussians import RAW_CHANNELS, VoxelAverage, gaussians_from_raw, voxel_grid
 from pan3d_core.models.eps3d.heads import ImageDpt, Sem2Ins, TextDecoder
 from pan3d_core.models.vggt.network import VGGT, VggtOutput, vggt_1b
-from pan3d_core.rendering.rasterize import UNITLESS_RASTER, rasterize
+from pan3d_core.rendering.rasterizer import UNITLESS_RASTER, rasterize
 from pan3d_core.runtime.weights import assign_weights, family_of, read_weights
 from pan3d_core.structures import Gaussians, require_shape
 

@@ -22,7 +22,7 @@ from pan3d_core.geometry.cameras import pixel_grid, unproject_depth
 from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.losses import ViewLabels
 from pan3d_core.structures import CameraView, InstanceSet, Reconstruction, ViewBatch, require_shape, unit_range
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 
 VOID = -1
 STUFF = ("table", "floor")  # what `labels_from_engine` tells apart by its height

@@ -21,7 +21,7 @@ from pan3d_core.refine.rendering import ATTENTIONS, RenderChoices, render_color
 from pan3d_core.refine.run import RefineProgress, SceneSettings, refine_scene
 from pan3d_core.refine.schedule import RefineSettings
 from pan3d_core.refine.views import view_camera
-from pan3d_core.rendering.rasterize import RasterSettings, chosen_backend
+from pan3d_core.rendering.rasterizer import RasterSettings, chosen_backend
 from pan3d_core.structures import CameraView, unit_range
 from pan3d_eval.rendered.refined import map_figures
 from pan3d_tools.bench.official.turns import line_through

@@ -12,7 +12,7 @@ from pan3d_core.geometry.boxes import OrientedBox, box_iou
 from pan3d_core.geometry.transforms import rigid
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import InstanceSet, Reconstruction
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 
 
 @pytest.fixture(scope="module")

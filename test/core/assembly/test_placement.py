@@ -12,7 +12,7 @@ from pan3d_core.assembly.placement import refine_placement
 from pan3d_core.config import PlacementConfig, PreprocessConfig
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 
 
 def random_scene(seed: int) -> Scene:

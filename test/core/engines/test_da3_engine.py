@@ -14,7 +14,7 @@ from pan3d_core.engines.da3 import known_cameras
 from pan3d_core.models.da3.cameras import relative_to_first
 from pan3d_core.models.da3.network import METRIC_FOCAL
 from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 
 SMALL_SIZE = PreprocessConfig(height=70, width=70, mode="longest", resample="opencv")
 MODEL_NAMES = {"anyview": "", "nested": "", "mono": "da3mono-large", "metric": "da3metric-large"}

@@ -9,7 +9,7 @@ import torch
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines import ENGINES, EngineFacts, build_engine, table
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 
 NEEDS_FILE = {"segvggt", "eps3d", "fast3dis", "da3"}  # weights that a user brings
 

@@ -8,7 +8,7 @@ from pan3d_core.engines import eps3d as eps3d_engine
 from pan3d_core.engines.eps3d import Eps3dEngine, text_space_of
 from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.models.eps3d.cameras import counted_from_centers, novel_cameras
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 
 
 @pytest.fixture

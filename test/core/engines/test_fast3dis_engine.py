@@ -14,7 +14,7 @@ from pan3d_core.models.da3.network import Da3Output
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorPrediction
 from pan3d_core.models.fast3dis.network import Fast3disOutput
 from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 
 SMALL_SIZE = PreprocessConfig(height=70, width=70, mode="longest", resample="opencv")
 

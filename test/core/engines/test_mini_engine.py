@@ -23,7 +23,7 @@ from pan3d_core.engines.mini import (
 from pan3d_core.geometry.transforms import invert_rigid, look_at
 from pan3d_core.models.mini.cameras import cameras_from_head
 from pan3d_core.models.mini.network import PanMini
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 
 TINY = {
     "dim": 48, "heads": 3, "blocks": 2, "stem": (8, 16, 24), "pyramid": (8, 16, 24), "queries": 6, "decoder_layers": 1,

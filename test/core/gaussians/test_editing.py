@@ -25,7 +25,7 @@ from pan3d_core.gaussians.scene import GaussianScene, read_gaussian_scene, write
 from pan3d_core.geometry.alignment import Similarity
 from pan3d_core.geometry.rotations import matrix_between, matrix_from_quat_xyzw
 from pan3d_core.language.colors import BASE_COLORS, name_color, oklab, rgb_of_oklab, typical_rgb
-from pan3d_core.rendering.rasterize import rasterize
+from pan3d_core.rendering.rasterizer import rasterize
 from pan3d_tools import cli
 
 

@@ -7,7 +7,7 @@ from gaussian_boxes import BOXES, boxes_scene
 from pan3d_core.gaussians.picking import pick_along_ray
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
-from pan3d_core.rendering.rasterize import rasterize
+from pan3d_core.rendering.rasterizer import rasterize
 from pan3d_core.structures import Gaussians
 
 EYE, FORWARD = torch.zeros(3), torch.tensor([1.0, 0.0, 0.0])

@@ -10,7 +10,7 @@ from gaussian_boxes import boxes_scene
 from pan3d_core.gaussians.files import read_scene_file, write_scene_file
 from pan3d_core.gaussians.ply import read_gaussian_ply, write_gaussian_ply
 from pan3d_core.geometry.spherical_harmonics import harmonic_colors
-from pan3d_core.rendering.rasterize import rasterize
+from pan3d_core.rendering.rasterizer import rasterize
 from pan3d_core.structures import Gaussians
 
 

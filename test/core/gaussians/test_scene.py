@@ -23,7 +23,7 @@ from pan3d_core.gaussians.scene import (
 )
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.rendering.rasterize import rasterize
+from pan3d_core.rendering.rasterizer import rasterize
 from pan3d_core.structures import Gaussians, Panoptic3D, PerceptionResult, Reconstruction
 from pan3d_core.views.scene_folder import Scene
 from pan3d_tools.reports.reconstruction import write_files

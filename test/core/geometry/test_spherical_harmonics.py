@@ -10,7 +10,7 @@ from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
 from pan3d_core.geometry.spherical_harmonics import CONSTANT, harmonic_basis, sphere_directions, turned_harmonics
 from pan3d_core.geometry.transforms import look_at
 from pan3d_core.rendering.motion import moved_gaussians
-from pan3d_core.rendering.rasterize import rasterize
+from pan3d_core.rendering.rasterizer import rasterize
 from pan3d_core.structures import Gaussians
 
 ROTATION = matrix_from_quat_xyzw(torch.tensor([0.3, -0.5, 0.2, 0.7], dtype=torch.float64))

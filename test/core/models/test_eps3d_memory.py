@@ -6,7 +6,7 @@ import torch
 from pan3d_core.models.eps3d.gaussians import gaussians_from_raw
 from pan3d_core.models.eps3d.network import FEATURES, PARTS, raw_channels, render_panoptic
 from pan3d_core.rendering import tiles as rasterize_tiles
-from pan3d_core.rendering.rasterize import rasterize
+from pan3d_core.rendering.rasterizer import rasterize
 from pan3d_tools.bench.official.live_memory import LiveMemory
 from pan3d_tools.bench.rasterize import made_up_scene
 

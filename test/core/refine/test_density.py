@@ -14,7 +14,7 @@ from pan3d_core.refine.model import FEATURE_PARAMETERS, GAUSSIAN_PARAMETERS
 from pan3d_core.refine.optimise import Refinement
 from pan3d_core.refine.rendering import render_color, render_view
 from pan3d_core.refine.schedule import LearningRates, RefineSettings
-from pan3d_core.rendering.rasterize import rasterize
+from pan3d_core.rendering.rasterizer import rasterize
 
 COARSE = {"voxel_m": 0.04, "queries": 6}
 COLOR_ALONE = replace(PANOPTICSPLATTING_WEIGHTS, semantics=0.0, instances=0.0, warp=0.0)

@@ -12,7 +12,7 @@ from pan3d_core.engines import EngineFacts
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import InstanceSet, Reconstruction
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 from pan3d_eval.datasets import read_dataset_scene
 from pan3d_eval.figures import figure_table
 from pan3d_eval.metrics.instance_ap import instance_ap

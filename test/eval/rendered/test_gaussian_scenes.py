@@ -17,7 +17,7 @@ from pan3d_core.geometry.transforms import look_at
 from pan3d_core.language.encoders import TEXT_ENCODERS
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.structures import CameraView, Gaussians, InstanceSet, Reconstruction
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth, write_scene
 from pan3d_eval.execution import Failure, run_items
 from pan3d_eval.rendered.gaussian_scenes import (

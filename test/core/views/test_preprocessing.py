@@ -12,7 +12,7 @@ from pan3d_core.config import PreprocessConfig
 from pan3d_core.geometry.cameras import project
 from pan3d_core.geometry.transforms import look_at
 from pan3d_core.structures import CameraView
-from pan3d_core.views.preprocess import preprocess
+from pan3d_core.views.preprocessing import preprocess
 
 # Results of the official VGGT and SegVGGT loaders, every few pixels; `sum` runs over all of them.
 OFFICIAL = np.load(DATA / "preprocess_official.npz")

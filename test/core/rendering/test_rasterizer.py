@@ -10,8 +10,8 @@ import torch
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
 from pan3d_core.geometry.transforms import look_at, transform_points
 from pan3d_core.rendering import composite, tiles
-from pan3d_core.rendering import rasterize as rasterize_module
-from pan3d_core.rendering.rasterize import RasterSettings, rasterize, view_colors
+from pan3d_core.rendering import rasterizer as rasterize_module
+from pan3d_core.rendering.rasterizer import RasterSettings, rasterize, view_colors
 from pan3d_core.structures import Gaussians
 
 FIELDS = ("means", "scales", "quats_wxyz", "opacities", "colors")
