@@ -12,6 +12,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from pan3d_core import __version__
 from pan3d_tools.cli.command_parser import CommandTable, add_commands
 
 COMMANDS: CommandTable = {
@@ -90,6 +91,7 @@ def _refuse(options: argparse.Namespace, message: str, error: Exception) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; each has its options from the moment it is chosen (`CommandParser.complete`)."""
     parser = argparse.ArgumentParser(prog="pan3d", description="Multi-view panoptic 3D perception for robots.")
+    parser.add_argument("--version", action="version", version=f"pan3d {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="log what happens, and tracebacks of errors")
     add_commands(parser, COMMANDS, dest="name", metavar="COMMAND")
     return parser

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pan3d_core import __version__
 from pan3d_core.engines import ENGINES
 from pan3d_core.pictures.cloud_files import read_ply
 from pan3d_core.views.scene_folder import Scene, SceneTruth, write_scene
@@ -36,6 +37,12 @@ def refused(capsys, *arguments) -> str:
     message = capsys.readouterr().err
     assert "Traceback" not in message and message.startswith("pan3d ") and ": error: " in message
     return message
+
+
+def test_the_version_is_that_of_the_library(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0 and capsys.readouterr().out.strip() == f"pan3d {__version__}"
 
 
 def test_help_imports_nothing_heavy():
