@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from pan3d_core.settings import Checked, setting, to_plain
@@ -56,6 +57,11 @@ class ExecutionConfig(Checked):
     accumulate: int = setting(1, "batches per rank whose gradients make one step", range=(1, 10**6))
     checkpoint_blocks: bool = setting(False, "recompute transformer blocks in the backward pass: less memory, more time")
     compile: bool = setting(False, "torch.compile the model")
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """Of matrix products under autocast; None = float32."""
+        return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[self.precision]
 
 
 @dataclass(frozen=True)

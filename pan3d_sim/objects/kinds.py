@@ -20,19 +20,11 @@ VISUAL_GROUP, COLLISION_GROUP = 1, 3
 
 # Nominal sRGB of the colour words; objects get a jittered version.
 COLORS: dict[str, tuple[float, float, float]] = {
-    "red": (0.80, 0.08, 0.08),
-    "orange": (0.93, 0.45, 0.05),
-    "yellow": (0.93, 0.82, 0.08),
-    "green": (0.10, 0.55, 0.15),
-    "teal": (0.05, 0.58, 0.58),
-    "blue": (0.10, 0.22, 0.78),
-    "purple": (0.45, 0.12, 0.60),
-    "pink": (0.93, 0.45, 0.62),
-    "brown": (0.42, 0.25, 0.12),
-    "white": (0.92, 0.92, 0.90),
-    "grey": (0.50, 0.50, 0.50),
-    "black": (0.07, 0.07, 0.08),
-}
+    "red": (0.80, 0.08, 0.08), "orange": (0.93, 0.45, 0.05), "yellow": (0.93, 0.82, 0.08),
+    "green": (0.10, 0.55, 0.15), "teal": (0.05, 0.58, 0.58), "blue": (0.10, 0.22, 0.78),
+    "purple": (0.45, 0.12, 0.60), "pink": (0.93, 0.45, 0.62), "brown": (0.42, 0.25, 0.12),
+    "white": (0.92, 0.92, 0.90), "grey": (0.50, 0.50, 0.50), "black": (0.07, 0.07, 0.08),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

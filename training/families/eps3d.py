@@ -42,7 +42,7 @@ from training.data.arrays import SceneBatch, ShardSet
 from training.data.augment import AugmentConfig, flip_batch, jitter_colors
 from training.data.resize import resize_batch
 from training.data.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
-from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
+from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin, require_patches
 from training.families.mini import ensure_text_targets
 from training.judge.gaussians import ShownScene, class_texts, rendered_figures, scene_picture
 from training.losses.eps3d import Eps3dLossWeights, RenderedView, eps3d_losses
@@ -79,10 +79,7 @@ class Eps3dFamilySettings:
     loss: Eps3dLossWeights = field(default_factory=Eps3dLossWeights)
 
     def __post_init__(self) -> None:
-        for name in ("height", "width"):
-            value = getattr(self, name)
-            if value < PATCH or value % PATCH:
-                raise ValueError(f"model.{name}: expected a multiple of {PATCH}, got {value}")
+        require_patches(self.height, self.width, PATCH)
         if self.rendered_views < 1:
             raise ValueError(f"model.rendered_views: expected at least 1, got {self.rendered_views}")
         require_range(self.context_views)
@@ -150,7 +147,7 @@ class Eps3dFamily:
         self.text = ensure_text_targets(config.data)
         self.truth = cell_teacher(self.text, config.data)
         self.teacher: Teacher = FileTeacher(Path(self.settings.teacher)) if self.settings.teacher else self.truth
-        self.dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.execution.precision]
+        self.dtype = config.execution.dtype
         if not config.start_from:
             _log.warning("start_from: no weights are given, so the frozen network stays as random as it begins")
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.engines.mini import DEFAULT_WEIGHTS, PREPROCESS, read_checkpoint
+from pan3d_core.engines.mini import DEFAULT_WEIGHTS, PREPROCESS
 from pan3d_core.models.eps3d.heads import TextDecoder
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniOutputs, Eps3dMiniSettings
 from pan3d_core.models.mini.network import MiniInputs
@@ -26,7 +26,7 @@ from training.data.arrays import SceneBatch
 from training.data.augment import first_views
 from training.data.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
-from training.families.mini import MiniData, load_averaged
+from training.families.mini import MiniData, load_start
 from training.judge.gaussians import class_texts, evaluate_eps3d, scene_picture, show_scene
 from training.losses.eps3d_mini import Eps3dMiniLossWeights, eps3d_mini_losses
 from training.run.devices import channels_last
@@ -70,10 +70,7 @@ class Eps3dMiniFamily:
         return channels_last(Eps3dMini(self.settings))
 
     def load(self, model: Eps3dMini, path: str) -> None:
-        if path.endswith(".safetensors"):
-            adopt_base(model, read_checkpoint(Path(path)).model.state_dict(), path)
-        else:
-            load_averaged(model, path)
+        load_start(model, path, adopt_base)
 
     def groups(self, model: Eps3dMini, optimizer: OptimizerConfig) -> list[ParameterGroup]:
         return split_by_decay("new", model.parameters(), optimizer.learning_rate, optimizer.weight_decay)

@@ -81,6 +81,13 @@ class FamilyEntry:
     defaults: Mapping[str, Any]
 
 
+def require_patches(height: int, width: int, patch: int) -> None:
+    """Raise `ValueError` for a network size that is not made of whole patches."""
+    for name, value in (("height", height), ("width", width)):
+        if value < patch or value % patch:
+            raise ValueError(f"model.{name}: expected a multiple of {patch}, got {value}")
+
+
 def split_by_decay(name: str, parameters: Iterable[nn.Parameter], rate: float, decay: float) -> list[ParameterGroup]:
     """Matrices and convolutions decay, vectors and scalars do not; empty groups are left out."""
     wanted = [p for p in parameters if p.requires_grad]

@@ -82,7 +82,7 @@ class Fast3disFamily:
         self.architecture: dict[str, Any] = self.settings.architecture()
         self.data = config.data
         self.augmentation = AugmentConfig() if config.sampling.augment else None
-        self.dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.execution.precision]
+        self.dtype = config.execution.dtype
         if not config.start_from:
             _log.warning("start_from: no weights are given, so the frozen Depth Anything 3 stays as random as it begins")
 

@@ -8,21 +8,20 @@ the frozen base, or a training checkpoint of this family.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.engines.mini import DEFAULT_WEIGHTS, read_checkpoint
+from pan3d_core.engines.mini import DEFAULT_WEIGHTS
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniOutputs, Fast3disMiniSettings
 from pan3d_core.runtime.weights import assign_weights
 from pan3d_core.settings import read_settings
 from training.data.arrays import SceneBatch
 from training.data.targets import batch_targets
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
-from training.families.mini import MiniData, MiniSample, load_averaged, object_figures, object_pictures
+from training.families.mini import MiniData, MiniSample, load_start, object_figures, object_pictures
 from training.losses.fast3dis_mini import Fast3disMiniLossWeights, fast3dis_mini_losses
 from training.run.devices import channels_last
 from training.settings import OptimizerConfig, TrainConfig
@@ -47,10 +46,7 @@ class Fast3disMiniFamily:
         return channels_last(Fast3disMini(self.settings))
 
     def load(self, model: Fast3disMini, path: str) -> None:
-        if path.endswith(".safetensors"):
-            adopt_base(model, read_checkpoint(Path(path)).model.state_dict(), path)
-        else:
-            load_averaged(model, path)
+        load_start(model, path, adopt_base)
 
     def groups(self, model: Fast3disMini, optimizer: OptimizerConfig) -> list[ParameterGroup]:
         return groups_by_origin(model, lambda name: name.startswith("base."), optimizer)

@@ -12,6 +12,7 @@ from pan3d_core.models.fast3dis.anchor_decoder import AnchorSettings
 from pan3d_core.models.fast3dis.files import ANY_VIEW
 from pan3d_core.models.fast3dis.network import Fast3disSettings
 from pan3d_core.settings import read_settings, to_plain
+from training.families.family import require_patches
 from training.losses.fast3dis import FAST3DIS_WEIGHTS, Fast3disLossWeights
 
 _SMALLEST = DA3_VARIANTS["da3-small"]
@@ -32,10 +33,7 @@ class Fast3disFamilySettings:
     loss: Fast3disLossWeights = FAST3DIS_WEIGHTS
 
     def __post_init__(self) -> None:
-        for name in ("height", "width"):
-            value = getattr(self, name)
-            if value < PATCH_SIZE or value % PATCH_SIZE:
-                raise ValueError(f"model.{name}: expected a multiple of {PATCH_SIZE}, got {value}")
+        require_patches(self.height, self.width, PATCH_SIZE)
         if self.lora_rank < 1:
             raise ValueError(f"model.lora_rank: expected 1 or more, got {self.lora_rank}")
         if not 0 <= self.posed_share <= 1:

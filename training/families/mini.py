@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from pan3d_core.engines.mini import read_checkpoint
 from pan3d_core.models.mini.decode import decode_scene
 from pan3d_core.models.mini.fast3dis import Fast3disMini
 from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini
@@ -33,6 +34,7 @@ from training.settings import OptimizerConfig, TrainConfig
 
 _log = logging.getLogger("pan3d.training")
 
+B = TypeVar("B", bound=nn.Module)  # a network on the frozen one of `pan3d-mini`
 TEXT_FILE = "text_embeddings.npz"
 
 
@@ -93,6 +95,14 @@ def load_averaged(model: nn.Module, path: str) -> None:
         raise ValueError(f"start_from: expected weights of pan3d-mini, got {path} with {', '.join(unexpected[:4])}")
     if missing:
         _log.warning("%s lacks %d weights, which stay fresh: %s ...", path, len(missing), ", ".join(missing[:4]))
+
+
+def load_start(model: B, path: str, adopt: Callable[[B, dict[str, Tensor], str], None]) -> None:
+    """Give `model` a weight file of `pan3d-mini` as its base by `adopt`, or the averaged weights of a training checkpoint."""
+    if path.endswith(".safetensors"):
+        adopt(model, read_checkpoint(Path(path)).model.state_dict(), path)
+    else:
+        load_averaged(model, path)
 
 
 def object_figures(model: PanMini | Fast3disMini, data: MiniData, scenes: int) -> list[Figures]:

@@ -32,7 +32,7 @@ from training.data.arrays import SceneBatch, ShardSet, training_vocabulary
 from training.data.augment import AugmentConfig, jitter_colors
 from training.data.geometry_targets import geometry_targets
 from training.data.resize import nearest, resize_batch
-from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
+from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin, require_patches
 from training.judge.pictures import label_picture
 from training.losses.geometry import GEOMETRY_WEIGHTS, camera_loss, depth_loss, distillation_losses, with_geometry
 from training.run.devices import to_device
@@ -67,10 +67,7 @@ class SegVggtSettings:
     geometry: str = "truth"  # what cameras and depth learn from: truth, teacher (the frozen VGGT of `start_from`) or none
 
     def __post_init__(self) -> None:
-        for name in ("height", "width"):
-            value = getattr(self, name)
-            if value < PATCH or value % PATCH:
-                raise ValueError(f"model.{name}: expected a multiple of {PATCH}, got {value}")
+        require_patches(self.height, self.width, PATCH)
 
         if self.geometry not in ("truth", "teacher", "none"):
             raise ValueError(f"model.geometry: expected truth, teacher or none, got {self.geometry!r}")
@@ -134,7 +131,7 @@ class SegVggtFamily:
         self.settings, self.start_from = settings, config.start_from
         self.architecture: dict[str, Any] = to_plain(settings)
         self.augmentation = AugmentConfig() if config.sampling.augment else None
-        self.dtype = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.execution.precision]
+        self.dtype = config.execution.dtype
 
     @cached_property
     def validation(self) -> ShardSet:

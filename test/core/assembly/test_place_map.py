@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from gaussian_boxes import BOXES, boxes_scene
+from panoptic_results import ids_of, panoptic_of
 
 from pan3d_core.assembly.place_map import MapMatching, RefinedMap, ids_in_common, map_of_scene, read_map, renumbered
 from pan3d_core.assembly.tracking import Tracker
@@ -26,22 +27,7 @@ def seen(instance_id: int, box: int, offset=(0.0, 0.0, 0.0), class_id: int = 2, 
 
 
 def panoptic(*segments: Segment, stamp_s: float = 0.0, labels: LabelSpace = LABELS) -> Panoptic3D:
-    ids = torch.tensor([[[0, *[item.instance_id for item in segments]]]])
-    return Panoptic3D(
-        semantic_id=torch.tensor([[[-1, *[item.class_id for item in segments]]]]),
-        instance_id=ids,
-        segments=tuple(segments),
-        points=torch.zeros(ids.numel(), 3),
-        point_colors=torch.zeros(ids.numel(), 3),
-        point_instance_id=ids.flatten(),
-        point_normals=torch.zeros(ids.numel(), 3),
-        labels=labels,
-        stamp_ns=int(stamp_s * 1e9),
-    )
-
-
-def ids_of(made: Panoptic3D) -> list[int]:
-    return [item.instance_id for item in made.segments]
+    return panoptic_of(segments, labels, stamp_s)
 
 
 @pytest.fixture(scope="module")

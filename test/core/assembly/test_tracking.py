@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from panoptic_results import ids_of, panoptic_of
 
 from pan3d_core.assembly.likeness import similarity
 from pan3d_core.assembly.tracking import Tracker
@@ -22,22 +23,7 @@ def segment(instance_id: int, center, rgb=RED, embedding=None) -> Segment:
 
 
 def scene(segments, stamp_s: float = 0.0) -> Panoptic3D:
-    ids = torch.tensor([[[0, *[item.instance_id for item in segments]]]])
-    return Panoptic3D(
-        semantic_id=ids - 1,
-        instance_id=ids,
-        segments=tuple(segments),
-        points=torch.zeros(ids.numel(), 3),
-        point_colors=torch.zeros(ids.numel(), 3),
-        point_instance_id=ids.flatten(),
-        point_normals=torch.zeros(ids.numel(), 3),
-        labels=LabelSpace.things(("thing",)),
-        stamp_ns=int(stamp_s * 1e9),
-    )
-
-
-def ids_of(panoptic: Panoptic3D) -> list[int]:
-    return [item.instance_id for item in panoptic.segments]
+    return panoptic_of(segments, LabelSpace.things(("thing",)), stamp_s)
 
 
 def test_ids_follow_objects_whatever_their_order():

@@ -8,14 +8,6 @@ from pan3d_core.language.minilm import TextEncoder
 from pan3d_core.language.minilm_files import TextEncoderUnavailable
 
 
-@pytest.fixture(scope="module")
-def encoder() -> TextEncoder:
-    try:
-        return TextEncoder()
-    except TextEncoderUnavailable as error:
-        pytest.skip(str(error))
-
-
 def test_rows_are_unit_and_independent_of_their_batch(encoder):
     prompts = ["a red mug", "something to drink from", "hammer", "a long sentence about a tall green glass bottle on a table"]
     together = encoder.encode(prompts)

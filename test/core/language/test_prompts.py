@@ -7,8 +7,6 @@ import torch
 from pan3d_core.config import NamingConfig
 from pan3d_core.labels import LabelSpace
 from pan3d_core.language.colors import BASE_COLORS, color_fit, name_color
-from pan3d_core.language.minilm import TextEncoder
-from pan3d_core.language.minilm_files import TextEncoderUnavailable
 from pan3d_core.language.parsing import parse_prompt
 from pan3d_core.language.prompts import KnownNames, Namer, name_segments, resolve_prompt
 from pan3d_core.structures import OrientedBox, Panoptic3D, Segment
@@ -28,14 +26,6 @@ RGB = {
     "white": (0.9, 0.9, 0.9),
     "yellow": (0.9, 0.8, 0.1),
 }
-
-
-@pytest.fixture(scope="module")
-def encoder() -> TextEncoder:
-    try:
-        return TextEncoder()
-    except TextEncoderUnavailable as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

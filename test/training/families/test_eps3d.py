@@ -4,22 +4,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from trainers import trainer_of
 
 from pan3d_core.models.eps3d.network import Eps3d, official_name
 from training.data.arrays import ShardSet
 from training.data.teachers import FileTeacher
 from training.families import build_family, run_config
 from training.families.eps3d import at_size
-from training.run.loop import Trainer
-from training.run.ranks import Ranks
-
-ALONE = Ranks(0, 1, torch.device("cpu"), "ddp")
-
-
-def trainer_of(values: dict) -> Trainer:
-    config = run_config(values)
-    config.out.mkdir(parents=True, exist_ok=True)
-    return Trainer(config, build_family(config), ALONE)
 
 
 def official_file(model: Eps3d, path) -> None:

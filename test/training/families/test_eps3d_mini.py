@@ -7,6 +7,7 @@ import pytest
 import torch
 from raycast_scene import TABLE_SCENE, cast
 from safetensors.torch import save_file
+from trainers import ALONE, trainer_of
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines.eps3d_mini import build
@@ -17,20 +18,11 @@ from training.data.teachers import STUFF
 from training.export.eps3d_mini import with_and_without
 from training.export.exporters import export_run
 from training.export.request import ExportRequest
-from training.families import build_family, run_config
+from training.families import run_config
 from training.judge.gaussians import CONTEXT_VIEWS, show_scene
 from training.losses.eps3d_mini import eps3d_mini_losses, target_cameras
 from training.run.loop import Trainer
-from training.run.ranks import Ranks
 from training.train import Run
-
-ALONE = Ranks(0, 1, torch.device("cpu"), "ddp")
-
-
-def trainer_of(values: dict) -> Trainer:
-    config = run_config(values)
-    config.out.mkdir(parents=True, exist_ok=True)
-    return Trainer(config, build_family(config), ALONE)
 
 
 def sample_of(trainer: Trainer, **changes):

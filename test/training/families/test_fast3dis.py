@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from trainers import ALONE, trainer_of
 
 from pan3d_core.models.da3.network import DA3_VARIANTS, AnyViewDa3
 from pan3d_core.models.fast3dis.files import load_fast3dis
@@ -17,17 +18,7 @@ from training.families import build_family, run_config
 from training.families.fast3dis import known_cameras, one_scene, scene_truth
 from training.families.fast3dis_settings import Fast3disFamilySettings
 from training.losses.fast3dis import scene_losses
-from training.run.loop import Trainer
-from training.run.ranks import Ranks
 from training.train import Run
-
-ALONE = Ranks(0, 1, torch.device("cpu"), "ddp")
-
-
-def trainer_of(values: dict) -> Trainer:
-    config = run_config(values)
-    config.out.mkdir(parents=True, exist_ok=True)
-    return Trainer(config, build_family(config), ALONE)
 
 
 def official_file(values: dict, path) -> AnyViewDa3:

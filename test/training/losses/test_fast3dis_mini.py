@@ -2,29 +2,16 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniSettings
 from pan3d_core.models.mini.network import PanMini
 from pan3d_core.models.mini.queries import QueryOutputs, QueryPrediction
-from training.data.arrays import ShardSet
 from training.data.augment import plain_inputs
 from training.data.targets import batch_targets
-from training.data.text_targets import load_text_targets
 from training.families.fast3dis_mini import adopt_base, loss_weights
 from training.losses.fast3dis_mini import fast3dis_mini_losses, scene_ids
-
-
-@pytest.fixture
-def batch(data_folder):
-    return ShardSet(data_folder / "train").batch(np.array([0, 1]), [np.arange(2)] * 2)
-
-
-@pytest.fixture
-def descriptions(data_folder):
-    return load_text_targets(data_folder / "text_embeddings.npz").draw(torch.Generator().manual_seed(0))
 
 
 @pytest.fixture

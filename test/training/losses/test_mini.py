@@ -2,27 +2,13 @@
 
 from dataclasses import replace
 
-import numpy as np
-import pytest
 import torch
 
 from pan3d_core.models.mini.network import MiniOutputs, PanMini
 from pan3d_core.models.mini.queries import QueryOutputs, QueryPrediction
-from training.data.arrays import ShardSet
 from training.data.augment import plain_inputs
 from training.data.targets import BatchTargets, batch_targets
-from training.data.text_targets import load_text_targets
 from training.losses.mini import MiniLossWeights, match_scene, mini_losses
-
-
-@pytest.fixture
-def batch(data_folder):
-    return ShardSet(data_folder / "train").batch(np.array([0, 1]), [np.arange(2)] * 2)
-
-
-@pytest.fixture
-def descriptions(data_folder):
-    return load_text_targets(data_folder / "text_embeddings.npz").draw(torch.Generator().manual_seed(0))
 
 
 def perfect(targets: BatchTargets, outputs: MiniOutputs, descriptions: torch.Tensor) -> MiniOutputs:

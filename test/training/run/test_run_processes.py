@@ -16,14 +16,13 @@ import torch
 import torch.distributed.run
 import yaml
 from places import ROOT
+from trainers import ALONE
 
 from training.families import run_config
 from training.run.checkpoints import read_state
-from training.run.ranks import Ranks
 from training.settings import merge_settings
 from training.train import Run, spawn_ranks
 
-ALONE = Ranks(0, 1, torch.device("cpu"), "ddp")
 PATIENCE_S = 800  # processes that start beside others take their time
 pytestmark = pytest.mark.timeout(900)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from trainers import ALONE, trainer_of
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines.mini import build, read_checkpoint
@@ -17,22 +18,13 @@ from training.data.targets import batch_targets
 from training.data.text_targets import load_text_targets
 from training.export.mini import export_weights, run_facts
 from training.export.model_card import held_out_tables, joined_logs, round_table, write_card
-from training.families import FAMILIES, build_family, run_config
+from training.families import FAMILIES, run_config
 from training.judge.objects import evaluate
 from training.losses.mini import mini_losses
 from training.run.checkpoints import read_state
 from training.run.loop import Trainer
 from training.run.progress import RunLog
-from training.run.ranks import Ranks
 from training.train import Run
-
-ALONE = Ranks(0, 1, torch.device("cpu"), "ddp")
-
-
-def trainer_of(values: dict, **changes) -> Trainer:
-    config = replace(run_config(values), **changes)
-    config.out.mkdir(parents=True, exist_ok=True)
-    return Trainer(config, build_family(config), ALONE)
 
 
 def totals(trainer: Trainer, steps: int) -> list[float]:
