@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T", bound="DataclassInstance")
+Value = TypeVar("Value")
 
 
 def to_device(value: T, device: torch.device | str) -> T:
@@ -38,7 +39,7 @@ def to_device(value: T, device: torch.device | str) -> T:
     return replace(value, **moved)
 
 
-def present(name: str, value: T | None) -> T:
+def present(name: str, value: Value | None) -> Value:
     """Return an optional value that must be there.
 
     Raises:
@@ -87,6 +88,18 @@ class CameraView:
                 raise ValueError("CameraView.cam_from_world: expected finite values, got NaN or infinity")
         if self.depth is not None:
             require_shape("CameraView.depth", self.depth, (height, width))
+
+    @property
+    def hw(self) -> tuple[int, int]:
+        """Height and width of the image in pixels."""
+        return self.image.shape[1], self.image.shape[2]
+
+    def calibration(self) -> tuple[Tensor, Tensor]:
+        """(3, 3) intrinsics and (4, 4) `cam_from_world`. Raises `ValueError` where one of them is unknown."""
+        if self.intrinsics is None or self.cam_from_world is None:
+            missing = " and ".join(name for name in ("intrinsics", "cam_from_world") if getattr(self, name) is None)
+            raise ValueError(f"view {self.camera}: expected {missing}, got none")
+        return self.intrinsics, self.cam_from_world
 
 
 def unit_range(image: Tensor) -> Tensor:

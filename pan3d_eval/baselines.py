@@ -25,6 +25,7 @@ from pan3d_core.engines.depth_clusters import (
 )
 from pan3d_core.engines.mini import FAST3DIS, PREPROCESS, MiniEngine, build
 from pan3d_core.geometry.cameras import normals_from_points
+from pan3d_core.models.mini.fast3dis import Fast3disMiniOutputs
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
 Cluster = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (N, 3) points and (N, 3) normals -> (N,) cluster, -1 = noise
@@ -101,6 +102,8 @@ class ClusteredFeatures:
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
         outputs, reconstruction, _ = self._engine.outputs(views)
+        if not isinstance(outputs, Fast3disMiniOutputs):
+            raise ValueError(f"engine: expected {FAST3DIS}, whose masks are read from features, got another")
         features = torch.nn.functional.normalize(outputs.mask_features[0], dim=1).permute(0, 2, 3, 1)
         cluster = cluster_features(features.flatten(0, 2).numpy(force=True)).reshape(features.shape[:3])
         return reconstruction, instances_of_pixels(torch.from_numpy(cluster), MIN_POINTS // 16)
@@ -124,7 +127,7 @@ class ViewsAlone:
         self._engine = engine
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
-        results = [self._engine(_only(views, index)) for index in range(views.num_views)]
+        results = [self._engine(views.select([index])) for index in range(views.num_views)]
         reconstructions, instances = zip(*results)
         geometry = {
             name: torch.cat([getattr(item, name) for item in reconstructions])
@@ -141,15 +144,6 @@ class ViewsAlone:
             text_embeddings=_joined(instances, "text_embeddings"),
         )
         return replace(reconstructions[0], is_metric=all(item.is_metric for item in reconstructions), **geometry), joined
-
-
-def _only(views: ViewBatch, index: int) -> ViewBatch:
-    """The batch with one view."""
-    one = slice(index, index + 1)
-    tensors = ("images", "intrinsics", "cam_from_world", "depth", "network_from_original")
-    parts = {name: None if getattr(views, name) is None else getattr(views, name)[one] for name in tensors}
-    others = {name: getattr(views, name)[one] for name in ("stamps_ns", "cameras", "original_hw")}
-    return replace(views, **parts, **others)
 
 
 def _in_view(mask_logits: Tensor, index: int, num_views: int) -> Tensor:

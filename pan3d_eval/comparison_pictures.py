@@ -65,7 +65,7 @@ def instance_pictures(
 
 def true_instance_pictures(scene: Scene, result: PerceptionResult, width: int, *, named: bool = True) -> list[np.ndarray]:
     """Each view with the true instances."""
-    truth = scene.truth
+    truth = scene.known_truth()
     names = {item.instance_id: truth.labels.name(item.class_id) or item.name for item in truth.objects}
     return _drawn(scene, truth_at_network(result, truth)[0], result.views.network_from_original, names if named else {}, width)
 
@@ -77,7 +77,7 @@ def view_rows(scene: Scene, result: PerceptionResult, objects: tuple[ObjectError
     """
     instances = instance_pictures(scene, result, objects, width)
     true_instances = true_instance_pictures(scene, result, width)
-    true_depths = truth_at_network(result, scene.truth)[1].numpy()
+    true_depths = truth_at_network(result, scene.known_truth())[1].numpy()
     depths = result.reconstruction.depth.numpy(force=True)
     if not result.is_metric:
         known = (true_depths > 0) & (depths > 0)
@@ -98,7 +98,7 @@ def view_rows(scene: Scene, result: PerceptionResult, objects: tuple[ObjectError
 def _drawn(scene: Scene, ids: Tensor, mappings: Tensor, names: dict[int, str], width: int) -> list[np.ndarray]:
     pictures = []
     for view, ids_of_view, mapping in zip(scene.views, ids, mappings):
-        placed = ids_on_picture(ids_of_view, mapping, tuple(view.image.shape[1:]), width)
+        placed = ids_on_picture(ids_of_view, mapping, view.hw, width)
         picture = overlays.enlarge(overlays.to_picture(view.image), width)
         pictures.append(overlays.overlay(picture, placed, names))
     return pictures

@@ -153,7 +153,7 @@ def _camera_figures(evaluation: Evaluation) -> list[Figure]:
     posed = [scene for scene in evaluation.scenes if scene.poses is not None]
     if not posed:
         return []
-    poses = [scene.poses for scene in posed]
+    poses = [scene.poses for scene in posed if scene.poses is not None]
     withheld = "poses withheld, intrinsics given"
     ate_mm = _median(1000 * scene.trajectory_m for scene in posed)
     return [
@@ -203,7 +203,7 @@ def hits_in_views(scenes: Iterable[SceneEvaluation], low: float, high: float) ->
     hits = [np.zeros(0, dtype=bool)]
     for view in (view for scene in scenes for view in scene.view_overlaps):
         band = (view.true_sizes >= low) & (view.true_sizes < high)
-        hits.append((view.ious > FOUND_IOU).any(axis=0)[band])
+        hits.append(np.any(view.ious > FOUND_IOU, axis=0)[band])
     return np.concatenate(hits)
 
 

@@ -17,7 +17,7 @@ from pan3d_core.language.namer import Namer
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import CameraView, Panoptic3D, PerceptionResult
 from pan3d_core.views.sampling import sample_at_network
-from pan3d_core.views.scene_folder import SCENE_FILE, Scene, SceneTruth
+from pan3d_core.views.scene_folder import Scene, SceneTruth
 from pan3d_eval.datasets.scenes import SceneReference
 from pan3d_eval.execution import Failure, Progress, guarded
 from pan3d_eval.metrics.depth import DepthErrors, depth_errors
@@ -152,13 +152,12 @@ class SceneEvaluator:
         result = self.process(scene)
         processor_s = time.process_time() - begin_s
         measured = evaluate_result(result, scene, poses_given=self.protocol.use_poses)
-        answers = prompt_answers(result.panoptic, measured.objects, scene.truth, self.protocol.prompts, self._namer)
+        answers = prompt_answers(result.panoptic, measured.objects, scene.known_truth(), self.protocol.prompts, self._namer)
         return replace(measured, prompts=answers, processor_s=processor_s)
 
     def process(self, scene: Scene) -> PerceptionResult:
         """What the pipeline makes of a scene that it has never seen before."""
-        if scene.truth is None:
-            raise ValueError(f"scene {scene.name}: expected instances in {SCENE_FILE} to measure against, got none")
+        scene.known_truth()
         pipeline = self.pipeline
         pipeline.tracker = Tracker(pipeline.config.tracking)  # a reset one would go on counting
         workspace = replace(pipeline.config.workspace, support_height_m=scene.support_height_m)
@@ -168,14 +167,13 @@ class SceneEvaluator:
 
 def evaluate_result(result: PerceptionResult, scene: Scene, *, poses_given: bool = True) -> SceneEvaluation:
     """One result against the truth of its scene, at network size."""
-    truth, panoptic = scene.truth, result.panoptic
+    truth, panoptic = scene.known_truth(), result.panoptic
     ids, depth = truth_at_network(result, truth)
     predicted_depth = result.reconstruction.depth.cpu()
-    true_poses = None
-    if not poses_given and all(view.cam_from_world is not None for view in scene.views):
-        true_poses = torch.stack([view.cam_from_world for view in scene.views])
+    true_poses = None if poses_given else scene.cameras()
     found_poses = result.reconstruction.cam_from_world
-    quality = panoptic_quality(*[((item > 0).long(), item) for item in (panoptic.instance_id.cpu(), ids)], OBJECTS)
+    found, true = (((item > 0).long(), item) for item in (panoptic.instance_id.cpu(), ids))
+    quality = panoptic_quality(found, true, OBJECTS)
     views = range(len(ids))
     return SceneEvaluation(
         name=scene.name,

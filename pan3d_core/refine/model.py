@@ -60,6 +60,8 @@ class PanopticMap(nn.Module):
     `alive` (Q,) bool is false for queries that were pruned: they take part in nothing. The same `seed` gives the same map.
     """
 
+    alive: Tensor
+
     def __init__(self, gaussians: Gaussians, queries: QueryGaussians, labels: LabelSpace, seed: int = 0) -> None:
         super().__init__()
         if len(gaussians) == 0 or len(queries) == 0:

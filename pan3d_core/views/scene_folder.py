@@ -81,6 +81,17 @@ class Scene:
         """The same scene as colour cameras see it; the truth keeps its depth."""
         return replace(self, views=tuple(replace(view, depth=None) for view in self.views))
 
+    def known_truth(self) -> SceneTruth:
+        """What `truth` holds. Raises `ValueError` for a scene without."""
+        if self.truth is None:
+            raise ValueError(f"scene {self.name}: expected instances in {SCENE_FILE} to measure against, got none")
+        return self.truth
+
+    def cameras(self) -> Tensor | None:
+        """(S, 4, 4) `cam_from_world` of the views, None where one of them has none."""
+        poses = [view.cam_from_world for view in self.views if view.cam_from_world is not None]
+        return torch.stack(poses) if poses and len(poses) == len(self.views) else None
+
 
 def read_image(path: Path | str) -> Tensor:
     """(3, H, W) RGB in 0..1, turned upright when the file says how it was held.

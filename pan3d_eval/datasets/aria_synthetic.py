@@ -90,6 +90,7 @@ def _read_view(folder: Path, number: int, stamp_ns: int, world_from_device: Tens
     covered = torch.atan2(rays[..., :2].norm(dim=-1), rays[..., 2]) <= MAX_ANGLE_RAD
     straight, distance = undistort(image, intrinsics, "fisheye624", DISTORTION, metres(distance_mm))
     _, straight_ids = undistort(image, intrinsics, "fisheye624", DISTORTION, ids.float())
+    assert distance is not None and straight_ids is not None, "undistort gives back what it is given"
     depth = torch.where(covered, distance / rays.norm(dim=-1), 0.0)
     world_from_cam = world_from_device @ device_from_cam()
     view = CameraView(

@@ -142,8 +142,7 @@ class _Rendered:
 
     def instances(self, view: CameraView) -> Tensor:
         triangles = torch.from_numpy(self.mesh.triangles)
-        hw = (view.image.shape[1], view.image.shape[2])
-        _, seen = render_mesh(self.vertices, triangles, view.intrinsics, view.cam_from_world, hw)
+        _, seen = render_mesh(self.vertices, triangles, *view.calibration(), view.hw)
         of_triangle = torch.from_numpy(self.annotation.instance)[triangles].mode(dim=1).values
         return torch.where(seen >= 0, of_triangle[seen.clamp_min(0)], 0)
 

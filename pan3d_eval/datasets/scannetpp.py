@@ -70,12 +70,12 @@ def read_scannetpp(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene:
     made, ids, depths, measured = [], [], [], []
     for name in chosen:
         view, sensor = _read_view(images / name, usable[name])
-        hw = (view.image.shape[1], view.image.shape[2])
-        depth, seen = render_mesh(vertices, triangles, view.intrinsics, view.cam_from_world, hw)
+        intrinsics, cam_from_world = view.calibration()
+        depth, seen = render_mesh(vertices, triangles, intrinsics, cam_from_world, view.hw)
         made.append(view)
         depths.append(depth)
         ids.append(torch.where(seen >= 0, owner[seen.clamp_min(0)], 0))
-        measured.append((depth, view.intrinsics) if sensor is None else sensor)
+        measured.append((depth, intrinsics) if sensor is None else sensor)
     truth = SceneTruth(
         instance_ids=tuple(ids),
         depth=tuple(depths),

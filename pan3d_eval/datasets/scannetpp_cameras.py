@@ -52,8 +52,8 @@ def read_colmap(folder: Path) -> dict[str, Camera]:
         w, x, y, z, *position = map(float, words[1:8])
         rotation = matrix_from_quat_xyzw(torch.tensor([x, y, z, w], dtype=torch.float64))
         cam_from_world = rigid(rotation, torch.tensor(position, dtype=torch.float64)).float()
-        size, lens, model, coefficients = lenses[words[8]]
-        found[Path(words[9]).name] = Camera(size, lens, cam_from_world, model, coefficients)
+        size, lens, model, bending = lenses[words[8]]
+        found[Path(words[9]).name] = Camera(size, lens, cam_from_world, model, bending)
     return found
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
-from pan3d_core.structures import CameraView, OrientedBox
+from pan3d_core.structures import CameraView
 from pan3d_core.views.scene_folder import DEPTH_UNIT_M, SCENE_FILE, Scene, SceneObject, SceneTruth, read_scene
 from pan3d_eval.datasets import DATASETS, DEFAULT_VIEWS, ViewSelection, dataset_of, read_dataset_scene
 

@@ -38,8 +38,10 @@ def cloud_errors(predicted: Tensor, truth: Tensor, threshold_m: float = DEFAULT_
     cloud_p, cloud_t = (item.detach().double().cpu().numpy() for item in (predicted, truth))
     if not len(cloud_p) or not len(cloud_t):
         share = 0.0 if len(cloud_t) else math.nan
-        return CloudErrors(*[math.nan] * 5, share, share, share, threshold_m)
-    to_truth, to_predicted = cKDTree(cloud_t).query(cloud_p)[0], cKDTree(cloud_p).query(cloud_t)[0]
+        nan = math.nan
+        return CloudErrors(nan, nan, nan, nan, nan, share, share, share, threshold_m)
+    to_truth = np.asarray(cKDTree(cloud_t).query(cloud_p)[0])
+    to_predicted = np.asarray(cKDTree(cloud_p).query(cloud_t)[0])
     precision, recall = float((to_truth < threshold_m).mean()), float((to_predicted < threshold_m).mean())
     return CloudErrors(
         accuracy_m=float(to_truth.mean()),

@@ -41,7 +41,8 @@ def depth_errors(predicted: Tensor, truth: Tensor, valid: Tensor | None = None) 
     `valid` (bool, same shape) holds. The scale is fitted once over everything given, so pass one scene at a time."""
     d, g = _valid_pairs(predicted, truth, valid)
     if d.numel() == 0:
-        return DepthErrors(*([math.nan] * 8), num_pixels=0)
+        nan = math.nan
+        return DepthErrors(nan, nan, nan, nan, nan, nan, nan, nan, num_pixels=0)
     scale_median = float(np.median((g / d).cpu().numpy()))
     scale_l1 = l1_scale(d, g, start=scale_median)
     return DepthErrors(

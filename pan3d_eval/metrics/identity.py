@@ -99,9 +99,10 @@ def _match(frame: FrameOverlap, last_id: dict[int, int], min_iou: float) -> dict
     worth = np.where(allowed, frame.ious, 0.0)
     worth[list(pairs)] = 0.0
     worth[:, list(pairs.values())] = 0.0
-    for row, column in zip(*linear_sum_assignment(worth, maximize=True)):
-        if worth[row, column] > 0.0:
-            pairs[int(row)] = int(column)
+    rows, columns = linear_sum_assignment(worth, maximize=True)
+    for row, best in zip(rows.tolist(), columns.tolist()):
+        if worth[row, best] > 0.0:
+            pairs[row] = best
     return pairs
 
 

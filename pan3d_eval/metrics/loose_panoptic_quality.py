@@ -96,9 +96,9 @@ def _segments_by_majority(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(N,) class and id of every element's segment (`VOID` and 0 = none), and (N,) whether it is an instance of a thing."""
     numbers, place = np.unique(instance.cpu().numpy(), return_inverse=True)
-    semantic = semantic.cpu().numpy()
+    semantic_of = semantic.cpu().numpy()
     width = len(labels) + 1  # a column for "no class" in front, as it wins ties in the program
-    counts = np.bincount(place * width + semantic + 1, minlength=len(numbers) * width).reshape(-1, width)
+    counts = np.bincount(place * width + semantic_of + 1, minlength=len(numbers) * width).reshape(-1, width)
     class_of = counts.argmax(axis=1) - 1
     class_of[(numbers == 0) | ~np.isin(class_of, list(evaluated))] = VOID
     is_thing = np.array([*labels.is_thing, False])[class_of]  # VOID picks the last one
@@ -107,7 +107,7 @@ def _segments_by_majority(
         rows = class_of == class_id
         id_of[rows] = id_of[rows].min()
     classes, ids = class_of[place], id_of[place]
-    loose = (numbers[place] == 0) & np.isin(semantic, list(evaluated))
-    classes[loose] = semantic[loose]
-    ids[loose] = numbers.max(initial=0) + 1 + semantic[loose]
+    loose = (numbers[place] == 0) & np.isin(semantic_of, list(evaluated))
+    classes[loose] = semantic_of[loose]
+    ids[loose] = numbers.max(initial=0) + 1 + semantic_of[loose]
     return torch.from_numpy(classes), torch.from_numpy(ids), torch.from_numpy(is_thing[place])

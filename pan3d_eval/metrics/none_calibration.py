@@ -25,8 +25,8 @@ def fit_none(cosines: Tensor, is_there: Tensor) -> tuple[float, float]:
     def loss(numbers: np.ndarray) -> tuple[float, np.ndarray]:
         free = torch.from_numpy(numbers).requires_grad_()
         value = -_likely(rows, there, free[0].exp(), free[1]).log().mean()
-        value.backward()
-        return float(value.detach()), free.grad.numpy()
+        (slope,) = torch.autograd.grad(value, free)
+        return float(value.detach()), slope.numpy()
 
     begin = np.array([np.log(0.07), float(rows.mean().clamp(-1, 1))])
     found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=[tuple(np.log(TEMPERATURES)), (-1.0, 1.0)])

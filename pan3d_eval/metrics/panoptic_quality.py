@@ -60,13 +60,14 @@ def panoptic_quality(
     if len(shapes) != 1:
         raise ValueError(f"predicted, truth: expected one shape for all four maps, got {sorted(shapes)}")
     kept = truth[0].reshape(-1) >= 0
-    pairs = [tuple(item.reshape(-1)[kept].long() for item in pair) for pair in (predicted, truth)]
+    pairs = [(classes.reshape(-1)[kept].long(), ids.reshape(-1)[kept].long()) for classes, ids in (predicted, truth)]
     total = int(kept.sum())
     shares = [torch.bincount(pair[0][pair[0] >= 0], minlength=len(labels)) / max(total, 1) for pair in pairs]
     present = shares[0] + shares[1] > 0
     tiny = [(share > 0) & (share < min_share) for share in shares]
     measured = present & ~tiny[0] & ~tiny[1]
-    overlaps = segment_overlaps(*(_measured_maps(*pair, labels, measured) for pair in pairs))
+    mine, true = (_measured_maps(classes, ids, labels, measured) for classes, ids in pairs)
+    overlaps = segment_overlaps(mine, true)
     counts = match_segments(overlaps, len(labels), forgive_predicted_void=True)
     return average_quality(counts, classes=[k for k in range(len(labels)) if measured[k]])
 
@@ -81,7 +82,7 @@ def coco_panoptic_counts(
     is_crowd = np.zeros(len(overlaps.true_ids), dtype=bool)
     if crowd is not None:
         marked = segment_overlaps(truth, (torch.where(crowd, truth[0], VOID), truth[1]))
-        is_crowd = (marked.shared > 0).any(1)  # rows are the true segments, in the same order
+        is_crowd = np.any(marked.shared > 0, axis=1)  # rows are the true segments, in the same order
     return match_segments(overlaps, num_classes, is_crowd=is_crowd)
 
 
@@ -125,8 +126,8 @@ def average_quality(counts: PanopticCounts, classes: Iterable[int] | None = None
         sq = float(counts.iou[k] / counts.hits[k]) if counts.hits[k] else 0.0
         rq = float(counts.hits[k] / weight[k]) if weight[k] else 0.0
         per_class[k] = (float(counts.iou[k] / weight[k]) if weight[k] else 0.0, sq, rq)
-    means = np.mean(list(per_class.values()), axis=0) if per_class else np.full(3, math.nan)
-    return PanopticQuality(*(float(value) for value in means), per_class)
+    pq, sq, rq = np.mean(list(per_class.values()), axis=0).tolist() if per_class else [math.nan] * 3
+    return PanopticQuality(pq, sq, rq, per_class)
 
 
 def _measured_maps(classes: Tensor, ids: Tensor, labels: LabelSpace, measured: Tensor) -> tuple[Tensor, Tensor]:

@@ -47,7 +47,7 @@ def semantic_confusion(predicted: Tensor, truth: Tensor, num_classes: int) -> np
 
 def pooled_semantic_scores(confusions: Sequence[np.ndarray]) -> SemanticScores:
     """The form of LSM, from the confusion matrices of all images."""
-    per_class = _class_ious(sum(confusions)) if len(confusions) else np.zeros(0)
+    per_class = _class_ious(np.sum(confusions, axis=0)) if len(confusions) else np.zeros(0)
     known = per_class[~np.isnan(per_class)]
     return SemanticScores("pooled", float(known.mean()) if len(known) else math.nan, _accuracy(confusions), per_class)
 

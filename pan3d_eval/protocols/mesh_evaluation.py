@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from pan3d_core.geometry.cameras import pixel_grid
+from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import InstanceSet, Panoptic3D, PerceptionResult, ViewBatch
-from pan3d_core.views.scene_folder import Scene, SceneTruth
+from pan3d_core.views.scene_folder import MeshTruth, Scene
 from pan3d_eval.metrics.instance_ap import SceneOverlaps
 from pan3d_eval.protocols.posed_transfer import posed_transfer
 from pan3d_eval.protocols.unposed_transfer import unposed_transfer
@@ -34,14 +35,15 @@ class MeshOverlaps:
 
 def mesh_overlaps(result: PerceptionResult, scene: Scene, *, poses_given: bool) -> MeshOverlaps:
     """Segments of one result against the scan of its scene; nothing where the scene has no scan, or its views no poses."""
-    mesh, panoptic = None if scene.truth is None else scene.truth.mesh, result.panoptic
-    if mesh is None or any(view.cam_from_world is None for view in scene.views):
+    truth, cameras, panoptic = scene.truth, scene.cameras(), result.panoptic
+    mesh = None if truth is None else truth.mesh
+    if truth is None or mesh is None or cameras is None:
         return MeshOverlaps()
-    cameras = torch.stack([view.cam_from_world for view in scene.views])
-    scores, labels = torch.tensor([item.score for item in panoptic.segments]), segment_labels(panoptic, scene.truth)
+    scores = torch.tensor([item.score for item in panoptic.segments])
+    labels = segment_labels(panoptic, truth.labels, mesh)
     posed = posed_named = unposed = unposed_named = None
     if any(depth is not None for depth in mesh.sensor_depth):
-        masks = masks_on_depth_images(_segment_masks(panoptic), result.views, scene)
+        masks = masks_on_depth_images(_segment_masks(panoptic), result.views, scene, mesh)
         moved = posed_transfer(masks, cameras, mesh, by_superpoint=mesh.superpoints is not None)
         posed = moved.overlaps(scores, mesh, walk="score")
         posed_named = moved.overlaps(scores, mesh, labels, walk="score")
@@ -65,22 +67,21 @@ def query_overlaps(instances: InstanceSet, views: ViewBatch, scene: Scene) -> Sc
 
     Raises `ValueError` for a scene without scan, poses or sensor depth.
     """
-    if scene.truth is None or scene.truth.mesh is None or any(view.cam_from_world is None for view in scene.views):
+    mesh, cameras = None if scene.truth is None else scene.truth.mesh, scene.cameras()
+    if mesh is None or cameras is None:
         raise ValueError(f"scene {scene.name}: expected a scan and poses to measure against, got none")
-    mesh = scene.truth.mesh
-    masks = masks_on_depth_images(instances.mask_logits.sigmoid().cpu(), views, scene)
-    cameras = torch.stack([view.cam_from_world for view in scene.views])
+    masks = masks_on_depth_images(instances.mask_logits.sigmoid().cpu(), views, scene, mesh)
     moved = posed_transfer(masks, cameras, mesh, by_superpoint=mesh.superpoints is not None)
     return moved.overlaps(instances.scores.cpu(), mesh, walk="score")
 
 
-def masks_on_depth_images(masks: Tensor, views: ViewBatch, scene: Scene) -> Tensor:
+def masks_on_depth_images(masks: Tensor, views: ViewBatch, scene: Scene, mesh: MeshTruth) -> Tensor:
     """(Q, S, h, w) masks or probabilities over the network's images -> (Q, S, Hd, Wd) over those of the sensor's depth.
 
     Image and depth image are taken to show the same part of the world, as the published protocol does. What the network did
     not see (its images may be cut) is in no mask. All depth images must have one size.
     """
-    sizes = {tuple(depth.shape) for depth in scene.truth.mesh.sensor_depth if depth is not None}
+    sizes = {tuple(depth.shape) for depth in mesh.sensor_depth if depth is not None}
     if len(sizes) != 1:
         raise ValueError(f"mesh.sensor_depth: expected images of one size, got {sorted(sizes) or 'none'}")
     ((height, width),) = sizes
@@ -98,9 +99,9 @@ def masks_on_depth_images(masks: Tensor, views: ViewBatch, scene: Scene) -> Tens
     return moved
 
 
-def segment_labels(panoptic: Panoptic3D, truth: SceneTruth) -> Tensor:
+def segment_labels(panoptic: Panoptic3D, labels: LabelSpace, mesh: MeshTruth) -> Tensor:
     """(P,) the data set's label number of each segment's class name, `INVALID_LABEL` for names that it does not score."""
-    names = {truth.labels.names[index]: number for number, index in truth.mesh.class_of_label.items()}
+    names = {labels.names[index]: number for number, index in mesh.class_of_label.items()}
     found = [names.get(panoptic.labels.name(item.class_id), INVALID_LABEL) for item in panoptic.segments]
     return torch.tensor(found, dtype=torch.int64)
 

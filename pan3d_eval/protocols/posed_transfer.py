@@ -78,29 +78,29 @@ def posed_transfer(
         raise ValueError("mesh.superpoints: expected an over-segmentation to vote by, got none")
     seen = torch.zeros(len(mesh.vertices), dtype=torch.int64)
     inside = torch.zeros((len(mask_probs), len(mesh.vertices)), dtype=torch.int16)
-    for view in range(views):
-        if mesh.sensor_depth[view] is None:
+    for view, depth in enumerate(mesh.sensor_depth):
+        if depth is None:
             continue
         position, visible = visible_vertices(mesh, view, cam_from_world[view], rule)
         seen += visible
-        mask_hw = torch.tensor(mask_probs.shape[-2:])
-        depth_hw = torch.tensor(mesh.sensor_depth[view].shape)
+        mask_hw, depth_hw = torch.tensor(mask_probs.shape[-2:]), torch.tensor(depth.shape)
         pixel = torch.floor(position[visible] * (mask_hw / depth_hw).flip(0)).long()
         masks = mask_probs[:, view].cpu() > threshold
         inside[:, visible] += masks[:, pixel[:, 1].clamp_max(mask_hw[0] - 1), pixel[:, 0].clamp_max(mask_hw[1] - 1)].short()
     masks = (inside > 0) & (2 * inside >= seen)
     protocol = f"posed, {rule.name}, masks over {threshold:g}"
-    if by_superpoint:
+    if by_superpoint and mesh.superpoints is not None:
         masks, protocol = superpoint_majority(masks, mesh.superpoints), f"{protocol}, superpoints"
     return PosedMasks(masks, seen, protocol)
 
 
 def visible_vertices(mesh: MeshTruth, view: int, cam_from_world: Tensor, rule: VisibilityRule) -> tuple[Tensor, Tensor]:
     """(N, 2) positions (x, y) in the depth image, whose integer part is the pixel, and (N,) bool: seen by the view."""
-    depth = mesh.sensor_depth[view].double().cpu()
-    position, z = project(
-        transform_points(cam_from_world.double().cpu(), mesh.vertices.double()), mesh.sensor_intrinsics[view].double().cpu()
-    )
+    depth, intrinsics = mesh.sensor_depth[view], mesh.sensor_intrinsics[view]
+    if depth is None or intrinsics is None:
+        raise ValueError(f"mesh.sensor_depth: expected depth and intrinsics of view {view}, got none")
+    depth, in_camera = depth.double().cpu(), transform_points(cam_from_world.double().cpu(), mesh.vertices.double())
+    position, z = project(in_camera, intrinsics.double().cpu())
     if rule.pixel == "nearest":
         position = position.round() + 0.5
     pixel = torch.floor(position.clamp(-1e6, 1e6)).long()

@@ -63,7 +63,7 @@ def unposed_transfer(
     source, target = points.double().cpu(), vertices.double().cpu()
     tree = cKDTree(target.numpy())
     fit = similarity_icp(source, target, start, tree)
-    distance, nearest = tree.query(fit.apply(source).numpy(), distance_upper_bound=VOTE_RADIUS_M)
+    distance, nearest = map(np.asarray, tree.query(fit.apply(source).numpy(), distance_upper_bound=VOTE_RADIUS_M))
     close = np.isfinite(distance)
     voting = close & (query_index.cpu().numpy() >= 0)
     votes = np.zeros((num_queries + 1, len(target)), dtype=np.int64)  # the last row: nothing voted
@@ -82,7 +82,7 @@ def similarity_icp(source: Tensor, target: Tensor, start: Similarity, tree: cKDT
     thin = source[:: -(-len(source) // MAX_SOURCE_POINTS)] if len(source) else source
     fit = start
     for gate in GATES_M:
-        distance, nearest = tree.query(fit.apply(thin).numpy(), distance_upper_bound=gate)
+        distance, nearest = map(np.asarray, tree.query(fit.apply(thin).numpy(), distance_upper_bound=gate))
         near = np.isfinite(distance)
         refined = fit_centers(thin[torch.from_numpy(near)], target[torch.from_numpy(nearest[near])], "similarity")
         if refined is None:

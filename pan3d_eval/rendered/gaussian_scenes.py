@@ -22,6 +22,7 @@ from pan3d_core.geometry.alignment import fit_cameras
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.labels import LabelSpace
+from pan3d_core.language.text_space import TextSpace
 from pan3d_core.structures import Gaussians, Reconstruction, ViewBatch
 from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.sampling import sample_at_network
@@ -112,8 +113,7 @@ class GaussianViewEvaluator:
     _texts: dict[tuple[str, ...], Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.engine.facts.text_space is None:
-            raise ValueError(f"engine: expected one with a text_space for its Gaussians, got {type(self.engine).__name__}")
+        self._text_space()
 
     def __call__(self, scene: Scene | SceneReference) -> GaussianScores:
         """Raises `ValueError` as `show`, and what reading or the engine raises."""
@@ -136,10 +136,16 @@ class GaussianViewEvaluator:
             raise ValueError("engine: expected Gaussians in its reconstruction, got none")
         truth, labels = tabletop_truth(scene, batch)
         truth, residual = in_world_of(reconstruction, truth, context)
-        space = self.engine.facts.text_space
+        space = self._text_space()
         classes = TextClasses(labels, self._embedded(labels.names).to(space.weight), space)
         prediction = predict_views(reconstruction.gaussians, classes, truth, self.protocol.readout)
         return ShownScene(scene.name, truth, prediction, labels, reconstruction.gaussians, residual, processor_s)
+
+    def _text_space(self) -> TextSpace:
+        space = self.engine.facts.text_space
+        if space is None:
+            raise ValueError(f"engine: expected one with a text_space for its Gaussians, got {type(self.engine).__name__}")
+        return space
 
     def _embedded(self, names: tuple[str, ...]) -> Tensor:
         if names not in self._texts:
@@ -169,11 +175,12 @@ def ordered_around(scene: Scene) -> Scene:
         raise ValueError(f"scene {scene.name}: expected true instances and the height of the support, got none")
     if len(scene.views) < MIN_VIEWS:
         raise ValueError(f"scene {scene.name}: expected at least {MIN_VIEWS} views, got {len(scene.views)}")
-    if any(view.cam_from_world is None or view.intrinsics is None for view in scene.views):
+    cameras = scene.cameras()
+    if cameras is None or any(view.intrinsics is None for view in scene.views):
         raise ValueError(f"scene {scene.name}: expected pose and intrinsics of every view, got a view without")
     if any(depth is None for depth in scene.truth.depth):
         raise ValueError(f"scene {scene.name}: expected the true depth of every view, which tells table from floor, got none")
-    order = _order_around(torch.stack([view.cam_from_world for view in scene.views]))
+    order = _order_around(cameras)
 
     def reordered(values: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(values[index] for index in order)
@@ -200,14 +207,18 @@ def tabletop_truth(scene: Scene, batch: ViewBatch) -> tuple[TrueViews, LabelSpac
     below; those without depth are void. Objects without class have a number all the same. Numbers of stuff follow those of the
     objects.
     """
-    known = scene.truth
+    known = scene.known_truth()
     labels = LabelSpace((*known.labels.names, *STUFF), (*known.labels.is_thing, *(False for _ in STUFF)))
+    depths = [depth for depth in known.depth if depth is not None]
     maps = [
         [sample_at_network(item, mapping, batch.hw) for item, mapping in zip(per_view, batch.network_from_original, strict=True)]
-        for per_view in (known.instance_ids, known.depth)
+        for per_view in (known.instance_ids, depths)
     ]
     ids, depth = (torch.stack(values) for values in maps)
-    stuff = stuff_regions(ids, depth, batch, scene.support_height_m)
+    if scene.support_height_m is None or batch.intrinsics is None or batch.cam_from_world is None:
+        raise ValueError(f"scene {scene.name}: expected cameras of every view and the height of the support, got less")
+    height = unproject_depth(depth, batch.intrinsics, batch.cam_from_world)[..., 2]
+    stuff = stuff_regions(ids, depth, height, scene.support_height_m)
     highest = int(ids.max())
     class_of_id = torch.full((highest + 1,), -1)
     for item in known.objects:
@@ -224,9 +235,9 @@ def tabletop_truth(scene: Scene, batch: ViewBatch) -> tuple[TrueViews, LabelSpac
     return truth, labels
 
 
-def stuff_regions(ids: Tensor, depth: Tensor, batch: ViewBatch, support_height_m: float) -> Tensor:
-    """(V, h, w) int64: 1 + index into `STUFF` where true depth shows table or floor and no object, else 0."""
-    height = unproject_depth(depth, batch.intrinsics, batch.cam_from_world)[..., 2]
+def stuff_regions(ids: Tensor, depth: Tensor, height: Tensor, support_height_m: float) -> Tensor:
+    """(V, h, w) int64: 1 + index into `STUFF` where true depth shows table or floor and no object, else 0. `height`: world z of
+    the pixels' points."""
     free = (ids == 0) & (depth > 0)
     stuff = torch.where(height > support_height_m - TABLE_THICKNESS_M, 1, 2)
     return torch.where(free, stuff, 0)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -105,8 +106,10 @@ def map_figures(
     model: PanopticMap, views: Sequence[CameraView], truth: PanopticMaps, choices: RenderChoices | None = None
 ) -> RefinedViewFigures:
     """Figures of a map rendered into calibrated views, against their truth."""
-    cameras = [view_camera(view.cam_from_world.float(), view.intrinsics.float(), tuple(view.image.shape[-2:])) for view in views]
-    shown = [panoptic_view(model, camera, choices) for camera in cameras]
+    shown = []
+    for view in views:
+        intrinsics, cam_from_world = view.calibration()
+        shown.append(panoptic_view(model, view_camera(cam_from_world.float(), intrinsics.float(), view.hw), choices))
     maps = torch.stack([item.semantic_id for item in shown]), torch.stack([item.instance_id for item in shown])
     return refined_view_figures(maps, truth, model.labels)
 
@@ -133,7 +136,7 @@ def maps_of_scene(scene: SceneLabels) -> PanopticMaps:
 def mean_figures(scenes: Sequence[RefinedViewFigures]) -> RefinedViewFigures:
     """Over scenes: shares are means of the scenes that have them, counts are added up."""
 
-    def over_scenes(name: str, kind: str) -> float | int:
+    def over_scenes(name: str, kind: str) -> Any:
         values = [getattr(scene, name) for scene in scenes]
         if kind == "int":
             return sum(values)

@@ -190,4 +190,4 @@ def refined_worker(source: LabelSource, protocol: RefinedProtocol) -> RefinedSce
 def _true_maps(scene: Scene, true_labels: SceneLabels, rows: list[int]) -> PanopticMaps:
     """Classes and the ids that hold over all views."""
     semantic = torch.stack([maps_of_labels(true_labels.views[row])[0] for row in rows])
-    return semantic, torch.stack([scene.truth.instance_ids[row] for row in rows])
+    return semantic, torch.stack([scene.known_truth().instance_ids[row] for row in rows])

@@ -68,7 +68,7 @@ def figures(settings: AnchorSettings, cases: dict[str, tuple[int, int, tuple[int
     works, memory = {}, {}
     for name, (views, queries, image_hw) in cases.items():
         work = partial(run_decoder, decoder_of(replace(settings, queries=queries)), scene_of(settings.dim, views, image_hw))
-        works[name], memory[name] = work, live_mib(lambda work=work: work(Clock()))
+        works[name], memory[name] = work, live_mib(partial(work, Clock()))
     with torch.inference_mode():
         times = take_turns(works, rounds)
     return {name: {**times[name]["decoder"], "live_mib": memory[name]} for name in cases}

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from pan3d_core.structures import GraspTarget, OrientedBox
+from pan3d_core.geometry.boxes import OrientedBox
+from pan3d_core.structures import GraspTarget
 from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_sim.data.bank import ObjectBank
@@ -49,10 +50,11 @@ def per_second(work: Callable[[], int], seconds: float) -> dict[str, float]:
 
 
 def _training_rate(seed: int, seconds: float) -> dict[str, float]:
-    bank = ObjectBank(np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    bank = ObjectBank(rng)
     try:
-        bank.render_scene(4)
-        return per_second(lambda: len(bank.render_scene(4).images), seconds)
+        bank.render_scene(rng)
+        return per_second(lambda: len(bank.render_scene(rng).images), seconds)
     finally:
         bank.close()
 

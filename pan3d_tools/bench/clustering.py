@@ -64,7 +64,7 @@ def measure(engine: Engine, scene: Scene, views: int) -> tuple[float, float, Sce
     wall, processor = time.perf_counter(), time.process_time()
     _, instances = engine(batch)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
-    true_ids = torch.stack(list(scene.truth.instance_ids[:views]))[:, 1::2, 1::2]
+    true_ids = torch.stack(list(scene.known_truth().instance_ids[:views]))[:, 1::2, 1::2]
     size = (true_ids.shape[-2], true_ids.shape[-1])
     masks = F.interpolate(instances.mask_logits.float(), size=size, mode="bilinear") > 0
     return wall, processor, measure_overlaps(masks, instances.scores, true_ids, min_points=MIN_POINTS)

@@ -26,7 +26,7 @@ from pan3d_core.models.layers.dpt import DPT, dense_maps, dense_output
 from pan3d_core.models.layers.transformer import Block, Mlp, Rope2d
 from pan3d_core.models.vggt.segvggt import CrossBlock, class_head, instance_feature_map, segvggt_1b
 from pan3d_core.runtime.device import select_device
-from pan3d_core.structures import Panoptic3D, Reconstruction, ViewBatch
+from pan3d_core.structures import InstanceSet, Panoptic3D, Reconstruction, ViewBatch
 
 NUM_QUERIES, EMBEDDING_DIM, NUM_CLASSES, LAYERS = 400, 128, 18, 24
 DIM, HEADS, PATCH, SPECIAL = 1024, 16, 14, 5
@@ -108,17 +108,16 @@ def decode_and_assemble(
     """What the engine does after the network, then the merge; with the seconds that decoding alone took."""
     thresholds = DecodingThresholds(min_score=0.3, nms_iou=0.5, class_agnostic=True)
     labels = LabelSpace.things([f"class {index}" for index in range(NUM_CLASSES)])
-    instances = None
+    found: list[InstanceSet] = []
 
     def decode() -> None:
-        nonlocal instances
         decoded = decode_queries(
             class_logits, lambda rows: torch.einsum("qd,shwd->qshw", embeddings[rows], feature_map), thresholds
         )
-        instances = instance_set(decoded, class_logits, labels, thresholds.mask_prob)
+        found.append(instance_set(decoded, class_logits, labels, thresholds.mask_prob))
 
     decode_s = timed(feature_map.device, decode)
-    return merge_panoptic(reconstruction, instances, views), decode_s
+    return merge_panoptic(reconstruction, found[-1], views), decode_s
 
 
 @torch.inference_mode()

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines import Engine, build_engine
+from pan3d_core.engines.eps3d_mini import Eps3dMiniEngine
 from pan3d_core.engines.gaussian_objects import rendered_objects
 from pan3d_core.engines.mini import EPS3D, MINI, mini_inputs
 from pan3d_core.geometry.cameras import unproject_depth
@@ -34,7 +35,7 @@ from pan3d_core.models.eps3d.gaussians import VoxelAverage, voxel_grid
 from pan3d_core.models.eps3d.network import Eps3d, Eps3dOutput, PanopticRendering, eps3d_1b, render_panoptic
 from pan3d_core.models.eps3d.recorded import RecordedEps3d
 from pan3d_core.models.mini.eps3d import Eps3dMiniOutputs, Eps3dMiniSettings
-from pan3d_core.structures import Gaussians, ViewBatch
+from pan3d_core.structures import Gaussians, ViewBatch, present
 from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.scene_folder import Scene
 from pan3d_tools.bench.clustering import scenes_with
@@ -69,7 +70,7 @@ def views_of(scene: Scene, count: int, engine: Engine) -> ViewBatch:
     return preprocess(scene.views[:count], engine.facts.preprocess, scene.support_height_m)
 
 
-def stages(engine: Engine, views: ViewBatch, clock: Clock) -> None:
+def stages(engine: Eps3dMiniEngine, views: ViewBatch, clock: Clock) -> None:
     """One call of `pan3d-mini-eps3d`, stage by stage."""
     inputs = mini_inputs(views, views.images.device)
     outputs = engine.network(inputs)
@@ -77,8 +78,16 @@ def stages(engine: Engine, views: ViewBatch, clock: Clock) -> None:
     rendering = engine.render(outputs, inputs)
     clock.mark("rendering")
     points = unproject_depth(outputs.geometry.depth()[0], inputs.intrinsics[0], outputs.cam_from_scene[0])
-    rendered_objects(rendering, engine.facts.text_space, "cells", points)
+    rendered_objects(rendering, text_space_of(engine), "cells", points)
     clock.mark("readout")
+
+
+def text_space_of(engine: Engine) -> TextSpace:
+    """In which the engine's Gaussians are named."""
+    space = engine.facts.text_space
+    if space is None:
+        raise ValueError("engine: expected one whose Gaussians have semantics, got another")
+    return space
 
 
 def whole_call(engine: Engine, views: ViewBatch, clock: Clock) -> None:
@@ -101,7 +110,7 @@ def stored_bytes(gaussians: Gaussians) -> int:
     return sum(value.nbytes for value in vars(gaussians).values() if value is not None)
 
 
-def of_views(engine: Engine, baseline: Engine, scene: Scene, count: int, arguments: argparse.Namespace) -> dict:
+def of_views(engine: Eps3dMiniEngine, baseline: Engine, scene: Scene, count: int, arguments: argparse.Namespace) -> dict:
     """Figures of one number of views."""
     views = views_of(scene, count, engine)
     inputs = mini_inputs(views, views.images.device)
@@ -117,7 +126,7 @@ def of_views(engine: Engine, baseline: Engine, scene: Scene, count: int, argumen
     whole = times[MINI]["whole"]
     if not arguments.no_pixels:
         rendering = engine.render(outputs, inputs)
-        parts["pixels"] = take_turns({"pixels": partial(_read_pixels, rendering, engine.facts.text_space)}, 1)["pixels"]["read"]
+        parts["pixels"] = take_turns({"pixels": partial(_read_pixels, rendering, text_space_of(engine))}, 1)["pixels"]["read"]
     gaussians = outputs.gaussians[0]
     return {
         "gaussians": len(gaussians),
@@ -147,7 +156,7 @@ def official(model: Eps3d, device: torch.device, views: Sequence[int], image_hw:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
     dtype = torch.bfloat16 if device.type == "cuda" else None
     expand = model.text_decoder.expand
-    space = TextSpace(expand.weight.flatten(1), expand.bias, encoder="lseg")
+    space = TextSpace(expand.weight.flatten(1), present("TextDecoder.expand.bias", expand.bias), encoder="lseg")
     rows = {}
     for count in views:
         images = torch.rand(1, count, 3, *image_hw, device=device)
@@ -162,12 +171,13 @@ def official(model: Eps3d, device: torch.device, views: Sequence[int], image_hw:
         rendering = _rendered(output, image_hw)
         works["rendering"] = partial(_rendered, output, image_hw)
         works["readout"] = partial(rendered_objects, rendering, space)
-        works["to_objects"] = lambda network=network: rendered_objects(_rendered(network(), image_hw), space)
-        row = {stage: seconds_on(device, work, rounds) for stage, work in works.items()}
+        works["to_objects"] = partial(_to_objects, network, image_hw, space)
+        row: dict[str, dict[str, float | str]] = {stage: {**seconds_on(device, work, rounds)} for stage, work in works.items()}
         of_geometry, whole = (floor_s(cost(model, count, image_hw), name) for cost in (_geometry_cost, eps3d_cost))
         for stage in row.keys() - {"rendering", "readout"}:
             least = of_geometry if "geometry" in stage else whole
-            row[stage]["x_floor"] = row[stage]["wall_s"] / least if least else f"no floor known for {name}"
+            wall_s = float(row[stage]["wall_s"])
+            row[stage]["x_floor"] = wall_s / least if least else f"no floor known for {name}"
         objects = rendered_objects(rendering, space)
         rows[f"{count} views"] = {"gaussians": len(output.gaussians[0]), "objects": len(objects.certainty), **row}
     return rows
@@ -176,6 +186,10 @@ def official(model: Eps3d, device: torch.device, views: Sequence[int], image_hw:
 def _rendered(output: Eps3dOutput, image_hw: tuple[int, int]) -> PanopticRendering:
     cameras, intrinsics = (values[0] for values in output.geometry.cameras())
     return render_panoptic(output.gaussians[0], cameras, intrinsics, image_hw)
+
+
+def _to_objects(network: Callable[[], Eps3dOutput], image_hw: tuple[int, int], space: TextSpace) -> object:
+    return rendered_objects(_rendered(network(), image_hw), space)
 
 
 def _geometry_cost(model: Eps3d, views: int, image_hw: tuple[int, int]) -> Cost:
@@ -196,6 +210,8 @@ def run(argv: list[str]) -> dict:
                 build_engine(ModelConfig(name=name, device="cpu", threads=arguments.threads, weights=weights))
                 for name, weights in ((EPS3D, arguments.weights), (MINI, ""))
             )
+            if not isinstance(engine, Eps3dMiniEngine):
+                raise ValueError(f"--weights: expected a checkpoint of {EPS3D}, got another")
             result["mini"] = {f"{count} views": of_views(engine, baseline, scene, count, arguments) for count in arguments.views}
         if "cuda" in arguments.parts:
             result["cuda"] = "not measured: no CUDA device"

@@ -183,6 +183,8 @@ def cloud_from_views(cell: RobotCell, noise: DepthNoise) -> tuple[Panoptic3D, di
     scores = torch.linspace(1.0, 0.9, len(present))
     logits = torch.stack([torch.where(ids == index + 1, 12.0, -12.0) for index in present])
     instances = InstanceSet(logits, None, scores, LABELS)
+    if views.depth is None or views.intrinsics is None or views.cam_from_world is None:
+        raise ValueError("cell: expected depth, intrinsics and pose of every view, got views without")
     reconstruction = Reconstruction(views.depth, torch.ones_like(views.depth), views.intrinsics, views.cam_from_world, True)
     panoptic = merge_panoptic(reconstruction, instances, views)
     return panoptic, _ids_by_overlap(panoptic, ids, present)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from pan3d_core.config import ModelConfig, NamingConfig, PipelineConfig
+from pan3d_core.language.known_names import KnownNames
 from pan3d_core.language.prompts import FOUND, Namer, resolve_prompt
 from pan3d_core.structures import Panoptic3D
 from pan3d_eval.datasets.scenes import SceneReference, list_scenes, paraphrases
@@ -84,7 +85,7 @@ def run(argv: list[str]) -> dict[str, object]:
     return {"scenes": len(scenes), "questions": len(questions), **rows, "cosines fitted": numbers}
 
 
-def seen_scenes(options: argparse.Namespace, references: Sequence[SceneReference]) -> tuple[list[SeenScene], object]:
+def seen_scenes(options: argparse.Namespace, references: Sequence[SceneReference]) -> tuple[list[SeenScene], KnownNames | None]:
     """Results with their truth, and the engine's known names."""
     config = PipelineConfig(model=ModelConfig(name=options.engine, weights=options.weights))
     worker = scene_worker(config, EvaluationProtocol(use_depth=False), SIZE)
@@ -92,7 +93,8 @@ def seen_scenes(options: argparse.Namespace, references: Sequence[SceneReference
     for reference in references:
         scene = reference.read()
         result = worker.process(scene)
-        class_of = {item.instance_id: scene.truth.labels.name(item.class_id) for item in scene.truth.objects}
+        truth = scene.known_truth()
+        class_of = {item.instance_id: truth.labels.name(item.class_id) for item in truth.objects}
         found: dict[str, set[int]] = {}
         for item in evaluate_result(result, scene).objects:
             if item.found:
@@ -127,8 +129,8 @@ def judged(questions: Sequence[Question], namer: Namer) -> dict[str, float]:
     is_none = np.array([not question.meant for question in questions])
     calibration = expected_calibration_error(np.array(p_none), is_none)
     names = ("top1", "answered", "refused", "none_ece", "none_brier")
-    figures = (np.mean(top1), np.mean(answered), np.mean(refused), calibration.ece, calibration.brier)
-    return {name: round(float(value), 4) for name, value in zip(names, figures)}
+    figures = [float(np.mean(item)) for item in (top1, answered, refused)] + [calibration.ece, calibration.brier]
+    return {name: round(value, 4) for name, value in zip(names, figures)}
 
 
 def fitted(questions: Sequence[Question], namer: Namer) -> dict[str, float]:

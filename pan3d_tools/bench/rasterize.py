@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ from pan3d_tools.bench.official.side_worker import memory_kib, processor_s, rese
 
 TARGET_S = 4.0  # at most, forward: 100,000 Gaussians with 67 channels at 240x320
 LEAVES = ("means", "scales", "quats_wxyz", "opacities", "colors")
+T = TypeVar("T")
 Scene = tuple[Gaussians, Tensor, Tensor, tuple[int, int], Tensor]  # arguments of `rasterize`
 
 
@@ -76,7 +78,7 @@ def differentiable(scene: Scene) -> tuple[Scene, list[Tensor]]:
     return (Gaussians(*leaves), *scene[1:4], features), [*leaves, features]
 
 
-def timed(work: Callable[[], object]) -> tuple[object, dict[str, float]]:
+def timed(work: Callable[[], T]) -> tuple[T, dict[str, float]]:
     """Result of `work`, its wall and processor seconds, and the growth of the process at its peak in MiB."""
     reset_peak()
     before, wall, processor = memory_kib("VmRSS"), time.perf_counter(), processor_s()
@@ -112,9 +114,13 @@ def measure(scene: Scene) -> tuple[Tensor, dict[str, dict[str, float]]]:
         image, forward_figures = timed(forward)
     leaves = differentiable(scene)[0]
     shown, with_graph = timed(lambda: rasterize(*leaves))
-    _, backward_figures = timed(lambda: sum(t.sum() for t in (shown.colors, shown.features, shown.depth)).backward())
+    _, backward_figures = timed(lambda: _summed(shown.colors, shown.features, shown.depth).backward())
     backward_figures["peak_mib"] += with_graph["peak_mib"]
     return image, {"forward": forward_figures, "backward": backward_figures}
+
+
+def _summed(*maps: Tensor) -> Tensor:
+    return torch.stack([values.sum() for values in maps]).sum()
 
 
 def best(rounds: list[dict]) -> dict[str, dict[str, float]]:

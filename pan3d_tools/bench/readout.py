@@ -84,8 +84,8 @@ def mean_f1(found: Tensor, truth: Tensor) -> float:
     both.index_put_((true_row, found_row), torch.ones(len(true_row), dtype=torch.float64), accumulate=True)
     f1 = 2 * both / (both.sum(1, keepdim=True) + both.sum(0))
     f1[:, seen == 0] = 0.0
-    f1 = f1[known > 0].numpy()
-    return float(f1[linear_sum_assignment(f1, maximize=True)].sum() / len(f1))
+    of_known = f1[known > 0].numpy()
+    return float(of_known[linear_sum_assignment(of_known, maximize=True)].sum() / len(of_known))
 
 
 def parse(argv: list[str]) -> argparse.Namespace:

@@ -93,7 +93,7 @@ def overlays(scene: Scene, result: PerceptionResult, names: dict[int, str]) -> l
     pictures = []
     for index, view in enumerate(scene.views):
         ids = result.panoptic.instance_id[index].cpu()
-        original = ids_on_image(ids, result.views.network_from_original[index], tuple(view.image.shape[1:]))
+        original = ids_on_image(ids, result.views.network_from_original[index], view.hw)
         picture = visualize.to_picture(unit_range(view.image))
         width = max(PICTURE_WIDTH, min(picture.shape[1], 1280))
         factor = width / picture.shape[1]
@@ -147,7 +147,7 @@ def cloud_pictures(result: PerceptionResult) -> list[np.ndarray]:
         near = _around(points, points[ids > 0], margin_m=0.2)
         points, normals, colors, ids = points[near], normals[near], colors[near], ids[near]
         aim = points[_around(points, points[ids > 0], margin_m=0.03)]
-        cameras = [viewpoint.cam_from_world for viewpoint in viewpoints_around(aim)]
+        cameras: list[np.ndarray] = [viewpoint.cam_from_world for viewpoint in viewpoints_around(aim)]
     else:
         first = result.reconstruction.cam_from_world[0].double().numpy(force=True)
         cameras = [view_behind(first, points, azimuth) for azimuth in (-20.0, 25.0)]
@@ -170,11 +170,12 @@ def _around(points: np.ndarray, objects: np.ndarray, margin_m: float) -> np.ndar
 
 
 def _truth_at_network(scene: Scene, result: PerceptionResult) -> list[np.ndarray]:
-    if scene.truth is None or any(depth is None for depth in scene.truth.depth):
+    depths = [] if scene.truth is None else [depth for depth in scene.truth.depth if depth is not None]
+    if len(depths) < len(scene.views):
         return []
     hw = result.views.hw
     mappings = result.views.network_from_original
-    return [sample_at_network(depth, mapping, hw).numpy() for depth, mapping in zip(scene.truth.depth, mappings)]
+    return [sample_at_network(depth, mapping, hw).numpy() for depth, mapping in zip(depths, mappings)]
 
 
 def _write_report(

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pan3d_core.pictures.palette import instance_color
 from pan3d_core.structures import PerceptionResult
 from pan3d_core.views.scene_folder import Scene
@@ -39,7 +41,7 @@ def badness(scene: SceneEvaluation) -> tuple[float, float, float]:
 def found_of(scene: SceneEvaluation) -> tuple[int, int]:
     """Found and all true objects that are large enough for AP."""
     counted = scene.overlaps.true_sizes >= MIN_PIXELS
-    return int((scene.overlaps.ious > FOUND_IOU).any(axis=0)[counted].sum()), int(counted.sum())
+    return int(np.any(scene.overlaps.ious > FOUND_IOU, axis=0)[counted].sum()), int(counted.sum())
 
 
 def write_scene_report(path: Path, title: str, facts: Sequence[str], evaluation: Evaluation, shown: Sequence[Shown]) -> Path:
@@ -119,7 +121,7 @@ def _add_scene(report: Report, shown: Shown) -> None:
 
 
 def _object_row(item: ObjectErrors, shown: Shown) -> tuple[object, ...]:
-    truth, panoptic = shown.scene.truth, shown.result.panoptic
+    truth, panoptic = shown.scene.known_truth(), shown.result.panoptic
     true = next(entry for entry in truth.objects if entry.instance_id == item.instance_id)
     segment = next((entry for entry in panoptic.segments if entry.instance_id == item.segment_id), None) if item.found else None
     verdict = "missed" if not item.found else "wrong name" if item.named_right is False else "right"

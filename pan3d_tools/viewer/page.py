@@ -25,6 +25,7 @@ from pan3d_core.gaussians.ply import write_gaussian_ply
 from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.language.encoders import Encoder, build_text_encoder
 from pan3d_core.language.minilm_files import TextEncoderUnavailable
+from pan3d_core.language.text_space import TextSpace
 from pan3d_tools.viewer.display import Display, class_ids, object_facts, shown_colors, visible_gaussians
 from pan3d_tools.viewer.drawing import SceneDrawing
 from pan3d_tools.viewer.panel import HIDE, PRESENCE, REMOVE, Panel
@@ -93,9 +94,15 @@ class GaussianViewer:
 
     def set_mode(self, mode: str) -> None:
         """Colour by one of `gaussian_display.MODES`; `ValueError` for the semantic one if the scene has no semantics."""
-        if mode == "semantics" and (self._scene.text_space is None or self._scene.gaussians.semantic_features is None):
-            raise ValueError("This scene has no semantic features to compare with texts.")
+        if mode == "semantics":
+            self._text_space()
         self.display = replace(self.display, mode=mode)
+
+    def _text_space(self) -> TextSpace:
+        space = self._scene.text_space
+        if space is None or self._scene.gaussians.semantic_features is None:
+            raise ValueError("This scene has no semantic features to compare with texts.")
+        return space
 
     def set_classes(self, text: str) -> None:
         """Colour by the comma-separated class names of `text`; `ValueError` for none, and what the text encoder raises."""
@@ -104,7 +111,7 @@ class GaussianViewer:
         if not names:
             raise ValueError(f"Classes: expected names with commas between them, got {text!r}")
         if self._encoder is None:
-            self._encoder = build_text_encoder(self._scene.text_space.encoder, self._settings.encoder_weights)
+            self._encoder = build_text_encoder(self._text_space().encoder, self._settings.encoder_weights)
         self._class_ids = class_ids(self._scene, self._encoder.encode(names))
         self.display = replace(self.display, classes=names)
 
@@ -165,8 +172,8 @@ class GaussianViewer:
         self._drawing.update(
             shown_colors(self._scene, self.display, self._class_ids), visible_gaussians(self._scene, self.display)
         )
-        present = selected is not None and self.display.selected not in self.display.absent
-        self._drawing.frame(selected.box if present else None)
+        absent = selected is None or self.display.selected in self.display.absent
+        self._drawing.frame(None if selected is None or absent else selected.box)
         self._panel.update(self.display, selected, self._note, self.problem)
 
 

@@ -6,6 +6,8 @@ depends on the scene, so a time from images to objects over this floor is an upp
 
 from __future__ import annotations
 
+from torch import nn
+
 from pan3d_core.models.da3.backbone import PATCH_SIZE, BackboneSettings
 from pan3d_core.models.da3.head import HeadSettings
 from pan3d_core.models.eps3d.heads import ImageDpt
@@ -50,15 +52,23 @@ def camera_head_cost(head: CameraHead, views: int) -> Cost:
 
 def head_settings(head: DPT) -> tuple[int, HeadSettings]:
     """Channels of the tokens that a head reads, and its sizes."""
-    channels = tuple(project.out_channels for project in head.projects)
-    return head.projects[0].in_channels, HeadSettings(head.scratch.layer1_rn.out_channels, channels)
+    first, second, third, fourth = (_convolution(project) for project in head.projects)
+    channels = (first.out_channels, second.out_channels, third.out_channels, fourth.out_channels)
+    return first.in_channels, HeadSettings(_convolution(head.scratch.layer1_rn).out_channels, channels)
+
+
+def _convolution(module: object) -> nn.Conv2d:
+    if not isinstance(module, nn.Conv2d):
+        raise TypeError(f"head: expected a convolution, got {type(module).__name__}")
+    return module
 
 
 def image_head_cost(head: ImageDpt, image_hw: tuple[int, int]) -> Cost:
     """One view's tokens and image -> a map at the size of the image."""
     dim, sizes = head_settings(head)
     levels, half, pixels = level_sizes(image_hw), sizes.features // 2, image_hw[0] * image_hw[1]
-    channels = head.scratch.output_conv2[-1].out_channels
+    *_, last = head.scratch.get_submodule("output_conv2").children()
+    channels = _convolution(last).out_channels
     out = 4 * levels[0] * 9 * sizes.features * half + pixels * (49 * 3 * half + 9 * half * half + half * channels)
     return pyramid_cost(dim, sizes, image_hw) + fusion_cost(sizes.features, levels) + Cost(convolution=2 * out)
 

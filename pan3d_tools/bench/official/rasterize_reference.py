@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,7 +21,13 @@ from pan3d_core.structures import Gaussians
 
 FILE = "gsplat/cuda/_torch_impl.py"
 TILE, LOW_PASS_PX2 = 16, 0.3
-Timed = Callable[[Callable[[], object]], tuple[object, dict[str, float]]]
+T = TypeVar("T")
+
+
+class Timed(Protocol):
+    """Does some work and says what it cost."""
+
+    def __call__(self, work: Callable[[], T]) -> tuple[T, dict[str, float]]: ...
 
 
 def load(folder: Path) -> ModuleType:
@@ -59,9 +66,9 @@ def measure(module: ModuleType, scene: tuple, timed: Timed) -> tuple[Tensor, dic
         image, compositing = timed(lambda: _composite(module, projected, scene, pairs))
 
     gaussians = scene[0]
-    leaves = [t.clone().requires_grad_() for t in (gaussians.means, gaussians.scales, gaussians.quats_wxyz, gaussians.opacities)]
-    colors, features = gaussians.colors.clone().requires_grad_(), scene[4].clone().requires_grad_()
-    tracked = (Gaussians(*leaves, colors), *scene[1:4], features)
+    leaves = (gaussians.means, gaussians.scales, gaussians.quats_wxyz, gaussians.opacities, gaussians.colors, scene[4])
+    means, scales, quats_wxyz, opacities, colors, features = (leaf.clone().requires_grad_() for leaf in leaves)
+    tracked = (Gaussians(means, scales, quats_wxyz, opacities, colors), *scene[1:4], features)
     rendered, with_graph = timed(lambda: _composite(module, _project(module, tracked), tracked, pairs))
     _, backward = timed(lambda: rendered.sum().backward())
     backward["peak_mib"] += with_graph["peak_mib"]

@@ -109,5 +109,6 @@ def _held_out(case: Case, model: PanopticMap) -> dict[str, float]:
 @torch.no_grad()
 def _error(model: PanopticMap, view: CameraView) -> Tensor:
     image = unit_range(view.image)
-    camera = view_camera(view.cam_from_world.float(), view.intrinsics.float(), tuple(image.shape[-2:]))
+    intrinsics, cam_from_world = view.calibration()
+    camera = view_camera(cam_from_world.float(), intrinsics.float(), view.hw)
     return (render_color(model, camera).image.color.clamp(0, 1) - image).square().mean()

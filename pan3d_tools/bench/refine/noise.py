@@ -7,10 +7,8 @@ means over cells; beside them stands what a variant loses against the published 
 
 from __future__ import annotations
 
-import importlib
 import logging
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +21,8 @@ from pan3d_core.refine.labels.noise import NO_NOISE, LabelNoise, noisy_labels
 from pan3d_core.refine.labels.sources import SceneLabels, labels_of_maps
 from pan3d_core.structures import Gaussians
 from pan3d_eval.rendered.refined import RefinedViewFigures, label_figures, map_figures
-from pan3d_tools.bench.refine.quality import VARIANTS, Case, QualitySettings, refined
+from pan3d_sim.data.refine_scene import RefineScene, RefineSceneSettings, render_refine_scene
+from pan3d_tools.bench.refine.quality import VARIANTS, QualitySettings, refined
 
 logger = logging.getLogger("pan3d.bench.refine")
 
@@ -55,13 +54,12 @@ KINDS = {
 
 def by_noise(kinds: list[str], num_scenes: int, settings: QualitySettings) -> dict:
     """Figures by kind: of the `labels` that are learnt from, of the map by variant, and of the variants' differences from the
-    published one (`lost`: its mean and standard deviation over cells). Raises `ImportError` without the extra [sim]."""
-    sim = importlib.import_module("pan3d_sim.data.refine_scene")
+    published one (`lost`: its mean and standard deviation over cells)."""
     height, width = settings.image_hw
-    seen = sim.RefineSceneSettings(num_views=settings.num_views, width=width, height=height)
+    seen = RefineSceneSettings(num_views=settings.num_views, width=width, height=height)
     seeds = range(settings.seed, settings.seed + num_scenes)
     result: dict = {"scenes": num_scenes}
-    scenes = [sim.render_refine_scene(seed, seen) for seed in seeds]
+    scenes = [render_refine_scene(seed, seen) for seed in seeds]
     for name in kinds:
         rows = [_figures(scene, KINDS[name], replace(settings, seed=seed)) for scene, seed in zip(scenes, seeds, strict=True)]
         result[name] = {part: _means([row[part] for row in rows]) for part in rows[0]}
@@ -70,28 +68,27 @@ def by_noise(kinds: list[str], num_scenes: int, settings: QualitySettings) -> di
     return result
 
 
-def _figures(scene: Any, kind: Kind, settings: QualitySettings) -> dict[str, RefinedViewFigures]:
+def _figures(scene: RefineScene, kind: Kind, settings: QualitySettings) -> dict[str, RefinedViewFigures]:
     """Of one cell: `labels` and every variant's map."""
     generator = torch.Generator().manual_seed(settings.seed)
-    noisy = {"given": noisy_labels(true_labels(scene), kind.noise, generator)}
-    case = Case(scene, None, {}, noisy)
+    noisy = noisy_labels(true_labels(scene), kind.noise, generator)
     gaussians = engine_gaussians(scene, settings) if kind.engine_depth else None
-    found = {"labels": label_figures(noisy["given"], scene.truth(scene.given))}
+    found = {"labels": label_figures(noisy, scene.truth(scene.given))}
     for name in (PUBLISHED, *COMPARED):
         variant, held_out = VARIANTS[name], scene.held_out
-        model = refined(case, variant, settings, gaussians).model
+        model = refined(scene, noisy, variant, settings, gaussians).model
         found[name] = map_figures(model, scene.views(held_out), scene.truth(held_out), variant.choices)
     return found
 
 
-def true_labels(scene: Any) -> SceneLabels:
-    """Of the given views of a `pan3d_sim.data.refine_scene.RefineScene`."""
+def true_labels(scene: RefineScene) -> SceneLabels:
+    """Of the given views."""
     seen = zip(scene.views(scene.given), *scene.truth(scene.given), strict=True)
     views = (labels_of_maps(view.image, classes, ids, scene.labels) for view, classes, ids in seen)
     return SceneLabels(scene.labels, tuple(views))
 
 
-def engine_gaussians(scene: Any, settings: QualitySettings) -> Gaussians:
+def engine_gaussians(scene: RefineScene, settings: QualitySettings) -> Gaussians:
     """What the default engine sees in the given views without their depth."""
     cameras = [replace(view, depth=None) for view in scene.views(scene.given)]
     workspace = WorkspaceConfig(support_height_m=scene.scene.support_height_m)

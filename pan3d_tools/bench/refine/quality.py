@@ -7,10 +7,8 @@ that were held out, maps also along a longer journey of the same camera through 
 
 from __future__ import annotations
 
-import importlib
 import logging
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
@@ -26,6 +24,7 @@ from pan3d_core.refine.run import FirstSurfaces, RefineProgress, SceneSettings, 
 from pan3d_core.refine.schedule import RefineSettings
 from pan3d_core.structures import Gaussians
 from pan3d_eval.rendered.refined import RefinedViewFigures, label_figures, map_figures
+from pan3d_sim.data.refine_scene import RefineScene, RefineSceneSettings, render_refine_scene
 from pan3d_tools.bench.rasterize import timed
 
 logger = logging.getLogger("pan3d.bench.refine")
@@ -70,21 +69,20 @@ class QualitySettings:
 
 @dataclass(frozen=True)
 class Case:
-    """A cell with labels; scenes are `pan3d_sim.data.refine_scene.RefineScene`."""
+    """A cell with labels."""
 
-    scene: Any
-    journey: Any  # the same cell seen more often; its views are all for judging
+    scene: RefineScene
+    journey: RefineScene  # the same cell seen more often; its views are all for judging
     found: dict[str, SceneLabels]  # by the engine, of the `given` and the `held_out` views
     noisy: dict[str, SceneLabels]  # what noise makes of them
 
 
 def made_case(settings: QualitySettings) -> Case:
-    """Render the cell and label its views. Raises `ImportError` without the extra [sim]."""
-    sim = importlib.import_module("pan3d_sim.data.refine_scene")
+    """Render the cell and label its views."""
     height, width = settings.image_hw
-    seen = sim.RefineSceneSettings(num_views=settings.num_views, width=width, height=height)
-    scene = sim.render_refine_scene(settings.seed, seen)
-    journey = sim.render_refine_scene(settings.seed, replace(seen, num_views=settings.path_views, hold_out_every=0))
+    seen = RefineSceneSettings(num_views=settings.num_views, width=width, height=height)
+    scene = render_refine_scene(settings.seed, seen)
+    journey = render_refine_scene(settings.seed, replace(seen, num_views=settings.path_views, hold_out_every=0))
     engine = build_engine(ModelConfig(device="cpu", threads=1))
     generator = torch.Generator().manual_seed(settings.seed)
     found, noisy = {}, {}
@@ -95,9 +93,11 @@ def made_case(settings: QualitySettings) -> Case:
     return Case(scene, journey, found, noisy)
 
 
-def refined(case: Case, variant: Variant, settings: QualitySettings, gaussians: Gaussians | None = None) -> Refinement:
+def refined(
+    scene: RefineScene, noisy: SceneLabels, variant: Variant, settings: QualitySettings, gaussians: Gaussians | None = None
+) -> Refinement:
     """From the given views with their noisy labels to a refined map. `gaussians` to begin with: nothing knows the depth then."""
-    cameras = case.scene.views(case.scene.given)
+    cameras = scene.views(scene.given)
     if gaussians is not None:
         cameras = tuple(replace(view, depth=None) for view in cameras)
     weights = PANOPTICSPLATTING_WEIGHTS if variant.warp else replace(PANOPTICSPLATTING_WEIGHTS, warp=0.0)
@@ -107,7 +107,7 @@ def refined(case: Case, variant: Variant, settings: QualitySettings, gaussians: 
     surface = SurfaceSettings(max_gaussians=settings.max_gaussians)
     choices = SceneSettings(run, surface, device=settings.device, map_seed=0)
     first = FirstSurfaces(gaussians)
-    refinement = refine_scene(cameras, case.noisy["given"], choices, first=first, progress=_logged).refinement
+    refinement = refine_scene(cameras, noisy, choices, first=first, progress=_logged).refinement
     refinement.model.cpu()
     return refinement
 
@@ -119,7 +119,7 @@ def figures_of_labels(case: Case, labels: dict[str, SceneLabels]) -> dict[str, d
 
 def figures_of_variant(case: Case, variant: Variant, settings: QualitySettings) -> dict:
     """Refine and judge: `given`, `held_out`, `journey`, and what it cost."""
-    refinement, cost = timed(lambda: refined(case, variant, settings))
+    refinement, cost = timed(lambda: refined(case.scene, case.noisy["given"], variant, settings))
     model, scene, choices = refinement.model, case.scene, variant.choices
     result: dict = {
         name: _shown(map_figures(model, scene.views(chosen), scene.truth(chosen), choices))
@@ -143,7 +143,7 @@ def quality(names: list[str], settings: QualitySettings) -> dict:
     """Labels and the named variants on one cell; `gain` is strict PQ on the given views over that of the noisy labels."""
     case = made_case(settings)
     result: dict = {
-        "objects": len(case.scene.scene.truth.objects),
+        "objects": len(case.scene.scene.known_truth().objects),
         "asked": {"gain_at_least": GAIN_AT_LEAST, "minutes_at_most": MINUTES_AT_MOST},
         "labels_of_the_engine": figures_of_labels(case, case.found),
         "noisy_labels": figures_of_labels(case, case.noisy),

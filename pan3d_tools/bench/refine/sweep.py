@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pan3d_core.refine.density import DensitySettings
 from pan3d_core.refine.initialise import SurfaceSettings
@@ -23,7 +23,10 @@ from pan3d_tools.bench.refine.quality import BRIEF, Case, QualitySettings, made_
 
 logger = logging.getLogger("pan3d.bench.refine")
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 UNCHANGED_SEEDS = 3
 
 # A smaller and a larger value of each.

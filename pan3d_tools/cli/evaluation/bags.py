@@ -67,8 +67,8 @@ def run_eval_bags(options: argparse.Namespace, bags: Sequence[Path]) -> int:
     out, contents = report_folder(options, config.model.name), [content for _, content in found.values()]
     machine = machine_facts()
     if contents:
-        facts = {"machine": machine, "command": options.command_line}
-        write_json(options.json or out / "bags.json", facts | (contents[0] if len(bags) == 1 else {"bags": contents}))
+        about = {"machine": machine, "command": options.command_line}
+        write_json(options.json or out / "bags.json", about | (contents[0] if len(bags) == 1 else {"bags": contents}))
     facts = [
         f"Engine {config.model.name}. {', '.join(f'{key} {value}' for key, value in machine.items())}.",
         options.command_line,

@@ -53,7 +53,8 @@ def run_eval_gaussians(options: argparse.Namespace) -> int:
     run = {"engine": config.name, "poses": protocol.use_poses, "readout": protocol.readout, "command": options.command_line}
     write_json(out / "figures.json", {"machine": machine_facts(), "run": run, "figures": figures, "failures": failures})
     shown = [reference for reference in references if reference.name not in failures][: options.pictures]
-    evaluator = make() if shown else None
-    for number, reference in enumerate(shown):
-        save(out / f"scene_{number}.png", gaussian_view_picture(evaluator.show(reference.read())))
+    if shown:
+        evaluator = make()
+        for number, reference in enumerate(shown):
+            save(out / f"scene_{number}.png", gaussian_view_picture(evaluator.show(reference.read())))
     return 1 if failures else 0

@@ -61,9 +61,14 @@ def run_eval(options: argparse.Namespace) -> int:
         print(f"failed: {failure.name}: {failure.message}", file=sys.stderr)
     out = report_folder(options, config.model.name)
     facts = run_facts(options, config, protocol)
-    content = {"machine": machine_facts(), "run": facts, "figures": {item.name: item.value for item in figures}}
-    content |= {"protocols": {item.name: item.protocol for item in figures}, "scenes": evaluation.scene_list()}
-    content["failures"] = [asdict(item) for item in evaluation.failures]
+    content = {
+        "machine": machine_facts(),
+        "run": facts,
+        "figures": {item.name: item.value for item in figures},
+        "protocols": {item.name: item.protocol for item in figures},
+        "scenes": evaluation.scene_list(),
+        "failures": [asdict(item) for item in evaluation.failures],
+    }
     write_json(options.json or out / "figures.json", content)
     title = f"{config.model.name} on {len(found.references)} scenes"
     shown = _worst(found, options.worst)

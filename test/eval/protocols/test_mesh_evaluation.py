@@ -112,7 +112,7 @@ def test_masks_reach_the_depth_image_s_pixels(scene, size):
     mapping = batch.network_from_original[0].double()
     original = (columns - mapping[0, 2]) / mapping[0, 0]
     mask = (original < 35.5).float().expand(1, 4, size[0], size[1])
-    covered, seen = (masks_on_depth_images(m, batch, scene)[0, 0].bool() for m in (mask, torch.ones_like(mask)))
+    covered, seen = (masks_on_depth_images(m, batch, scene, scene.truth.mesh)[0, 0].bool() for m in (mask, torch.ones_like(mask)))
     assert covered.shape == (112, 144)
     known = seen[:, :35].float().mean()
     assert known > 0.5 and torch.equal(covered[:, :35], seen[:, :35]) and not covered[:, 37:].any()
