@@ -105,29 +105,60 @@ def _page_of(path: str) -> str | None:
 
 
 class Room:
-    """A folder of modules, and its page of the API."""
+    """A package or a folder of modules in it, and its page of the API: what its `__all__` names.
+
+    The modules of a package that are in no room (`pan3d_core/config.py`) stand whole on the package's page.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.title = str(folder.relative_to(ROOT)).replace("/", ".")
         self.page = f"reference/api/{self.title}.md"
+        self.tree = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
 
     def text(self) -> str:
-        """What the room is for, then every module with something public, as mkdocstrings' directives."""
-        purpose = ast.get_docstring(ast.parse((self.folder / "__init__.py").read_text(encoding="utf-8"))) or ""
-        return "\n\n".join([f"# {self.title}", purpose, *(f"::: {name}" for name in self.modules())]) + "\n"
+        """What the room is for, then mkdocstrings' directives."""
+        parts = [f"# {self.title}", ast.get_docstring(self.tree) or ""]
+        whole = tuple(f"{self.title}.{name}" for name in self.modules())
+        elsewhere = [(name, place) for name, place in self.offered() if whole and place.rpartition(".")[0] not in whole]
+        if elsewhere:
+            parts.append(f"Offered here, too: {', '.join(f'[`{name}`][{place}]' for name, place in elsewhere)}.")
+        parts += [f"::: {place}" for place in whole or [place for _, place in self.offered()]]
+        return "\n\n".join(parts) + "\n"
 
-    def modules(self) -> Iterator[str]:
-        """Modules that define a public class, function or value."""
-        for path in sorted(self.folder.glob("*.py")):
-            if path.stem != "__main__" and any(_public_definitions(path)):
-                yield self.title if path.stem == "__init__" else f"{self.title}.{path.stem}"
+    def modules(self) -> list[str]:
+        """Modules of a package that are in none of its rooms and have something public."""
+        if self.folder.parent != ROOT:
+            return []
+        paths = sorted(path for path in self.folder.glob("*.py") if not path.stem.startswith("__"))
+        return [path.stem for path in paths if any(_public_definitions(path))]
+
+    def offered(self) -> list[tuple[str, str]]:
+        """Every name in `__all__`, and the dotted place where it is defined."""
+        places: dict[str, str] = {}
+        names: list[str] = []
+        for node in self.tree.body:
+            if isinstance(node, ast.ImportFrom):
+                places |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                names, places = self._assigned(node.targets[0].id, node.value, names, places)
+        return [(name, places.get(name, f"{self.title}.{name}")) for name in names]
+
+    def _assigned(
+        self, target: str, value: ast.expr, names: list[str], places: dict[str, str]
+    ) -> tuple[list[str], dict[str, str]]:
+        if target == "_HOMES":  # name -> module, loaded on first use
+            homes = {name: f"{self.title}.{module}.{name}" for name, module in ast.literal_eval(value).items()}
+            return list(homes), places | homes
+        if target == "__all__" and isinstance(value, ast.List):
+            return ast.literal_eval(value), places
+        return names, places
 
 
 def rooms(package: str) -> list[Room]:
-    """The package and the rooms in it that have something public."""
+    """The package and the rooms in it that offer something."""
     found = [Room(init.parent) for init in sorted((ROOT / package).rglob("__init__.py"))]
-    return [room for room in found if any(room.modules())]
+    return [room for room in found if room.offered() or room.modules()]
 
 
 def _public_definitions(path: Path) -> Iterator[str]:
