@@ -122,7 +122,9 @@ class Room:
         whole = tuple(f"{self.title}.{name}" for name in self.modules())
         elsewhere = [(name, place) for name, place in self.offered() if whole and place.rpartition(".")[0] not in whole]
         if elsewhere:
-            parts.append(f"Offered here, too: {', '.join(f'[`{name}`][{place}]' for name, place in elsewhere)}.")
+            shown = {place for room in rooms(self.title) if room.folder != self.folder for _, place in room.offered()}
+            linked = [f"[`{name}`][{place}]" if place in shown else f"`{name}`" for name, place in elsewhere]
+            parts.append(f"Offered here, too: {', '.join(linked)}.")
         parts += [f"::: {place}" for place in whole or [place for _, place in self.offered()]]
         return "\n\n".join(parts) + "\n"
 
