@@ -1,6 +1,6 @@
 """Pictures to 3D Gaussians with objects; one of them is taken out, another is painted and moved; both scenes are rendered.
 
-    python examples/edit_gaussians.py -o out/edited
+python examples/edit_gaussians.py -o out/edited
 """
 
 from __future__ import annotations

@@ -23,11 +23,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("scenes", nargs="*", type=Path, help="scene folders, shards, data sets, or folders of them")
     parser.add_argument("--engine", default="pan3d-mini", help="default: %(default)s")
     parser.add_argument("--no-poses", action="store_true", help="withhold the cameras' poses")
+    parser.add_argument("--depth", action="store_true", help="give the depth images")
     options = parser.parse_args(arguments)
 
     scenes = options.scenes or [render_scene_folder(Path("out/scenes"), seed, width=160, height=120) for seed in (3, 4)]
     config = PipelineConfig.from_dict({"model": {"name": options.engine}})
-    judged = evaluate_folder(scenes, config, EvaluationProtocol(use_poses=not options.no_poses))
+    judged = evaluate_folder(scenes, config, EvaluationProtocol(options.depth, not options.no_poses))
     for figure in figure_table(judged.evaluation):
         print(f"{figure.name:32} {figure.value:8.3f}  {figure.protocol}")
     for failure in judged.evaluation.failures:

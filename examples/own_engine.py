@@ -26,7 +26,9 @@ class PrimaryColours:
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
         """Views at 120 x 160 pixels, colours in 0..1, depth in metres, to geometry and instances."""
-        geometry = Reconstruction(views.depth, torch.ones_like(views.depth), views.intrinsics, views.cam_from_world, is_metric=True)
+        geometry = Reconstruction(
+            views.depth, torch.ones_like(views.depth), views.intrinsics, views.cam_from_world, is_metric=True
+        )
         above_m = geometry.world_points[..., 2] - (views.support_height_m or 0.0)  # (S, h, w)
         strongest, channel = views.images.max(dim=1)
         vivid = (views.depth > 0) & (above_m > 0.008) & (strongest - views.images.amin(dim=1) > 0.3)

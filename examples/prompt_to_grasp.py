@@ -1,6 +1,6 @@
 """Words to a grasp: which object is meant, and how a hand takes it.
 
-    python examples/prompt_to_grasp.py "something to hit a nail with"
+python examples/prompt_to_grasp.py "something to hit a nail with"
 """
 
 from __future__ import annotations

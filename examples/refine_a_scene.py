@@ -12,17 +12,18 @@ from pathlib import Path
 
 from pan3d_core import PipelineConfig, build_engine
 from pan3d_core.gaussians.files import write_scene_file
-from pan3d_core.refine.run import RefineProgress, SceneSettings, refine_scene
 from pan3d_core.refine.labels.sources import labels_from_engine
+from pan3d_core.refine.run import RefineProgress, SceneSettings, refine_scene
 from pan3d_core.refine.schedule import RefineSettings
 from pan3d_sim.data import RefineSceneSettings, render_refine_scene
 
 
 def told(progress: RefineProgress) -> None:
     """Print every fiftieth step, and how it ended."""
-    if progress.stage != "step" or progress.report.step % 50 == 0:
-        losses = ", ".join(f"{name} {value:.3f}" for name, value in progress.losses.items())
-        print(f"{progress.stage} {progress.report.step}: {losses}")
+    if progress.stage == "step" and progress.report.step % 50:
+        return
+    losses = "".join(f", {name} {value:.3f}" for name, value in progress.losses.items())
+    print(f"{progress.stage}, step {progress.report.step}{losses}")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -30,10 +31,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=300, help="steps of the optimiser (default: %(default)s)")
     parser.add_argument("--views", type=int, default=18, help="pictures around the table (default: %(default)s)")
+    parser.add_argument("--size", default="160x120", metavar="WxH", help="of a picture (default: %(default)s)")
     parser.add_argument("-o", "--out", type=Path, default=Path("out/refined.safetensors"), help="default: %(default)s")
     options = parser.parse_args(arguments)
 
-    scene = render_refine_scene(3, RefineSceneSettings(num_views=options.views, hold_out_every=0)).scene
+    width, height = map(int, options.size.split("x"))
+    rendered = RefineSceneSettings(num_views=options.views, width=width, height=height, hold_out_every=0)
+    scene = render_refine_scene(3, rendered).scene
     engine = build_engine(PipelineConfig().model)
     labels = labels_from_engine(engine, scene.views, scene.support_height_m)
     result = refine_scene(scene.views, labels, SceneSettings(RefineSettings(steps=options.steps)), progress=told)

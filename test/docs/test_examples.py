@@ -1,0 +1,101 @@
+"""Every program of examples/ runs; the one that needs ROS has its test among those of the nodes."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from types import ModuleType
+
+import pytest
+from places import ROOT
+
+from pan3d_core.engines import ENGINES
+
+EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
+ELSEWHERE = {"ask_the_node": "test/ros/test_example.py"}
+NEEDS_SIMULATOR = ("own_engine", "judge_a_folder", "refine_a_scene")
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch):
+    """A folder of its own, and engines that an example adds are gone afterwards."""
+    monkeypatch.chdir(tmp_path)
+    known = dict(ENGINES)
+    yield tmp_path
+    ENGINES.clear()
+    ENGINES.update(known)
+
+
+def example(name: str) -> ModuleType:
+    if name in NEEDS_SIMULATOR:
+        pytest.importorskip("mujoco")
+    spec = importlib.util.spec_from_file_location(f"example_{name}", ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_pictures_to_objects(capsys):
+    example("pictures_to_objects").main()
+    said = capsys.readouterr().out
+    assert "metric: True" in said
+    assert [line.split()[1] for line in said.splitlines()[1:]] == ["pan", "vase", "bowl", "bottle", "block", "hammer"]
+
+
+def test_prompt_to_grasp(capsys):
+    program = example("prompt_to_grasp")
+    program.main([])
+    said = capsys.readouterr().out
+    assert said.startswith("the bottle: object ") and len(re.findall(r"score 0\.\d+: at", said)) == 3
+    program.main(["a dinosaur"])
+    assert "nothing here fits" in capsys.readouterr().out
+
+
+def test_click_on_an_object(capsys):
+    example("click_on_an_object").main()
+    ids = re.findall(r"object (\d+)", capsys.readouterr().out)
+    assert len(ids) == 3 and len(set(ids)) == 1
+
+
+def test_edit_gaussians(capsys, workplace):
+    example("edit_gaussians").main(["-o", "edited"])
+    before, after = re.findall(r"objects \[([\d, ]+)\]", capsys.readouterr().out)
+    assert set(before.split(", ")) - set(after.split(", ")) == {before.split(", ")[0]}
+    assert len(list((workplace / "edited").glob("*.png"))) == 8
+
+
+def test_refine_a_scene(capsys):
+    example("refine_a_scene").main(["--steps", "2", "--views", "2", "--size", "64x48", "-o", "refined.safetensors"])
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1].startswith("used_up: ") and "objects {" in said[-1]
+
+
+def test_judge_a_folder(capsys):
+    example("judge_a_folder").main(["--engine", "depth_clusters", "--depth"])
+    said = capsys.readouterr().out
+    assert re.search(r"^scenes +2.000", said, re.MULTILINE) and re.search(r"^AP50 +1.000", said, re.MULTILINE)
+
+
+def test_own_engine(capsys):
+    example("own_engine").main()
+    assert re.findall(r"\d (\w+) thing", capsys.readouterr().out) == ["red", "green", "blue"]
+
+
+def test_there_are_short_programs_that_say_what_they_show():
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert set(EXAMPLES) <= tested | set(ELSEWHERE) and len(EXAMPLES) >= 6
+    assert all((ROOT / place).exists() for place in ELSEWHERE.values())
+    for name in EXAMPLES:
+        source = (ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8")
+        tree = ast.parse(source)
+        assert ast.get_docstring(tree) and len(source.splitlines()) <= 65, name
+        assert any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body), name
+
+
+def test_the_readme_runs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    names: dict = {}
+    exec(compile(block, "README.md", "exec"), names)
+    assert names["result"].is_metric and names["grasps"].targets
