@@ -1,6 +1,31 @@
 """Multi-view panoptic 3D perception for robots: images in, metric instances and grasps out."""
 
+from typing import TYPE_CHECKING
+
 from pan3d_core.runtime.lazy import attributes
+
+if TYPE_CHECKING:
+    from pan3d_core.config import PipelineConfig as PipelineConfig
+    from pan3d_core.engines import build_engine as build_engine
+    from pan3d_core.grasping.planner import select_grasps as select_grasps
+    from pan3d_core.language.prompts import resolve_prompt as resolve_prompt
+    from pan3d_core.language.selection import Selection as Selection
+    from pan3d_core.language.selection import select_by_box as select_by_box
+    from pan3d_core.language.selection import select_by_id as select_by_id
+    from pan3d_core.language.selection import select_by_pixels as select_by_pixels
+    from pan3d_core.language.selection import select_by_point as select_by_point
+    from pan3d_core.language.selection import select_by_prompt as select_by_prompt
+    from pan3d_core.pipeline import PerceptionPipeline as PerceptionPipeline
+    from pan3d_core.reconstruction import reconstruct as reconstruct
+    from pan3d_core.refine.run import refine_scene as refine_scene
+    from pan3d_core.structures import CameraView as CameraView
+    from pan3d_core.structures import GraspTarget as GraspTarget
+    from pan3d_core.structures import InstanceSet as InstanceSet
+    from pan3d_core.structures import Panoptic3D as Panoptic3D
+    from pan3d_core.structures import PerceptionResult as PerceptionResult
+    from pan3d_core.structures import Reconstruction as Reconstruction
+    from pan3d_core.structures import Segment as Segment
+    from pan3d_core.structures import ViewBatch as ViewBatch
 
 # The one place of the version: pyproject.toml reads it, package.xml repeats its release part.
 __version__ = "0.2.0.dev0"

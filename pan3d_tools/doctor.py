@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pan3d_core.language.minilm_files import PACKAGE, TextEncoderUnavailable, check_files, find_model_folder
 from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check
+from pan3d_core.runtime.minilm_files import PACKAGE, TextEncoderUnavailable, check_files, find_model_folder
 
 LIBRARIES = ("numpy", "scipy", "cv2", "PIL", "yaml", "safetensors")
 RENDER_TIMEOUT_S = 60.0

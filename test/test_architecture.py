@@ -1,6 +1,7 @@
 """The house rules that a machine can check: import direction, size budgets, public names."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -139,6 +140,31 @@ def test_module_names_say_something():
     assert not [str(path) for path in MODULES if path.stem in vague or path.stem.endswith(("_v2", "_new", "_optimized"))]
 
 
+# Rooms whose `__init__` says in one sentence what they are for and what they may know, and names what is public.
+ROOMS_WITH_PUBLIC_NAMES = (
+    "pan3d_core.geometry", "pan3d_core.runtime", "pan3d_core.views", "pan3d_core.rendering", "pan3d_core.pictures",
+    "pan3d_core.language", "pan3d_core.gaussians",
+    # Further rooms, one line per package:
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROOMS_WITH_PUBLIC_NAMES)
+def test_a_room_says_what_it_is_for_and_what_is_public(name):
+    room = importlib.import_module(name)
+    tree = ast.parse(Path(room.__file__).read_text())
+    sentence = ast.get_docstring(tree) or ""
+    assert sentence.endswith(".") and "\n\n" not in sentence and re.search(r"\bknows?\b", sentence), sentence
+    assert room.__all__ and len(set(room.__all__)) == len(room.__all__)
+    assert all(getattr(room, public, None) is not None for public in room.__all__)
+    assert names_for_type_checkers(tree) in (set(), set(room.__all__))
+
+
+def names_for_type_checkers(tree: ast.Module) -> set[str]:
+    """What is imported under TYPE_CHECKING because it is loaded on first use."""
+    blocks = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    return {alias.name for block in blocks for node in block.body for alias in node.names}
+
+
 def test_public_names():
     import pan3d_core
 
@@ -148,6 +174,7 @@ def test_public_names():
         "select_grasps", "Selection", "select_by_box", "select_by_id", "select_by_pixels", "select_by_point", "select_by_prompt",
     }  # fmt: skip
     assert set(pan3d_core.__all__) == expected
+    assert names_for_type_checkers(ast.parse(Path(pan3d_core.__file__).read_text())) == expected
     assert all(getattr(pan3d_core, name) is not None for name in expected)
     with pytest.raises(AttributeError, match="it offers CameraView"):
         pan3d_core.nothing  # noqa: B018

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pan3d_core.language.clip import load_clip, load_lseg
 from pan3d_core.language.minilm import TextEncoder
 
 EMBEDDED = "minilm"
@@ -32,14 +33,10 @@ def _minilm(weights: str) -> Encoder:
 
 
 def _clip(weights: str) -> Encoder:
-    from pan3d_core.language.clip import load_clip
-
     return load_clip(weights)
 
 
 def _lseg(weights: str) -> Encoder:
-    from pan3d_core.language.clip import load_lseg
-
     return load_lseg(weights)
 
 

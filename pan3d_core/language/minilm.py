@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pan3d_core.language.minilm_files import INSTALL_COMMAND, TextEncoderUnavailable, check_files, find_model_folder
+from pan3d_core.runtime.minilm_files import INSTALL_COMMAND, TextEncoderUnavailable, check_files, find_model_folder
 
 TEXT_EMBEDDING_DIM = 384
 _LAYERS = 6

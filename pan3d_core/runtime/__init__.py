@@ -1,0 +1,35 @@
+"""What any part needs to run: devices, weight files, whole files, functions by name; knows no model and no stage."""
+
+from typing import TYPE_CHECKING
+
+from pan3d_core.runtime.lazy import attributes
+
+if TYPE_CHECKING:
+    from pan3d_core.runtime.checks import Check as Check
+    from pan3d_core.runtime.cuda_graphs import CudaGraphs as CudaGraphs
+    from pan3d_core.runtime.device import autocast_dtype as autocast_dtype
+    from pan3d_core.runtime.device import select_device as select_device
+    from pan3d_core.runtime.files import written_whole as written_whole
+    from pan3d_core.runtime.lazy import load as load
+    from pan3d_core.runtime.minilm_files import TextEncoderUnavailable as TextEncoderUnavailable
+    from pan3d_core.runtime.weights import assign_weights as assign_weights
+    from pan3d_core.runtime.weights import load_weights as load_weights
+    from pan3d_core.runtime.weights import read_metadata as read_metadata
+    from pan3d_core.runtime.weights import read_weights as read_weights
+
+# Loaded on first use: the command line and the doctor come here where torch is not loaded or not there.
+_HOMES = {
+    "Check": "checks",
+    "CudaGraphs": "cuda_graphs",
+    "autocast_dtype": "device",
+    "select_device": "device",
+    "written_whole": "files",
+    "load": "lazy",
+    "TextEncoderUnavailable": "minilm_files",
+    "assign_weights": "weights",
+    "load_weights": "weights",
+    "read_metadata": "weights",
+    "read_weights": "weights",
+}
+__all__ = list(_HOMES)
+__getattr__ = attributes(__name__, _HOMES)

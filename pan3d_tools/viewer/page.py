@@ -24,8 +24,8 @@ from pan3d_core.gaussians.picking import pick_along_ray
 from pan3d_core.gaussians.ply import write_gaussian_ply
 from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.language.encoders import Encoder, build_text_encoder
-from pan3d_core.language.minilm_files import TextEncoderUnavailable
 from pan3d_core.language.text_space import TextSpace
+from pan3d_core.runtime.minilm_files import TextEncoderUnavailable
 from pan3d_tools.viewer.display import Display, class_ids, object_facts, shown_colors, visible_gaussians
 from pan3d_tools.viewer.drawing import SceneDrawing
 from pan3d_tools.viewer.panel import HIDE, PRESENCE, REMOVE, Panel

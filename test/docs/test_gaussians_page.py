@@ -11,8 +11,8 @@ from places import ROOT
 
 from pan3d_core.gaussians.camera_paths import camera_path
 from pan3d_core.gaussians.files import read_scene_file, write_scene_file
-from pan3d_core.language import encoders
 from pan3d_tools import cli
+from pan3d_tools.cli import render
 
 PAGE = (ROOT / "docs" / "gaussians.md").read_text(encoding="utf-8")
 COMMANDS = [shlex.split(line) for line in re.findall(r"^    pan3d ((?:render|edit) .*)$", PAGE, re.MULTILINE)]
@@ -34,7 +34,7 @@ def blocks(language: str) -> list[str]:
 def workplace(tmp_path, monkeypatch):
     """A folder as it is after `pan3d reconstruct`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(encoders, "build_text_encoder", lambda name, weights: AnyTexts())
+    monkeypatch.setattr(render, "build_text_encoder", lambda name, weights: AnyTexts())
     for suffix in (".safetensors", ".ply"):
         write_scene_file(tmp_path / "out" / f"gaussians{suffix}", boxes_scene(0.05))
     return tmp_path

@@ -25,13 +25,13 @@ from pan3d_core.gaussians.pictures import (
 from pan3d_core.gaussians.scene import GaussianScene, write_gaussian_scene
 from pan3d_core.geometry.cameras import project
 from pan3d_core.geometry.transforms import look_at, transform_points
-from pan3d_core.language import encoders
-from pan3d_core.language.minilm_files import TextEncoderUnavailable
 from pan3d_core.pictures import overlays
 from pan3d_core.pictures.files import write_moving
 from pan3d_core.pictures.palette import UNASSIGNED, class_colors, instance_color
+from pan3d_core.runtime.minilm_files import TextEncoderUnavailable
 from pan3d_core.structures import Gaussians
 from pan3d_tools import cli
+from pan3d_tools.cli import render
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ class UnitTexts:
 
 def test_render_makes_a_folder_of_pictures(tmp_path, capsys, monkeypatch):
     asked = []
-    monkeypatch.setattr(encoders, "build_text_encoder", lambda name, weights: asked.append((name, weights)) or UnitTexts())
+    monkeypatch.setattr(render, "build_text_encoder", lambda name, weights: asked.append((name, weights)) or UnitTexts())
     file = stored(tmp_path, boxes_scene(0.03))
     kinds = ["--show", "colour", "instances", "semantics", "depth"]
     assert cli.main(["render", file, "-o", str(tmp_path / "out"), *kinds, "--size", "64x48", "--classes", "box, table"]) == 0
@@ -261,7 +261,7 @@ def test_render_says_how_to_get_the_text_encoder(tmp_path, capsys, monkeypatch):
     def unavailable(name, weights):
         raise TextEncoderUnavailable("text encoder: not installed; run: some command")
 
-    monkeypatch.setattr(encoders, "build_text_encoder", unavailable)
+    monkeypatch.setattr(render, "build_text_encoder", unavailable)
     message = refused(capsys, "render", stored(tmp_path, boxes_scene(0.1)), "--show", "semantics", "--classes", "cup")
     assert "--show semantics: text encoder: not installed; run: some command" in message
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pan3d_core.language.minilm import TextEncoder
-from pan3d_core.language.minilm_files import TextEncoderUnavailable
+from pan3d_core.runtime.minilm_files import TextEncoderUnavailable
 
 
 @pytest.fixture(scope="session")

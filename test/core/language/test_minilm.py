@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from pan3d_core.language import minilm, minilm_files
+from pan3d_core.language import minilm
 from pan3d_core.language.minilm import TextEncoder
-from pan3d_core.language.minilm_files import TextEncoderUnavailable
+from pan3d_core.runtime import minilm_files
+from pan3d_core.runtime.minilm_files import TextEncoderUnavailable
 
 
 def test_rows_are_unit_and_independent_of_their_batch(encoder):
