@@ -26,6 +26,7 @@ from pan3d_core.models.da3.network import (
     AnyViewDa3,
     Da3Output,
     MonocularDa3,
+    MonocularOutput,
     NestedDa3,
     assign_official,
     build_da3,
@@ -62,16 +63,18 @@ class Da3Engine:
         if isinstance(self.model, MonocularDa3):
             reconstruction = self._view_by_view(views, images)
         else:
-            output = self.model(images, cameras=known_cameras(views, device), backbone_dtype=self.backbone_dtype)
+            output: Da3Output = self.model(images, cameras=known_cameras(views, device), backbone_dtype=self.backbone_dtype)
             reconstruction = reconstruction_of(output, is_metric=isinstance(self.model, NestedDa3))
         nothing = images.new_zeros(0, views.num_views, *views.hw)
         return reconstruction, InstanceSet(nothing, None, images.new_zeros(0), self.facts.labels)
 
     def _view_by_view(self, views: ViewBatch, images: Tensor) -> Reconstruction:
-        for field, wanted in (("intrinsics", True), ("cam_from_world", views.num_views > 1)):
-            if wanted and getattr(views, field) is None:
-                raise ValueError(f"ViewBatch.{field}: expected that of every view, since {self.name} sees each alone, got none")
-        output = self.model(images, backbone_dtype=self.backbone_dtype)
+        alone = f"expected that of every view, since {self.name} sees each alone, got none"
+        if views.intrinsics is None:
+            raise ValueError(f"ViewBatch.intrinsics: {alone}")
+        if views.cam_from_world is None and views.num_views > 1:
+            raise ValueError(f"ViewBatch.cam_from_world: {alone}")
+        output: MonocularOutput = self.model(images, backbone_dtype=self.backbone_dtype)
         clear = output.sky[0] < SKY_VALUE
         depth = torch.where(clear, output.depth[0], 0.0)
         intrinsics = views.intrinsics.to(images.device)

@@ -39,7 +39,8 @@ class SupportPlane:
 
     def height(self, points: np.ndarray) -> np.ndarray:
         """(N, 3) -> (N,) signed distance above the plane, metres."""
-        return points @ self.normal - self.offset
+        heights: np.ndarray = points @ self.normal - self.offset
+        return heights
 
 
 def build(config: ModelConfig) -> DepthClusters:
@@ -211,15 +212,16 @@ def _plane_axes(normal: np.ndarray) -> np.ndarray:
 
 def sensor_reconstruction(views: ViewBatch) -> Reconstruction:
     """The measured depth with the given cameras. Raises `ValueError` naming what is missing."""
-    for name in ("depth", "intrinsics", "cam_from_world"):
-        if getattr(views, name) is None:
-            raise ValueError(f"ViewBatch.{name}: expected {name} of every view (this engine works on sensor depth), got None")
-    if not bool((views.depth > 0).any()):
+    depth = _of_every_view("depth", views.depth)
+    intrinsics = _of_every_view("intrinsics", views.intrinsics)
+    cam_from_world = _of_every_view("cam_from_world", views.cam_from_world)
+    measured = depth > 0
+    if not bool(measured.any()):
         raise ValueError("ViewBatch.depth: expected some measured pixels, got none above 0")
-    return Reconstruction(
-        depth=views.depth,
-        depth_conf=(views.depth > 0).to(views.depth.dtype),
-        intrinsics=views.intrinsics,
-        cam_from_world=views.cam_from_world,
-        is_metric=True,
-    )
+    return Reconstruction(depth, measured.to(depth.dtype), intrinsics, cam_from_world, is_metric=True)
+
+
+def _of_every_view(name: str, value: Tensor | None) -> Tensor:
+    if value is None:
+        raise ValueError(f"ViewBatch.{name}: expected {name} of every view (this engine works on sensor depth), got None")
+    return value

@@ -23,7 +23,7 @@ from pan3d_core.models.eps3d.heads import LOGIT_SCALE
 from pan3d_core.models.eps3d.network import Eps3d, Eps3dOutput, load_eps3d, render_panoptic
 from pan3d_core.models.eps3d.recorded import RecordedEps3d
 from pan3d_core.runtime.device import autocast_dtype, select_device
-from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
+from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch, present
 
 logger = logging.getLogger("pan3d.engines.eps3d")
 
@@ -79,7 +79,8 @@ class Eps3dEngine:
 def text_space_of(model: Eps3d) -> TextSpace:
     """Where the semantics of an official checkpoint are compared with texts: LSeg's encoder and scale."""
     expand = model.text_decoder.expand
-    return TextSpace(expand.weight.detach().flatten(1), expand.bias.detach(), encoder="lseg", temperature=1 / LOGIT_SCALE)
+    bias = present("bias", expand.bias).detach()
+    return TextSpace(expand.weight.detach().flatten(1), bias, encoder="lseg", temperature=1 / LOGIT_SCALE)
 
 
 def build(config: ModelConfig) -> Eps3dEngine:

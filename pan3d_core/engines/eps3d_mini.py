@@ -20,21 +20,21 @@ from pan3d_core.engines.mini import (
     SHIPPED,
     MiniCheckpoint,
     NameTable,
-    fold_batch_norms,
     mini_inputs,
     prepare_threads,
     read_checkpoint,
+    ready_network,
 )
 from pan3d_core.geometry.alignment import Similarity
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.models.eps3d.network import PanopticRendering, render_panoptic
-from pan3d_core.models.mini.eps3d import Eps3dMiniOutputs
+from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniOutputs
 from pan3d_core.models.mini.network import MiniInputs
 from pan3d_core.rendering.motion import moved_gaussians
 from pan3d_core.runtime.device import select_device
-from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
+from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch, present
 
 
 class Eps3dMiniEngine:
@@ -42,14 +42,16 @@ class Eps3dMiniEngine:
 
     def __init__(self, checkpoint: MiniCheckpoint, config: ModelConfig, device: torch.device) -> None:
         self._config, self._device = config, device
-        fold_batch_norms(checkpoint.model)
-        self._model = checkpoint.model.to(device, memory_format=torch.channels_last)
+        if not isinstance(checkpoint.model, Eps3dMini):
+            raise ValueError(f"checkpoint: expected one of {EPS3D}, got {type(checkpoint.model).__name__}")
+        self._model = ready_network(checkpoint.model, device)
         self._dtype = AUTOCAST_DTYPES[config.precision]
         self._names = NameTable.of(checkpoint.known_names, checkpoint.name_temperature, device)
-        self._stuff = NameTable.of(checkpoint.stuff_names, self._names.temperature, device)
+        self._stuff = NameTable.of(present("MiniCheckpoint.stuff_names", checkpoint.stuff_names), self._names.temperature, device)
         expand = self._model.text_decoder.expand
+        bias = present("bias", expand.bias).detach()
         self._space = TextSpace(
-            expand.weight.detach().flatten(1), expand.bias.detach(), encoder="minilm", **checkpoint.facts.get("text_space", {})
+            expand.weight.detach().flatten(1), bias, encoder="minilm", **checkpoint.facts.get("text_space", {})
         )
         self.facts = EngineFacts(
             PREPROCESS, self._names.labels, known_names=checkpoint.known_names, text_space=self._space, device=str(device)
@@ -68,7 +70,8 @@ class Eps3dMiniEngine:
     def network(self, inputs: MiniInputs) -> Eps3dMiniOutputs:
         """The network alone, Gaussians included."""
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
-            return self._model(inputs)
+            outputs: Eps3dMiniOutputs = self._model(inputs)
+        return outputs
 
     @staticmethod
     def render(outputs: Eps3dMiniOutputs, inputs: MiniInputs) -> PanopticRendering:

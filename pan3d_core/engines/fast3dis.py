@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -16,7 +17,7 @@ from pan3d_core.engines.da3 import LICENCE_NOTE, OFFICIAL_PREPROCESS, known_came
 from pan3d_core.engines.decoding import DecodingThresholds, decode_queries, instance_set
 from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.models.fast3dis.files import load_fast3dis
-from pan3d_core.models.fast3dis.network import Fast3dis
+from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disOutput
 from pan3d_core.runtime.device import autocast_dtype, select_device
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
@@ -30,7 +31,7 @@ class Fast3disEngine:
     """Views at network size -> geometry in an unknown unit, and instances, best first."""
 
     model: Fast3dis
-    provenance: dict  # how the checkpoint was made
+    provenance: dict[str, Any]  # how the checkpoint was made
     facts: EngineFacts
     thresholds: DecodingThresholds
     max_instances: int
@@ -40,7 +41,7 @@ class Fast3disEngine:
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
         device = torch.device(self.facts.device)
         images = views.images[None].to(device)
-        output = self.model(images, cameras=known_cameras(views, device), backbone_dtype=self.backbone_dtype)
+        output: Fast3disOutput = self.model(images, cameras=known_cameras(views, device), backbone_dtype=self.backbone_dtype)
         class_logits = output.class_logits[0]
         decoded = decode_queries(class_logits, lambda rows: output.mask_logits(rows)[0], self.thresholds)
         instances = instance_set(decoded, class_logits, self.facts.labels, self.thresholds.mask_prob, limit=self.max_instances)

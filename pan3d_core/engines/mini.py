@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,10 +28,10 @@ from pan3d_core.models.mini.cameras import unposed_cameras
 from pan3d_core.models.mini.decode import decode_scene
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniSettings
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniSettings
-from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini
+from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini, plain_arguments
 from pan3d_core.runtime.device import select_device
 from pan3d_core.runtime.weights import assign_weights, read_metadata, read_weights
-from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
+from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch, present
 
 MINI, FAST3DIS, EPS3D = "pan3d-mini", "pan3d-mini-fast3dis", "pan3d-mini-eps3d"
 FORMATS = {MINI: "pan3d-mini/1", FAST3DIS: "pan3d-mini-fast3dis/1", EPS3D: "pan3d-mini-eps3d/1"}
@@ -44,6 +44,7 @@ AUTOCAST_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch
 GUESSED_FOCAL = 1.0
 SUPPORT_BIN_M = 0.005
 NAME_TEMPERATURE = 0.07
+Network = TypeVar("Network", bound=nn.Module)
 logger = logging.getLogger("pan3d.engines.mini")
 
 
@@ -53,7 +54,7 @@ class MiniCheckpoint:
 
     model: PanMini | Fast3disMini | Eps3dMini
     known_names: KnownNames
-    facts: dict  # how it was made: data, schedule, seed, figures
+    facts: dict[str, Any]  # how it was made: data, schedule, seed, figures
     stuff_names: KnownNames | None = None  # of what is no object, in networks that know such
 
     @property
@@ -98,21 +99,31 @@ def build_network(name: str, architecture: Mapping[str, Any]) -> PanMini | Fast3
         return Fast3disMini(Fast3disMiniSettings.from_dict(architecture))
     if name == EPS3D:
         return Eps3dMini(Eps3dMiniSettings.from_dict(architecture))
-    return PanMini(**{key: tuple(value) if isinstance(value, list) else value for key, value in architecture.items()})
+    return PanMini(**plain_arguments(architecture))
 
 
 def fold_batch_norms(model: nn.Module) -> None:
     """Replace every convolution + batch normalisation pair by one convolution; for inference only."""
     for module in model.modules():
-        if isinstance(module, nn.Sequential) and len(module) == 2 and isinstance(module[1], nn.BatchNorm2d):
-            module[0] = fuse_conv_bn_eval(module[0], module[1])
+        if not isinstance(module, nn.Sequential) or len(module) != 2:
+            continue
+        convolution, norm = module
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            module[0] = fuse_conv_bn_eval(convolution, norm)
             module[1] = nn.Identity()
+
+
+def ready_network(model: Network, device: torch.device) -> Network:
+    """The network of a checkpoint as an engine runs it: batch normalisations folded, in the order that convolutions like."""
+    fold_batch_norms(model)
+    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # unknown to torch's stubs
 
 
 def support_height_from_depth(views: ViewBatch) -> float | None:
     """World height (m) at which the sensors see most points, the surface that objects stand on; None without enough depth."""
-    points = unproject_depth(views.depth, views.intrinsics, views.cam_from_world)
-    heights = points[..., 2][(views.depth > 0) & torch.isfinite(views.depth)]
+    depth, intrinsics = present("ViewBatch.depth", views.depth), present("ViewBatch.intrinsics", views.intrinsics)
+    points = unproject_depth(depth, intrinsics, present("ViewBatch.cam_from_world", views.cam_from_world))
+    heights = points[..., 2][(depth > 0) & torch.isfinite(depth)]
     if len(heights) < 500:
         return None
     bins = torch.round(heights / SUPPORT_BIN_M)
@@ -131,7 +142,7 @@ def mini_inputs(views: ViewBatch, device: torch.device) -> MiniInputs:
         focal = GUESSED_FOCAL * width
         guess = torch.tensor([[focal, 0.0, (width - 1) / 2], [0.0, focal, (height - 1) / 2], [0.0, 0.0, 1.0]])
         intrinsics = guess.expand(count, 3, 3)
-    if not posed:
+    if not posed or cam_from_world is None:
         cam_from_world = torch.eye(4).expand(count, 4, 4)
     return MiniInputs(
         images=views.images[None].to(device),
@@ -188,8 +199,7 @@ class MiniEngine:
         self._names = NameTable.of(checkpoint.known_names, checkpoint.name_temperature, device)
         self.facts = EngineFacts(PREPROCESS, self._names.labels, known_names=checkpoint.known_names, device=str(device))
         self._config, self._device = config, device
-        fold_batch_norms(checkpoint.model)
-        self._model = checkpoint.model.to(device, memory_format=torch.channels_last)
+        self._model = ready_network(checkpoint.model, device)
         self._dtype = AUTOCAST_DTYPES[config.precision]
 
     @torch.inference_mode()
@@ -202,7 +212,7 @@ class MiniEngine:
         """What a call gives, and the network's raw outputs that it was made from."""
         inputs = mini_inputs(views, self._device)
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
-            outputs = self._model(inputs)
+            outputs: MiniOutputs = self._model(inputs)
         instances = self._instances(outputs)
         return outputs, self._reconstruction(outputs, inputs, instances), instances
 

@@ -14,7 +14,7 @@ from pan3d_core.engines.decoding import DecodingThresholds, decode_queries, inst
 from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.labels import LabelSpace
 from pan3d_core.models.layers.transformer import merge_lora
-from pan3d_core.models.vggt.segvggt import SegVGGT, official_name, segvggt_1b
+from pan3d_core.models.vggt.segvggt import SegVGGT, SegVggtOutput, official_name, segvggt_1b
 from pan3d_core.runtime.device import autocast_dtype, select_device
 from pan3d_core.runtime.weights import assign_weights, read_weights
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
@@ -54,7 +54,7 @@ class SegVggtEngine:
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
-        output = self.model(views.images[None].to(self.facts.device), aggregator_dtype=self.aggregator_dtype)
+        output: SegVggtOutput = self.model(views.images[None].to(self.facts.device), aggregator_dtype=self.aggregator_dtype)
         cam_from_world, intrinsics = output.geometry.cameras()
         reconstruction = Reconstruction(
             depth=output.geometry.depth[0],

@@ -64,7 +64,7 @@ def write_fast3dis(path: Path, **decoder: int) -> Path:
     model.load_state_dict(state)
     with torch.no_grad():
         for layer in model.lora_layers():
-            layer.lora["lora_B"].weight.normal_(std=0.2)
+            layer.lora.lora_B.weight.normal_(std=0.2)
         model.decoder.class_head.bias.copy_(torch.tensor([3.0, 0.0]))
     save_fast3dis(model, {"licence": "none"}, path)
     return path

@@ -56,7 +56,7 @@ def select_reference(slots: Tensor, rule: str) -> Tensor:
         raise ValueError(f"reference: expected one of {', '.join(REFERENCE_RULES)}, got {rule!r}")
     if rule in ("first", "middle"):
         return torch.full((batch,), 0 if rule == "first" else views // 2, device=slots.device)
-    length = slots.norm(dim=-1)
+    length: Tensor = slots.norm(dim=-1)
     direction = slots / length[..., None]
     likeness = direction @ direction.transpose(-1, -2)
     others = likeness - torch.eye(views, device=slots.device, dtype=slots.dtype)
@@ -120,7 +120,8 @@ class Da3Backbone(nn.Module):
         patches = self.patch_embed(images.flatten(0, 1))
         table = self.position_table((images.shape[-2] // PATCH_SIZE, images.shape[-1] // PATCH_SIZE))
         slot = (self.cls_token + table[:, :1]).expand(len(patches), -1, -1)
-        return torch.cat([slot, patches + table[:, 1:]], dim=1).unflatten(0, images.shape[:2])
+        tokens: Tensor = torch.cat([slot, patches + table[:, 1:]], dim=1).unflatten(0, images.shape[:2])
+        return tokens
 
     def forward(self, images: Tensor, cameras: Tensor | None = None, reference_rule: str = "saddle_balanced") -> BackboneTokens:
         """`images` (B, S, 3, H, W) normalised, H and W multiples of 14; `cameras` (B, S, dim) of the camera encoder where
@@ -184,13 +185,14 @@ class Da3Backbone(nn.Module):
         return torch.cat([reordered(within[:, :, 1:], back), self.norm(reordered(across[:, :, 1:], back))], dim=-1)
 
 
-def within_views(block: Block, x: Tensor, rope: Rope2d | None = None) -> Tensor:
+def within_views(block: nn.Module, x: Tensor, rope: Rope2d | None = None) -> Tensor:
     """`block` on the tokens (B, S, P, dim) of every view by itself, without gradient tracking in place.
 
     On a CPU one view after the other, where together they would need tensors that `CPU_SLICE_BYTES` tells to avoid."""
     views = x.shape[1]
     if torch.is_grad_enabled() or x.device.type != "cpu" or 3 * x.numel() * x.element_size() <= CPU_SLICE_BYTES:
-        return block(x.flatten(0, 1), rope).view(x.shape)
+        together: Tensor = block(x.flatten(0, 1), rope)
+        return together.view(x.shape)
     for view in range(views):
         block(x[:, view], rope)
     return x

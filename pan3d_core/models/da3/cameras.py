@@ -43,7 +43,8 @@ class CameraEncoder(nn.Module):
         """(B, S, 4, 4) as `relative_to_first` gives them and (B, S, 3, 3) in pixels of the image -> (B, S, dim). The principal
         point is not used."""
         code = pose_encoding_from_cameras(invert_rigid(cam_from_world), intrinsics, image_hw)
-        return self.trunk_norm(self.trunk(self.token_norm(self.pose_branch(code))))
+        tokens: Tensor = self.trunk_norm(self.trunk(self.token_norm(self.pose_branch(code))))
+        return tokens
 
 
 class CameraDecoder(nn.Module):

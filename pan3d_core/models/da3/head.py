@@ -63,12 +63,14 @@ class DualHead(DPT):
     def depth_of(self, maps: list[Tensor], image_hw: tuple[int, int]) -> Tensor:
         """Pyramid -> (n, 2, H, W): logarithm of depth, logit of confidence. Empties `maps`."""
         fused = resize(self.scratch.output_conv1(self.fuse(maps)), image_hw)
-        return self.scratch.output_conv2(add_grid_embedding(fused, image_hw[1] / image_hw[0]))
+        raw: Tensor = self.scratch.output_conv2(add_grid_embedding(fused, image_hw[1] / image_hw[0]))
+        return raw
 
     def rays_of(self, maps: list[Tensor], image_hw: tuple[int, int]) -> Tensor:
         """Pyramid -> (n, 7, 8 rows, 8 columns). Empties `maps`."""
         neck = self.scratch.output_conv1_aux[-1](self.fuse(maps, "_aux"))
-        return self.scratch.output_conv2_aux[-1](add_grid_embedding(neck, image_hw[1] / image_hw[0]))
+        raw: Tensor = self.scratch.output_conv2_aux[-1](add_grid_embedding(neck, image_hw[1] / image_hw[0]))
+        return raw
 
     def predict(self, taps: list[Tensor], image_hw: tuple[int, int], *, rays: bool) -> tuple[Tensor, Tensor | None]:
         """Four taps (n, patches, dim) -> raw depth (n, 2, H, W) and raw rays (n, 7, 8 rows, 8 columns) or None, one frame at a

@@ -19,6 +19,7 @@ from pan3d_core.models.da3.head import DualHead, HeadSettings, MonocularHead
 from pan3d_core.models.layers.transformer import Dense, LinearBuilder
 from pan3d_core.models.vggt.network import imagenet_normalized, require_images
 from pan3d_core.runtime.weights import assign_weights, family_of, read_weights
+from pan3d_core.structures import present
 
 SKY_VALUE = 0.3  # from here on a pixel shows sky
 MIN_PIXELS = 10  # sky is only filled, and scale only found, where more pixels than these speak
@@ -62,6 +63,14 @@ class MonocularOutput:
     sky: Tensor  # (B, S, H, W) from `SKY_VALUE` on sky
 
 
+class Pretrained(nn.Module):
+    """The backbone under the name that it has in the checkpoints."""
+
+    def __init__(self, pretrained: Da3Backbone) -> None:
+        super().__init__()
+        self.pretrained = pretrained
+
+
 class AnyViewDa3(nn.Module):
     """SMALL, BASE, LARGE and GIANT."""
 
@@ -69,8 +78,7 @@ class AnyViewDa3(nn.Module):
         """`linear`: see `Da3Backbone`."""
         super().__init__()
         dim = settings.backbone.dim
-        self.backbone = nn.Module()
-        self.backbone.pretrained = Da3Backbone(settings.backbone, linear)
+        self.backbone = Pretrained(Da3Backbone(settings.backbone, linear))
         self.head = DualHead(2 * dim, settings.head)
         self.cam_enc = CameraEncoder(dim)
         self.cam_dec = CameraDecoder(2 * dim)
@@ -102,7 +110,8 @@ class AnyViewDa3(nn.Module):
         require_images(images, PATCH_SIZE)
         known = self.camera_tokens(images, cameras)
         with torch.autocast(images.device.type, dtype=backbone_dtype, enabled=backbone_dtype is not None):
-            return self.backbone.pretrained(imagenet_normalized(images), known, reference_rule)
+            tokens: BackboneTokens = self.backbone.pretrained(imagenet_normalized(images), known, reference_rule)
+        return tokens
 
     def camera_tokens(self, images: Tensor, cameras: tuple[Tensor, Tensor] | None) -> Tensor | None:
         """Tokens (B, S, dim) of known cameras. Raises `ValueError` unless there is one for every view."""
@@ -112,13 +121,15 @@ class AnyViewDa3(nn.Module):
         for name, value, size in (("cam_from_world", cam_from_world, 4), ("intrinsics", intrinsics, 3)):
             if value.shape != (*images.shape[:2], size, size):
                 raise ValueError(f"{name}: expected shape {(*images.shape[:2], size, size)}, got {tuple(value.shape)}")
-        return self.cam_enc(cam_from_world, intrinsics, (images.shape[-2], images.shape[-1]))
+        tokens: Tensor = self.cam_enc(cam_from_world, intrinsics, (images.shape[-2], images.shape[-1]))
+        return tokens
 
     def predict(self, tokens: BackboneTokens, image_hw: tuple[int, int], *, rays: bool = False) -> Da3Output:
         """The heads' part of `forward`."""
         leading = tokens.taps[0].shape[:2]
-        with torch.autocast(tokens.camera.device.type, enabled=False):
-            cam_from_world, intrinsics = decoded_cameras(self.cam_dec(tokens.camera.float()), image_hw)
+        camera = present("BackboneTokens.camera", tokens.camera)
+        with torch.autocast(camera.device.type, enabled=False):
+            cam_from_world, intrinsics = decoded_cameras(self.cam_dec(camera.float()), image_hw)
             taps = [tap.flatten(0, 1).float() for tap in tokens.taps]
             raw, raw_rays = self.head.predict(taps, image_hw, rays=rays)
         raw = raw.unflatten(0, leading)
@@ -134,8 +145,7 @@ class MonocularDa3(nn.Module):
 
     def __init__(self, settings: Da3Settings) -> None:
         super().__init__()
-        self.backbone = nn.Module()
-        self.backbone.pretrained = Da3Backbone(settings.backbone)
+        self.backbone = Pretrained(Da3Backbone(settings.backbone))
         self.head = MonocularHead(settings.backbone.dim, settings.head)
 
     def forward(self, images: Tensor, *, backbone_dtype: torch.dtype | None = None) -> MonocularOutput:

@@ -77,7 +77,9 @@ def _fit(source: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     rows_x = torch.cat([-point, none, target[..., :1] * point], dim=-1)
     rows_y = torch.cat([none, -point, target[..., 1:] * point], dim=-1)
     system = torch.cat([rows_x, rows_y], dim=-2) * torch.cat([weight, weight], dim=-1)[..., None]
-    return torch.linalg.svd(system, full_matrices=system.shape[-2] < 9)[2][:, -1].unflatten(-1, (3, 3))
+    rows = torch.linalg.svd(system, full_matrices=system.shape[-2] < 9)[2]
+    fitted: Tensor = rows[:, -1].unflatten(-1, (3, 3))
+    return fitted
 
 
 def _project(homography: Tensor, points: Tensor) -> Tensor:

@@ -120,7 +120,7 @@ def opacity_from_logits(logits: Tensor, exponent: float = 0.0) -> Tensor:
     if exponent == 0.0:
         return p
     power = 2.0**exponent
-    return 0.5 * (1 - (1 - p) ** power + p ** (1 / power))
+    return 0.5 * (1 - torch.pow(1 - p, power) + torch.pow(p, 1 / power))
 
 
 def harmonics_mask(degree: int, like: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Parameter names within a module are those of the official checkpoints; `eps3d.of
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,19 @@ from pan3d_core.language.text_space import text_cosines
 from pan3d_core.models.layers.dpt import DPT, add_grid_embedding, dense_output, fused_chunks, resize
 from pan3d_core.structures import present
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 LOGIT_SCALE = 1 / 0.07  # of the cosine with a text, a constant of the text encoder that the semantics are distilled from
+
+
+class PyramidSizes(TypedDict, total=False):
+    """Sizes of a `DPT` that may differ from the published ones."""
+
+    dim: int
+    out_channels: tuple[int, int, int, int]
+    layers: tuple[int, int, int, int]
+    frames_per_chunk: int
 
 
 class ImageDpt(DPT):
@@ -24,9 +37,10 @@ class ImageDpt(DPT):
     `channels` of raw output per pixel; `features` and the sizes in `pyramid` as in `DPT`.
     """
 
-    def __init__(self, channels: int, *, features: int = 256, **pyramid: int | tuple[int, int, int, int]) -> None:
+    def __init__(self, channels: int, *, features: int = 256, **pyramid: Unpack[PyramidSizes]) -> None:
         width = features // 2
         super().__init__(features=features, output_conv2=dense_output(features, width, channels), **pyramid)
+        self.channels = channels
         self.input_merger = nn.Sequential(nn.Conv2d(3, width, kernel_size=7, padding=3), nn.ReLU(inplace=True))
 
     def chunks(self, tokens: dict[int, Tensor], images: Tensor, grid_hw: tuple[int, int]) -> Iterator[Tensor]:
@@ -37,7 +51,8 @@ class ImageDpt(DPT):
         for fused in fused_chunks(self, tokens, grid_hw, aspect):
             frames = images[start : start + len(fused)]
             x = resize(fused, image_hw).add_(self.input_merger(frames))
-            yield self.scratch.output_conv2(add_grid_embedding(x, aspect))
+            raw: Tensor = self.scratch.output_conv2(add_grid_embedding(x, aspect))
+            yield raw
             start += len(fused)
 
 
@@ -54,7 +69,8 @@ class Sem2Ins(nn.Module):
     def forward(self, instance: Tensor, semantic: Tensor) -> Tensor:
         """Both (..., channels) -> instance features (..., channels)."""
         both = torch.cat([self.proj_instance(instance), self.proj_semantic(semantic)], dim=-1)
-        return instance + self.w_1 * self.fusion(both)
+        change: Tensor = self.fusion(both)
+        return instance + self.w_1 * change
 
 
 class TextDecoder(nn.Module):
@@ -70,7 +86,8 @@ class TextDecoder(nn.Module):
 
     def forward(self, rendered: Tensor) -> Tensor:
         """(V, channels, H, W) -> (V, text channels, H // 2, W // 2), not normalised."""
-        return self.expand(half_size(rendered))
+        features: Tensor = self.expand(half_size(rendered))
+        return features
 
     def cosines(self, features: Tensor, text_features: Tensor) -> Tensor:
         """(..., channels) semantics and one (text channels,) row per text -> (..., T), without making the text-space features."""

@@ -7,7 +7,7 @@ Rendering is `rasterize`, objects are read from rendered instance features by `e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -178,7 +178,7 @@ class Eps3d(nn.Module):
         asked for."""
         grid = voxel_grid(points.flatten(0, 2), self.voxel_size, None if pixel_mask is None else pixel_mask.flatten())
         kinds = [kind for kind in ("semantics", "instances") if kind in parts]
-        raw_width = self.gaussian_head.scratch.output_conv2[-1].out_channels - 1
+        raw_width = self.gaussian_head.channels - 1
         average = VoxelAverage(len(grid), (3, raw_width, *(FEATURES for _ in kinds)), points)
         start, flat = 0, points.flatten(0, 2)
         for raw, *features in portions:
@@ -237,7 +237,7 @@ def load_eps3d(path: str | Path, *, voxel_size: float = VOXEL_SIZE) -> Eps3d:
     return _loaded(partial(eps3d_1b, voxel_size=voxel_size), path, "EPS3D")
 
 
-def _loaded(build, path: str | Path, family: str) -> Eps3d:
+def _loaded(build: Callable[[], Eps3d], path: str | Path, family: str) -> Eps3d:
     found = read_weights(path)
     other = family_of(found)
     if other in ("AnySplat", "EPS3D") and other != family:

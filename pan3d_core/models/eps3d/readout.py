@@ -101,7 +101,8 @@ def unit_features(feature_maps: Tensor) -> Tensor:
         raise ValueError(f"feature_maps: expected shape (V, D, H, W), none of them 0, got {tuple(feature_maps.shape)}")
     if not all(bool(torch.isfinite(extreme)) for extreme in feature_maps.aminmax()):
         raise ValueError("feature_maps: expected finite values, got NaN or infinity")
-    return feature_maps / (feature_maps.norm(dim=1, keepdim=True) + MIN_LENGTH)
+    length: Tensor = feature_maps.norm(dim=1, keepdim=True)
+    return feature_maps / (length + MIN_LENGTH)
 
 
 def clustered_prototypes(features: Tensor, min_cluster_size: int, min_samples: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ class RecordedEps3d:
         self,
         model: Eps3d,
         aggregator_dtype: torch.dtype | None = None,
-        recorded: Callable[[Callable], Callable] = CudaGraphs,
+        recorded: Callable[[Callable[..., Any]], Callable[..., Any]] = CudaGraphs,
     ) -> None:
         self.model = model
         self._dtype = aggregator_dtype

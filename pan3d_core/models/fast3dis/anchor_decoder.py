@@ -66,13 +66,15 @@ class FourierPosition(nn.Module):
 
     def __init__(self, bands: int, bandwidth: float, dim: int) -> None:
         super().__init__()
+        self.frequencies: Tensor
         self.register_buffer("frequencies", torch.randn(3, bands) * bandwidth)
         self.project = nn.Linear(2 * bands, dim)
 
     def forward(self, positions: Tensor) -> Tensor:
         """(..., 3) -> (..., dim)."""
         angle = 2 * torch.pi * positions @ self.frequencies
-        return self.project(torch.cat([angle.sin(), angle.cos()], dim=-1))
+        position: Tensor = self.project(torch.cat([angle.sin(), angle.cos()], dim=-1))
+        return position
 
 
 def place_in_views(anchors: Tensor, views: SceneViews) -> tuple[Tensor, Tensor]:
@@ -91,7 +93,8 @@ def place_in_views(anchors: Tensor, views: SceneViews) -> tuple[Tensor, Tensor]:
 def sample_views(features: Tensor, places: Tensor) -> Tensor:
     """Bilinear samples (B, Q, S, C) of (B, S, C, h, w) at (B, S, Q, 2)."""
     picked = F.grid_sample(features.flatten(0, 1), places.flatten(0, 1)[:, :, None], padding_mode="border", align_corners=False)
-    return picked[..., 0].unflatten(0, features.shape[:2]).permute(0, 3, 1, 2)
+    samples: Tensor = picked[..., 0].unflatten(0, features.shape[:2])
+    return samples.permute(0, 3, 1, 2)
 
 
 class ViewAttention(nn.Module):
@@ -111,7 +114,8 @@ class ViewAttention(nn.Module):
         # A finite floor instead of -inf: a query that nobody sees would become NaN.
         weights = logits.masked_fill(~seen[:, :, None], -1e4).softmax(-1)
         mixed = torch.einsum("bqhs,bqshc->bqhc", weights, v).flatten(-2)
-        return self.output(mixed) * seen.any(-1, keepdim=True)
+        output: Tensor = self.output(mixed)
+        return output * seen.any(-1, keepdim=True)
 
 
 class MapAttention(nn.Module):
@@ -124,7 +128,8 @@ class MapAttention(nn.Module):
     def forward(self, queries: Tensor, features: Tensor) -> Tensor:
         """queries (B, Q, dim), features (B, S, dim, h, w) -> (B, Q, dim)."""
         memory = features.permute(0, 1, 3, 4, 2).flatten(1, 3)
-        return self.attention(queries, memory, memory, need_weights=False)[0]
+        mixed: Tensor = self.attention(queries, memory, memory, need_weights=False)[0]
+        return mixed
 
 
 class AnchorLayer(nn.Module):
@@ -143,7 +148,8 @@ class AnchorLayer(nn.Module):
         placed = content + position
         content = self.norms[0](content + self.own(placed, placed, content, need_weights=False)[0])
         content = self.norms[1](content + self.across(content + position, *looked_at))
-        return self.norms[2](content + self.feed(content))
+        content = self.norms[2](content + self.feed(content))
+        return content
 
 
 def _perceptron(dim: int, outputs: int) -> nn.Sequential:

@@ -93,5 +93,3 @@ def _content(metadata: Mapping[str, str], path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not isinstance(content.get("facts"), dict):
         raise ValueError(f"weights: expected settings and facts as metadata 'content' of {path}, got {content!r:.80}")
     return content
-
-

@@ -23,6 +23,7 @@ from pan3d_core.models.fast3dis.anchor_decoder import AnchorDecoder, AnchorPredi
 from pan3d_core.models.layers.dpt import Fusion, TapPyramid
 from pan3d_core.models.layers.transformer import LoraLinear, lora_rows
 from pan3d_core.models.vggt.network import imagenet_normalized, require_images
+from pan3d_core.structures import present
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,7 @@ def in_unit_of(given: Tensor, predicted: Tensor) -> Tensor:
 
 
 def _half(tokens: BackboneTokens, which: int) -> BackboneTokens:
+    camera = present("BackboneTokens.camera", tokens.camera)
     return BackboneTokens(
-        tuple(tap.chunk(2)[which] for tap in tokens.taps), tokens.camera.chunk(2)[which], tokens.reference.chunk(2)[which]
+        tuple(tap.chunk(2)[which] for tap in tokens.taps), camera.chunk(2)[which], tokens.reference.chunk(2)[which]
     )

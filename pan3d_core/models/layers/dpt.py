@@ -65,7 +65,8 @@ class ResidualUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         rectified = F.relu(x)
-        return self.conv2(F.relu_(self.conv1(rectified))).add_(rectified if self.rectified_skip else x)
+        change: Tensor = self.conv2(F.relu_(self.conv1(rectified)))
+        return change.add_(rectified if self.rectified_skip else x)
 
 
 class Fusion(nn.Module):
@@ -85,6 +86,29 @@ class Fusion(nn.Module):
         return resize(self.out_conv(self.resConfUnit2(x)), size)
 
 
+class TokenProjection(nn.Conv2d):
+    """A 1x1 convolution of a grid of tokens, computed as a linear map: that leaves its result in channels-last order, which the
+    following convolutions work fastest in."""
+
+    def __init__(self, dim: int, channels: int) -> None:
+        super().__init__(dim, channels, kernel_size=1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(n, patches, dim) -> (n, patches, channels)."""
+        return F.linear(tokens, self.weight.flatten(1), self.bias)
+
+
+class Scratch(nn.Module):
+    """Modules that the checkpoints keep under `scratch`, by their names there. A head has those that it was built with."""
+
+    output_conv1: nn.Conv2d
+    output_conv2: nn.Sequential
+    sky_output_conv2: nn.Sequential
+    output_instance: nn.Sequential
+    output_conv1_aux: nn.ModuleList
+    output_conv2_aux: nn.ModuleList
+
+
 class TapPyramid(nn.Module):
     """Four token levels of one transformer -> four maps of `features` channels at 4, 2, 1 and 1/2 of the token grid.
 
@@ -95,7 +119,7 @@ class TapPyramid(nn.Module):
         super().__init__()
         self.plain = plain
         self.norm = nn.Identity() if plain else nn.LayerNorm(dim)
-        self.projects = nn.ModuleList([nn.Conv2d(dim, channels, kernel_size=1) for channels in out_channels])
+        self.projects = nn.ModuleList([TokenProjection(dim, channels) for channels in out_channels])
         first, second, _, last = out_channels
         self.resize_layers = nn.ModuleList(
             [
@@ -105,20 +129,18 @@ class TapPyramid(nn.Module):
                 nn.Conv2d(last, last, kernel_size=3, stride=2, padding=1),
             ]
         )
-        self.scratch = nn.Module()
+        self.scratch = Scratch()
         for level, channels in enumerate(out_channels, start=1):
             convolution = nn.Conv2d(channels, features, kernel_size=3, padding=1, bias=False)
             self.scratch.add_module(f"layer{level}_rn", convolution)
 
     def level(self, index: int, tokens: Tensor, grid_hw: tuple[int, int], aspect: float) -> Tensor:
         """Patch tokens (n, patches, dim) of one layer -> (n, features, h', w') of pyramid level `index` (0 = finest)."""
-        project = self.projects[index]
-        # The 1x1 convolution as a linear map leaves the result in channels-last order, which the
-        # following convolutions work fastest in.
-        x = F.linear(self.norm(tokens), project.weight.flatten(1), project.bias)
+        x: Tensor = self.projects[index](self.norm(tokens))
         x = x.unflatten(1, grid_hw).permute(0, 3, 1, 2)
         x = self.resize_layers[index](x if self.plain else add_grid_embedding(x, aspect))
-        return self.scratch.get_submodule(f"layer{index + 1}_rn")(x)
+        x = self.scratch.get_submodule(f"layer{index + 1}_rn")(x)
+        return x
 
     def pyramid(self, levels: list[Tensor], grid_hw: tuple[int, int], aspect: float) -> list[Tensor]:
         """Patch tokens (n, patches, dim) of the four layers -> maps (n, features, h', w') from fine to coarse."""
@@ -160,7 +182,8 @@ class DPT(TapPyramid):
 
     def forward(self, levels: list[Tensor], grid_hw: tuple[int, int], aspect: float) -> Tensor:
         """Patch tokens (n, patches, dim) of the four layers -> (n, features / 2, 8 rows, 8 columns)."""
-        return self.scratch.output_conv1(self.fuse(self.pyramid(levels, grid_hw, aspect)))
+        result: Tensor = self.scratch.output_conv1(self.fuse(self.pyramid(levels, grid_hw, aspect)))
+        return result
 
     def fuse(self, maps: list[Tensor], suffix: str = "") -> Tensor:
         """The pyramid's maps, from coarse to fine -> (n, features, 8 rows, 8 columns). Empties `maps`, so each is freed early."""
@@ -173,7 +196,8 @@ class DPT(TapPyramid):
             x = self.scratch.get_submodule(f"refinenet{number}{suffix}")(x, finer, size)
         finer = maps.pop()
         size = (2 * finer.shape[-2], 2 * finer.shape[-1])
-        return self.scratch.get_submodule(f"refinenet1{suffix}")(x, finer, size)
+        finest: Tensor = self.scratch.get_submodule(f"refinenet1{suffix}")(x, finer, size)
+        return finest
 
 
 def fused_chunks(head: DPT, features: dict[int, Tensor], grid_hw: tuple[int, int], aspect: float) -> Iterator[Tensor]:

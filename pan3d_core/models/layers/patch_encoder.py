@@ -18,7 +18,8 @@ class PatchProjection(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, 3, H, W) -> (n, patches, dim), row by row."""
-        return self.proj(images).flatten(2).transpose(1, 2)
+        grid: Tensor = self.proj(images)
+        return grid.flatten(2).transpose(1, 2)
 
 
 class PatchEncoder(nn.Module):
@@ -73,7 +74,8 @@ class PatchEncoder(nn.Module):
         )
         for block in self.blocks:
             x = block(x)
-        return self.norm(x)
+        normed: Tensor = self.norm(x)
+        return normed
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, 3, H, W) normalised images -> (n, patches, dim)."""

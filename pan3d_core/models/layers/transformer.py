@@ -79,7 +79,8 @@ class Mlp(nn.Module):
         self.fc2 = Dense(hidden, dim_out or dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
+        x = self.fc2(F.gelu(self.fc1(x)))
+        return x
 
 
 class SwiGlu(nn.Module):
@@ -92,7 +93,18 @@ class SwiGlu(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = self.w12(x).chunk(2, dim=-1)
-        return self.w3(F.silu(gate) * value)
+        x = self.w3(F.silu(gate) * value)
+        return x
+
+
+class LowRank(nn.Module):
+    """The two factors of a low-rank correction, which is zero at first; names as in the checkpoints."""
+
+    def __init__(self, dim_in: int, dim_out: int, rank: int) -> None:
+        super().__init__()
+        self.lora_A = nn.Linear(dim_in, rank, bias=False)
+        self.lora_B = nn.Linear(rank, dim_out, bias=False)
+        nn.init.zeros_(self.lora_B.weight)
 
 
 class LoraLinear(nn.Module):
@@ -103,28 +115,27 @@ class LoraLinear(nn.Module):
 
     def __init__(self, dim_in: int, dim_out: int, *, rank: int, alpha: float) -> None:
         super().__init__()
-        self.linear = Dense(dim_in, dim_out).requires_grad_(False)
-        self.lora = nn.ModuleDict({"lora_A": nn.Linear(dim_in, rank, bias=False), "lora_B": nn.Linear(rank, dim_out, bias=False)})
-        nn.init.zeros_(self.lora["lora_B"].weight)
+        self.linear: nn.Linear = Dense(dim_in, dim_out).requires_grad_(False)
+        self.lora = LowRank(dim_in, dim_out, rank)
         self.scaling = alpha / rank
         self.rows: LoraRows = "all"
 
     def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.linear(x)
         if self.rows == "none":
-            return self.linear(x)
+            return result
         if torch.is_grad_enabled() and self.rows == "all":
-            return torch.add(self.linear(x), self.lora["lora_B"](self.lora["lora_A"](x)), alpha=self.scaling)
+            return torch.add(result, self.lora.lora_B(self.lora.lora_A(x)), alpha=self.scaling)
         first = len(x) // 2 if self.rows == "second half" else 0
-        result = self.linear(x)
-        low_rank = self.lora["lora_A"](x[first:]).flatten(0, -2)
+        low_rank = self.lora.lora_A(x[first:]).flatten(0, -2)
         # In one step and in place: neither the correction nor a second result is stored.
-        result[first:].flatten(0, -2).addmm_(low_rank, self.lora["lora_B"].weight.T.to(result.dtype), alpha=self.scaling)
+        result[first:].flatten(0, -2).addmm_(low_rank, self.lora.lora_B.weight.T.to(result.dtype), alpha=self.scaling)
         return result
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
         """One plain linear layer that computes the same up to rounding."""
-        self.linear.weight.add_(self.lora["lora_B"].weight @ self.lora["lora_A"].weight, alpha=self.scaling)
+        self.linear.weight.add_(self.lora.lora_B.weight @ self.lora.lora_A.weight, alpha=self.scaling)
         return self.linear
 
 
@@ -215,9 +226,10 @@ class Rope2d:
 
 def normalised(norm: nn.Module, x: Tensor) -> Tensor:
     """norm(x); without gradient tracking stored in `x` itself."""
+    result: Tensor = norm(x)
     if torch.is_grad_enabled() or isinstance(norm, nn.Identity):
-        return norm(x)
-    return x.copy_(norm(x))
+        return result
+    return x.copy_(result)
 
 
 class Attention(nn.Module):
@@ -241,7 +253,8 @@ class Attention(nn.Module):
             q, k = rope.rotate(q), rope.rotate(k)
         mixed = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
         del q, k, v  # three times the size of the result that follows
-        return self.proj(mixed.transpose(1, 2).flatten(2))
+        output: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
+        return output
 
 
 class Block(nn.Module):
@@ -273,7 +286,8 @@ class Block(nn.Module):
         """(batch, tokens, dim) -> same shape."""
         x = self.ls1(x, self.attn(x, rope, self.norm1))
         if torch.is_grad_enabled():
-            return self.ls2(x, self.mlp(self.norm2(x)))
+            x = self.ls2(x, self.mlp(self.norm2(x)))
+            return x
         for rows in row_slices(x, 4 * x.shape[-1] * x.element_size()):
             self.ls2(rows, self.mlp(self.norm2(rows)))
         return x

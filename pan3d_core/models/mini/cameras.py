@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from pan3d_core.geometry.level_cameras import locate_cameras
 from pan3d_core.geometry.transforms import invert_rigid, rigid
-from pan3d_core.models.mini.network import MiniOutputs
+from pan3d_core.models.mini.network import DenseOutputs
 
 MAX_SUPPORT_FOREGROUND = 0.1  # pixels that surely show no object
 
@@ -23,7 +23,7 @@ def cameras_from_head(view1_from_cam: Tensor) -> Tensor:
     return invert_rigid(view1_from_cam) @ view1_from_cam[0]
 
 
-def unposed_cameras(outputs: MiniOutputs, scene: int, mask_logits: Tensor, intrinsics: Tensor) -> Tensor:
+def unposed_cameras(outputs: DenseOutputs, scene: int, mask_logits: Tensor, intrinsics: Tensor) -> Tensor:
     """`cam_from_view1` (S, 4, 4) of one scene from the objects that its views share: masks (K, S, h, w) of any size, intrinsics
     (S, 3, 3). The camera head guesses where views share too few."""
     depth = outputs.depth()[scene]

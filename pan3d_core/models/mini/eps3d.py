@@ -22,7 +22,7 @@ from pan3d_core.models.eps3d.gaussians import VoxelAverage, voxel_grid
 from pan3d_core.models.eps3d.heads import Sem2Ins, TextDecoder
 from pan3d_core.models.mini.geometry import SceneGeometry, scene_geometry
 from pan3d_core.models.mini.layers import Pyramid
-from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini, SingleViews
+from pan3d_core.models.mini.network import DenseOutputs, MiniInputs, PanMini, SingleViews, plain_arguments
 from pan3d_core.models.mini.plane import fourier_features
 from pan3d_core.models.mini.queries import POINT_WAVELENGTHS_M
 from pan3d_core.settings import read_settings, to_plain
@@ -48,12 +48,12 @@ class Eps3dMiniSettings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Eps3dMiniSettings:
         """Of plain values as `to_dict` gives them, any of them left out. `ValueError` names an unknown one."""
-        base = {name: tuple(value) if isinstance(value, list) else value for name, value in values.get("base", {}).items()}
-        return read_settings(cls(), {**values, "base": base}, "model")
+        return read_settings(cls(), {**values, "base": plain_arguments(values.get("base", {}))}, "model")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
-        return to_plain(self)
+        values: dict[str, Any] = to_plain(self)
+        return values
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class PixelMaps:
 class Eps3dMiniOutputs:
     """B scenes, each in a frame of its own: the plane frame, or without poses one that is turned as the first camera."""
 
-    geometry: MiniOutputs  # of the base, without queries
+    geometry: DenseOutputs  # of the base
     cam_from_scene: Tensor  # (B, S, 4, 4) metres
     world_from_scene: Tensor  # (B, 4, 4) the world is the first camera without poses
     maps: PixelMaps
@@ -96,7 +96,8 @@ class PixelHead(nn.Module):
         coarse = self.from4(p4) + self.place(place4)
         coarse = coarse + F.interpolate(self.from8(p8), size=coarse.shape[-2:], mode="bilinear")
         fine = F.pixel_shuffle(self.from2(p2), 2) + self.input_merger((images - 0.45) / 0.25)
-        return self.output(fine + F.interpolate(coarse, size=images.shape[-2:], mode="bilinear")).float()
+        channels: Tensor = self.output(fine + F.interpolate(coarse, size=images.shape[-2:], mode="bilinear"))
+        return channels.float()
 
 
 class Eps3dMini(nn.Module):
@@ -106,19 +107,16 @@ class Eps3dMini(nn.Module):
         super().__init__()
         self.settings = settings = settings or Eps3dMiniSettings()
         self.base = PanMini(**settings.base).requires_grad_(False)
-        old = self.base.decoder
-        dim, text_dim = old.from8.out_features, old.to_text[-1].out_features
-        pyramid = (old.to_mask2[-1].out_features, old.pixel4.in_channels, old.from8.in_features)
-        stem = tuple(self.base.stem.get_submodule(name)[0].out_channels for name in ("to2", "to4", "to8"))
-        sizes = (dim, stem, pyramid, settings.width)
+        widths = self.base.widths
+        sizes = (widths.dim, widths.stem, widths.pyramid, settings.width)
         self.gaussian_head = PixelHead(*sizes, RAW_CHANNELS)
         self.semantic_head = PixelHead(*sizes, settings.features)
         self.instance_head = PixelHead(*sizes, settings.features)
         if settings.sem2ins:
             self.sem2ins = Sem2Ins(settings.features)
-        self.text_decoder = TextDecoder(settings.features, text_dim)
-        nn.init.zeros_(self.gaussian_head.output[-1].weight)
-        nn.init.zeros_(self.gaussian_head.output[-1].bias)
+        self.text_decoder = TextDecoder(settings.features, widths.text_dim)
+        for parameter in self.gaussian_head.output[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def train(self, mode: bool = True) -> Eps3dMini:
         """The base stays in evaluation mode: its statistics are frozen like its weights."""
@@ -152,7 +150,7 @@ class Eps3dMini(nn.Module):
             instances = self.sem2ins(instances.movedim(1, -1), semantics.movedim(1, -1)).movedim(-1, 1)
         return PixelMaps(*(maps.unflatten(0, images.shape[:2]) for maps in (raw, semantics, instances)))
 
-    def _scene(self, b: int, maps: PixelMaps, points: Tensor, dense: MiniOutputs, inputs: MiniInputs) -> Gaussians:
+    def _scene(self, b: int, maps: PixelMaps, points: Tensor, dense: DenseOutputs, inputs: MiniInputs) -> Gaussians:
         """Gaussians of scene `b` from points (S, H, W, 3): pixels averaged over voxels, then activated."""
         size = points.shape[1:3]
         footprint = FOOTPRINT * dense.depth()[b] / inputs.intrinsics[b, :, 0, 0, None, None]

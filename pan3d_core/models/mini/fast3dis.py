@@ -10,7 +10,7 @@ from their anchor, the last mask is finer, and each query has a text-aligned vec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from pan3d_core.models.fast3dis.anchor_decoder import AnchorDecoder, AnchorPredi
 from pan3d_core.models.layers.transformer import LoraLinear, add_lora, lora_rows
 from pan3d_core.models.mini.geometry import SceneGeometry, scene_geometry
 from pan3d_core.models.mini.layers import Pyramid
-from pan3d_core.models.mini.network import FIRST_CROSS_VIEW, MiniInputs, MiniOutputs, PanMini, SingleViews
+from pan3d_core.models.mini.network import FIRST_CROSS_VIEW, MiniInputs, MiniOutputs, PanMini, SingleViews, plain_arguments
 from pan3d_core.models.mini.plane import fourier_features
 from pan3d_core.models.mini.queries import (
     POINT_WAVELENGTHS_M,
@@ -56,12 +56,12 @@ class Fast3disMiniSettings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Fast3disMiniSettings:
         """Of plain values as `to_dict` gives them, any of them left out. `ValueError` names an unknown one."""
-        base = {name: tuple(value) if isinstance(value, list) else value for name, value in values.get("base", {}).items()}
-        return read_settings(cls(), {**values, "base": base}, "model")
+        return read_settings(cls(), {**values, "base": plain_arguments(values.get("base", {}))}, "model")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
-        return to_plain(self)
+        values: dict[str, Any] = to_plain(self)
+        return values
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,10 @@ class Fast3disMini(nn.Module):
         self.settings = settings = settings or Fast3disMiniSettings()
         self.base = PanMini(**settings.base).requires_grad_(False)
         for block in self.base.blocks[FIRST_CROSS_VIEW:]:
-            add_lora(block.attention, rank=settings.lora_rank, alpha=settings.lora_alpha)
-        old = self.base.decoder
-        c2, c8, dim = old.to_mask2[-1].out_features, old.from8.in_features, old.from8.out_features
-        out, text_dim = settings.decoder.dim, old.to_text[-1].out_features
-        stem = tuple(self.base.stem.get_submodule(name)[0].out_channels for name in ("to2", "to4", "to8"))
-        self.pixels = MiniPixelDecoder(dim, stem, (c2, old.pixel4.in_channels, c8), out)
+            add_lora(block.get_submodule("attention"), rank=settings.lora_rank, alpha=settings.lora_alpha)
+        widths, out = self.base.widths, settings.decoder.dim
+        c2, _, c8 = widths.pyramid
+        self.pixels = MiniPixelDecoder(widths.dim, widths.stem, widths.pyramid, out)
         self.decoder = AnchorDecoder(settings.decoder)
         if settings.decoder.start == "seeds":
             self.seed = nn.Linear(c8, out)
@@ -131,7 +129,7 @@ class Fast3disMini(nn.Module):
         self.to_mask2 = nn.Sequential(nn.Linear(out, out), nn.GELU(), nn.Linear(out, c2))
         self.pooled = nn.Linear(c8, out)
         self.to_quality = nn.Sequential(nn.Linear(out + 2, out), nn.GELU(), nn.Linear(out, 1))
-        self.to_text = nn.Sequential(nn.LayerNorm(out), nn.Linear(out, 3 * out), nn.GELU(), nn.Linear(3 * out, text_dim))
+        self.to_text = nn.Sequential(nn.LayerNorm(out), nn.Linear(out, 3 * out), nn.GELU(), nn.Linear(3 * out, widths.text_dim))
 
     def lora_layers(self) -> list[LoraLinear]:
         """The adapted layers of the base."""
@@ -155,9 +153,8 @@ class Fast3disMini(nn.Module):
             predictions = self.decoder(self._scene_views(inputs, pixels, geometry), self._seeds(pixels, geometry))
             layers = tuple(self._masked(prediction, pixels, geometry) for prediction in predictions)
             queries = self._finish(layers, predictions[-1], pixels)
-        own = {item.name: getattr(dense, item.name) for item in fields(MiniOutputs)}
-        own["queries"] = queries
-        return Fast3disMiniOutputs(**own, mask_features=pixels.mask_features, anchors=UNIT_M * predictions[-1].anchors)
+        anchors = UNIT_M * predictions[-1].anchors
+        return Fast3disMiniOutputs(**vars(dense), queries=queries, mask_features=pixels.mask_features, anchors=anchors)
 
     def dual_pass(self, single: SingleViews) -> tuple[Tensor, Tensor]:
         """Tokens (B, S, 1 + h16 w16, dim) of the geometry pass and of the feature pass."""

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.models.mini.cameras import unposed_cameras
 from pan3d_core.models.mini.decode import decode_scene
-from pan3d_core.models.mini.network import MAX_LOG_RATIO, MiniInputs, MiniOutputs, PanMini, SingleViews
+from pan3d_core.models.mini.network import MAX_LOG_RATIO, DenseOutputs, MiniInputs, PanMini, SingleViews
 from pan3d_core.models.mini.plane import grid_intrinsics
-from pan3d_core.models.mini.queries import SceneFeatures
+from pan3d_core.models.mini.queries import QueryOutputs, SceneFeatures
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,16 @@ class SceneGeometry:
 
 @torch.no_grad()
 def scene_geometry(
-    base: PanMini, inputs: MiniInputs, single: SingleViews, found: tuple[MiniOutputs, SceneFeatures]
+    base: PanMini, inputs: MiniInputs, single: SingleViews, found: tuple[DenseOutputs, SceneFeatures]
 ) -> SceneGeometry:
     """Points and cameras in one frame from what `PanMini.dense` gave; scenes without poses get theirs from the objects that the
     base finds."""
     dense, scene = found
     points, centers, cameras = scene.points4.clone(), scene.centers4.clone(), single.cam_from_plane.clone()
     unposed = torch.nonzero(single.posed == 0)[:, 0].tolist()
-    queries = base.decoder(scene) if unposed else None
+    if not unposed:
+        return SceneGeometry(points, centers, scene.foreground4, cameras)
+    queries: QueryOutputs = base.decoder(scene)
     for b in unposed:
         kept, _ = decode_scene(queries, b)
         cameras[b] = unposed_cameras(dense, b, queries.mask_logits[b, kept], inputs.intrinsics[b])

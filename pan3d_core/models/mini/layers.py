@@ -25,7 +25,8 @@ class Residual(nn.Module):
         self.second = conv_bn(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.second(F.relu(self.first(x))))
+        change: Tensor = self.second(F.relu(self.first(x)))
+        return F.relu(x + change)
 
 
 class ConvStem(nn.Module):
@@ -107,7 +108,8 @@ class Attention(nn.Module):
         self.output = nn.Linear(dim, dim)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
+        parts: Tensor = x.unflatten(-1, (self.heads, -1))
+        return parts.transpose(-2, -3)
 
     def forward(self, x: Tensor, memory: Tensor, angles: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         """x (N, L, dim), memory (N, M, memory_dim), angles (self-attention only) and additive bias (N, 1, L, M)."""
@@ -123,7 +125,8 @@ class Attention(nn.Module):
             mixed = (logits if bias is None else logits + bias).softmax(-1) @ value
         else:
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        return self.output(mixed.transpose(-2, -3).flatten(-2))
+        output: Tensor = self.output(mixed.transpose(-2, -3).flatten(-2))
+        return output
 
 
 class FeedForward(nn.Sequential):
@@ -146,4 +149,5 @@ class Block(nn.Module):
     def forward(self, x: Tensor, angles: Tensor | None = None) -> Tensor:
         normed = self.attention_norm(x)
         x = x + self.attention(normed, normed, angles)
-        return x + self.feed(self.feed_norm(x))
+        x = x + self.feed(self.feed_norm(x))
+        return x

@@ -10,7 +10,9 @@ a text-aligned vector per query instead of class logits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ from pan3d_core.models.mini.layers import Block, ConvStem, Pyramid, rotary_angle
 from pan3d_core.models.mini.plane import PlaneRays, fourier_features, plane_from_world, plane_rays, points_from_rays
 from pan3d_core.models.mini.queries import QueryDecoder, QueryOutputs, SceneFeatures
 from pan3d_core.models.mini.sweep import HeightSweep
-from pan3d_core.structures import require_shape
+from pan3d_core.structures import present, require_shape
 
 PLANE_WAVELENGTHS_M = (2.0, 1.0, 0.5, 0.25, 0.125)
 _XY_FEATURES = 2 * 2 * len(PLANE_WAVELENGTHS_M)
@@ -43,8 +45,8 @@ class MiniInputs:
 
 
 @dataclass(frozen=True)
-class MiniOutputs:
-    """Raw outputs; strides are relative to (H, W)."""
+class DenseOutputs:
+    """Raw outputs but for objects: what `PanMini.dense` gives. Strides are relative to (H, W)."""
 
     log_ratio: Tensor  # (B, S, H/2, W/2) log of depth over `plane_depth`
     log_error: Tensor  # (B, S, H/2, W/2) log of the expected |error| of log_ratio
@@ -54,12 +56,18 @@ class MiniOutputs:
     plane_from_world: Tensor  # (B, 4, 4) identity without poses
     view1_from_cam: Tensor  # (B, S, 9) camera head: 6D rotation (first two columns) and translation
     dense_text: Tensor  # (B, S, H/8, W/8, text_dim) per-pixel text-aligned vectors, not normalised; only in training, else empty
-    queries: QueryOutputs | None  # None only between `PanMini.dense` and a decoder
 
     def depth(self) -> Tensor:
         """(B, S, H, W) z-depth in metres."""
         log_ratio = F.interpolate(self.log_ratio, size=self.plane_depth.shape[-2:], mode="bilinear")
         return self.plane_depth * log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+
+
+@dataclass(frozen=True)
+class MiniOutputs(DenseOutputs):
+    """All raw outputs."""
+
+    queries: QueryOutputs
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,21 @@ class SingleViews:
     tokens: Tensor  # (B, S, 1 + h16 w16, dim) camera token first
     angles: Tensor  # (B, 1, S (1 + h16 w16), head_dim / 2) rotary positions on the plane
     posed: Tensor  # (B,) 1 or 0
+
+
+def plain_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `PanMini` from plain values, whose lists are tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class MiniWidths:
+    """Channels of a `PanMini` that heads beside its own need to know."""
+
+    dim: int  # of the tokens
+    stem: tuple[int, int, int]  # at strides 2, 4, 8
+    pyramid: tuple[int, int, int]  # at strides 2, 4, 8
+    text_dim: int
 
 
 class PanMini(nn.Module):
@@ -90,6 +113,7 @@ class PanMini(nn.Module):
         text_dim: int = 384,
     ) -> None:
         super().__init__()
+        self.widths = MiniWidths(dim, stem, pyramid, text_dim)
         channels = (*stem, dim)
         self.stem = ConvStem(channels, GEOMETRY_CHANNELS)
         self.sweep = HeightSweep(stem[0], stem[1])
@@ -110,12 +134,12 @@ class PanMini(nn.Module):
         self.apply(_initialise)
         for head in (self.dense4, self.dense2):
             nn.init.normal_(head.weight, std=0.01)
-            nn.init.zeros_(head.bias)
+            nn.init.zeros_(present("bias", head.bias))
 
     def forward(self, inputs: MiniInputs) -> MiniOutputs:
         single = self.single_views(inputs)
         dense, scene = self.dense(single, self.cross_views(single.tokens, single.angles))
-        return replace(dense, queries=self.decoder(scene))
+        return MiniOutputs(**vars(dense), queries=self.decoder(scene))
 
     def single_views(self, inputs: MiniInputs) -> SingleViews:
         """Stem, tokens and the blocks in which every view is alone. The sweep compares views by their calibration already."""
@@ -155,10 +179,11 @@ class PanMini(nn.Module):
                 x = block(x.reshape(batch * views, count, -1))
             else:
                 x = block(x.reshape(batch, views * count, -1), angles)
-        return self.norm(x.reshape(batch, views, count, -1))
+        normed: Tensor = self.norm(x.reshape(batch, views, count, -1))
+        return normed
 
-    def dense(self, single: SingleViews, x: Tensor) -> tuple[MiniOutputs, SceneFeatures]:
-        """Outputs of `cross_views` -> everything but the queries (None), and what those look at."""
+    def dense(self, single: SingleViews, x: Tensor) -> tuple[DenseOutputs, SceneFeatures]:
+        """Outputs of `cross_views` -> everything but the queries, and what those look at."""
         tokens = x[:, :, 1:]
         batch, views = tokens.shape[:2]
         posed, rays, cam_from_plane = single.posed, single.rays, single.cam_from_plane
@@ -175,10 +200,10 @@ class PanMini(nn.Module):
             foreground4=dense4[:, :, 2].detach().sigmoid(), posed=posed,
         )  # fmt: skip
         dense_text = self.dense_text(p8.permute(0, 1, 3, 4, 2)) if self.training else p8.new_zeros(0)
-        outputs = MiniOutputs(
+        outputs = DenseOutputs(
             log_ratio=dense2[:, :, 0], log_error=dense2[:, :, 1] - 3.0, foreground_logits=dense2[:, :, 2],
             plane_depth=rays[1].plane_depth, center_offset=offset, plane_from_world=single.plane_from_world,
-            view1_from_cam=self.camera(x[:, :, 0]).float(), dense_text=dense_text, queries=None,
+            view1_from_cam=self.camera(x[:, :, 0]).float(), dense_text=dense_text,
         )  # fmt: skip
         return outputs, scene
 
@@ -245,6 +270,6 @@ def _camera_numbers(inputs: MiniInputs, cam_from_plane: Tensor, posed: Tensor) -
     return torch.cat([pose, flag.expand(*pose.shape[:2], 1), lens], dim=-1)
 
 
-def world_points(outputs: MiniOutputs, points_plane: Tensor) -> Tensor:
+def world_points(outputs: DenseOutputs, points_plane: Tensor) -> Tensor:
     """Plane-frame points (B, N, 3) in the world frame."""
     return transform_points(invert_rigid(outputs.plane_from_world), points_plane)

@@ -56,7 +56,8 @@ class QueryOutputs:
 def pool_grid(grid: Tensor, size: int) -> Tensor:
     """Mean over size x size cells of (B, S, h, w, C)."""
     moved = grid.flatten(0, 1).permute(0, 3, 1, 2)
-    return F.avg_pool2d(moved, size).permute(0, 2, 3, 1).unflatten(0, grid.shape[:2])
+    pooled: Tensor = F.avg_pool2d(moved, size).permute(0, 2, 3, 1).unflatten(0, grid.shape[:2])
+    return pooled
 
 
 def select_seeds(weights: Tensor, centers: Tensor, count: int) -> Tensor:
@@ -75,7 +76,8 @@ def select_seeds(weights: Tensor, centers: Tensor, count: int) -> Tensor:
 def anchor_distance(anchors: Tensor, points4: Tensor) -> Tensor:
     """Squared distance of the points (B, S, h4, w4, 3) from the anchors (B, Q, 3) in mask radii, bounded: (B, Q, S, h4, w4)."""
     squared = torch.cdist(anchors, points4.flatten(1, 3)).square().clamp_max((6 * MASK_RADIUS_M) ** 2)
-    return (squared / MASK_RADIUS_M**2).unflatten(-1, points4.shape[1:4])
+    distance: Tensor = (squared / MASK_RADIUS_M**2).unflatten(-1, points4.shape[1:4])
+    return distance
 
 
 def under_masks(mask_logits: Tensor, content8: Tensor) -> Tensor:
@@ -110,7 +112,8 @@ class DecoderLayer(nn.Module):
         queries = queries + self.cross(self.cross_norm(queries) + position, memory, bias=bias)
         normed = self.self_norm(queries) + position
         queries = queries + self.own(normed, normed)
-        return queries + self.feed(self.feed_norm(queries))
+        queries = queries + self.feed(self.feed_norm(queries))
+        return queries
 
 
 class QueryDecoder(nn.Module):

@@ -34,8 +34,8 @@ class HeightSweep(nn.Module):
         super().__init__()
         self.describe = nn.Conv2d(inputs, channels, 3, padding=1)
         self.project = nn.Conv2d(3 * len(HEIGHTS_M), outputs, 1)
-        nn.init.zeros_(self.project.weight)
-        nn.init.zeros_(self.project.bias)
+        for parameter in self.project.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, f2: Tensor, rays: PlaneRays, cam_from_plane: Tensor, intrinsics: Tensor, posed: Tensor) -> Tensor:
         """f2 (B S, inputs, H/2, W/2), rays on the grid of stride 4, intrinsics (B, S, 3, 3) at full size ->
@@ -63,4 +63,5 @@ class HeightSweep(nn.Module):
             total, seen, best = total + likeness, seen + inside, torch.maximum(best, likeness)
         features = torch.cat([total / seen.clamp_min(1), best, seen / 3], dim=1)
         flag = posed.repeat_interleave(views)[:, None, None, None]
-        return self.project(features * flag) * flag
+        projected: Tensor = self.project(features * flag)
+        return projected * flag

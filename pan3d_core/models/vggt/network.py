@@ -80,7 +80,8 @@ class Aggregator(nn.Module):
         it must copy what it keeps, because the next block changes them in place.
         """
         batch, frames = images.shape[:2]
-        grid_hw = tuple(size // self.patch_embed.patch_size for size in images.shape[-2:])
+        patch_size = self.patch_embed.patch_size
+        grid_hw = (images.shape[-2] // patch_size, images.shape[-1] // patch_size)
         x = self.first_tokens(images)
         tokens, dim = x.shape[1:]
         frame_rope = Rope2d.for_grid(grid_hw, self.head_dim, num_special=self.num_special, like=x)
@@ -183,13 +184,15 @@ class VGGT(nn.Module):
         """
         require_images(images, self.aggregator.patch_embed.patch_size)
         with torch.autocast(images.device.type, dtype=aggregator_dtype, enabled=aggregator_dtype is not None):
-            return self.aggregator(images, self.kept_layers, on_layer)
+            found: dict[int, Tensor] = self.aggregator(images, self.kept_layers, on_layer)
+        return found
 
     def predict(self, features: dict[int, Tensor], image_hw: tuple[int, int]) -> VggtOutput:
         """Run the heads on the tokens of `features`, one head after the other."""
         last = features[max(self.kept_layers)]
         leading = last.shape[:2]
-        grid_hw = tuple(size // self.aggregator.patch_embed.patch_size for size in image_hw)
+        patch_size = self.aggregator.patch_embed.patch_size
+        grid_hw = (image_hw[0] // patch_size, image_hw[1] // patch_size)
         with torch.autocast(last.device.type, enabled=False):
             pose_encodings = self.camera_head(last[:, :, 0].float())
             raw = dense_maps(self.depth_head, features, image_hw, grid_hw).unflatten(0, leading)

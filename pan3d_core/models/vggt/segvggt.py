@@ -135,7 +135,8 @@ def instance_feature_map(head: DPT, features: dict[int, Tensor], image_hw: tuple
         resize(add_grid_embedding(resize(fused, image_hw), aspect), half).permute(0, 2, 3, 1)
         for fused in fused_chunks(head, features, grid_hw, aspect)
     ]
-    return torch.cat(maps).unflatten(0, next(iter(features.values())).shape[:2])
+    joined: Tensor = torch.cat(maps).unflatten(0, next(iter(features.values())).shape[:2])
+    return joined
 
 
 class SegVGGT(nn.Module):
@@ -158,12 +159,13 @@ class SegVGGT(nn.Module):
         batch, num_frames = images.shape[:2]
         image_hw = (images.shape[-2], images.shape[-1])
         queries = self.query_decoder.first_queries(batch)
-        masses = []
+        masses: list[Tensor] = []
 
         def on_layer(layer: int, tokens: Tensor) -> None:
             nonlocal queries
             queries, mass = self.query_decoder.step(layer, queries, tokens, num_frames if frame_attention else None)
-            masses.append(mass)
+            if mass is not None:
+                masses.append(mass)
 
         features = self.vggt.features(images, aggregator_dtype=aggregator_dtype, on_layer=on_layer)
         patch_size = self.vggt.aggregator.patch_embed.patch_size

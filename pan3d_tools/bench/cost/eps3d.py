@@ -67,8 +67,7 @@ def image_head_cost(head: ImageDpt, image_hw: tuple[int, int]) -> Cost:
     """One view's tokens and image -> a map at the size of the image."""
     dim, sizes = head_settings(head)
     levels, half, pixels = level_sizes(image_hw), sizes.features // 2, image_hw[0] * image_hw[1]
-    *_, last = head.scratch.get_submodule("output_conv2").children()
-    channels = _convolution(last).out_channels
+    channels = head.channels
     out = 4 * levels[0] * 9 * sizes.features * half + pixels * (49 * 3 * half + 9 * half * half + half * channels)
     return pyramid_cost(dim, sizes, image_hw) + fusion_cost(sizes.features, levels) + Cost(convolution=2 * out)
 

@@ -22,7 +22,7 @@ BASE = Da3Settings(BackboneSettings(48, 8, 3, (2, 4, 6, 7), 3), HeadSettings(16,
 def random_lora(model):
     with torch.no_grad():
         for layer in model.lora_layers():
-            layer.lora["lora_B"].weight.normal_(std=0.2)
+            layer.lora.lora_B.weight.normal_(std=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_plain_queries_see_all_pixels_and_anchors_their_own():
 def test_a_layer_corrects_the_rows_it_is_told_to():
     torch.manual_seed(0)
     layer = LoraLinear(6, 4, rank=2, alpha=4)
-    layer.lora["lora_B"].weight.normal_()
+    layer.lora.lora_B.weight.normal_()
     x = torch.rand(4, 3, 6)
     everywhere, nowhere = layer(x), layer.linear(x)
     with lora_rows(layer, "second half"):

@@ -25,7 +25,7 @@ def model():
     model = Fast3dis(SETTINGS).eval()
     with torch.no_grad():
         for layer in model.lora_layers():
-            layer.lora["lora_B"].weight.normal_(std=0.2)
+            layer.lora.lora_B.weight.normal_(std=0.2)
     return model
 
 

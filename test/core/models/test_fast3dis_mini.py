@@ -27,7 +27,7 @@ def build(**changes) -> Fast3disMini:
     torch.manual_seed(0)
     model = Fast3disMini(Fast3disMiniSettings.from_dict({"base": BASE, "decoder": DECODER, "lora_rank": 4, **changes}))
     for layer in model.lora_layers():
-        torch.nn.init.normal_(layer.lora["lora_B"].weight, std=0.2)
+        torch.nn.init.normal_(layer.lora.lora_B.weight, std=0.2)
     torch.nn.init.normal_(model.base.dense4.weight, std=0.2)
     return model.eval()
 
@@ -182,7 +182,7 @@ def test_low_rank_corrections_are_added_to_what_is_there():
     expected = layers(x)
     add_lora(layers, rank=2, alpha=4.0)
     assert torch.equal(layers(x), expected) and isinstance(layers[2], LoraLinear)
-    torch.nn.init.normal_(layers[2].lora["lora_B"].weight)
+    torch.nn.init.normal_(layers[2].lora.lora_B.weight)
     changed = layers(x)
     assert not torch.allclose(changed, expected)
     merge_lora(layers)

@@ -84,7 +84,7 @@ def test_a_run_starts_from_official_weights_with_its_corrections_at_zero(run_val
         expected, answer = base(images), trainer.model.eval()(images)
     torch.testing.assert_close(answer.geometry.depth, expected.depth, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(answer.geometry.cam_from_world, expected.cam_from_world, atol=1e-5, rtol=1e-5)
-    assert all(not layer.lora["lora_B"].weight.any() for layer in trainer.model.lora_layers())
+    assert all(not layer.lora.lora_B.weight.any() for layer in trainer.model.lora_layers())
     assert any(p.requires_grad for p in trainer.model.da3.parameters())
     trainer.train_step()
     for name, value in base.state_dict().items():
