@@ -56,8 +56,20 @@ class PerceptionPipeline:
         self.tracker = Tracker(self.config.tracking)
 
     def reset(self) -> None:
-        """Forget the tracks, as after a jump of the clock."""
+        """Forget the tracks, as after a jump of the clock. Ids go on."""
         self.tracker.reset()
+
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Take over other settings from the next view set on; tracks stay, and so does the engine, whatever `config.model` says.
+        Any thread may call this."""
+        self.config = config
+        self.tracker.reconfigure(config.tracking)
+        if self.namer is not None:
+            self.namer.config = config.naming
+
+    def fresh(self, config: PipelineConfig | None = None) -> PerceptionPipeline:
+        """Make one with the same engine and namer that has seen nothing: ids begin again. `config`: other settings."""
+        return PerceptionPipeline(self.engine, config or self.config, self.namer)
 
     @torch.no_grad()
     def process(self, views: Sequence[CameraView], progress: Callable[[str], None] | None = None) -> PerceptionResult:

@@ -11,7 +11,6 @@ from functools import cached_property
 
 import torch
 
-from pan3d_core.assembly.tracking import Tracker
 from pan3d_core.labels import LabelSpace
 from pan3d_core.language.namer import Namer
 from pan3d_core.pipeline import PerceptionPipeline
@@ -158,10 +157,9 @@ class SceneEvaluator:
     def process(self, scene: Scene) -> PerceptionResult:
         """What the pipeline makes of a scene that it has never seen before."""
         scene.known_truth()
-        pipeline = self.pipeline
-        pipeline.tracker = Tracker(pipeline.config.tracking)  # a reset one would go on counting
-        workspace = replace(pipeline.config.workspace, support_height_m=scene.support_height_m)
-        pipeline.config = replace(pipeline.config, workspace=workspace)
+        config = self.pipeline.config
+        workspace = replace(config.workspace, support_height_m=scene.support_height_m)
+        pipeline = self.pipeline.fresh(replace(config, workspace=workspace))
         return pipeline.process([_as_seen(view, self.protocol) for view in scene.views])
 
 

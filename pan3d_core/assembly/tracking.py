@@ -17,6 +17,7 @@ from pan3d_core.structures import Panoptic3D, Segment
 
 log = logging.getLogger("pan3d.tracking")
 
+
 @dataclass(frozen=True)
 class _Track:
     segment: Segment
@@ -40,6 +41,10 @@ class Tracker:
         Tracks are forgotten then, because a map may use ids that other objects have had; any thread may call this.
         """
         self._wanted_map = refined
+
+    def reconfigure(self, config: TrackingConfig) -> None:
+        """Take over other settings from the next update on; any thread may call this."""
+        self.config = config
 
     def reset(self) -> None:
         """Forget all objects."""

@@ -28,6 +28,10 @@ class KeyframeWindow:
     def __len__(self) -> int:
         return len(self._keyframes)
 
+    def reconfigure(self, config: KeyframeConfig) -> None:
+        """Take over other settings from the next views on; the views stay."""
+        self.config = config
+
     def reset(self) -> None:
         """Forget all views."""
         self._keyframes.clear()

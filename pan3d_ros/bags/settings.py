@@ -117,8 +117,7 @@ def check_topics(bag: BagReader, settings: ReplaySettings) -> None:
 
 def prepared(pipeline: PerceptionPipeline, settings: ReplaySettings) -> ReplaySettings:
     """Give the settings to a pipeline whose engine is chosen already, and depth to an engine that needs it."""
-    pipeline.config = replace(settings.pipeline, model=pipeline.config.model)
-    pipeline.tracker.config = settings.pipeline.tracking
+    pipeline.reconfigure(replace(settings.pipeline, model=pipeline.config.model))
     if pipeline.engine.facts.needs_depth and not settings.node.input.use_depth:
         inputs = replace(settings.node.input, use_depth=True)
         settings = replace(settings, node=replace(settings.node, input=inputs))

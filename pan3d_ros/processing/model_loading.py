@@ -50,9 +50,7 @@ class LoadedModel:
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take over live settings from the next view set on; tracks stay."""
-        self.pipeline.config = config
-        self.pipeline.tracker.config = config.tracking
-        self.namer.config = config.naming
+        self.pipeline.reconfigure(config)
 
     def situation(self, node_config: NodeConfig, config: PipelineConfig) -> Situation:
         """What requests need to know while the node is active."""

@@ -115,7 +115,7 @@ class Perception:
         self._config = config
         self._processor.reconfigure(config)
         self._outputs.reconfigure(config.publish, pipeline_config.cloud.max_points)
-        self._window.config = pipeline_config.keyframe
+        self._window.reconfigure(pipeline_config.keyframe)
 
     def forget(self, reason: str) -> None:
         """The clock jumped: drop views, poses, tracks and the newest result."""

@@ -110,6 +110,22 @@ def test_ids_last_over_updates_and_reset(scene):
     assert not {s.instance_id for s in third.panoptic.segments} & {s.instance_id for s in first.panoptic.segments}
 
 
+def test_other_settings_hold_from_the_next_set_on_and_a_fresh_pipeline_counts_from_one(scene):
+    pipeline = PerceptionPipeline(TruthfulEngine(scene), CONFIG)
+    first = pipeline.process(scene.views)
+    ids = {segment.instance_id for segment in first.panoptic.segments}
+    pipeline.reconfigure(replace(CONFIG, merge=MergeConfig(min_points=100_000)))
+    assert pipeline.process(scene.views).panoptic.segments == ()
+    pipeline.reconfigure(CONFIG)
+    assert {segment.instance_id for segment in pipeline.process(scene.views).panoptic.segments} == ids  # tracks stay
+    pipeline.reset()
+    assert not {segment.instance_id for segment in pipeline.process(scene.views).panoptic.segments} & ids
+    fresh = pipeline.fresh(replace(CONFIG, workspace=WorkspaceConfig(support_height_m=0.01)))
+    result = fresh.process(scene.views)
+    assert fresh.engine is pipeline.engine and result.views.support_height_m == 0.01
+    assert min(segment.instance_id for segment in result.panoptic.segments) == 1
+
+
 def test_a_moved_object_keeps_its_id(scene):
     engine = TruthfulEngine(scene)
     pipeline = PerceptionPipeline(engine, CONFIG)

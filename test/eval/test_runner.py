@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pan3d_core.config import PipelineConfig, PreprocessConfig
+from pan3d_core.config import PipelineConfig, PreprocessConfig, WorkspaceConfig
 from pan3d_core.engines.depth_clusters import DepthClusters
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pipeline import PerceptionPipeline
@@ -54,7 +54,9 @@ def test_sensor_depth_on_separate_blocks_is_near_perfect(pipeline, scene):
     assert figures["centre error (mm)"] < 8 and figures["extent error (mm)"] < 12 and figures["box IoU"] > 0.6
     assert figures["AP50 with names"] == 0.0 and math.isnan(figures["naming top-1"])  # this engine names nothing
     assert 0 < figures["seconds per scene"] < 60 and figures["peak memory (MB)"] > 50
-    scores = [item.score for item in pipeline.process(scene.views).panoptic.segments]
+    knowing = pipeline.fresh(PipelineConfig(workspace=WorkspaceConfig(support_height_m=scene.support_height_m)))
+    scores = [item.score for item in knowing.process(scene.views).panoptic.segments]
+    assert pipeline.config == PipelineConfig()  # what is measured stays as it was given
     assert figures["score ECE"] == pytest.approx(1 - sum(scores) / 3, abs=1e-6)  # all three are right
     assert json.dumps(result.scene_list())
 
