@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -106,20 +106,21 @@ class AlignConfig(Checked):
 class PlacementConfig(Checked):
     """Correction of each instance's depth with its masks in the other calibrated views."""
 
+    MOVED: ClassVar[Mapping[str, str]] = {"mask_threshold": "merge.mask_threshold"}  # a pixel is in a mask or not, for all stages
+
     enabled: bool = setting(True, "correct the placement of instances with their masks in other views")
     search_fraction: float = setting(0.2, "depths tried around the predicted one, as a fraction of it", range=(0.01, 0.5))
     num_hypotheses: int = setting(21, "depths tried per ray", range=(5, 257))
     min_baseline_deg: float = setting(
         8.0, "views whose rays to the instance meet at a smaller angle do not correct each other", range=(0.0, 90.0)
     )
-    mask_threshold: float = setting(0.5, "mask probability from which a view agrees", range=(0.05, 0.95))
 
 
 @dataclass(frozen=True)
 class MergeConfig(Checked):
     """From masks and depth to objects."""
 
-    mask_threshold: float = setting(0.5, "mask probability from which a pixel can belong to an instance", range=(0.05, 0.95))
+    mask_threshold: float = setting(0.5, "mask probability from which a pixel is in a mask, for all stages", range=(0.05, 0.95))
     min_points: int = setting(30, "instances with fewer points are dropped", range=(4, 100_000))
     edge_fraction: float = setting(
         0.03, "pixels where depth jumps by more than this fraction to a neighbour are dropped", range=(0.001, 1.0)

@@ -10,7 +10,7 @@ import torch
 
 from pan3d_core.assembly.alignment import align_to_world
 from pan3d_core.assembly.merging import merge_panoptic
-from pan3d_core.assembly.ownership import own_pixels
+from pan3d_core.assembly.ownership import OwnedPixels, own_masks, own_pixels
 from pan3d_core.assembly.placement import refine_placement
 from pan3d_core.assembly.tracking import Tracker
 from pan3d_core.config import PipelineConfig
@@ -90,13 +90,15 @@ class PerceptionPipeline:
             reconstruction = align_to_world(reconstruction, batch, config.align)
 
         with clock.stage("refine"):
-            owned = None
+            owned: OwnedPixels
             if self._depth_is_predicted(batch) and config.placement.enabled:
-                owned = own_pixels(instances, batch.hw, config.placement.mask_threshold)
-                reconstruction = refine_placement(reconstruction, instances, batch, config.placement, owned)
+                owned = masks = own_masks(instances, batch.hw, config.merge.mask_threshold)
+                reconstruction = refine_placement(reconstruction, masks, batch, config.placement)
+            else:
+                owned = own_pixels(instances, batch.hw, config.merge.mask_threshold)
 
         with clock.stage("merge"):
-            panoptic = merge_panoptic(reconstruction, instances, batch, config.merge, config.cloud, config.workspace, owned)
+            panoptic = merge_panoptic(reconstruction, owned, batch, config)
 
         with clock.stage("track"):
             panoptic = self.tracker.update(panoptic, comparable=reconstruction.is_metric)

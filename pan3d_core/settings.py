@@ -11,7 +11,7 @@ import types
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, overload
+from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
 C = TypeVar("C")
 
@@ -37,6 +37,8 @@ def group(cls: type[C], description: str) -> Any:
 @dataclass(frozen=True)
 class Checked:
     """Base of settings groups: every field is validated against its annotation and metadata when an instance is made."""
+
+    MOVED: ClassVar[Mapping[str, str]] = {}  # names that were here once -> dotted place of what holds instead
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -122,6 +124,14 @@ def walk_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Fie
             yield f"{prefix}{item.name}", value, item
 
 
+def moved_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every setting that was below `config` once as (dotted name, dotted place of what holds instead)."""
+    yield from ((f"{prefix}{name}", place) for name, place in config.MOVED.items())
+    for item in fields(config):
+        if is_dataclass(getattr(config, item.name)):
+            yield from moved_settings(getattr(config, item.name), f"{prefix}{item.name}.")
+
+
 @overload
 def read_settings(like: type[C], values: Any, where: str = "") -> C: ...
 @overload
@@ -151,6 +161,8 @@ def read_settings(like: C | type[C], values: Any, where: str = "") -> C:
     made: dict[str, Any] = {}
     for name, value in values.items():
         place = f"{where}.{name}" if where else str(name)
+        if issubclass(cls, Checked) and name in cls.MOVED:
+            raise ValueError(f"{place}: expected {cls.MOVED[name]} instead, which holds here too")
         if name not in known:
             raise ValueError(f"{place}: expected one of {', '.join(known)}, got an unknown name")
         hint = hints[name]

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from pan3d_core.assembly.instance_points import InstancePoints, segments_of, stray_points
-from pan3d_core.assembly.ownership import OwnedPixels, assign_pixels
-from pan3d_core.config import CloudConfig, MergeConfig, WorkspaceConfig
+from pan3d_core.assembly.ownership import OwnedPixels
+from pan3d_core.config import CloudConfig, MergeConfig, PipelineConfig
 from pan3d_core.geometry.cameras import normals_from_points
-from pan3d_core.structures import InstanceSet, Panoptic3D, Reconstruction, Segment, ViewBatch
+from pan3d_core.structures import Panoptic3D, Reconstruction, Segment, ViewBatch
 
 # Without metres the cloud is thinned to cells of this fraction of the median depth.
 UNMETRIC_VOXEL_FRACTION = 0.005
@@ -35,43 +35,51 @@ class _Pixels:
         return _Pixels(*(_rows(x, choice) for x in (self.index, self.points, self.owner)))
 
 
-def merge_panoptic(
-    reconstruction: Reconstruction,
-    instances: InstanceSet,
-    views: ViewBatch,
-    config: MergeConfig | None = None,
-    cloud: CloudConfig | None = None,
-    workspace: WorkspaceConfig | None = None,
-    owned: OwnedPixels | None = None,
-) -> Panoptic3D:
-    """Objects and coloured cloud of one view set, in the world frame of the reconstruction.
+@dataclass(frozen=True)
+class _Surface:
+    """Every pixel as a point."""
 
-    A pixel goes to the instance with the largest score x mask probability among those above the mask threshold; `owned`
-    is that, where an earlier stage has found it out. Points between two surfaces (depth jumps on both sides), far from
-    their camera, outside the workspace, on the support or far outside their instance are dropped; limits in metres apply
-    only to metric reconstructions. Instance ids are 1, 2, ... by falling score; the box stands upright on world z.
+    valid: Tensor  # (S, h, w) bool: those that may stay
+    world_points: Tensor  # (S, h, w, 3)
+    owner: Tensor  # (S, h, w) as of `OwnedPixels`
+    support_height_m: float | None  # None = unknown, or without metres
+
+
+def merge_panoptic(
+    reconstruction: Reconstruction, owned: OwnedPixels, views: ViewBatch, config: PipelineConfig | None = None
+) -> Panoptic3D:
+    """Make objects and a coloured cloud of one view set, in the world frame of the reconstruction.
+
+    Points between two surfaces (depth jumps on both sides), far from their camera, outside the workspace, on the support or far
+    outside their instance are dropped; limits in metres apply only to metric reconstructions.
+
+    Args:
+        reconstruction: depth (S, h, w) and cameras.
+        owned: instances and the pixels (S, h, w) that each owns.
+        views: images (S, 3, h, w), stamps, and the support's height unless `config.workspace` says it.
+        config: of which `merge`, `cloud` and `workspace` count.
+
+    Returns:
+        Segments whose ids are 1, 2, ... by falling score, with boxes that stand upright on world z, and points with their ids.
     """
-    config, cloud, workspace = config or MergeConfig(), cloud or CloudConfig(), workspace or WorkspaceConfig()
-    support_height_m = views.support_height_m if workspace.support_height_m is None else workspace.support_height_m
+    config = config or PipelineConfig()
+    instances, owner, known = owned.instances, owned.owner, config.workspace.support_height_m
+    support_height_m = views.support_height_m if known is None else known
     if not reconstruction.is_metric:
         support_height_m = None
-    if owned is not None and owned.mask_threshold == config.mask_threshold:
-        owner = owned.owner
-    else:
-        owner = assign_pixels(instances, views.hw, config.mask_threshold)
     world_points = reconstruction.world_points
-    valid = _valid(reconstruction, world_points, config, cloud, workspace)
+    valid = _valid(reconstruction, world_points, config)
     normals = normals_from_points(world_points, reconstruction.world_from_cam[:, :3, 3])
-    voxel_size_m = _voxel_size(reconstruction, cloud)
-    pixels = _pixels(valid, reconstruction, world_points, owner, support_height_m, config, voxel_size_m)
+    surface = _Surface(valid, world_points, owner, support_height_m)
+    pixels = _pixels(surface, reconstruction, config)
     colors = views.images.permute(0, 2, 3, 1).reshape(-1, 3)
-    segments, rank = _segments(pixels, colors, owner, instances, config, support_height_m)
+    segments, rank = _segments(pixels, colors, owned, config.merge, support_height_m)
 
     instance_id = _rows(rank, owner.flatten()).view_as(owner)
     class_id = torch.full((len(segments) + 1,), -1, device=owner.device)
     for segment in segments:
         class_id[segment.instance_id] = segment.class_id
-    kept = _at_most(pixels, cloud.max_points)
+    kept = _at_most(pixels, config.cloud.max_points)
     return Panoptic3D(
         semantic_id=_rows(class_id, instance_id.flatten()).view_as(owner),
         instance_id=instance_id,
@@ -103,13 +111,12 @@ def between_surfaces(depth: Tensor, edge_fraction: float) -> Tensor:
     return hanging
 
 
-def _valid(
-    reconstruction: Reconstruction, world_points: Tensor, config: MergeConfig, cloud: CloudConfig, workspace: WorkspaceConfig
-) -> Tensor:
+def _valid(reconstruction: Reconstruction, world_points: Tensor, config: PipelineConfig) -> Tensor:
     """(S, h, w) bool: pixels that become points."""
+    cloud, workspace = config.cloud, config.workspace
     depth = reconstruction.depth
     valid = (depth > 0) & (reconstruction.depth_conf >= cloud.min_confidence)
-    valid &= ~between_surfaces(depth, config.edge_fraction)
+    valid &= ~between_surfaces(depth, config.merge.edge_fraction)
     if reconstruction.is_metric:
         valid &= depth <= cloud.max_range_m
         if workspace.lower_m:
@@ -119,27 +126,20 @@ def _valid(
     return valid
 
 
-def _pixels(
-    valid: Tensor,
-    reconstruction: Reconstruction,
-    world_points: Tensor,
-    owner: Tensor,
-    support_height_m: float | None,
-    config: MergeConfig,
-    voxel_size_m: float,
-) -> _Pixels:
+def _pixels(surface: _Surface, reconstruction: Reconstruction, config: PipelineConfig) -> _Pixels:
     """What becomes points: what lies on the support belongs to no instance, strays of instances are left out, and of each
     instance one point stays in each cell."""
-    owner, valid, points = owner.flatten(), valid.flatten(), world_points.reshape(-1, 3)
+    owner, valid, support_height_m = surface.owner.flatten(), surface.valid.flatten(), surface.support_height_m
+    points = surface.world_points.reshape(-1, 3)
     if support_height_m is not None:
-        owner = owner.masked_fill(world_points[..., 2].flatten() < support_height_m + config.support_clearance_m, 0)
+        owner = owner.masked_fill(points[:, 2] < support_height_m + config.merge.support_clearance_m, 0)
     owned = torch.nonzero(valid & (owner > 0))[:, 0]
     found = InstancePoints(_array(_rows(points, owned)), _array(_rows(owner, owned)))
     spacing = (reconstruction.depth / reconstruction.intrinsics[:, :1, :1]).flatten()
     smallest_gap = MIN_GAP_M if reconstruction.is_metric else 0.0
-    stray = stray_points(found, _array(_rows(spacing, owned)), config, smallest_gap)
+    stray = stray_points(found, _array(_rows(spacing, owned)), config.merge, smallest_gap)
     valid[owned[torch.from_numpy(stray).to(owned.device)]] = False
-    index = _one_per_cell(torch.nonzero(valid)[:, 0], points, owner, voxel_size_m)
+    index = _one_per_cell(torch.nonzero(valid)[:, 0], points, owner, _voxel_size(reconstruction, config.cloud))
     return _Pixels(index, _rows(points, index), _rows(owner, index))
 
 
@@ -176,14 +176,10 @@ def _at_most(pixels: _Pixels, max_points: int) -> _Pixels:
 
 
 def _segments(
-    pixels: _Pixels,
-    colors: Tensor,
-    owner: Tensor,
-    instances: InstanceSet,
-    config: MergeConfig,
-    support_height_m: float | None,
+    pixels: _Pixels, colors: Tensor, owned: OwnedPixels, config: MergeConfig, support_height_m: float | None
 ) -> tuple[tuple[Segment, ...], Tensor]:
     """Segments by falling score, and the table (Q + 1,) from rows of the instance set to their ids."""
+    instances, owner = owned.instances, owned.owner
     count = len(instances.scores) + 1
     mine = pixels[torch.nonzero(pixels.owner)[:, 0]]
     seen = torch.stack([torch.bincount(view.flatten(), minlength=count) for view in owner])

@@ -1,4 +1,4 @@
-"""Masks at full size, and the one instance that each pixel belongs to."""
+"""The stage that decides which instance each pixel belongs to; those after it take its answer."""
 
 from __future__ import annotations
 
@@ -14,24 +14,37 @@ from pan3d_core.structures import InstanceSet
 
 @dataclass(frozen=True)
 class OwnedPixels:
-    """The masks of all instances in all views, for stages that need both forms."""
+    """Instances, and the one that each pixel of the views belongs to."""
+
+    instances: InstanceSet
+    owner: Tensor  # (S, h, w) int64: 0 = none, k = row k - 1 of the instance set
+
+
+@dataclass(frozen=True)
+class OwnedMasks(OwnedPixels):
+    """The same with all masks at full size, for a stage that compares masks of several views."""
 
     mask_probs: Tensor  # (S, Q, h, w)
-    owner: Tensor  # (S, h, w) int64: 0 = none, k = row k - 1 of the instance set
-    mask_threshold: float
+    mask_threshold: float  # from which a pixel is in a mask
 
 
 def own_pixels(instances: InstanceSet, hw: tuple[int, int], mask_threshold: float) -> OwnedPixels:
-    """Masks and owners at the size of the views."""
+    """Say to which instance each pixel belongs, view by view, so memory does not grow with their number.
+
+    Args:
+        instances: masks of Q instances in S views, at any size.
+        hw: height and width of the views.
+        mask_threshold: probability, 0..1, from which a pixel is in a mask.
+    """
+    probs = _probs_of_views(instances, hw)
+    return OwnedPixels(instances, torch.stack([owner_of_pixels(each, instances.scores, mask_threshold) for each in probs]))
+
+
+def own_masks(instances: InstanceSet, hw: tuple[int, int], mask_threshold: float) -> OwnedMasks:
+    """Do what `own_pixels` does and keep the masks; arguments as there."""
     probs = torch.stack(list(_probs_of_views(instances, hw)))
     owner = torch.stack([owner_of_pixels(each, instances.scores, mask_threshold) for each in probs])
-    return OwnedPixels(probs, owner, mask_threshold)
-
-
-def assign_pixels(instances: InstanceSet, hw: tuple[int, int], mask_threshold: float) -> Tensor:
-    """(S, h, w) int64 as `OwnedPixels.owner`. View by view, so memory does not grow with S."""
-    probs = _probs_of_views(instances, hw)
-    return torch.stack([owner_of_pixels(each, instances.scores, mask_threshold) for each in probs])
+    return OwnedMasks(instances, owner, probs, mask_threshold)
 
 
 def owner_of_pixels(mask_probs: Tensor, scores: Tensor, mask_threshold: float) -> Tensor:

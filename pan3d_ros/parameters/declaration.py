@@ -16,7 +16,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from pan3d_core.config import PipelineConfig
-from pan3d_core.settings import nested_names, read_settings, walk_settings
+from pan3d_core.settings import moved_settings, nested_names, read_settings, walk_settings
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
 from pan3d_ros.parameters.values import from_parameter, to_parameter
 from pan3d_ros.platform.rclpy_private import parameter_values
@@ -53,6 +53,7 @@ class NodeParameters:
         self._read_only: set[str] = set()
         for config in (NodeConfig(), PipelineConfig()):
             self._declare(walk_settings(config))
+        self._refuse_moved()
         self._declare_cameras()
         node.add_on_set_parameters_callback(self._on_set)
 
@@ -86,6 +87,14 @@ class NodeParameters:
                 if self._node.has_parameter(full):
                     self._node.undeclare_parameter(full)
                 self._node.declare_parameter(full, to_parameter(default), descriptor, ignore_override=True)
+
+    def _refuse_moved(self) -> None:
+        """Start values of parameters that there are no more: without this nobody would hear of them."""
+        for name, place in moved_settings(PipelineConfig()):
+            given = self._node.declare_parameter(name, descriptor=ParameterDescriptor(dynamic_typing=True)).value
+            self._node.undeclare_parameter(name)
+            if given is not None:
+                self.problems[name] = f"{name}: expected {place} instead, which holds here too"
 
     def _declare_cameras(self) -> None:
         for name in from_parameter(self._node.get_parameter("cameras").value) or ():

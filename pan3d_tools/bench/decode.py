@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 
 from pan3d_core.assembly.merging import merge_panoptic
+from pan3d_core.assembly.ownership import own_pixels
+from pan3d_core.config import MergeConfig
 from pan3d_core.engines.decoding import DecodingThresholds, decode_queries, instance_set
 from pan3d_core.labels import LabelSpace
 from pan3d_core.models.layers.dpt import DPT, dense_maps, dense_output
@@ -117,7 +119,8 @@ def decode_and_assemble(
         found.append(instance_set(decoded, class_logits, labels, thresholds.mask_prob))
 
     decode_s = timed(feature_map.device, decode)
-    return merge_panoptic(reconstruction, found[-1], views), decode_s
+    owned = own_pixels(found[-1], views.hw, MergeConfig().mask_threshold)
+    return merge_panoptic(reconstruction, owned, views), decode_s
 
 
 @torch.inference_mode()

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from pan3d_core.assembly.merging import merge_panoptic
-from pan3d_core.config import PreprocessConfig
+from pan3d_core.assembly.ownership import own_pixels
+from pan3d_core.config import MergeConfig, PreprocessConfig
 from pan3d_core.geometry.boxes import upright_box
 from pan3d_core.grasping.planner import select_grasps
 from pan3d_core.labels import LabelSpace
@@ -186,7 +187,7 @@ def cloud_from_views(cell: RobotCell, noise: DepthNoise) -> tuple[Panoptic3D, di
     if views.depth is None or views.intrinsics is None or views.cam_from_world is None:
         raise ValueError("cell: expected depth, intrinsics and pose of every view, got views without")
     reconstruction = Reconstruction(views.depth, torch.ones_like(views.depth), views.intrinsics, views.cam_from_world, True)
-    panoptic = merge_panoptic(reconstruction, instances, views)
+    panoptic = merge_panoptic(reconstruction, own_pixels(instances, views.hw, MergeConfig().mask_threshold), views)
     return panoptic, _ids_by_overlap(panoptic, ids, present)
 
 

@@ -12,7 +12,7 @@ from pan3d_core.config import (
     PipelineConfig,
     WorkspaceConfig,
 )
-from pan3d_core.settings import walk_settings
+from pan3d_core.settings import moved_settings, walk_settings
 
 
 def test_dict_yaml_and_flat_names_round_trip(tmp_path):
@@ -56,3 +56,11 @@ def test_bad_values_name_field_expected_and_got(build, words):
         build()
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_setting_that_moved_says_where_it_is():
+    with pytest.raises(ValueError, match=r"placement.mask_threshold: expected merge.mask_threshold instead"):
+        PipelineConfig.from_dict({"placement": {"mask_threshold": 0.4}})
+    moved = dict(moved_settings(PipelineConfig()))
+    assert moved == {"placement.mask_threshold": "merge.mask_threshold"}
+    assert set(moved.values()) <= {name for name, _, _ in walk_settings(PipelineConfig())}

@@ -7,7 +7,8 @@ import torch
 from raycast_scene import TABLE_SCENE, Ball, Block, camera_ring, cast
 
 from pan3d_core.assembly.merging import between_surfaces, merge_panoptic
-from pan3d_core.config import CloudConfig, MergeConfig, PreprocessConfig, WorkspaceConfig
+from pan3d_core.assembly.ownership import own_pixels
+from pan3d_core.config import CloudConfig, MergeConfig, PipelineConfig, PreprocessConfig, WorkspaceConfig
 from pan3d_core.geometry.boxes import OrientedBox, box_iou
 from pan3d_core.geometry.transforms import rigid
 from pan3d_core.labels import LabelSpace
@@ -34,9 +35,15 @@ def true_box(item: Ball | Block) -> OrientedBox:
     return OrientedBox(rigid(turn, torch.tensor(item.center)), torch.tensor(item.size))
 
 
+def merged(reconstruction, instances, views, **groups):
+    """The scene with these groups of settings."""
+    config = PipelineConfig(**groups)
+    return merge_panoptic(reconstruction, own_pixels(instances, views.hw, config.merge.mask_threshold), views, config)
+
+
 def test_objects_come_out_where_they_are(table):
     scene, views, reconstruction = table
-    panoptic = merge_panoptic(reconstruction, scene.instance_set(), views)
+    panoptic = merged(reconstruction, scene.instance_set(), views)
     assert [segment.instance_id for segment in panoptic.segments] == [1, 2, 3, 4]
     for item, segment in zip(TABLE_SCENE, panoptic.segments):
         assert box_iou(segment.box, true_box(item)) > 0.6
@@ -55,7 +62,7 @@ def test_objects_come_out_where_they_are(table):
 
 def test_id_images_follow_the_masks(table):
     scene, views, reconstruction = table
-    panoptic = merge_panoptic(reconstruction, scene.instance_set(half_size=False), views)
+    panoptic = merged(reconstruction, scene.instance_set(half_size=False), views)
     assert float((panoptic.instance_id == scene.ids).float().mean()) > 0.999
     named = panoptic.instance_id > 0
     assert bool((panoptic.semantic_id[named] >= 0).all())
@@ -64,7 +71,7 @@ def test_id_images_follow_the_masks(table):
 
 def test_normals_point_out_of_the_objects(table):
     scene, views, reconstruction = table
-    panoptic = merge_panoptic(reconstruction, scene.instance_set(), views)
+    panoptic = merged(reconstruction, scene.instance_set(), views)
     points = panoptic.points[panoptic.point_instance_id == 4]
     normals = panoptic.point_normals[panoptic.point_instance_id == 4]
     outward = torch.nn.functional.normalize(points - torch.tensor(TABLE_SCENE[3].center), dim=-1)
@@ -81,7 +88,7 @@ def test_a_contested_pixel_goes_to_the_better_instance(table):
         torch.cat([single.scores, torch.tensor([0.5])]),
         single.labels,
     )
-    panoptic = merge_panoptic(reconstruction, doubled, views)
+    panoptic = merged(reconstruction, doubled, views)
     assert len(panoptic.segments) == 4
     assert max(segment.instance_id for segment in panoptic.segments) == 4
 
@@ -91,7 +98,7 @@ def test_bleeding_edges_are_cut(table):
     scene, views, reconstruction = table
     smeared = torch.nn.functional.avg_pool2d(scene.depth[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
     grown = scene.instance_set(mask_shift=(1.0,) * 4)
-    panoptic = merge_panoptic(replace(reconstruction, depth=smeared), grown, views)
+    panoptic = merged(replace(reconstruction, depth=smeared), grown, views)
     for item, segment in zip(TABLE_SCENE, panoptic.segments):
         assert box_iou(segment.box, true_box(item)) > 0.35
 
@@ -113,7 +120,7 @@ def merged_boxes(objects, change, config=None, cameras=None):
     instances = scene.instance_set(half_size=False)
     logits = change(instances.mask_logits.clone(), scene)
     kept = replace(instances, mask_logits=logits, class_logits=None, scores=instances.scores[: len(logits)])
-    return [segment.box for segment in merge_panoptic(perfect(scene, views), kept, views, config).segments]
+    return [segment.box for segment in merged(perfect(scene, views), kept, views, merge=config or MergeConfig()).segments]
 
 
 def world_points(scene):
@@ -158,19 +165,19 @@ def test_far_objects_of_few_pixels_stay_whole():
 def test_workspace_support_and_limits_crop(table):
     scene, views, reconstruction = table
     instances = scene.instance_set()
-    cropped = merge_panoptic(
+    cropped = merged(
         reconstruction, instances, views, workspace=WorkspaceConfig(lower_m=(-0.2, 0.0, -0.01), upper_m=(0.2, 0.3, 0.3))
     )
     assert float(cropped.points[:, 1].min()) >= 0.0
     assert {segment.class_id for segment in cropped.segments} == {1}
-    raised = merge_panoptic(reconstruction, instances, views, workspace=WorkspaceConfig(support_height_m=0.035))
+    raised = merged(reconstruction, instances, views, workspace=WorkspaceConfig(support_height_m=0.035))
     assert float(raised.points[raised.point_instance_id > 0, 2].min()) > 0.035
-    thinned = merge_panoptic(reconstruction, instances, views, cloud=CloudConfig(max_points=500))
+    thinned = merged(reconstruction, instances, views, cloud=CloudConfig(max_points=500))
     assert len(thinned.points) == 500
-    sparse = merge_panoptic(reconstruction, instances, views, cloud=CloudConfig(voxel_size_m=0.02))
-    every = merge_panoptic(reconstruction, instances, views, cloud=CloudConfig(voxel_size_m=0.0))
+    sparse = merged(reconstruction, instances, views, cloud=CloudConfig(voxel_size_m=0.02))
+    every = merged(reconstruction, instances, views, cloud=CloudConfig(voxel_size_m=0.0))
     assert len(sparse.points) < len(every.points) / 10
-    demanding = merge_panoptic(reconstruction, instances, views, MergeConfig(min_points=100_000))
+    demanding = merged(reconstruction, instances, views, merge=MergeConfig(min_points=100_000))
     assert demanding.segments == ()
     assert int(demanding.instance_id.max()) == 0
 
@@ -178,13 +185,13 @@ def test_workspace_support_and_limits_crop(table):
 def test_nothing_found_and_nothing_named(table):
     scene, views, reconstruction = table
     empty = InstanceSet(torch.zeros(0, 4, 56, 72), None, torch.zeros(0), LabelSpace.things(()))
-    panoptic = merge_panoptic(reconstruction, empty, views)
+    panoptic = merged(reconstruction, empty, views)
     assert panoptic.segments == ()
     assert len(panoptic.points) > 1000
     unnamed = replace(scene.instance_set(), class_logits=None)
-    assert {segment.class_id for segment in merge_panoptic(reconstruction, unnamed, views).segments} == {-1}
+    assert {segment.class_id for segment in merged(reconstruction, unnamed, views).segments} == {-1}
     blind = replace(reconstruction, depth=torch.zeros_like(scene.depth))
-    assert merge_panoptic(blind, scene.instance_set(), views).points.shape == (0, 3)
+    assert merged(blind, scene.instance_set(), views).points.shape == (0, 3)
 
 
 def test_without_metres_the_shape_is_the_same(table):
@@ -192,6 +199,6 @@ def test_without_metres_the_shape_is_the_same(table):
     moved = views.cam_from_world.clone()
     moved[:, :3, 3] *= 50.0
     unmetric = replace(reconstruction, depth=scene.depth * 50.0, cam_from_world=moved, is_metric=False)
-    panoptic = merge_panoptic(unmetric, scene.instance_set(), views)
+    panoptic = merged(unmetric, scene.instance_set(), views)
     assert len(panoptic.segments) == 4
     assert 5.0 < float(panoptic.segments[3].box.size_m.max()) / (2 * 0.04) < 60.0

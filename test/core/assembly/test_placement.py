@@ -8,11 +8,20 @@ import torch
 from raycast_scene import TABLE_SCENE, Ball, Block, Scene, camera_ring, cast
 
 from pan3d_core.assembly.merging import merge_panoptic
+from pan3d_core.assembly.ownership import own_masks, own_pixels
 from pan3d_core.assembly.placement import refine_placement
-from pan3d_core.config import PlacementConfig, PreprocessConfig
+from pan3d_core.config import MergeConfig, PlacementConfig, PreprocessConfig
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 from pan3d_core.views.preprocessing import preprocess
+
+THRESHOLD = MergeConfig().mask_threshold
+
+
+def placed(
+    made: Reconstruction, instances: InstanceSet, views: ViewBatch, config: PlacementConfig | None = None
+) -> Reconstruction:
+    return refine_placement(made, own_masks(instances, views.hw, THRESHOLD), views, config)
 
 
 def random_scene(seed: int) -> Scene:
@@ -50,7 +59,7 @@ def surface_errors(scene: Scene, reconstruction: Reconstruction) -> torch.Tensor
 
 
 def center_errors(scene: Scene, reconstruction: Reconstruction, instances: InstanceSet, views: ViewBatch) -> torch.Tensor:
-    segments = merge_panoptic(reconstruction, instances, views).segments
+    segments = merge_panoptic(reconstruction, own_pixels(instances, views.hw, THRESHOLD), views).segments
     found = torch.stack([segment.box.world_from_box[:3, 3] for segment in segments])
     return (found[:, None] - scene.centers).norm(dim=-1).amin(0)
 
@@ -65,7 +74,7 @@ def test_biased_depth_comes_back(mask_noise):
         shifts = tuple((mask_noise * (2 * torch.rand(4, generator=generator) - 1)).tolist())
         instances = scene.instance_set(mask_shift=shifts)
         made = predicted(scene, views, 1 + 0.04 * (2 * torch.rand(4, 4, generator=generator) - 1))
-        refined = refine_placement(made, instances, views)
+        refined = placed(made, instances, views)
         before.append(surface_errors(scene, made).abs())
         after.append(surface_errors(scene, refined).abs())
         centers.append(center_errors(scene, refined, instances, views))
@@ -78,14 +87,14 @@ def test_biased_depth_comes_back(mask_noise):
 def test_a_common_bias_is_seen_too(ratio):
     scene = cast(TABLE_SCENE)
     views = batch_of(scene)
-    refined = refine_placement(predicted(scene, views, torch.full((4, 4), ratio)), scene.instance_set(), views)
+    refined = placed(predicted(scene, views, torch.full((4, 4), ratio)), scene.instance_set(), views)
     assert float(surface_errors(scene, refined).abs().median()) < 0.004
 
 
 def test_right_depth_stays_right():
     scene = cast(TABLE_SCENE)
     views = batch_of(scene)
-    refined = refine_placement(predicted(scene, views, torch.ones(4, 4)), scene.instance_set(), views)
+    refined = placed(predicted(scene, views, torch.ones(4, 4)), scene.instance_set(), views)
     assert float(surface_errors(scene, refined).abs().max()) < 0.008
     assert torch.equal(refined.depth[scene.ids == 0].isfinite(), torch.ones_like(refined.depth[scene.ids == 0]).bool())
 
@@ -95,7 +104,7 @@ def test_the_networks_shape_is_kept():
     scene = cast((Ball((0.0, 0.0, 0.04), 0.04),))
     views = batch_of(scene)
     made = predicted(scene, views, torch.full((4, 1), 1.05))
-    refined = refine_placement(made, scene.instance_set(), views)
+    refined = placed(made, scene.instance_set(), views)
     inner = (scene.ids == 1) & (torch.nn.functional.avg_pool2d((scene.ids == 1).float()[:, None], 5, 1, 2)[:, 0] > 0.99)
     for view in range(4):
         change = (refined.depth[view] / made.depth[view])[inner[view]]
@@ -116,7 +125,7 @@ def test_an_instance_in_front_of_another_does_not_contradict():
     assert 0.1 < hidden < 0.7
     views = batch_of(scene)
     made = predicted(scene, views, torch.tensor([[1.04, 1.0], [0.96, 1.0], [1.03, 1.0], [1.0, 1.0]]))
-    refined = refine_placement(made, scene.instance_set(), views)
+    refined = placed(made, scene.instance_set(), views)
     errors = surface_errors(scene, refined).abs()
     assert float(errors.max()) < 0.012
     assert float(errors.median()) < 0.004
@@ -129,7 +138,7 @@ def test_an_instance_of_one_view_stays_untouched():
     logits = instances.mask_logits.clone()
     logits[0, 1:] = -8.0
     made = predicted(scene, views, torch.full((4, 4), 1.04))
-    refined = refine_placement(made, replace(instances, mask_logits=logits), views)
+    refined = placed(made, replace(instances, mask_logits=logits), views)
     alone = scene.ids[0] == 1
     assert torch.equal(refined.depth[0][alone], made.depth[0][alone])
     assert float((refined.depth[0] - made.depth[0])[scene.ids[0] == 2].abs().median()) > 0.01
@@ -140,7 +149,7 @@ def test_nothing_is_moved_below_the_support():
     views = batch_of(scene)
     grown = scene.instance_set(mask_shift=(-1.0,) * 4)  # too small masks push the surface away from the cameras
     made = predicted(scene, views, torch.full((4, 4), 0.97))
-    refined = refine_placement(made, grown, views)
+    refined = placed(made, grown, views)
     changed = refined.depth != made.depth
     heights = unproject_depth(refined.depth, refined.intrinsics, refined.cam_from_world)[..., 2]
     assert bool(changed.any())
@@ -151,11 +160,11 @@ def test_views_from_one_direction_and_single_views_change_nothing():
     scene = cast(TABLE_SCENE, camera_ring(3, arc_deg=4.0)[[0, 2]])
     views = batch_of(scene)
     made = predicted(scene, views, torch.full((2, 4), 1.04))
-    assert torch.equal(refine_placement(made, scene.instance_set(), views).depth, made.depth)
+    assert torch.equal(placed(made, scene.instance_set(), views).depth, made.depth)
     single = cast(TABLE_SCENE, camera_ring(1))
     views = batch_of(single)
     made = predicted(single, views, torch.full((1, 4), 1.04))
-    assert refine_placement(made, single.instance_set(), views) is made
+    assert placed(made, single.instance_set(), views) is made
 
 
 def test_it_is_only_for_metric_calibrated_views_and_can_be_switched_off():
@@ -163,12 +172,12 @@ def test_it_is_only_for_metric_calibrated_views_and_can_be_switched_off():
     views = batch_of(scene)
     made = predicted(scene, views, torch.full((4, 4), 1.04))
     instances = scene.instance_set()
-    assert refine_placement(made, instances, views, PlacementConfig(enabled=False)) is made
+    assert placed(made, instances, views, PlacementConfig(enabled=False)) is made
     unmetric = replace(made, is_metric=False)
-    assert refine_placement(unmetric, instances, views) is unmetric
-    assert refine_placement(made, instances, replace(views, cam_from_world=None)) is made
+    assert placed(unmetric, instances, views) is unmetric
+    assert placed(made, instances, replace(views, cam_from_world=None)) is made
     empty = replace(instances, mask_logits=instances.mask_logits[:0], class_logits=None, scores=instances.scores[:0])
-    assert refine_placement(made, empty, views) is made
+    assert placed(made, empty, views) is made
 
 
 def test_large_images_are_judged_on_a_grid():
@@ -183,6 +192,6 @@ def test_large_images_are_judged_on_a_grid():
     matrix = torch.tensor([[3.0, 0.0, 1.0], [0.0, 3.0, 1.0], [0.0, 0.0, 1.0]])
     large_views = replace(views, images=enlarged(views.images), intrinsics=matrix @ views.intrinsics)
     large = replace(made, depth=enlarged(made.depth), depth_conf=enlarged(made.depth_conf), intrinsics=large_views.intrinsics)
-    refined = refine_placement(large, scene.instance_set(), large_views)
+    refined = placed(large, scene.instance_set(), large_views)
     large_scene = replace(scene, depth=enlarged(scene.depth), ids=enlarged(scene.ids))
     assert float(surface_errors(large_scene, refined).abs().median()) < 0.004

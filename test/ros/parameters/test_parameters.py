@@ -105,6 +105,14 @@ def test_bad_start_values_leave_the_node_alive(make):
     assert parameters.read()[0].sync.queue == 5
 
 
+def test_a_start_value_of_a_parameter_that_moved_says_where_it_is(make):
+    _, parameters = make(cameras=["a"], placement__mask_threshold=0.4)
+    with pytest.raises(ValueError, match="placement.mask_threshold: expected merge.mask_threshold instead"):
+        parameters.read()
+    node, parameters = make(cameras=["a"])
+    assert parameters.problems == {} and not node.has_parameter("placement.mask_threshold")
+
+
 def test_fixed_settings_cannot_change_while_configured(make):
     node, parameters = make(cameras=["a"])
     parameters.configured = True
