@@ -12,18 +12,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
+from pan3d_core.runtime.lazy import load
 from pan3d_ros.platform.domains import domain_of_environment
 from pan3d_tools.demo.processes import ChildNode, DemoError, parameter_arguments
 
 ARRANGEMENTS = ("separated", "pile", "packed")
-START_TIMEOUT_S, CONFIGURE_TIMEOUT_S, RESET_TIMEOUT_S = 90.0, 120.0, 90.0
 FRAME = "base_link"
 PROFILE = "fastdds_large.xml"
-# Engines without a network: they separate objects but cannot tell kinds.
-NAMELESS = ("depth_clusters", "fast3dis")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -126,31 +124,19 @@ def shipped_profile() -> Path | None:
 
 
 @contextmanager
-def running_nodes(options: argparse.Namespace, environment: dict[str, str], say: Callable[[str], None]) -> Iterator[object]:
-    """Cell and perception as processes, perception configured; gives the client. Ends everything on the way out."""
+def running_nodes(
+    options: argparse.Namespace, environment: dict[str, str], say: Callable[[str], None]
+) -> Iterator[tuple[ChildNode, ChildNode]]:
+    """Cell and perception as processes, which begin to start. Ends both on the way out."""
     logs = options.out / "logs"
-    with ExitStack() as stack:
-        say(f"starting the robot cell and perception as processes, domain {environment['ROS_DOMAIN_ID']}")
-        cell_arguments = parameter_arguments(cell_parameters(options))
-        cell = stack.enter_context(ChildNode("the cell", "pan3d_ros.sim_node", cell_arguments, logs / "cell.log", environment))
-        arguments = parameter_arguments(perception_parameters(options))
-        perception = stack.enter_context(
-            ChildNode("perception", "pan3d_ros.perception_node", arguments, logs / "perception.log", environment)
-        )
-        # Imported while the nodes start, because that takes seconds.
-        from lifecycle_msgs.msg import Transition
-
-        from pan3d_tools.demo.client import DemoClient
-
-        client = DemoClient((cell, perception))
-        stack.callback(client.close)
-        client.wait_for_cell(START_TIMEOUT_S)
-        say("the cell is up")
-        client.wait_for_perception(START_TIMEOUT_S)
-        say(f"perception is up, loading {options.model}")
-        client.change_state(Transition.TRANSITION_CONFIGURE, CONFIGURE_TIMEOUT_S)
-        client.listen([f"camera_{index}" for index in range(options.cameras)])
-        yield client
+    say(f"starting the robot cell and perception as processes, domain {environment['ROS_DOMAIN_ID']}")
+    cell_arguments = parameter_arguments(cell_parameters(options))
+    arguments = parameter_arguments(perception_parameters(options))
+    with (
+        ChildNode("the cell", "pan3d_ros.sim_node", cell_arguments, logs / "cell.log", environment) as cell,
+        ChildNode("perception", "pan3d_ros.perception_node", arguments, logs / "perception.log", environment) as perception,
+    ):
+        yield cell, perception
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
@@ -159,34 +145,12 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     os.environ.update(environment)  # this process takes part in the same graph
     say("looking for ROS 2")
     try:
-        from pan3d_interfaces.msg import ErrorCode  # noqa: F401
+        load("pan3d_interfaces.msg:ErrorCode")
     except ImportError as error:
         raise DemoError(f"{error}; 'make setup', then 'source activate.sh'; 'pan3d doctor' tells more") from error
-    several = len(options.seed_list) > 1
-    with running_nodes(options, environment, say) as client:
-        from lifecycle_msgs.msg import Transition
-
-        from pan3d_tools.demo.journey import Journey, Question, run_journey
-        from pan3d_tools.demo.report import write_report, write_summary
-
-        journeys: list[Journey] = []
-        for seed in options.seed_list:
-            if journeys:
-                client.change_state(Transition.TRANSITION_DEACTIVATE, CONFIGURE_TIMEOUT_S)
-                client.forget()
-                say(f"building scene {seed}")
-                client.reset_cell(seed, options.arrangement, RESET_TIMEOUT_S)
-            client.change_state(Transition.TRANSITION_ACTIVATE, CONFIGURE_TIMEOUT_S)
-            journey = run_journey(client, Question(seed, options.prompt, options.model not in NAMELESS), say)
-            journeys.append(journey)
-            folder = options.out / f"seed_{seed}" if several else options.out
-            say(f"report: {write_report(journey, folder, options.model, depth_cameras=options.depth)}")
-    if several:
-        say(f"summary: {write_summary(journeys, options.out, options.model, depth_cameras=options.depth)}")
-        found, lifted = sum(j.found for j in journeys), sum(j.lifted for j in journeys)
-        say(f"{len(journeys)} scenes: found {found}, lifted {lifted}")
-        return 0
-    return 0 if journeys[0].lifted and (journeys[0].target is None or journeys[0].found) else 3
+    with running_nodes(options, environment, say) as children:
+        run_scenes = load("pan3d_tools.demo.session:run_scenes")  # while the nodes start, because that takes seconds
+        return run_scenes(children, options, say)
 
 
 def main(arguments: list[str] | None = None) -> int:
