@@ -23,8 +23,7 @@ from rclpy.node import Node
 from pan3d_ros.cell.messages import truth_response
 from pan3d_ros.cell.streams import CellStreams, StreamOptions
 from pan3d_ros.messages.grasps import grasp_from_message
-from pan3d_ros.messages.images import image_message
-from pan3d_ros.messages.poses import header
+from pan3d_ros.messages.parts import header, image_message
 from pan3d_ros.platform.log_bridge import LogBridge
 from pan3d_sim.cell.arrangement import ARRANGEMENTS
 from pan3d_sim.cell.grasp_trial import GraspTrials

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,9 +14,10 @@ from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.structures import CameraView
 
 log = logging.getLogger("pan3d.keyframes")
+View = TypeVar("View", bound=CameraView)
 
 
-class KeyframeWindow:
+class KeyframeWindow(Generic[View]):
     """Views of a moving camera (or of several) that show the scene from different places.
 
     With `enabled=False` (a fixed rig) every view set passes as it is.
@@ -23,7 +25,7 @@ class KeyframeWindow:
 
     def __init__(self, config: KeyframeConfig | None = None) -> None:
         self.config = config or KeyframeConfig()
-        self._keyframes: list[CameraView] = []
+        self._keyframes: list[View] = []
 
     def __len__(self) -> int:
         return len(self._keyframes)
@@ -36,7 +38,7 @@ class KeyframeWindow:
         """Forget all views."""
         self._keyframes.clear()
 
-    def add(self, views: Sequence[CameraView]) -> tuple[CameraView, ...] | None:
+    def add(self, views: Sequence[View]) -> tuple[View, ...] | None:
         """The views to reconstruct now, or None when these bring nothing new or there are too few yet.
 
         A view becomes a keyframe when its camera moved or turned enough since that camera's last one; a standing camera
@@ -51,7 +53,7 @@ class KeyframeWindow:
         del self._keyframes[: -self.config.window_size]
         return tuple(self._keyframes) if changed and len(self._keyframes) >= self.config.min_views else None
 
-    def _add_one(self, view: CameraView) -> bool:
+    def _add_one(self, view: View) -> bool:
         pose = _pose_of(view)
         same_camera = [k for k, kept in enumerate(self._keyframes) if kept.camera == view.camera]
         if not same_camera:

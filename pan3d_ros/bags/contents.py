@@ -148,7 +148,7 @@ class _ContentsReader:
         received, stamps = (np.array(times[topic], np.int64) for times in (self._received, self._stamps))
         facts = RecordedTopic(topic, kind, received, stamps)
         first = self._first.get(topic)
-        if not hasattr(first, "header"):
+        if first is None or not hasattr(first, "header"):
             return facts
         facts.frame_id = first.header.frame_id.lstrip("/")
         if kind == IMAGE:

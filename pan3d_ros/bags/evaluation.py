@@ -277,7 +277,7 @@ class _Judge:
 
     def _measure(self, item: ReplayedSet, result: PerceptionResult) -> None:
         scene = self._truth.scene(str(item.newest_ns), result, self._frame_ids, item.received_ns)
-        if scene is None:
+        if scene is None or scene.truth is None:
             self._without_truth += 1
             return
         self._scenes.append(evaluate_result(result, scene))

@@ -38,7 +38,7 @@ class Inspection:
 
     def topic_table(self) -> list[tuple[str, ...]]:
         """One row per topic: name, type, messages, rate, what the messages say, receipt minus stamp."""
-        rows = [("topic", "type", "messages", "Hz", "content", "receipt - stamp")]
+        rows: list[tuple[str, ...]] = [("topic", "type", "messages", "Hz", "content", "receipt - stamp")]
         for facts in self.contents.topics.values():
             size = f"{facts.size[0]}x{facts.size[1]}" if any(facts.size) else ""
             content = " ".join(part for part in (facts.encoding, size, facts.frame_id) if part)

@@ -77,7 +77,7 @@ class _Collector:
         self._world, self._transforms, self._most = settings.node.reference_frame, transforms, most
         motion = settings.pipeline.keyframe
         self._config = replace(motion, enabled=True, window_size=MOST_VIEWS, min_views=1, max_interval_s=NEVER_S)
-        self._window = KeyframeWindow(self._config)
+        self._window: KeyframeWindow[CameraView] = KeyframeWindow(self._config)
         self._kept: tuple[CameraView, ...] = ()
 
     def take(self, frame: CameraFrame) -> None:
@@ -121,7 +121,7 @@ def _coarser(config: KeyframeConfig) -> KeyframeConfig:
 
 def _streams(settings: ReplaySettings, pairings: dict[str, FramePairing]) -> dict[str, tuple[str, str]]:
     """Topic -> camera and kind of message."""
-    streams = {}
+    streams: dict[str, tuple[str, str]] = {}
     for camera, pairing in pairings.items():
         topics = settings.topics(camera)
         kinds = {"image": topics.image}

@@ -26,8 +26,8 @@ from pan3d_ros.bags.camera_topics import TRUTH, camera_name
 from pan3d_ros.bags.reader import CLOCK, COMPRESSED, IMAGE, TRANSFORMS, BagError, BagMessage, BagReader
 from pan3d_ros.bags.transforms import BagTransforms, transform_topics
 from pan3d_ros.inputs.transforms import TransformUnavailable
-from pan3d_ros.messages.buffers import stamp_from_ns, stamp_to_ns
-from pan3d_ros.messages.poses import header, pose_message
+from pan3d_ros.messages.buffers import stamp_to_ns
+from pan3d_ros.messages.parts import header, pose_message, stamp_from_ns
 
 log = logging.getLogger("pan3d.ros.bags")
 CLOCK_PERIOD_S = 0.01
@@ -82,7 +82,8 @@ class BagPlayer:
             else:
                 self._open(name)
         self._poses = self._pose_publishers()
-        self._transforms = BagTransforms.read(bag, options.reference_frame) if self._poses else None
+        frame = options.reference_frame
+        self._transforms = BagTransforms.read(bag, frame) if self._poses else BagTransforms(frame)
 
     def play(self, keep_on: Callable[[], bool] = lambda: True) -> Played:
         """Send everything; returns early when `keep_on()` turns false."""
@@ -112,7 +113,7 @@ class BagPlayer:
             wanted = bool(tf_topics) and all(topic in self.played.left_out for topic in tf_topics)
         if not wanted:
             return {}
-        found = {}
+        found: dict[str, tuple[str, Any]] = {}
         for topic in self._image_topics():
             pose_topic = f"/{camera_name(topic)}/pose"
             if pose_topic not in self._publishers and pose_topic not in dict(found.values()):

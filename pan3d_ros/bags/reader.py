@@ -1,4 +1,4 @@
-"""Messages of a rosbag2, read with `rosbags`: no ROS installation is needed.
+"""Messages of a rosbag2, read with `rosbags` (the extra `bags`): no ROS installation is needed.
 
 What is wrong with a bag is said once, as a `BagError` with the file, topic or type.
 """
@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from rosbags.interfaces import Connection, Qos
-    from rosbags.typesys.store import Typestore
+from rosbags import rosbag2
+from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinitionFormat, Qos
+from rosbags.serde import SerdeError
+from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
 
 SUFFIXES = (".mcap", ".db3")
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
@@ -61,7 +63,6 @@ class BagReader:
         self._stores: dict[str, Typestore] = {}
 
     def __enter__(self) -> BagReader:
-        rosbag2 = _rosbags()
         with self._explained("opened"):
             self._reader = rosbag2.Reader(_what_to_open(self.path))
             self._reader.open()
@@ -69,7 +70,8 @@ class BagReader:
             self._connections.setdefault(connection.topic, []).append(connection)
         for topic, connections in sorted(self._connections.items()):
             kinds = sorted({connection.msgtype for connection in connections})
-            qos = tuple(item for connection in connections for item in connection.ext.offered_qos_profiles)
+            extras = (connection.ext for connection in connections)
+            qos = tuple(item for ext in extras if isinstance(ext, ConnectionExtRosbag2) for item in ext.offered_qos_profiles)
             self.topics[topic] = TopicFacts(topic, ", ".join(kinds), sum(c.msgcount for c in connections), qos)
         if self._reader.message_count:
             self.start_ns, self.end_ns = self._reader.start_time, self._reader.end_time
@@ -111,8 +113,6 @@ class BagReader:
 
     def decode(self, topic: str, data: bytes) -> Any:
         """A serialized message of `topic` as an object."""
-        from rosbags.serde import SerdeError
-
         kind = self.topics[topic].type
         store = self._stores.get(topic) or self._stores.setdefault(topic, self._store(topic))
         try:
@@ -122,9 +122,6 @@ class BagReader:
 
     def _store(self, topic: str) -> Typestore:
         """Types of a topic: the definition in the bag, or the one that ROS 2 Jazzy ships."""
-        from rosbags.interfaces import MessageDefinitionFormat
-        from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
-
         kind = self.topics[topic].type
         definition = self._connections[topic][0].msgdef
         try:
@@ -159,14 +156,6 @@ class BagReader:
             if any(word in str(error) for word in ("end magic", "Truncated", "footer", "empty")):
                 text += "; the recording did not end properly: mend it with `mcap recover` (db3: `ros2 bag reindex`)"
             raise BagError(text) from error
-
-
-def _rosbags() -> Any:
-    try:
-        from rosbags import rosbag2
-    except ImportError as error:
-        raise BagError('bags need the package rosbags: pip install "pan3d[bags]"') from error
-    return rosbag2
 
 
 def _storage_files(folder: Path) -> list[Path]:

@@ -128,7 +128,8 @@ def pose_topics(bag: BagReader, node: NodeConfig, cameras: dict[str, CameraConfi
 
 def transforms_of(bag: BagReader, node: NodeConfig, cameras: dict[str, CameraConfig]) -> TransformsSource | None:
     """The node's `transforms.source` over the bag; None for unposed cameras. `BagError` when the bag has no poses."""
-    config, sources = node.transforms, []
+    config = node.transforms
+    sources: list[TransformsSource] = []
     with_tf, with_poses = bool(transform_topics(bag)), pose_topics(bag, node, cameras)
     if config.source == "none":
         return None

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
 from pan3d_core.geometry.transforms import rigid
 from pan3d_core.labels import LabelSpace
-from pan3d_core.structures import OrientedBox, PerceptionResult
+from pan3d_core.structures import PerceptionResult
 from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth
 from pan3d_ros.bags.reader import IMAGE, TEXT, BagError, BagReader
 from pan3d_ros.bags.settings import TruthTopics
@@ -53,11 +54,11 @@ class BagTruth:
         self._read(received_ns + AHEAD_NS)
         keys = [(frame_ids[camera], stamp) for camera, stamp in zip(result.views.cameras, result.views.stamps_ns)]
         self._forget(set(keys), max(result.views.stamps_ns) - self._kept_ns)
-        ids = [self._images["ids"].get(key) for key in keys]
-        if any(item is None for item in ids):
+        ids = [item.long() for key in keys if (item := self._images["ids"].get(key)) is not None]
+        if len(ids) < len(keys):
             return None
         depth = tuple(self._images["depth"].get(key) for key in keys)
-        truth = SceneTruth(tuple(item.long() for item in ids), depth, self._objects_at(max(result.views.stamps_ns)), self.labels)  # type: ignore[arg-type]
+        truth = SceneTruth(tuple(ids), depth, self._objects_at(max(result.views.stamps_ns)), self.labels)
         return Scene(name, (), truth, result.views.support_height_m)
 
     def _objects_at(self, stamp_ns: int) -> tuple[SceneObject, ...]:

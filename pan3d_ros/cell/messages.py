@@ -12,9 +12,7 @@ from pan3d_interfaces.srv import GetCellTruth
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pan3d_ros.messages.buffers import assign_bytes
-from pan3d_ros.messages.cameras import info_message
-from pan3d_ros.messages.images import image_message
-from pan3d_ros.messages.poses import header, pose_message
+from pan3d_ros.messages.parts import header, image_message, info_message, pose_message
 from pan3d_sim.cameras.jpeg import JPEG_FORMAT, encode_jpeg
 from pan3d_sim.cameras.rig import RigCamera
 from pan3d_sim.cell.frame_tree import FrameLink, optical_frame_id

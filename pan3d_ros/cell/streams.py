@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped, TransformStamped
+from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -43,32 +43,53 @@ class _Publishers:
     depth: Any | None
 
 
-class CellStreams:
-    """Publishers of one cell's cameras. To be used in the thread that made the cell."""
+class _TransformPublishers:
+    """/tf and /tf_static."""
 
-    def __init__(self, node: Node, cell: RobotCell, options: StreamOptions) -> None:
-        if options.transforms and tf2_msgs is None:
+    def __init__(self, node: Node) -> None:
+        if tf2_msgs is None:
             raise ValueError(
                 "publish_tf: expected tf2_msgs to be installed (it comes with ROS 2, not from PyPI); use the pose topics"
             )
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._kind = tf2_msgs.TFMessage
+        self._moving = node.create_publisher(self._kind, "/tf", 100)
+        self._static = node.create_publisher(self._kind, "/tf_static", latched)
+
+    def send(self, links: Sequence[FrameLink], stamp_ns: int) -> None:
+        """Links that hold at a time."""
+        self._moving.publish(self._kind(transforms=[transform_message(link, stamp_ns) for link in links]))
+
+    def send_static(self, links: Sequence[FrameLink]) -> None:
+        """Links that never change."""
+        self._static.publish(self._kind(transforms=[transform_message(link, 0) for link in links]))
+
+
+class CellStreams:
+    """Publishers of one cell's cameras. To be used in the thread that made the cell.
+
+    Raises:
+        ValueError: Transforms are wanted where tf2_msgs is not installed.
+    """
+
+    def __init__(self, node: Node, cell: RobotCell, options: StreamOptions) -> None:
         self._options, self._start_ns = options, 0
         # One set of large images waits at most: a late subscriber gets the newest, and nothing piles up.
         qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
         names = [camera.name for camera in cell.cameras] + ([WRIST] if options.wrist else [])
         self._publishers = {name: self._publishers_of(node, name, qos) for name in names}
-        self._tf = node.create_publisher(tf2_msgs.TFMessage, "/tf", 100) if options.transforms else None
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._tf_static = node.create_publisher(tf2_msgs.TFMessage, "/tf_static", latched) if options.transforms else None
+        self._tf = _TransformPublishers(node) if options.transforms else None
         self.use(cell)
 
     def use(self, cell: RobotCell) -> None:
         """Go on with another scene of as many cameras."""
-        self._cell, self._rendered = cell, []
+        self._cell = cell
+        self._rendered: list[RenderedCamera] = []
         self._noise = DepthNoise() if self._options.depth_noise else None
         self._noise_rng = np.random.default_rng([cell.seed, 0])
         self._path = WristPath.of_seed(cell.seed, cell.config.support_height_m)
-        if self._tf_static is not None:
-            self._send(self._tf_static, mountings(cell.cameras, wrist=self._options.wrist), 0)
+        if self._tf is not None:
+            self._tf.send_static(mountings(cell.cameras, wrist=self._options.wrist))
 
     def forget(self) -> None:
         """Something moved: what was rendered is no longer true."""
@@ -88,7 +109,7 @@ class CellStreams:
         if self._options.wrist:
             elapsed_s = (stamp_ns - self._start_ns) * 1e-9
             if self._tf is not None:
-                self._send(self._tf, [tool_link(self._path.world_from_hand(elapsed_s))], stamp_ns)
+                self._tf.send([tool_link(self._path.world_from_hand(elapsed_s))], stamp_ns)
             camera = self._path.camera(elapsed_s, self._cell.config.width, self._cell.config.height)
             self._publish_view(self._render(camera), stamp_ns, pose_stamp_ns=stamp_ns)
 
@@ -116,8 +137,3 @@ class CellStreams:
         rgb, depth, ids = (part.copy() for part in self._cell.render(camera))
         sensor = depth if self._noise is None else self._noise.apply(depth, self._noise_rng)
         return RenderedCamera(camera, rgb, depth, sensor, ids)
-
-    @staticmethod
-    def _send(publisher: Any, links: Sequence[FrameLink], stamp_ns: int) -> None:
-        transforms: list[TransformStamped] = [transform_message(link, stamp_ns) for link in links]
-        publisher.publish(tf2_msgs.TFMessage(transforms=transforms))

@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.cameras import info_from_file
+from pan3d_ros.messages.fields import CameraInfoFields, CompressedFields, ImageFields
 from pan3d_ros.parameters.node_config import CameraConfig, InputConfig
 from pan3d_ros.platform.stand_ins import OwnApproximateTimeSynchronizer, OwnSimpleFilter
-
-if TYPE_CHECKING:
-    from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 _JUMP_BACK_NS = 500_000_000
 
@@ -26,9 +24,9 @@ class CameraFrame:
     """Messages of one camera that belong together."""
 
     camera: str
-    image: Image | CompressedImage
-    info: CameraInfo | None
-    depth: Image | CompressedImage | None
+    image: ImageFields | CompressedFields
+    info: CameraInfoFields | None
+    depth: ImageFields | CompressedFields | None
     config: CameraConfig
 
     @property

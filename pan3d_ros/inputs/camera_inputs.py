@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
@@ -94,7 +95,7 @@ class CameraInput:
             kind = CompressedImage if self.topics.depth.endswith("compressedDepth") else Image
             wanted["depth"] = (kind, self.topics.depth, self._take_depth)
         if self._on_pose is not None:
-            wanted["pose"] = (PoseStamped, self.topics.pose, self._take_pose)
+            wanted["pose"] = (PoseStamped, self.topics.pose, partial(self._take_pose, self._on_pose))
         for key, (kind, topic, callback) in wanted.items():
             reliable = self._choose_reliable(topic)
             if key in self._subscriptions and reliable == self._reliable[key]:
@@ -136,9 +137,9 @@ class CameraInput:
     def _take_depth(self, message: Image | CompressedImage) -> None:
         self._pairing.take("depth", message)
 
-    def _take_pose(self, message: PoseStamped) -> None:
+    def _take_pose(self, on_pose: Callable[[str, PoseStamped], None], message: PoseStamped) -> None:
         try:
-            self._on_pose(self.name, message)
+            on_pose(self.name, message)
         except ValueError as error:
             self.counts["bad_pose"] += 1
             self.problem = str(error)

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import yaml
@@ -19,10 +19,8 @@ from torch import Tensor
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_ros.inputs.pose_history import PoseHistory
 from pan3d_ros.messages.buffers import stamp_to_ns
+from pan3d_ros.messages.fields import StampedPose
 from pan3d_ros.messages.poses import checked_pose, matrix_from_pose, pose_numbers
-
-if TYPE_CHECKING:
-    from geometry_msgs.msg import PoseStamped
 
 log = logging.getLogger("pan3d.ros.transforms")
 
@@ -92,7 +90,7 @@ class PoseTopicTransforms:
         self._histories = {camera: new_history() for camera in cameras}
         self._refused = dict.fromkeys(cameras, "")
 
-    def add(self, camera: str, message: PoseStamped) -> None:
+    def add(self, camera: str, message: StampedPose) -> None:
         """Take a pose; `ValueError` for NaN, a bad quaternion or another frame. The reason is repeated by `lookup`."""
         try:
             if message.header.frame_id != self._reference_frame:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import array
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from builtin_interfaces.msg import Time
+from pan3d_ros.messages.fields import Bytes, Stamp
 
 
-def assign_bytes(message: object, content: np.ndarray) -> None:
+def assign_bytes(message: Any, content: np.ndarray) -> None:
     """Store the bytes of `content` in `message.data`.
 
     An `array.array` is the only type that generated setters of every distribution take without looking at
@@ -19,26 +18,18 @@ def assign_bytes(message: object, content: np.ndarray) -> None:
     generators up to Kilted do) the array is put there directly, which saves that copy.
     """
     data = array.array("B")
-    data.frombytes(memoryview(np.ascontiguousarray(content)).cast("B"))
+    data.frombytes(np.ascontiguousarray(content).data.cast("B"))
     if isinstance(getattr(message, "_data", None), array.array):
-        message._data = data  # type: ignore[attr-defined]
+        message._data = data
     else:
-        message.data = data  # type: ignore[attr-defined]
+        message.data = data
 
 
-def bytes_view(message: object) -> np.ndarray:
+def bytes_view(message: Bytes) -> np.ndarray:
     """(N,) uint8 view of `message.data`, no copy."""
-    return np.frombuffer(message.data, dtype=np.uint8)  # type: ignore[attr-defined]
+    return np.frombuffer(message.data, dtype=np.uint8)
 
 
-def stamp_to_ns(stamp: Time) -> int:
+def stamp_to_ns(stamp: Stamp) -> int:
     """Integer nanoseconds; a float would lose about 240 ns at today's epoch and break exact matching."""
     return stamp.sec * 1_000_000_000 + stamp.nanosec
-
-
-def stamp_from_ns(stamp_ns: int) -> Time:
-    """The ROS time of integer nanoseconds."""
-    from builtin_interfaces.msg import Time
-
-    seconds, nanoseconds = divmod(int(stamp_ns), 1_000_000_000)
-    return Time(sec=seconds, nanosec=nanoseconds)

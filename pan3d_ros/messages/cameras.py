@@ -1,14 +1,11 @@
-"""Camera messages to `CameraView`: calibration checks, undistortion, pixels.
-
-What reads messages needs their fields only, so that a bag can be read where no ROS is installed.
-"""
+"""Camera messages to `CameraView`: calibration checks, undistortion, pixels. No ROS in here."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,11 +15,8 @@ from torch import Tensor
 from pan3d_core.geometry.distortion import undistort
 from pan3d_core.structures import CameraView, unit_range
 from pan3d_ros.messages.buffers import stamp_to_ns
+from pan3d_ros.messages.fields import CameraInfoFields, CompressedFields, ImageFields
 from pan3d_ros.messages.images import compressed_to_depth, compressed_to_rgb, depth_to_metres, image_to_rgb, is_compressed
-
-if TYPE_CHECKING:
-    from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-    from std_msgs.msg import Header
 
 
 class CalibrationError(ValueError):
@@ -38,7 +32,7 @@ class Calibration:
     coefficients: tuple[float, ...]
 
 
-def calibration_from_info(info: CameraInfo, width: int, height: int, *, rectified: bool = False) -> Calibration:
+def calibration_from_info(info: CameraInfoFields, width: int, height: int, *, rectified: bool = False) -> Calibration:
     """Calibration for an image of `width` x `height`.
 
     ROI and binning are applied as CameraInfo defines them: K is for the full sensor, the image is the ROI
@@ -76,9 +70,9 @@ def calibration_from_info(info: CameraInfo, width: int, height: int, *, rectifie
 
 
 def to_camera_view(
-    image: Image | CompressedImage,
-    info: CameraInfo | None,
-    depth: Image | CompressedImage | None,
+    image: ImageFields | CompressedFields,
+    info: CameraInfoFields | None,
+    depth: ImageFields | CompressedFields | None,
     cam_from_world: Tensor | None,
     *,
     camera: str,
@@ -125,30 +119,54 @@ def to_camera_view(
     )
 
 
-def info_message(intrinsics: Tensor, height: int, width: int, message_header: Header) -> CameraInfo:
-    """CameraInfo of an undistorted image of `height` x `width` with (3, 3) intrinsics."""
-    from sensor_msgs.msg import CameraInfo
+@dataclass(frozen=True)
+class Region:
+    """A region of interest; without a size it is the whole image."""
 
-    fx, skew, cx, _, fy, cy, *_ = (float(v) for v in intrinsics.flatten())
-    info = CameraInfo(header=message_header, height=height, width=width, distortion_model="plumb_bob", d=[0.0] * 5)
-    info.k = [fx, skew, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
-    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-    info.p = [fx, skew, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
-    return info
+    x_offset: int = 0
+    y_offset: int = 0
+    height: int = 0
+    width: int = 0
 
 
-def info_from_file(path: str | Path) -> CameraInfo:
-    """CameraInfo of a calibration YAML as `camera_calibration` writes it; `ValueError` names what is missing."""
-    from sensor_msgs.msg import CameraInfo
+@dataclass(frozen=True)
+class FileCalibration:
+    """What a calibration file says, with the fields of a CameraInfo."""
 
+    height: int
+    width: int
+    distortion_model: str
+    d: tuple[float, ...]
+    k: tuple[float, ...]  # (9,)
+    p: tuple[float, ...]  # (12,)
+    binning_x: int = 0
+    binning_y: int = 0
+    roi: Region = Region()
+
+
+def info_from_file(path: str | Path) -> FileCalibration:
+    """Read a calibration YAML as `camera_calibration` writes it.
+
+    Raises:
+        CalibrationError: Something is missing or of another kind.
+        OSError: The file cannot be read.
+    """
     content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     try:
-        info = CameraInfo(height=content["image_height"], width=content["image_width"])
-        info.distortion_model = content["distortion_model"]
-        info.d = [float(v) for v in content["distortion_coefficients"]["data"]]
-        info.k = [float(v) for v in content["camera_matrix"]["data"]]
-        if "projection_matrix" in content:
-            info.p = [float(v) for v in content["projection_matrix"]["data"]]
-    except (KeyError, TypeError, AssertionError) as error:
+        return FileCalibration(
+            height=int(content["image_height"]),
+            width=int(content["image_width"]),
+            distortion_model=str(content["distortion_model"]),
+            d=_numbers(content["distortion_coefficients"]),
+            k=_numbers(content["camera_matrix"], 9),
+            p=_numbers(content["projection_matrix"], 12) if "projection_matrix" in content else (0.0,) * 12,
+        )
+    except (KeyError, TypeError, ValueError) as error:
         raise CalibrationError(f"{path}: expected a camera calibration file, got {error}") from error
-    return info
+
+
+def _numbers(matrix: Mapping[str, Sequence[float]], count: int | None = None) -> tuple[float, ...]:
+    numbers = tuple(float(value) for value in matrix["data"])
+    if count is not None and len(numbers) != count:
+        raise ValueError(f"a matrix of {len(numbers)} numbers instead of {count}")
+    return numbers

@@ -11,22 +11,24 @@ from torch import Tensor
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pictures.palette import UNASSIGNED, class_colors
 from pan3d_core.structures import Panoptic3D
-from pan3d_ros.platform.stand_ins import create_cloud, read_points
+from pan3d_ros.platform.cloud_stand_ins import create_cloud, read_points
 
 # rgb is 0x00RRGGBB in the bits of a float32, as PCL and RViz expect it. Two bytes after `label` keep
 # `instance` aligned.
+_NAMES = ["x", "y", "z", "rgb", "label", "instance", "confidence"]
+_OFFSETS = [0, 4, 8, 12, 16, 20, 24]
 POINT = np.dtype(
     {
-        "names": ["x", "y", "z", "rgb", "label", "instance", "confidence"],
+        "names": _NAMES,
         "formats": ["<f4", "<f4", "<f4", "<f4", "<u2", "<u4", "<f4"],
-        "offsets": [0, 4, 8, 12, 16, 20, 24],
+        "offsets": _OFFSETS,
         "itemsize": 28,
     }
 )
 _FIELD_TYPES = {"label": PointField.UINT16, "instance": PointField.UINT32}
 _FIELDS = [
-    PointField(name=name, offset=POINT.fields[name][1], datatype=_FIELD_TYPES.get(name, PointField.FLOAT32), count=1)
-    for name in POINT.names
+    PointField(name=name, offset=offset, datatype=_FIELD_TYPES.get(name, PointField.FLOAT32), count=1)
+    for name, offset in zip(_NAMES, _OFFSETS)
 ]
 
 
@@ -91,6 +93,6 @@ def cloud_message(records: np.ndarray, header: Header) -> PointCloud2:
 def cloud_from_message(message: PointCloud2) -> np.ndarray:
     """(N,) records of type `POINT` of a cloud made by `cloud_message`; other layouts are refused."""
     names = [field.name for field in message.fields]
-    if names != list(POINT.names) or message.point_step != POINT.itemsize:
-        raise ValueError(f"PointCloud2.fields: expected {list(POINT.names)} of {POINT.itemsize} bytes, got {names}")
+    if names != _NAMES or message.point_step != POINT.itemsize:
+        raise ValueError(f"PointCloud2.fields: expected {_NAMES} of {POINT.itemsize} bytes, got {names}")
     return read_points(message).reshape(-1)

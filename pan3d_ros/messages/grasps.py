@@ -8,10 +8,12 @@ import torch
 from geometry_msgs.msg import Pose, PoseArray, Vector3
 from pan3d_interfaces.msg import GraspTarget as GraspTargetMessage
 
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
-from pan3d_core.structures import GraspTarget, OrientedBox
+from pan3d_core.structures import GraspTarget
 from pan3d_ros.messages.buffers import stamp_to_ns
-from pan3d_ros.messages.poses import header, matrix_from_pose, pose_message, pose_numbers, vector_message
+from pan3d_ros.messages.parts import header, pose_message, vector_message
+from pan3d_ros.messages.poses import matrix_from_pose, pose_numbers
 
 _TOP_DOWN_COSINE = math.cos(math.radians(15.0))
 RETREAT_M = 0.10  # straight up after closing

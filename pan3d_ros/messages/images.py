@@ -1,20 +1,21 @@
-"""sensor_msgs Image and CompressedImage to numpy arrays and back, checked before they are touched.
+"""sensor_msgs Image and CompressedImage to numpy arrays, checked before they are touched. No ROS in here.
 
-All errors are `ValueError` with the field, what was expected and what came. What reads messages needs their fields
-only, so that a bag can be read where no ROS is installed.
+All errors are `ValueError` with the field, what was expected and what came.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
-from pan3d_ros.messages.buffers import assign_bytes, bytes_view
+from pan3d_ros.messages.buffers import bytes_view
+from pan3d_ros.messages.fields import CompressedFields, ImageFields
 from pan3d_ros.platform.stand_ins import CV_TYPES, imgmsg_to_cv2
 
 if TYPE_CHECKING:
-    from sensor_msgs.msg import CompressedImage, Image
+    from typing_extensions import TypeIs
 
 # encoding -> (name of the OpenCV conversion, rows of bytes per image row, bytes per pixel in a row)
 _YUV: dict[str, tuple[str, float, int]] = {
@@ -26,7 +27,7 @@ _DEPTH = ("32FC1", "16UC1", "mono16")
 COLOR_ENCODINGS = tuple(n for n in CV_TYPES if n not in ("16UC1", "32FC1", "32SC1")) + tuple(_YUV)
 
 
-def _rows(message: Image, rows: int, row_bytes: int) -> np.ndarray:
+def _rows(message: ImageFields, rows: int, row_bytes: int) -> np.ndarray:
     """(rows, row_bytes) uint8 with the padding of `step` removed."""
     if message.width == 0 or message.height == 0:
         raise ValueError(f"Image: expected a size of at least 1 x 1, got {message.width} x {message.height}")
@@ -42,7 +43,7 @@ def _rows(message: Image, rows: int, row_bytes: int) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(data, (rows, row_bytes), (message.step, 1), writeable=False)
 
 
-def image_array(message: Image) -> np.ndarray:
+def image_array(message: ImageFields) -> np.ndarray:
     """The pixels as they are: (H, W) or (H, W, C), native byte order, no colour conversion."""
     if message.encoding not in CV_TYPES:
         raise ValueError(f"Image.encoding: expected one of {sorted(CV_TYPES)}, got '{message.encoding}'")
@@ -51,7 +52,7 @@ def image_array(message: Image) -> np.ndarray:
     return imgmsg_to_cv2(message)
 
 
-def image_to_rgb(message: Image) -> np.ndarray:
+def image_to_rgb(message: ImageFields) -> np.ndarray:
     """(H, W, 3) uint8 RGB of a colour, grey, Bayer or YUV image."""
     encoding = message.encoding
     if encoding in _YUV:
@@ -72,21 +73,15 @@ def image_to_rgb(message: Image) -> np.ndarray:
 
 def _eight_bits(pixels: np.ndarray) -> np.ndarray:
     """16-bit values to the nearest of 256 steps, as cv_bridge does: 65535 becomes 255."""
-    import cv2
-
     return cv2.convertScaleAbs(pixels, alpha=255 / 65535)
 
 
 def _demosaic(mosaic: np.ndarray, encoding: str) -> np.ndarray:
-    import cv2
-
     order = encoding[len("bayer_") :].rstrip("0123456789").upper()
     return cv2.cvtColor(mosaic, getattr(cv2, f"COLOR_Bayer{order}2RGB"))
 
 
-def _yuv_to_rgb(message: Image) -> np.ndarray:
-    import cv2
-
+def _yuv_to_rgb(message: ImageFields) -> np.ndarray:
     conversion, row_factor, bytes_per_pixel = _YUV[message.encoding]
     if message.width % 2 or (row_factor != 1 and message.height % 2):
         raise ValueError(f"Image: expected even sides for {message.encoding}, got {message.width} x {message.height}")
@@ -97,7 +92,7 @@ def _yuv_to_rgb(message: Image) -> np.ndarray:
     return cv2.cvtColor(pixels, getattr(cv2, conversion))
 
 
-def depth_to_metres(message: Image) -> np.ndarray:
+def depth_to_metres(message: ImageFields) -> np.ndarray:
     """(H, W) float32 z-depth in metres, 0 = no measurement, from 32FC1 metres or 16UC1 millimetres (REP 118)."""
     if message.encoding not in _DEPTH:
         raise ValueError(f"depth Image.encoding: expected one of {list(_DEPTH)}, got '{message.encoding}'")
@@ -110,15 +105,13 @@ def _clean_depth(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values) & (values > 0), values, 0).astype(np.float32)
 
 
-def is_compressed(message: Image | CompressedImage) -> bool:
+def is_compressed(message: ImageFields | CompressedFields) -> TypeIs[CompressedFields]:
     """Whether it is a CompressedImage: that has a format, where an Image has an encoding."""
     return hasattr(message, "format")
 
 
-def compressed_to_rgb(message: CompressedImage) -> np.ndarray:
+def compressed_to_rgb(message: CompressedFields) -> np.ndarray:
     """(H, W, 3) uint8 RGB of a JPEG or PNG."""
-    import cv2
-
     data = bytes_view(message)
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if decoded is None:
@@ -126,14 +119,12 @@ def compressed_to_rgb(message: CompressedImage) -> np.ndarray:
     return np.ascontiguousarray(decoded[:, :, ::-1])
 
 
-def compressed_to_depth(message: CompressedImage) -> np.ndarray:
+def compressed_to_depth(message: CompressedFields) -> np.ndarray:
     """(H, W) float32 metres of a compressedDepth message: a PNG behind a 12-byte header.
 
     The transport stores 16UC1 as it is, and 32FC1 as 16-bit inverse depth d = a / (q - b) with the two
     float32 parameters a, b in the header.
     """
-    import cv2
-
     data = bytes_view(message)
     encoding = message.format.split(";")[0].strip()
     if encoding not in _DEPTH:
@@ -151,18 +142,3 @@ def compressed_to_depth(message: CompressedImage) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         metres = numerator / (quantized - offset)
     return _clean_depth(np.where(stored > 0, metres, 0))
-
-
-def image_message(pixels: np.ndarray, encoding: str, header: object) -> Image:
-    """Image of (H, W) or (H, W, C) pixels whose type must be that of `encoding`."""
-    from sensor_msgs.msg import Image
-
-    kind, channels = CV_TYPES[encoding]
-    expected = pixels.shape[2] if pixels.ndim == 3 else 1
-    if pixels.dtype != np.dtype(kind) or expected != channels:
-        raise ValueError(f"pixels: expected {kind} with {channels} channels for {encoding}, got {pixels.dtype} of {pixels.shape}")
-    message = Image(height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, is_bigendian=0)
-    message.header = header
-    message.step = pixels.shape[1] * channels * pixels.dtype.itemsize
-    assign_bytes(message, pixels)
-    return message

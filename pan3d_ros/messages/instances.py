@@ -13,10 +13,8 @@ from torch import Tensor
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pictures.palette import class_colors
 from pan3d_core.structures import PerceptionResult, Segment
-from pan3d_ros.messages.buffers import stamp_from_ns
 from pan3d_ros.messages.clouds import label_of_class
-from pan3d_ros.messages.images import image_message
-from pan3d_ros.messages.poses import header, point_message, pose_message, vector_message
+from pan3d_ros.messages.parts import header, image_message, point_message, pose_message, stamp_from_ns, vector_message
 from pan3d_ros.platform.stand_ins import vision_msgs
 
 

@@ -9,11 +9,13 @@ from pan3d_interfaces.msg import Instance, InstanceArray
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.cameras import pixel_rays
 from pan3d_core.geometry.transforms import transform_points
 from pan3d_core.pictures.palette import instance_color
-from pan3d_core.structures import OrientedBox, Reconstruction, Segment
-from pan3d_ros.messages.poses import box_corners, point_message
+from pan3d_core.structures import Reconstruction, Segment
+from pan3d_ros.messages.parts import point_message
+from pan3d_ros.messages.poses import box_corners
 
 MAX_SINGLE_BOXES = 60  # more objects share one LINE_LIST
 AXIS_LENGTH_FRACTION = 0.5  # of the longest side of the box, at least

@@ -13,11 +13,10 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from pan3d_core.labels import LabelSpace
-from pan3d_ros.messages.cameras import info_message
 from pan3d_ros.messages.clouds import by_class, cloud_message, cloud_records
 from pan3d_ros.messages.instances import depth_image, detections, id_image, label_info
 from pan3d_ros.messages.markers import MarkerDrawing
-from pan3d_ros.messages.poses import header
+from pan3d_ros.messages.parts import header, info_message
 from pan3d_ros.outputs.result_store import Latencies, SceneResult
 from pan3d_ros.parameters.node_config import PublishConfig
 from pan3d_ros.platform.stand_ins import vision_msgs
@@ -93,7 +92,7 @@ class ScenePublishers:
         if panoptic.labels != self._labels:  # other classes were set: numbers mean other names from here on
             self._announce_labels(panoptic.labels, panoptic.world_frame_id, scene.newest_ns)
         self.instances.publish(scene.instances)
-        if config.detections and wanted(self.detections):
+        if self.detections is not None and config.detections and wanted(self.detections):
             self.detections.publish(detections(scene.instances))
         if config.markers and wanted(self.markers):
             segments = {segment.instance_id: segment for segment in panoptic.segments}

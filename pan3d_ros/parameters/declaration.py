@@ -6,6 +6,7 @@ rejected with the reason.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import Field
 from typing import Any
@@ -106,12 +107,13 @@ class NodeParameters:
 
     def _build(self, changed: dict[str, Any], only: str | None = None) -> tuple[NodeConfig, PipelineConfig]:
         values = self._values(changed)
-        configs = []
-        for default in (NodeConfig(), PipelineConfig()):
+
+        def given(default: NodeConfig | PipelineConfig) -> dict[str, Any]:
             names = [name for name, _, _ in walk_settings(default)]
-            given = {name: values[name] for name in names if name in values and (only is None or name == only)}
-            configs.append(read_settings(default, nested_names(given)))
-        return configs[0], configs[1]
+            return nested_names({name: values[name] for name in names if name in values and (only is None or name == only)})
+
+        node, pipeline = NodeConfig(), PipelineConfig()
+        return read_settings(node, given(node)), read_settings(pipeline, given(pipeline))
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         changed = {p.name: from_parameter(p.value) for p in parameters}
@@ -172,6 +174,4 @@ def _row(name: str, default: Any, item: Field) -> str:
 
 
 if __name__ == "__main__":
-    import sys
-
     sys.stdout.write(markdown())

@@ -1,25 +1,23 @@
 """ROS packages that a pip-only machine lacks: the real one where it can be imported, a small equivalent otherwise.
 
-Import the names without prefix (`SimpleFilter`, `ApproximateTimeSynchronizer`, `imgmsg_to_cv2`, `create_cloud`)
-and the optional modules (`tf2_ros`, `tf2_msgs`, `vision_msgs`, None when missing) from here only. The `Own...` equivalents
-do the part of the interface that pan3d uses; a test compares them with the real ones where those are present.
+Import the names without prefix (`SimpleFilter`, `ApproximateTimeSynchronizer`, `imgmsg_to_cv2`) and the optional modules
+(`tf2_ros`, `tf2_msgs`, `vision_msgs`, None when missing) from here only; what is for clouds is in `cloud_stand_ins`. The `Own...`
+equivalents do the part of the interface that pan3d uses; a test compares them with the real ones where those are present. No
+ROS is needed here: that nodes need rclpy and bags do not is a matter of which modules import it, at their top, as all others.
 """
 
 from __future__ import annotations
 
 import importlib
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pan3d_ros.messages.buffers import assign_bytes, bytes_view, stamp_to_ns
-
-if TYPE_CHECKING:
-    from sensor_msgs.msg import Image, PointCloud2, PointField
-    from std_msgs.msg import Header
+from pan3d_ros.messages.buffers import bytes_view, stamp_to_ns
+from pan3d_ros.messages.fields import ImageFields
 
 # The cv types that cv_bridge gives to encodings: numpy type and channels.
 CV_TYPES: dict[str, tuple[str, int]] = {
@@ -27,7 +25,6 @@ CV_TYPES: dict[str, tuple[str, int]] = {
     "mono8": ("u1", 1), "8UC1": ("u1", 1), "mono16": ("u2", 1), "16UC1": ("u2", 1), "32FC1": ("f4", 1), "32SC1": ("i4", 1),
     **{f"bayer_{order}{bits}": (kind, 1) for order in ("rggb", "bggr", "gbrg", "grbg") for bits, kind in ((8, "u1"), (16, "u2"))},
 }  # fmt: skip
-_FIELD_KINDS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}  # PointField.datatype
 
 
 def optional_module(name: str) -> ModuleType | None:
@@ -89,7 +86,7 @@ class OwnApproximateTimeSynchronizer(OwnSimpleFilter):
                 return
 
 
-def own_imgmsg_to_cv2(message: Image) -> np.ndarray:
+def own_imgmsg_to_cv2(message: ImageFields) -> np.ndarray:
     """As cv_bridge's `imgmsg_to_cv2(message, "passthrough")`: (H, W) or (H, W, C), native byte order."""
     kind, channels = CV_TYPES[message.encoding]
     item = np.dtype(kind)
@@ -99,31 +96,7 @@ def own_imgmsg_to_cv2(message: Image) -> np.ndarray:
     return pixels.reshape((message.height, message.width) if channels == 1 else (message.height, message.width, channels))
 
 
-def own_create_cloud(header: Header, fields: Iterable[PointField], points: np.ndarray) -> PointCloud2:
-    """As sensor_msgs_py's `create_cloud` for a structured array whose fields lie as `fields` say."""
-    from sensor_msgs.msg import PointCloud2
-
-    message = PointCloud2(header=header, height=1, width=len(points), fields=list(fields), is_bigendian=False, is_dense=False)
-    message.point_step = points.dtype.itemsize
-    message.row_step = points.dtype.itemsize * len(points)
-    assign_bytes(message, points)
-    return message
-
-
-def own_read_points(cloud: PointCloud2) -> np.ndarray:
-    """As sensor_msgs_py's `read_points(cloud)`: (N,) structured array over the bytes of the message."""
-    kind = np.dtype(
-        {
-            "names": [f.name for f in cloud.fields],
-            "formats": [("<" if not cloud.is_bigendian else ">") + _FIELD_KINDS[f.datatype] for f in cloud.fields],
-            "offsets": [f.offset for f in cloud.fields],
-            "itemsize": cloud.point_step,
-        }
-    )
-    return np.frombuffer(cloud.data, dtype=kind, count=cloud.width * cloud.height)
-
-
-def _real_imgmsg_to_cv2() -> Callable[[Image], np.ndarray] | None:
+def _real_imgmsg_to_cv2() -> Callable[[ImageFields], np.ndarray] | None:
     """cv_bridge's conversion when it works with the numpy that is installed (its compiled part may not)."""
     module = optional_module("cv_bridge")
     if module is None or optional_module("cv_bridge.boost.cv_bridge_boost") is None:
@@ -131,12 +104,12 @@ def _real_imgmsg_to_cv2() -> Callable[[Image], np.ndarray] | None:
     return module.CvBridge().imgmsg_to_cv2
 
 
-def _choose_imgmsg_to_cv2() -> Callable[[Image], np.ndarray]:
+def _choose_imgmsg_to_cv2() -> Callable[[ImageFields], np.ndarray]:
     real = _real_imgmsg_to_cv2()
     if real is None:
         return own_imgmsg_to_cv2
 
-    def convert(message: Image) -> np.ndarray:
+    def convert(message: ImageFields) -> np.ndarray:
         # cv_bridge swaps bytes with a method that numpy 2 no longer has, and needs rows of whole pixels.
         kind, channels = CV_TYPES[message.encoding]
         if (
@@ -150,11 +123,9 @@ def _choose_imgmsg_to_cv2() -> Callable[[Image], np.ndarray]:
     return convert
 
 
-_filters, _clouds = optional_module("message_filters"), optional_module("sensor_msgs_py.point_cloud2")
+_filters = optional_module("message_filters")
 SimpleFilter = _filters.SimpleFilter if _filters else OwnSimpleFilter
 ApproximateTimeSynchronizer = _filters.ApproximateTimeSynchronizer if _filters else OwnApproximateTimeSynchronizer
-create_cloud = _clouds.create_cloud if _clouds else own_create_cloud
-read_points = _clouds.read_points if _clouds else own_read_points
 imgmsg_to_cv2 = _choose_imgmsg_to_cv2()
 tf2_ros = optional_module("tf2_ros")
 tf2_msgs = optional_module("tf2_msgs.msg")

@@ -12,6 +12,7 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 
 from pan3d_core.config import PipelineConfig
+from pan3d_core.structures import CameraView
 from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_core.views.synchronizer import ViewSet, ViewSetSynchronizer
 from pan3d_ros.inputs.camera_frames import CameraFrame
@@ -76,7 +77,7 @@ class Perception:
         offsets = {name: int(camera.time_offset_s * 1e9) for name, camera in cameras.items()}
         self.sync: ViewSetSynchronizer[CameraFrame] = ViewSetSynchronizer(config.cameras, sync_rules(config), offsets)
         settings = self._model.pipeline.config
-        self._window = KeyframeWindow(settings.keyframe)
+        self._window: KeyframeWindow[CameraView] = KeyframeWindow(settings.keyframe)
         self._sightings = Sightings(int(settings.tracking.max_lost_s * 1e9))
         self.seen = ViewCollector(config.refine, settings)
         tools = Tools(self._model.pipeline, self._transforms.source, self._window, self._problems, self._now_ns)

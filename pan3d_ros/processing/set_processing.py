@@ -32,7 +32,7 @@ class Tools:
 
     pipeline: PerceptionPipeline
     transforms: TransformsSource | None  # None: unposed cameras
-    window: KeyframeWindow  # lets every set of a fixed rig pass
+    window: KeyframeWindow[CameraView]  # lets every set of a fixed rig pass
     problems: ProblemLog
     now_ns: Callable[[], int]  # on the clock of the stamps
     steady_s: Callable[[], float] = time.monotonic  # what `input.max_rate_hz` is measured with

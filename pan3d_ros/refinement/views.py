@@ -21,6 +21,9 @@ from pan3d_ros.parameters.node_config import RefineConfig
 class UnderstoodView(CameraView):
     """One view at network size with the depth and the objects that perception found in it."""
 
+    intrinsics: Tensor  # (3, 3) pixels
+    cam_from_world: Tensor  # (4, 4) metres
+    depth: Tensor  # (H, W) metres, 0 = none
     semantic_id: Tensor  # (H, W) int64, index into `labels.names`, -1 = none
     instance_id: Tensor  # (H, W) int64 as tracked, 0 = none
     labels: LabelSpace
@@ -35,7 +38,7 @@ class ViewCollector:
 
     def __init__(self, config: RefineConfig, pipeline: PipelineConfig) -> None:
         self._max_range_m, self._edge_fraction = pipeline.cloud.max_range_m, pipeline.merge.edge_fraction
-        self._window = KeyframeWindow(
+        self._window: KeyframeWindow[UnderstoodView] = KeyframeWindow(
             KeyframeConfig(
                 enabled=True,
                 window_size=config.max_views,
@@ -66,7 +69,7 @@ class ViewCollector:
             ]
             views = [self._view(result, index) for index in sorted(new, key=lambda index: result.views.stamps_ns[index])]
             self._newest_ns |= {view.camera: view.stamp_ns for view in views}
-            self._kept = self._window.add(views) or self._kept  # type: ignore[assignment]
+            self._kept = self._window.add(views) or self._kept
 
     def clear(self) -> None:
         """Forget all views, as after a jump of the clock."""

@@ -19,7 +19,7 @@ from pan3d_core.language.namer import Namer
 from pan3d_ros.messages.clouds import cloud_message, cloud_records
 from pan3d_ros.messages.grasps import grasp_message, grasp_poses
 from pan3d_ros.messages.instances import id_image
-from pan3d_ros.messages.poses import header
+from pan3d_ros.messages.parts import header
 from pan3d_ros.outputs.result_store import ResultStore, SceneResult
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.services.requests import (

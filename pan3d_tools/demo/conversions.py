@@ -11,7 +11,7 @@ from pan3d_interfaces.msg import Instance
 from pan3d_interfaces.srv import GetCellTruth, SegmentObject
 from sensor_msgs.msg import Image
 
-from pan3d_core.structures import OrientedBox
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_ros.messages.grasps import box_from_message
 from pan3d_ros.messages.images import image_array
 from pan3d_ros.messages.poses import matrix_from_pose, pose_numbers

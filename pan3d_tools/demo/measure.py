@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pan3d_core.geometry.boxes import box_iou
-from pan3d_core.structures import OrientedBox
+from pan3d_core.geometry.boxes import OrientedBox, box_iou
 from pan3d_eval.metrics.depth import DepthErrors, depth_errors
 from pan3d_eval.metrics.instance_ap import instance_ap, measure_overlaps
 

@@ -121,12 +121,13 @@ def error_rows(journey: Journey) -> list[tuple[str, object]]:
 
 
 def _sentence(journey: Journey) -> str:
+    errors = journey.target_errors
     if journey.match is None:
         return f"Not found: {journey.outcome}"
     if journey.target is None:
         found = "An object was found (the prompt names no single object of the cell, so its place is not judged)"
-    elif journey.found:
-        found = f"Found, {journey.target_errors.center_error_mm:.0f} mm from its true centre"
+    elif errors is not None and errors.found:
+        found = f"Found, {errors.center_error_mm:.0f} mm from its true centre"
     else:
         found = "A wrong object or place was taken for it"
     return f"{found}; {'lifted' if journey.lifted else 'not lifted: ' + journey.outcome}."

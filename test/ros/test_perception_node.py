@@ -19,7 +19,7 @@ from visualization_msgs.msg import Marker
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.clouds import cloud_from_message, unpack_rgb
 from pan3d_ros.messages.images import image_array
-from pan3d_ros.messages.poses import pose_message
+from pan3d_ros.messages.parts import pose_message
 from pan3d_ros.perception_node import SUCCESS
 
 RED_CENTER = ((18.5 - 35.5) / 60 * 0.55, (27.5 - 25.5) / 60 * 0.55)  # world x, y of the red block's top

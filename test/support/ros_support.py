@@ -20,9 +20,7 @@ from pan3d_core.config import PreprocessConfig
 from pan3d_core.engines import ENGINES, EngineFacts
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
-from pan3d_ros.messages.cameras import info_message
-from pan3d_ros.messages.images import image_message
-from pan3d_ros.messages.poses import header, pose_message
+from pan3d_ros.messages.parts import header, image_message, info_message, pose_message
 from pan3d_ros.perception_node import SUCCESS, PerceptionNode
 
 HEIGHT, WIDTH = 56, 72

@@ -24,11 +24,12 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
-from pan3d_core.structures import OrientedBox, Panoptic3D, Segment
+from pan3d_core.structures import Panoptic3D, Segment
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.clouds import cloud_message, cloud_records
-from pan3d_ros.messages.poses import header
+from pan3d_ros.messages.parts import header
 from pan3d_ros.outputs.publishers import profile
 from pan3d_ros.platform.domains import claim_domain
 from pan3d_tools.bench.ros.nodes import cell_and_perception, percentiles

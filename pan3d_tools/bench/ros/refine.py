@@ -16,6 +16,7 @@ import numpy as np
 from pan3d_interfaces.action import RefineScene
 from pan3d_interfaces.msg import PipelineStats
 from rclpy.action import ActionClient
+from rclpy.action.client import ClientGoalHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
@@ -54,12 +55,12 @@ def measure_beside_refinement(node: Node, arguments: argparse.Namespace, environ
         watcher = _Watcher(node, children)
         try:
             watcher.results(WARM_UP, START_TIMEOUT_S)
-            watcher.start("bench")
+            goal = watcher.start("bench")
             for _ in range(arguments.rounds):
                 with watcher.halted():
                     alone.append(watcher.results(arguments.sets))
                 beside.append(watcher.results(arguments.sets))
-            watcher.cancel()
+            watcher.cancel(goal)
             device = watcher.device
         finally:
             watcher.close()
@@ -134,7 +135,6 @@ class _Watcher:
         self._node, self._children = node, children
         self._stats: list[tuple[float, PipelineStats]] = []
         self._steps = 0
-        self._goal: object | None = None
         self._subscription = node.create_subscription(
             PipelineStats, "/pan3d/stats", lambda message: self._stats.append((time.monotonic(), message)), profile(10)
         )
@@ -168,17 +168,18 @@ class _Watcher:
             steps=self._steps - steps,
         )
 
-    def start(self, name: str) -> None:
+    def start(self, name: str) -> ClientGoalHandle:
         """A refinement that has no end; returns after the first step."""
         self._until(self._client.server_is_ready, "the action", START_TIMEOUT_S)
         self._steps = 0
         sent = self._client.send_goal_async(RefineScene.Goal(output=name, steps=ENDLESS), self._hear)
         self._until(sent.done, "an answer to the goal", START_TIMEOUT_S)
-        self._goal = sent.result()
-        ended = self._goal.get_result_async()
+        goal: ClientGoalHandle = sent.result()
+        ended = goal.get_result_async()
         self._until(lambda: self._steps > 0 or ended.done(), "the first step", START_TIMEOUT_S)
         if ended.done():
             raise RuntimeError(f"the refinement ended: {ended.result().result.message}")
+        return goal
 
     @contextmanager
     def halted(self) -> Iterator[None]:
@@ -190,10 +191,10 @@ class _Watcher:
         finally:
             os.kill(child, signal.SIGCONT)
 
-    def cancel(self) -> None:
+    def cancel(self, goal: ClientGoalHandle) -> None:
         """End it, and wait until it has."""
-        ended = self._goal.get_result_async()
-        self._goal.cancel_goal_async()
+        ended = goal.get_result_async()
+        goal.cancel_goal_async()
         self._until(ended.done, "the end of a cancelled refinement", START_TIMEOUT_S)
 
     def _hear(self, message: RefineScene.Impl.FeedbackMessage) -> None:

@@ -13,9 +13,7 @@ from std_msgs.msg import Header
 
 from pan3d_ros.inputs.camera_inputs import CameraInput, CameraTopics
 from pan3d_ros.messages.buffers import assign_bytes
-from pan3d_ros.messages.cameras import info_message
-from pan3d_ros.messages.images import image_message
-from pan3d_ros.messages.poses import header
+from pan3d_ros.messages.parts import header, image_message, info_message
 from pan3d_ros.parameters.node_config import CameraConfig, InputConfig
 
 PIXELS = np.zeros((4, 6, 3), np.uint8)

@@ -18,8 +18,8 @@ from pan3d_ros.inputs.transforms import (
     TransformUnavailable,
     wait_for_transform,
 )
-from pan3d_ros.messages.buffers import stamp_from_ns
-from pan3d_ros.messages.poses import box_corners, checked_pose, matrix_from_pose, pose_message, pose_numbers
+from pan3d_ros.messages.parts import pose_message, stamp_from_ns
+from pan3d_ros.messages.poses import box_corners, checked_pose, matrix_from_pose, pose_numbers
 
 MS = 1_000_000
 RIG = "reference_frame: base_link\ncameras:\n  front: {translation_m: [0, 0, 1], rotation_xyzw: [1, 0, 0, 0]}\n"

@@ -16,13 +16,12 @@ from pan3d_core.labels import LabelSpace
 from pan3d_core.pictures.palette import instance_color
 from pan3d_core.structures import GraspTarget, OrientedBox, Panoptic3D, Reconstruction, Segment
 from pan3d_ros.messages.buffers import assign_bytes
-from pan3d_ros.messages.cameras import CalibrationError, calibration_from_info, info_from_file, info_message, to_camera_view
+from pan3d_ros.messages.cameras import CalibrationError, calibration_from_info, info_from_file, to_camera_view
 from pan3d_ros.messages.clouds import POINT, cloud_from_message, cloud_message, cloud_records, pack_rgb, unpack_rgb
 from pan3d_ros.messages.grasps import grasp_message, grasp_poses
-from pan3d_ros.messages.images import image_message
 from pan3d_ros.messages.instances import detections, instance_message
 from pan3d_ros.messages.markers import MAX_SINGLE_BOXES, MarkerDrawing
-from pan3d_ros.messages.poses import header
+from pan3d_ros.messages.parts import header, image_message, info_message
 
 MATRIX = torch.tensor([[500.0, 0.0, 319.5], [0.0, 510.0, 239.5], [0.0, 0.0, 1.0]])
 LABELS = LabelSpace.things(("mug", "box"))

@@ -6,15 +6,15 @@ import pytest
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from pan3d_ros.messages.buffers import assign_bytes, stamp_from_ns, stamp_to_ns
+from pan3d_ros.messages.buffers import assign_bytes, stamp_to_ns
 from pan3d_ros.messages.images import (
     compressed_to_depth,
     compressed_to_rgb,
     depth_to_metres,
     image_array,
-    image_message,
     image_to_rgb,
 )
+from pan3d_ros.messages.parts import image_message, stamp_from_ns
 
 HEIGHT, WIDTH = 12, 16
 

@@ -7,15 +7,15 @@ import pytest
 from sensor_msgs.msg import Image, PointField
 from std_msgs.msg import Header
 
-from pan3d_ros.messages.buffers import assign_bytes, stamp_from_ns
+from pan3d_ros.messages.buffers import assign_bytes
+from pan3d_ros.messages.parts import stamp_from_ns
+from pan3d_ros.platform.cloud_stand_ins import own_create_cloud, own_read_points
 from pan3d_ros.platform.stand_ins import (
     CV_TYPES,
     OwnApproximateTimeSynchronizer,
     OwnSimpleFilter,
     optional_module,
-    own_create_cloud,
     own_imgmsg_to_cv2,
-    own_read_points,
 )
 
 MS = 1_000_000
