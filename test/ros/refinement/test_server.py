@@ -125,7 +125,7 @@ def test_perception_goes_on_while_a_second_goal_is_refused_and_the_first_one_is_
     bench.until(cancel.done, "the cancel is taken")
     status, result = bench.result_of(first)
     assert (status, result.error_code, result.success) == (GoalStatus.STATUS_CANCELED, ErrorCode.CANCELED, False)
-    assert time.monotonic() - asked < 15.0
+    assert time.monotonic() - asked < 60.0  # a million steps take hours, on a busy machine too
     assert result.steps >= step and result.path == "" and result.message.endswith("steps; nothing is kept")
     assert not process_ids() and list((tmp_path / "maps").iterdir()) == []
     bench.until(lambda: len(bench.instances()) > count + 5, "perception goes on")
