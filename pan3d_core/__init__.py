@@ -31,29 +31,33 @@ if TYPE_CHECKING:
 __version__ = "0.2.0.dev0"
 
 # Loaded on first use, so that `pan3d --help` does not wait for torch.
-_HOMES = {
-    "CameraView": "structures",
-    "ViewBatch": "structures",
-    "Reconstruction": "structures",
-    "InstanceSet": "structures",
-    "Panoptic3D": "structures",
-    "PerceptionResult": "structures",
-    "Segment": "structures",
-    "GraspTarget": "structures",
-    "PipelineConfig": "config",
-    "PerceptionPipeline": "pipeline",
-    "reconstruct": "reconstruction",
-    "refine_scene": "refine.run",
-    "build_engine": "engines",
-    "resolve_prompt": "language.prompts",
-    "Selection": "language.selection",
-    "select_by_box": "language.selection",
-    "select_by_id": "language.selection",
-    "select_by_pixels": "language.selection",
-    "select_by_point": "language.selection",
-    "select_by_prompt": "language.selection",
-    "select_grasps": "grasping.planner",
+_NAMES = {
+    "structures": (
+        "CameraView",
+        "ViewBatch",
+        "Reconstruction",
+        "InstanceSet",
+        "Panoptic3D",
+        "PerceptionResult",
+        "Segment",
+        "GraspTarget",
+    ),
+    "config": ("PipelineConfig",),
+    "pipeline": ("PerceptionPipeline",),
+    "reconstruction": ("reconstruct",),
+    "refine.run": ("refine_scene",),
+    "engines": ("build_engine",),
+    "language.prompts": ("resolve_prompt",),
+    "language.selection": (
+        "Selection",
+        "select_by_box",
+        "select_by_id",
+        "select_by_pixels",
+        "select_by_point",
+        "select_by_prompt",
+    ),
+    "grasping.planner": ("select_grasps",),
 }
-__all__ = list(_HOMES)
+__all__ = [name for names in _NAMES.values() for name in names]
 
-__getattr__ = attributes(__name__, _HOMES)
+__getattr__ = attributes(__name__, _NAMES)

@@ -18,18 +18,14 @@ if TYPE_CHECKING:
     from pan3d_core.runtime.weights import read_weights as read_weights
 
 # Loaded on first use: the command line and the doctor come here where torch is not loaded or not there.
-_HOMES = {
-    "Check": "checks",
-    "CudaGraphs": "cuda_graphs",
-    "autocast_dtype": "device",
-    "select_device": "device",
-    "written_whole": "files",
-    "load": "lazy",
-    "TextEncoderUnavailable": "minilm_files",
-    "assign_weights": "weights",
-    "load_weights": "weights",
-    "read_metadata": "weights",
-    "read_weights": "weights",
+_NAMES = {
+    "checks": ("Check",),
+    "cuda_graphs": ("CudaGraphs",),
+    "device": ("autocast_dtype", "select_device"),
+    "files": ("written_whole",),
+    "lazy": ("load",),
+    "minilm_files": ("TextEncoderUnavailable",),
+    "weights": ("assign_weights", "load_weights", "read_metadata", "read_weights"),
 }
-__all__ = list(_HOMES)
-__getattr__ = attributes(__name__, _HOMES)
+__all__ = [name for names in _NAMES.values() for name in names]
+__getattr__ = attributes(__name__, _NAMES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -26,16 +26,18 @@ def load(place: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def attributes(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+def attributes(package: str, names: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
     """Make the `__getattr__` of a package whose public names are loaded on first use.
 
     Args:
         package: Its dotted name.
-        homes: Public name -> module below the package that it stands in.
+        names: Module below the package -> public names that stand in it.
 
     Returns:
         A function of a name, to be assigned to `__getattr__`; it raises `AttributeError` that lists what there is.
     """
+
+    homes = {name: module for module, own in names.items() for name in own}
 
     def attribute(name: str) -> Any:
         if name not in homes:

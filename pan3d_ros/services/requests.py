@@ -10,18 +10,9 @@ import numpy as np
 from pan3d_interfaces.msg import ErrorCode
 from pan3d_interfaces.srv import SegmentObject
 
+from pan3d_core.language import selection
 from pan3d_core.language.namer import Namer
 from pan3d_core.language.parsing import MAX_PROMPT_LENGTH
-from pan3d_core.language.selection import (
-    Selection,
-    limit_selection,
-    select_all,
-    select_by_box,
-    select_by_id,
-    select_by_pixels,
-    select_by_point,
-    select_by_prompt,
-)
 from pan3d_core.structures import PerceptionResult
 from pan3d_ros.outputs.result_store import SceneResult
 
@@ -107,39 +98,39 @@ def _prompt_problem(request: Any, cameras: tuple[str, ...], reference_frame: str
     return ""
 
 
-def select(request: Any, scene: SceneResult, namer: Namer, min_probability: float) -> Selection:
+def select(request: Any, scene: SceneResult, namer: Namer, min_probability: float) -> selection.Selection:
     """The objects of `scene` that a checked request means."""
     kind, result = request.prompt_type, scene.result
     if kind == _KINDS.PROMPT_TEXT:
         chosen = select_by_text(request.prompt, scene, namer, min_probability)
     elif kind == _KINDS.PROMPT_ALL:
-        chosen = select_all(result)
+        chosen = selection.select_all(result)
     elif kind == _KINDS.PROMPT_INSTANCE:
-        chosen = select_by_id(result, request.instance_id)
+        chosen = selection.select_by_id(result, request.instance_id)
     elif kind == _KINDS.PROMPT_POSITION:
         point = request.position.point
-        chosen = select_by_point(result, (point.x, point.y, point.z))
+        chosen = selection.select_by_point(result, (point.x, point.y, point.z))
     else:
         chosen = _by_pixels(request, result)
-    return limit_selection(chosen, result, request.min_score, request.max_results or None)
+    return selection.limit_selection(chosen, result, request.min_score, request.max_results or None)
 
 
-def select_by_text(prompt: str, scene: SceneResult, namer: Namer, min_probability: float) -> Selection:
+def select_by_text(prompt: str, scene: SceneResult, namer: Namer, min_probability: float) -> selection.Selection:
     """Objects that fit a description in words."""
     try:
-        return select_by_prompt(scene.result, prompt, namer, min_probability)
+        return selection.select_by_prompt(scene.result, prompt, namer, min_probability)
     except ValueError as error:
         raise RequestError(ErrorCode.INVALID_REQUEST, str(error)) from error
 
 
-def _by_pixels(request: Any, result: PerceptionResult) -> Selection:
+def _by_pixels(request: Any, result: PerceptionResult) -> selection.Selection:
     """Objects under points or inside a box of one camera's image."""
     if request.camera and request.camera not in result.views.cameras:  # one of the node's, as `check_request` has seen
         raise RequestError(ErrorCode.NO_IMAGES, f"camera {request.camera} is not part of the newest result")
     if request.prompt_type == _KINDS.PROMPT_POINTS:
         on = [(point.x, point.y) for point in request.points if point.z > ON_OBJECT]
         off = [(point.x, point.y) for point in request.points if not point.z > ON_OBJECT]
-        return select_by_pixels(result, on, off, request.camera)
+        return selection.select_by_pixels(result, on, off, request.camera)
     box = request.box
     edges = (box.x_offset, box.y_offset, box.x_offset + box.width, box.y_offset + box.height)
-    return select_by_box(result, edges, request.camera)
+    return selection.select_by_box(result, edges, request.camera)

@@ -3,18 +3,14 @@
 from pan3d_core.runtime.lazy import attributes
 
 # Loaded on first use: those who read records of scenes need no renderer, and those who render need no rosbags.
-_HOMES = {
-    "RenderPlan": "shard_rendering",
-    "SceneRecord": "scene_records",
-    "SceneSettings": "shards",
-    "SceneStream": "bank",
-    "RefineSceneSettings": "refine_scene",
-    "RecordingConfig": "recording",
-    "cell_scene": "scene_folders",
-    "record": "recording",
-    "render_data_set": "shard_rendering",
-    "render_refine_scene": "refine_scene",
-    "render_scene_folder": "scene_folders",
+_NAMES = {
+    "shard_rendering": ("RenderPlan", "render_data_set"),
+    "scene_records": ("SceneRecord",),
+    "shards": ("SceneSettings",),
+    "bank": ("SceneStream",),
+    "refine_scene": ("RefineSceneSettings", "render_refine_scene"),
+    "recording": ("RecordingConfig", "record"),
+    "scene_folders": ("cell_scene", "render_scene_folder"),
 }
-__all__ = list(_HOMES)
-__getattr__ = attributes(__name__, _HOMES)
+__all__ = [name for names in _NAMES.values() for name in names]
+__getattr__ = attributes(__name__, _NAMES)

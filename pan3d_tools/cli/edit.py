@@ -7,15 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pan3d_core.gaussians.editing import (
-    Insertion,
-    Motion,
-    with_color,
-    with_copy,
-    with_instances_of,
-    with_motion,
-    without_instances,
-)
+from pan3d_core.gaussians import editing
 from pan3d_core.gaussians.files import read_scene_file, write_scene_file
 from pan3d_core.gaussians.recoloring import color_of_text
 from pan3d_core.gaussians.scene import GaussianScene
@@ -67,7 +59,7 @@ def run_edit(options: argparse.Namespace) -> int:
         ids = scene.ids() if options.take is None else [_whole("--take", value) for value in options.take]
         at = None if options.at is None else tuple(options.at)
         target = read_scene_file(options.into)
-        scene, new_ids = with_instances_of(target, scene, ids, Insertion(at, options.scale))
+        scene, new_ids = editing.with_instances_of(target, scene, ids, editing.Insertion(at, options.scale))
         for old, new in new_ids.items():
             print(f"instance {old} ({scene.names[new]}) is {new} there")
     write_scene_file(options.out, scene)
@@ -102,26 +94,26 @@ def _number(option: str, text: str) -> float:
         raise ValueError(f"{option}: expected a number, got {text!r}") from None
 
 
-def _motion(option: str, lengths: Sequence[str], turn_deg: float) -> Motion:
+def _motion(option: str, lengths: Sequence[str], turn_deg: float) -> editing.Motion:
     x, y, z = (_number(option, text) for text in lengths)
-    return Motion((x, y, z), turn_deg)
+    return editing.Motion((x, y, z), turn_deg)
 
 
 def _remove(scene: GaussianScene, values: list[str], _: float) -> GaussianScene:
-    return without_instances(scene, [_whole("--remove", value) for value in values])
+    return editing.without_instances(scene, [_whole("--remove", value) for value in values])
 
 
 def _recolor(scene: GaussianScene, values: list[str], _: float) -> GaussianScene:
-    return with_color(scene, _whole("--recolour", values[0]), color_of_text(values[1]))
+    return editing.with_color(scene, _whole("--recolour", values[0]), color_of_text(values[1]))
 
 
 def _move(scene: GaussianScene, values: list[str], turn_deg: float) -> GaussianScene:
-    return with_motion(scene, _whole("--move", values[0]), _motion("--move", values[1:], turn_deg))
+    return editing.with_motion(scene, _whole("--move", values[0]), _motion("--move", values[1:], turn_deg))
 
 
 def _duplicate(scene: GaussianScene, values: list[str], turn_deg: float) -> GaussianScene:
     motion = _motion("--duplicate", values[1:], turn_deg)
-    changed, new_id = with_copy(scene, _whole("--duplicate", values[0]), motion)
+    changed, new_id = editing.with_copy(scene, _whole("--duplicate", values[0]), motion)
     print(f"the copy of instance {values[0]} ({changed.names[new_id]}) is {new_id}")
     return changed
 

@@ -149,8 +149,9 @@ class Room:
     def _assigned(
         self, target: str, value: ast.expr, names: list[str], places: dict[str, str]
     ) -> tuple[list[str], dict[str, str]]:
-        if target == "_HOMES":  # name -> module, loaded on first use
-            homes = {name: f"{self.title}.{module}.{name}" for name, module in ast.literal_eval(value).items()}
+        if target == "_NAMES":  # module -> names, loaded on first use
+            by_module = ast.literal_eval(value)
+            homes = {name: f"{self.title}.{module}.{name}" for module, own in by_module.items() for name in own}
             return list(homes), places | homes
         if target == "__all__" and isinstance(value, ast.List):
             return ast.literal_eval(value), places

@@ -119,14 +119,6 @@ def build_eps3d(s: Eps3dFamilySettings) -> Eps3d:
 
 
 @dataclass(frozen=True)
-class Eps3dSample:
-    """All views of a batch with the teacher's maps; the network sees the first `context` ones."""
-
-    truth: SceneBatch
-    context: int
-
-
-@dataclass(frozen=True)
 class Eps3dPrediction:
     """Outputs from the context, and the cameras of all views in their frame."""
 
@@ -134,6 +126,14 @@ class Eps3dPrediction:
     cam_from_world: Tensor  # (B, V, 4, 4)
     intrinsics: Tensor  # (B, V, 3, 3)
     decoder: TextDecoder
+
+
+@dataclass(frozen=True)
+class Eps3dSample:
+    """All views of a batch with the teacher's maps; the network sees the first `context` ones."""
+
+    truth: SceneBatch
+    context: int
 
 
 class Eps3dFamily:

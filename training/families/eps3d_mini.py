@@ -37,19 +37,19 @@ OWN_SETTINGS = ("loss", "context_views", "teacher")
 
 
 @dataclass(frozen=True)
-class Eps3dMiniSample:
-    """What the network sees, and the truth of these views followed by those that it does not."""
-
-    inputs: MiniInputs
-    truth: SceneBatch
-
-
-@dataclass(frozen=True)
 class Eps3dMiniPrediction:
     """Outputs, and the decoder that their semantics are compared with texts by."""
 
     outputs: Eps3dMiniOutputs
     decoder: TextDecoder
+
+
+@dataclass(frozen=True)
+class Eps3dMiniSample:
+    """What the network sees, and the truth of these views followed by those that it does not."""
+
+    inputs: MiniInputs
+    truth: SceneBatch
 
 
 class Eps3dMiniFamily:

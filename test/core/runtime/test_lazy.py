@@ -19,7 +19,7 @@ def test_a_place_of_another_form_is_refused(place):
 
 
 def test_a_package_offers_names_by_where_they_stand():
-    attribute = attributes("importlib", {"find_spec": "util"})
+    attribute = attributes("importlib", {"util": ("find_spec",)})
     assert attribute("find_spec") is importlib.util.find_spec
     with pytest.raises(AttributeError, match="importlib has no 'other'; it offers find_spec"):
         attribute("other")
