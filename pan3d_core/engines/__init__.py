@@ -1,4 +1,4 @@
-"""Engines by name: model, weights and decoding behind one call. They know models and language, and no stage after them."""
+"""Engines by name: model, weights and decoding behind one call; they know models and language, and no stage after them."""
 
 from pan3d_core.engines.facts import Engine, EngineFacts
 from pan3d_core.engines.table import ENGINES, EngineBuilder, build_engine
