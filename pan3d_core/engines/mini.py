@@ -23,7 +23,7 @@ from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.labels import LabelSpace
-from pan3d_core.language.namer import KnownNames
+from pan3d_core.language.known_names import KnownNames
 from pan3d_core.models.mini.cameras import unposed_cameras
 from pan3d_core.models.mini.decode import decode_scene
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniSettings

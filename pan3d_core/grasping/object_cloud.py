@@ -9,8 +9,9 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.grasping.completion import complete_surface
-from pan3d_core.structures import OrientedBox, Panoptic3D
+from pan3d_core.structures import Panoptic3D
 
 _SMOOTHING_RADIUS_M = 0.010
 _OUTLIER_RADIUS_M = 0.015

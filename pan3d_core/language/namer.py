@@ -21,8 +21,6 @@ from pan3d_core.language.text_space import TextSpace
 from pan3d_core.runtime.minilm_files import TextEncoderUnavailable
 from pan3d_core.structures import Panoptic3D, Segment
 
-__all__ = ["KnownNames", "Namer", "name_variants"]
-
 Floats = npt.NDArray[np.float64]
 logger = logging.getLogger("pan3d.naming")
 

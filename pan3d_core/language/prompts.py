@@ -18,12 +18,11 @@ import numpy.typing as npt
 
 from pan3d_core.config import NamingConfig
 from pan3d_core.language.colors import color_fit, name_color
-from pan3d_core.language.namer import MAX_EVIDENCE, MIN_EVIDENCE, KnownNames, Namer, name_variants
+from pan3d_core.language.known_names import name_variants
+from pan3d_core.language.namer import MAX_EVIDENCE, MIN_EVIDENCE, Namer
 from pan3d_core.language.parsing import Prompt, parse_prompt
 from pan3d_core.language.relations import relation_factors, relative_factors
 from pan3d_core.structures import Panoptic3D, Segment
-
-__all__ = ["KnownNames", "Namer", "PromptMatch", "PromptResult", "name_segments", "resolve_prompt"]
 
 FOUND = "found"
 NOT_FOUND = "not_found"  # there are named objects, none fits

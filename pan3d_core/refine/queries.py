@@ -13,11 +13,11 @@ import torch
 from scipy.cluster.hierarchy import fcluster, linkage
 from torch import Tensor
 
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.rotations import quat_xyzw_from_matrix
 from pan3d_core.refine.model import QueryGaussians
 from pan3d_core.refine.views import RefineView
-from pan3d_core.structures import OrientedBox
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pan3d_core.gaussians.scene import GaussianScene
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
 from pan3d_core.refine.labels.sources import SceneLabels
@@ -19,7 +20,7 @@ from pan3d_core.refine.schedule import RefineSettings
 from pan3d_core.refine.start import first_map
 from pan3d_core.refine.views import RefineView
 from pan3d_core.runtime.device import select_device
-from pan3d_core.structures import CameraView, Gaussians, OrientedBox, to_device
+from pan3d_core.structures import CameraView, Gaussians, to_device
 
 LabelsOfViews = Callable[[Sequence[CameraView]], SceneLabels]  # such as `labels_from_engine` with its engine bound
 Ending = Literal["used_up", "settled", "ended"]  # the budget; losses that stopped falling before; `EndRefining` before

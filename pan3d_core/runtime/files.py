@@ -1,12 +1,14 @@
-"""Results on disk are whole or not there."""
+"""Files: results are written whole or not at all, JSON is read with errors that name the file."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 
@@ -41,3 +43,31 @@ def written_whole(path: Path | str) -> Iterator[Path]:
             shutil.rmtree(part)
         else:
             part.unlink(missing_ok=True)
+
+
+def read_json(path: Path | str, what: str) -> object:
+    """Read a JSON file.
+
+    Args:
+        path: The file, in UTF-8.
+        what: It is, for the error: `"labels"`.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is no JSON; names the file.
+    """
+    try:
+        content: object = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{what}: expected a file {path}, which does not exist") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected JSON, got something else: {error}") from error
+    return content
+
+
+def read_json_object(path: Path | str, what: str) -> dict[str, Any]:
+    """Read a JSON file of names with values; arguments and errors as `read_json`, `ValueError` also for other JSON."""
+    content = read_json(path, what)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected names with values, got a {type(content).__name__}")
+    return content

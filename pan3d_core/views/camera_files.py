@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.files import read_json, written_whole
 
 FORMAT, VERSION = "pan3d-scene", 1
 
@@ -65,13 +65,7 @@ def read_camera_file(path: Path | str) -> CameraFile:
         FileNotFoundError: There is no such file.
         ValueError: It is no JSON, is of another format or version, or has an entry that cannot be; names file, view and key.
     """
-    path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"cameras: expected a file {path}, which does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected JSON, got something else: {error}") from error
+    content = read_json(path, "cameras")
     try:
         return _file_of(content if isinstance(content, dict) else {"views": content})
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from pan3d_core.geometry.cameras import pixel_grid, pixel_rays
+from pan3d_core.runtime import files as runtime_files
 
 MILLIMETRE = 1e-3
 PARENTS_SEARCHED = 4  # data set wide files lie this many folders above a scene at most
@@ -61,13 +61,7 @@ def find_above(folder: Path, names: Sequence[str]) -> Path | None:
 
 def read_json_object(path: Path, what: str) -> dict[str, Any]:
     """A JSON object. Raises `FileNotFoundError` or `ValueError` naming the file."""
-    try:
-        content = json.loads(required(path, what).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected JSON, got something else: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected names with values, got a {type(content).__name__}")
-    return content
+    return runtime_files.read_json_object(required(path, what), what)
 
 
 def field_of(content: dict[str, Any], key: str, path: Path) -> Any:

@@ -20,7 +20,8 @@ import torch
 
 from pan3d_core.config import ModelConfig, NamingConfig, PipelineConfig
 from pan3d_core.language.known_names import KnownNames
-from pan3d_core.language.prompts import FOUND, Namer, resolve_prompt
+from pan3d_core.language.namer import Namer
+from pan3d_core.language.prompts import FOUND, resolve_prompt
 from pan3d_core.structures import Panoptic3D
 from pan3d_eval.datasets.scenes import SceneReference, list_scenes, paraphrases
 from pan3d_eval.metrics.calibration import expected_calibration_error

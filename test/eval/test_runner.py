@@ -10,9 +10,9 @@ import torch
 
 from pan3d_core.config import PipelineConfig, PreprocessConfig, WorkspaceConfig
 from pan3d_core.engines.depth_clusters import DepthClusters
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.structures import OrientedBox
 from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.sampling import sample_at_network
 from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth, write_scene

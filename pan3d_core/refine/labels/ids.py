@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.labels.sources import VOID, FoundSegments, SceneLabels, maps_of_labels, things_first, view_labels
 from pan3d_core.refine.losses import ViewLabels
+from pan3d_core.runtime.files import read_json_object
 from pan3d_core.structures import CameraView, unit_range
 
 
@@ -112,17 +112,9 @@ def read_pixels(path: Path) -> tuple[np.ndarray, str]:
         raise ValueError(f"labels: expected a PNG file, got {path}, which cannot be decoded ({error})") from error
 
 
-def read_json(path: Path) -> dict:
+def read_json(path: Path) -> dict[str, Any]:
     """A file of names with values. Raises `FileNotFoundError`, or `ValueError` for anything else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"labels: expected a file {path}, which does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected JSON, got something else: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected names with values, got a {type(content).__name__}")
-    return content
+    return read_json_object(path, "labels")
 
 
 def label_space(classes: Sequence[tuple[str, bool]], where: Path | str) -> LabelSpace:

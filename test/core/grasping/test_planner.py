@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from pan3d_core.config import GraspConfig, GripperConfig
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.grasping.completion import complete_surface, fit_axis
 from pan3d_core.grasping.planner import REASONS, select_grasps
 from pan3d_core.labels import LabelSpace
-from pan3d_core.structures import OrientedBox, Panoptic3D, Segment
+from pan3d_core.structures import Panoptic3D, Segment
 
 CONFIG = GraspConfig()
 SPACING = 0.005

@@ -10,9 +10,9 @@ from pan3d_core.config import NamingConfig, PreprocessConfig
 from pan3d_core.engines import EngineFacts
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
+from pan3d_core.language import KnownNames, Namer, resolve_prompt
 from pan3d_core.language import namer as naming_meaning
 from pan3d_core.language.encoders import PromptEnsemble
-from pan3d_core.language.prompts import KnownNames, Namer, resolve_prompt
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.structures import Panoptic3D, Segment
 

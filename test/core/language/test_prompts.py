@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from pan3d_core.config import NamingConfig
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
+from pan3d_core.language import KnownNames, Namer, name_segments, resolve_prompt
 from pan3d_core.language.colors import BASE_COLORS, color_fit, name_color
 from pan3d_core.language.parsing import parse_prompt
-from pan3d_core.language.prompts import KnownNames, Namer, name_segments, resolve_prompt
-from pan3d_core.structures import OrientedBox, Panoptic3D, Segment
+from pan3d_core.structures import Panoptic3D, Segment
 
 NAMES = {
     "mug": ["coffee mug", "coffee cup", "something to drink coffee from"],

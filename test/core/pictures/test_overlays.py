@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.pictures import overlays
 from pan3d_core.pictures.clouds import BACKGROUND, Viewpoint, cloud_picture, viewpoints_around
 from pan3d_core.pictures.palette import UNASSIGNED, instance_color, instance_palette
-from pan3d_core.structures import GraspTarget, OrientedBox
+from pan3d_core.structures import GraspTarget
 from pan3d_tools.reports.html import Report
 
 

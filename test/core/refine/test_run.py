@@ -7,6 +7,7 @@ import torch
 from refine_scenes import LABELS, table_views
 
 from pan3d_core import refine_scene
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.checkpoints import CheckpointProblem, OtherLabels
 from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
@@ -17,7 +18,7 @@ from pan3d_core.refine.run import EndRefining, FirstSurfaces, SceneSettings
 from pan3d_core.refine.schedule import EarlyStop, RefineSettings
 from pan3d_core.refine.start import first_map
 from pan3d_core.refine.views import RefineView
-from pan3d_core.structures import CameraView, OrientedBox
+from pan3d_core.structures import CameraView
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
-from pan3d_core.structures import OrientedBox
 from pan3d_core.views.scene_folder import (
     Scene,
     SceneObject,

@@ -173,7 +173,7 @@ def test_checked_pose_returns_unit_quaternions():
 
 
 def test_box_corners():
-    from pan3d_core.structures import OrientedBox
+    from pan3d_core.geometry.boxes import OrientedBox
 
     corners = box_corners(OrientedBox(matrix_from_pose("box", (1, 2, 3), about_z(90)), torch.tensor([0.2, 0.4, 0.6])))
     torch.testing.assert_close(corners.amin(0), torch.tensor([0.8, 1.9, 2.7]))

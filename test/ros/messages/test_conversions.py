@@ -11,10 +11,11 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.cameras import project
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pictures.palette import instance_color
-from pan3d_core.structures import GraspTarget, OrientedBox, Panoptic3D, Reconstruction, Segment
+from pan3d_core.structures import GraspTarget, Panoptic3D, Reconstruction, Segment
 from pan3d_ros.messages.buffers import assign_bytes
 from pan3d_ros.messages.cameras import CalibrationError, calibration_from_info, info_from_file, to_camera_view
 from pan3d_ros.messages.clouds import POINT, cloud_from_message, cloud_message, cloud_records, pack_rgb, unpack_rgb

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pan3d_core.structures import GraspTarget, OrientedBox
+from pan3d_core.geometry.boxes import OrientedBox
+from pan3d_core.structures import GraspTarget
 from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.hand import HandSpec
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell

@@ -11,7 +11,7 @@ from pan3d_core.config import ModelConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.engines.eps3d_mini import Eps3dMiniEngine
 from pan3d_core.engines.mini import EPS3D, MINI, SHIPPED, MiniCheckpoint, read_checkpoint
-from pan3d_core.language.namer import KnownNames
+from pan3d_core.language.known_names import KnownNames
 from pan3d_core.models.eps3d.network import eps3d_1b
 from pan3d_core.models.mini.eps3d import Eps3dMini
 from pan3d_core.views.scene_folder import Scene

@@ -23,7 +23,7 @@ from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
-from pan3d_core.structures import OrientedBox  # noqa: E402
+from pan3d_core.geometry.boxes import OrientedBox  # noqa: E402
 from pan3d_tools.demo.__main__ import cell_parameters, main, parse, perception_parameters, seed_list  # noqa: E402
 from pan3d_tools.demo.client import DemoClient  # noqa: E402
 from pan3d_tools.demo.measure import (  # noqa: E402

@@ -18,8 +18,8 @@ import pytest
 import torch
 from raycast_scene import Ball, Block, camera_ring, cast
 
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
-from pan3d_core.structures import OrientedBox
 from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth, write_scene
 from pan3d_sim.data.scene_records import MAX_OBJECTS, SceneRecord, ShardRange, empty_columns, encode_record, scene_key
 from training.data import scene_shards
