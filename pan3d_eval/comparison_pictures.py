@@ -10,7 +10,7 @@ from pan3d_core.pictures import overlays
 from pan3d_core.pictures.overlays import ids_on_image
 from pan3d_core.structures import PerceptionResult
 from pan3d_core.views.scene_folder import Scene
-from pan3d_eval.metrics.object_errors import ObjectErrors
+from pan3d_eval.metrics.objects import ObjectErrors
 from pan3d_eval.runner import truth_at_network
 
 DEPTH_ERROR_LIMIT_M = 0.05

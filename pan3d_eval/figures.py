@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pan3d_eval.metrics.average_precision import DEFAULT_MIN_POINTS, THRESHOLDS, instance_ap
 from pan3d_eval.metrics.calibration import expected_calibration_error
-from pan3d_eval.metrics.instance_ap import DEFAULT_MIN_POINTS, THRESHOLDS, instance_ap
-from pan3d_eval.metrics.object_errors import FOUND_IOU, ObjectErrors, recall_of_small
+from pan3d_eval.metrics.objects import FOUND_IOU, ObjectErrors, recall_of_small
 from pan3d_eval.runner import FAR_M, MIN_PIXELS, MIN_PIXELS_IN_VIEW, Evaluation, SceneEvaluation
 
 SMALL_PIXELS = 60.0  # objects that are hardest to see

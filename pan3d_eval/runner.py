@@ -19,10 +19,10 @@ from pan3d_core.views.sampling import sample_at_network
 from pan3d_core.views.scene_folder import Scene, SceneTruth
 from pan3d_eval.datasets.scenes import SceneReference
 from pan3d_eval.execution import Failure, Progress, guarded
+from pan3d_eval.metrics.average_precision import InstanceAp, SceneOverlaps, instance_ap, measure_overlaps
 from pan3d_eval.metrics.depth import DepthErrors, depth_errors
-from pan3d_eval.metrics.instance_ap import InstanceAp, SceneOverlaps, instance_ap, measure_overlaps
-from pan3d_eval.metrics.object_errors import ObjectErrors, object_errors
-from pan3d_eval.metrics.panoptic_quality import panoptic_quality
+from pan3d_eval.metrics.objects import ObjectErrors, object_errors
+from pan3d_eval.metrics.panoptic import panoptic_quality
 from pan3d_eval.metrics.poses import PoseErrors, pose_errors
 from pan3d_eval.metrics.prompt_accuracy import PromptAnswer, prompt_answers
 from pan3d_eval.metrics.trajectories import absolute_trajectory_error

@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,12 +54,36 @@ FOREIGN = {
     "pan3d_interfaces": ("pan3d_ros", "pan3d_tools"),
     "mujoco": ("pan3d_sim", "pan3d_tools"),
 }
+# Libraries that an installation may lack, or that cost seconds or side effects; they alone are imported inside functions, by a
+# plain `import` in the function that needs them. Whatever else is imported stands at the top of its file.
+OPTIONAL_LIBRARIES = {
+    "pan3d_core": ("gsplat", "imageio_ffmpeg", "tokenizers", "transformers"),
+    "pan3d_eval": ("ray",),
+    "pan3d_sim": (),
+    "pan3d_ros": ("rclpy", "resource", "rosbags"),
+    "pan3d_tools": ("ament_index_python", "depth_anything_3", "open3d", "vggt", "viser"),
+    "training": ("fsspec", "torch.distributed", "torch.utils.tensorboard"),
+}
+# Files that still import late; only ever to be shortened.
+STILL_LATE = (
+    "pan3d_ros/messages/buffers.py",
+    "pan3d_ros/messages/cameras.py",
+    "pan3d_ros/messages/images.py",
+    "pan3d_ros/messages/poses.py",
+    "pan3d_ros/platform/stand_ins.py",
+    "pan3d_tools/demo/__main__.py",
+)
 SIMULATOR_MAY_NOT_KNOW = ("models", "engines")  # truth must not come from what is judged by it
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imports(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -90,6 +115,42 @@ def test_import_direction(path):
     assert not hits(names, tuple(strangers))
     if package == "pan3d_sim":
         assert not hits(names, tuple(f"pan3d_core.{room}" for room in SIMULATOR_MAY_NOT_KNOW))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_optional_libraries_are_imported_inside_functions(path):
+    functions = (node for node in ast.walk(parsed(path)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
+    local = {name for function in functions for node in ast.walk(function) for name in modules_of(node)}
+    optional = OPTIONAL_LIBRARIES[path.relative_to(ROOT).parts[0]]
+    late = sorted(local - set(hits(local, optional)))
+    if str(path.relative_to(ROOT)) in STILL_LATE:
+        assert late, "imports nothing late any more: take it out of STILL_LATE"
+        return
+    assert not late, (
+        f"imported inside a function: {', '.join(late)}; move to the top of the file, or name it in OPTIONAL_LIBRARIES"
+    )
+
+
+def modules_of(node: ast.AST) -> list[str]:
+    """What an import statement names; nothing for other nodes."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_packages_of_ours_are_not_imported_by_a_string(path):
+    """Tables of places ("module:name") of one's own package are fine, and of all packages in `pan3d_tools`; no call has one."""
+    package, tree = path.relative_to(ROOT).parts[0], parsed(path)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("import_module", "load", "__import__"):
+            texts = [item.value for item in ast.walk(node) if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+            ours = [text for text in texts if text.split(".")[0].split(":")[0] in PACKAGES]
+            assert not ours, f"line {node.lineno}: import {ours[0]} plainly at the top, or load it from a table"
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and package != "pan3d_tools":
+            place = re.fullmatch(r"(\w+)(\.\w+)*:\w+", node.value)
+            sister = place is not None and place[1] in PACKAGES and place[1] != package
+            assert not sister, f"line {node.lineno}: {node.value} is in a sister package: import it plainly at the top"
 
 
 def test_every_room_has_its_floor_and_there_are_at_most_eight():
@@ -127,7 +188,7 @@ def test_size_budgets(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_errors_are_not_swallowed(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ExceptHandler):
             broad = node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException"))
             reraised = any(isinstance(inner, ast.Raise) for inner in ast.walk(node))

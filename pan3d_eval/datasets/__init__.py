@@ -1,36 +1,17 @@
-"""Scenes of public data sets, read from the layout in which they are published."""
+"""Scenes with truth: scene folders, shards of training data and public data sets as published; they know the views' room."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-
-from pan3d_core.views.scene_folder import Scene
-from pan3d_eval.datasets.aria_synthetic import is_aria_synthetic, read_aria_synthetic
 from pan3d_eval.datasets.published_files import DEFAULT_VIEWS, ViewSelection
-from pan3d_eval.datasets.replica import is_replica, read_replica
-from pan3d_eval.datasets.scannet import is_scannet, read_scannet
-from pan3d_eval.datasets.scannetpp import is_scannetpp, read_scannetpp
+from pan3d_eval.datasets.scenes import SceneReference, find_scenes, list_scenes, paraphrases
+from pan3d_eval.datasets.table import DATASETS, dataset_of, read_dataset_scene
 
-__all__ = ["DATASETS", "DEFAULT_VIEWS", "ViewSelection", "dataset_of", "read_dataset_scene"]
-
-# name -> does the folder hold one scene of it, and how it is read
-DATASETS: dict[str, tuple[Callable[[Path], bool], Callable[[Path, ViewSelection], Scene]]] = {
-    "scannet": (is_scannet, read_scannet),
-    "scannetpp": (is_scannetpp, read_scannetpp),
-    "replica": (is_replica, read_replica),
-    "aria_synthetic": (is_aria_synthetic, read_aria_synthetic),
-}
-
-
-def dataset_of(folder: Path) -> str | None:
-    """Name of the data set whose layout the folder has, None for none."""
-    return next((name for name, (fits, _) in DATASETS.items() if fits(folder)), None)
-
-
-def read_dataset_scene(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene:
-    """The scene in a folder that `dataset_of` knows. Raises `ValueError` for another, `FileNotFoundError` for a gap in it."""
-    name = dataset_of(folder)
-    if name is None:
-        raise ValueError(f"{folder}: expected the layout of one of {', '.join(DATASETS)}, got another")
-    return DATASETS[name][1](folder, views)
+__all__ = [
+    "DATASETS",
+    "DEFAULT_VIEWS",
+    "SceneReference",
+    "ViewSelection",
+    "dataset_of",
+    "find_scenes",
+    "list_scenes",
+    "paraphrases",
+    "read_dataset_scene",
+]

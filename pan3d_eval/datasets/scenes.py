@@ -15,7 +15,8 @@ from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import CameraView
 from pan3d_core.views.scene_folder import DEPTH_UNIT_M, SCENE_FILE, Scene, SceneObject, SceneTruth, read_scene
-from pan3d_eval.datasets import DATASETS, DEFAULT_VIEWS, ViewSelection, dataset_of, read_dataset_scene
+from pan3d_eval.datasets.published_files import DEFAULT_VIEWS, ViewSelection
+from pan3d_eval.datasets.table import DATASETS, dataset_of, read_dataset_scene
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pan3d_core.language.namer import Namer
 from pan3d_core.language.prompts import FOUND, UNKNOWN_WORD, resolve_prompt
 from pan3d_core.structures import Panoptic3D
 from pan3d_core.views.scene_folder import SceneTruth
-from pan3d_eval.metrics.object_errors import ObjectErrors
+from pan3d_eval.metrics.objects import ObjectErrors
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from pan3d_core.labels import LabelSpace
-from pan3d_eval.metrics.panoptic_quality import PanopticQuality, panoptic_quality
+from pan3d_eval.metrics.panoptic import PanopticQuality, panoptic_quality
 
 SIZE = 256  # pixels, both sides
 BORDER = 25  # cut off on each side

@@ -16,9 +16,9 @@ from pan3d_core.geometry.cameras import pixel_grid
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import InstanceSet, Panoptic3D, PerceptionResult, ViewBatch
 from pan3d_core.views.scene_folder import MeshTruth, Scene
-from pan3d_eval.metrics.instance_ap import SceneOverlaps
-from pan3d_eval.protocols.posed_transfer import posed_transfer
-from pan3d_eval.protocols.unposed_transfer import unposed_transfer
+from pan3d_eval.metrics.average_precision import SceneOverlaps
+from pan3d_eval.protocols.posed import posed_transfer
+from pan3d_eval.protocols.unposed import unposed_transfer
 
 INVALID_LABEL = 0  # of segments whose class the data set does not score
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.views.scene_folder import MeshTruth
-from pan3d_eval.metrics.instance_ap import DEFAULT_MIN_POINTS, SceneOverlaps, Walk, measure_overlaps
+from pan3d_eval.metrics.average_precision import DEFAULT_MIN_POINTS, SceneOverlaps, Walk, measure_overlaps
 
 LABEL_STEP = 1000  # instances per label
 _LABEL_SETS = {"scannet": "scannetv2", "scannet200": "scannet200"}

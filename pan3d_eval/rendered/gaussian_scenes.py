@@ -1,4 +1,4 @@
-"""Scenes of the table for `gaussian_views`: which views an engine sees, where the others stand for it, and what is true.
+"""Scenes of the table for `rendered.gaussians`: which views an engine sees, where the others stand for it, and what is true.
 
 Views are ordered around the scene and taken in turns: the first, third, ... are the context, the others novel. The engine gets
 the context alone, with or without poses. A similarity from the true to its own context cameras then puts the novel cameras into

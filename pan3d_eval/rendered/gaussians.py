@@ -29,7 +29,7 @@ from pan3d_core.models.eps3d.network import PanopticRendering, render_panoptic
 from pan3d_core.models.eps3d.readout import READOUTS
 from pan3d_core.structures import Gaussians, require_shape
 from pan3d_eval.metrics.cross_view import CrossViewInstances, cross_view_instances, mean_cross_view
-from pan3d_eval.metrics.panoptic_quality import PanopticQuality, panoptic_quality
+from pan3d_eval.metrics.panoptic import PanopticQuality, panoptic_quality
 from pan3d_eval.metrics.semantics import per_image_semantic_scores, pooled_semantic_scores, semantic_confusion
 
 KINDS_OF_VIEWS = ("context", "novel")

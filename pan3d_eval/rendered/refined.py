@@ -29,8 +29,8 @@ from pan3d_core.refine.rendering import RenderChoices
 from pan3d_core.refine.views import view_camera
 from pan3d_core.structures import CameraView
 from pan3d_eval.metrics.identity import frame_overlap, identity_errors
-from pan3d_eval.metrics.loose_panoptic_quality import QUARTER, loose_panoptic_quality, thing_coverage
-from pan3d_eval.metrics.panoptic_quality import average_quality, coco_panoptic_counts, panoptic_quality
+from pan3d_eval.metrics.loose_panoptic import QUARTER, loose_panoptic_quality, thing_coverage
+from pan3d_eval.metrics.panoptic import average_quality, coco_panoptic_counts, panoptic_quality
 from pan3d_eval.metrics.semantics import pooled_semantic_scores, semantic_confusion
 
 PanopticMaps = tuple[Tensor, Tensor]  # (V, H, W) int64 class, -1 = void, and (V, H, W) int64 instance id, 0 = none

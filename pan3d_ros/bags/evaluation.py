@@ -14,8 +14,8 @@ from pan3d_core.engines.warm_up import warm_up
 from pan3d_core.language.namer import Namer
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import PerceptionResult
+from pan3d_eval.metrics.average_precision import InstanceAp, instance_ap
 from pan3d_eval.metrics.identity import FrameOverlap, IdentityErrors, frame_overlap, identity_errors
-from pan3d_eval.metrics.instance_ap import InstanceAp, instance_ap
 from pan3d_eval.runner import MIN_PIXELS, SceneEvaluation, evaluate_result, truth_at_network
 from pan3d_ros.bags.figures import memory_figures, performance, resident_mb, stage_figures
 from pan3d_ros.bags.inspection import inspected

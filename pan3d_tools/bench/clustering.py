@@ -27,7 +27,7 @@ from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.scene_folder import Scene
 from pan3d_eval.baselines import BASELINES
 from pan3d_eval.datasets.scenes import list_scenes
-from pan3d_eval.metrics.instance_ap import SceneOverlaps, instance_ap, measure_overlaps
+from pan3d_eval.metrics.average_precision import SceneOverlaps, instance_ap, measure_overlaps
 
 logger = logging.getLogger("pan3d.bench.clustering")
 

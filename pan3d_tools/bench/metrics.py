@@ -12,7 +12,7 @@ import time
 
 import torch
 
-from pan3d_eval.metrics.instance_ap import InstanceAp, instance_ap
+from pan3d_eval.metrics.average_precision import InstanceAp, instance_ap
 from pan3d_eval.protocols.scannet import LABEL_STEP, benchmark_labels, measure_encoded
 
 TARGET_S = 1.0  # at most

@@ -25,7 +25,7 @@ from pan3d_core.language.prompts import FOUND, resolve_prompt
 from pan3d_core.structures import Panoptic3D
 from pan3d_eval.datasets.scenes import SceneReference, list_scenes, paraphrases
 from pan3d_eval.metrics.calibration import expected_calibration_error
-from pan3d_eval.metrics.none_calibration import fit_none, none_calibration
+from pan3d_eval.metrics.none_fitting import fit_none, none_calibration
 from pan3d_eval.runner import EvaluationProtocol, evaluate_result
 from pan3d_eval.workers import scene_worker
 from pan3d_sim.objects.vocabulary import PARAPHRASES

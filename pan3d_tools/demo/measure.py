@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from pan3d_core.geometry.boxes import OrientedBox, box_iou
+from pan3d_eval.metrics.average_precision import instance_ap, measure_overlaps
 from pan3d_eval.metrics.depth import DepthErrors, depth_errors
-from pan3d_eval.metrics.instance_ap import instance_ap, measure_overlaps
 
 FOUND_IOU = 0.25  # box IoU from which the prompted object counts as found
 MIN_TRUE_PIXELS = 30  # at network size; smaller true instances do not count for AP

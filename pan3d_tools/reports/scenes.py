@@ -16,7 +16,7 @@ from pan3d_eval.comparison_pictures import view_rows
 from pan3d_eval.execution import Failure
 from pan3d_eval.figures import AP_RULES, Figure, counted_objects, figure_table, scores_and_hits
 from pan3d_eval.metrics.calibration import expected_calibration_error
-from pan3d_eval.metrics.object_errors import FOUND_IOU, ObjectErrors
+from pan3d_eval.metrics.objects import FOUND_IOU, ObjectErrors
 from pan3d_eval.runner import MIN_PIXELS, Evaluation, SceneEvaluation
 from pan3d_tools.reports.html import Report
 

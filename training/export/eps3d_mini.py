@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pan3d_core.engines.mini import EPS3D, fold_batch_norms, read_checkpoint
 from pan3d_core.models.mini.eps3d import Eps3dMini
-from pan3d_eval.metrics.none_calibration import fit_none, none_calibration
+from pan3d_eval.metrics.none_fitting import fit_none, none_calibration
 from training.data.arrays import ShardSet
 from training.data.teachers import STUFF, CellTeacher, agreed_half, cell_classes, cell_teacher
 from training.data.text_targets import TextTargets, load_text_targets

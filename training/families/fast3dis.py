@@ -25,8 +25,8 @@ from pan3d_core.models.fast3dis.files import FORMAT, load_fast3dis
 from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disOutput, Fast3disSettings
 from pan3d_core.models.matching import targets_from_ids
 from pan3d_core.runtime.weights import assign_weights, family_of, read_metadata, read_weights
+from pan3d_eval.metrics.average_precision import instance_ap, measure_overlaps
 from pan3d_eval.metrics.depth import depth_errors
-from pan3d_eval.metrics.instance_ap import instance_ap, measure_overlaps
 from training.data.arrays import SceneBatch, ShardSet
 from training.data.augment import AugmentConfig, disturb_poses, flip_batch, jitter_colors
 from training.data.resize import nearest, resize_batch

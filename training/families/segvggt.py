@@ -26,8 +26,8 @@ from pan3d_core.models.vggt.segvggt import QueryDecoder, SegVGGT, SegVggtOutput,
 from pan3d_core.runtime.weights import assign_weights, family_of, read_weights
 from pan3d_core.settings import read_settings, to_plain
 from pan3d_core.structures import present
+from pan3d_eval.metrics.average_precision import instance_ap, measure_overlaps
 from pan3d_eval.metrics.depth import depth_errors
-from pan3d_eval.metrics.instance_ap import instance_ap, measure_overlaps
 from training.data.arrays import SceneBatch, ShardSet, training_vocabulary
 from training.data.augment import AugmentConfig, jitter_colors
 from training.data.geometry_targets import geometry_targets

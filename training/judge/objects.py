@@ -19,7 +19,7 @@ from pan3d_core.engines.mini import build_network
 from pan3d_core.models.mini.decode import count_repeats, decode_scene
 from pan3d_core.models.mini.fast3dis import Fast3disMini
 from pan3d_core.models.mini.network import MiniOutputs, PanMini
-from pan3d_eval.metrics.instance_ap import SceneOverlaps, instance_ap, measure_overlaps
+from pan3d_eval.metrics.average_precision import SceneOverlaps, instance_ap, measure_overlaps
 from training.data.arrays import SceneBatch, ShardSet
 from training.data.augment import plain_inputs
 from training.data.targets import MAX_DEPTH_M, MIN_DEPTH_M, scene_targets
@@ -32,7 +32,7 @@ REACH_M = 1.5  # depth figures are taken where the truth is nearer: objects and 
 
 @dataclass(frozen=True)
 class MiniFigures:
-    """Class-agnostic AP of masks over all views (rules: `pan3d_eval.metrics.instance_ap`), depth errors on objects and
+    """Class-agnostic AP of masks over all views (rules: `pan3d_eval.metrics.average_precision`), depth errors on objects and
     table, names of matched masks."""
 
     scenes: int

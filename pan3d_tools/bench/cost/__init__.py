@@ -1,0 +1,3 @@
+"""What networks must compute and move at least, counted from their sizes; it knows models."""
+
+__all__: list[str] = []

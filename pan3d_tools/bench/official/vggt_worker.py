@@ -8,12 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pan3d_core.models.vggt.network import vggt_1b
 from pan3d_tools.bench.official.side_worker import Side, report, worker_arguments
 
 
 def build_ours() -> nn.Module:
-    from pan3d_core.models.vggt.network import vggt_1b
-
     with torch.device("meta"):
         model = vggt_1b()
     return model.to_empty(device="cpu")

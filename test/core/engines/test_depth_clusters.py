@@ -5,7 +5,7 @@ import torch
 
 from pan3d_core.engines.depth_clusters import DepthClusters, find_support_plane
 from pan3d_core.structures import ViewBatch
-from pan3d_eval.metrics.instance_ap import instance_ap, measure_overlaps
+from pan3d_eval.metrics.average_precision import instance_ap, measure_overlaps
 
 
 def batch(cell, support_height_m=0.0):

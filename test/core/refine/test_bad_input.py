@@ -13,7 +13,7 @@ from pan3d_core.refine.query_care import alike
 from pan3d_core.refine.readout import panoptic_view
 from pan3d_core.refine.schedule import EarlyStop, RefineSettings
 from pan3d_core.refine.start import first_map
-from pan3d_eval.metrics.panoptic_quality import panoptic_quality
+from pan3d_eval.metrics.panoptic import panoptic_quality
 
 STEPS, SIZE = 48, {"voxel_m": 0.025, "queries": 6}
 

@@ -13,7 +13,7 @@ from pan3d_core.refine.readout import panoptic_view
 from pan3d_core.refine.schedule import LearningRates, RefineSettings, rates_at, scene_radius, view_of_step
 from pan3d_core.refine.views import RefineView, thing_ranks
 from pan3d_core.structures import CameraView
-from pan3d_eval.metrics.panoptic_quality import panoptic_quality
+from pan3d_eval.metrics.panoptic import panoptic_quality
 
 SMALL = {"voxel_m": 0.03, "queries": 6}
 

@@ -9,7 +9,7 @@ from torch import nn
 from pan3d_core.gaussians.editing import without_instances
 from pan3d_core.gaussians.scene import read_gaussian_scene, write_gaussian_scene
 from pan3d_core.refine.readout import gaussian_ids, panoptic_view, query_classes, refined_scene
-from pan3d_eval.metrics.panoptic_quality import panoptic_quality
+from pan3d_eval.metrics.panoptic import panoptic_quality
 
 CENTERS = torch.tensor([item.center for item in TABLE_SCENE])
 KINDS = (0, 1, 1, 0)

@@ -22,8 +22,8 @@ from panoptic_programs import (
 from places import DATA
 
 from pan3d_eval.metrics.cross_view import cross_view_instances
-from pan3d_eval.metrics.loose_panoptic_quality import loose_panoptic_quality
-from pan3d_eval.metrics.panoptic_quality import average_quality, coco_panoptic_counts, panoptic_quality
+from pan3d_eval.metrics.loose_panoptic import loose_panoptic_quality
+from pan3d_eval.metrics.panoptic import average_quality, coco_panoptic_counts, panoptic_quality
 from pan3d_eval.metrics.semantics import per_image_semantic_scores, semantic_confusion
 from pan3d_eval.protocols.eps3d import eps3d_panoptic_quality
 

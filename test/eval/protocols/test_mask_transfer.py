@@ -9,16 +9,16 @@ import torch
 from pan3d_core.geometry.alignment import Similarity
 from pan3d_core.geometry.transforms import invert_rigid, look_at, rigid
 from pan3d_core.views.scene_folder import MeshTruth
-from pan3d_eval.metrics.instance_ap import instance_ap
+from pan3d_eval.metrics.average_precision import instance_ap
 from pan3d_eval.metrics.trajectories import absolute_trajectory_error
-from pan3d_eval.protocols.posed_transfer import (
+from pan3d_eval.protocols.posed import (
     RELATIVE_GAP,
     PosedMasks,
     posed_transfer,
     superpoint_majority,
     visible_vertices,
 )
-from pan3d_eval.protocols.unposed_transfer import UnposedMasks, similarity_icp, unposed_transfer
+from pan3d_eval.protocols.unposed import UnposedMasks, similarity_icp, unposed_transfer
 
 INTRINSICS = torch.tensor([[20.0, 0, 10], [0, 20, 8], [0, 0, 1]])  # a depth image of 16 x 20
 

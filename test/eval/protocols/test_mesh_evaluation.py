@@ -15,7 +15,7 @@ from pan3d_core.structures import InstanceSet, Reconstruction
 from pan3d_core.views.preprocessing import preprocess
 from pan3d_eval.datasets import read_dataset_scene
 from pan3d_eval.figures import figure_table
-from pan3d_eval.metrics.instance_ap import instance_ap
+from pan3d_eval.metrics.average_precision import instance_ap
 from pan3d_eval.protocols.mesh_evaluation import MeshOverlaps, masks_on_depth_images, mesh_overlaps, query_overlaps
 from pan3d_eval.runner import evaluate
 

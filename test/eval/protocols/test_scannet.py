@@ -11,7 +11,7 @@ import torch
 from places import DATA
 from scannet_scenes import Scan, official_aps, random_scan
 
-from pan3d_eval.metrics.instance_ap import InstanceAp, instance_ap
+from pan3d_eval.metrics.average_precision import InstanceAp, instance_ap
 from pan3d_eval.protocols.scannet import benchmark_labels, listed_labels, measure_encoded
 
 GOLDEN = DATA / "evaluation" / "scannet_instances.npz"

@@ -83,9 +83,7 @@ def test_time_is_told_by_what_is_seen():
 
 def test_quality_of_a_small_cell_is_that_of_labels_and_of_maps():
     pytest.importorskip("mujoco")
-    settings = quality.QualitySettings(
-        num_views=4, image_hw=(36, 48), path_views=5, steps=12, max_gaussians=800, noise=0.5
-    )
+    settings = quality.QualitySettings(num_views=4, image_hw=(36, 48), path_views=5, steps=12, max_gaussians=800, noise=0.5)
     found = quality.quality(["as_published", "without_warping"], settings)
     assert set(found) == {
         "objects", "asked", "labels_of_the_engine", "noisy_labels", "as_published", "without_warping"

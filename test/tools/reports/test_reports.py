@@ -8,7 +8,7 @@ import torch
 
 from pan3d_eval.comparison_pictures import ids_on_picture, in_true_colors
 from pan3d_eval.execution import Failure
-from pan3d_eval.metrics.object_errors import ObjectErrors
+from pan3d_eval.metrics.objects import ObjectErrors
 from pan3d_tools.reports.bags import write_bag_report
 
 

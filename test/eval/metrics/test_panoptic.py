@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pan3d_core.labels import LabelSpace
-from pan3d_eval.metrics.panoptic_quality import average_quality, coco_panoptic_counts, panoptic_quality
+from pan3d_eval.metrics.panoptic import average_quality, coco_panoptic_counts, panoptic_quality
 
 LABELS = LabelSpace(("floor", "mug", "can"), (False, True, True))
 

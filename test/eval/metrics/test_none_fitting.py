@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pan3d_core.language.text_space import none_softmax
-from pan3d_eval.metrics.none_calibration import TEMPERATURES, fit_none, none_calibration
+from pan3d_eval.metrics.none_fitting import TEMPERATURES, fit_none, none_calibration
 
 
 def drawn(temperature: float, none_similarity: float, texts: int, count: int = 20_000) -> tuple[torch.Tensor, torch.Tensor]:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
-from pan3d_eval.metrics.segment_overlaps import VOID, SegmentOverlaps, segment_overlaps
+from pan3d_eval.metrics.overlaps import VOID, SegmentOverlaps, segment_overlaps
 
 MIN_IOU = 0.5
 

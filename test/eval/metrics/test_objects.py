@@ -8,7 +8,7 @@ from pan3d_core.geometry.transforms import rigid
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import Panoptic3D, Segment
 from pan3d_core.views.scene_folder import SceneObject
-from pan3d_eval.metrics.object_errors import (
+from pan3d_eval.metrics.objects import (
     ObjectErrors,
     box_center_error_mm,
     box_extent_error_mm,

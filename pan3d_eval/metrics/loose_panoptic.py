@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
-from pan3d_eval.metrics.panoptic_quality import average_quality, match_segments
-from pan3d_eval.metrics.segment_overlaps import VOID, segment_overlaps
+from pan3d_eval.metrics.overlaps import VOID, segment_overlaps
+from pan3d_eval.metrics.panoptic import average_quality, match_segments
 
 LOOSE_IOU = 0.1
 QUARTER = 4

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pan3d_core.geometry.alignment import Similarity
 from pan3d_core.views.scene_folder import MeshTruth
-from pan3d_eval.metrics.instance_ap import SceneOverlaps, Walk
+from pan3d_eval.metrics.average_precision import SceneOverlaps, Walk
 from pan3d_eval.metrics.trajectories import absolute_trajectory_error, fit_centers
 from pan3d_eval.protocols.scannet import measure_on_vertices
 

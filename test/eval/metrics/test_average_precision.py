@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pan3d_eval.metrics.instance_ap import instance_ap, measure_overlaps
+from pan3d_eval.metrics.average_precision import instance_ap, measure_overlaps
 
 
 def strip(*spans: tuple[int, int], length: int = 100) -> torch.Tensor:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from pan3d_core.labels import LabelSpace
-from pan3d_eval.metrics.loose_panoptic_quality import loose_panoptic_quality, reduced, thing_coverage
-from pan3d_eval.metrics.panoptic_quality import panoptic_quality
+from pan3d_eval.metrics.loose_panoptic import loose_panoptic_quality, reduced, thing_coverage
+from pan3d_eval.metrics.panoptic import panoptic_quality
 
 LABELS = LabelSpace(("floor", "mug"), (False, True))
 

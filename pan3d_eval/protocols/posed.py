@@ -15,7 +15,7 @@ from torch import Tensor
 from pan3d_core.geometry.cameras import project
 from pan3d_core.geometry.transforms import transform_points
 from pan3d_core.views.scene_folder import MeshTruth
-from pan3d_eval.metrics.instance_ap import SceneOverlaps, Walk
+from pan3d_eval.metrics.average_precision import SceneOverlaps, Walk
 from pan3d_eval.protocols.scannet import measure_on_vertices
 
 MASK_THRESHOLD = 0.4  # of the probability
