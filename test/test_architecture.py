@@ -60,19 +60,10 @@ OPTIONAL_LIBRARIES = {
     "pan3d_core": ("gsplat", "imageio_ffmpeg", "tokenizers", "transformers"),
     "pan3d_eval": ("ray",),
     "pan3d_sim": (),
-    "pan3d_ros": ("rclpy", "resource", "rosbags"),
+    "pan3d_ros": (),
     "pan3d_tools": ("ament_index_python", "depth_anything_3", "open3d", "vggt", "viser"),
     "training": ("fsspec", "torch.distributed", "torch.utils.tensorboard"),
 }
-# Files that still import late; only ever to be shortened.
-STILL_LATE = (
-    "pan3d_ros/messages/buffers.py",
-    "pan3d_ros/messages/cameras.py",
-    "pan3d_ros/messages/images.py",
-    "pan3d_ros/messages/poses.py",
-    "pan3d_ros/platform/stand_ins.py",
-    "pan3d_tools/demo/__main__.py",
-)
 SIMULATOR_MAY_NOT_KNOW = ("models", "engines")  # truth must not come from what is judged by it
 
 
@@ -123,9 +114,6 @@ def test_only_optional_libraries_are_imported_inside_functions(path):
     local = {name for function in functions for node in ast.walk(function) for name in modules_of(node)}
     optional = OPTIONAL_LIBRARIES[path.relative_to(ROOT).parts[0]]
     late = sorted(local - set(hits(local, optional)))
-    if str(path.relative_to(ROOT)) in STILL_LATE:
-        assert late, "imports nothing late any more: take it out of STILL_LATE"
-        return
     assert not late, (
         f"imported inside a function: {', '.join(late)}; move to the top of the file, or name it in OPTIONAL_LIBRARIES"
     )
