@@ -99,7 +99,7 @@ def free_depth(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> FreeDep
     in_slabs = (np.abs(x) > half_open) & (np.abs(x) < outer) & (np.abs(y) < half_finger)
     in_palm = (np.abs(x) < half_palm[0]) & (np.abs(y) < half_palm[1])
     own = np.minimum(_nearest(z, in_slabs, _IGNORED_OWN) - tip, _nearest(z, in_palm, _IGNORED_OWN) - palm_front - _OWN_MARGIN_M)
-    return FreeDepth(_depth_to_support(hands, cloud, config), others, own)
+    return FreeDepth(depth_to_support(hands, cloud, config), others, own)
 
 
 def _in_hand_frames(hands: Hands, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -118,7 +118,7 @@ def _nearest(z: np.ndarray, inside: np.ndarray, ignored: int) -> np.ndarray:
     return masked.min(1) if ignored == 0 else np.partition(masked, ignored, axis=1)[:, ignored]
 
 
-def _depth_to_support(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> np.ndarray:
+def depth_to_support(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> np.ndarray:
     """(H,) insertion at which the lowest corner of fingers or palm reaches the support."""
     if cloud.support_height_m is None:
         return np.full(len(hands), np.inf, np.float32)
@@ -154,6 +154,9 @@ class Contact:
     patch: np.ndarray  # points under the pad that touches fewer
     engaged: np.ndarray  # metres of the object between the pads, along the approach
     both_seen: np.ndarray  # bool: surface was seen under both pads
+
+    def __getitem__(self, rows: np.ndarray) -> Contact:
+        return Contact(*(getattr(self, item.name)[rows] for item in fields(self)))
 
 
 def contact_of(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> Contact:

@@ -184,7 +184,7 @@ def test_neighbours_are_not_touched():
     for grasp in result.targets:
         assert not touches(grasp, wall[0])
         assert abs(grasp.world_from_grasp[0, 0]) > 0.8  # closing along the wall, not against it
-    assert result.counters["collision"] > 0
+    assert result.counts.collision > 0
 
 
 def test_a_blocked_approach_is_avoided():
@@ -218,7 +218,7 @@ def test_a_large_box_says_too_wide():
     box = box_surface(np.array([0.0, 0.0, 0.06]), np.array([0.12, 0.12, 0.12]), np.random.default_rng(7))
     result = select_grasps(as_scene(box), 1, CONFIG, 0.0)
     assert not result.targets and result.reason == "too_wide", result.message
-    assert result.counters["too_wide"] > 0
+    assert result.counts.too_wide > 0
 
 
 def test_a_wider_hand_takes_the_large_box():
