@@ -101,9 +101,7 @@ def render_refine_scene(seed: int, settings: RefineSceneSettings | None = None) 
         Views with true depth, ids that hold over all views, and true classes.
     """
     settings = settings or RefineSceneSettings()
-    config = CellConfig(
-        settings.num_objects, settings.arrangement, width=settings.width, height=settings.height, num_cameras=1
-    )
+    config = CellConfig(settings.num_objects, settings.arrangement, width=settings.width, height=settings.height, num_cameras=1)
     with RobotCell(seed, config) as cell:
         cameras = journey(np.random.default_rng([seed, _PATH_STREAM]), settings, cell.config.support_height_m)
         views = tuple(cell.views(cameras=cameras))

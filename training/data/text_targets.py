@@ -1,6 +1,6 @@
 """Sentence embeddings of the objects' descriptions: what the queries' text vectors learn to match.
 
-    python -m training.data.text_targets --data DIR --out DIR/text_embeddings.npz
+Made by `python -m training.data.text_targets --data DIR --out DIR/text_embeddings.npz`.
 """
 
 from __future__ import annotations

@@ -90,9 +90,7 @@ def export_eps3d_mini(state: dict, request: ExportRequest) -> None:
     facts = {**run_facts(state, text, len(validation)), "earlier": earlier}
     stuff = dict(zip(STUFF, teacher.stuff_embeddings, strict=True))
     export_weights(state, text, facts, request.out, stuff)
-    facts["text_space"] = text_space_facts(
-        *rendered_cosines(exported_network(request.out), validation, text, teacher)
-    )
+    facts["text_space"] = text_space_facts(*rendered_cosines(exported_network(request.out), validation, text, teacher))
     scenes = min(request.scenes, max(1, len(validation) - CALIBRATION_SCENES))
     facts["figures"] = measure(request.out, validation, text, teacher, scenes)
     export_weights(state, text, facts, request.out, stuff)

@@ -56,4 +56,3 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     export_run(ExportRequest(arguments.run, tuple(arguments.earlier), arguments.data, arguments.out, arguments.scenes))
-

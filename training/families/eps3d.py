@@ -103,8 +103,11 @@ def build_eps3d(s: Eps3dFamilySettings) -> Eps3d:
         CameraHead(2 * s.dim, depth=s.camera_depth, num_heads=s.camera_heads),
         DPT(
             output_conv2=dense_output(s.features, 32, 2),
-            dim=2 * s.dim, features=s.features, out_channels=s.out_channels, layers=s.layers,
-        ),  # fmt: skip
+            dim=2 * s.dim,
+            features=s.features,
+            out_channels=s.out_channels,
+            layers=s.layers,
+        ),
     ).requires_grad_(False)
 
     def head(channels: int) -> ImageDpt:

@@ -130,9 +130,7 @@ class Fast3disFamily:
         """One held-out scene: batch, and on the CPU depth (S, H, W), masks (K, S, h, w) bool, best first, and their scores."""
         batch = self.validation.batch(np.array([index]), [np.arange(self.validation.num_views)])
         batch = resize_batch(batch, (self.settings.height, self.settings.width))
-        images, cameras = to_device(
-            (batch.images, known_cameras(batch) if posed else None), next(model.parameters()).device
-        )
+        images, cameras = to_device((batch.images, known_cameras(batch) if posed else None), next(model.parameters()).device)
         outputs = model(images, cameras=cameras, backbone_dtype=self.dtype)
         decoded = decode_queries(outputs.class_logits[0].float(), lambda rows: outputs.mask_logits(rows)[0].float(), RANKED)
         masks = decoded.mask_logits[decoded.mask_row] > 0

@@ -52,7 +52,7 @@ class Ranks:
         return self.world > 1 and self.strategy == "fsdp"
 
     def device_name(self) -> str:
-        """"cpu", or the name of the GPU."""
+        """The name of the GPU, "cpu" without one."""
         return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
 
     def distribute(self, module: nn.Module, blocks: list[nn.Module]) -> nn.Module:
