@@ -7,7 +7,7 @@ ARGS ?=
 WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 export TORCH_BACKEND
 
-.PHONY: help setup demo test docs scoreboard lint lint-types doctor interfaces clean distclean
+.PHONY: help setup demo test docs scoreboard lint lint-style lint-types doctor interfaces clean distclean
 
 help:
 	@echo "make setup     virtual environment, pinned packages, ROS interfaces (once; later runs start at once)"
@@ -15,7 +15,7 @@ help:
 	@echo "make test      tests; ARGS='-m slow' for the slow ones, WORKERS=1 for one process"
 	@echo "make scoreboard  all engines and baselines on the held-out scenes, writes docs/scoreboard.md (an hour or more; resumable)"
 	@echo "make docs      the site with the API reference, into build/site"
-	@echo "make lint      ruff; make lint-types: mypy"
+	@echo "make lint      format, lint (both: make lint-style) and types (make lint-types)"
 	@echo "make doctor    check the installation"
 	@echo "make clean     remove build results; make distclean also the virtual environment"
 
@@ -38,8 +38,10 @@ docs: setup
 scoreboard: setup
 	@source activate.sh && pan3d scoreboard $(ARGS)
 
-lint: setup
-	@source activate.sh && python -m ruff check .
+lint: lint-style
+
+lint-style: setup
+	@source activate.sh && python -m ruff format --check . && python -m ruff check .
 
 lint-types: setup
 	@source activate.sh && python -m mypy
