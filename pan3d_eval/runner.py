@@ -127,7 +127,14 @@ def evaluate(
 ) -> Evaluation:
     """Run the pipeline on every scene, each on its own (no tracks between them), and measure against the truth.
 
-    A scene that cannot be read or processed becomes a `Failure`. `progress(done, total)` is called after each.
+    Args:
+        pipeline: Around any engine.
+        scenes: Scenes with truth, or references to them, which are read one at a time.
+        protocol: What the engine is given and asked.
+        progress: Called with the numbers of scenes done and of all after each.
+
+    Returns:
+        What was measured; a scene that cannot be read or processed is a `Failure` in it.
     """
     scenes, evaluator, outcomes = list(scenes), SceneEvaluator(pipeline, protocol), []
     for scene in scenes:
@@ -164,7 +171,16 @@ class SceneEvaluator:
 
 
 def evaluate_result(result: PerceptionResult, scene: Scene, *, poses_given: bool = True) -> SceneEvaluation:
-    """One result against the truth of its scene, at network size."""
+    """Measure one result against the truth of its scene, at network size.
+
+    Args:
+        result: Of the scene's views, in their order.
+        scene: With truth.
+        poses_given: Whether the engine was given the cameras' poses; otherwise these are measured too.
+
+    Raises:
+        ValueError: The scene has no truth.
+    """
     truth, panoptic = scene.known_truth(), result.panoptic
     ids, depth = truth_at_network(result, truth)
     predicted_depth = result.reconstruction.depth.cpu()

@@ -40,10 +40,15 @@ class SceneReference:
 
 
 def list_scenes(paths: Sequence[Path], limit: int = 0, views: ViewSelection = DEFAULT_VIEWS) -> list[SceneReference]:
-    """References to the scenes below the given paths: scene folders, shards of training data, scenes of public data sets,
-    or folders of these. `views` says which images of a public data set's recording are taken.
+    """List the scenes below some paths without reading them.
 
-    `limit` > 0 ends after so many. Raises `FileNotFoundError` for a path without any scene.
+    Args:
+        paths: Scene folders, shards of training data, scenes of public data sets, or folders of these.
+        limit: Ends after so many; 0: all.
+        views: Which images of a public data set's recording are taken.
+
+    Raises:
+        FileNotFoundError: There is no scene in or below a path.
     """
     found = itertools.chain.from_iterable(_references_of(Path(path), views) for path in paths)
     return list(itertools.islice(found, limit or None))

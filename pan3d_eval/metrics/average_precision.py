@@ -98,21 +98,23 @@ def measure_overlaps(
     min_points: int = DEFAULT_MIN_POINTS,
     walk: Walk = "score",
 ) -> SceneOverlaps:
-    """Reduce one scene to its overlaps.
+    """Reduce one scene to its overlaps, as ScanNet's program for 3D instances takes them.
 
-    `masks` (P, ...) bool; `scores` (P,); `true_ids` (...) integers,
-    0 = belongs to no instance. `predicted_classes` (P,) and `class_of_id` (instance id -> class) are needed for
-    class-aware AP only. `void` (...) bool marks elements without ground truth: unlike id 0, which is known to be
-    background, a prediction on void is not a mistake. Predictions under `min_points` elements are dropped, as the
-    benchmark does. `walk` is the order in which predictions claim instances, see above. Raises `ValueError` where the
-    shapes disagree.
+    Args:
+        masks: (P, ...) bool.
+        scores: (P,), higher is surer.
+        true_ids: (...) integers, 0 = belongs to no instance.
+        predicted_classes: (P,); needed for class-aware AP only.
+        class_of_id: Instance id -> class; needed for class-aware AP only.
+        void: (...) bool, elements without ground truth: unlike id 0, which is known to be background, a prediction on void is
+            not a mistake.
+        min_points: Predictions under so many elements are dropped, as the benchmark does.
+        walk: The order in which predictions claim instances, see above.
+
+    Raises:
+        ValueError: The shapes disagree, or `walk` is not known.
     """
-    if masks.shape[1:] != true_ids.shape:
-        raise ValueError(f"masks: expected shape (P, {', '.join(map(str, true_ids.shape))}), got {tuple(masks.shape)}")
-    if scores.shape != masks.shape[:1]:
-        raise ValueError(f"scores: expected shape ({masks.shape[0]},), got {tuple(scores.shape)}")
-    if walk not in ("score", "file"):
-        raise ValueError(f"walk: expected score or file, got {walk!r}")
+    _require_fit(masks, scores, true_ids, walk)
     flat_masks = masks.reshape(masks.shape[0], true_ids.numel()).bool().cpu().numpy()
     score_values = scores.detach().double().cpu().numpy()
     ids, column = np.unique(true_ids.reshape(-1).cpu().numpy(), return_inverse=True)
@@ -127,9 +129,8 @@ def measure_overlaps(
     true_sizes = np.bincount(column, minlength=len(ids) + 1)[:-1].astype(np.float64)
     present = (ids > 0) & (true_sizes > 0)
     classes = class_of_id or {}
-    if predicted_classes is None:
-        row_classes = np.full(len(score_values), CLASS_AGNOSTIC, dtype=np.int64)
-    else:
+    row_classes = np.full(len(score_values), CLASS_AGNOSTIC, dtype=np.int64)
+    if predicted_classes is not None:
         row_classes = predicted_classes.cpu().numpy().astype(np.int64)
     return SceneOverlaps(
         intersections=counts[:, :-1][:, present],
@@ -145,13 +146,31 @@ def measure_overlaps(
     )
 
 
+def _require_fit(masks: Tensor, scores: Tensor, true_ids: Tensor, walk: str) -> None:
+    if masks.shape[1:] != true_ids.shape:
+        raise ValueError(f"masks: expected shape (P, {', '.join(map(str, true_ids.shape))}), got {tuple(masks.shape)}")
+    if scores.shape != masks.shape[:1]:
+        raise ValueError(f"scores: expected shape ({masks.shape[0]},), got {tuple(scores.shape)}")
+    if walk not in ("score", "file"):
+        raise ValueError(f"walk: expected score or file, got {walk!r}")
+
+
 def instance_ap(
     scenes: Sequence[SceneOverlaps], *, class_aware: bool = False, min_points: int = DEFAULT_MIN_POINTS
 ) -> InstanceAp:
-    """AP, AP50 and AP25 over a data set; the mean over classes when `class_aware`, one pooled ranking otherwise.
+    """Average precision over a data set by the rules of the ScanNet 3D instance benchmark.
 
-    A negative class means none: such instances have no part in the mean over classes. Raises `ValueError` for scenes of more
-    than one protocol.
+    Args:
+        scenes: Overlaps of all scenes, measured under one protocol.
+        class_aware: The mean over classes, instead of one pooled ranking. A negative class means none: such instances have no
+            part in the mean.
+        min_points: True instances under so many elements do not count.
+
+    Returns:
+        AP, AP50 and AP25, NaN where there is nothing to find.
+
+    Raises:
+        ValueError: The scenes are of more than one protocol.
     """
     protocols = sorted({scene.protocol for scene in scenes})
     if len(protocols) > 1:

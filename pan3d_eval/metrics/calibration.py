@@ -23,10 +23,15 @@ class Calibration:
 
 
 def expected_calibration_error(scores: np.ndarray, right: np.ndarray, num_bins: int = DEFAULT_BINS) -> Calibration:
-    """Expected calibration error over bins of equal width (Naeini et al. 2015; Guo et al. 2017, eq. 3).
+    """Measure how far scores are from the shares that are right (ECE: Naeini et al. 2015; Guo et al. 2017, eq. 3).
 
-    `scores` (N,) probabilities 0..1 and `right` (N,) bool, one entry per prediction. Bin m holds ((m - 1) / M, m / M], the
-    first one 0 as well. Raises `ValueError` for shapes that differ and for scores outside 0..1.
+    Args:
+        scores: (N,) probabilities 0..1, one per prediction.
+        right: (N,) bool, whether the prediction is right.
+        num_bins: M bins of equal width; bin m holds ((m - 1) / M, m / M], the first one 0 as well.
+
+    Raises:
+        ValueError: Shapes differ, or a score is outside 0..1.
     """
     scores, right = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=bool)
     if scores.ndim != 1 or scores.shape != right.shape:

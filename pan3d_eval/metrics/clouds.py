@@ -28,8 +28,21 @@ class CloudErrors:
 
 
 def cloud_errors(predicted: Tensor, truth: Tensor, threshold_m: float = DEFAULT_THRESHOLD_M) -> CloudErrors:
-    """(N, 3) against (M, 3) points of one world frame; nothing is aligned here. NaN shares for an empty truth. The measures
-    weigh points, so thin both clouds alike first."""
+    """Compare two point clouds of one world frame (Knapitsch et al. 2017); nothing is aligned here.
+
+    The measures weigh points, so thin both clouds alike first.
+
+    Args:
+        predicted: (N, 3) metres.
+        truth: (M, 3) metres.
+        threshold_m: Up to which distance points agree.
+
+    Returns:
+        Distances and shares; NaN shares for an empty truth.
+
+    Raises:
+        ValueError: A cloud has another shape, or the threshold is not positive.
+    """
     for name, points in (("predicted", predicted), ("truth", truth)):
         if points.ndim != 2 or points.shape[1] != 3:
             raise ValueError(f"{name}: expected shape (N, 3), got {tuple(points.shape)}")

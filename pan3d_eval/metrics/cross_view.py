@@ -32,7 +32,15 @@ class CrossViewInstances:
 
 
 def cross_view_instances(predicted_ids: Tensor, true_ids: Tensor) -> CrossViewInstances:
-    """Of one scene: (S, h, w) integer ids that hold through the views, 0 = none."""
+    """Measure ids of one scene that should hold through its views.
+
+    Args:
+        predicted_ids: (S, h, w) integers, 0 = none.
+        true_ids: (S, h, w) integers, 0 = none.
+
+    Raises:
+        ValueError: Shapes differ or are others.
+    """
     if predicted_ids.shape != true_ids.shape or true_ids.ndim != 3:
         raise ValueError(
             f"predicted_ids, true_ids: expected equal shapes (S, h, w), got {tuple(predicted_ids.shape)} {tuple(true_ids.shape)}"

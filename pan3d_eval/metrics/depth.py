@@ -37,8 +37,16 @@ def abs_rel(predicted: Tensor, truth: Tensor) -> float:
 
 
 def depth_errors(predicted: Tensor, truth: Tensor, valid: Tensor | None = None) -> DepthErrors:
-    """Compare z-depths of equal shape (..., h, w), metres. Pixels count where both depths are positive and finite and
-    `valid` (bool, same shape) holds. The scale is fitted once over everything given, so pass one scene at a time."""
+    """Compare z-depths, as they stand and after one scale for everything given, so pass one scene at a time.
+
+    Args:
+        predicted: (..., h, w) metres.
+        truth: Of the same shape; pixels count where both depths are positive and finite.
+        valid: Bool of the same shape; pixels where it is false do not count.
+
+    Returns:
+        Errors, NaN where no pixel counts.
+    """
     d, g = _valid_pairs(predicted, truth, valid)
     if d.numel() == 0:
         nan = math.nan

@@ -44,7 +44,15 @@ class IdentityErrors:
 
 
 def frame_overlap(reported_ids: Tensor, true_ids: Tensor) -> FrameOverlap:
-    """From two integer id maps of one shape, any number of axes, 0 = none."""
+    """Overlap what was reported and what is true at one update.
+
+    Args:
+        reported_ids: Integer ids of any shape, 0 = none.
+        true_ids: Of the same shape.
+
+    Raises:
+        ValueError: Shapes differ.
+    """
     if reported_ids.shape != true_ids.shape:
         raise ValueError(f"reported_ids: expected the truth's shape {tuple(true_ids.shape)}, got {tuple(reported_ids.shape)}")
     maps = [item.reshape(-1).cpu() for item in (true_ids, reported_ids)]
@@ -56,7 +64,12 @@ def frame_overlap(reported_ids: Tensor, true_ids: Tensor) -> FrameOverlap:
 
 
 def identity_errors(frames: Iterable[FrameOverlap], min_iou: float = DEFAULT_IOU) -> IdentityErrors:
-    """Errors of a stream given update by update, in order. A match needs IoU > `min_iou`."""
+    """Count errors of a stream of ids as CLEAR MOT does (Bernardin and Stiefelhagen 2008).
+
+    Args:
+        frames: The stream update by update, in order.
+        min_iou: What a match needs more than.
+    """
     last_id: dict[int, int] = {}  # true id -> reported id of its last match
     history: dict[int, list[bool]] = {}  # true id -> matched or not, for every update that showed it
     switches = missed = spurious = matches = truths = 0

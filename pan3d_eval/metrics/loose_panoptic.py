@@ -47,8 +47,16 @@ def loose_panoptic_quality(
     min_iou: float = LOOSE_IOU,
     reduction: int = QUARTER,
 ) -> LoosePanopticQuality:
-    """Of one scene. Each of `predicted` and `truth`: (semantic_id, instance_id) of shape (S, h, w), semantic -1 = no class,
-    instance 0 = none. `evaluated`: the classes that count, by default all. `reduction` 1 leaves the resolution as it is."""
+    """Panoptic quality of one scene as the evaluator of PanopticRecon++ computes it; not comparable to `panoptic_quality`.
+
+    Args:
+        predicted: (semantic_id, instance_id), each (S, h, w); semantic -1 = no class, instance 0 = none.
+        truth: Likewise.
+        labels: What the classes are.
+        evaluated: The classes that count, by default all.
+        min_iou: What a match needs more than.
+        reduction: Every so many-th pixel of rows and columns counts; 1 leaves the resolution as it is.
+    """
     maps = [tuple(reduced(item, reduction).reshape(-1).long() for item in pair) for pair in (predicted, truth)]
     (semantic_p, instance_p), (semantic_t, instance_t) = maps
     chosen = range(len(labels)) if evaluated is None else evaluated

@@ -62,8 +62,15 @@ def box_extent_error_mm(predicted: OrientedBox, truth: OrientedBox) -> float:
 def object_errors(
     panoptic: Panoptic3D, true_ids: Tensor, objects: Sequence[SceneObject], names: Sequence[str], *, is_metric: bool
 ) -> list[ObjectErrors]:
-    """Errors of every true object that is visible in `true_ids` (S, h, w); `names`: class names that `class_id` of the
-    objects refers to."""
+    """Measure every true object that is visible.
+
+    Args:
+        panoptic: The result, at the pixels of `true_ids`.
+        true_ids: (S, h, w) integers, 0 = none.
+        objects: The true objects.
+        names: Class names that the objects' `class_id` refers to.
+        is_metric: Whether lengths of the result are metres; otherwise errors of boxes are None.
+    """
     segments = {segment.instance_id: segment for segment in panoptic.segments}
     predicted = panoptic.instance_id.to(true_ids.device)
     sizes = torch.bincount(predicted.flatten())

@@ -54,8 +54,17 @@ class PanopticQuality:
 def panoptic_quality(
     predicted: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor], labels: LabelSpace, min_share: float = 0.0
 ) -> PanopticQuality:
-    """Of one scene. `predicted` and `truth`: (semantic_id, instance_id), four integer tensors of one shape; semantic -1 =
-    none. Instance ids of stuff classes are ignored. Ids need not agree between prediction and truth."""
+    """Panoptic quality of one scene (Kirillov et al. 2019), all views as one picture.
+
+    Args:
+        predicted: (semantic_id, instance_id), integers of any one shape; semantic -1 = none. Ids of stuff classes are ignored.
+        truth: Likewise; ids need not agree with those of the prediction. Elements without true class are left out.
+        labels: What the classes are.
+        min_share: Classes with a smaller share of the elements, in prediction or truth, are not measured.
+
+    Raises:
+        ValueError: The four maps are not of one shape.
+    """
     shapes = {tuple(item.shape) for item in (*predicted, *truth)}
     if len(shapes) != 1:
         raise ValueError(f"predicted, truth: expected one shape for all four maps, got {sorted(shapes)}")
@@ -75,9 +84,14 @@ def panoptic_quality(
 def coco_panoptic_counts(
     predicted: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor], num_classes: int, crowd: Tensor | None = None
 ) -> PanopticCounts:
-    """Of one image, by the rules of COCO. Maps as in `panoptic_quality`, of which every pair of class and instance id is a
-    segment, stuff too; `crowd` (bool, same shape) marks the true segments that are crowd regions. Add the counts of all
-    images and give the sum to `average_quality`."""
+    """Count matches and mistakes of one image by the rules of COCO; `average_quality` makes figures of the sum over images.
+
+    Args:
+        predicted: (semantic_id, instance_id), of which every pair of ids is a segment, stuff too; semantic -1 = none.
+        truth: Likewise, of the same shape.
+        num_classes: How many classes there are.
+        crowd: Bool of the same shape, marks the true segments that are crowd regions.
+    """
     overlaps = segment_overlaps(predicted, truth)
     is_crowd = np.zeros(len(overlaps.true_ids), dtype=bool)
     if crowd is not None:

@@ -23,7 +23,15 @@ class PoseErrors:
 
 
 def pose_errors(predicted_cam_from_world: Tensor, true_cam_from_world: Tensor) -> PoseErrors:
-    """(S, 4, 4) each. Relative errors do not depend on the choice of the world frame, directions not on scale either."""
+    """Compare cameras pair by pair: errors do not depend on the choice of the world frame, directions not on scale either.
+
+    Args:
+        predicted_cam_from_world: (S, 4, 4).
+        true_cam_from_world: (S, 4, 4).
+
+    Raises:
+        ValueError: Shapes differ.
+    """
     if predicted_cam_from_world.shape != true_cam_from_world.shape:
         raise ValueError(
             f"predicted_cam_from_world: expected the truth's shape {tuple(true_cam_from_world.shape)}, "

@@ -29,10 +29,17 @@ def prompt_answers(
     prompts: Mapping[str, Sequence[str]],
     namer: Namer,
 ) -> tuple[PromptAnswer, ...]:
-    """Ask for every class whose object was found, with each of its descriptions in `prompts` (class name -> texts).
+    """Ask for every class whose object was found, in words.
 
-    Objects that no mask covers are left out: this measures words, not masks. Words that nothing can embed (no text
-    encoder is installed) are left out as well.
+    Objects that no mask covers are left out: this measures words, not masks. Words that nothing can embed (no text encoder is
+    installed) are left out as well.
+
+    Args:
+        panoptic: The result.
+        objects: What `object_errors` says of the true objects.
+        truth: Of the scene.
+        prompts: Class name -> descriptions, each of which is asked for.
+        namer: What compares words with segments.
     """
     class_of = {item.instance_id: truth.labels.name(item.class_id) for item in truth.objects}
     segments_of: dict[str, set[int]] = {}

@@ -29,9 +29,18 @@ class SemanticScores:
 
 
 def semantic_confusion(predicted: Tensor, truth: Tensor, num_classes: int) -> np.ndarray:
-    """(C, C + 1) elements of true class (row) and predicted class (column, the last one: none) of one image.
+    """Count the elements of one image by true class (row) and predicted class (column, the last one: none).
 
-    Integer maps of one shape, -1 = none; elements without true class are left out.
+    Args:
+        predicted: Integers of any shape, -1 = none.
+        truth: Of the same shape; elements without true class are left out.
+        num_classes: C.
+
+    Returns:
+        (C, C + 1) counts.
+
+    Raises:
+        ValueError: Shapes differ, or a class is out of range.
     """
     if predicted.shape != truth.shape:
         raise ValueError(f"predicted: expected the truth's shape {tuple(truth.shape)}, got {tuple(predicted.shape)}")

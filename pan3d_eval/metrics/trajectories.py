@@ -49,9 +49,19 @@ class StepErrors:
 def absolute_trajectory_error(
     predicted_cam_from_world: Tensor, true_cam_from_world: Tensor, alignment: Alignment = "similarity"
 ) -> TrajectoryError:
-    """ATE of (S, 4, 4) cameras after the Sim(3), SE(3) or no fit of predicted to true centres (Umeyama 1991).
+    """ATE of cameras after a fit of predicted to true centres (Umeyama 1991).
 
-    A fit needs three centres that are not on one line; with less, a rotation is free, and the figures are NaN.
+    Args:
+        predicted_cam_from_world: (S, 4, 4).
+        true_cam_from_world: (S, 4, 4).
+        alignment: A similarity (Sim(3)), a rigid motion (SE(3)) or none.
+
+    Returns:
+        Statistics of the distances and the fit. A fit needs three centres that are not on one line; with less, a rotation is
+        free, and the figures are NaN.
+
+    Raises:
+        ValueError: Shapes differ or are others.
     """
     predicted, truth = _centers(predicted_cam_from_world, true_cam_from_world)
     fit = fit_centers(predicted, truth, alignment)
@@ -76,8 +86,18 @@ def fit_centers(predicted: Tensor, truth: Tensor, alignment: Alignment) -> Simil
 def relative_pose_error(
     predicted_cam_from_world: Tensor, true_cam_from_world: Tensor, delta: int = 1, scale: float = 1.0
 ) -> StepErrors:
-    """RPE of (S, 4, 4) cameras over all pairs (i, i + delta); predicted translations are multiplied by `scale` first
-    (that of `absolute_trajectory_error`'s fit where lengths are not metric)."""
+    """RPE of cameras over all pairs (i, i + delta) (Sturm et al. 2012).
+
+    Args:
+        predicted_cam_from_world: (S, 4, 4).
+        true_cam_from_world: (S, 4, 4).
+        delta: Steps between the two cameras of a pair.
+        scale: Predicted translations are multiplied by it first: that of `absolute_trajectory_error`'s fit where lengths are not
+            metric.
+
+    Raises:
+        ValueError: Shapes differ or are others, or `delta` is less than 1.
+    """
     predicted, truth = _checked(predicted_cam_from_world, true_cam_from_world)
     if delta < 1:
         raise ValueError(f"delta: expected 1 or more, got {delta}")

@@ -60,11 +60,21 @@ def posed_transfer(
     rule: VisibilityRule = FIXED_GAP,
     by_superpoint: bool = True,
 ) -> PosedMasks:
-    """`mask_probs` (Q, S, h, w) 0..1 and `cam_from_world` (S, 4, 4), the true cameras, to which `mesh.sensor_depth` belongs.
+    """Read masks at the vertices of a scan that each view sees.
 
-    A vertex is in a mask when at least half of the views that see it have it there (the published description leaves the
-    share open). `by_superpoint` lets the pieces of the over-segmentation vote afterwards. Views without sensor depth see
-    nothing. Raises `ValueError` where shapes disagree, no view has depth, or there is no over-segmentation to vote by.
+    A vertex is in a mask when at least half of the views that see it have it there (the published description leaves the share
+    open). Views without sensor depth see nothing.
+
+    Args:
+        mask_probs: (Q, S, h, w) 0..1.
+        cam_from_world: (S, 4, 4), the true cameras, to which `mesh.sensor_depth` belongs.
+        mesh: The scan.
+        threshold: Probability over which a pixel is in a mask.
+        rule: When a view sees a vertex.
+        by_superpoint: Let the pieces of the over-segmentation vote afterwards.
+
+    Raises:
+        ValueError: Shapes disagree, no view has depth, or there is no over-segmentation to vote by.
     """
     views = mask_probs.shape[1] if mask_probs.ndim == 4 else -1
     if cam_from_world.shape != (views, 4, 4) or len(mesh.sensor_depth) != views:

@@ -49,8 +49,19 @@ def unposed_transfer(
     true_cam_from_world: Tensor,
     vertices: Tensor,
 ) -> UnposedMasks:
-    """`points` (M, 3) in the predicted world, `query_index` (M,) the instance of each or -1, cameras (S, 4, 4), `vertices`
-    (N, 3) of the true scan. Raises `ValueError` where shapes disagree or the camera centres leave the similarity open."""
+    """Let predicted points vote for their instances at the vertices of a scan, after one similarity between the cameras.
+
+    Args:
+        points: (M, 3) in the predicted world.
+        query_index: (M,) the instance of each, -1 = none.
+        num_queries: How many instances there are.
+        predicted_cam_from_world: (S, 4, 4).
+        true_cam_from_world: (S, 4, 4).
+        vertices: (N, 3) of the true scan, metres.
+
+    Raises:
+        ValueError: Shapes disagree, or the camera centres leave the similarity open.
+    """
     if points.ndim != 2 or points.shape[1] != 3 or query_index.shape != points.shape[:1]:
         raise ValueError(
             f"points, query_index: expected shapes (M, 3) and (M,), got {tuple(points.shape)} and {tuple(query_index.shape)}"

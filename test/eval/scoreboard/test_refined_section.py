@@ -22,13 +22,7 @@ from pan3d_eval.scoreboard.refined_scenes import (
     refined_worker,
     write_refined_scene,
 )
-from pan3d_eval.scoreboard.refined_section import (
-    COST,
-    QUALITY,
-    REFINED_ROWS,
-    named_figures,
-    section_text,
-)
+from pan3d_eval.scoreboard.refined_section import COST, QUALITY, REFINED_ROWS, named_figures, section_text
 from pan3d_eval.scoreboard.rows import ROWS, SceneSet
 from pan3d_tools.cli.evaluation import scoreboard as command
 
