@@ -51,20 +51,20 @@ def align_to_world(reconstruction: Reconstruction, views: ViewBatch, config: Ali
         reason = f"none: {own}neither cameras nor measured depth are known"
         aligned = replace(reconstruction, is_metric=False, alignment=reason)
     else:
-        aligned = _align_to_cameras(reconstruction, views, config)
+        aligned = _align_to_cameras(reconstruction, views, views.cam_from_world, config)
     if views.depth is not None:
-        aligned = _align_to_measured_depth(aligned, views, config)
+        aligned = _align_to_measured_depth(aligned, views, views.depth, config)
     if aligned.is_metric and views.cam_from_world is not None:
-        spread, depth = _spread(views.cam_from_world), _median_depth(aligned)
-        if spread > MAX_SPREAD_PER_DEPTH * depth:
-            raise _other_unit(f"cameras {spread:.3g} m from their middle that see a scene in {depth:.3g} m")
+        spread, distance = _spread(views.cam_from_world), _median_depth(aligned)
+        if spread > MAX_SPREAD_PER_DEPTH * distance:
+            raise _other_unit(f"cameras {spread:.3g} m from their middle that see a scene in {distance:.3g} m")
     if not aligned.is_metric:
         log.warning("the reconstruction is not metric (%s)", aligned.alignment)
     return aligned
 
 
-def _align_to_cameras(reconstruction: Reconstruction, views: ViewBatch, config: AlignConfig) -> Reconstruction:
-    given = views.cam_from_world
+def _align_to_cameras(reconstruction: Reconstruction, views: ViewBatch, given: Tensor, config: AlignConfig) -> Reconstruction:
+    """By the cameras (S, 4, 4) that all views have."""
     if (spread := _spread(given)) > config.max_scene_depth_m:
         raise _other_unit(f"cameras {spread:.3g} m from their middle")
     difference = float((reconstruction.cam_from_world - given).abs().max())
@@ -89,7 +89,7 @@ def _align_to_cameras(reconstruction: Reconstruction, views: ViewBatch, config: 
 def _align_to_some_cameras(reconstruction: Reconstruction, views: ViewBatch, config: AlignConfig) -> Reconstruction:
     """The views with a pose as if they were all; where that gives metres the others are moved along and lose their depth."""
     posed = list(views.posed)
-    given = torch.stack([views.known_poses[index] for index in posed]).to(reconstruction.depth.device)
+    given = torch.stack([pose for pose in views.known_poses if pose is not None]).to(reconstruction.depth.device)
     rows = ("depth", "depth_conf", "intrinsics", "cam_from_world")
     part = replace(reconstruction, **{name: getattr(reconstruction, name)[posed] for name in rows})
     placed = align_to_world(part, replace(views.select(posed), cam_from_world=given, known_poses=()), config)
@@ -161,8 +161,11 @@ class _DepthRatio:
     num_pixels: int
 
 
-def _align_to_measured_depth(reconstruction: Reconstruction, views: ViewBatch, config: AlignConfig) -> Reconstruction:
-    measured = torch.where(views.depth <= config.max_sensor_depth_m, views.depth, 0.0)
+def _align_to_measured_depth(
+    reconstruction: Reconstruction, views: ViewBatch, depth: Tensor, config: AlignConfig
+) -> Reconstruction:
+    """By the depth (S, h, w) that cameras measured."""
+    measured = torch.where(depth <= config.max_sensor_depth_m, depth, 0.0)
     ratio = _depth_ratio(measured, reconstruction.depth, config.min_depth_pixels)
     problem = ""
     if ratio.num_pixels < config.min_depth_pixels:

@@ -107,7 +107,7 @@ def segments_of(
     rows = [
         row for row in instances.scores.argsort(descending=True).tolist() if len(mine_of.get(row + 1, ())) >= config.min_points
     ]
-    segments = []
+    segments: list[Segment] = []
     for row in rows:
         mine = mine_of[row + 1]
         points = found.points[mine]

@@ -81,7 +81,8 @@ def fit_axis(points: np.ndarray, normals: np.ndarray, direction: np.ndarray) -> 
 
 def _sector(flat: np.ndarray) -> np.ndarray:
     angle = np.arctan2(flat[:, 1], flat[:, 0])
-    return np.floor((angle + np.pi) / (2 * np.pi) * _SECTORS).astype(int) % _SECTORS
+    sector: np.ndarray = np.floor((angle + np.pi) / (2 * np.pi) * _SECTORS).astype(int) % _SECTORS
+    return sector
 
 
 def _turned(points: np.ndarray, normals: np.ndarray, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
@@ -100,7 +101,8 @@ def _turned(points: np.ndarray, normals: np.ndarray, axis: Axis) -> tuple[np.nda
     source = np.flatnonzero(~np.isin(sector, missing) & (miss < 0.010) & (radius < 1.6 * usual))
     if len(source) == 0 or len(missing) == 0:
         return np.zeros((0, 3)), np.zeros((0, 3))
-    copies, copied_normals = [], []
+    copies: list[np.ndarray] = []
+    copied_normals: list[np.ndarray] = []
     for index, target in enumerate(missing):
         rows = source[index % 3 :: max(1, len(source) // _COPIES_PER_SECTOR)]
         turn = 2 * np.pi / _SECTORS * (target - sector[rows])
@@ -122,7 +124,8 @@ def _extruded(points: np.ndarray, normals: np.ndarray, low: float) -> tuple[np.n
     filled = ndimage.binary_fill_holes(ndimage.binary_closing(outline, iterations=3))
     soft = ndimage.gaussian_filter(filled.astype(float), 2.0)
     border = filled & ~ndimage.binary_erosion(filled)
-    slope = -np.stack(np.gradient(soft), axis=-1)[border]
+    gradient: tuple[np.ndarray, ...] = tuple(np.gradient(soft))  # along both axes
+    slope = -np.stack(gradient, axis=-1)[border]
     strength = np.linalg.norm(slope, axis=1)
     rows = strength > 0.05
     facing = slope[rows] / strength[rows, None]

@@ -179,8 +179,8 @@ def _spread(pairs: ContactPairs) -> ContactPairs:
 def _pairs(
     centers: np.ndarray, axes: np.ndarray, widths: np.ndarray, quality: np.ndarray, source: int | np.ndarray
 ) -> ContactPairs:
-    arrays = (np.asarray(a, np.float32) for a in (centers, axes, widths, quality))
-    return ContactPairs(*arrays, np.broadcast_to(np.asarray(source), (len(widths),)))
+    centers, axes, widths, quality = (np.asarray(a, np.float32) for a in (centers, axes, widths, quality))
+    return ContactPairs(centers, axes, widths, quality, np.broadcast_to(np.asarray(source), (len(widths),)))
 
 
 def _no_pairs() -> ContactPairs:

@@ -78,7 +78,9 @@ class FreeDepth:
 
     @property
     def total(self) -> np.ndarray:
-        return np.minimum(np.minimum(self.table, self.others), self.own)
+        """The least of the three."""
+        least: np.ndarray = np.minimum(np.minimum(self.table, self.others), self.own)
+        return least
 
 
 def free_depth(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> FreeDepth:
@@ -104,10 +106,11 @@ def free_depth(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> FreeDep
 
 def _in_hand_frames(hands: Hands, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Coordinates (H, N) x 3 of N points in the frames of H hands."""
-    return tuple(
+    x, y, z = (
         hands.rotation[:, :, axis] @ points.T - np.einsum("hi,hi->h", hands.rotation[:, :, axis], hands.position)[:, None]
         for axis in range(3)
-    )  # type: ignore[return-value]
+    )
+    return x, y, z
 
 
 def _nearest(z: np.ndarray, inside: np.ndarray, ignored: int) -> np.ndarray:

@@ -128,13 +128,15 @@ def _obstacles(others: np.ndarray, ids: np.ndarray, target: np.ndarray, support_
     """Other points near the target, thinned; the support plane is left to a formula."""
     if len(target) == 0 or len(others) == 0:
         return np.zeros((0, 3), np.float32)
-    low, high = target.min(0) - _OBSTACLE_REACH_M, target.max(0) + _OBSTACLE_REACH_M
-    near = ((others > low) & (others < high)).all(1)
+    lowest, highest = target.min(0) - _OBSTACLE_REACH_M, target.max(0) + _OBSTACLE_REACH_M
+    near = ((others > lowest) & (others < highest)).all(1)
     if support_height_m is not None:
         near &= others[:, 2] > support_height_m + np.where(ids > 0, _SUPPORT_LAYER_M, _SUPPORT_NOISE_M)
     others, ids = others[near], ids[near]
-    low = float(others[:, 2].min()) if support_height_m is None and len(others) else support_height_m
-    neighbours = _one_per_voxel(_with_shade(others[ids > 0], low)) if (ids > 0).any() else others[ids > 0]
+    neighbours = others[ids > 0]
+    if len(neighbours):
+        low = float(others[:, 2].min()) if support_height_m is None else support_height_m
+        neighbours = _one_per_voxel(_with_shade(neighbours, low))
     unowned = _one_per_voxel(others[ids == 0])
     return np.concatenate([neighbours, unowned[_is_solid(unowned, np.concatenate([target, neighbours]))]])
 
@@ -176,6 +178,6 @@ def _mass_center(points: np.ndarray, support_height_m: float | None) -> np.ndarr
     low, high = np.percentile(points, 2, axis=0), np.percentile(points, 98, axis=0)
     if support_height_m is not None and low[2] < support_height_m + 0.4 * (high[2] - support_height_m):
         low[2] = support_height_m  # stands on the support, whatever was seen of its foot
-    center = 0.5 * points.mean(0) + 0.25 * (low + high)
+    center: np.ndarray = 0.5 * points.mean(0) + 0.25 * (low + high)
     center[2] = 0.5 * (low[2] + high[2])
     return center.astype(np.float32)

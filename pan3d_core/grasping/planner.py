@@ -161,4 +161,5 @@ def _target(hands: Hands, row: int, score: float, panoptic: Panoptic3D, instance
 
 def _orthonormal(rotation: np.ndarray) -> np.ndarray:
     left, _, right = np.linalg.svd(rotation.astype(np.float64))
-    return (left @ right).astype(np.float32)
+    nearest: np.ndarray = (left @ right).astype(np.float32)
+    return nearest

@@ -47,4 +47,5 @@ def hand_scores(hands: Hands, contact: Contact, cloud: ObjectCloud, gripper: Gri
     tilt = np.arccos(np.clip(-hands.rotation[:, 2, 2], -1, 1))
     score = score * (1 - TILT_COST * tilt / (np.pi / 2))
     score = score * np.where(contact.both_seen, 1.0, ONE_SIDED)
-    return (score * np.clip(1 - (width - ROOMY_WIDTH) / TIGHT_FALL, MIN_WIDTH_FACTOR, 1)).astype(np.float32)
+    scores: np.ndarray = (score * np.clip(1 - (width - ROOMY_WIDTH) / TIGHT_FALL, MIN_WIDTH_FACTOR, 1)).astype(np.float32)
+    return scores

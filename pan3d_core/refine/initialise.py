@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
@@ -45,11 +46,11 @@ def gaussians_from_depth(views: Sequence[RefineView], settings: SurfaceSettings 
     """One Gaussian per occupied voxel of the views' depth, as far as they agree on it, coloured as its pixels.
 
     `ValueError` where no view has depth."""
-    measured = [view for view in views if view.depth is not None]
-    images = [DepthImage(view.depth, view.intrinsics, view.cam_from_world) for view in measured]
+    seen = [(view, view.depth) for view in views if view.depth is not None]
+    images = [DepthImage(depth, view.intrinsics, view.cam_from_world) for view, depth in seen]
     if not any(bool(image.measured.any()) for image in images):
         raise ValueError("views: expected depth in at least one, got none")
-    return _surface_of(images, [view.labels.image for view in measured], settings or SurfaceSettings())
+    return _surface_of(images, [view.labels.image for view, _ in seen], settings or SurfaceSettings())
 
 
 def gaussians_from_reconstruction(
@@ -106,7 +107,7 @@ def _surface(points: Tensor, colors: Tensor, footprints: Tensor, settings: Surfa
         means, shades = _averaged(points, colors, footprints, voxel_m)
     if len(means) > NEIGHBOURS:
         places = means.double().cpu().numpy()
-        distances, _ = cKDTree(places).query(places, k=NEIGHBOURS + 1)
+        distances = np.asarray(cKDTree(places).query(places, k=NEIGHBOURS + 1)[0])
         spacing = torch.from_numpy(distances[:, 1:]).square().mean(1).sqrt().to(means)
     else:
         spacing = means.new_full((len(means),), voxel_m)
@@ -118,7 +119,8 @@ def _surface(points: Tensor, colors: Tensor, footprints: Tensor, settings: Surfa
 def _averaged(points: Tensor, colors: Tensor, footprints: Tensor, voxel_m: float) -> tuple[Tensor, Tensor]:
     """Means of what shares a voxel. Far surfaces have larger ones: finer than their pixels, they would be mostly of one point."""
     level = (footprints / voxel_m).log2().ceil().clamp_min(0).long()
-    means, shades = [], []
+    means: list[Tensor] = []
+    shades: list[Tensor] = []
     for doublings in level.unique().tolist():
         here = level == doublings
         grid = voxel_grid(points[here], voxel_m * 2**doublings)

@@ -187,13 +187,15 @@ def warp_loss(
     shares, probs = source.semantic_shares[:, seen], source.instance_probs[:, seen]
     wanted_shares, wanted_probs = wanted.split([len(shares), len(probs)])
     logs = wanted_shares.clamp_min(SMALLEST_SHARE).log() - shares.clamp_min(SMALLEST_SHARE).log()
-    return (wanted_shares * logs).sum(0).mean() + (wanted_probs - probs).abs().sum(0).mean()
+    loss: Tensor = (wanted_shares * logs).sum(0).mean() + (wanted_probs - probs).abs().sum(0).mean()
+    return loss
 
 
 def neighbour_view(views: list[RenderedLabels], index: int, weights: PanopticSplattingLossWeights) -> int | None:
     """The view whose camera is nearest to that of `index` among those that see enough of its pixels; None without one."""
     centers = torch.stack([invert_rigid(view.cam_from_world)[:3, 3] for view in views])
-    for other in torch.argsort((centers - centers[index]).norm(dim=-1)).tolist():
+    nearest: list[int] = torch.argsort((centers - centers[index]).norm(dim=-1)).tolist()
+    for other in nearest:
         if other == index:
             continue
         _, seen = warp_pixels(views[index], views[other], weights.depth_tolerance)

@@ -141,7 +141,8 @@ class PanopticMap(nn.Module):
 
     def decoded(self, semantic_features: Tensor) -> Tensor:
         """(..., 16) semantic features -> (..., C) distribution over classes."""
-        return self.semantic_decoder(semantic_features).softmax(-1)
+        logits: Tensor = self.semantic_decoder(semantic_features)
+        return logits.softmax(-1)
 
     def attention(self, block: Block) -> Tensor:
         """(G, K) probability that a Gaussian of the block belongs to a query of it; queries are independent of each other.
@@ -154,7 +155,7 @@ class PanopticMap(nn.Module):
 
     def assigned(self, instance_features: Tensor, points: Tensor, queries: Tensor) -> Tensor:
         """(G, 32) features at world points (G, 3), queries (K,) -> (G, K): clip(sigmoid(f . LN(W q)) (g + 1e-5), 0, 1)."""
-        keys = self.query_norm(self.query_projection(self.query_tokens.index_select(0, queries)))
+        keys: Tensor = self.query_norm(self.query_projection(self.query_tokens.index_select(0, queries)))
         similarity = (instance_features @ keys.T).sigmoid()
         return (similarity * (self.spatial_prior(points, queries) + PRIOR_FLOOR)).clamp(0, 1)
 
@@ -168,8 +169,10 @@ class PanopticMap(nn.Module):
         middle = means.detach().mean(0)
         offsets = torch.einsum("ki,kij->kj", means - middle, axes)
         whitened = torch.addmm(-offsets.flatten(), points - middle, axes.movedim(0, 1).flatten(1))
-        return (-0.5 * whitened.unflatten(1, (len(queries), 3)).square().sum(-1)).exp()
+        distances: Tensor = whitened.unflatten(1, (len(queries), 3)).square().sum(-1)
+        return (-0.5 * distances).exp()
 
     def class_logits(self, queries: Tensor) -> Tensor:
         """(K, things + 1) of the queries; the last column is "no object"."""
-        return self.class_head(self.query_tokens.index_select(0, queries))
+        logits: Tensor = self.class_head(self.query_tokens.index_select(0, queries))
+        return logits

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -221,7 +222,7 @@ def _ranked(labels: ViewLabels, ranks: Tensor) -> ViewLabels:
     return replace(labels, class_id=ranks.to(labels.class_id.device)[labels.class_id])
 
 
-def _groups(model: PanopticMap) -> list[dict]:
+def _groups(model: PanopticMap) -> list[dict[str, Any]]:
     """Parameters by learning rate, as `rates_at` names them."""
     named = {name: [getattr(model, name)] for name in (*GAUSSIAN_PARAMETERS, *FEATURE_PARAMETERS)}
     named["queries"] = [getattr(model, name) for name in QUERY_PARAMETERS if name != "query_means"]

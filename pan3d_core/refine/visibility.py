@@ -28,7 +28,8 @@ def ellipsoids_in_frustum(
     axes = camera.cam_from_world[:3, :3] @ axes
     planes = frustum_planes(camera)
     reach = deviations * torch.einsum("pi,nij->npj", planes[:, :3], axes).norm(dim=-1)
-    return (centers @ planes[:, :3].T + planes[:, 3] + reach >= 0).all(-1)
+    seen: Tensor = (centers @ planes[:, :3].T + planes[:, 3] + reach >= 0).all(-1)
+    return seen
 
 
 def frustum_planes(camera: Camera, margin_px: float = MARGIN_PX) -> Tensor:

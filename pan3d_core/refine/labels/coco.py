@@ -94,7 +94,7 @@ def write_coco_panoptic(path: Path | str, scene: SceneLabels, names: Sequence[st
     return path
 
 
-def _categories(content: dict, path: Path) -> dict[int, tuple[str, bool]]:
+def _categories(content: dict[str, Any], path: Path) -> dict[int, tuple[str, bool]]:
     """Name and whether it is a thing, by number."""
     where = f"{path}: categories"
     return {
@@ -103,7 +103,7 @@ def _categories(content: dict, path: Path) -> dict[int, tuple[str, bool]]:
     }
 
 
-def _entries(content: dict, path: Path) -> dict[str, dict]:
+def _entries(content: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
     """Annotations by the names of their images and of their pictures, without ending."""
     image_of = {
         item.get("id"): Path(required(item, "file_name", str, f"{path}: images")).stem for item in content.get("images", [])
@@ -116,7 +116,7 @@ def _entries(content: dict, path: Path) -> dict[str, dict]:
     return entries
 
 
-def _segments(entry: dict, categories: Mapping[int, tuple[str, bool]], where: str) -> dict[int, Segment]:
+def _segments(entry: dict[str, Any], categories: Mapping[int, tuple[str, bool]], where: str) -> dict[int, Segment]:
     segments = {}
     for info in required(entry, "segments_info", list, where):
         key = required(info, "id", int, f"{where}: segments_info")

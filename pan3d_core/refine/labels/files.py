@@ -77,7 +77,8 @@ def read_label_folder(folder: Path | str, views: Sequence[CameraView], names: Se
         got = f"{content.get('format')!r} {content.get('version')!r}"
         raise ValueError(f"{where}: format, version: expected {FORMAT!r} {VERSION}, got {got}")
     classes = required(content, "classes", list, where)
-    kinds = [tuple(required(item, *key, f"{where}: classes") for key in (("name", str), ("is_thing", bool))) for item in classes]
+    place = f"{where}: classes"
+    kinds = [(required(item, "name", str, place), required(item, "is_thing", bool, place)) for item in classes]
     labels = label_space(kinds, where)
     of_image = required({"images": {}, **content}, "images", dict, where)
     made = []
