@@ -38,7 +38,7 @@ docs: setup
 scoreboard: setup
 	@source activate.sh && pan3d scoreboard $(ARGS)
 
-lint: lint-style
+lint: lint-style lint-types
 
 lint-style: setup
 	@source activate.sh && python -m ruff format --check . && python -m ruff check .
