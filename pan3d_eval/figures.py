@@ -39,7 +39,14 @@ class Figure:
 
 def figure_table(evaluation: Evaluation) -> list[Figure]:
     """All figures, NaN where there was nothing to measure; those of the cameras only where poses were withheld, and those of
-    objects only of engines that look for objects."""
+    objects only of engines that look for objects.
+
+    Args:
+        evaluation: Of any number of scenes.
+
+    Returns:
+        Name, value and the rule by which it was taken, in the order of the tables.
+    """
     looked = not evaluation.scenes or any(scene.finds_objects for scene in evaluation.scenes)
     of_objects = (_instance_figures, _mesh_figures, _object_figures, _naming_figures) if looked else ()
     makers = (_scene_figures, *of_objects, _depth_figures, _camera_figures, _cost_figures)

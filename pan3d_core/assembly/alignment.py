@@ -26,7 +26,7 @@ MAX_SPREAD_PER_DEPTH = 30.0
 
 
 def align_to_world(reconstruction: Reconstruction, views: ViewBatch, config: AlignConfig | None = None) -> Reconstruction:
-    """Reconstruction of `views` in metres and in their world frame; `is_metric` and `alignment` say how far that went.
+    """Bring the reconstruction of `views` to metres and their world frame; `is_metric` and `alignment` say how far that went.
 
     Known cameras: an engine that used them is left as it is; otherwise a robust similarity from predicted to given
     cameras scales depth, and the given cameras and intrinsics replace the predicted ones. A fit whose residual exceeds
@@ -37,6 +37,14 @@ def align_to_world(reconstruction: Reconstruction, views: ViewBatch, config: Ali
     then each view stands for itself), and by `depth_source` it replaces or completes the predicted depth.
     Neither: not metric, also not by the metres of a network alone. Pixels with depth that is not finite or not positive become
     0 = none. Raises `ValueError` for given cameras that cannot be metres (see `max_scene_depth_m`).
+
+    Args:
+        reconstruction: S views as the engine gave them, in any unit.
+        views: The same views, with cameras and measured depth as far as they are known.
+        config: Limits and the choice of depth; the defaults where none is given.
+
+    Returns:
+        The reconstruction in the world frame of `views`, in metres if `is_metric`.
     """
     config = config or AlignConfig()
     depth = reconstruction.depth

@@ -35,6 +35,9 @@ def own_pixels(instances: InstanceSet, hw: tuple[int, int], mask_threshold: floa
         instances: masks of Q instances in S views, at any size.
         hw: height and width of the views.
         mask_threshold: probability, 0..1, from which a pixel is in a mask.
+
+    Returns:
+        The instances, and for every pixel of (S, h, w) the one that has it, if one has.
     """
     probs = _probs_of_views(instances, hw)
     return OwnedPixels(instances, torch.stack([owner_of_pixels(each, instances.scores, mask_threshold) for each in probs]))

@@ -59,7 +59,16 @@ class PathSettings:
 
 
 def camera_path(scene: GaussianScene, name: str, settings: PathSettings | None = None) -> CameraPath:
-    """The path `name`: one of `PATHS` or a JSON file, see `file_path`. Errors as the function that makes it."""
+    """Make the path `name`: one of `PATHS` or a JSON file, see `file_path`. Errors as the function that makes it.
+
+    Args:
+        scene: Its views, and for an orbit its objects, say where cameras stand.
+        name: "views", "orbit", "between", or a path of a JSON file.
+        settings: Frames, size of a picture, arc; the defaults where none are given.
+
+    Returns:
+        F cameras with the size of their pictures.
+    """
     settings = settings or PathSettings()
     if name in PATHS:
         return PATHS[name](scene, settings)

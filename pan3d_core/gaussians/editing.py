@@ -63,7 +63,18 @@ def require_ids(scene: GaussianScene, ids: Sequence[int]) -> None:
 
 
 def without_instances(scene: GaussianScene, ids: Sequence[int]) -> GaussianScene:
-    """The scene with these objects taken away; what they hid was never seen and is a hole."""
+    """Take objects away; what they hid was never seen and is a hole.
+
+    Args:
+        scene: Is not changed.
+        ids: Objects of the scene.
+
+    Returns:
+        A new scene.
+
+    Raises:
+        ValueError: An id is not in the scene; the message lists those that are.
+    """
     require_ids(scene, ids)
     names = {key: name for key, name in scene.names.items() if key not in set(ids)}
     kept = ~rows_of(scene, ids)
@@ -71,7 +82,19 @@ def without_instances(scene: GaussianScene, ids: Sequence[int]) -> GaussianScene
 
 
 def with_color(scene: GaussianScene, instance_id: int, rgb: npt.NDArray[np.floating]) -> GaussianScene:
-    """The object in the hue of `rgb` (3,) sRGB 0..1, see `recolored`; a colour at the start of its name changes too."""
+    """Paint an object in the hue of `rgb` (3,) sRGB 0..1, see `recolored`; a colour at the start of its name changes too.
+
+    Args:
+        scene: Is not changed.
+        instance_id: An object of it.
+        rgb: See `color_of_text`.
+
+    Returns:
+        A new scene.
+
+    Raises:
+        ValueError: The id is not in the scene.
+    """
     require_ids(scene, [instance_id])
     rows = rows_of(scene, [instance_id])
     colors = scene.gaussians.colors.clone()
@@ -82,7 +105,19 @@ def with_color(scene: GaussianScene, instance_id: int, rgb: npt.NDArray[np.float
 
 
 def with_motion(scene: GaussianScene, instance_id: int, motion: Motion) -> GaussianScene:
-    """The object elsewhere, colours that depend on the view turned with it. Where it stood is a hole; light stays on it."""
+    """Move an object, colours that depend on the view turned with it. Where it stood is a hole; light stays on it.
+
+    Args:
+        scene: Is not changed.
+        instance_id: An object of it.
+        motion: Along the world's axes in the scene's unit, and about the upright axis through the object.
+
+    Returns:
+        A new scene.
+
+    Raises:
+        ValueError: The id is not in the scene.
+    """
     require_ids(scene, [instance_id])
     rows = rows_of(scene, [instance_id])
     moved = moved_gaussians(scene.gaussians.select(rows), _similarity(scene, instance_id, motion))
@@ -94,9 +129,20 @@ def with_motion(scene: GaussianScene, instance_id: int, motion: Motion) -> Gauss
 
 
 def with_copy(scene: GaussianScene, instance_id: int, motion: Motion) -> tuple[GaussianScene, int]:
-    """The scene with the object once more, moved from where it is; and the id of the copy, which has the same name.
+    """Put an object there once more, moved from where it is; its copy has the same name.
 
     Both have the same instance features, so grouping by these would find one object in two places.
+
+    Args:
+        scene: Is not changed.
+        instance_id: An object of it.
+        motion: From the object to its copy.
+
+    Returns:
+        A new scene, and the id of the copy.
+
+    Raises:
+        ValueError: The id is not in the scene.
     """
     require_ids(scene, [instance_id])
     rows = rows_of(scene, [instance_id])
@@ -114,12 +160,21 @@ def with_copy(scene: GaussianScene, instance_id: int, motion: Motion) -> tuple[G
 def with_instances_of(
     scene: GaussianScene, source: GaussianScene, ids: Sequence[int], insertion: Insertion | None = None
 ) -> tuple[GaussianScene, dict[int, int]]:
-    """The scene with instances of another one, and which id each has here.
+    """Put instances of another scene into this one, and say which id each has here.
 
     They keep their places among each other and stand upright as before. Their features mean nothing in another text space, or
     beside instance features of another network: where the text spaces differ, semantic features become 0, and instance
     features where their number differs. Raises `ValueError` for unknown ids, and where one scene is metric, the other is not,
     and no scale says how the units compare.
+
+    Args:
+        scene: Is not changed, and keeps its unit.
+        source: The scene that instances are taken from.
+        ids: Objects of `source`.
+        insertion: Where they come to stand, and at which scale; None = at their own places.
+
+    Returns:
+        A new scene, and id in `source` -> id in it.
     """
     require_ids(source, ids)
     insertion = insertion or Insertion()

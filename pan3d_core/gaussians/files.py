@@ -29,12 +29,24 @@ WRITERS: dict[str, Callable[[Path, GaussianScene], None]] = {".safetensors": wri
 
 
 def read_scene_file(path: Path | str) -> GaussianScene:
-    """A scene from either kind of file. Raises `FileNotFoundError`, or `ValueError` for another suffix and damaged files."""
+    """Read a scene from either kind of file. Raises `FileNotFoundError`, or `ValueError` for another suffix and damaged files.
+
+    Args:
+        path: `.safetensors` or `.ply`; a PLY has no objects, no views and no unit.
+
+    Returns:
+        The scene, on the CPU.
+    """
     return READERS[_known_suffix(path)](Path(path))
 
 
 def write_scene_file(path: Path | str, scene: GaussianScene) -> None:
-    """Write a scene; `.ply` keeps the Gaussians alone. Raises `ValueError` for another suffix."""
+    """Write a scene; `.ply` keeps the Gaussians alone. Raises `ValueError` for another suffix.
+
+    Args:
+        path: `.safetensors`, or `.ply` for other viewers; its folder is made where needed.
+        scene: Everything of it is kept, but in a PLY.
+    """
     WRITERS[_known_suffix(path)](Path(path), scene)
 
 

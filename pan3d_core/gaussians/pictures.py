@@ -45,13 +45,29 @@ def class_names(scene: GaussianScene) -> tuple[str, ...]:
 
 
 def color_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[Picture]:
-    """What the cameras see."""
+    """Render what the cameras see.
+
+    Args:
+        scene: On any device.
+        path: F cameras.
+
+    Returns:
+        F pictures (H, W, 3) uint8, each made when it is asked for.
+    """
     for made in _renderings(scene, path):
         yield overlays.to_picture(made.colors[0])
 
 
 def instance_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[Picture]:
-    """Objects in the colours of the project's palette, with their ids and names."""
+    """Render objects in the colours of the project's palette, with their ids and names.
+
+    Args:
+        scene: On any device.
+        path: F cameras.
+
+    Returns:
+        F pictures (H, W, 3) uint8, each made when it is asked for.
+    """
     labels = {key: f"{key} {scene.names[key]}" for key in scene.ids()}
     for index, made in enumerate(_renderings(scene, path)):
         ids = rendered_ids(scene, _part(path, index))[0].numpy(force=True)
@@ -59,7 +75,16 @@ def instance_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[Pictur
 
 
 def semantic_pictures(scene: GaussianScene, path: CameraPath, classes: ClassTexts) -> Iterator[Picture]:
-    """Classes in the colours of their names, grey for none of these, with a legend below. Errors as `rendered_classes`."""
+    """Render classes in the colours of their names, grey for none of these, with a legend below. Errors as `rendered_classes`.
+
+    Args:
+        scene: With semantic features and their text space.
+        path: F cameras.
+        classes: Names with their vectors in the space of the scene's encoder.
+
+    Returns:
+        F pictures (H, W, 3) uint8, each made when it is asked for.
+    """
     colors = {**dict(zip(classes.names, class_colors(classes.names))), NONE_OF_THESE: UNASSIGNED}
     palette, below = np.array([UNASSIGNED, *colors.values()], np.uint8), legend(colors, path.image_hw[1])
     for index, made in enumerate(_renderings(scene, path)):
@@ -69,7 +94,15 @@ def semantic_pictures(scene: GaussianScene, path: CameraPath, classes: ClassText
 
 
 def depth_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[Picture]:
-    """z-depth on one scale for the whole path, with a bar below where there is room; in metres where the scene is metric."""
+    """Render z-depth on one scale for the whole path, with a bar below where there is room; in metres where the scene is metric.
+
+    Args:
+        scene: On any device.
+        path: F cameras.
+
+    Returns:
+        F pictures (H, W, 3) uint8, each made when it is asked for.
+    """
     depths = [torch.where(made.opacity >= SOLID, made.depth, 0.0)[0].numpy(force=True) for made in _renderings(scene, path)]
     near, far = overlays.depth_range(*depths)
     width = path.image_hw[1]

@@ -114,11 +114,18 @@ def _check_ids(instance_id: Tensor, names: dict[int, str]) -> None:
 
 
 def scene_of_result(result: PerceptionResult, text_space: TextSpace | None) -> GaussianScene:
-    """The Gaussians of a result with the objects found in it, on the CPU; `text_space` is that of the engine.
+    """Keep the Gaussians of a result with the objects found in it, on the CPU; `text_space` is that of the engine.
 
     Which Gaussians a view sees is judged by their own depth, as rendered: that of the reconstruction may have been measured, or
     moved to where masks of several views meet. Objects that no Gaussian belongs to are left out. Raises `ValueError` if the
     reconstruction has no Gaussians.
+
+    Args:
+        result: Of an engine that makes Gaussians.
+        text_space: `engine.facts.text_space`; None = without semantics to ask.
+
+    Returns:
+        The scene, to store, edit and render.
     """
     reconstruction = result.reconstruction
     if reconstruction.gaussians is None:

@@ -44,9 +44,17 @@ def nearest_rotation(matrix: Tensor) -> Tensor:
 
 
 def umeyama(source: Tensor, target: Tensor, weights: Tensor | None = None) -> Similarity:
-    """Least squares similarity of (N, 3) to (N, 3) points (Umeyama 1991, eq. 40 to 43), optionally weighted.
+    """Fit the least squares similarity of (N, 3) to (N, 3) points (Umeyama 1991, eq. 40 to 43), optionally weighted.
 
     Raises `ValueError` for fewer than three points or points on a line, which leave a rotation free.
+
+    Args:
+        source: Points, one a row.
+        target: The same points in another frame.
+        weights: (N,) of the pairs; equal where none are given.
+
+    Returns:
+        The similarity `target_from_source`.
     """
     if source.shape != target.shape or source.ndim != 2 or source.shape[0] < 3:
         raise ValueError(f"source, target: expected equal shapes (3 or more, 3), got {tuple(source.shape)} {tuple(target.shape)}")
@@ -77,12 +85,20 @@ class CameraFit:
 
 
 def fit_cameras(cam_from_source: Tensor, cam_from_target: Tensor, min_baseline_m: float) -> CameraFit:
-    """Robust similarity from (S, 4, 4) cameras in one world to the same cameras in another.
+    """Fit a robust similarity from (S, 4, 4) cameras in one world to the same cameras in another.
 
     Orientations take part, so two cameras, or cameras on one line, are enough; only the scale needs distinct places.
     Starts from the pair of cameras that the most others agree with (least sum of absolute distances over all pairs)
     and continues by reweighted least squares, so single wrong cameras do no harm. When the cameras are closer together
     than `min_baseline_m` the scale is 1 and `reason` says why.
+
+    Args:
+        cam_from_source: In the world of a network, for example.
+        cam_from_target: In the world that is wanted, metres.
+        min_baseline_m: Distance of the cameras below which the scale cannot be told.
+
+    Returns:
+        The similarity with residual, and the reason where the scale is open.
     """
     source, target = invert_rigid(cam_from_source.double()), invert_rigid(cam_from_target.double())
     centers_s, centers_t = source[:, :3, 3], target[:, :3, 3]

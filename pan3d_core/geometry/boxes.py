@@ -26,9 +26,16 @@ class OrientedBox:
 
 
 def upright_box(points: Tensor, trim_fraction: float = 0.0) -> OrientedBox:
-    """Box of (N, 3) points with z up: the yaw of least area, extents between trimmed quantiles; x is the longer side.
+    """Fit a box to (N, 3) points with z up: the yaw of least area, extents between trimmed quantiles; x is the longer side.
 
     A round outline has no yaw; among equal ones the smallest turn is taken, so the answer is stable.
+
+    Args:
+        points: In the world, z up.
+        trim_fraction: Share of the points at each end of an axis that the box leaves out.
+
+    Returns:
+        The box, in the unit of the points.
     """
     if points.ndim != 2 or points.shape[1] != 3 or points.shape[0] == 0:
         raise ValueError(f"points: expected shape (1 or more, 3), got {tuple(points.shape)}")
@@ -84,7 +91,15 @@ def points_in_box(points: Tensor, box: OrientedBox, margin_m: float = 0.0) -> Te
 
 
 def box_iou(first: OrientedBox, second: OrientedBox) -> float:
-    """Intersection over union of two boxes: exact when both stand upright, otherwise by 20 x 20 x 20 samples of each."""
+    """Compute intersection over union of two boxes: exact when both stand upright, otherwise by 20 x 20 x 20 samples of each.
+
+    Args:
+        first: In one world with `second`.
+        second: Of any orientation.
+
+    Returns:
+        0 to 1.
+    """
     volumes = [max(float(box.size_m.prod()), 1e-12) for box in (first, second)]
     if _is_upright(first) and _is_upright(second):
         shared = _upright_intersection(first, second)

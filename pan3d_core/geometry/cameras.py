@@ -27,7 +27,15 @@ def pixel_rays(intrinsics: Tensor, pixels: Tensor) -> Tensor:
 
 
 def project(points_cam: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
-    """(..., N, 3) camera points -> pixels (..., N, 2) and z (..., N). Pixels are meaningless where z <= 0."""
+    """Project camera points into the image. Pixels are meaningless where z <= 0.
+
+    Args:
+        points_cam: (..., N, 3) in the camera frame, OpenCV axes.
+        intrinsics: (..., 3, 3) pixels.
+
+    Returns:
+        Pixels (..., N, 2) as (x, y), and z (..., N).
+    """
     z = points_cam[..., 2]
     homogeneous = points_cam @ intrinsics.transpose(-1, -2)
     return homogeneous[..., :2] / z.clamp_min(1e-6)[..., None], z
@@ -48,7 +56,16 @@ def resized_intrinsics(intrinsics: Tensor, from_hw: tuple[int, int], to_hw: tupl
 
 
 def unproject_depth(depth: Tensor, intrinsics: Tensor, cam_from_world: Tensor) -> Tensor:
-    """z-depth (..., h, w) with (..., 3, 3) and (..., 4, 4) -> world points (..., h, w, 3)."""
+    """Turn z-depth into world points.
+
+    Args:
+        depth: (..., h, w), any unit.
+        intrinsics: (..., 3, 3) pixels at (h, w).
+        cam_from_world: (..., 4, 4) in the unit of the depth.
+
+    Returns:
+        (..., h, w, 3) in the world.
+    """
     height, width = depth.shape[-2:]
     pixels = pixel_grid(height, width, device=depth.device, dtype=depth.dtype).reshape(-1, 2)
     world_from_cam = invert_rigid(cam_from_world)

@@ -64,6 +64,16 @@ def undistort(
 
     The image is interpolated, depth is picked from the nearest pixel; where nothing was seen both are 0. No or zero
     coefficients return the input. Raises `ValueError` for an unknown model or a wrong number of coefficients.
+
+    Args:
+        image: As the camera gave it.
+        intrinsics: (3, 3) pixels; they hold before and after.
+        distortion_model: A name of ROS CameraInfo, see `DISTORTION_MODELS`.
+        coefficients: As in CameraInfo's `d`.
+        depth: Registered to the image, z-depth.
+
+    Returns:
+        Image and depth of the pinhole camera.
     """
     if len(coefficients) == 0 or not any(coefficients):
         return image, depth

@@ -29,12 +29,32 @@ def is_rigid(a_from_b: Tensor, tolerance: float = 1e-3) -> bool:
 
 
 def transform_points(a_from_b: Tensor, points_b: Tensor) -> Tensor:
-    """Apply (..., 4, 4) to (..., N, 3) points; leading axes broadcast."""
+    """Apply (..., 4, 4) to (..., N, 3) points; leading axes broadcast.
+
+    Args:
+        a_from_b: (..., 4, 4).
+        points_b: (..., N, 3) in frame b.
+
+    Returns:
+        (..., N, 3) in frame a.
+    """
     return points_b @ a_from_b[..., :3, :3].transpose(-1, -2) + a_from_b[..., None, :3, 3]
 
 
 def look_at(eye: Tensor, target: Tensor, up: Tensor | None = None) -> Tensor:
-    """`cam_from_world` of an OpenCV camera at `eye` (3,) that looks at `target` (3,), image up along `up`."""
+    """Make `cam_from_world` of an OpenCV camera at `eye` (3,) that looks at `target` (3,), image up along `up`.
+
+    Args:
+        eye: Where the camera stands, in the world.
+        target: What is in the middle of the image.
+        up: (3,) direction in the world; z where it is not given.
+
+    Returns:
+        (4, 4).
+
+    Raises:
+        ValueError: The camera looks along `up`.
+    """
     up = torch.tensor([0.0, 0.0, 1.0], dtype=eye.dtype) if up is None else up
     forward = torch.nn.functional.normalize(target - eye, dim=0)
     right = torch.linalg.cross(forward, up)

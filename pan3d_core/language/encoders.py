@@ -44,11 +44,18 @@ TEXT_ENCODERS: dict[str, Callable[[str], Encoder]] = {EMBEDDED: _minilm, "clip-v
 
 
 def build_text_encoder(name: str = EMBEDDED, weights: str = "") -> Encoder:
-    """The encoder `name` of `TEXT_ENCODERS` with weights from this machine; nothing is downloaded.
+    """Build the encoder `name` of `TEXT_ENCODERS` with weights from this machine; nothing is downloaded.
 
     `weights`: see `naming.encoder_weights`. Raises `ValueError` for another name and for files that do not fit,
     `FileNotFoundError` for missing ones, `ModuleNotFoundError` where `transformers` is missing, and `TextEncoderUnavailable`
     where the embedded encoder's package is.
+
+    Args:
+        name: A key of `TEXT_ENCODERS`.
+        weights: File or folder on this machine; empty for the embedded encoder, whose package brings them.
+
+    Returns:
+        What turns T texts into (T, E) unit vectors.
     """
     if name not in TEXT_ENCODERS:
         raise ValueError(f"encoder: expected one of {', '.join(TEXT_ENCODERS)}, got {name!r}")

@@ -63,10 +63,18 @@ class PromptResult:
 
 
 def resolve_prompt(prompt: str, panoptic: Panoptic3D, namer: Namer | None = None) -> PromptResult:
-    """Which segments a description means, for example "the small red mug on the left" or "something to drink from".
+    """Find which segments a description means, for example "the small red mug on the left" or "something to drink from".
 
     Every segment is returned with its probability; `PromptResult.best` is None unless one fits. Raises `ValueError` for an
     empty prompt and for one of more than 256 characters.
+
+    Args:
+        prompt: English words.
+        panoptic: The scene with its objects.
+        namer: Knows names and meanings; without one, a namer with the default settings.
+
+    Returns:
+        All segments with probability and reason, and the probability that none is meant.
     """
     namer = namer or Namer()
     return _resolve(parse_prompt(prompt), panoptic, namer)

@@ -56,7 +56,14 @@ def write_ply(path: Path | str, cloud: Cloud) -> None:
 
 
 def read_ply(path: Path | str) -> Cloud:
-    """Read what `write_ply` wrote; `ValueError` for another layout or a cut-off file."""
+    """Read what `write_ply` wrote; `ValueError` for another layout or a cut-off file.
+
+    Args:
+        path: A binary little-endian PLY.
+
+    Returns:
+        Points, normals, colours and ids of objects.
+    """
     content = Path(path).read_bytes()
     header, separator, body = content.partition(b"end_header\n")
     lines = header.decode("ascii", errors="replace").split("\n")

@@ -48,10 +48,21 @@ def overlay(
     strength: float = 0.45,
     palette: npt.NDArray[np.uint8] | None = None,
 ) -> Picture:
-    """Instances as tinted areas with outlines and names.
+    """Draw instances as tinted areas with outlines and names.
 
     `ids` (H, W) at the picture's size, 0 = none; `names` of the ids to be labelled; `boxes`: polylines (K, 2) in pixels.
     `palette` (K, 3) uint8 has a colour for every id; without one it is that of instances.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        ids: Integers of any kind.
+        names: Others are tinted and stay without a label.
+        boxes: Drawn over everything.
+        strength: Of the tint, 0..1.
+        palette: Colours to be used instead of the project's.
+
+    Returns:
+        A new picture of the same size.
     """
     palette = instance_palette(max(int(ids.max(initial=0)), 1)) if palette is None else palette
     inside = ids > 0

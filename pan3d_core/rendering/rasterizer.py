@@ -96,6 +96,18 @@ def rasterize(
     several tensors the channels follow one another, without a copy of all Gaussians side by side.
     `background` (3,) RGB shows through where the opacity is below 1; black without one. Raises `ValueError` for wrong shapes,
     different types or devices, values that are not finite, opacities outside 0..1, quaternions of norm 0 and skewed cameras.
+
+    Args:
+        gaussians: N Gaussians in the world of the cameras.
+        cam_from_world: (C, 4, 4) in the unit of the Gaussians, OpenCV axes.
+        intrinsics: (C, 3, 3) pixels of `image_hw`.
+        image_hw: Height and width of the pictures.
+        features: (N, F), or several of these.
+        background: (3,) RGB 0..1.
+        settings: Backend and thresholds; the defaults where none are given.
+
+    Returns:
+        Colours, features, depth and opacity of C pictures; gradients flow to Gaussians and features.
     """
     settings = settings or RasterSettings()
     features = () if features is None else (features,) if isinstance(features, Tensor) else tuple(features)

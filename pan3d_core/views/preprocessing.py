@@ -63,6 +63,14 @@ def preprocess(views: Sequence[CameraView], config: PreprocessConfig, support_he
     become its `known_poses`. Depth is (S, h, w)
     with 0 = none as soon as one view has it. Raises `ValueError` for no views, poses that are no rigid transforms,
     a principal point outside its image, or views in different world frames.
+
+    Args:
+        views: Of one moment and one world frame, each of any size.
+        config: Network size and how it is reached; engines have theirs as `facts.preprocess`.
+        support_height_m: World z of the surface that objects stand on, metres; None = unknown.
+
+    Returns:
+        S views at (h, w), with the matrices that map original pixels to network pixels.
     """
     _check_views(views)
     original_hw = tuple((int(view.image.shape[1]), int(view.image.shape[2])) for view in views)

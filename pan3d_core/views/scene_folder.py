@@ -94,9 +94,15 @@ class Scene:
 
 
 def read_image(path: Path | str) -> Tensor:
-    """(3, H, W) RGB in 0..1, turned upright when the file says how it was held.
+    """Read a picture: (3, H, W) RGB in 0..1, turned upright when the file says how it was held.
 
     Raises `FileNotFoundError`, or `ValueError` for a file that is no image or is cut off.
+
+    Args:
+        path: A file of any format that Pillow reads.
+
+    Returns:
+        (3, H, W) float32.
     """
     try:
         with Image.open(path) as file:
@@ -127,7 +133,15 @@ def write_depth(path: Path, depth: Tensor) -> None:
 
 
 def write_scene(folder: Path | str, scene: Scene) -> Path:
-    """Write a scene folder (made where needed) and return the path of its `scene.json`."""
+    """Write a scene folder, made where needed.
+
+    Args:
+        folder: May exist; files of the same names are written over.
+        scene: Views with intrinsics; depth and instance ids of its truth where they are known.
+
+    Returns:
+        The path of `scene.json`.
+    """
     folder = Path(folder)
     for part in ("images", "depth", "instances"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -153,7 +167,14 @@ def write_scene(folder: Path | str, scene: Scene) -> Path:
 
 
 def read_scene(folder: Path | str) -> Scene:
-    """Read a scene folder. Raises `FileNotFoundError` or `ValueError` naming file and field."""
+    """Read a scene folder. Raises `FileNotFoundError` or `ValueError` naming file and field.
+
+    Args:
+        folder: Holds `scene.json` and the files that it names.
+
+    Returns:
+        The scene; its truth as far as the folder has some.
+    """
     folder = Path(folder)
     path = folder / SCENE_FILE
     cameras = read_camera_file(path)

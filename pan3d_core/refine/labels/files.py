@@ -48,11 +48,19 @@ ID_MODES = ("L", "P", "I", "I;16", "I;16L", "I;16B")  # Pillow's names of images
 
 
 def labels_from_files(path: Path | str, views: Sequence[CameraView], names: Sequence[str] | None = None) -> SceneLabels:
-    """Labels of all views: `path` is a folder with `labels.json`, or the JSON file of COCO's panoptic format.
+    """Read labels of all views: `path` is a folder with `labels.json`, or the JSON file of COCO's panoptic format.
 
     `names` of the views' images, without ending, where they do not follow from the views (see `possible_names`).
 
     Errors as `read_label_folder` and `read_coco_panoptic`; `FileNotFoundError` where nothing is at `path`.
+
+    Args:
+        path: Folder or JSON file.
+        views: Images whose labels are wanted, in this order.
+        names: One for each view; None = as they follow from the views.
+
+    Returns:
+        Labels of every view; pixels that no file speaks of are void.
     """
     path = Path(path)
     if path.is_dir():

@@ -101,10 +101,18 @@ def things_first(labels: LabelSpace) -> LabelSpace:
 
 
 def labels_from_callable(labeller: Labeller, views: Sequence[CameraView], labels: LabelSpace) -> SceneLabels:
-    """Labels by the user's own 2D model, called once per view with the image (3, H, W) RGB float32 in 0..1.
+    """Label views by the user's own 2D model, called once per view with the image (3, H, W) RGB float32 in 0..1.
 
     It returns `FoundSegments` whose classes are indices into `labels`, things first. Raises `ValueError` naming the view and
     the field for anything else; errors of the model itself pass through.
+
+    Args:
+        labeller: From one image to `FoundSegments`.
+        views: In the order in which labels are wanted.
+        labels: Names of the classes, things before stuff.
+
+    Returns:
+        Labels of every view at the size of its image.
     """
     SceneLabels(labels, ())  # refuse an order that does not work before the model runs
     made = []
@@ -196,12 +204,21 @@ def labels_from_engine(
     support_height_m: float | None = None,
     settings: EngineLabelSettings | None = None,
 ) -> SceneLabels:
-    """Labels of a feed-forward engine that sees `views_at_once` views at a time, at the size of each image.
+    """Label views by a feed-forward engine that sees `views_at_once` views at a time, at the size of each image.
 
     An instance has its best class; instances of classes that are no things become stuff. Where the engine's depth is metric
     and `support_height_m` (world z) and the camera are known, pixels without an instance are `STUFF`: table above, floor
     below. All else is void, such as what the engine's picture cuts off. Raises `ValueError` for no views and for engines that
     look for no objects, and what the engine raises.
+
+    Args:
+        engine: Any engine that finds objects.
+        views: Neighbours in the list are seen together.
+        support_height_m: World z of the surface that objects stand on, metres; None = unknown, without stuff then.
+        settings: How many views are seen together, and which answers count.
+
+    Returns:
+        Labels of every view in the engine's classes, things first, with `STUFF` behind them.
     """
     settings = settings or EngineLabelSettings()
     if not views:
