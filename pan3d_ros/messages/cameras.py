@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from pan3d_core.geometry.distortion import undistort
 from pan3d_core.structures import CameraView, unit_range
 from pan3d_ros.messages.buffers import stamp_to_ns
-from pan3d_ros.messages.fields import CameraInfoFields, CompressedFields, ImageFields
+from pan3d_ros.messages.fields import CameraInfoFields, CompressedFields, ImageFields, RegionFields
 from pan3d_ros.messages.images import compressed_to_depth, compressed_to_rgb, depth_to_metres, image_to_rgb, is_compressed
 
 
@@ -119,7 +119,7 @@ def to_camera_view(
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Region:
     """A region of interest; without a size it is the whole image."""
 
@@ -129,19 +129,19 @@ class Region:
     width: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass
 class FileCalibration:
     """What a calibration file says, with the fields of a CameraInfo."""
 
     height: int
     width: int
     distortion_model: str
-    d: tuple[float, ...]
-    k: tuple[float, ...]  # (9,)
-    p: tuple[float, ...]  # (12,)
+    d: Sequence[float]
+    k: Sequence[float]  # (9,)
+    p: Sequence[float]  # (12,)
     binning_x: int = 0
     binning_y: int = 0
-    roi: Region = Region()
+    roi: RegionFields = field(default_factory=Region)
 
 
 def info_from_file(path: str | Path) -> FileCalibration:

@@ -9,130 +9,94 @@ from typing import Any, Protocol
 class Stamp(Protocol):
     """builtin_interfaces/Time."""
 
-    @property
-    def sec(self) -> int: ...
-    @property
-    def nanosec(self) -> int: ...
+    sec: int
+    nanosec: int
 
 
 class Heading(Protocol):
     """std_msgs/Header."""
 
-    @property
-    def stamp(self) -> Stamp: ...
-    @property
-    def frame_id(self) -> str: ...
+    stamp: Stamp
+    frame_id: str
 
 
 class Vector(Protocol):
     """geometry_msgs/Vector3 or Point."""
 
-    @property
-    def x(self) -> float: ...
-    @property
-    def y(self) -> float: ...
-    @property
-    def z(self) -> float: ...
+    x: float
+    y: float
+    z: float
 
 
 class Turn(Vector, Protocol):
     """geometry_msgs/Quaternion."""
 
-    @property
-    def w(self) -> float: ...
+    w: float
 
 
 class PoseFields(Protocol):
     """geometry_msgs/Pose."""
 
-    @property
-    def position(self) -> Vector: ...
-    @property
-    def orientation(self) -> Turn: ...
+    position: Vector
+    orientation: Turn
 
 
 class StampedPose(Protocol):
     """geometry_msgs/PoseStamped."""
 
-    @property
-    def header(self) -> Heading: ...
-    @property
-    def pose(self) -> PoseFields: ...
+    header: Heading
+    pose: PoseFields
 
 
 class TransformFields(Protocol):
     """geometry_msgs/Transform."""
 
-    @property
-    def translation(self) -> Vector: ...
-    @property
-    def rotation(self) -> Turn: ...
+    translation: Vector
+    rotation: Turn
 
 
 class Bytes(Protocol):
     """Anything with bytes."""
 
-    @property
-    def data(self) -> Any: ...  # an array.array of rclpy or an array of numpy, both of bytes
+    data: Any  # an array.array of rclpy or an array of numpy, both of bytes
 
 
 class ImageFields(Bytes, Protocol):
     """sensor_msgs/Image."""
 
-    @property
-    def header(self) -> Heading: ...
-    @property
-    def height(self) -> int: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def encoding(self) -> str: ...
-    @property
-    def is_bigendian(self) -> int: ...
-    @property
-    def step(self) -> int: ...
+    header: Heading
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: int
+    step: int
 
 
 class CompressedFields(Bytes, Protocol):
     """sensor_msgs/CompressedImage."""
 
-    @property
-    def header(self) -> Heading: ...
-    @property
-    def format(self) -> str: ...
+    header: Heading
+    format: str
 
 
 class RegionFields(Protocol):
     """sensor_msgs/RegionOfInterest."""
 
-    @property
-    def x_offset(self) -> int: ...
-    @property
-    def y_offset(self) -> int: ...
-    @property
-    def height(self) -> int: ...
-    @property
-    def width(self) -> int: ...
+    x_offset: int
+    y_offset: int
+    height: int
+    width: int
 
 
 class CameraInfoFields(Protocol):
     """sensor_msgs/CameraInfo."""
 
-    @property
-    def height(self) -> int: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def distortion_model(self) -> str: ...
-    @property
-    def d(self) -> Sequence[float]: ...
-    @property
-    def k(self) -> Sequence[float]: ...
-    @property
-    def p(self) -> Sequence[float]: ...
-    @property
-    def binning_x(self) -> int: ...
-    @property
-    def binning_y(self) -> int: ...
-    @property
-    def roi(self) -> RegionFields: ...
+    height: int
+    width: int
+    distortion_model: str
+    d: Sequence[float]
+    k: Sequence[float]
+    p: Sequence[float]
+    binning_x: int
+    binning_y: int
+    roi: RegionFields

@@ -1,1 +1,1 @@
-"""The whole journey in one command: robot cell, perception and a grasp, as separate processes over ROS 2."""
+"""The whole journey in one command: robot cell, perception and a grasp, as processes over ROS 2; knows `pan3d_ros` only."""
