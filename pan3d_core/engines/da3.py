@@ -92,14 +92,14 @@ class Da3Engine:
 
 
 def known_cameras(views: ViewBatch, device: torch.device) -> tuple[Tensor, Tensor] | None:
-    """Cameras (1, S, 4, 4) and intrinsics (1, S, 3, 3) as `AnyViewDa3.forward` takes them; None unless all of both are known."""
+    """Return cameras (1, S, 4, 4) and intrinsics (1, S, 3, 3) as `AnyViewDa3.forward` takes them; None unless all are known."""
     if views.intrinsics is None or views.cam_from_world is None:
         return None
     return relative_to_first(views.cam_from_world[None].to(device))[0], views.intrinsics[None].to(device)
 
 
 def reconstruction_of(output: Da3Output, *, is_metric: bool = False) -> Reconstruction:
-    """Predictions for the views of one scene."""
+    """Take the predictions for one scene out of a batch of one; intrinsics count pixels from their centres."""
     return Reconstruction(
         depth=output.depth[0],
         depth_conf=output.depth_conf[0],
@@ -117,7 +117,11 @@ def log_licence(licence: str) -> None:
 
 
 def said_name(path: Path) -> str:
-    """What is said of a weight file: `model_name` of the hub's config.json beside it, and the file's own name."""
+    """Return what is said of a weight file: `model_name` of the hub's config.json beside it, else the file's own name.
+
+    Raises:
+        ValueError: config.json is no JSON.
+    """
     config = path.parent / "config.json"
     said = ""
     if config.is_file():
@@ -130,10 +134,20 @@ def said_name(path: Path) -> str:
 
 
 def build(config: ModelConfig) -> Da3Engine:
-    """The engine with the official checkpoint `config.weights`, of any member.
+    """Build the engine with an official checkpoint of any member.
 
     The member is recognised by the tensors; METRIC-LARGE and MONO-LARGE, whose tensors are alike, by config.json beside the file
-    or the file's name. Raises `FileNotFoundError` or `ValueError` for a missing, damaged or foreign checkpoint.
+    or the file's name.
+
+    Args:
+        config: `weights`, the path of the checkpoint; device, precision and threads.
+
+    Returns:
+        The engine; it finds no objects.
+
+    Raises:
+        FileNotFoundError: The checkpoint is not there.
+        ValueError: None is named, or it is damaged or that of another model; or the device is unknown.
     """
     device = select_device(config.device)
     if not config.weights:

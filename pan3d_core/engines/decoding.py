@@ -47,9 +47,14 @@ class DecodedInstances:
 
 
 def select_pairs(class_logits: Tensor, thresholds: DecodingThresholds) -> tuple[Tensor, Tensor, Tensor]:
-    """(Q, C + 1) logits, last column "no match" -> query_index, class_id, class_prob of at most `top_pairs` pairs.
+    """Choose the (query, class) pairs that can still pass; those whose class probability alone is too small are left out.
 
-    Pairs whose class probability alone is too small for the score are left out.
+    Args:
+        class_logits: (Q, C + 1), the last column meaning "no match".
+        thresholds: `top_pairs`, `min_score` and `class_agnostic` are used.
+
+    Returns:
+        query_index (P,), class_id (P,), -1 when class-agnostic, and class_prob (P,) of at most `top_pairs` pairs.
     """
     probs = class_logits.float().softmax(-1)
     if thresholds.class_agnostic:
@@ -70,7 +75,7 @@ def logit(prob: float) -> float:
 
 
 def mask_statistics(mask_logits: Tensor, mask_prob: float) -> tuple[Tensor, Tensor]:
-    """(U, S, h, w) -> mask score (U,) and mask pixels (U,), over all views together.
+    """Score masks (U, S, h, w) -> mask score (U,) and mask pixels (U,), over all views together.
 
     The score looks at pixels with logit > 0, the pixel count at those above `mask_prob`: the published
     evaluation uses these two different limits.
@@ -85,7 +90,7 @@ def mask_statistics(mask_logits: Tensor, mask_prob: float) -> tuple[Tensor, Tens
 
 
 def mask_iou(masks: Tensor) -> Tensor:
-    """(U, ...) bool masks -> (U, U) intersection over union; 0 for two empty masks."""
+    """Compare bool masks (U, ...) -> (U, U) intersection over union; 0 for two empty masks."""
     flat = masks.flatten(1).float()
     overlap = flat @ flat.T
     area = flat.sum(1)
@@ -93,7 +98,16 @@ def mask_iou(masks: Tensor) -> Tensor:
 
 
 def greedy_nms(iou: Tensor, score: Tensor, max_iou: float) -> Tensor:
-    """(U, U) and (U,) -> indices that stay, best score first: each suppresses the worse ones it overlaps more."""
+    """Suppress what a better one overlaps.
+
+    Args:
+        iou: (U, U) intersection over union.
+        score: (U,).
+        max_iou: What overlaps a better one more than this goes.
+
+    Returns:
+        Indices of those that stay, best score first.
+    """
     order = score.argsort(descending=True)
     clash = (iou > max_iou)[order][:, order].cpu()  # (U, U) flags, not masks
     suppressed = torch.zeros(len(order), dtype=torch.bool)
@@ -110,7 +124,16 @@ def decode_queries(
     mask_logits_of: Callable[[Tensor], Tensor],
     thresholds: DecodingThresholds,
 ) -> DecodedInstances:
-    """Class logits (Q, C + 1) and a function from query indices (n,) to mask logits (n, S, h, w) -> instances."""
+    """Find the instances among queries.
+
+    Args:
+        class_logits: (Q, C + 1), the last column meaning "no match".
+        mask_logits_of: From query indices (n,) to mask logits (n, S, h, w); asked for a few rows at a time.
+        thresholds: What a pair must reach.
+
+    Returns:
+        The accepted pairs, best score first.
+    """
     query_index, class_id, class_prob = select_pairs(class_logits, thresholds)
     rows, pair_row = torch.unique(query_index, return_inverse=True)
     best_prob = class_prob.new_zeros(len(rows)).scatter_reduce_(0, pair_row, class_prob, "amax", include_self=False)
@@ -157,9 +180,17 @@ def instance_set(
     *,
     limit: int | None = None,
 ) -> InstanceSet:
-    """One row per accepted query with its best score, best first, at most `limit`.
+    """Make one instance of each accepted query, with its best score.
 
-    Mask logits are shifted so that 0 is where the probability is `mask_prob`, as `InstanceSet` has it.
+    Args:
+        decoded: Of `decode_queries`.
+        class_logits: (Q, C + 1), which it was made from.
+        labels: What the columns mean.
+        mask_prob: A pixel belongs to the mask above this probability: mask logits are shifted so that it is at 0.
+        limit: The most instances; None: all.
+
+    Returns:
+        Instances, best first.
     """
     num_rows = len(decoded.mask_logits)
     scores = decoded.score.new_zeros(num_rows).scatter_reduce_(0, decoded.mask_row, decoded.score, "amax")

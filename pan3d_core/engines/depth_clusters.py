@@ -142,7 +142,15 @@ class DepthClusters:
 
 
 def instances_of_pixels(pixel_ids: Tensor, min_points: int) -> InstanceSet:
-    """(S, h, w) ids, 0 = none -> saturated masks, the largest first; a score says only how much of an object was measured."""
+    """Turn ids of pixels into instances without names.
+
+    Args:
+        pixel_ids: (S, h, w) int64, the same object having the same id in all views, 0 = none.
+        min_points: Pixels that count as half of a well measured object.
+
+    Returns:
+        Saturated masks, the largest first; a score says only how much of an object was measured.
+    """
     counts = torch.bincount(pixel_ids.flatten())
     ids = torch.argsort(counts[1:], descending=True, stable=True) + 1
     masks = pixel_ids[None] == ids[:, None, None, None]
@@ -156,8 +164,17 @@ def instances_of_pixels(pixel_ids: Tensor, min_points: int) -> InstanceSet:
 def find_support_plane(
     points: np.ndarray, *, seed: int = 0, tolerance_m: float = 0.005, max_tilt_deg: float = 15.0
 ) -> SupportPlane | None:
-    """The plane, level within `max_tilt_deg` of world z, that most of (N, 3) points lie on (RANSAC, then least squares);
-    None when fewer than 5 % of them do."""
+    """Find the level plane that most points lie on, by RANSAC (Fischler and Bolles 1981), then least squares.
+
+    Args:
+        points: (N, 3) metres, world frame.
+        seed: Of the random trials.
+        tolerance_m: Distance from the plane within which a point votes for it.
+        max_tilt_deg: Between the plane's normal and world z.
+
+    Returns:
+        The plane; None when fewer than 5 % of the points lie on it.
+    """
     if len(points) < 100:
         return None
     rng = np.random.default_rng(seed)
@@ -185,8 +202,18 @@ def find_support_plane(
 def above_support(
     points: np.ndarray, plane: SupportPlane | None, *, clearance_m: float, ceiling_m: float, margin_m: float
 ) -> np.ndarray:
-    """(N, 3) points -> (N,) bool: those above the plane, under `ceiling_m` and within the outline of the plane's own points
-    (grown by `margin_m`). Noise found on the plane raises `clearance_m`. Without a plane everything is above it."""
+    """Tell which points stand on a plane.
+
+    Args:
+        points: (N, 3) metres.
+        plane: The support; None: everything is above it.
+        clearance_m: The least height that counts; noise found on the plane raises it.
+        ceiling_m: The greatest height that counts.
+        margin_m: By how much the outline of the plane's own points is grown; what lies outside of it does not count.
+
+    Returns:
+        (N,) bool.
+    """
     if plane is None:
         return np.ones(len(points), dtype=bool)
     height = plane.height(points)
@@ -211,7 +238,7 @@ def _plane_axes(normal: np.ndarray) -> np.ndarray:
 
 
 def sensor_reconstruction(views: ViewBatch) -> Reconstruction:
-    """The measured depth with the given cameras. Raises `ValueError` naming what is missing."""
+    """Make a metric reconstruction of the measured depth and the given cameras; `ValueError` names what is missing."""
     depth = _of_every_view("depth", views.depth)
     intrinsics = _of_every_view("intrinsics", views.intrinsics)
     cam_from_world = _of_every_view("cam_from_world", views.cam_from_world)

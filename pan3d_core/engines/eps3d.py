@@ -77,16 +77,24 @@ class Eps3dEngine:
 
 
 def text_space_of(model: Eps3d) -> TextSpace:
-    """Where the semantics of an official checkpoint are compared with texts: LSeg's encoder and scale."""
+    """Return the space in which the semantics of an official checkpoint are compared with texts: LSeg's encoder and scale."""
     expand = model.text_decoder.expand
     bias = present("bias", expand.bias).detach()
     return TextSpace(expand.weight.detach().flatten(1), bias, encoder="lseg", temperature=1 / LOGIT_SCALE)
 
 
 def build(config: ModelConfig) -> Eps3dEngine:
-    """The engine with the checkpoint `config.weights`.
+    """Build the engine with an official checkpoint; on a GPU its network is recorded and replayed.
 
-    Raises `FileNotFoundError` or `ValueError` for a missing, damaged or foreign checkpoint.
+    Args:
+        config: `weights`, the path of the checkpoint; `readout`, how objects are read; limits, device, precision and threads.
+
+    Returns:
+        The engine.
+
+    Raises:
+        FileNotFoundError: The checkpoint is not there.
+        ValueError: None is named, or it is damaged or that of another model; or the device is unknown.
     """
     device = select_device(config.device)
     if not config.weights:

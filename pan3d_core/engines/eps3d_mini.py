@@ -1,7 +1,7 @@
 """The engine `pan3d-mini-eps3d`: panoptic Gaussians, and the objects that are read from them.
 
 Inputs, metres and frames are those of `pan3d-mini`, on whose network it stands. The Gaussians come with the reconstruction; the
-text space that their semantics are compared in is an attribute.
+text space that their semantics are compared in is one of the engine's facts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch, presen
 
 
 class Eps3dMiniEngine:
-    """Callable engine."""
+    """Views at network size -> geometry with panoptic Gaussians, and named objects, best first."""
 
     def __init__(self, checkpoint: MiniCheckpoint, config: ModelConfig, device: torch.device) -> None:
         self._config, self._device = config, device
@@ -68,14 +68,14 @@ class Eps3dMiniEngine:
         return self._reconstruction(outputs, inputs), self._instances(objects)
 
     def network(self, inputs: MiniInputs) -> Eps3dMiniOutputs:
-        """The network alone, Gaussians included."""
+        """Run the network alone, Gaussians included."""
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
             outputs: Eps3dMiniOutputs = self._model(inputs)
         return outputs
 
     @staticmethod
     def render(outputs: Eps3dMiniOutputs, inputs: MiniInputs) -> PanopticRendering:
-        """The Gaussians in the views that they were made from."""
+        """Render the Gaussians of the first scene in the views that they were made from."""
         size = (inputs.images.shape[-2], inputs.images.shape[-1])
         return render_panoptic(outputs.gaussians[0], outputs.cam_from_scene[0], inputs.intrinsics[0], size)
 
@@ -110,7 +110,7 @@ class Eps3dMiniEngine:
 
 
 def build(config: ModelConfig) -> Eps3dMiniEngine:
-    """The engine with `config.weights` or the checkpoint that comes with the package. Errors as `engines.mini.build`."""
+    """Build the engine with `config.weights` or the checkpoint that comes with the package; errors as `engines.mini.build`."""
     device = select_device(config.device)
     checkpoint = read_checkpoint(Path(config.weights) if config.weights else SHIPPED[EPS3D], EPS3D)
     prepare_threads(config)

@@ -49,10 +49,18 @@ class Fast3disEngine:
 
 
 def build(config: ModelConfig) -> Fast3disEngine:
-    """The engine with the checkpoint `config.weights`, of any size.
+    """Build the engine with a checkpoint of FAST3DIS of any size.
 
-    `config.min_score` takes the place of the paper's threshold on objectness, and is compared with objectness times the mean
-    probability of the mask. Raises `FileNotFoundError` or `ValueError` for a missing, damaged or foreign checkpoint.
+    Args:
+        config: `weights`, the path of the checkpoint; `min_score` takes the place of the paper's threshold on objectness, and is
+            compared with objectness times the mean probability of the mask; limits, device, precision and threads.
+
+    Returns:
+        The engine; it names nothing.
+
+    Raises:
+        FileNotFoundError: The checkpoint is not there.
+        ValueError: None is named, or it is damaged or that of another model; or the device is unknown.
     """
     device = select_device(config.device)
     if not config.weights:

@@ -35,10 +35,19 @@ class RenderedObjects:
 def rendered_objects(
     views: PanopticRendering, text_space: TextSpace, readout: str = "cells", points: Tensor | None = None
 ) -> RenderedObjects:
-    """Group the pixels of rendered views by their instance features; none where nothing was found.
+    """Group the pixels of rendered views by their instance features.
 
-    The views must have been rendered together: a group is the same object in all. With `points` (V, H, W, 3), metres in any
-    frame, groups are cut where nothing connects their parts in space. Raises `ValueError` for an unknown readout.
+    Args:
+        views: V views that were rendered together: a group is the same object in all.
+        text_space: Where the semantics are compared with texts.
+        readout: "cells" or "pixels", see `models.eps3d.readout`.
+        points: (V, H, W, 3) metres in any frame; groups are cut where nothing connects their parts in space. None: they are not.
+
+    Returns:
+        The groups, stuff among them; none where nothing was found.
+
+    Raises:
+        ValueError: The readout is unknown.
     """
     if readout not in READOUTS:
         raise ValueError(f"readout: expected one of {', '.join(READOUTS)}, got {readout!r}")
@@ -65,7 +74,7 @@ def rendered_objects(
 
 
 def separated(mask_logits: Tensor, points: Tensor) -> Tensor:
-    """One group (V, H, W) and the points of its pixels (V, H, W, 3) -> (P, V, H, W), a mask for each of its P parts in space."""
+    """Cut one group (V, H, W) where its points (V, H, W, 3) part in space -> (P, V, H, W), mask logits of each part."""
     inside = mask_logits > 0
     graph = build_voxel_graph(points[inside].double().numpy(force=True), GAP_M)
     part = components(len(graph.counts), graph.edges)[graph.voxel_of_point]

@@ -14,9 +14,18 @@ log = logging.getLogger("pan3d.runtime.memory")
 
 
 def run_within_memory(engine: Engine, views: ViewBatch) -> tuple[Reconstruction, InstanceSet, ViewBatch]:
-    """The engine's answer, and the views it is about: all, or half of them when all do not fit into memory.
+    """Run an engine, on half of the views when all do not fit into the device's memory.
 
-    Raises `torch.OutOfMemoryError` when half of them do not fit either, or when there is only one.
+    Args:
+        engine: Any.
+        views: As its facts ask for.
+
+    Returns:
+        The engine's answer, and the views that it is about.
+
+    Raises:
+        torch.OutOfMemoryError: Half of the views do not fit either, or there is only one.
+        ValueError: As the engine.
     """
     try:
         return (*engine(views), views)
@@ -33,8 +42,8 @@ def run_within_memory(engine: Engine, views: ViewBatch) -> tuple[Reconstruction,
 
 
 def spread_views(views: ViewBatch, count: int) -> list[int]:
-    """`count` views that together see most, in their order: the first, then always the one farthest from those chosen
-    before (Gonzalez 1985); evenly spaced ones where the cameras' places are unknown."""
+    """Choose `count` views that together see most: the first, then always the one farthest from those chosen before
+    (Gonzalez 1985); evenly spaced ones where the cameras' places are unknown. Indices in ascending order."""
     if views.cam_from_world is None:
         return torch.linspace(0, views.num_views - 1, count).long().tolist()
     centers = invert_rigid(views.cam_from_world)[:, :3, 3].float()

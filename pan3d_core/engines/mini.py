@@ -64,8 +64,19 @@ class MiniCheckpoint:
 
 
 def read_checkpoint(path: Path, name: str = MINI) -> MiniCheckpoint:
-    """Strict read of weights for the engine `name`. `FileNotFoundError`, or `ValueError` for a damaged file or one of another
-    model or format version."""
+    """Read weights strictly: every name and shape must agree.
+
+    Args:
+        path: A safetensors file as the exporters write it.
+        name: The engine that it is for.
+
+    Returns:
+        The network in evaluation mode on the CPU, its names and how it was made.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, or of another model or format version.
+    """
     found = read_weights(path)
     metadata = read_metadata(path)
     names = found.get(NAMES_PREFIX + "embeddings")
@@ -85,7 +96,7 @@ def read_checkpoint(path: Path, name: str = MINI) -> MiniCheckpoint:
 
 
 def engine_of(path: Path) -> str:
-    """Which engine the weights of a file are for; `ValueError` for none of these."""
+    """Return the name of the engine that the weights of a file are for; `ValueError` for none of these."""
     found = read_metadata(path).get("format", "unknown")
     names = [name for name, own in FORMATS.items() if own == found]
     if not names:
@@ -94,7 +105,7 @@ def engine_of(path: Path) -> str:
 
 
 def build_network(name: str, architecture: Mapping[str, Any]) -> PanMini | Fast3disMini | Eps3dMini:
-    """The network of the engine `name` without weights, from the plain values that its checkpoints hold."""
+    """Build the network of the engine `name` without weights, from the plain values that its checkpoints hold."""
     if name == FAST3DIS:
         return Fast3disMini(Fast3disMiniSettings.from_dict(architecture))
     if name == EPS3D:
@@ -114,13 +125,23 @@ def fold_batch_norms(model: nn.Module) -> None:
 
 
 def ready_network(model: Network, device: torch.device) -> Network:
-    """The network of a checkpoint as an engine runs it: batch normalisations folded, in the order that convolutions like."""
+    """Make the network of a checkpoint ready: batch normalisations folded, weights in the order that convolutions like."""
     fold_batch_norms(model)
     return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # unknown to torch's stubs
 
 
 def support_height_from_depth(views: ViewBatch) -> float | None:
-    """World height (m) at which the sensors see most points, the surface that objects stand on; None without enough depth."""
+    """Find the height of the surface that objects stand on: the one at which the sensors see most points.
+
+    Args:
+        views: With depth, intrinsics and cameras.
+
+    Returns:
+        World z in metres; None where fewer than 500 pixels are measured.
+
+    Raises:
+        ValueError: One of the three is missing.
+    """
     depth, intrinsics = present("ViewBatch.depth", views.depth), present("ViewBatch.intrinsics", views.intrinsics)
     points = unproject_depth(depth, intrinsics, present("ViewBatch.cam_from_world", views.cam_from_world))
     heights = points[..., 2][(depth > 0) & torch.isfinite(depth)]
@@ -133,7 +154,7 @@ def support_height_from_depth(views: ViewBatch) -> float | None:
 
 
 def mini_inputs(views: ViewBatch, device: torch.device) -> MiniInputs:
-    """What the network takes: one scene, posed where cameras and the support plane's height are known."""
+    """Make what the network takes: one scene, posed where cameras and the support plane's height are known."""
     count, (height, width) = views.num_views, views.hw
     support_height = known_support_height(views)
     intrinsics, cam_from_world = views.intrinsics, views.cam_from_world
@@ -154,7 +175,7 @@ def mini_inputs(views: ViewBatch, device: torch.device) -> MiniInputs:
 
 
 def known_support_height(views: ViewBatch) -> float | None:
-    """Height of the support plane when the network can use it together with known cameras, else None."""
+    """Return the height of the support plane (m) when the network can use it together with known cameras, else None."""
     if views.intrinsics is None or views.cam_from_world is None:
         return None
     if views.support_height_m is not None:
@@ -193,7 +214,7 @@ class NameTable:
 
 
 class MiniEngine:
-    """Callable engine."""
+    """Views at network size -> geometry, and named objects, best first."""
 
     def __init__(self, checkpoint: MiniCheckpoint, config: ModelConfig, device: torch.device) -> None:
         self._names = NameTable.of(checkpoint.known_names, checkpoint.name_temperature, device)
@@ -209,7 +230,7 @@ class MiniEngine:
         return reconstruction, instances
 
     def outputs(self, views: ViewBatch) -> tuple[MiniOutputs, Reconstruction, InstanceSet]:
-        """What a call gives, and the network's raw outputs that it was made from."""
+        """Return what a call gives, and first the network's raw outputs that it was made from."""
         inputs = mini_inputs(views, self._device)
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
             outputs: MiniOutputs = self._model(inputs)
@@ -246,9 +267,18 @@ class MiniEngine:
 
 
 def build(config: ModelConfig) -> MiniEngine:
-    """The engine that `config.name` says, with `config.weights` or the checkpoint that comes with the package.
+    """Build `pan3d-mini` or `pan3d-mini-fast3dis`.
 
-    Raises `FileNotFoundError` or `ValueError` for a missing, damaged or foreign checkpoint.
+    Args:
+        config: `name`, which of the two, any other name meaning the first; `weights`, the path of a checkpoint, empty for the one
+            that comes with the package; limits, device, precision and threads.
+
+    Returns:
+        The engine, its network ready for inference.
+
+    Raises:
+        FileNotFoundError: The checkpoint is not there.
+        ValueError: It is damaged or that of another model or format version; or the device is unknown.
     """
     device = select_device(config.device)
     name = config.name if config.name in FORMATS else MINI  # baselines build on the default network under their own names

@@ -34,7 +34,7 @@ OFFICIAL_PREPROCESS = PreprocessConfig(height=518, width=518, mode="width", mult
 
 
 def label_space(label_set: str) -> LabelSpace:
-    """Names of the class logits of "scannetv2" (18) or "scannet200" (198); wall and floor have none."""
+    """Return the names of the class logits of "scannetv2" (18) or "scannet200" (198); wall and floor have none."""
     content = json.loads(files("pan3d_core.engines").joinpath("segvggt_classes.json").read_text(encoding="utf-8"))
     return LabelSpace.things(content[label_set]["names"])
 
@@ -70,9 +70,17 @@ class SegVggtEngine:
 
 
 def build(config: ModelConfig) -> SegVggtEngine:
-    """The engine with the checkpoint `config.weights` (ScanNet or ScanNet200 is recognised by its class head).
+    """Build the engine with an official checkpoint; ScanNet or ScanNet200 is recognised by its class head.
 
-    Raises `FileNotFoundError` or `ValueError` for a missing, damaged or foreign checkpoint.
+    Args:
+        config: `weights`, the path of the checkpoint; limits, device, precision and threads.
+
+    Returns:
+        The engine, with the low-rank corrections merged into the network.
+
+    Raises:
+        FileNotFoundError: The checkpoint is not there.
+        ValueError: None is named, or it is damaged or that of another model; or the device is unknown.
     """
     device = select_device(config.device)
     if not config.weights:

@@ -12,7 +12,12 @@ from pan3d_core.views.preprocessing import preprocess
 
 
 def warm_up(engine: Engine, num_cameras: int) -> None:
-    """Run the engine once on an empty table, so that the first real images are not the slow ones."""
+    """Run an engine once on an empty table, so that the first real images are not the slow ones.
+
+    Args:
+        engine: Any.
+        num_cameras: How many views it will be given; some engines prepare themselves for each number.
+    """
     height, width = 120, 160
     intrinsics = torch.tensor([[150.0, 0.0, 79.5], [0.0, 150.0, 59.5], [0.0, 0.0, 1.0]])
     rays = pixel_rays(intrinsics, pixel_grid(height, width).reshape(-1, 2))

@@ -15,12 +15,23 @@ DEPTH_TOLERANCE = 0.02  # of the depth: a Gaussian this far behind the surface i
 def gaussian_instance_ids(
     gaussians: Gaussians, reconstruction: Reconstruction, panoptic: Panoptic3D, depth_tolerance: float = DEPTH_TOLERANCE
 ) -> Tensor:
-    """(N,) int64 instance of every Gaussian, 0 = none or seen by no view.
+    """Let the views vote which object every Gaussian belongs to.
 
     Every centre is projected into every view of the reconstruction; a view where it lies in front of the surface or at it
-    (depth at most `1 + depth_tolerance` times that of the pixel) votes with the id of the pixel, "none" among them. Most votes
-    win, of equally many the smallest id above 0. Pixels without depth have no vote. Gaussians and reconstruction share a world
-    frame. Raises `ValueError` when the maps of ids are of another size than the depth.
+    votes with the id of the pixel, "none" among them. Most votes win, of equally many the smallest id above 0. Pixels without
+    depth have no vote.
+
+    Args:
+        gaussians: In the world frame of the reconstruction.
+        reconstruction: Its depth is the surface that views see.
+        panoptic: Ids of the same pixels.
+        depth_tolerance: A Gaussian is at the surface up to `1 + depth_tolerance` times the depth of the pixel.
+
+    Returns:
+        (N,) int64 instance of every Gaussian, 0 = none or seen by no view.
+
+    Raises:
+        ValueError: The maps of ids are of another size than the depth.
     """
     depth, ids = reconstruction.depth, panoptic.instance_id
     require_shape("Panoptic3D.instance_id", ids, tuple(depth.shape))

@@ -28,11 +28,20 @@ class Pick:
 
 
 def pick_along_ray(gaussians: Gaussians, instance_id: Tensor, origin: Tensor, direction: Tensor, focal_px: float) -> Pick | None:
-    """The object that fills most of the pixel along a ray; None where the ray meets (almost) nothing.
+    """Find the object that fills most of the pixel along a ray.
 
-    `instance_id` (N,) int64, 0 = none; `origin` (3,) and `direction` (3,) of any length but 0, both in the Gaussians' frame;
-    `focal_px` of the picture on the screen, which says how thick the ray is. Raises `ValueError` for other shapes and a
-    direction or focal length that is 0 or not finite.
+    Args:
+        gaussians: Of the scene.
+        instance_id: (N,) int64 object of every Gaussian, 0 = none.
+        origin: (3,) of the ray, in the Gaussians' frame.
+        direction: (3,) of any length but 0.
+        focal_px: Of the picture on the screen; says how thick the ray is.
+
+    Returns:
+        None where the ray meets (almost) nothing.
+
+    Raises:
+        ValueError: Other shapes; a direction or focal length that is 0 or not finite.
     """
     require_shape("instance_id", instance_id, (len(gaussians),))
     require_shape("origin", origin, (3,))

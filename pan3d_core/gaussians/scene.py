@@ -183,8 +183,12 @@ def _as_stored(value: Tensor) -> Tensor:
 def read_gaussian_scene(path: Path | str) -> GaussianScene:
     """Read what `write_gaussian_scene` wrote, on the CPU, strictly.
 
-    Raises `FileNotFoundError`, or `ValueError` naming file and field for a damaged file, one of another kind, and values that
-    `GaussianScene` refuses.
+    Args:
+        path: A `.safetensors` file.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is damaged, of another kind, or holds values that `GaussianScene` refuses; names file and field.
     """
     path = Path(path)
     if not path.is_file():

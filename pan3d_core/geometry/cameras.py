@@ -17,7 +17,15 @@ def pixel_grid(height: int, width: int, *, device: torch.device | str = "cpu", d
 
 
 def pixel_rays(intrinsics: Tensor, pixels: Tensor) -> Tensor:
-    """Rays with z = 1 in the camera frame: (..., 3, 3) and (..., N, 2) -> (..., N, 3)."""
+    """Give the rays through pixels.
+
+    Args:
+        intrinsics: (..., 3, 3), skew allowed.
+        pixels: (..., N, 2) x and y.
+
+    Returns:
+        (..., N, 3) in the camera frame, with z = 1.
+    """
     fx, fy = intrinsics[..., 0, 0, None], intrinsics[..., 1, 1, None]
     cx, cy = intrinsics[..., 0, 2, None], intrinsics[..., 1, 2, None]
     skew = intrinsics[..., 0, 1, None]

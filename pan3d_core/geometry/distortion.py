@@ -60,7 +60,7 @@ DISTORTION_MODELS: dict[str, tuple[tuple[int, ...], Callable[[Tensor, Tensor, Se
 def undistort(
     image: Tensor, intrinsics: Tensor, distortion_model: str, coefficients: Sequence[float], depth: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """(3, H, W) image and optional (H, W) depth of a distorted camera -> those of a pinhole camera with the same intrinsics.
+    """Make the picture of a pinhole camera with the same intrinsics from that of a distorted one.
 
     The image is interpolated, depth is picked from the nearest pixel; where nothing was seen both are 0. No or zero
     coefficients return the input. Raises `ValueError` for an unknown model or a wrong number of coefficients.

@@ -101,9 +101,18 @@ def canonical_color(word: str) -> str | None:
 
 
 def color_fit(word: str, rgb: npt.NDArray[np.floating], shade: int = 0) -> float:
-    """How well a colour word describes an sRGB colour (3,): 1 = no basic colour word fits better, towards 0.01 = another colour.
+    """Tell how well a colour word describes a colour.
 
-    `shade` -1 asks for a dark variant, +1 for a light one. Raises `ValueError` for an unknown word.
+    Args:
+        word: Any that `canonical_color` knows.
+        rgb: (3,) sRGB, 0..1.
+        shade: -1 asks for a dark variant, +1 for a light one.
+
+    Returns:
+        1 where no basic colour word fits better, towards 0.01 for another colour.
+
+    Raises:
+        ValueError: The word is no colour.
     """
     known = canonical_color(word)
     if known is None:

@@ -156,7 +156,14 @@ def _ranked(
 
 
 def name_segments(panoptic: Panoptic3D) -> dict[int, str]:
-    """Display names: colour and class ("red mug"), "red object" for an unnamed segment."""
+    """Give every segment a name for people.
+
+    Args:
+        panoptic: The scene.
+
+    Returns:
+        Instance id -> colour and class ("red mug"), "red object" for an unnamed segment.
+    """
     return {
         segment.instance_id: f"{name_color(segment.color_rgb.cpu().numpy())} {panoptic.labels.name(segment.class_id) or 'object'}"
         for segment in panoptic.segments

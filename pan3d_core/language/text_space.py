@@ -46,11 +46,22 @@ class TextSpace:
 
 
 def text_cosines(features: Tensor, texts: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Cosines (..., T) of `features @ weight.T + bias` with texts.
+    """Compare features with texts without making the wide vectors `features @ weight.T + bias`.
 
-    Features (..., F), texts (T, E) of any length but 0, weight (E, F), bias (E,). Neither the product with a text nor the
-    length of a vector, a quadratic form of its feature, needs the (..., E) vectors. A feature of 0 compares by the bias alone.
-    Raises `ValueError` for another width and for a text of length 0.
+    Neither the product with a text nor the length of a vector, a quadratic form of its feature, needs them. A feature of 0
+    compares by the bias alone.
+
+    Args:
+        features: (..., F).
+        texts: (T, E) of any length but 0.
+        weight: (E, F).
+        bias: (E,).
+
+    Returns:
+        (..., T) cosines.
+
+    Raises:
+        ValueError: Widths differ, or a text has the length 0.
     """
     width, channels = weight.shape
     if features.ndim < 1 or features.shape[-1] != channels:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 
 def pairwise_mask_bce(mask_logits: Tensor, masks: Tensor) -> Tensor:
-    """Binary cross-entropy, mean over pixels: logits (Q, N), masks 0..1 (G, N) -> (Q, G)."""
+    """Compute the binary cross-entropy, mean over pixels: logits (Q, N), masks 0..1 (G, N) -> (Q, G)."""
     num_pixels = mask_logits.shape[-1]
     # BCE(x, g) = softplus(x) - x g, so all pairs need one matrix product only.
     overlap = mask_logits @ masks.to(mask_logits.dtype).T
@@ -26,7 +26,7 @@ def pairwise_mask_bce(mask_logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def pairwise_mask_dice(mask_logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
-    """1 - (2 sum(p g) + smooth) / (sum p + sum g + smooth), p = sigmoid: (Q, N), (G, N) -> (Q, G)."""
+    """Compute 1 - (2 sum(p g) + smooth) / (sum p + sum g + smooth), p = sigmoid: (Q, N), (G, N) -> (Q, G)."""
     mask_probs = mask_logits.sigmoid()
     masks = masks.to(mask_probs.dtype)
     overlap = mask_probs @ masks.T
@@ -35,12 +35,12 @@ def pairwise_mask_dice(mask_logits: Tensor, masks: Tensor, smooth: float = 1.0) 
 
 
 def mask_bce(mask_logits: Tensor, masks: Tensor) -> Tensor:
-    """Binary cross-entropy of matched rows, mean over pixels: (M, N), (M, N) -> (M,)."""
+    """Compute the binary cross-entropy of matched rows, mean over pixels: (M, N), (M, N) -> (M,)."""
     return F.binary_cross_entropy_with_logits(mask_logits, masks.to(mask_logits.dtype), reduction="none").mean(-1)
 
 
 def mask_dice(mask_logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
-    """Dice loss of matched rows, as in `pairwise_mask_dice`: (M, N), (M, N) -> (M,)."""
+    """Compute the Dice loss of matched rows, as in `pairwise_mask_dice`: (M, N), (M, N) -> (M,)."""
     mask_probs = mask_logits.sigmoid()
     masks = masks.to(mask_probs.dtype)
     overlap = (mask_probs * masks).sum(-1)
@@ -48,9 +48,15 @@ def mask_dice(mask_logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor
 
 
 def js_divergence(p: Tensor, q: Tensor, floor: float = 1e-8) -> Tensor:
-    """Jensen-Shannon divergence (natural log) of distributions along the last axis; leading axes broadcast.
+    """Compute the Jensen-Shannon divergence (Lin 1991), natural logarithm.
 
-    `floor` bounds the arguments of the logarithms from below, so that empty entries contribute 0.
+    Args:
+        p: (..., N) distributions along the last axis.
+        q: The same; leading axes broadcast.
+        floor: Bounds the arguments of the logarithms from below, so that empty entries contribute 0.
+
+    Returns:
+        (...) between 0 and log 2.
     """
     middle = 0.5 * (p + q)
     log_middle = middle.clamp_min(floor).log()
@@ -60,12 +66,12 @@ def js_divergence(p: Tensor, q: Tensor, floor: float = 1e-8) -> Tensor:
 
 
 def frame_distribution(frame_attention: Tensor) -> Tensor:
-    """Attention mass per frame (..., S), any positive scale -> distribution over frames (..., S)."""
+    """Scale attention masses per frame (..., S) to distributions over frames (..., S)."""
     return frame_attention / frame_attention.sum(-1, keepdim=True).clamp_min(1e-12)
 
 
 def pairwise_frame_divergence(frame_attention: Tensor, visibility: Tensor) -> Tensor:
-    """FADA cost of SegVGGT: (L, Q, S) attention mass of L layers, (G, S) visibility -> (Q, G).
+    """Compute the FADA cost of SegVGGT: (L, Q, S) attention mass of L layers, (G, S) visibility -> (Q, G).
 
     Mean over layers of the Jensen-Shannon divergence between where a query looks and where the
     instance is seen, divided by the number of frames.
@@ -75,16 +81,22 @@ def pairwise_frame_divergence(frame_attention: Tensor, visibility: Tensor) -> Te
 
 
 def frame_divergence(frame_attention: Tensor, visibility: Tensor) -> Tensor:
-    """As `pairwise_frame_divergence` for matched rows: (L, M, S), (M, S) -> (M,)."""
+    """Compute what `pairwise_frame_divergence` does for matched rows: (L, M, S), (M, S) -> (M,)."""
     distribution = frame_distribution(frame_attention)
     return js_divergence(visibility.to(distribution.dtype)[None], distribution).mean(0) / visibility.shape[-1]
 
 
 def classification_loss(class_logits: Tensor, class_id: Tensor, query_index: Tensor, *, no_match_weight: float = 0.1) -> Tensor:
-    """Cross-entropy over all queries, the last column of (Q, C + 1) logits meaning "no match" -> scalar.
+    """Compute the cross-entropy over all queries.
 
-    `class_id` (M,) are the classes of the matched queries `query_index` (M,); -1 = instance of
-    unknown class, whose query is left out. A weighted mean: no-match rows count `no_match_weight`.
+    Args:
+        class_logits: (Q, C + 1), the last column meaning "no match".
+        class_id: (M,) classes of the matched queries; -1 = instance of unknown class, whose query is left out.
+        query_index: (M,) the matched queries.
+        no_match_weight: What a query without a match counts in the mean beside 1 of the others.
+
+    Returns:
+        A scalar.
     """
     num_queries, columns = class_logits.shape
     target = torch.full((num_queries,), columns - 1, dtype=torch.long, device=class_logits.device)
@@ -95,7 +107,7 @@ def classification_loss(class_logits: Tensor, class_id: Tensor, query_index: Ten
 
 
 def objectness_loss(class_logits: Tensor, query_index: Tensor, *, no_match_weight: float = 0.1) -> Tensor:
-    """Two-way cross-entropy "any class" (logsumexp of the classes) against "no match" -> scalar."""
+    """Compute the two-way cross-entropy of "any class" (logsumexp of the classes) against "no match" -> scalar."""
     two_way = torch.stack([class_logits[:, :-1].logsumexp(-1), class_logits[:, -1]], dim=-1)
     return classification_loss(two_way, torch.zeros_like(query_index), query_index, no_match_weight=no_match_weight)
 
@@ -119,12 +131,16 @@ def segvggt_losses(
     match: tuple[Tensor, Tensor],
     weights: SegVggtLossWeights = SEGVGGT_WEIGHTS,
 ) -> dict[str, Tensor]:
-    """SegVGGT instance objective of one scene -> scalars `classes`, `bce`, `dice`, `frames`, `total`.
+    """Compute the instance objective of SegVGGT for one scene.
 
-    outputs: mask_logits (Q, S, h, w), class_logits (Q, C + 1), frame_attention (L, Q, S) or None (no FADA term);
-    targets: masks (G, S, h, w), class_id (G,), visibility (G, S);
-    match: (query_index, target_index), both (M,), from `matching.match_queries`. Without any matched
-    pair the mask terms are exactly 0.
+    Args:
+        outputs: mask_logits (Q, S, h, w), class_logits (Q, C + 1), frame_attention (L, Q, S) or None (no FADA term).
+        targets: masks (G, S, h, w), class_id (G,), visibility (G, S).
+        match: query_index and target_index, both (M,), from `matching.match_queries`.
+        weights: Of the terms in `total`.
+
+    Returns:
+        Scalars `classes`, `bce`, `dice`, `frames`, `total`. Without any matched pair the mask terms are exactly 0.
     """
     mask_logits, class_logits, frame_attention = outputs
     masks, class_id, visibility = targets

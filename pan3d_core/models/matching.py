@@ -33,7 +33,7 @@ class InstanceTargets:
 
 
 def majority_class(instance_mask: Tensor, class_ids: Tensor) -> int:
-    """Most frequent class >= 0 of `class_ids` under a boolean mask of equal shape; -1 = none is labelled."""
+    """Return the most frequent class >= 0 of `class_ids` under a boolean mask of equal shape; -1 = none is labelled."""
     labelled = class_ids[instance_mask]
     labelled = labelled[labelled >= 0]
     return int(torch.bincount(labelled).argmax()) if len(labelled) else -1
@@ -42,10 +42,21 @@ def majority_class(instance_mask: Tensor, class_ids: Tensor) -> int:
 def targets_from_ids(
     instance_ids: Tensor, class_ids: Tensor, mask_hw: tuple[int, int], *, dtype: torch.dtype = torch.float32
 ) -> InstanceTargets:
-    """Label images at full size -> targets at mask size.
+    """Make targets at mask size from label images at full size.
 
-    instance_ids (S, H, W) int, 0 = none; class_ids (S, H, W) int, -1 = none. A mask pixel belongs to
-    an instance when more than half of its area does; instances that vanish by that are dropped.
+    A mask pixel belongs to an instance when more than half of its area does; instances that vanish by that are dropped.
+
+    Args:
+        instance_ids: (S, H, W) int, 0 = none.
+        class_ids: (S, H, W) int, -1 = none.
+        mask_hw: Rows and columns of the masks.
+        dtype: Of masks and visibility.
+
+    Returns:
+        The instances in the order of their ids.
+
+    Raises:
+        ValueError: The two differ in shape.
     """
     if instance_ids.shape != class_ids.shape or instance_ids.ndim != 3:
         raise ValueError(
@@ -70,7 +81,7 @@ def targets_from_ids(
 
 
 def class_cost(class_logits: Tensor, class_id: Tensor) -> Tensor:
-    """Negative probability of each target's class: (Q, C + 1), (G,) -> (Q, G); 0 where the class is unknown."""
+    """Compute the negative probability of each target's class: (Q, C + 1), (G,) -> (Q, G); 0 where the class is unknown."""
     probability = class_logits.softmax(-1)[:, class_id.clamp_min(0)]
     return -probability * (class_id >= 0)
 
@@ -80,7 +91,7 @@ def segvggt_cost(
     targets: InstanceTargets,
     weights: SegVggtLossWeights = SEGVGGT_WEIGHTS,
 ) -> Tensor:
-    """SegVGGT matching cost (Q, G); `outputs` as in `losses.segvggt_losses`."""
+    """Compute the matching cost (Q, G) of SegVGGT; `outputs` as in `losses.segvggt_losses`."""
     mask_logits, class_logits, frame_attention = outputs
     flat_logits, flat_masks = mask_logits.flatten(1), targets.masks.flatten(1)
     cost = weights.classes * class_cost(class_logits, targets.class_id)
@@ -91,10 +102,17 @@ def segvggt_cost(
 
 
 def match_queries(cost: Tensor) -> tuple[Tensor, Tensor]:
-    """Hungarian assignment of a (Q, G) cost -> (query_index, target_index), both (min(Q, G),) int64.
+    """Assign targets to queries with the least total cost (Kuhn 1955).
 
-    Sorted by query index. Raises `NonFiniteCost` for a cost that is not finite, since the assignment
-    would be arbitrary.
+    Args:
+        cost: (Q, G).
+
+    Returns:
+        query_index and target_index, both (min(Q, G),) int64, sorted by query index.
+
+    Raises:
+        NonFiniteCost: A cost is not finite, so that the assignment would be arbitrary.
+        ValueError: The cost has another shape.
     """
     if cost.ndim != 2:
         raise ValueError(f"cost: expected shape (Q, G), got {tuple(cost.shape)}")

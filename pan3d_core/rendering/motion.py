@@ -11,7 +11,12 @@ from pan3d_core.structures import Gaussians
 
 
 def moved_gaussians(gaussians: Gaussians, target_from_source: Similarity) -> Gaussians:
-    """Gaussians of the source in the target's frame and unit; the harmonics of colours turn with them."""
+    """Bring Gaussians into another frame and unit; the harmonics of colours turn with them.
+
+    Args:
+        gaussians: In the source's frame.
+        target_from_source: Where they go.
+    """
     colors = gaussians.colors
     turned = target_from_source.rotation @ matrix_from_quat_xyzw(gaussians.quats_wxyz.roll(-1, dims=-1))
     return replace(

@@ -6,9 +6,13 @@ import torch
 
 
 def select_device(name: str) -> torch.device:
-    """`ModelConfig.device` -> device: "auto" takes the first CUDA device when there is one.
+    """Choose where a network runs.
 
-    Raises `ValueError` for a CUDA device that this machine does not have, or an unknown name.
+    Args:
+        name: `ModelConfig.device`; "auto" takes the first CUDA device when there is one.
+
+    Raises:
+        ValueError: This machine has no such device, or the name is unknown.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

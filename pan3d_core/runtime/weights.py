@@ -30,11 +30,19 @@ LISTED_NAMES = 8
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Name -> tensor of a `.safetensors`, `.pt`, `.pth`, `.bin` or `.ckpt` file, on the CPU, memory-mapped.
+    """Read a file of weights, on the CPU, memory-mapped.
 
-    A state dict wrapped as `{"model": ...}` or `{"state_dict": ...}` or with names prefixed
-    `module.` is unwrapped. Raises `FileNotFoundError`, or `ValueError` for a file that is damaged,
-    holds anything but tensors (Python objects are never unpickled) or has another ending.
+    A state dict wrapped as `{"model": ...}` or `{"state_dict": ...}` or with names prefixed `module.` is unwrapped.
+
+    Args:
+        path: A `.safetensors`, `.pt`, `.pth`, `.bin` or `.ckpt` file.
+
+    Returns:
+        Name -> tensor.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, holds anything but tensors (Python objects are never unpickled) or has another ending.
     """
     path = Path(path)
     if not path.is_file():
@@ -131,12 +139,20 @@ def assign_weights(
     name_in_file: Callable[[str], str] = str,
     ignored_prefixes: tuple[str, ...] = (),
 ) -> None:
-    """Give `model` the tensors `found`, strictly: every name and shape must agree.
+    """Give a model its tensors, strictly: every name and shape must agree.
 
-    The model may live on the meta device; its parameters become the given tensors, converted to the
-    parameter's dtype where it differs. `name_in_file` turns a name of the model into that in `found`;
-    found names with one of `ignored_prefixes` are skipped (a head this project does not run). Raises
-    `ValueError` that lists missing, unexpected and mis-shaped names of `origin`; the model is then unchanged.
+    The model may live on the meta device; its parameters become the given tensors, converted to the parameter's dtype where it
+    differs.
+
+    Args:
+        model: Is unchanged when anything disagrees.
+        found: Name -> tensor.
+        origin: Of the tensors, for the error.
+        name_in_file: Turns a name of the model into that in `found`.
+        ignored_prefixes: Names in `found` that begin with one of these are skipped (a head this project does not run).
+
+    Raises:
+        ValueError: Lists missing, unexpected and mis-shaped names of `origin`.
     """
     found = {name: value for name, value in found.items() if not name.startswith(ignored_prefixes)}
     state = model.state_dict()

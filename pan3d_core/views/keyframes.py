@@ -39,11 +39,20 @@ class KeyframeWindow(Generic[View]):
         self._keyframes.clear()
 
     def add(self, views: Sequence[View]) -> tuple[View, ...] | None:
-        """The views to reconstruct now, or None when these bring nothing new or there are too few yet.
+        """Take the views of one moment.
 
-        A view becomes a keyframe when its camera moved or turned enough since that camera's last one; a standing camera
-        renews its last one after `max_interval_s`. Only the newest `window_size` stay. A stamp before the newest one
-        (a clock that jumped back) empties the window first. Raises `ValueError` for views without pose.
+        A view becomes a keyframe when its camera moved or turned enough since that camera's last one; a standing camera renews
+        its last one after `max_interval_s`. Only the newest `window_size` stay. A stamp before the newest one (a clock that
+        jumped back) empties the window first.
+
+        Args:
+            views: With poses, unless the window is disabled.
+
+        Returns:
+            The views to reconstruct now, or None when these bring nothing new or there are too few yet.
+
+        Raises:
+            ValueError: A view has no pose.
         """
         if not self.config.enabled:
             return tuple(views)

@@ -9,9 +9,15 @@ from pan3d_core.geometry.cameras import pixel_grid
 
 
 def sample_at_network(values: Tensor, network_from_original: Tensor, hw: tuple[int, int]) -> Tensor:
-    """(H, W) of any type at original size -> (h, w): the value whose pixel holds each network pixel's centre; 0 outside.
+    """Pick values at network size, never mixing two of them.
 
-    `network_from_original` (3, 3) maps original to network pixels, as in `ViewBatch`.
+    Args:
+        values: (H, W) of any type at original size.
+        network_from_original: (3, 3) maps original to network pixels, as in `ViewBatch`.
+        hw: Height and width at network size.
+
+    Returns:
+        (h, w): the value whose pixel holds each network pixel's centre; 0 outside.
     """
     original_from_network = torch.linalg.inv(network_from_original.double().cpu())
     pixels = torch.cat([pixel_grid(*hw, dtype=torch.float64).reshape(-1, 2), torch.ones(hw[0] * hw[1], 1).double()], dim=1)

@@ -175,8 +175,18 @@ class NestedDa3(nn.Module):
 
 
 def metric_output(relative: Da3Output, metric: MonocularOutput) -> Da3Output:
-    """Any-view predictions scaled to the metric ones: one least-squares factor over confident pixels that show no sky. Sky
-    pixels then get the depth of the farthest others, at most 200 m, and confidence 1."""
+    """Scale any-view predictions to the metric ones: one least-squares factor over confident pixels that show no sky.
+
+    Args:
+        relative: In one unknown unit, with intrinsics in pixels.
+        metric: Of the same views, its depth times focal length / 300 being metres.
+
+    Returns:
+        The predictions in metres; sky pixels have the depth of the farthest others, at most 200 m, and confidence 1.
+
+    Raises:
+        ValueError: Nearly everything is sky.
+    """
     focal = (relative.intrinsics[..., 0, 0] + relative.intrinsics[..., 1, 1]) / 2
     metres = metric.depth * (focal / METRIC_FOCAL)[..., None, None]
     clear = metric.sky < SKY_VALUE
@@ -199,7 +209,7 @@ def metric_output(relative: Da3Output, metric: MonocularOutput) -> Da3Output:
 
 
 def fill_sky(output: MonocularOutput) -> Tensor:
-    """Depth (B, S, H, W) whose sky pixels have the depth of the farthest others, where there are enough of both."""
+    """Return depth (B, S, H, W) whose sky pixels have the depth of the farthest others, where there are enough of both."""
     clear = output.sky < SKY_VALUE
     if int(clear.sum()) <= MIN_PIXELS or int((~clear).sum()) <= MIN_PIXELS:
         return output.depth
@@ -228,7 +238,7 @@ DA3_NAMES = (*DA3_VARIANTS, "da3nested-giant-large")
 
 
 def build_da3(name: str) -> AnyViewDa3 | MonocularDa3 | NestedDa3:
-    """A published member without weights; `load_da3` builds it under `torch.device("meta")`. `ValueError` for another name."""
+    """Build a published member without weights; `load_da3` does so on the meta device. `ValueError` for another name."""
     if name not in DA3_NAMES:
         raise ValueError(f"name: expected one of {', '.join(DA3_NAMES)}, got {name!r}")
     if name not in DA3_VARIANTS:
@@ -251,8 +261,19 @@ def _size_of(found: Mapping[str, Tensor]) -> tuple[int, int, bool]:
 
 
 def variant_of(found: Mapping[str, Tensor], origin: str | Path, said: str = "") -> str:
-    """Which published member the tensors of an official file are. METRIC-LARGE and MONO-LARGE have equal ones; `said`, a name
-    given elsewhere, must then tell. Raises `ValueError` for tensors of another model or size."""
+    """Tell which published member the tensors of an official file are.
+
+    Args:
+        found: Name -> tensor.
+        origin: The file, for messages.
+        said: A name given elsewhere, which must tell METRIC-LARGE from MONO-LARGE, whose tensors are alike.
+
+    Returns:
+        One of `DA3_NAMES`.
+
+    Raises:
+        ValueError: The tensors are of another model or size, or `said` does not tell.
+    """
     shapes = {name.removeprefix("model."): value.shape for name, value in found.items()}
     if "da3_metric.backbone.pretrained.cls_token" in shapes:
         return DA3_NAMES[-1]
@@ -291,9 +312,22 @@ def assign_official(model: nn.Module, found: dict[str, Tensor], origin: str | Pa
     assign_weights(model, found, origin=origin, ignored_prefixes=("gs_head.", "da3.gs_head."))
 
 
-def load_da3(path: str | Path, name: str) -> nn.Module:
-    """A published member with the weights of an official file, ready for inference on the CPU. The checkpoint's own licence
-    (`DA3_VARIANTS[name].licence`) applies to what is done with it. Errors as in `weights.read_weights` and `assign_weights`."""
+def load_da3(path: str | Path, name: str) -> AnyViewDa3 | MonocularDa3 | NestedDa3:
+    """Load a published member with the weights of an official file.
+
+    The checkpoint's own licence (`DA3_VARIANTS[name].licence`) applies to what is done with it.
+
+    Args:
+        path: The file.
+        name: One of `DA3_NAMES`; `variant_of` tells it from the tensors.
+
+    Returns:
+        The network, ready for inference on the CPU.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, the name is unknown, or a name or shape of a tensor does not agree.
+    """
     with torch.device("meta"):
         model = build_da3(name)
     assign_official(model, read_weights(path), path)

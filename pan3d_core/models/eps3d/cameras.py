@@ -11,7 +11,7 @@ SMALLEST_LENGTH = 1e-6
 
 
 def counted_from_centers(intrinsics: Tensor) -> Tensor:
-    """(..., 3, 3) with pixels counted from the image's corner, as EPS3D renders, -> counted from the first pixel's centre."""
+    """Count pixels of intrinsics (..., 3, 3) from the first one's centre instead of the image's corner, as EPS3D does."""
     half_pixel = torch.zeros_like(intrinsics)
     half_pixel[..., :2, 2] = 0.5
     return intrinsics - half_pixel
@@ -21,12 +21,20 @@ def counted_from_centers(intrinsics: Tensor) -> Tensor:
 def novel_cameras(
     vggt: VGGT, images: Tensor, context: Tensor, aggregator_dtype: torch.dtype | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Cameras of views that no Gaussians come from, in the frame and unit of those that they do come from.
+    """Find cameras of views that no Gaussians come from, in the frame and unit of those that they do come from.
 
-    `images` (B, V, 3, H, W), the first N of them being the context with cameras `context` (B, N, 4, 4), the first one the
-    identity. A second pass sees all V; its translations are scaled so that those of the context have their first length. (The
-    published program divides means of signed coordinates instead, which may be near 0.) -> `cam_from_world` (B, V - N, 4, 4) and
-    intrinsics (B, V - N, 3, 3). With one view in the context, or cameras on one spot, the second pass's own unit stays.
+    A second pass sees all views; its translations are scaled so that those of the context have their first length. (The published
+    program divides means of signed coordinates instead, which may be near 0.) With one view in the context, or cameras on one
+    spot, the second pass's own unit stays.
+
+    Args:
+        vggt: The network that found the context's cameras.
+        images: (B, V, 3, H, W) RGB 0..1, the first N of them being the context.
+        context: (B, N, 4, 4) `cam_from_world` of the context, the first one the identity.
+        aggregator_dtype: As in `VGGT.features`.
+
+    Returns:
+        `cam_from_world` (B, V - N, 4, 4) and intrinsics (B, V - N, 3, 3) in pixels.
     """
     count = context.shape[1]
     cam_from_world, intrinsics = vggt(images, aggregator_dtype=aggregator_dtype).cameras()

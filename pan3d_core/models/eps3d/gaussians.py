@@ -34,10 +34,18 @@ class VoxelGrid:
 
 
 def voxel_grid(points: Tensor, voxel_size: float, kept: Tensor | None = None) -> VoxelGrid:
-    """Voxels of (P, 3) points, each at the multiple of `voxel_size` that is nearest (ties to the even one).
+    """Find the occupied voxels of a cloud, each at the multiple of `voxel_size` that is nearest (ties to the even one).
 
-    Points that are not finite, those farther than 2^31 voxels from the origin, and those where `kept` (P,) bool is false are
-    left out. Raises `ValueError` for a size that is not positive and for wrong shapes.
+    Args:
+        points: (P, 3); those that are not finite or farther than 2^31 voxels from the origin are left out.
+        voxel_size: In the unit of the points.
+        kept: (P,) bool, false: left out as well; None: all are kept.
+
+    Returns:
+        Voxels, and which of them each point is in.
+
+    Raises:
+        ValueError: The size is not positive, or a shape is wrong.
     """
     if not voxel_size > 0:
         raise ValueError(f"voxel_size: expected a positive length, got {voxel_size}")
@@ -132,10 +140,21 @@ def harmonics_mask(degree: int, like: Tensor) -> Tensor:
 def gaussians_from_raw(
     means: Tensor, raw: Tensor, semantic_features: Tensor | None = None, instance_features: Tensor | None = None
 ) -> Gaussians:
-    """Centres (N, 3) and averaged raw values (N, 8 + 3 (degree + 1)^2) -> `Gaussians`, lengths in the unit of the centres.
+    """Activate averaged raw values.
 
-    Scales are absolute and at most 0.3, opacities exactly 0 for logits far below. A rotation of length 0 becomes the identity.
-    The harmonics are not turned into the world frame (the network was trained so). Raises `ValueError` for other channels.
+    Args:
+        means: (N, 3) centres.
+        raw: (N, 8 + 3 (degree + 1)^2) opacity, sizes, rotation, harmonics of the colour.
+        semantic_features: (N, F), or None.
+        instance_features: (N, G), or None.
+
+    Returns:
+        Gaussians with lengths in the unit of the centres. Scales are absolute and at most 0.3, opacities exactly 0 for logits far
+        below. A rotation of length 0 becomes the identity. The harmonics are not turned into the world frame (the network was
+        trained so).
+
+    Raises:
+        ValueError: Another number of channels.
     """
     degree = round(max(0, raw.shape[-1] - RAW_CHANNELS) / 3) ** 0.5 - 1
     if degree < 0 or degree != int(degree) or raw.shape[-1] != RAW_CHANNELS + 3 * (int(degree) + 1) ** 2:

@@ -1,6 +1,6 @@
 """Heads of AnySplat (Jiang et al. 2025) and EPS3D (Zhu et al. 2026): pixels to raw Gaussians, semantics and instance features.
 
-Parameter names within a module are those of the official checkpoints; `eps3d.official_name` maps the modules themselves.
+Parameter names within a module are those of the official checkpoints; `network.official_name` maps the modules themselves.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """EPS3D (Zhu et al. 2026): views without poses -> 3D Gaussians with colour, text-aligned semantics and instance features.
 
 A VGGT gives cameras and depth; three heads read its tokens and the images; pixels become Gaussians by voxels
-(`eps3d_gaussians`). AnySplat (Jiang et al. 2025), whose weights it starts from, is the same network with the first head alone.
-Rendering is `rasterize`, objects are read from rendered instance features by `eps3d_readout`.
+(`gaussians`). AnySplat (Jiang et al. 2025), whose weights it starts from, is the same network with the first head alone.
+Rendering is `pan3d_core.rendering`, objects are read from rendered instance features by `readout`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ IGNORED_PREFIXES = ("encoder.distill_aggregator.", "encoder.distill_camera_head.
 
 
 def official_name(name: str) -> str:
-    """Name in the published checkpoints, AnySplat's and EPS3D's, of the parameter `name` of `Eps3d`."""
+    """Return the name in the published checkpoints, AnySplat's and EPS3D's, of the parameter `name` of `Eps3d`."""
     for prefix, official in OFFICIAL_PREFIXES:
         if name.startswith(prefix):
             return official + name.removeprefix(prefix)
@@ -93,9 +93,19 @@ def panoptic_features(gaussians: Gaussians) -> tuple[Tensor, Tensor]:
 def render_panoptic(
     gaussians: Gaussians, cam_from_world: Tensor, intrinsics: Tensor, image_hw: tuple[int, int]
 ) -> PanopticRendering:
-    """Colour, semantics and instance features in one pass, with EPS3D's settings; arguments and errors as `rasterize`.
+    """Render colour, semantics and instance features in one pass, with EPS3D's settings.
 
-    Raises `ValueError` for Gaussians without semantic or instance features.
+    Args:
+        gaussians: With semantic and instance features.
+        cam_from_world: (C, 4, 4) in the unit of the Gaussians, OpenCV axes.
+        intrinsics: (C, 3, 3) pixels, integers at pixel centres.
+        image_hw: Rows and columns.
+
+    Returns:
+        C views.
+
+    Raises:
+        ValueError: The Gaussians lack semantic or instance features, or a shape is wrong.
     """
     both = panoptic_features(gaussians)
     made = rasterize(gaussians, cam_from_world, intrinsics, image_hw, both, settings=UNITLESS_RASTER)
@@ -214,26 +224,37 @@ class Eps3d(nn.Module):
 
 
 def anysplat_1b(*, voxel_size: float = VOXEL_SIZE) -> Eps3d:
-    """AnySplat's published size (1.19 billion parameters). Build it under `torch.device("meta")`, as `load_anysplat` does."""
+    """Build AnySplat's published size (1.19 billion parameters); `load_anysplat` does so under `torch.device("meta")`."""
     return Eps3d(vggt_1b(point_head=False), ImageDpt(raw_channels()), voxel_size=voxel_size)
 
 
 def eps3d_1b(*, voxel_size: float = VOXEL_SIZE) -> Eps3d:
-    """EPS3D's published size (1.26 billion parameters). Build it under `torch.device("meta")`, as `load_eps3d` does."""
+    """Build EPS3D's published size (1.26 billion parameters). Build it under `torch.device("meta")`, as `load_eps3d` does."""
     panoptic = PanopticHeads(ImageDpt(FEATURES), ImageDpt(FEATURES), Sem2Ins(FEATURES), TextDecoder(FEATURES))
     return Eps3d(vggt_1b(point_head=False), ImageDpt(raw_channels()), panoptic, voxel_size=voxel_size)
 
 
 def load_anysplat(path: str | Path, *, voxel_size: float = VOXEL_SIZE) -> Eps3d:
-    """AnySplat with the weights of an official checkpoint, for inference on the CPU; strict, in float32 whatever the file has.
+    """Load AnySplat with the weights of an official checkpoint, in float32 whatever the file has.
 
-    Errors as `weights.read_weights` and `weights.assign_weights`. The file's own licence applies to what is done with it.
+    The file's own licence applies to what is done with it.
+
+    Args:
+        path: The file.
+        voxel_size: Side of the voxels in which pixels become Gaussians, in the scene's unit.
+
+    Returns:
+        The network, ready for inference on the CPU.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged or that of another model, or a name or shape does not agree.
     """
     return _loaded(partial(anysplat_1b, voxel_size=voxel_size), path, "AnySplat")
 
 
 def load_eps3d(path: str | Path, *, voxel_size: float = VOXEL_SIZE) -> Eps3d:
-    """EPS3D with the weights of an official checkpoint; the rest as `load_anysplat`."""
+    """Load EPS3D with the weights of an official checkpoint; the rest as `load_anysplat`."""
     return _loaded(partial(eps3d_1b, voxel_size=voxel_size), path, "EPS3D")
 
 

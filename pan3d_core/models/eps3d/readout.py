@@ -63,10 +63,18 @@ class PixelInstances:
 def read_by_pixels(
     feature_maps: Tensor, generator: torch.Generator | None = None, settings: PixelReadout | None = None
 ) -> PixelInstances:
-    """Objects of rendered instance features (V, D, H, W), as published.
+    """Read objects as published: HDBSCAN (Campello et al. 2013) of random pixels.
 
-    `generator` chooses the pixels. Where the clustering finds nothing there are no instances: all numbers are 0. Raises
-    `ValueError` for another shape and for values that are not finite.
+    Args:
+        feature_maps: (V, D, H, W) rendered instance features.
+        generator: Chooses the pixels.
+        settings: The published numbers by default.
+
+    Returns:
+        The objects; where the clustering finds nothing all numbers are 0.
+
+    Raises:
+        ValueError: Another shape, or values that are not finite.
     """
     settings = settings or PixelReadout()
     unit = unit_features(feature_maps)
@@ -79,8 +87,20 @@ def read_by_pixels(
 def read_by_cells(
     feature_maps: Tensor, generator: torch.Generator | None = None, settings: CellReadout | None = None
 ) -> PixelInstances:
-    """The same by clustering averages of small squares; `generator` chooses the squares where there are many. Pixels whose
-    feature is 0, where nothing was rendered, belong to nothing; by the published rule they fall to some object."""
+    """Read objects by clustering averages of small squares, see the module docstring.
+
+    Args:
+        feature_maps: (V, D, H, W) rendered instance features.
+        generator: Chooses the squares where there are many.
+        settings: None: the defaults.
+
+    Returns:
+        The objects. Pixels whose feature is 0, where nothing was rendered, belong to nothing; by the published rule they fall to
+        some object.
+
+    Raises:
+        ValueError: As `read_by_pixels`.
+    """
     settings = settings or CellReadout()
     unit = unit_features(feature_maps)
     cells = cell_means(unit, settings)

@@ -24,7 +24,13 @@ _SHARED = "output_conv2_aux.{stage}.2."
 
 
 def save_fast3dis(model: Fast3dis, facts: Mapping[str, Any], path: str | Path) -> None:
-    """Write `model` and `facts` (plain values: data, schedule, seed, figures, licence of the base) to one safetensors file."""
+    """Write a network to one safetensors file.
+
+    Args:
+        model: The network.
+        facts: Plain values of how it was made: data, schedule, seed, figures, licence of the base.
+        path: The file; an older one is replaced.
+    """
     tensors = {
         name: value.detach().contiguous().cpu()
         for name, value in model.state_dict().items()
@@ -35,10 +41,18 @@ def save_fast3dis(model: Fast3dis, facts: Mapping[str, Any], path: str | Path) -
 
 
 def load_fast3dis(path: str | Path) -> tuple[Fast3dis, dict[str, Any]]:
-    """The network of a file of `save_fast3dis`, in evaluation mode on the CPU, and its facts.
+    """Load a file of `save_fast3dis`.
 
-    Raises `FileNotFoundError`, or `ValueError` for a damaged file, one of another model or format version, settings that mean
-    no network, and tensors that do not fit the settings.
+    Args:
+        path: The file.
+
+    Returns:
+        The network in evaluation mode on the CPU, and how it was made.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged or of another model or format version, its settings mean no network, or its tensors do not fit
+            the settings.
     """
     found = read_weights(path)
     metadata = read_metadata(path)
@@ -55,7 +69,7 @@ def load_fast3dis(path: str | Path) -> tuple[Fast3dis, dict[str, Any]]:
 
 
 def content_of(settings: Fast3disSettings) -> dict[str, Any]:
-    """Plain values that `settings_of` reads back; a published base is only named."""
+    """Return plain values that `settings_of` reads back; a published base is only named."""
     named = next((name for name in ANY_VIEW if DA3_VARIANTS[name] == settings.base), None)
     return {
         "base": named or asdict(settings.base),
@@ -66,7 +80,7 @@ def content_of(settings: Fast3disSettings) -> dict[str, Any]:
 
 
 def settings_of(content: Mapping[str, Any]) -> Fast3disSettings:
-    """Settings from plain values. `ValueError` names what is missing, unknown or of another type."""
+    """Read settings from plain values; `ValueError` names what is missing, unknown or of another type."""
     base = content.get("base")
     if isinstance(base, str):
         if base not in ANY_VIEW:

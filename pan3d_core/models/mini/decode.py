@@ -13,13 +13,13 @@ NMS_IOU = 0.5
 
 
 def query_scores(queries: QueryOutputs) -> Tensor:
-    """(B, Q) 0..1: geometric mean of objectness and predicted mask IoU."""
+    """Score queries (B, Q), 0..1: the geometric mean of objectness and predicted mask IoU."""
     objectness = queries.layers[-1].objectness_logits.sigmoid()
     return (objectness * queries.quality_logits.sigmoid()).sqrt()
 
 
 def suppress_masks(masks: Tensor, scores: Tensor, nms_iou: float = NMS_IOU) -> Tensor:
-    """Indices of (Q, N) bool masks that survive, best first: a mask goes when it overlaps a better one too much or is empty."""
+    """Return indices of the (Q, N) bool masks that survive, best first: empty ones and those too like a better one go."""
     order = scores.argsort(descending=True)
     flat = masks[order].float()
     area = flat.sum(-1)
@@ -36,7 +36,17 @@ def suppress_masks(masks: Tensor, scores: Tensor, nms_iou: float = NMS_IOU) -> T
 def decode_scene(
     queries: QueryOutputs, scene: int, min_score: float = MIN_SCORE, nms_iou: float = NMS_IOU
 ) -> tuple[Tensor, Tensor]:
-    """Query indices (K,) of the instances of one scene, best first, and their scores (K,)."""
+    """Find the instances of one scene.
+
+    Args:
+        queries: Of B scenes.
+        scene: Which of them.
+        min_score: The least score of an instance, 0..1.
+        nms_iou: A mask that overlaps a better one more than this goes.
+
+    Returns:
+        Indices (K,) of queries, best first, and their scores (K,).
+    """
     scores = query_scores(queries)[scene]
     candidates = torch.nonzero(scores >= min_score)[:, 0]
     masks = (queries.mask_logits[scene, candidates] > 0).flatten(1)
@@ -45,7 +55,7 @@ def decode_scene(
 
 
 def count_repeats(queries: QueryOutputs, scene: int) -> int:
-    """How many queries of one scene with a score of at least `SURE_SCORE` claim what a better one claims."""
+    """Count the queries of one scene with a score of at least `SURE_SCORE` claim what a better one claims."""
     sure = torch.nonzero(query_scores(queries)[scene] >= SURE_SCORE)[:, 0]
     claims = (queries.mask_logits[scene, sure] > 0).flatten(1).any(1)
     kept, _ = decode_scene(queries, scene, SURE_SCORE)

@@ -34,8 +34,8 @@ def require_images(images: Tensor, patch_size: int) -> None:
 
 
 def imagenet_normalized(images: Tensor) -> Tensor:
-    """RGB 0..1 (..., 3, H, W) -> what the encoders were trained on. Plain numbers, since a CUDA graph cannot record the copy of a
-    tensor of constants."""
+    """Turn RGB 0..1 (..., 3, H, W) into what the encoders were trained on."""
+    # Plain numbers, since a CUDA graph cannot record the copy of a tensor of constants.
     channels = zip(images.unbind(-3), IMAGE_MEAN, IMAGE_STD, strict=True)
     return torch.stack([(channel - mean) / std for channel, mean, std in channels], dim=-3)
 
@@ -205,7 +205,7 @@ class VGGT(nn.Module):
 
 
 def vggt_1b(*, point_head: bool = True, linear: LinearBuilder = Dense) -> VGGT:
-    """The published size (1.19 billion parameters with both dense heads).
+    """Build the published size (1.19 billion parameters with both dense heads).
 
     Build it under `torch.device("meta")`, as `load_vggt` does: filling so many parameters with random
     numbers first takes a minute.
@@ -219,11 +219,20 @@ def vggt_1b(*, point_head: bool = True, linear: LinearBuilder = Dense) -> VGGT:
 
 
 def load_vggt(path: str | Path, *, point_head: bool = True) -> VGGT:
-    """The published size with the weights of an official checkpoint, ready for inference on the CPU.
+    """Load the published size with the weights of an official checkpoint.
 
-    Every name and shape must agree (see `weights.load_weights` for errors); the track head in the file,
-    and without `point_head` that one too, is skipped. The checkpoint's own licence (VGGT License v1)
-    applies to what is done with it.
+    The checkpoint's own licence (VGGT License v1) applies to what is done with it.
+
+    Args:
+        path: The file. Its track head is skipped.
+        point_head: Whether the head of point maps is loaded, too.
+
+    Returns:
+        The network, ready for inference on the CPU.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, or a name or shape does not agree.
     """
     with torch.device("meta"):
         model = vggt_1b(point_head=point_head)

@@ -16,7 +16,14 @@ MIN_FIELD_OF_VIEW = 1e-3
 
 
 def cameras_from_pose_encoding(encoding: Tensor, image_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """(..., 9) -> cam_from_world (..., 4, 4) and intrinsics (..., 3, 3) in pixels of an image of size (H, W).
+    """Decode cameras.
+
+    Args:
+        encoding: (..., 9) as the module docstring says.
+        image_hw: Rows and columns of the image that pixels are counted in.
+
+    Returns:
+        cam_from_world (..., 4, 4) in the unit of the translations, and intrinsics (..., 3, 3) in pixels.
 
     The principal point is (W / 2, H / 2) by definition of the code, in a pixel grid whose integers the
     official unprojection takes as they are; so depth and these intrinsics fit each other, half a pixel
@@ -34,7 +41,7 @@ def cameras_from_pose_encoding(encoding: Tensor, image_hw: tuple[int, int]) -> t
 
 
 def pose_encoding_from_cameras(cam_from_world: Tensor, intrinsics: Tensor, image_hw: tuple[int, int]) -> Tensor:
-    """Inverse of `cameras_from_pose_encoding`; qw >= 0; the principal point is not kept."""
+    """Encode cameras: the inverse of `cameras_from_pose_encoding`; qw >= 0; the principal point is not kept."""
     height, width = image_hw
     quat_xyzw = quat_xyzw_from_matrix(cam_from_world[..., :3, :3])
     fov_h = 2 * torch.atan(height / 2 / intrinsics[..., 1, 1])

@@ -27,7 +27,7 @@ OFFICIAL_PREFIXES = (
 
 
 def official_name(name: str) -> str:
-    """Name in the published checkpoints of the parameter `name` of `SegVGGT`."""
+    """Return the name in the published checkpoints of the parameter `name` of `SegVGGT`."""
     for prefix, official in OFFICIAL_PREFIXES:
         if name.startswith(prefix):
             return official + name.removeprefix(prefix)
@@ -188,7 +188,7 @@ def class_head(dim: int, hidden: int, num_classes: int) -> nn.Sequential:
 
 
 def segvggt_1b(num_classes: int) -> SegVGGT:
-    """The published size: 400 queries, LoRA of rank 32 and alpha 32; 18 (ScanNet) or 198 (ScanNet200) classes.
+    """Build the published size: 400 queries, LoRA of rank 32 and alpha 32; 18 (ScanNet) or 198 (ScanNet200) classes.
 
     Build it under `torch.device("meta")`, load weights with `name_in_file=official_name`, and call
     `layers.merge_lora` for inference.
