@@ -6,22 +6,27 @@ from typing import TYPE_CHECKING
 from pan3d_core.runtime.lazy import attributes
 
 if TYPE_CHECKING:
-    from pan3d_ros.bags.evaluation import BagEvaluation, BagRequest, evaluate_bag
-    from pan3d_ros.bags.inspection import Inspection, inspect_bag
-    from pan3d_ros.bags.keyframes import KeyframeRequest, keyframe_scene
-    from pan3d_ros.bags.player import PlayOptions, play
-    from pan3d_ros.bags.reader import BagError, BagReader
-    from pan3d_ros.bags.settings import replay_settings
-
-__all__ = [
-    "BagError", "BagEvaluation", "BagReader", "BagRequest", "Inspection", "KeyframeRequest", "PlayOptions", "evaluate_bag",
-    "inspect_bag", "keyframe_scene", "play", "replay_settings",
-]  # fmt: skip
+    from pan3d_ros.bags.evaluation import BagEvaluation as BagEvaluation
+    from pan3d_ros.bags.evaluation import BagRequest as BagRequest
+    from pan3d_ros.bags.evaluation import evaluate_bag as evaluate_bag
+    from pan3d_ros.bags.inspection import Inspection as Inspection
+    from pan3d_ros.bags.inspection import inspect_bag as inspect_bag
+    from pan3d_ros.bags.keyframes import KeyframeRequest as KeyframeRequest
+    from pan3d_ros.bags.keyframes import keyframe_scene as keyframe_scene
+    from pan3d_ros.bags.player import PlayOptions as PlayOptions
+    from pan3d_ros.bags.player import play as play
+    from pan3d_ros.bags.reader import BagError as BagError
+    from pan3d_ros.bags.reader import BagReader as BagReader
+    from pan3d_ros.bags.settings import replay_settings as replay_settings
 
 # Loaded on first use, so that nobody needs ROS for a part that does not.
-_HOMES = {
-    "BagError": "reader", "BagEvaluation": "evaluation", "BagReader": "reader", "BagRequest": "evaluation",
-    "Inspection": "inspection", "KeyframeRequest": "keyframes", "PlayOptions": "player", "evaluate_bag": "evaluation",
-    "inspect_bag": "inspection", "keyframe_scene": "keyframes", "play": "player", "replay_settings": "settings",
-}  # fmt: skip
-__getattr__ = attributes(__name__, _HOMES)
+_NAMES = {
+    "reader": ("BagError", "BagReader"),
+    "evaluation": ("BagEvaluation", "BagRequest", "evaluate_bag"),
+    "inspection": ("Inspection", "inspect_bag"),
+    "keyframes": ("KeyframeRequest", "keyframe_scene"),
+    "player": ("PlayOptions", "play"),
+    "settings": ("replay_settings",),
+}
+__all__ = [name for names in _NAMES.values() for name in names]
+__getattr__ = attributes(__name__, _NAMES)

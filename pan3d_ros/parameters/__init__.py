@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING
 from pan3d_core.runtime.lazy import attributes
 
 if TYPE_CHECKING:
-    from pan3d_ros.parameters.declaration import NodeParameters
-    from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
-    from pan3d_ros.parameters.values import read_parameter_files
-
-__all__ = [
-    "CameraConfig", "NodeConfig", "NodeParameters", "read_parameter_files",
-]  # fmt: skip
+    from pan3d_ros.parameters.declaration import NodeParameters as NodeParameters
+    from pan3d_ros.parameters.node_config import CameraConfig as CameraConfig
+    from pan3d_ros.parameters.node_config import NodeConfig as NodeConfig
+    from pan3d_ros.parameters.values import read_parameter_files as read_parameter_files
 
 # Loaded on first use, so that nobody needs ROS for a part that does not.
-_HOMES = {
-    "CameraConfig": "node_config", "NodeConfig": "node_config", "NodeParameters": "declaration",
-    "read_parameter_files": "values",
-}  # fmt: skip
-__getattr__ = attributes(__name__, _HOMES)
+_NAMES = {
+    "node_config": ("CameraConfig", "NodeConfig"),
+    "declaration": ("NodeParameters",),
+    "values": ("read_parameter_files",),
+}
+__all__ = [name for names in _NAMES.values() for name in names]
+__getattr__ = attributes(__name__, _NAMES)

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 from pan3d_core.runtime.lazy import attributes
 
 if TYPE_CHECKING:
-    from pan3d_ros.platform.domains import claim_domain, domain_of_environment
-    from pan3d_ros.platform.log_bridge import LogBridge
-    from pan3d_ros.platform.spinning import attempt, run
-
-__all__ = [
-    "LogBridge", "attempt", "claim_domain", "domain_of_environment", "run",
-]  # fmt: skip
+    from pan3d_ros.platform.domains import claim_domain as claim_domain
+    from pan3d_ros.platform.domains import domain_of_environment as domain_of_environment
+    from pan3d_ros.platform.log_bridge import LogBridge as LogBridge
+    from pan3d_ros.platform.spinning import attempt as attempt
+    from pan3d_ros.platform.spinning import run as run
 
 # Loaded on first use, so that nobody needs ROS for a part that does not.
-_HOMES = {
-    "LogBridge": "log_bridge", "attempt": "spinning", "claim_domain": "domains", "domain_of_environment": "domains",
-    "run": "spinning",
-}  # fmt: skip
-__getattr__ = attributes(__name__, _HOMES)
+_NAMES = {
+    "log_bridge": ("LogBridge",),
+    "spinning": ("attempt", "run"),
+    "domains": ("claim_domain", "domain_of_environment"),
+}
+__all__ = [name for names in _NAMES.values() for name in names]
+__getattr__ = attributes(__name__, _NAMES)

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 from pan3d_core.runtime.lazy import attributes
 
 if TYPE_CHECKING:
-    from pan3d_ros.refinement.folder import RefinementFolder, RefinementJob
-    from pan3d_ros.refinement.runner import RefinementRunner
-    from pan3d_ros.refinement.server import RefinementServer, RefinementSources
-    from pan3d_ros.refinement.views import UnderstoodView, ViewCollector
-
-__all__ = [
-    "RefinementFolder", "RefinementJob", "RefinementRunner", "RefinementServer", "RefinementSources", "UnderstoodView",
-    "ViewCollector",
-]  # fmt: skip
+    from pan3d_ros.refinement.folder import RefinementFolder as RefinementFolder
+    from pan3d_ros.refinement.folder import RefinementJob as RefinementJob
+    from pan3d_ros.refinement.runner import RefinementRunner as RefinementRunner
+    from pan3d_ros.refinement.server import RefinementServer as RefinementServer
+    from pan3d_ros.refinement.server import RefinementSources as RefinementSources
+    from pan3d_ros.refinement.views import UnderstoodView as UnderstoodView
+    from pan3d_ros.refinement.views import ViewCollector as ViewCollector
 
 # Loaded on first use, so that nobody needs ROS for a part that does not.
-_HOMES = {
-    "RefinementFolder": "folder", "RefinementJob": "folder", "RefinementRunner": "runner", "RefinementServer": "server",
-    "RefinementSources": "server", "UnderstoodView": "views", "ViewCollector": "views",
-}  # fmt: skip
-__getattr__ = attributes(__name__, _HOMES)
+_NAMES = {
+    "folder": ("RefinementFolder", "RefinementJob"),
+    "runner": ("RefinementRunner",),
+    "server": ("RefinementServer", "RefinementSources"),
+    "views": ("UnderstoodView", "ViewCollector"),
+}
+__all__ = [name for names in _NAMES.values() for name in names]
+__getattr__ = attributes(__name__, _NAMES)
