@@ -194,7 +194,8 @@ def test_module_names_say_something():
 ROOMS_WITH_PUBLIC_NAMES = (
     "pan3d_core.geometry", "pan3d_core.runtime", "pan3d_core.views", "pan3d_core.rendering", "pan3d_core.pictures",
     "pan3d_core.language", "pan3d_core.gaussians",
-    "pan3d_core.assembly", "pan3d_core.grasping", "pan3d_core.refine", "pan3d_core.refine.labels",
+    "pan3d_core.assembly", "pan3d_core.grasping", "pan3d_core.refine", "pan3d_core.refine.first_map",
+    "pan3d_core.refine.labels",
     # Further rooms, one line per package:
     "pan3d_core.models", "pan3d_core.models.layers", "pan3d_core.models.vggt", "pan3d_core.models.da3",
     "pan3d_core.models.fast3dis", "pan3d_core.models.eps3d", "pan3d_core.models.mini", "pan3d_core.engines",

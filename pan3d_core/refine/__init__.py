@@ -1,9 +1,9 @@
 """One scene optimised from calibrated views with 2D labels to Gaussians with objects; knows no engine: labels are handed in."""
 
 from pan3d_core.refine.checkpoints import CheckpointProblem
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth, gaussians_from_reconstruction
+from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_depth, gaussians_from_reconstruction
+from pan3d_core.refine.first_map.queries import QuerySettings
 from pan3d_core.refine.optimise import Refinement, RefinementDiverged, StepReport
-from pan3d_core.refine.queries import QuerySettings
 from pan3d_core.refine.run import (
     EndRefining,
     FirstSurfaces,

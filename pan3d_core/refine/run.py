@@ -10,14 +10,14 @@ from typing import Any, Literal
 from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.first_map.queries import QuerySettings
+from pan3d_core.refine.first_map.start import first_map
 from pan3d_core.refine.labels.sources import SceneLabels
 from pan3d_core.refine.optimise import Refinement, StepReport
-from pan3d_core.refine.queries import QuerySettings
 from pan3d_core.refine.readout import refined_scene
 from pan3d_core.refine.refined_files import refinement_report
 from pan3d_core.refine.schedule import RefineSettings
-from pan3d_core.refine.start import first_map
 from pan3d_core.refine.views import RefineView
 from pan3d_core.runtime.device import select_device
 from pan3d_core.structures import CameraView, Gaussians, to_device

@@ -21,7 +21,7 @@ from pan3d_core.config import ModelConfig, PipelineConfig, WorkspaceConfig
 from pan3d_core.engines import Engine, build_engine
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_reconstruction
+from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_reconstruction
 from pan3d_core.refine.labels.files import read_label_folder, write_label_folder
 from pan3d_core.refine.labels.noise import LabelNoise, noisy_labels
 from pan3d_core.refine.labels.sources import SceneLabels, in_label_space, labels_from_engine, labels_of_maps, maps_of_labels

@@ -26,9 +26,9 @@ from pan3d_core.gaussians.files import write_scene_file
 from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.refine.checkpoints import CheckpointProblem, OtherLabels
+from pan3d_core.refine.first_map.queries import QuerySettings
 from pan3d_core.refine.labels.sources import SceneLabels
 from pan3d_core.refine.optimise import StepReport
-from pan3d_core.refine.queries import QuerySettings
 from pan3d_core.refine.run import EndRefining, RefineProgress, SceneSettings, refine_scene
 from pan3d_core.refine.schedule import EarlyStop, RefineSettings
 from pan3d_ros.refinement.folder import FolderInUse, FolderProblem, RefinementFolder, RefinementJob

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.refine.density import DensitySettings
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_reconstruction
+from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_reconstruction
 from pan3d_core.refine.labels.files import labels_from_files
 from pan3d_core.refine.labels.sources import SceneLabels, labels_from_engine
 from pan3d_core.refine.optimise import CHECKPOINT_FILE, StepReport

@@ -9,10 +9,10 @@ from raycast_scene import TABLE_SCENE, Ball, Block, camera_ring, cast
 from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.first_map.queries import QuerySettings, queries_from_masks
 from pan3d_core.refine.losses import ViewLabels
 from pan3d_core.refine.model import PanopticMap
-from pan3d_core.refine.queries import QuerySettings, queries_from_masks
 from pan3d_core.refine.views import RefineView
 
 LABELS = LabelSpace(("ball", "box", "table"), (True, True, False))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.refine.density import DensitySettings
-from pan3d_core.refine.initialise import SurfaceSettings
+from pan3d_core.refine.first_map.initialise import SurfaceSettings
 from pan3d_core.refine.model import PanopticMap
 from pan3d_core.refine.optimise import Refinement
 from pan3d_core.refine.rendering import ATTENTIONS, RenderChoices, render_color

@@ -16,7 +16,7 @@ import torch
 from pan3d_core.config import ModelConfig, PipelineConfig, WorkspaceConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_reconstruction
+from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_reconstruction
 from pan3d_core.refine.labels.noise import NO_NOISE, LabelNoise, noisy_labels
 from pan3d_core.refine.labels.sources import SceneLabels, labels_of_maps
 from pan3d_core.structures import Gaussians

@@ -14,7 +14,7 @@ import torch
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines import build_engine
-from pan3d_core.refine.initialise import SurfaceSettings
+from pan3d_core.refine.first_map.initialise import SurfaceSettings
 from pan3d_core.refine.labels.noise import LabelNoise, noisy_labels
 from pan3d_core.refine.labels.sources import SceneLabels, in_label_space, labels_from_engine
 from pan3d_core.refine.losses import PANOPTICSPLATTING_WEIGHTS

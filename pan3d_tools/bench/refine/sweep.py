@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pan3d_core.refine.density import DensitySettings
-from pan3d_core.refine.initialise import SurfaceSettings
+from pan3d_core.refine.first_map.initialise import SurfaceSettings
 from pan3d_core.refine.model import PanopticMap
 from pan3d_core.refine.run import SceneSettings, refine_scene
 from pan3d_core.refine.schedule import RefineSettings

@@ -7,12 +7,12 @@ import torch
 from raycast_scene import Block
 from refine_scenes import LABELS, labels_of, table_map, table_views
 
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.first_map.start import first_map
 from pan3d_core.refine.optimise import Refinement, RefinementDiverged
 from pan3d_core.refine.query_care import alike
 from pan3d_core.refine.readout import panoptic_view
 from pan3d_core.refine.schedule import EarlyStop, RefineSettings
-from pan3d_core.refine.start import first_map
 from pan3d_eval.metrics.panoptic import panoptic_quality
 
 STEPS, SIZE = 48, {"voxel_m": 0.025, "queries": 6}

@@ -10,13 +10,13 @@ from pan3d_core import refine_scene
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.checkpoints import CheckpointProblem, OtherLabels
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_depth
+from pan3d_core.refine.first_map.queries import QuerySettings
+from pan3d_core.refine.first_map.start import first_map
 from pan3d_core.refine.labels.sources import SceneLabels
 from pan3d_core.refine.optimise import Refinement
-from pan3d_core.refine.queries import QuerySettings
 from pan3d_core.refine.run import EndRefining, FirstSurfaces, SceneSettings
 from pan3d_core.refine.schedule import EarlyStop, RefineSettings
-from pan3d_core.refine.start import first_map
 from pan3d_core.refine.views import RefineView
 from pan3d_core.structures import CameraView
 

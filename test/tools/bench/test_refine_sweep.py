@@ -2,7 +2,8 @@
 
 import pytest
 
-from pan3d_core.refine import agreement, model, query_care, readout, rendering
+from pan3d_core.refine import model, query_care, readout, rendering
+from pan3d_core.refine.first_map import agreement
 from pan3d_core.refine.run import SceneSettings
 from pan3d_tools.bench.refine.command import parse
 from pan3d_tools.bench.refine.quality import QualitySettings

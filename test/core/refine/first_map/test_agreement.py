@@ -6,8 +6,8 @@ import pytest
 import torch
 from refine_scenes import table_views
 
-from pan3d_core.refine.agreement import DepthImage, agreed_pixels
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth, gaussians_from_reconstruction
+from pan3d_core.refine.first_map.agreement import DepthImage, agreed_pixels
+from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_depth, gaussians_from_reconstruction
 from pan3d_core.structures import Gaussians, Reconstruction
 
 TOLERANCE = 0.02

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pan3d_core.geometry.spherical_harmonics import CONSTANT
 from pan3d_core.models.eps3d.gaussians import voxel_grid
-from pan3d_core.refine.agreement import DepthImage, agreed_pixels, agreed_points
+from pan3d_core.refine.first_map.agreement import DepthImage, agreed_pixels, agreed_points
 from pan3d_core.refine.views import RefineView
 from pan3d_core.structures import Gaussians, Reconstruction
 

@@ -8,9 +8,9 @@ from raycast_scene import TABLE_SCENE
 from refine_scenes import LABELS, table_views
 
 from pan3d_core.geometry.boxes import OrientedBox
-from pan3d_core.refine.initialise import SurfaceSettings, gaussians_from_depth, gaussians_from_reconstruction
-from pan3d_core.refine.queries import QuerySettings, farthest_points, queries_from_boxes, queries_from_masks
-from pan3d_core.refine.start import first_map
+from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_depth, gaussians_from_reconstruction
+from pan3d_core.refine.first_map.queries import QuerySettings, farthest_points, queries_from_boxes, queries_from_masks
+from pan3d_core.refine.first_map.start import first_map
 from pan3d_core.structures import Gaussians, Reconstruction
 
 CENTERS = torch.tensor([item.center for item in TABLE_SCENE])

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
+from pan3d_core.refine.first_map.queries import QuerySettings, queries_from_boxes, queries_from_masks
 from pan3d_core.refine.model import PanopticMap
-from pan3d_core.refine.queries import QuerySettings, queries_from_boxes, queries_from_masks
 from pan3d_core.refine.rendering import SURFACE_OPACITY
 from pan3d_core.refine.views import RefineView, require_classes, require_labels
 from pan3d_core.rendering.rasterizer import rasterize
