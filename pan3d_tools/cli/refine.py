@@ -19,13 +19,15 @@ from pan3d_core.refine.refined_files import write_scene as write_refined_scene
 from pan3d_core.refine.rendering import RenderChoices
 from pan3d_core.refine.run import FirstSurfaces, RefineProgress, SceneSettings, refine_scene
 from pan3d_core.refine.schedule import EarlyStop, RefineSettings
+from pan3d_core.runtime.lazy import load
 from pan3d_core.structures import CameraView, PerceptionResult
 from pan3d_core.views.scene_folder import Scene, read_scene, write_scene
-from pan3d_ros.bags.keyframes import KeyframeRequest, keyframe_scene
-from pan3d_tools.cli.evaluation.bags import find_bags
-from pan3d_tools.cli.options import add_model_options, build_pipeline, pipeline_config
+from pan3d_tools.cli.bag_files import find_bags
+from pan3d_tools.cli.options import add_model_options, build_pipeline
 from pan3d_tools.cli.output import machine_facts, write_json
 
+# Imported for bags only: scenes are refined where rosbags is not installed.
+KEYFRAMES = "pan3d_tools.cli.bag_keyframes:scene_of_bag"
 ENGINE = "pan3d-mini"  # its labels and surfaces make the best maps of the scoreboard
 
 
@@ -113,8 +115,7 @@ def _scene(options: argparse.Namespace) -> Scene:
     """The scene folder, or the keyframes of the bag, which are then a scene folder in the output: labels can be made of it."""
     if options.scene not in find_bags([options.scene]):
         return read_scene(options.scene)
-    request = KeyframeRequest(options.views, tuple(options.params), options.depth, pipeline_config(options))
-    scene = keyframe_scene(options.scene, request)
+    scene = load(KEYFRAMES)(options)
     path = write_scene(options.out / "scene", scene)
     print(f"{len(scene.views)} keyframes of the bag: {path.parent}", flush=True)
     return read_scene(path.parent)

@@ -8,16 +8,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pan3d_core.config import PipelineConfig
+from pan3d_core.runtime.lazy import load
 from pan3d_eval.datasets import ViewSelection
 from pan3d_eval.execution import Processes
 from pan3d_eval.figures import figure_table
 from pan3d_eval.folder import FolderEvaluation, evaluate_folder
 from pan3d_eval.runner import EvaluationProtocol
 from pan3d_sim.objects.vocabulary import PARAPHRASES
-from pan3d_tools.cli.evaluation.bags import add_bag_options, find_bags, run_eval_bags
+from pan3d_tools.cli.bag_files import add_bag_options, find_bags
 from pan3d_tools.cli.options import add_model_options, picture_size, pipeline_config, report_folder
 from pan3d_tools.cli.output import machine_facts, print_table, show_progress, write_json
 from pan3d_tools.reports.scenes import Shown, badness, write_scene_report
+
+# Imported for bags only: scenes are evaluated where rosbags is not installed.
+BAGS = "pan3d_tools.cli.evaluation.bags:run_eval_bags"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +45,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run_eval(options: argparse.Namespace) -> int:
     """Figures of an engine over scenes: a table, a JSON file and a report. 1 when a scene could not be evaluated."""
     if bags := find_bags(options.scenes):
-        return run_eval_bags(options, bags)
+        code: int = load(BAGS)(options, bags)
+        return code
     config, protocol = pipeline_config(options), EvaluationProtocol(options.depth, not options.no_poses, PARAPHRASES)
     found = evaluate_folder(
         options.scenes,

@@ -226,3 +226,21 @@ def test_bench_prints_a_table_and_writes_the_figures(folder, tmp_path, capsys):
 def test_every_bench_that_is_listed_exists(name):
     module, _, function = bench.BENCHES[name][0].partition(":")
     assert find_spec(module) is not None and function == "run"
+
+
+def test_commands_are_imported_without_the_extras_of_others():
+    """Scenes are evaluated and refined where nothing of bags, ROS, simulator or viewers is installed."""
+    program = """
+import importlib, sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"mujoco", "OpenGL", "rosbags", "rclpy", "viser", "open3d", "ray", "transformers", "tokenizers"}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Absent())
+from pan3d_tools.cli.program import COMMANDS
+for name in ("reconstruct", "eval", "refine", "render", "edit", "view", "sim", "bench", "doctor"):
+    importlib.import_module(COMMANDS[name][0].split(":")[0])
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
