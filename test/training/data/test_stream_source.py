@@ -135,6 +135,6 @@ def test_paraphrases_do_not_reach_the_text_targets(monkeypatch):
             said.extend(texts)
             return torch.zeros(len(texts), 4)
 
-    monkeypatch.setattr("pan3d_core.language.minilm.TextEncoder", Encoder)
+    monkeypatch.setattr("training.data.text_targets.TextEncoder", Encoder)
     encode_descriptions(vocabulary(KINDS))
     assert said and not {text for texts in PARAPHRASES.values() for text in texts} & set(said)

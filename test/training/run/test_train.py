@@ -230,7 +230,7 @@ def test_export_loads_as_trained_and_writes_its_card(run_values, data_folder):
     for name, value in run.trainer.averaged.module.state_dict().items():
         torch.testing.assert_close(loaded.model.state_dict()[name], value, rtol=1e-3, atol=1e-4)
     assert loaded.known_names.names == ("ball", "sphere", "block", "cube")
-    assert build(ModelConfig(weights=str(out))).labels.names == ("ball", "block")
+    assert build(ModelConfig(weights=str(out))).facts.labels.names == ("ball", "block")
     lines = [json.loads(line) for line in run.log.path.read_text().splitlines()]
     write_card(out, lines, run.config.out / "card.md")
     card = (run.config.out / "card.md").read_text()
