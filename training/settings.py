@@ -133,7 +133,15 @@ class TrainConfig:
 
 
 def merge_settings(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested dict `base` with the entries of `changes`, which win."""
+    """Merge nested settings.
+
+    Args:
+        base: Nested names with values.
+        changes: Entries that win.
+
+    Returns:
+        A new nested dict.
+    """
     merged = dict(base)
     for name, value in changes.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)

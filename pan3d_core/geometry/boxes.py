@@ -56,9 +56,16 @@ def upright_box(points: Tensor, trim_fraction: float = 0.0) -> OrientedBox:
 
 
 def trimmed_extent(values: Floats, trim_fraction: float) -> tuple[Floats, Floats]:
-    """(..., N) -> (...,) low and high, without the outermost `trim_fraction` of values at each end.
+    """Measure where values lie without their outermost ones.
 
     NumPy, because its sort of short rows is several times faster than torch's; so the boxes are made on the CPU.
+
+    Args:
+        values: (..., N).
+        trim_fraction: Share of the values that is left out at each end.
+
+    Returns:
+        Low and high, each (...,).
     """
     count = values.shape[-1]
     cut = min(int(trim_fraction * count), (count - 1) // 2)
@@ -85,7 +92,16 @@ def box_corners(box: OrientedBox) -> Tensor:
 
 
 def points_in_box(points: Tensor, box: OrientedBox, margin_m: float = 0.0) -> Tensor:
-    """(N, 3) world points -> (N,) bool."""
+    """Tell which points lie in a box.
+
+    Args:
+        points: (N, 3) world, metres.
+        box: The box.
+        margin_m: How much larger the box is taken on every side.
+
+    Returns:
+        (N,) bool.
+    """
     local = transform_points(invert_rigid(box.world_from_box), points)
     return (local.abs() <= box.size_m / 2 + margin_m).all(-1)
 

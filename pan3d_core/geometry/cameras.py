@@ -9,7 +9,17 @@ from pan3d_core.geometry.transforms import invert_rigid
 
 
 def pixel_grid(height: int, width: int, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:
-    """(height, width, 2) pixel centres as (x, y)."""
+    """Return pixel centres; the first is (0, 0).
+
+    Args:
+        height: Of the image, pixels.
+        width: Of the image, pixels.
+        device: Where the tensor is made.
+        dtype: Of the coordinates.
+
+    Returns:
+        (height, width, 2) as (x, y).
+    """
     rows = torch.arange(height, device=device, dtype=dtype)
     columns = torch.arange(width, device=device, dtype=dtype)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
@@ -50,9 +60,17 @@ def project(points_cam: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def resized_intrinsics(intrinsics: Tensor, from_hw: tuple[int, int], to_hw: tuple[int, int]) -> Tensor:
-    """(..., 3, 3) intrinsics of pictures of another size that show all of what was seen, as large as fits, nothing squeezed.
+    """Return intrinsics of pictures of another size that show all of what was seen, as large as fits, nothing squeezed.
 
     Where the shapes differ the longer side shows more than before, evenly at both ends.
+
+    Args:
+        intrinsics: (..., 3, 3) pixels.
+        from_hw: Size of the pictures that they belong to.
+        to_hw: Size of the new pictures.
+
+    Returns:
+        (..., 3, 3) pixels.
     """
     factor = min(to_hw[0] / from_hw[0], to_hw[1] / from_hw[1])
     resized = intrinsics.clone()
@@ -85,7 +103,15 @@ def unproject_depth(depth: Tensor, intrinsics: Tensor, cam_from_world: Tensor) -
 
 
 def normals_from_points(point_map: Tensor, camera_centers: Tensor) -> Tensor:
-    """Normals of (S, h, w, 3) point maps by central differences, unit, towards (S, 3) camera centres."""
+    """Estimate normals of point maps by central differences.
+
+    Args:
+        point_map: (S, h, w, 3).
+        camera_centers: (S, 3) in the frame of the points.
+
+    Returns:
+        (S, h, w, 3) unit vectors towards the cameras.
+    """
     planes = point_map.permute(0, 3, 1, 2).contiguous()  # as `unproject_depth` has them, so no copy for its results
     padded = torch.nn.functional.pad(planes, (1, 1, 1, 1), mode="replicate")
     x1, y1, z1 = (padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]).unbind(1)

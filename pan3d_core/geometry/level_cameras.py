@@ -34,11 +34,16 @@ class LevelCameras:
 
 
 def locate_cameras(depth: Tensor, intrinsics: Tensor, masks: Tensor, support: Tensor) -> LevelCameras:
-    """Cameras of S views that see common objects on one plane.
+    """Locate the cameras of S views that see common objects on one plane.
 
-    `depth` (S, h, w) in one unit for all views, `intrinsics` (S, 3, 3), `masks` (K, S, h, w) bool: object k in every view,
-    `support` (S, h, w) bool: shows neither object nor sky. Views that share fewer than two objects with the others are not
-    located.
+    Args:
+        depth: (S, h, w) in one unit for all views.
+        intrinsics: (S, 3, 3) pixels.
+        masks: (K, S, h, w) bool, object k in every view.
+        support: (S, h, w) bool, shows neither object nor sky.
+
+    Returns:
+        The cameras. Views that share fewer than two objects with the others are not located.
     """
     views = len(depth)
     unit = float(depth.median())

@@ -55,9 +55,16 @@ def quat_xyzw_from_matrix(rotation: Tensor) -> Tensor:
 
 
 def matrix_between(first: Tensor, second: Tensor) -> Tensor:
-    """(3, 3) rotation by the smallest angle that takes the unit vector `first` (3,) to `second` (3,).
+    """Return the rotation by the smallest angle that takes one direction to another.
 
     Of opposite vectors every half turn does; the one about an axis square to `first` and nearest to a coordinate axis is taken.
+
+    Args:
+        first: (3,) unit vector.
+        second: (3,) unit vector.
+
+    Returns:
+        (3, 3).
     """
     quat_xyzw = torch.cat([torch.linalg.cross(first, second), (1 + first @ second)[None]])
     if float(quat_xyzw.norm()) < 1e-6:

@@ -11,10 +11,17 @@ CONSTANT = 0.5 / math.sqrt(math.pi)  # the harmonic of degree 0
 
 
 def harmonic_basis(directions: Tensor, degree: int) -> Tensor:
-    """(..., 3) unit directions -> (..., (degree + 1)^2) basis values, entry l (l + 1) + m for order m of degree l.
+    """Evaluate real spherical harmonics.
 
     sin(m phi) and cos(m phi) times sin(theta)^m are polynomials in x and y; what remains of the associated Legendre functions
     is a polynomial in z with the usual recurrence over l.
+
+    Args:
+        directions: (..., 3) unit vectors.
+        degree: Highest l.
+
+    Returns:
+        (..., (degree + 1)^2) values, entry l (l + 1) + m for order m of degree l.
     """
     x, y, z = directions.unbind(-1)
     around = [(torch.ones_like(x), torch.zeros_like(x))]  # (cosine, sine) part of each order
@@ -36,10 +43,17 @@ def harmonic_basis(directions: Tensor, degree: int) -> Tensor:
 
 
 def turned_harmonics(coefficients: Tensor, rotation: Tensor) -> Tensor:
-    """(..., K, 3) coefficients of a thing turned by `rotation` (3, 3): the turned thing shows in R d what it showed in d.
+    """Return the coefficients of a thing that was turned: it shows in R d what it showed in d.
 
     The values of the old harmonics at turned-back directions are harmonics of the same degree, so their coefficients follow
     without error from as many directions in general position; the rotation of every degree by itself comes out of that.
+
+    Args:
+        coefficients: (..., K, 3).
+        rotation: (3, 3), R.
+
+    Returns:
+        (..., K, 3).
     """
     degree = _degree_of(coefficients)
     if degree == 0:
@@ -67,9 +81,16 @@ def _degree_of(coefficients: Tensor) -> int:
 
 
 def harmonic_colors(coefficients: Tensor, directions: Tensor) -> Tensor:
-    """(..., K, 3) coefficients, K a square number, and (..., 3) unit directions -> RGB (..., 3) >= 0.
+    """Return the colours that coefficients show in directions.
 
     The constant 0.5 is added, so that coefficients of zero mean grey (Kerbl et al. 2023).
+
+    Args:
+        coefficients: (..., K, 3), K a square number.
+        directions: (..., 3) unit vectors.
+
+    Returns:
+        RGB (..., 3) >= 0.
     """
     basis = harmonic_basis(directions, _degree_of(coefficients))
     return ((basis[..., None, :] @ coefficients)[..., 0, :] + 0.5).clamp_min(0.0)

@@ -7,7 +7,15 @@ from torch import Tensor
 
 
 def rigid(rotation: Tensor, translation: Tensor) -> Tensor:
-    """(..., 3, 3) rotation and (..., 3) translation -> (..., 4, 4)."""
+    """Put rotation and translation together.
+
+    Args:
+        rotation: (..., 3, 3).
+        translation: (..., 3).
+
+    Returns:
+        (..., 4, 4).
+    """
     top = torch.cat([rotation, translation[..., None]], dim=-1)
     bottom = torch.zeros_like(top[..., :1, :])
     bottom[..., 0, 3] = 1.0
@@ -21,7 +29,12 @@ def invert_rigid(a_from_b: Tensor) -> Tensor:
 
 
 def is_rigid(a_from_b: Tensor, tolerance: float = 1e-3) -> bool:
-    """Whether a (4, 4) matrix is a rotation and a translation, each entry of R R^T within `tolerance` of the identity's."""
+    """Tell whether a matrix is a rotation and a translation.
+
+    Args:
+        a_from_b: (4, 4).
+        tolerance: Largest difference of an entry of R R^T from the identity's.
+    """
     rotation = a_from_b[:3, :3].double()
     error = (rotation @ rotation.T - torch.eye(3, dtype=torch.float64, device=rotation.device)).abs().max()
     proper = float(error) <= tolerance and float(torch.linalg.det(rotation)) > 0

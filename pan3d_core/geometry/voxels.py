@@ -40,7 +40,15 @@ class VoxelGraph:
 
 
 def build_voxel_graph(points: npt.NDArray[np.floating], voxel_m: float) -> VoxelGraph:
-    """Voxel graph of (N, 3) points; cost grows with the number of occupied voxels, not with the extent."""
+    """Build the graph of occupied voxels; cost grows with their number, not with the extent.
+
+    Args:
+        points: (N, 3) metres.
+        voxel_m: Side of a voxel.
+
+    Returns:
+        The graph, which knows the voxel of every point.
+    """
     if len(points) == 0:
         empty = np.zeros(0, dtype=np.int64)
         return VoxelGraph(empty, np.zeros((0, 3)), empty, np.zeros((0, 2), dtype=np.int64))
@@ -59,7 +67,15 @@ def build_voxel_graph(points: npt.NDArray[np.floating], voxel_m: float) -> Voxel
 
 
 def components(num_nodes: int, edges: Ints) -> Ints:
-    """(num_nodes,) component number of each node of an undirected graph given by (E, 2) edges."""
+    """Number the connected components of an undirected graph.
+
+    Args:
+        num_nodes: How many nodes there are.
+        edges: (E, 2) nodes.
+
+    Returns:
+        (num_nodes,) component of each node.
+    """
     if num_nodes == 0:
         return np.zeros(0, dtype=np.int64)
     graph = coo_matrix((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(num_nodes, num_nodes))
@@ -74,12 +90,21 @@ def split_touching(
     color_step: float,
     min_voxels: int,
 ) -> Ints:
-    """Component number of each voxel after cutting where colour changes *and* the surface folds inwards.
+    """Cut components where colour changes *and* the surface folds inwards.
 
-    `colors` (V, 3) RGB in 0..1 and unit `normals` (V, 3) per voxel. Neither sign is enough alone: a label on a can changes
-    colour on a smooth surface, a mug and its handle meet in a concave fold of one colour. So voxels are first grouped by
-    colour; two groups stay apart when more than `CONCAVE_SHARE` of their common border folds inwards. Groups under
-    `min_voxels` join the neighbour with the longest common border.
+    Neither sign is enough alone: a label on a can changes colour on a smooth surface, a mug and its handle meet in a concave
+    fold of one colour. So voxels are first grouped by colour; two groups stay apart when more than `CONCAVE_SHARE` of their
+    common border folds inwards.
+
+    Args:
+        graph: The voxels.
+        colors: (V, 3) RGB 0..1.
+        normals: (V, 3) unit vectors.
+        color_step: Difference of colour that begins another group.
+        min_voxels: Smaller groups join the neighbour with the longest common border.
+
+    Returns:
+        (V,) component number of each voxel.
     """
     tones = colors / (colors.max(axis=1, keepdims=True) + 0.15)  # the same paint in light and in shade comes closer
     group = _absorb_small(group_by_tone(tones, graph.edges, color_step), graph.edges, min_voxels)
@@ -102,8 +127,18 @@ def split_touching(
 
 
 def group_by_tone(tones: npt.NDArray[np.floating], edges: Ints, largest_step: float) -> Ints:
-    """(V,) group of each node: neighbours join, the most alike first, while the *means* of their groups differ by less
-    than `largest_step` in every channel. Comparing means keeps a gradient from chaining two colours together."""
+    """Join neighbours, the most alike first, while the means of their groups are alike.
+
+    Comparing *means* keeps a gradient from chaining two colours together.
+
+    Args:
+        tones: (V, C) of each node.
+        edges: (E, 2) neighbours.
+        largest_step: In every channel, by which means of joined groups differ less.
+
+    Returns:
+        (V,) group of each node.
+    """
     difference = np.abs(tones[edges[:, 0]] - tones[edges[:, 1]]).max(axis=1)
     order = np.argsort(difference, kind="stable")
     order = order[difference[order] < largest_step]
