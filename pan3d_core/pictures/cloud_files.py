@@ -39,7 +39,12 @@ class Cloud:
 
 
 def write_ply(path: Path | str, cloud: Cloud) -> None:
-    """Binary little-endian PLY with x y z nx ny nz red green blue instance_id per vertex."""
+    """Write a binary little-endian PLY with x y z nx ny nz red green blue instance_id per vertex.
+
+    Args:
+        path: The file.
+        cloud: Points in metres with normals, colours and ids.
+    """
     table = np.empty(len(cloud.points), dtype=PLY_FIELDS)
     for name, column in zip(("x", "y", "z"), cloud.points.T):
         table[name] = column
@@ -88,7 +93,13 @@ def _columns(table: npt.NDArray[np.void], names: tuple[str, ...]) -> npt.NDArray
 
 
 def write_reconstruction(path: Path | str, reconstruction: Reconstruction, panoptic: Panoptic3D) -> None:
-    """Compressed NPZ: depth, depth_conf, instance_id and semantic_id (S, h, w), intrinsics, cam_from_world, is_metric."""
+    """Write a compressed NPZ: depth, depth_conf, instance_id and semantic_id (S, h, w), intrinsics, cam_from_world, is_metric.
+
+    Args:
+        path: The file.
+        reconstruction: Depth and cameras.
+        panoptic: Ids and classes of the same pixels.
+    """
     np.savez_compressed(
         path,
         depth=reconstruction.depth.numpy(force=True),

@@ -39,7 +39,15 @@ class Viewpoint:
 
 
 def viewpoints_around(points: Floats, azimuths_deg: Sequence[float] = (215.0, 35.0)) -> list[Viewpoint]:
-    """Viewpoints from which (N, 3) points fill the picture; outliers are left aside."""
+    """Find viewpoints from which points fill the picture; outliers are left aside.
+
+    Args:
+        points: (N, 3) world.
+        azimuths_deg: One for each viewpoint.
+
+    Returns:
+        The viewpoints, in that order.
+    """
     low, high = np.percentile(points, [3, 97], axis=0) if len(points) else (np.zeros(3), np.ones(3))
     x, y, z = ((low + high) / 2).tolist()
     distance = 1.05 * FOCAL_FRACTION * float(np.linalg.norm(high - low)) + 1e-6
@@ -47,8 +55,18 @@ def viewpoints_around(points: Floats, azimuths_deg: Sequence[float] = (215.0, 35
 
 
 def view_behind(cam_from_world: Floats, points: Floats, azimuth_deg: float) -> Floats:
-    """cam_from_world of a camera turned by `azimuth_deg` around the middle of the points, about the given camera's own
-    vertical: for scenes whose world has no known up, such as reconstructions without calibration."""
+    """Turn a camera around the middle of the points, about its own vertical.
+
+    For scenes whose world has no known up, such as reconstructions without calibration.
+
+    Args:
+        cam_from_world: (4, 4) of the given camera.
+        points: (N, 3) world.
+        azimuth_deg: By how much it is turned.
+
+    Returns:
+        (4, 4) `cam_from_world`.
+    """
     low, high = np.percentile(points, [3, 97], axis=0)
     center = torch.from_numpy((low + high) / 2)
     world_from_cam = np.linalg.inv(cam_from_world)
@@ -69,10 +87,20 @@ def cloud_picture(
     size: tuple[int, int] = (640, 480),
     point_size: float = 0.004,
 ) -> Picture:
-    """Points (N, 3) with colours (N, 3) uint8, nearest in front, shaded by `normals` (N, 3) when given.
+    """Draw points, nearest in front.
 
-    `point_size` is a length of the world: near points are drawn larger and hide what is behind them. `lines` are drawn on
-    top of everything, a grid of 10 cm squares at `grid_height` (world z) below.
+    Args:
+        points: (N, 3) world.
+        colors: (N, 3) uint8 RGB.
+        cam_from_world: (4, 4) of the camera that looks.
+        normals: (N, 3) for shading.
+        lines: Drawn on top of everything.
+        grid_height: World z of a grid of 10 cm squares below.
+        size: Width and height, pixels.
+        point_size: A length of the world: near points are drawn larger and hide what is behind them.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
     """
     width, height = size
     intrinsics = np.array([[FOCAL_FRACTION * width, 0, width / 2], [0, FOCAL_FRACTION * width, height / 2], [0, 0, 1.0]])

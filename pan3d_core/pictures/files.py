@@ -26,7 +26,16 @@ def is_moving(path: Path) -> bool:
 
 
 def write_folder(folder: Path, name: str, pictures: Iterable[Picture]) -> list[Path]:
-    """NAME_000.png, NAME_001.png, ... in `folder`, made where needed; the paths written."""
+    """Write NAME_000.png, NAME_001.png, ...
+
+    Args:
+        folder: Made where needed.
+        name: What the files' names begin with.
+        pictures: (H, W, 3) uint8 RGB each.
+
+    Returns:
+        The paths written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for index, picture in enumerate(pictures):
@@ -36,9 +45,16 @@ def write_folder(folder: Path, name: str, pictures: Iterable[Picture]) -> list[P
 
 
 def write_moving(path: Path, pictures: Iterator[Picture], frames_per_second: float) -> None:
-    """One file of pictures of equal size, the suffix decides the kind; animated pictures repeat for ever.
+    """Write one file of pictures of equal size; animated pictures repeat for ever.
 
-    Raises `ValueError` for no pictures, another suffix or rate, `ModuleNotFoundError` for a video without imageio-ffmpeg.
+    Args:
+        path: The file; the suffix decides the kind.
+        pictures: (H, W, 3) uint8 RGB each.
+        frames_per_second: How fast they follow each other.
+
+    Raises:
+        ValueError: There are no pictures, or the suffix or the rate is another.
+        ModuleNotFoundError: It is a video, and imageio-ffmpeg is missing.
     """
     if not is_moving(path):
         raise ValueError(f"out: expected a file ending in {', '.join((*ANIMATIONS, *VIDEOS))}, got {path}")

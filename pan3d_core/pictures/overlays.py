@@ -34,7 +34,13 @@ def to_picture(image: torch.Tensor) -> Picture:
 
 
 def enlarge(picture: Picture, width: int, *, smooth: bool = True) -> Picture:
-    """The picture at another width; `smooth=False` keeps values apart (ids, depth)."""
+    """Bring a picture to another width.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        width: Pixels; the height follows.
+        smooth: False keeps values apart (ids, depth).
+    """
     height = round(picture.shape[0] * width / picture.shape[1])
     method = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
     return np.asarray(Image.fromarray(picture).resize((width, height), method))
@@ -93,7 +99,16 @@ def outline(ids: Ints, width: int = 2) -> npt.NDArray[np.bool_]:
 
 
 def depth_picture(depth: Floats, near_m: float, far_m: float) -> Picture:
-    """(H, W) z-depth -> colours from near (red) to far (blue) on a scale that several pictures can share."""
+    """Colour depth from near (red) to far (blue) on a scale that several pictures can share.
+
+    Args:
+        depth: (H, W) z-depth.
+        near_m: Where the scale begins, in the unit of `depth`.
+        far_m: Where it ends.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
     share = np.clip((depth - near_m) / max(far_m - near_m, 1e-6), 0.0, 1.0)
     picture: Picture = _spectrum()[np.rint(share * 255).astype(np.uint8)]
     picture[~(depth > 0)] = NO_DEPTH
@@ -110,7 +125,14 @@ def depth_range(*depths: Floats) -> tuple[float, float]:
 
 
 def depth_scale(near_m: float, far_m: float, width: int, unit: str = "m") -> Picture:
-    """A bar with the colours and numbers of `depth_picture`."""
+    """Draw a bar with the colours and numbers of `depth_picture`.
+
+    Args:
+        near_m: Where the scale begins.
+        far_m: Where it ends.
+        width: Of the bar, pixels.
+        unit: Behind the numbers.
+    """
     height, margin = 46, 34
     values = np.linspace(near_m, far_m, width - 2 * margin)
     bar = np.full((height, width, 3), BACKGROUND, dtype=np.uint8)
@@ -125,7 +147,16 @@ def depth_scale(near_m: float, far_m: float, width: int, unit: str = "m") -> Pic
 
 
 def error_picture(depth: Floats, true_depth: Floats, limit_m: float) -> Picture:
-    """Signed error: red = too far, blue = too near, white = right, dark = one of them unknown; saturated at `limit_m`."""
+    """Colour the signed error of depth: red = too far, blue = too near, white = right, dark = one of them unknown.
+
+    Args:
+        depth: (H, W), 0 = unknown.
+        true_depth: (H, W), 0 = unknown.
+        limit_m: Where colours are saturated.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
     share = np.clip((depth - true_depth) / limit_m, -1.0, 1.0)[..., None]
     too_far, too_near = np.array([190.0, 25, 40]), np.array([25.0, 75, 190])
     picture = np.where(share > 0, 255 + share * (too_far - 255), 255 - share * (too_near - 255))
@@ -144,13 +175,27 @@ def grasp_lines(grasp: GraspTarget) -> list[Line]:
 
 
 def box_lines(box: OrientedBox, color: Color) -> list[Line]:
-    """The twelve edges of a box as polylines in the world."""
+    """Return the twelve edges of a box as polylines in the world.
+
+    Args:
+        box: The box.
+        color: Of the lines.
+    """
     corners = box_corners(box).double().numpy(force=True)
     return [(corners[list(edge)], color) for edge in BOX_EDGES]
 
 
 def project_lines(lines: Sequence[Line], intrinsics: Floats, cam_from_world: Floats) -> list[Line]:
-    """World polylines -> pixel polylines (K, 2); a line with a point behind the camera is left out."""
+    """Project polylines of the world; a line with a point behind the camera is left out.
+
+    Args:
+        lines: In the world.
+        intrinsics: (3, 3) pixels.
+        cam_from_world: (4, 4).
+
+    Returns:
+        Pixel polylines (K, 2).
+    """
     projected: list[Line] = []
     for line, color in lines:
         cam = line @ cam_from_world[:3, :3].T + cam_from_world[:3, 3]
@@ -160,7 +205,14 @@ def project_lines(lines: Sequence[Line], intrinsics: Floats, cam_from_world: Flo
 
 
 def montage(pictures: Sequence[Picture], columns: int, captions: Sequence[str] = (), gap: int = 8) -> Picture:
-    """Pictures in a grid, left to right, each brought to the first one's width, captions below."""
+    """Put pictures in a grid, left to right, each brought to the first one's width.
+
+    Args:
+        pictures: (H, W, 3) uint8 RGB each.
+        columns: Of the grid.
+        captions: Below the pictures.
+        gap: Between them, pixels.
+    """
     width = pictures[0].shape[1]
     tiles = [picture if picture.shape[1] == width else enlarge(picture, width) for picture in pictures]
     below = 24 if captions else 0
@@ -177,7 +229,12 @@ def montage(pictures: Sequence[Picture], columns: int, captions: Sequence[str] =
 
 
 def save(path: Path | str, picture: Picture) -> None:
-    """Write a picture file; the suffix decides the format."""
+    """Write a picture file.
+
+    Args:
+        path: The file; the suffix decides the format.
+        picture: (H, W, 3) uint8 RGB.
+    """
     Image.fromarray(picture).save(path)
 
 
