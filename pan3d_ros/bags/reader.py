@@ -46,12 +46,6 @@ class BagMessage(NamedTuple):
     content: Any
 
 
-def is_bag(path: Path) -> bool:
-    """Whether the path looks like a rosbag2: a folder of one, or a single .mcap or .db3 file."""
-    path = Path(path)
-    return (path / "metadata.yaml").exists() or path.suffix in SUFFIXES or bool(_storage_files(path))
-
-
 class BagReader:
     """Use as a context manager. `topics` maps names to facts; messages come in the order of receipt."""
 

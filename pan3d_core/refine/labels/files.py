@@ -9,7 +9,7 @@
      "images": {"NAME": {"1": "mug", "2": "mug", "3": "table", "4": null, "5": {"name": "mug", "crowd": true}}}}
 
 Every id of a thing is one object, `null` one of unknown class; a crowd is pixels of a class that are no single object. With
-`segments` beside or instead of `images` the ids of all other images mean the same. `label_coco` has the other format.
+`segments` beside or instead of `images` the ids of all other images mean the same. `coco` has the other format.
 
 NAME is the name of the view's image without ending, see `possible_names`.
 """
