@@ -58,6 +58,7 @@ def test_click_on_an_object(capsys):
     assert len(ids) == 3 and len(set(ids)) == 1
 
 
+@pytest.mark.slow
 def test_edit_gaussians(capsys, workplace):
     example("edit_gaussians").main(["-o", "edited"])
     before, after = re.findall(r"objects \[([\d, ]+)\]", capsys.readouterr().out)

@@ -60,7 +60,9 @@ def own_engines():
 
 
 @pytest.mark.usefixtures("own_engines")
-@pytest.mark.parametrize("page", TUTORIALS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "page", [pytest.param(path, marks=pytest.mark.slow if path.stem == "judge_a_bag" else (), id=path.stem) for path in TUTORIALS]
+)
 def test_tutorial(page, tmp_path, monkeypatch):
     for package in NEEDS.get(page.stem, ("mujoco",)):
         pytest.importorskip(package)

@@ -46,6 +46,7 @@ def test_an_item_that_raises_is_named_and_the_others_go_on():
     assert run_items(MAKE_CALCULATOR, []) == []
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_results_of_one(references):
     alone = run_items(MAKE_SCENE_WORKER, references)
     together = run_items(MAKE_SCENE_WORKER, references, processes=Processes(2))

@@ -8,10 +8,12 @@ import sys
 import threading
 import time
 
+import pytest
 import ros_support
 from places import ROOT
 
 
+@pytest.mark.slow
 def test_ask_the_node(spinner, tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     settings = ["cameras:=[front]", "model.name:=depth_clusters", "input.use_depth:=true", "input.max_image_age_s:=0.0"]

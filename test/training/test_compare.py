@@ -21,6 +21,7 @@ def comparison_list(run_values, tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_variants_run_once_and_stand_in_one_table(comparison_list, data_folder, tmp_path):
     path = comparison_list({"losses": {"no contrast": ["model.loss.anchors.contrast=0"]}})
     comparison = read_comparison(path, data_folder, tmp_path / "runs")
@@ -69,6 +70,7 @@ def test_a_list_with_an_impossible_run_is_refused_whole(comparison_list, data_fo
         read_comparison(lacking, data_folder, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_says_its_last_words(comparison_list, data_folder, tmp_path):
     path = comparison_list({"data": {"elsewhere": ["data=/nowhere"]}})
     comparison = read_comparison(path, data_folder, tmp_path / "runs")

@@ -45,6 +45,7 @@ def unlabelled(view):
     return replace(view, labels=labels_of(view.labels.image, void, none))
 
 
+@pytest.mark.slow
 def test_a_view_without_any_label_gets_those_of_the_others(table):
     views, truth = table
     _, maps = refined([unlabelled(views[0]), *views[1:]])
@@ -60,6 +61,7 @@ def test_views_that_all_have_no_label_are_refused_by_name(table):
     assert first_map([table[0][0], *views[1:]], LABELS, gaussians).num_queries > 0
 
 
+@pytest.mark.slow
 def test_an_object_that_one_view_alone_has_is_kept(table):
     views, truth = table
     seen_in, lonely = 2, 2
@@ -81,6 +83,7 @@ def test_an_object_that_one_view_alone_has_is_kept(table):
     assert not bool(model.alive.all())  # while what never got a mask was dropped
 
 
+@pytest.mark.slow
 def test_small_objects_of_one_class_that_touch_stay_two():
     side = 0.04  # their middles are nearer than `QuerySettings.merge_m`
     objects = tuple(Block((sign * side / 2, 0.0, side / 2), (side, side, side)) for sign in (-1, 1))
@@ -112,6 +115,7 @@ def set_alike(model, *names: str) -> None:
             value.copy_(value[:1].expand_as(value).clone())
 
 
+@pytest.mark.slow
 def test_queries_that_are_all_alike_begin_again_and_come_apart(table):
     views, truth = table
     model = table_map(views, **SIZE)
@@ -128,6 +132,7 @@ def test_queries_that_are_all_alike_begin_again_and_come_apart(table):
     assert run.progress.reseeds == 1 and len({*ids} - {0}) == 4
 
 
+@pytest.mark.slow
 def test_tokens_alike_at_their_places_come_apart_without_beginning_again(table):
     views, truth = table
     model = table_map(views, **SIZE)
@@ -138,6 +143,7 @@ def test_tokens_alike_at_their_places_come_apart_without_beginning_again(table):
     assert run.progress.reseeds == 0 and len({*ids} - {0}) == 4
 
 
+@pytest.mark.slow
 def test_poses_that_are_two_centimetres_off_cost_a_tenth_of_the_quality_and_no_object(table):
     views, truth = table
     generator = torch.Generator().manual_seed(0)

@@ -61,6 +61,7 @@ def test_gradients_are_asked_for_only_after_a_loss_went_backward(views):
         render_color(table_map(views, **COARSE), views[0].camera).screen.gradients()
 
 
+@pytest.mark.slow
 def test_a_coarse_map_grows_and_shows_more_than_one_that_may_not(views):
     fixed, grown = (table_map(views, **COARSE) for _ in range(2))
     first, quick = len(fixed.means), LearningRates(means=1.6e-3)  # a short run has to move Gaussians farther in a step
@@ -107,6 +108,7 @@ def test_a_map_that_is_large_enough_keeps_its_number(views):
     assert len(model.means) == first
 
 
+@pytest.mark.slow
 def test_a_growing_run_that_was_interrupted_ends_in_the_same_bits(views, tmp_path):
     settings = RefineSettings(steps=20, checkpoint_every=9, density=GROWING)
     whole, path = Refinement(table_map(views, **COARSE), views, settings), tmp_path / "checkpoint.pt"

@@ -188,6 +188,7 @@ def test_queries_that_never_got_a_mask_are_dropped_unless_none_did(table):
     assert model.alive.nonzero()[:, 0].tolist() == [1, 4]
 
 
+@pytest.mark.slow
 def test_collapsed_queries_begin_again_and_recover(table):
     views, truth = table
     run = Refinement(table_map(views, voxel_m=0.02, queries=6), views, RefineSettings(steps=72))

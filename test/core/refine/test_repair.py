@@ -52,7 +52,7 @@ def figures(table, noise, share):
     return label_figures(mixed, truth), refined_view_figures(maps, truth, LABELS)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind if kind == "unlabelled" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS])
 def test_what_most_views_say_holds_in_all(table, kind):
     noise, margin = KINDS[kind]
     labels, found = figures(table, noise, (VIEWS - MOST) / VIEWS)
@@ -60,11 +60,13 @@ def test_what_most_views_say_holds_in_all(table, kind):
     assert found.pq > labels.pq + 0.3 and found.identity_switches == 0
 
 
+@pytest.mark.slow
 def test_borders_that_are_ragged_in_all_views_become_smooth(table):
     labels, found = figures(table, replace(NO_NOISE, ragged_px=2.0, ragged_length_px=4.0), 1.0)
     assert found.per_view_pq > labels.per_view_pq + 0.1 and found.pq > labels.pq + 0.3
 
 
+@pytest.mark.slow
 def test_ids_that_views_do_not_share_become_one_per_object(table):
     labels, found = figures(table, NO_NOISE, 1.0)
     assert labels.per_view_pq == pytest.approx(1.0) and labels.identity_switches > 10

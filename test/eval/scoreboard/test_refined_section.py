@@ -104,6 +104,7 @@ def test_an_engine_sees_neither_measured_depth_nor_held_out_views_beside_given_o
     assert scores.num_gaussians > 0 and scores.labels["given"].per_view_pq > 0.2
 
 
+@pytest.mark.slow
 def test_a_kept_row_is_not_measured_again_until_what_it_depends_on_changes(reference, tmp_path, monkeypatch):
     first = measured_row(PERFECT.measurement([reference], replace(TINY, steps=2)), tmp_path, machine={"load": "0.5"})
     assert first.failures == [] and first.figures["scenes"] == 1 and first.machine == {"load": "0.5"}
@@ -131,6 +132,7 @@ def test_the_hash_of_a_row_knows_its_source_and_the_files_of_its_scenes(rendered
     assert all(row.measurement([own], TINY).hash() != before[row.key] for row in REFINED_ROWS)
 
 
+@pytest.mark.slow
 def test_a_scene_that_cannot_be_read_is_a_failure_and_the_row_has_no_figures(tmp_path):
     broken = RefinedSceneReference(tmp_path / "nothing")
     found = measured_row(PERFECT.measurement([broken], TINY), tmp_path / "rows", machine=MACHINE)

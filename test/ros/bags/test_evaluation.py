@@ -175,6 +175,7 @@ def test_a_bag_is_opened_once(tmp_path, monkeypatch):
     assert opened == [path, path] and found.bag == str(path)
 
 
+@pytest.mark.slow
 def test_two_runs_and_two_storages_give_the_same(cell_bag, record_cell, tmp_path):
     other = record_cell(tmp_path, "again", storage="sqlite3")
     chosen = PipelineConfig.from_dict({"model": {"name": "depth_clusters"}})
@@ -222,6 +223,7 @@ def test_unknown_types_matter_only_where_they_are_read(tmp_path):
     assert len(evaluate_bag(path, pipeline()).outcomes) == 4
 
 
+@pytest.mark.slow
 def test_the_command_writes_keys_of_ros2_benchmark(tmp_path, capsys):
     bag = BlockBag().write(tmp_path / "bag")
     out = tmp_path / "figures.json"
@@ -240,6 +242,7 @@ def test_the_command_writes_keys_of_ros2_benchmark(tmp_path, capsys):
     assert not (tmp_path / "none.json").exists()
 
 
+@pytest.mark.slow
 def test_engines_with_files_of_their_own(tmp_path, monkeypatch):
     da3_members.make_small(monkeypatch)
     bag = BlockBag(sets=1).write(tmp_path / "bag")
@@ -255,6 +258,7 @@ def test_engines_with_files_of_their_own(tmp_path, monkeypatch):
         assert looked in ((OBJECTS, NO_OBJECTS) if name == "fast3dis" else (COULD_NOT_LOOK,))
 
 
+@pytest.mark.slow
 def test_no_ros_is_needed(tmp_path):
     path = BlockBag(sets=1).write(tmp_path / "bag")
     code = f"""

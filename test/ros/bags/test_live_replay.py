@@ -103,8 +103,9 @@ def position(instance):
     return place.x, place.y, place.z
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("model", ["depth_clusters", pytest.param("pan3d-mini", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("model", ["depth_clusters", "pan3d-mini"])
 def test_live_and_in_process_replay_see_the_same(cell_bag, ros, tmp_path, model):
     params = parameter_file(cell_bag, tmp_path, model)
     settings = replay_settings([params], base=PipelineConfig(model=ModelConfig(name=model)))

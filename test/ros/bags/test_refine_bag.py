@@ -40,6 +40,7 @@ def test_a_moving_camera_gives_as_many_views_as_asked_for_spread_over_its_journe
     assert {view.camera for view in fewer.views} == {view.camera for view in every.views}
 
 
+@pytest.mark.slow
 def test_a_bag_is_refined_like_a_scene_folder_and_leaves_one(tmp_path, capsys):
     path, out = BlockBag(sets=2).write(tmp_path / "bag"), tmp_path / "out"
     scene = keyframe_scene(path, KeyframeRequest(use_depth=True))

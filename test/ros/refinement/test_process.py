@@ -91,6 +91,7 @@ def test_a_refinement_reports_every_step_and_finds_the_objects_where_they_are(fo
         assert (item.center_m - true).norm() < 0.02
 
 
+@pytest.mark.slow
 def test_the_table_is_in_the_map_and_is_none_of_its_objects(folder):
     refine(folder, job(), ignored)
     scene = read_scene_file(folder.scene_file)
@@ -110,6 +111,7 @@ def test_minutes_end_a_refinement_before_its_steps_and_stretch_one_without(folde
     assert shares == sorted(shares) and shares[-1] == 1.0
 
 
+@pytest.mark.slow
 def test_losses_that_no_longer_fall_end_a_refinement_before_its_steps(folder, monkeypatch):
     monkeypatch.setattr("pan3d_ros.refinement.process.EarlyStop", partial(EarlyStop, window=5))
     reports = []
@@ -118,6 +120,7 @@ def test_losses_that_no_longer_fall_end_a_refinement_before_its_steps(folder, mo
     assert 0.23 * 40 + 9 < done["step"] < 40  # two windows of steps in which all terms count
 
 
+@pytest.mark.slow
 def test_a_refinement_that_was_ended_goes_on_to_the_same_map(interrupted, kept, tmp_path):
     reports = []
     done = refine(interrupted, job(resume=True), reports.append)
@@ -186,6 +189,7 @@ def test_two_processes_do_not_refine_in_one_folder(folder):
         pass
 
 
+@pytest.mark.slow
 def test_the_process_answers_in_lines_and_can_be_ended_in_the_middle_of_a_step(folder):
     folder.write_job(job(steps=100_000, niceness=1))
     runner = RefinementRunner(folder.path, threads=1)

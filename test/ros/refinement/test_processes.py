@@ -101,6 +101,7 @@ def start(spinner, ros_context, tmp_path):
         node.child.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)  # three starts of processes, on a busy machine too
 def test_ids_are_the_same_after_a_restart_of_the_node(start, tmp_path):
     first = start()
@@ -126,6 +127,7 @@ def test_ids_are_the_same_after_a_restart_of_the_node(start, tmp_path):
     assert not (Path("/proc") / str(child)).exists() and refinements(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_refinement_whose_process_is_killed_names_its_folder_and_a_second_goal_goes_on_from_there(start, tmp_path):
     node = start("refine.checkpoint_steps:=4")

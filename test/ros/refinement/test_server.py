@@ -72,6 +72,7 @@ def process_ids() -> set[int]:
     return found
 
 
+@pytest.mark.slow
 def test_keyframes_become_a_scene_whose_objects_have_the_ids_under_which_they_were_seen(bench, tmp_path):
     bench.see()
     before = {("red" if i.color_rgb[0] > i.color_rgb[2] else "blue"): i.id for i in bench.instances()[-1].instances}
@@ -105,6 +106,7 @@ def test_keyframes_become_a_scene_whose_objects_have_the_ids_under_which_they_we
     assert {i.id for i in bench.instances()[-1].instances} == set(before.values())  # the map's ids are those of before
 
 
+@pytest.mark.slow
 def test_perception_goes_on_while_a_second_goal_is_refused_and_the_first_one_is_cancelled(spinner, monkeypatch, tmp_path):
     bench = RefineBench(spinner, monkeypatch, tmp_path / "maps", refine__checkpoint_steps=1_000_000).start()
     bench.see()
@@ -131,6 +133,7 @@ def test_perception_goes_on_while_a_second_goal_is_refused_and_the_first_one_is_
     bench.until(lambda: len(bench.instances()) > count + 5, "perception goes on")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # two refinements, on a busy machine too
 def test_a_cancelled_goal_is_gone_on_with_whatever_the_cameras_show_then(spinner, monkeypatch, tmp_path):
     bench = RefineBench(spinner, monkeypatch, tmp_path / "maps", refine__checkpoint_steps=5).start()
@@ -158,11 +161,12 @@ def test_a_cancelled_goal_is_gone_on_with_whatever_the_cameras_show_then(spinner
     assert len(done.object_ids) == 2 and Path(done.path).is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "limits"),
     [
         ("as the minutes were over before the steps", {"steps": 1_000_000, "minutes": 0.03}),
-        pytest.param("as the losses had stopped falling (refine.stop_below)", {"steps": 300}, marks=pytest.mark.slow),
+        ("as the losses had stopped falling (refine.stop_below)", {"steps": 300}),
     ],
 )
 def test_a_refinement_that_stops_early_says_which_stop_it_was(spinner, monkeypatch, tmp_path, words, limits):
@@ -176,6 +180,7 @@ def test_a_refinement_that_stops_early_says_which_stop_it_was(spinner, monkeypat
     assert not any(item.stopped_early for item in bench.feedback[:-1])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # two refinements, on a busy machine too
 def test_a_node_that_is_not_configured_goes_on_with_a_map_and_cannot_load_it(spinner, monkeypatch, tmp_path):
     bench = RefineBench(spinner, monkeypatch, tmp_path / "maps").start()

@@ -16,6 +16,7 @@ with RobotCell(0, num_objects=1, num_cameras=1, width=64, height=64) as cell:
 """
 
 
+@pytest.mark.slow
 def test_torchs_compiler_can_be_loaded_after_rendering():
     pytest.importorskip("mujoco")
     run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120)

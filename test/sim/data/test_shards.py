@@ -177,7 +177,7 @@ def test_two_parts_and_two_workers_give_what_one_process_gives(whole, tmp_path):
         plan(tmp_path, part=(3, 2))
 
 
-@pytest.mark.parametrize("shard_format", ["arrays", "tar"])
+@pytest.mark.parametrize("shard_format", ["arrays", pytest.param("tar", marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_to_the_same_bytes(shard_format, whole, tmp_path):
     out = tmp_path / "data"
     process = subprocess.Popen(command(out, "--format", shard_format, "--workers", "1"), stderr=subprocess.DEVNULL)
@@ -202,6 +202,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(shard_format, whole, tmp_path):
         assert names[0] == f"{FIRST:08d}.image0.png" and names[6] == f"{FIRST:08d}.json" and len(names) == 14
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_with_a_message_and_leaves_complete_shards_alone(whole, tmp_path):
     out = tmp_path / "data"
     render_data_set(plan(out, count=2))

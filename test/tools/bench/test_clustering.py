@@ -13,6 +13,7 @@ def test_impossible_sizes_are_refused(wrong, capsys):
     assert "expected at least 1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_both_ways_are_measured_on_the_same_scenes(tmp_path):
     pytest.importorskip("mujoco")
     result = run(["--views", "1", "2", "--scenes", "1", "--work", str(tmp_path)])

@@ -66,6 +66,7 @@ def test_one_side_is_measured(procedural):
     assert first["peak_mib"] >= first["before_mib"] > first["weights_mib"]
 
 
+@pytest.mark.slow
 def test_our_worker_of_depth_anything_answers_in_a_process_of_its_own():
     arguments = da3.parse(["--variant", "small", "--views", "2", "--memory-views", "2", "--height", "42", "--width", "56"])
     found = sides.run_side(da3.WORKER, "ours", arguments, ("--variant", "small"))

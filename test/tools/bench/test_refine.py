@@ -81,6 +81,7 @@ def test_time_is_told_by_what_is_seen():
     assert set(found["step over Gaussians seen"]["local"]) == {"slope", "intercept", "r2", "correlation"}
 
 
+@pytest.mark.slow
 def test_quality_of_a_small_cell_is_that_of_labels_and_of_maps():
     pytest.importorskip("mujoco")
     settings = quality.QualitySettings(num_views=4, image_hw=(36, 48), path_views=5, steps=12, max_gaussians=800, noise=0.5)
@@ -97,6 +98,7 @@ def test_quality_of_a_small_cell_is_that_of_labels_and_of_maps():
         assert own["cost"]["steps"] == 12 and 0 < own["cost"]["gaussians"] <= 800
 
 
+@pytest.mark.slow
 def test_noise_is_put_in_one_kind_at_a_time_and_variants_are_compared_in_the_same_cells():
     pytest.importorskip("mujoco")
     settings = quality.QualitySettings(num_views=5, image_hw=(36, 48), steps=10, max_gaussians=800)

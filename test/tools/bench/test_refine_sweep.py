@@ -46,6 +46,7 @@ def test_a_constant_that_other_modules_have_taken_over_is_changed_there_too():
         pass
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_maps_with_the_changed_constant():
     pytest.importorskip("mujoco")
     tiny = QualitySettings(num_views=8, image_hw=(48, 64), steps=6, max_gaussians=1500)

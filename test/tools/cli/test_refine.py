@@ -74,6 +74,7 @@ def test_what_is_missing_or_wrong_is_named(folder, tmp_path, capsys):
     assert "phone: expected intrinsics and cam_from_world, got none" in message
 
 
+@pytest.mark.slow
 def test_queries_begin_at_the_objects_that_an_engine_finds_and_a_run_that_stopped_falling_ends(folder, tmp_path, capsys):
     more = ("--queries", "objects", "--steps", "300", "--stop-below", "0.99", "--pictures-every", "0", "--density", "none")
     assert cli.main(command(folder, tmp_path, *more)) == 0

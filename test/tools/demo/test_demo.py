@@ -227,6 +227,7 @@ def test_a_transition_that_is_refused_says_so_with_the_state_and_the_log(own_dom
         client.close()
 
 
+@pytest.mark.slow
 def test_the_whole_journey_without_a_network(tmp_path, own_domain):
     """Robot cell and perception as processes, depth cameras, no network: found, grasped, reported."""
     pytest.importorskip("mujoco")

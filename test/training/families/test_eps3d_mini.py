@@ -109,6 +109,7 @@ def test_the_base_comes_from_a_file_and_stays(run_values, tmp_path):
     assert all(torch.equal(own[name], value) for name, value in tiny.items())
 
 
+@pytest.mark.slow
 def test_an_exported_file_is_what_the_engine_loads(run_values, tmp_path):
     out = tmp_path / "export" / f"{EPS3D}.safetensors"
     run = Run(run_config(run_values(EPS3D, steps=2)), ALONE)

@@ -36,9 +36,8 @@ def official_file(values: dict, path) -> AnyViewDa3:
     return base
 
 
-@pytest.mark.parametrize(
-    ("steps", "left", "ap50"), [(50, 0.6, 0.0), pytest.param(200, 0.1, 0.9, marks=pytest.mark.slow)], ids=["begun", "by heart"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("steps", "left", "ap50"), [(50, 0.6, 0.0), (200, 0.1, 0.9)], ids=["begun", "by heart"])
 def test_one_scene_is_learnt(run_values, tmp_path, steps, left, ap50):
     values = run_values(
         "fast3dis", steps=steps, start_from=str(tmp_path / "model.safetensors"), sampling={"augment": False, "batch": 1},
@@ -93,6 +92,7 @@ def test_a_run_starts_from_official_weights_with_its_corrections_at_zero(run_val
             ".attn.proj.", ".attn.proj.linear.")], value)  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_exported_file_answers_as_the_averaged_weights_and_can_be_started_from(run_values, tmp_path):
     start, out = tmp_path / "model.safetensors", tmp_path / "export" / "tiny.safetensors"
     values = run_values("fast3dis", steps=2, start_from=str(start), record={"evaluate_scenes": 0})

@@ -75,6 +75,7 @@ def wait_for_step(process: subprocess.Popen, out: Path, step: int) -> None:
     raise AssertionError(f"no step {step} in time")
 
 
+@pytest.mark.slow
 def test_a_killed_run_and_a_stopped_one_go_on_bit_for_bit(run_values, tmp_path):
     record = {"save_steps": 4, "log_steps": 1, "evaluate_scenes": 0}
     values = run_values("pan3d-mini", record=record, sampling={"batch": 1}, steps=40)
@@ -114,13 +115,14 @@ def by_torchrun(values: dict) -> None:
     torch.distributed.run.main(arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "launch", "strategy"),
     [
         ("pan3d-mini", by_spawning, "ddp"),
-        pytest.param("segvggt", by_torchrun, "fsdp", marks=pytest.mark.slow),
-        pytest.param("fast3dis", by_spawning, "ddp", marks=pytest.mark.slow),
-        pytest.param("fast3dis", by_torchrun, "fsdp", marks=pytest.mark.slow),
+        ("segvggt", by_torchrun, "fsdp"),
+        ("fast3dis", by_spawning, "ddp"),
+        ("fast3dis", by_torchrun, "fsdp"),
     ],
     ids=["spawn-ddp", "torchrun-fsdp", "frozen-ddp", "frozen-fsdp"],
 )

@@ -35,6 +35,7 @@ def equal_states(first: dict, second: dict) -> bool:
     return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
 
 
+@pytest.mark.slow
 def test_one_scene_is_learnt_by_heart(data_folder, tiny):
     torch.manual_seed(0)
     batch = ShardSet(data_folder / "train").batch(np.array([0]), [np.arange(2)])
@@ -59,7 +60,9 @@ def test_one_scene_is_learnt_by_heart(data_folder, tiny):
     assert best["foreground"] < 0.5 * history[0]["foreground"]
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=() if name == "pan3d-mini" else pytest.mark.slow) for name in sorted(FAMILIES)]
+)
 def test_a_resumed_run_equals_an_unbroken_one(run_values, family):
     whole = trainer_of(run_values(family))
     losses = totals(whole, 5)
@@ -95,6 +98,7 @@ def test_accumulated_batches_give_the_gradient_of_their_mean(run_values):
     assert totals(at_once, 3) == pytest.approx(totals(in_parts, 3), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_recomputing_blocks_changes_nothing(run_values):
     for name in FAMILIES:
         plain = trainer_of(run_values(name))
@@ -199,6 +203,7 @@ def test_half_precision_with_a_loss_scale_resumes_exactly(run_values):
     assert totals(second, 2) == losses[2:] and second.scaler.get_scale() == whole.scaler.get_scale()
 
 
+@pytest.mark.slow
 def test_a_run_can_start_from_the_weights_of_another(run_values, tmp_path):
     for name in FAMILIES:
         first = trainer_of(run_values(name))
