@@ -6,6 +6,7 @@ Every field carries `metadata` with `description`, and where they apply `range` 
 
 from __future__ import annotations
 
+import functools
 import math
 import types
 from collections.abc import Iterator, Mapping
@@ -41,12 +42,18 @@ class Checked:
     MOVED: ClassVar[Mapping[str, str]] = {}  # names that were here once -> dotted place of what holds instead
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(type(self))
+        hints = _type_hints(type(self))
         for item in fields(self):
             name = f"{type(self).__name__}.{item.name}"
             value = _converted(name, getattr(self, item.name), hints[item.name])
             object.__setattr__(self, item.name, value)
             _check_limits(name, value, item)
+
+
+@functools.cache
+def _type_hints(cls: type) -> Mapping[str, Any]:
+    """Annotations of a settings class, evaluated once: a node that starts makes thousands of instances."""
+    return get_type_hints(cls)
 
 
 def _converted(name: str, value: Any, hint: Any) -> Any:
@@ -153,7 +160,7 @@ def read_settings(like: C | type[C], values: Any, where: str = "") -> C:
     cls: type[C] = like if isinstance(like, type) else type(like)
     if not isinstance(values, Mapping):
         raise ValueError(f"{where or cls.__name__}: expected names with values, got {values!r}")
-    hints = get_type_hints(cls)
+    hints = _type_hints(cls)
     known = {item.name: item for item in fields(cls)}  # type: ignore[arg-type]  # every settings class is a dataclass
     lacking = [name for name, item in known.items() if name not in values and _has_no_default(item)]
     if lacking and isinstance(like, type):

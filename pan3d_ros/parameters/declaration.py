@@ -82,7 +82,7 @@ class NodeParameters:
             try:
                 self._node.declare_parameter(full, to_parameter(default), descriptor)
                 if not prefix:
-                    self._build({}, only=full)
+                    _settings_from({full: from_parameter(self._node.get_parameter(full).value)})
             except (ValueError, ParameterException) as error:
                 self.problems[full] = _reason(full, error)
                 if self._node.has_parameter(full):
@@ -105,15 +105,8 @@ class NodeParameters:
         known = {name: from_parameter(value) for name, value in parameter_values(self._node).items()}
         return known | changed
 
-    def _build(self, changed: dict[str, Any], only: str | None = None) -> tuple[NodeConfig, PipelineConfig]:
-        values = self._values(changed)
-
-        def given(default: NodeConfig | PipelineConfig) -> dict[str, Any]:
-            names = [name for name, _, _ in walk_settings(default)]
-            return nested_names({name: values[name] for name in names if name in values and (only is None or name == only)})
-
-        node, pipeline = NodeConfig(), PipelineConfig()
-        return read_settings(node, given(node)), read_settings(pipeline, given(pipeline))
+    def _build(self, changed: dict[str, Any]) -> tuple[NodeConfig, PipelineConfig]:
+        return _settings_from(self._values(changed))
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         changed = {p.name: from_parameter(p.value) for p in parameters}
@@ -128,6 +121,16 @@ class NodeParameters:
         for name in changed:
             self.problems.pop(name, None)
         return SetParametersResult(successful=True)
+
+
+def _settings_from(values: dict[str, Any]) -> tuple[NodeConfig, PipelineConfig]:
+    """Settings of the node and of the pipeline from parameters by their dotted names; what is left out has its default."""
+
+    def given(default: NodeConfig | PipelineConfig) -> dict[str, Any]:
+        return nested_names({name: values[name] for name, _, _ in walk_settings(default) if name in values})
+
+    node, pipeline = NodeConfig(), PipelineConfig()
+    return read_settings(node, given(node)), read_settings(pipeline, given(pipeline))
 
 
 def _reason(name: str, error: Exception) -> str:
