@@ -42,7 +42,7 @@ class Checked:
     MOVED: ClassVar[Mapping[str, str]] = {}  # names that were here once -> dotted place of what holds instead
 
     def __post_init__(self) -> None:
-        hints = _type_hints(type(self))
+        hints = _type_hints(type(self))  # type: ignore[arg-type]  # a class is hashable, whatever its instances are
         for item in fields(self):
             name = f"{type(self).__name__}.{item.name}"
             value = _converted(name, getattr(self, item.name), hints[item.name])
@@ -160,7 +160,7 @@ def read_settings(like: C | type[C], values: Any, where: str = "") -> C:
     cls: type[C] = like if isinstance(like, type) else type(like)
     if not isinstance(values, Mapping):
         raise ValueError(f"{where or cls.__name__}: expected names with values, got {values!r}")
-    hints = _type_hints(cls)
+    hints = _type_hints(cls)  # type: ignore[arg-type]  # as above
     known = {item.name: item for item in fields(cls)}  # type: ignore[arg-type]  # every settings class is a dataclass
     lacking = [name for name, item in known.items() if name not in values and _has_no_default(item)]
     if lacking and isinstance(like, type):
