@@ -34,6 +34,9 @@ def is_rigid(a_from_b: Tensor, tolerance: float = 1e-3) -> bool:
     Args:
         a_from_b: (4, 4).
         tolerance: Largest difference of an entry of R R^T from the identity's.
+
+    Returns:
+        Whether it is one; a mirror image is not, nor is a last row that is not exactly 0 0 0 1.
     """
     rotation = a_from_b[:3, :3].double()
     error = (rotation @ rotation.T - torch.eye(3, dtype=torch.float64, device=rotation.device)).abs().max()

@@ -35,12 +35,29 @@ def pairwise_mask_dice(mask_logits: Tensor, masks: Tensor, smooth: float = 1.0) 
 
 
 def mask_bce(mask_logits: Tensor, masks: Tensor) -> Tensor:
-    """Compute the binary cross-entropy of matched rows, mean over pixels: (M, N), (M, N) -> (M,)."""
+    """Compute the binary cross-entropy of matched rows, mean over pixels.
+
+    Args:
+        mask_logits: (M, N).
+        masks: (M, N) 0..1, any dtype.
+
+    Returns:
+        (M,).
+    """
     return F.binary_cross_entropy_with_logits(mask_logits, masks.to(mask_logits.dtype), reduction="none").mean(-1)
 
 
 def mask_dice(mask_logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
-    """Compute the Dice loss of matched rows, as in `pairwise_mask_dice`: (M, N), (M, N) -> (M,)."""
+    """Compute the Dice loss of matched rows, as in `pairwise_mask_dice`.
+
+    Args:
+        mask_logits: (M, N).
+        masks: (M, N) 0..1, any dtype.
+        smooth: Added to numerator and denominator.
+
+    Returns:
+        (M,).
+    """
     mask_probs = mask_logits.sigmoid()
     masks = masks.to(mask_probs.dtype)
     overlap = (mask_probs * masks).sum(-1)
@@ -81,7 +98,15 @@ def pairwise_frame_divergence(frame_attention: Tensor, visibility: Tensor) -> Te
 
 
 def frame_divergence(frame_attention: Tensor, visibility: Tensor) -> Tensor:
-    """Compute what `pairwise_frame_divergence` does for matched rows: (L, M, S), (M, S) -> (M,)."""
+    """Compute what `pairwise_frame_divergence` does for matched rows.
+
+    Args:
+        frame_attention: (L, M, S) attention mass of L layers on S frames.
+        visibility: (M, S) distributions over frames.
+
+    Returns:
+        (M,).
+    """
     distribution = frame_distribution(frame_attention)
     return js_divergence(visibility.to(distribution.dtype)[None], distribution).mean(0) / visibility.shape[-1]
 
@@ -107,7 +132,16 @@ def classification_loss(class_logits: Tensor, class_id: Tensor, query_index: Ten
 
 
 def objectness_loss(class_logits: Tensor, query_index: Tensor, *, no_match_weight: float = 0.1) -> Tensor:
-    """Compute the two-way cross-entropy of "any class" (logsumexp of the classes) against "no match" -> scalar."""
+    """Compute the two-way cross-entropy of "any class" (logsumexp of the classes) against "no match".
+
+    Args:
+        class_logits: (Q, C + 1), the last column meaning "no match".
+        query_index: (M,) the matched queries.
+        no_match_weight: What a query without a match counts in the mean beside 1 of the others.
+
+    Returns:
+        A scalar.
+    """
     two_way = torch.stack([class_logits[:, :-1].logsumexp(-1), class_logits[:, -1]], dim=-1)
     return classification_loss(two_way, torch.zeros_like(query_index), query_index, no_match_weight=no_match_weight)
 

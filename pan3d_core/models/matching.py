@@ -91,7 +91,16 @@ def segvggt_cost(
     targets: InstanceTargets,
     weights: SegVggtLossWeights = SEGVGGT_WEIGHTS,
 ) -> Tensor:
-    """Compute the matching cost (Q, G) of SegVGGT; `outputs` as in `losses.segvggt_losses`."""
+    """Compute the matching cost of SegVGGT.
+
+    Args:
+        outputs: mask_logits (Q, S, h, w), class_logits (Q, C + 1), frame_attention (L, Q, S) or None (no FADA term).
+        targets: G instances, masks at the size of the logits.
+        weights: Of the terms.
+
+    Returns:
+        (Q, G).
+    """
     mask_logits, class_logits, frame_attention = outputs
     flat_logits, flat_masks = mask_logits.flatten(1), targets.masks.flatten(1)
     cost = weights.classes * class_cost(class_logits, targets.class_id)

@@ -16,6 +16,9 @@ def moved_gaussians(gaussians: Gaussians, target_from_source: Similarity) -> Gau
     Args:
         gaussians: In the source's frame.
         target_from_source: Where they go.
+
+    Returns:
+        In the target's frame; everything but means, scales, rotations and colours as it was.
     """
     colors = gaussians.colors
     turned = target_from_source.rotation @ matrix_from_quat_xyzw(gaussians.quats_wxyz.roll(-1, dims=-1))

@@ -134,7 +134,16 @@ def rasterize(
 
 
 def view_colors(gaussians: Gaussians, cam_from_world: Tensor, rows: Tensor | None = None) -> Tensor:
-    """RGB (N, 3) that a (4, 4) camera sees; of the Gaussians in `rows` only, when given."""
+    """Return the colours that a camera sees.
+
+    Args:
+        gaussians: N of them.
+        cam_from_world: (4, 4).
+        rows: (M,) int, only these Gaussians; None = all.
+
+    Returns:
+        RGB (N, 3), or (M, 3).
+    """
     colors, means = gaussians.colors, gaussians.means
     if rows is not None:
         colors, means = colors.index_select(0, rows), means.index_select(0, rows)
@@ -210,7 +219,19 @@ def _render_gsplat(
 
 
 def chosen_backend(means: Tensor, settings: RasterSettings) -> str:
-    """ "torch" or "gsplat"; `RuntimeError` or `ValueError` when gsplat is asked for and cannot serve."""
+    """Say what will render.
+
+    Args:
+        means: (N, 3) of the Gaussians; gsplat takes float32 on a GPU alone.
+        settings: Of which `backend` counts.
+
+    Returns:
+        "torch" or "gsplat".
+
+    Raises:
+        ValueError: gsplat is asked for and cannot take the tensors.
+        RuntimeError: gsplat is asked for and cannot be used on this machine.
+    """
     possible = means.is_cuda and means.dtype == torch.float32
     if settings.backend == "torch" or (settings.backend == "auto" and not possible):
         return "torch"

@@ -64,7 +64,15 @@ class CameraDecoder(nn.Module):
 
 
 def decoded_cameras(code: Tensor, image_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Codes (..., 9) -> cam_from_world (..., 4, 4) and intrinsics (..., 3, 3) in pixels."""
+    """Decode cameras of Depth Anything 3.
+
+    Args:
+        code: (..., 9) of `world_from_cam`, as `CameraDecoder` gives them.
+        image_hw: Rows and columns of the image that pixels are counted in.
+
+    Returns:
+        cam_from_world (..., 4, 4) in the unit of the code, and intrinsics (..., 3, 3) in pixels.
+    """
     world_from_cam, intrinsics = cameras_from_pose_encoding(code, image_hw)
     return invert_rigid(world_from_cam), intrinsics
 

@@ -300,8 +300,16 @@ def variant_of(found: Mapping[str, Tensor], origin: str | Path, said: str = "") 
 
 
 def assign_official(model: nn.Module, found: dict[str, Tensor], origin: str | Path) -> None:
-    """Give `model` an official state dict, strictly. The four norms of the ray outputs are one module: files from the hub hold it
-    once and name it in their metadata. GIANT's Gaussian head is not part of this model and skipped."""
+    """Give a model an official state dict, strictly. GIANT's Gaussian head is not part of it and skipped.
+
+    Args:
+        model: Is unchanged when anything disagrees.
+        found: Name -> tensor. The four norms of the ray outputs are one module: files from the hub hold it once.
+        origin: Of the tensors, for the error.
+
+    Raises:
+        ValueError: Lists missing, unexpected and mis-shaped names of `origin`.
+    """
     found = {name.removeprefix("model."): value for name, value in found.items()}
     for name in model.state_dict():
         stage, _, parameter = name.partition("output_conv2_aux.")[2].partition(".2.")

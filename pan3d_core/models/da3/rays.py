@@ -25,9 +25,18 @@ MIN_Z = 1e-4
 def cameras_from_rays(
     rays: Tensor, ray_conf: Tensor, image_hw: tuple[int, int], samples: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Rays (B, S, h, w, 6) and their confidence (B, S, h, w) -> cam_from_world (B, S, 4, 4) and intrinsics (B, S, 3, 3) in pixels
-    of an image of `image_hw`. `samples` (hypotheses, points) index the most confident rays; by default drawn with a fixed seed,
-    so that equal rays give equal cameras."""
+    """Find the cameras of ray maps.
+
+    Args:
+        rays: (B, S, h, w, 6), direction and camera centre, as the module docstring says.
+        ray_conf: (B, S, h, w), higher is surer.
+        image_hw: Rows and columns of the image that pixels are counted in.
+        samples: (hypotheses, points) int, ranks among the rays, the most confident being 0; by default drawn with a fixed seed,
+            so that equal rays give equal cameras.
+
+    Returns:
+        cam_from_world (B, S, 4, 4) in the unit of the centres, and intrinsics (B, S, 3, 3) in pixels.
+    """
     height, width = rays.shape[2:4]
     if samples is None:
         confident = max(POINTS_PER_HYPOTHESIS, int(CONFIDENT_SHARE * height * width))

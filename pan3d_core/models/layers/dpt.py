@@ -203,7 +203,14 @@ class DPT(TapPyramid):
 def fused_chunks(head: DPT, features: dict[int, Tensor], grid_hw: tuple[int, int], aspect: float) -> Iterator[Tensor]:
     """Run the head a few frames at a time: frames are independent, and full-size maps are large.
 
-    `features` maps layer -> (B, S, tokens, dim), special tokens first. Yields (n, features / 2, 8 rows, 8 columns).
+    Args:
+        head: Takes `frames_per_chunk` frames at once.
+        features: Layer -> (B, S, tokens, dim), special tokens first.
+        grid_hw: Rows and columns of patches.
+        aspect: Width of the image over its height.
+
+    Yields:
+        (n, features / 2, 8 rows, 8 columns) of n frames.
     """
     patches = grid_hw[0] * grid_hw[1]
     levels = [features[layer].flatten(0, 1)[:, -patches:] for layer in head.layers]
@@ -213,7 +220,16 @@ def fused_chunks(head: DPT, features: dict[int, Tensor], grid_hw: tuple[int, int
 
 
 def dense_output(features: int, hidden: int, channels: int) -> nn.Sequential:
-    """The last convolutions of a depth or point head, applied at full size."""
+    """Make the last convolutions of a depth or point head, applied at full size.
+
+    Args:
+        features: Of the head, which gives half of them.
+        hidden: Channels between the two convolutions.
+        channels: Of the result.
+
+    Returns:
+        (n, features / 2, H, W) -> (n, channels, H, W).
+    """
     return nn.Sequential(
         nn.Conv2d(features // 2, hidden, kernel_size=3, padding=1),
         nn.ReLU(inplace=True),
@@ -222,7 +238,17 @@ def dense_output(features: int, hidden: int, channels: int) -> nn.Sequential:
 
 
 def dense_maps(head: DPT, features: dict[int, Tensor], image_hw: tuple[int, int], grid_hw: tuple[int, int]) -> Tensor:
-    """Raw per-pixel outputs of a head with `output_conv2`: (B * S, channels, H, W)."""
+    """Compute raw per-pixel outputs of a head with `output_conv2`.
+
+    Args:
+        head: Takes `frames_per_chunk` frames at once.
+        features: Layer -> (B, S, tokens, dim), special tokens first.
+        image_hw: H and W, pixels.
+        grid_hw: Rows and columns of patches.
+
+    Returns:
+        (B * S, channels, H, W).
+    """
     aspect = image_hw[1] / image_hw[0]
     maps = [
         head.scratch.output_conv2(add_grid_embedding(resize(fused, image_hw), aspect))

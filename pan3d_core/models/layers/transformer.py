@@ -141,7 +141,12 @@ class LoraLinear(nn.Module):
 
 @contextmanager
 def lora_rows(module: nn.Module, rows: LoraRows) -> Iterator[None]:
-    """Correct only these samples of every batch that passes the `LoraLinear` layers below `module`."""
+    """Correct only some samples of every batch, for the time of a `with` block.
+
+    Args:
+        module: Its `LoraLinear` layers below are told; each gets back what it had.
+        rows: Which samples: "all", "none" or "second half".
+    """
     layers = [child for child in module.modules() if isinstance(child, LoraLinear)]
     before = [layer.rows for layer in layers]
     for layer in layers:
@@ -154,7 +159,13 @@ def lora_rows(module: nn.Module, rows: LoraRows) -> Iterator[None]:
 
 
 def add_lora(module: nn.Module, *, rank: int, alpha: float) -> None:
-    """Replace every linear layer below `module`, in place, by itself with a low-rank correction, which is zero at first."""
+    """Replace every linear layer below `module`, in place, by itself with a low-rank correction, which is zero at first.
+
+    Args:
+        module: Whose layers are replaced; their own weights are frozen.
+        rank: Of the correction.
+        alpha: The correction is multiplied by alpha / rank.
+    """
     for name, child in list(module.named_children()):
         if isinstance(child, nn.Linear):
             corrected = LoraLinear(child.in_features, child.out_features, rank=rank, alpha=alpha)

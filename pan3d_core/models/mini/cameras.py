@@ -24,8 +24,17 @@ def cameras_from_head(view1_from_cam: Tensor) -> Tensor:
 
 
 def unposed_cameras(outputs: DenseOutputs, scene: int, mask_logits: Tensor, intrinsics: Tensor) -> Tensor:
-    """`cam_from_view1` (S, 4, 4) of one scene from the objects that its views share: masks (K, S, h, w) of any size, intrinsics
-    (S, 3, 3). The camera head guesses where views share too few."""
+    """Find the cameras of one scene from the objects that its views share; the camera head guesses where they share too few.
+
+    Args:
+        outputs: Of B scenes.
+        scene: Which of them.
+        mask_logits: (K, S, h, w) of its objects, at any size.
+        intrinsics: (S, 3, 3) pixels at the size of the images.
+
+    Returns:
+        cam_from_view1 (S, 4, 4), metres.
+    """
     depth = outputs.depth()[scene]
     size = (depth.shape[-2], depth.shape[-1])
     masks = F.interpolate(mask_logits, size=size, mode="bilinear") > 0

@@ -55,7 +55,15 @@ def decode_scene(
 
 
 def count_repeats(queries: QueryOutputs, scene: int) -> int:
-    """Count the queries of one scene with a score of at least `SURE_SCORE` that claim what a better one claims."""
+    """Count the queries of one scene with a score of at least `SURE_SCORE` that claim what a better one claims.
+
+    Args:
+        queries: Of B scenes.
+        scene: Which of them.
+
+    Returns:
+        How many there are.
+    """
     sure = torch.nonzero(query_scores(queries)[scene] >= SURE_SCORE)[:, 0]
     claims = (queries.mask_logits[scene, sure] > 0).flatten(1).any(1)
     kept, _ = decode_scene(queries, scene, SURE_SCORE)

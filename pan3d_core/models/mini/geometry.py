@@ -30,8 +30,17 @@ class SceneGeometry:
 def scene_geometry(
     base: PanMini, inputs: MiniInputs, single: SingleViews, found: tuple[DenseOutputs, SceneFeatures]
 ) -> SceneGeometry:
-    """Points and cameras in one frame from what `PanMini.dense` gave; scenes without poses get theirs from the objects that the
-    base finds."""
+    """Bring points and cameras of every scene into one frame; cameras without poses come from the objects that the base finds.
+
+    Args:
+        base: The network.
+        inputs: B scenes of S views.
+        single: What `base` knows of them view by view.
+        found: What `PanMini.dense` gave.
+
+    Returns:
+        Of the same scenes, without gradient.
+    """
     dense, scene = found
     points, centers, cameras = scene.points4.clone(), scene.centers4.clone(), single.cam_from_plane.clone()
     unposed = torch.nonzero(single.posed == 0)[:, 0].tolist()

@@ -25,7 +25,15 @@ IMAGE_STD = (0.229, 0.224, 0.225)
 
 
 def require_images(images: Tensor, patch_size: int) -> None:
-    """Raise `ValueError` unless `images` are (B, S, 3, H, W) with whole patches."""
+    """Check that images have whole patches.
+
+    Args:
+        images: (B, S, 3, H, W).
+        patch_size: Pixels, of which H and W must be multiples.
+
+    Raises:
+        ValueError: They have another shape, or are empty.
+    """
     whole = images.ndim == 5 and images.shape[2] == 3 and not any(size % patch_size for size in images.shape[-2:])
     if not whole or 0 in images.shape:
         raise ValueError(
@@ -209,6 +217,13 @@ def vggt_1b(*, point_head: bool = True, linear: LinearBuilder = Dense) -> VGGT:
 
     Build it under `torch.device("meta")`, as `load_vggt` does: filling so many parameters with random
     numbers first takes a minute.
+
+    Args:
+        point_head: False leaves that head out.
+        linear: What makes the linear layers of the aggregator.
+
+    Returns:
+        The network, not trained.
     """
     return VGGT(
         Aggregator(PatchEncoder(), linear=linear),

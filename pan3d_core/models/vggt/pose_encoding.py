@@ -41,7 +41,16 @@ def cameras_from_pose_encoding(encoding: Tensor, image_hw: tuple[int, int]) -> t
 
 
 def pose_encoding_from_cameras(cam_from_world: Tensor, intrinsics: Tensor, image_hw: tuple[int, int]) -> Tensor:
-    """Encode cameras: the inverse of `cameras_from_pose_encoding`; qw >= 0; the principal point is not kept."""
+    """Encode cameras: the inverse of `cameras_from_pose_encoding`; qw >= 0; the principal point is not kept.
+
+    Args:
+        cam_from_world: (..., 4, 4).
+        intrinsics: (..., 3, 3) pixels of the image.
+        image_hw: Rows and columns of the image.
+
+    Returns:
+        (..., 9) as the module docstring says.
+    """
     height, width = image_hw
     quat_xyzw = quat_xyzw_from_matrix(cam_from_world[..., :3, :3])
     fov_h = 2 * torch.atan(height / 2 / intrinsics[..., 1, 1])
