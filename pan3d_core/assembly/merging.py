@@ -100,7 +100,15 @@ def _rows(values: Tensor, choice: Tensor) -> Tensor:
 
 
 def between_surfaces(depth: Tensor, edge_fraction: float) -> Tensor:
-    """(S, h, w) bool: pixels that hang between a nearer and a farther neighbour, along a row or a column."""
+    """Find pixels that hang between a nearer and a farther neighbour, along a row or a column.
+
+    Args:
+        depth: (S, h, w) z-depth in any unit, 0 = none.
+        edge_fraction: Share of the depth that both steps must exceed.
+
+    Returns:
+        (S, h, w) bool.
+    """
     framed = pad(depth[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     limit = edge_fraction * depth
     hanging = torch.zeros_like(depth, dtype=torch.bool)

@@ -44,7 +44,16 @@ def own_pixels(instances: InstanceSet, hw: tuple[int, int], mask_threshold: floa
 
 
 def own_masks(instances: InstanceSet, hw: tuple[int, int], mask_threshold: float) -> OwnedMasks:
-    """Do what `own_pixels` does and keep the masks; arguments as there."""
+    """Do what `own_pixels` does and keep the masks.
+
+    Args:
+        instances: Masks of Q instances in S views, at any size.
+        hw: Height and width of the views.
+        mask_threshold: Probability, 0..1, from which a pixel is in a mask.
+
+    Returns:
+        What `own_pixels` says, with the masks of all views at their size.
+    """
     probs = torch.stack(list(_probs_of_views(instances, hw)))
     owner = torch.stack([owner_of_pixels(each, instances.scores, mask_threshold) for each in probs])
     return OwnedMasks(instances, owner, probs, mask_threshold)

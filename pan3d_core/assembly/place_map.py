@@ -106,7 +106,18 @@ class RefinedMap:
 
 
 def map_of_scene(scene: GaussianScene, matching: MapMatching | None = None) -> RefinedMap:
-    """The objects of a scene. Raises `ValueError` for a scene that is not metric, whose places mean nothing to a robot."""
+    """Make a map of a place from its scene.
+
+    Args:
+        scene: In metres.
+        matching: When an object that is seen later is one of the map; None = the defaults.
+
+    Returns:
+        The objects of the scene.
+
+    Raises:
+        ValueError: The scene is not metric: its places mean nothing to a robot.
+    """
     if not scene.is_metric:
         raise ValueError("GaussianScene.is_metric: expected a scene in metres, got one without a unit")
     objects = tuple(_object(scene, value) for value in scene.ids())

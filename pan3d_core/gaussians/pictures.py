@@ -112,10 +112,17 @@ def depth_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[Picture]:
 
 
 def rendered_ids(scene: GaussianScene, path: CameraPath) -> Tensor:
-    """(F, H, W) int64: the instance that most of a pixel's compositing weight belongs to, 0 = none or nothing there.
+    """Tell the instance that most of each pixel's compositing weight belongs to.
 
     One channel per instance is splatted and the largest taken, not a colour per id: mixtures of two colours at a border may be
     the colour of a third object, mixtures of channels never are.
+
+    Args:
+        scene: On any device.
+        path: F cameras of (H, W) pixels.
+
+    Returns:
+        (F, H, W) int64, 0 = none or nothing there.
     """
     blocks = scene.instance_id.new_tensor(scene.ids()).split(IDS_AT_ONCE)  # a single empty one without objects
     winner = torch.zeros(len(path), *path.image_hw, dtype=torch.int64, device=scene.instance_id.device)
@@ -134,9 +141,18 @@ def rendered_ids(scene: GaussianScene, path: CameraPath) -> Tensor:
 
 
 def rendered_classes(scene: GaussianScene, path: CameraPath, classes: ClassTexts) -> Tensor:
-    """(F, H, W) int64: 1 + row of the likeliest class, 1 + their number where none of these is likelier, 0 = nothing there.
+    """Tell the class of every pixel.
 
-    Raises `ValueError` for a scene without semantic features or text space.
+    Args:
+        scene: With semantic features and their text space.
+        path: F cameras of (H, W) pixels.
+        classes: T names with their vectors in the space of the scene's encoder.
+
+    Returns:
+        (F, H, W) int64: 1 + row of the likeliest class, 1 + T where none of these is likelier, 0 = nothing there.
+
+    Raises:
+        ValueError: The scene has no semantic features or no text space.
     """
     features, space = scene.gaussians.semantic_features, scene.text_space
     if features is None or space is None:

@@ -37,9 +37,15 @@ def scene_up(scene: GaussianScene) -> Tensor:
 
 
 def extent_of(scene: GaussianScene, ids: Sequence[int] | None = None) -> Extent:
-    """Extent of the instances `ids`; by default of all objects, and where there are none of everything.
+    """Measure where instances are.
 
-    A scene without Gaussians has its origin as the middle and a radius of 1, so that a camera can still be put up.
+    Args:
+        scene: On any device.
+        ids: Of the instances; None = all objects, and where there are none everything.
+
+    Returns:
+        In the scene's world and unit. A scene without Gaussians has its origin as the middle and a radius of 1, so that a camera
+        can still be put up.
     """
     chosen = (
         scene.instance_id > 0 if ids is None else torch.isin(scene.instance_id, torch.tensor(list(ids)).to(scene.instance_id))
@@ -55,12 +61,28 @@ def extent_of(scene: GaussianScene, ids: Sequence[int] | None = None) -> Extent:
 
 
 def rows_of(scene: GaussianScene, ids: Sequence[int]) -> Tensor:
-    """(N,) bool: the Gaussians of the instances `ids`."""
+    """Find the Gaussians of instances.
+
+    Args:
+        scene: N Gaussians.
+        ids: Of the instances.
+
+    Returns:
+        (N,) bool.
+    """
     return torch.isin(scene.instance_id, scene.instance_id.new_tensor(list(ids)))
 
 
 def foot_of(scene: GaussianScene, ids: Sequence[int]) -> Tensor:
-    """(3,) float64: the point of the instances' middle axis along `scene_up` at the height where they stand."""
+    """Find where instances stand: the point of their middle axis along `scene_up` at the height of their lowest parts.
+
+    Args:
+        scene: On any device.
+        ids: Of the instances, of which some Gaussian must be there.
+
+    Returns:
+        (3,) float64 on the CPU, in the scene's world and unit.
+    """
     up = scene_up(scene)
     chosen = rows_of(scene, ids)
     heights = scene.gaussians.means[chosen].double().cpu() @ up

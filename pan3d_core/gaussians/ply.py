@@ -38,7 +38,14 @@ def harmonics_of(colors: Tensor) -> Tensor:
 
 
 def write_gaussian_ply(path: Path | str, gaussians: Gaussians) -> None:
-    """Write the file. Opacities are kept 1e-6 off 0 and 1, and scales at 1e-9 or more, so that every number is finite."""
+    """Write Gaussians as other programs read them; folders are made.
+
+    Opacities are kept 1e-6 off 0 and 1, and scales at 1e-9 or more, so that every number is finite.
+
+    Args:
+        path: Of the file.
+        gaussians: N of them, colours of either form; features are not kept.
+    """
     harmonics = harmonics_of(gaussians.colors)
     rest = [f"f_rest_{index}" for index in range(3 * (harmonics.shape[1] - 1))]
     names = (*CENTER, *NORMAL, *BASE, *rest, "opacity", *SCALE, *ROTATION)

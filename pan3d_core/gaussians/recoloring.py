@@ -27,11 +27,18 @@ def color_of_text(text: str) -> npt.NDArray[np.float64]:
 
 
 def recolored(colors: Tensor, rgb: npt.NDArray[np.floating]) -> Tensor:
-    """`Gaussians.colors` of either form in the hue of `rgb` (3,) sRGB 0..1, each as light as before.
+    """Give Gaussians another hue, each as light as before.
 
     Chroma is that of `rgb` in the same light: in OKLab light and shadow scale lightness and chroma alike. What a screen cannot
     show of it is taken back, so a white thing becomes pale red, not deep red, and black or white as a new colour gives grey.
     How a colour changes with the direction of view stays, as a change of lightness.
+
+    Args:
+        colors: `Gaussians.colors` of either form, (N, 3) or (N, K, 3).
+        rgb: (3,) sRGB 0..1.
+
+    Returns:
+        Of the same shape.
     """
     if colors.ndim == 2:
         return _in_hue(colors, rgb)

@@ -151,9 +151,13 @@ def scene_of_result(result: PerceptionResult, text_space: TextSpace | None) -> G
 
 
 def write_gaussian_scene(path: Path | str, scene: GaussianScene) -> None:
-    """One `.safetensors` file: float32 and int64 tensors, everything else as JSON in its metadata.
+    """Write a scene: float32 and int64 tensors, everything else as JSON in the file's metadata.
 
     The file appears whole or not at all, so a scene may be written over the file that it was read from.
+
+    Args:
+        path: Of a `.safetensors` file.
+        scene: On any device.
     """
     path = Path(path)
     tensors = {name: getattr(scene.gaussians, name) for name in (*GAUSSIAN_FIELDS, *FEATURE_FIELDS)}

@@ -80,6 +80,15 @@ def text_cosines(features: Tensor, texts: Tensor, weight: Tensor, bias: Tensor) 
 
 
 def none_softmax(cosines: Tensor, temperature: float | Tensor, none_similarity: float | Tensor) -> Tensor:
-    """Cosines (..., T) -> probabilities (..., T + 1), the last for "none of these", which has the cosine `none_similarity`."""
+    """Turn cosines into probabilities with one more choice, "none of these".
+
+    Args:
+        cosines: (..., T) with the texts.
+        temperature: Of the softmax.
+        none_similarity: The cosine of "none of these".
+
+    Returns:
+        (..., T + 1), the last for "none of these".
+    """
     none = torch.as_tensor(none_similarity, dtype=cosines.dtype, device=cosines.device).expand(*cosines.shape[:-1], 1)
     return torch.softmax(torch.cat([cosines, none], dim=-1) / temperature, dim=-1)

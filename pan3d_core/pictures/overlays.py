@@ -40,6 +40,9 @@ def enlarge(picture: Picture, width: int, *, smooth: bool = True) -> Picture:
         picture: (H, W, 3) uint8 RGB.
         width: Pixels; the height follows.
         smooth: False keeps values apart (ids, depth).
+
+    Returns:
+        (h, width, 3) uint8 RGB.
     """
     height = round(picture.shape[0] * width / picture.shape[1])
     method = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
@@ -132,6 +135,9 @@ def depth_scale(near_m: float, far_m: float, width: int, unit: str = "m") -> Pic
         far_m: Where it ends.
         width: Of the bar, pixels.
         unit: Behind the numbers.
+
+    Returns:
+        (46, width, 3) uint8 RGB.
     """
     height, margin = 46, 34
     values = np.linspace(near_m, far_m, width - 2 * margin)
@@ -180,6 +186,9 @@ def box_lines(box: OrientedBox, color: Color) -> list[Line]:
     Args:
         box: The box.
         color: Of the lines.
+
+    Returns:
+        Polylines (2, 3) in the world with their colour.
     """
     corners = box_corners(box).double().numpy(force=True)
     return [(corners[list(edge)], color) for edge in BOX_EDGES]
@@ -212,6 +221,9 @@ def montage(pictures: Sequence[Picture], columns: int, captions: Sequence[str] =
         columns: Of the grid.
         captions: Below the pictures.
         gap: Between them, pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
     """
     width = pictures[0].shape[1]
     tiles = [picture if picture.shape[1] == width else enlarge(picture, width) for picture in pictures]
@@ -284,9 +296,17 @@ def _spectrum() -> npt.NDArray[np.uint8]:
 
 
 def ids_on_image(ids: torch.Tensor, network_from_original: torch.Tensor, hw: tuple[int, int]) -> npt.NDArray[np.int64]:
-    """(h, w) ids of the network -> (H, W) ids on the original image, 0 outside of what the network saw.
+    """Bring ids of a network's image to the original one.
 
     Each id's area is interpolated on its own and the strongest one taken, so that outlines are smooth, not stepped.
+
+    Args:
+        ids: (h, w) integers on the CPU, 0 = none.
+        network_from_original: (3, 3) pixels to pixels.
+        hw: H and W of the original image.
+
+    Returns:
+        (H, W), 0 outside of what the network saw.
     """
     known, rows = torch.unique(ids, return_inverse=True)
     areas = torch.nn.functional.one_hot(rows, len(known)).permute(2, 0, 1).float()

@@ -52,6 +52,9 @@ def read_json(path: Path | str, what: str) -> object:
         path: The file, in UTF-8.
         what: It is, for the error: `"labels"`.
 
+    Returns:
+        What the file holds, as Python's `json` gives it.
+
     Raises:
         FileNotFoundError: There is none.
         ValueError: It is no JSON; names the file.
@@ -66,7 +69,19 @@ def read_json(path: Path | str, what: str) -> object:
 
 
 def read_json_object(path: Path | str, what: str) -> dict[str, Any]:
-    """Read a JSON file of names with values; arguments and errors as `read_json`, `ValueError` also for other JSON."""
+    """Read a JSON file of names with values.
+
+    Args:
+        path: The file, in UTF-8.
+        what: It is, for the error: `"labels"`.
+
+    Returns:
+        Name -> value.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is no JSON, or JSON of another kind; names the file.
+    """
     content = read_json(path, what)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected names with values, got a {type(content).__name__}")

@@ -171,6 +171,17 @@ def load_weights(
     name_in_file: Callable[[str], str] = str,
     ignored_prefixes: tuple[str, ...] = (),
 ) -> None:
-    """`read_weights`, then `assign_weights`."""
+    """Read a file of weights and give them to a model, strictly.
+
+    Args:
+        model: Is unchanged when anything disagrees.
+        path: As for `read_weights`.
+        name_in_file: Turns a name of the model into that in the file.
+        ignored_prefixes: Names in the file that begin with one of these are skipped.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, or a name or shape does not agree; see `read_weights` and `assign_weights`.
+    """
     found = read_weights(path)
     assign_weights(model, found, origin=path, name_in_file=name_in_file, ignored_prefixes=ignored_prefixes)

@@ -73,7 +73,12 @@ def read_camera_file(path: Path | str) -> CameraFile:
 
 
 def write_camera_file(path: Path | str, cameras: CameraFile) -> None:
-    """Write what `read_camera_file` reads; keys of which nothing is known are left out."""
+    """Write what `read_camera_file` reads; keys of which nothing is known are left out.
+
+    Args:
+        path: Of the JSON file, which appears whole or not at all.
+        cameras: What it shall say.
+    """
     content: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     if cameras.name is not None:
         content["name"] = cameras.name

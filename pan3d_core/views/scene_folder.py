@@ -115,7 +115,12 @@ def read_image(path: Path | str) -> Tensor:
 
 
 def write_image(path: Path, image: Tensor) -> None:
-    """(3, H, W) RGB in 0..1 -> 8-bit file."""
+    """Write a picture with 8 bits per channel.
+
+    Args:
+        path: Of the file, whose ending says the format.
+        image: (3, H, W) RGB 0..1; values beyond are clamped.
+    """
     pixels = (image * 255.0).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     Image.fromarray(np.ascontiguousarray(pixels)).save(path)
 
@@ -126,7 +131,12 @@ def read_depth(path: Path | str) -> Tensor:
 
 
 def write_depth(path: Path, depth: Tensor) -> None:
-    """(H, W) metres -> 16-bit PNG in 0.1 mm; what does not fit (NaN, negative, beyond 6.5535 m) becomes 0."""
+    """Write depth as 16-bit PNG in 0.1 mm; what does not fit (NaN, negative, beyond 6.5535 m) becomes 0.
+
+    Args:
+        path: Of the file.
+        depth: (H, W) metres.
+    """
     units = (depth.double() / DEPTH_UNIT_M).round()
     usable = torch.isfinite(units) & (units > 0) & (units <= 65535)
     _write_16_bit(path, torch.where(usable, units, 0.0))
@@ -201,6 +211,9 @@ def read_photographs(images: Sequence[Path | str], cameras: Path | str | None = 
         images: Of any format that Pillow reads; at least one.
         cameras: Its entries belong to the images of the same file name, or in order when none of them names an image. Without
             a file nothing is known but the pictures. Distorted images are undistorted.
+
+    Returns:
+        The scene, one view per image.
 
     Raises:
         FileNotFoundError: A file does not exist.

@@ -40,11 +40,18 @@ class DepthImage:
 
 
 def agreed_pixels(images: Sequence[DepthImage], tolerance: float) -> list[Tensor]:
-    """(H, W) bool per image: pixels with depth whose points other images do not contradict.
+    """Find the pixels with depth whose points other images do not contradict.
 
-    Of the images that look at the point some see a surface there, within `tolerance` times the depth; some see through it; for
-    some it is hidden. It stays where as many or more see it as see through it, unless none sees it and it is close behind what
-    many see: the far side of an object is hidden from some and seen from others, and far behind a table one view may see alone.
+    Of the images that look at the point some see a surface there; some see through it; for some it is hidden. It stays where as
+    many or more see it as see through it, unless none sees it and it is close behind what many see: the far side of an object is
+    hidden from some and seen from others, and far behind a table one view may see alone.
+
+    Args:
+        images: Depth of one scene, in one world.
+        tolerance: Share of the depth within which two images see one surface.
+
+    Returns:
+        (H, W) bool per image.
     """
     kept = []
     for index, image in enumerate(images):

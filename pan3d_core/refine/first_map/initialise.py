@@ -43,9 +43,18 @@ class SurfaceSettings:
 
 
 def gaussians_from_depth(views: Sequence[RefineView], settings: SurfaceSettings | None = None) -> Gaussians:
-    """One Gaussian per occupied voxel of the views' depth, as far as they agree on it, coloured as its pixels.
+    """Make one Gaussian per occupied voxel of the views' depth, as far as they agree on it, coloured as its pixels.
 
-    `ValueError` where no view has depth."""
+    Args:
+        views: Of which one at least has depth.
+        settings: None = the defaults.
+
+    Returns:
+        In the world of the views, metres, colours (N, 3).
+
+    Raises:
+        ValueError: No view has depth.
+    """
     seen = [(view, view.depth) for view in views if view.depth is not None]
     images = [DepthImage(depth, view.intrinsics, view.cam_from_world) for view, depth in seen]
     if not any(bool(image.measured.any()) for image in images):
@@ -56,10 +65,21 @@ def gaussians_from_depth(views: Sequence[RefineView], settings: SurfaceSettings 
 def gaussians_from_reconstruction(
     reconstruction: Reconstruction, images: Tensor, settings: SurfaceSettings | None = None
 ) -> Gaussians:
-    """The Gaussians of a feed-forward reconstruction, else one per occupied voxel of its depth; images (S, 3, h, w) RGB 0..1.
+    """Take the Gaussians of a feed-forward reconstruction, else make one per occupied voxel of its depth.
 
     Only what the views' depth agrees on. Harmonics are reduced to their constant, and features left behind: refinement learns
     its own. More Gaussians than `settings.max_gaussians` serve as points of the surface, of which fewer are made.
+
+    Args:
+        reconstruction: S views of (h, w) pixels.
+        images: (S, 3, h, w) RGB 0..1; only looked at where the reconstruction has no Gaussians.
+        settings: None = the defaults.
+
+    Returns:
+        In the world of the reconstruction, colours (N, 3).
+
+    Raises:
+        ValueError: Without Gaussians, the images do not fit the depth, or there is no depth.
     """
     settings = settings or SurfaceSettings()
     seen = [DepthImage(*parts) for parts in zip(reconstruction.depth, reconstruction.intrinsics, reconstruction.cam_from_world)]

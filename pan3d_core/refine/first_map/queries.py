@@ -49,9 +49,19 @@ class _Cloud:
 def queries_from_masks(
     views: Sequence[RefineView], depth: Sequence[Tensor | None], means: Tensor, settings: QuerySettings | None = None
 ) -> QueryGaussians:
-    """Masks of the views put into space by `depth`, one (H, W) per view or None, and merged where their middles are near,
-    unless most views tell them apart; padded with samples of the Gaussians' `means` (G, 3) that are far from all others.
-    Objects of most masks come first."""
+    """Make queries of the views' masks, objects of most masks first.
+
+    Masks are put into space by the depth and merged where their middles are near, unless most views tell them apart.
+
+    Args:
+        views: With masks in their labels.
+        depth: (H, W) z-depth in metres for each view, or None: then its masks are left aside.
+        means: (G, 3) of the Gaussians; samples of them that are far from all others fill the queries up to their number.
+        settings: None = the defaults.
+
+    Returns:
+        `settings.count` queries in the world of the views, fewer where there are not enough Gaussians.
+    """
     settings = settings or QuerySettings()
     clouds = [
         replace(cloud, view=index)
@@ -62,7 +72,16 @@ def queries_from_masks(
 
 
 def queries_from_boxes(boxes: Sequence[OrientedBox], means: Tensor, settings: QuerySettings | None = None) -> QueryGaussians:
-    """One query per oriented box of a feed-forward result, whose points are taken for evenly spread; padded likewise."""
+    """Make one query per oriented box of a feed-forward result, whose points are taken for evenly spread.
+
+    Args:
+        boxes: In the world; of more than `settings.count` the first ones count.
+        means: (G, 3) of the Gaussians, for the rest of the queries as in `queries_from_masks`.
+        settings: None = the defaults.
+
+    Returns:
+        `settings.count` queries in that world, fewer where there are not enough Gaussians.
+    """
     clouds = []
     for box in boxes:
         axes = box.world_from_box[:3, :3] * box.size_m / np.sqrt(12)

@@ -26,10 +26,21 @@ def first_map(
     boxes: Sequence[OrientedBox] = (),
     seed: int = 0,
 ) -> PanopticMap:
-    """Gaussians with one query per object that the views' masks show at their depth, measured or else that of the Gaussians;
-    or, given the `boxes` of objects that are known already, one per box.
+    """Begin a map: Gaussians with one query per object that the views' masks show; nothing is learnt yet.
 
-    Nothing is learnt yet. Raises `ValueError` for labels that are not those of `labels`, and where no view has any.
+    Args:
+        views: Calibrated, in one world; depth is measured, or else that of the Gaussians.
+        labels: Classes that the views' labels refer to.
+        gaussians: Of the scene.
+        queries: How queries begin; None = the defaults.
+        boxes: Of objects that are known already, in the world; with any of them queries are made of these, not of masks.
+        seed: Of the map's random numbers.
+
+    Returns:
+        The map.
+
+    Raises:
+        ValueError: There are no views, their classes are not those of `labels`, or no view has any labels.
     """
     require_classes(views, labels)
     require_labels(views)

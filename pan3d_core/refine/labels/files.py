@@ -73,10 +73,20 @@ def labels_from_files(path: Path | str, views: Sequence[CameraView], names: Sequ
 
 
 def read_label_folder(folder: Path | str, views: Sequence[CameraView], names: Sequence[str] | None = None) -> SceneLabels:
-    """Labels of all views from images of ids, in the classes that the folder lists; `names` as for `labels_from_files`.
+    """Read labels of all views from images of ids, in the classes that the folder lists.
 
-    Raises `FileNotFoundError` or `ValueError` naming file and field for a view without an image, for one of another size, for
-    ids without an entry and for classes that are not listed.
+    Args:
+        folder: With `labels.json` and `NAME.png` for every view.
+        views: Images whose labels are wanted, in this order.
+        names: As for `labels_from_files`.
+
+    Returns:
+        Labels of every view; pixels with id 0 are void.
+
+    Raises:
+        FileNotFoundError: There is no `labels.json`, or no image for a view.
+        ValueError: A file is of another kind, an image of another size than its view, an id has no entry, or a class is not
+            listed; names file and field.
     """
     folder = Path(folder)
     where = folder / LABELS_FILE
@@ -101,9 +111,20 @@ def read_label_folder(folder: Path | str, views: Sequence[CameraView], names: Se
 
 
 def write_label_folder(folder: Path | str, scene: SceneLabels, names: Sequence[str]) -> Path:
-    """Write images of ids and `labels.json`; `names` are those of the views' images without ending. Returns the JSON file.
+    """Write images of ids and `labels.json`.
 
     Reading gives the same labels but for the classes of pixels under masks of unknown class, which become void.
+
+    Args:
+        folder: Is made where needed.
+        scene: Labels of V views.
+        names: V different ones, of the views' images without ending.
+
+    Returns:
+        The JSON file.
+
+    Raises:
+        ValueError: There is not one name for each view, or two are the same.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,16 @@ NO_NOISE = LabelNoise(dropped=0.0, wrong_class=0.0, merged=0.0, split=0.0, ragge
 
 
 def noisy_labels(scene: SceneLabels, noise: LabelNoise, generator: torch.Generator) -> SceneLabels:
-    """All views of a scene as a worse 2D model would label them; the views' images and their order stay."""
+    """Label all views of a scene as a worse 2D model would; the views' images and their order stay.
+
+    Args:
+        scene: Is left as it is.
+        noise: What goes wrong, and how often.
+        generator: On the CPU.
+
+    Returns:
+        The worse labels, in the same classes.
+    """
     views = tuple(noisy_view(view, noise, scene.labels, generator) for view in scene.views)
     return with_unlabelled_views(replace(scene, views=views), noise.unlabelled, generator)
 

@@ -152,10 +152,22 @@ def view_labels(image: Tensor, found: FoundSegments, labels: LabelSpace, name: s
 
 
 def labels_of_maps(image: Tensor, semantic_id: Tensor, instance_id: Tensor, labels: LabelSpace) -> ViewLabels:
-    """Labels of one view from (H, W) integer maps: class, -1 = void, and instance, 0 = none.
+    """Make labels of one view from maps of classes and instances.
 
     Every instance becomes a mask with the class of most of its pixels; pixels of stuff and of the unknown class belong to no
-    instance. Raises `ValueError` for maps that do not fit.
+    instance.
+
+    Args:
+        image: (3, H, W) RGB 0..1.
+        semantic_id: (H, W) integers, class in `labels`, -1 = void.
+        instance_id: (H, W) integers, 0 = none.
+        labels: Things first.
+
+    Returns:
+        The view's labels.
+
+    Raises:
+        ValueError: A map is not (H, W), or has a class that `labels` lacks.
     """
     hw = (image.shape[-2], image.shape[-1])
     require_shape("semantic_id", semantic_id, hw)
@@ -181,9 +193,17 @@ def maps_of_labels(view: ViewLabels) -> tuple[Tensor, Tensor]:
 
 
 def in_label_space(scene: SceneLabels, labels: LabelSpace) -> SceneLabels:
-    """The same labels with the class numbers of another label space, which has at least the classes of the first one.
+    """Give labels the class numbers of another label space.
 
-    Raises `ValueError` that names the classes which it lacks or has as stuff instead of things or the other way round.
+    Args:
+        scene: Is left as it is.
+        labels: Has at least the classes of the scene, things first.
+
+    Returns:
+        The same labels in `labels`.
+
+    Raises:
+        ValueError: Names the classes that `labels` lacks, or has as stuff instead of things or the other way round.
     """
     known = dict(zip(labels.names, labels.is_thing, strict=True))
     wrong = [name for name, thing in zip(scene.labels.names, scene.labels.is_thing, strict=True) if known.get(name) != thing]
