@@ -147,7 +147,7 @@ def _depth_figures(evaluation: Evaluation) -> list[Figure]:
         Figure("depth AbsRel", _mean(s.depth.abs_rel for s in scenes), f"as predicted (metric where the scene is); {near}"),
         Figure("depth AbsRel on objects", _mean(s.depth_objects.abs_rel for s in scenes), "as predicted; pixels of objects"),
         Figure(
-            "depth AbsRel, scale fitted", _mean(s.depth.abs_rel_median for s in scenes), f"one median ratio per scene; {near}"
+            "depth AbsRel, scale fitted", _mean(s.depth.abs_rel_median for s in scenes), f"one ratio of medians per scene; {near}"
         ),
         Figure("depth AbsRel, L1 scale", _mean(s.depth.abs_rel_l1 for s in scenes), f"one L1-optimal factor per scene; {near}"),
         Figure("depth delta < 1.25", _mean(s.depth.delta1 for s in scenes), f"as predicted; {near}"),

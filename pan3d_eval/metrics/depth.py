@@ -22,7 +22,7 @@ class DepthErrors:
     abs_rel_median: float  # abs_rel after multiplying by `scale_median`
     delta1_median: float
     abs_rel_l1: float  # abs_rel after multiplying by `scale_l1`
-    scale_median: float  # median of g / d
+    scale_median: float  # median of g / median of d, as the public programs take it
     scale_l1: float  # argmin_s sum |s d - g|
     num_pixels: int
     delta1_l1: float = math.nan
@@ -51,7 +51,7 @@ def depth_errors(predicted: Tensor, truth: Tensor, valid: Tensor | None = None) 
     if d.numel() == 0:
         nan = math.nan
         return DepthErrors(nan, nan, nan, nan, nan, nan, nan, nan, num_pixels=0)
-    scale_median = float(np.median((g / d).cpu().numpy()))
+    scale_median = float(np.median(g.cpu().numpy()) / np.median(d.cpu().numpy()))
     scale_l1 = l1_scale(d, g, start=scale_median)
     return DepthErrors(
         abs_rel=float(((d - g).abs() / g).mean()),

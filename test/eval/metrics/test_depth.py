@@ -59,6 +59,13 @@ def test_shares_within_powers_of_a_quarter():
     assert even.scale_median == 1.5  # between the middle two
 
 
+def test_the_scale_is_the_ratio_of_medians_and_not_the_median_of_ratios():
+    predicted, truth = torch.tensor([1.0, 2.0, 4.0]).double(), torch.tensor([3.0, 1.0, 4.0]).double()
+    errors = depth_errors(predicted, truth)  # ratios 3, 1/2, 1: their median is 1
+    assert errors.scale_median == 1.5
+    assert errors.abs_rel_median == pytest.approx((1.5 / 3 + 2.0 / 1 + 2.0 / 4) / 3)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_order_and_repetition_of_pixels_have_no_influence(seed):
     generator = torch.Generator().manual_seed(seed)
