@@ -47,6 +47,9 @@ def list_scenes(paths: Sequence[Path], limit: int = 0, views: ViewSelection = DE
         limit: Ends after so many; 0: all.
         views: Which images of a public data set's recording are taken.
 
+    Returns:
+        Where they are, in the order of the paths.
+
     Raises:
         FileNotFoundError: There is no scene in or below a path.
     """
@@ -55,13 +58,34 @@ def list_scenes(paths: Sequence[Path], limit: int = 0, views: ViewSelection = DE
 
 
 def find_scenes(paths: Sequence[Path], limit: int = 0, views: ViewSelection = DEFAULT_VIEWS) -> Iterator[Scene]:
-    """The scenes of `list_scenes`, read one at a time."""
+    """Read the scenes of `list_scenes`, one at a time.
+
+    Args:
+        paths: As for `list_scenes`.
+        limit: Ends after so many; 0: all.
+        views: Which images of a public data set's recording are taken.
+
+    Yields:
+        Each scene.
+
+    Raises:
+        FileNotFoundError: There is no scene in or below a path, or a file of one is missing.
+        ValueError: A scene cannot be read; names file and field.
+    """
     for reference in list_scenes(paths, limit, views):
         yield reference.read()
 
 
 def paraphrases(references: Sequence[SceneReference], otherwise: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Descriptions by class that no training has seen: those written beside the shards among the scenes, else `otherwise`."""
+    """Collect descriptions that no training has seen.
+
+    Args:
+        references: Scenes; shards have such descriptions beside them.
+        otherwise: Class name -> descriptions, where no shard has any.
+
+    Returns:
+        Class name -> descriptions.
+    """
     files = {reference.path / "vocabulary.json" for reference in references if reference.index is not None}
     contents = [json.loads(path.read_text(encoding="utf-8")).get("paraphrases", {}) for path in sorted(files)]
     if not any(contents):

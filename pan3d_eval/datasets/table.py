@@ -27,7 +27,19 @@ def dataset_of(folder: Path) -> str | None:
 
 
 def read_dataset_scene(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene:
-    """The scene in a folder that `dataset_of` knows. Raises `ValueError` for another, `FileNotFoundError` for a gap in it."""
+    """Read a scene of a public data set.
+
+    Args:
+        folder: In a layout that `dataset_of` knows.
+        views: Which images of the recording are taken.
+
+    Returns:
+        The scene.
+
+    Raises:
+        FileNotFoundError: A file of it is missing.
+        ValueError: The folder has another layout.
+    """
     name = dataset_of(folder)
     if name is None:
         raise ValueError(f"{folder}: expected the layout of one of {', '.join(DATASETS)}, got another")

@@ -111,6 +111,9 @@ def measure_overlaps(
         min_points: Predictions under so many elements are dropped, as the benchmark does.
         walk: The order in which predictions claim instances, see above.
 
+    Returns:
+        Of the predictions that are large enough, in the order of `walk`.
+
     Raises:
         ValueError: The shapes disagree, or `walk` is not known.
     """

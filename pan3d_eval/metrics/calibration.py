@@ -30,6 +30,9 @@ def expected_calibration_error(scores: np.ndarray, right: np.ndarray, num_bins: 
         right: (N,) bool, whether the prediction is right.
         num_bins: M bins of equal width; bin m holds ((m - 1) / M, m / M], the first one 0 as well.
 
+    Returns:
+        ECE and what it is made of.
+
     Raises:
         ValueError: Shapes differ, or a score is outside 0..1.
     """

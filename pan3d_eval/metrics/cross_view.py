@@ -38,6 +38,9 @@ def cross_view_instances(predicted_ids: Tensor, true_ids: Tensor) -> CrossViewIn
         predicted_ids: (S, h, w) integers, 0 = none.
         true_ids: (S, h, w) integers, 0 = none.
 
+    Returns:
+        One figure of each kind for the scene; NaN where the truth has no instance.
+
     Raises:
         ValueError: Shapes differ or are others.
     """

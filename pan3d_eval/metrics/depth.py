@@ -31,7 +31,15 @@ class DepthErrors:
 
 
 def abs_rel(predicted: Tensor, truth: Tensor) -> float:
-    """Mean |d - g| / g over pixels where both are positive and finite; any equal shapes; NaN when there is none."""
+    """Measure the mean |d - g| / g over pixels where both are positive and finite.
+
+    Args:
+        predicted: Depth of any shape.
+        truth: Of the same shape and unit.
+
+    Returns:
+        NaN when there is no such pixel.
+    """
     d, g = _valid_pairs(predicted, truth, None)
     return float(((d - g).abs() / g).mean()) if d.numel() else math.nan
 

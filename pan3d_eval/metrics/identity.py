@@ -50,6 +50,9 @@ def frame_overlap(reported_ids: Tensor, true_ids: Tensor) -> FrameOverlap:
         reported_ids: Integer ids of any shape, 0 = none.
         true_ids: Of the same shape.
 
+    Returns:
+        The ids that occur, and the IoU of every pair of them.
+
     Raises:
         ValueError: Shapes differ.
     """
@@ -69,6 +72,9 @@ def identity_errors(frames: Iterable[FrameOverlap], min_iou: float = DEFAULT_IOU
     Args:
         frames: The stream update by update, in order.
         min_iou: What a match needs more than.
+
+    Returns:
+        Counts over the whole stream, with MOTA and MOTP.
     """
     last_id: dict[int, int] = {}  # true id -> reported id of its last match
     history: dict[int, list[bool]] = {}  # true id -> matched or not, for every update that showed it

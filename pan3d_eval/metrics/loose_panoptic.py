@@ -56,6 +56,9 @@ def loose_panoptic_quality(
         evaluated: The classes that count, by default all.
         min_iou: What a match needs more than.
         reduction: Every so many-th pixel of rows and columns counts; 1 leaves the resolution as it is.
+
+    Returns:
+        The loose figures, with the coverage of true things.
     """
     maps = [tuple(reduced(item, reduction).reshape(-1).long() for item in pair) for pair in (predicted, truth)]
     (semantic_p, instance_p), (semantic_t, instance_t) = maps

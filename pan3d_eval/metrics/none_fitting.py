@@ -14,11 +14,19 @@ TEMPERATURES = (0.002, 1.0)  # that are tried: where texts never err the best te
 
 
 def fit_none(cosines: Tensor, is_there: Tensor) -> tuple[float, float]:
-    """Temperature and `none_similarity` under which `none_softmax` makes what is there likeliest.
+    """Find temperature and `none_similarity` under which `none_softmax` makes what is there likeliest.
 
-    `cosines` (N, T) of N places with T texts and `is_there` (N, T) bool: whether a text names what is there; rows without any
-    are those where none does, rows with several count as right by either. Both (N,) for one text alone. Raises `ValueError`
-    for other shapes, values that are not finite, and when no row or every row is none: then nothing says where none begins.
+    Args:
+        cosines: (N, T) of N places with T texts, or (N,) for one text alone.
+        is_there: Bool of the same shape: whether a text names what is there. Rows without any are those where none does, rows
+            with several count as right by either.
+
+    Returns:
+        Temperature and none_similarity.
+
+    Raises:
+        ValueError: Shapes are others, a cosine is not finite, or no row or every row is none: then nothing says where
+            none begins.
     """
     rows, there = _checked(cosines, is_there)
 
@@ -34,7 +42,20 @@ def fit_none(cosines: Tensor, is_there: Tensor) -> tuple[float, float]:
 
 
 def none_calibration(cosines: Tensor, is_there: Tensor, temperature: float, none_similarity: float) -> Calibration:
-    """How well the probability of "none of these" agrees with how often none is there; arguments and errors as `fit_none`."""
+    """Measure how well the probability of "none of these" agrees with how often none is there.
+
+    Args:
+        cosines: As for `fit_none`.
+        is_there: As for `fit_none`.
+        temperature: Of the softmax.
+        none_similarity: The cosine of "none of these".
+
+    Returns:
+        Over the N rows.
+
+    Raises:
+        ValueError: As `fit_none`.
+    """
     rows, there = _checked(cosines, is_there)
     p_none = none_softmax(rows, temperature, none_similarity)[:, -1]
     return expected_calibration_error(p_none.numpy(), ~there.any(dim=1).numpy())

@@ -70,6 +70,9 @@ def object_errors(
         objects: The true objects.
         names: Class names that the objects' `class_id` refers to.
         is_metric: Whether lengths of the result are metres; otherwise errors of boxes are None.
+
+    Returns:
+        One for each object with a pixel in `true_ids`, in their order; lengths in millimetres.
     """
     segments = {segment.instance_id: segment for segment in panoptic.segments}
     predicted = panoptic.instance_id.to(true_ids.device)

@@ -62,6 +62,9 @@ def panoptic_quality(
         labels: What the classes are.
         min_share: Classes with a smaller share of the elements, in prediction or truth, are not measured.
 
+    Returns:
+        PQ, SQ and RQ, means over the measured classes and per class.
+
     Raises:
         ValueError: The four maps are not of one shape.
     """
@@ -91,6 +94,9 @@ def coco_panoptic_counts(
         truth: Likewise, of the same shape.
         num_classes: How many classes there are.
         crowd: Bool of the same shape, marks the true segments that are crowd regions.
+
+    Returns:
+        Per class, to be added over images.
     """
     overlaps = segment_overlaps(predicted, truth)
     is_crowd = np.zeros(len(overlaps.true_ids), dtype=bool)
@@ -132,7 +138,15 @@ def match_segments(
 
 
 def average_quality(counts: PanopticCounts, classes: Iterable[int] | None = None) -> PanopticQuality:
-    """PQ, SQ and RQ per class and their means over `classes`; by default over those with a match or a mistake."""
+    """Make figures of counts.
+
+    Args:
+        counts: Of one image or the sum over several.
+        classes: Over which the means are taken; None = those with a match or a mistake.
+
+    Returns:
+        PQ, SQ and RQ, means and per class.
+    """
     weight = counts.hits + 0.5 * counts.spurious + 0.5 * counts.missed
     chosen: Sequence[int] = np.flatnonzero(weight > 0).tolist() if classes is None else list(classes)
     per_class = {}

@@ -29,6 +29,9 @@ def pose_errors(predicted_cam_from_world: Tensor, true_cam_from_world: Tensor) -
         predicted_cam_from_world: (S, 4, 4).
         true_cam_from_world: (S, 4, 4).
 
+    Returns:
+        Over all pairs of cameras; angles in degrees.
+
     Raises:
         ValueError: Shapes differ.
     """

@@ -40,6 +40,9 @@ def prompt_answers(
         truth: Of the scene.
         prompts: Class name -> descriptions, each of which is asked for.
         namer: What compares words with segments.
+
+    Returns:
+        One for each description that was asked.
     """
     class_of = {item.instance_id: truth.labels.name(item.class_id) for item in truth.objects}
     segments_of: dict[str, set[int]] = {}

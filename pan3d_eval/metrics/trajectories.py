@@ -95,6 +95,9 @@ def relative_pose_error(
         scale: Predicted translations are multiplied by it first: that of `absolute_trajectory_error`'s fit where lengths are not
             metric.
 
+    Returns:
+        Metres and degrees; NaN where no pair is so far apart.
+
     Raises:
         ValueError: Shapes differ or are others, or `delta` is less than 1.
     """

@@ -39,8 +39,18 @@ def eps3d_maps(values: Tensor) -> Tensor:
 
 
 def eps3d_panoptic_quality(predicted: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor]) -> PanopticQuality:
-    """Of one scene: (semantic_id, instance_id) pairs of shape (S, h, w) at any size, semantic as in `LABELS`, truth 0 or below
-    = not annotated. All 0 where no class is left, as in the released program."""
+    """Measure panoptic quality of one scene as EPS3D's program does.
+
+    Args:
+        predicted: (semantic_id, instance_id), each (S, h, w) at any size; classes as in `LABELS`.
+        truth: Likewise, perhaps of another size; semantic 0 or below = not annotated.
+
+    Returns:
+        All 0 where no class is left, as in the released program.
+
+    Raises:
+        ValueError: A map is not (S, h, w).
+    """
     (semantic_p, instance_p), (semantic_t, instance_t) = (tuple(eps3d_maps(item) for item in pair) for pair in (predicted, truth))
     semantic_t = torch.where(semantic_t > 0, semantic_t, -1)
     quality = panoptic_quality((semantic_p, instance_p), (semantic_t, instance_t), LABELS, MIN_SHARE)

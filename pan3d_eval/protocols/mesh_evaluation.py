@@ -34,7 +34,19 @@ class MeshOverlaps:
 
 
 def mesh_overlaps(result: PerceptionResult, scene: Scene, *, poses_given: bool) -> MeshOverlaps:
-    """Segments of one result against the scan of its scene; nothing where the scene has no scan, or its views no poses."""
+    """Measure the segments of one result against the scan of its scene.
+
+    Args:
+        result: Of all views of the scene.
+        scene: With truth.
+        poses_given: Whether the pipeline was told the poses; where not, the unposed transfer is measured too.
+
+    Returns:
+        Nothing where the scene has no scan, or its views no poses.
+
+    Raises:
+        ValueError: Depth images of the scan differ in size, or predicted camera centres leave the similarity open.
+    """
     truth, cameras, panoptic = scene.truth, scene.cameras(), result.panoptic
     mesh = None if truth is None else truth.mesh
     if truth is None or mesh is None or cameras is None:
@@ -63,9 +75,18 @@ def mesh_overlaps(result: PerceptionResult, scene: Scene, *, poses_given: bool) 
 
 
 def query_overlaps(instances: InstanceSet, views: ViewBatch, scene: Scene) -> SceneOverlaps:
-    """As SegVGGT scores itself: an engine's own query masks, which may overlap, posed transfer, class-agnostic.
+    """Measure as SegVGGT scores itself: an engine's own query masks, which may overlap, posed transfer, class-agnostic.
 
-    Raises `ValueError` for a scene without scan, poses or sensor depth.
+    Args:
+        instances: Q masks in the S views.
+        views: As the engine saw them.
+        scene: Where they are from, with a scan.
+
+    Returns:
+        For `instance_ap`.
+
+    Raises:
+        ValueError: The scene has no scan, no poses or no sensor depth.
     """
     mesh, cameras = None if scene.truth is None else scene.truth.mesh, scene.cameras()
     if mesh is None or cameras is None:

@@ -73,6 +73,9 @@ def posed_transfer(
         rule: When a view sees a vertex.
         by_superpoint: Let the pieces of the over-segmentation vote afterwards.
 
+    Returns:
+        Masks on the N vertices, which may overlap.
+
     Raises:
         ValueError: Shapes disagree, no view has depth, or there is no over-segmentation to vote by.
     """

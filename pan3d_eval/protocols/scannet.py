@@ -33,7 +33,18 @@ def benchmark_labels(benchmark: Literal["scannet", "scannet200"]) -> dict[int, s
 
 
 def listed_labels(semantic_names: Iterable[str], instance_names: Iterable[str]) -> dict[int, str]:
-    """Label number -> name for ScanNet++, from its two published lists (100 semantic and 84 instance classes)."""
+    """Number the classes of ScanNet++.
+
+    Args:
+        semantic_names: The published list of 100 semantic classes, whose places are the numbers.
+        instance_names: The published list of 84 instance classes.
+
+    Returns:
+        Label number -> name of the instance classes.
+
+    Raises:
+        ValueError: An instance class is no semantic one.
+    """
     number_of = {name: number for number, name in enumerate(semantic_names)}
     chosen = list(instance_names)
     unknown = [name for name in chosen if name not in number_of]
@@ -54,8 +65,21 @@ def measure_encoded(
 ) -> SceneOverlaps:
     """Reduce one scene to its overlaps, for `instance_ap`.
 
-    `masks` (P, N) bool, `scores` (P,), `encoded_ids` (N,) integers, `labels` the valid label numbers. Predictions whose label
-    is not valid are dropped; without `predicted_labels` (P,) all are kept, for the class-agnostic figure alone.
+    Args:
+        masks: (P, N) bool.
+        scores: (P,), higher is surer.
+        encoded_ids: (N,) integers, label * 1000 + instance.
+        labels: The valid label numbers.
+        predicted_labels: (P,) label numbers, those that are not valid are dropped; None = all are kept, for the class-agnostic
+            figure alone.
+        min_points: Predictions under so many elements are dropped.
+        walk: As for `measure_overlaps`.
+
+    Returns:
+        P' predictions that stay against the instances with a valid label; elements with another one are void.
+
+    Raises:
+        ValueError: The shapes disagree, or `walk` is not known.
     """
     valid = torch.tensor(sorted(labels), dtype=torch.int64)
     encoded_ids = encoded_ids.cpu().long()
@@ -91,6 +115,21 @@ def measure_on_vertices(
     predicted_labels: Tensor | None = None,
     walk: Walk = "file",
 ) -> SceneOverlaps:
-    """`measure_encoded` on the vertices of a scan; `protocol` says how the masks (Q, N) came there."""
+    """Do what `measure_encoded` does on the vertices of a scan.
+
+    Args:
+        masks: (Q, N) bool.
+        scores: (Q,), higher is surer.
+        mesh: The scan with N vertices.
+        protocol: How the masks came there.
+        predicted_labels: (Q,) label numbers of the data set; None = all are kept.
+        walk: As for `measure_overlaps`.
+
+    Returns:
+        Overlaps that bear the protocol's name.
+
+    Raises:
+        ValueError: The shapes disagree, or `walk` is not known.
+    """
     overlaps = measure_encoded(masks, scores, mesh.ids, mesh.class_of_label, predicted_labels=predicted_labels, walk=walk)
     return replace(overlaps, protocol=protocol)

@@ -59,6 +59,9 @@ def unposed_transfer(
         true_cam_from_world: (S, 4, 4).
         vertices: (N, 3) of the true scan, metres.
 
+    Returns:
+        Masks on the N vertices, which do not overlap, and the similarity that was fitted.
+
     Raises:
         ValueError: Shapes disagree, or the camera centres leave the similarity open.
     """

@@ -159,7 +159,20 @@ def score_views(prediction: ViewPrediction, labels: LabelSpace, views: TrueViews
 def gaussian_view_scores(
     gaussians: Gaussians, classes: TextClasses, views: TrueViews, readout: str = "cells"
 ) -> dict[str, ViewScores]:
-    """`predict_views`, then `score_views`."""
+    """Render Gaussians in all views and score them: `predict_views`, then `score_views`.
+
+    Args:
+        gaussians: With semantic and instance features, in the world of the views.
+        classes: What pixels are told apart by.
+        views: With their truth.
+        readout: Of `READOUTS`: "pixels" as published, "cells" ours.
+
+    Returns:
+        Scores of the context and of the novel views, as far as there are such.
+
+    Raises:
+        ValueError: The readout is another, or the Gaussians cannot be rendered so.
+    """
     return score_views(predict_views(gaussians, classes, views, readout), classes.labels, views)
 
 

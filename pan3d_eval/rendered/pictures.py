@@ -14,8 +14,18 @@ ROWS = ("image", "rendered", "true class", "rendered class", "true instance", "i
 
 
 def gaussian_view_picture(shown: ShownScene, tile_width: int = 176) -> np.ndarray:
-    """(h, w, 3) uint8; the context views come first. A segment has the colour of the true instance that it shares most pixels
-    with, of several such only the largest; the others have colours that no true instance has."""
+    """Draw rendered Gaussians beside the truth.
+
+    A segment has the colour of the true instance that it shares most pixels with, of several such only the largest; the others
+    have colours that no true instance has.
+
+    Args:
+        shown: One scene in all its views.
+        tile_width: Of a picture, pixels.
+
+    Returns:
+        (h, w, 3) uint8 RGB; the context views come first.
+    """
     truth, prediction = shown.truth, shown.prediction
     order = truth.is_novel.to(torch.int8).argsort(stable=True)
     segments = in_true_numbers(prediction.segment_id, truth.instance_id)

@@ -62,10 +62,21 @@ class RefinedViewFigures:
 def refined_view_figures(
     predicted: PanopticMaps, truth: PanopticMaps, labels: LabelSpace, reduction: int = QUARTER
 ) -> RefinedViewFigures:
-    """Figures of maps whose ids hold over all views, in the order of the camera's journey.
+    """Measure maps whose ids hold over all views, in the order of the camera's journey.
 
     Ids of stuff are ignored; what is a thing without an id is one object more. Elements without true class are left out.
-    `reduction` is that of the loose form, 4 as published. Raises `ValueError` for shapes that differ.
+
+    Args:
+        predicted: (semantic_id, instance_id), each (V, H, W) int64; semantic -1 = void, instance 0 = none.
+        truth: Likewise.
+        labels: What the classes are.
+        reduction: Of the loose form, 4 as published.
+
+    Returns:
+        Figures of the scene.
+
+    Raises:
+        ValueError: The four maps are not of one shape (V, H, W).
     """
     shapes = {tuple(item.shape) for item in (*predicted, *truth)}
     if len(shapes) != 1 or len(next(iter(shapes))) != 3:
@@ -105,7 +116,20 @@ def refined_view_figures(
 def map_figures(
     model: PanopticMap, views: Sequence[CameraView], truth: PanopticMaps, choices: RenderChoices | None = None
 ) -> RefinedViewFigures:
-    """Figures of a map rendered into calibrated views, against their truth."""
+    """Measure a map rendered into calibrated views.
+
+    Args:
+        model: The map.
+        views: V calibrated ones, in its world.
+        truth: (semantic_id, instance_id), each (V, H, W), classes as the map's.
+        choices: How objects are rendered; None = the defaults.
+
+    Returns:
+        Figures of the scene.
+
+    Raises:
+        ValueError: A view has no calibration, or the truth another shape.
+    """
     shown = []
     for view in views:
         intrinsics, cam_from_world = view.calibration()
@@ -115,7 +139,19 @@ def map_figures(
 
 
 def label_figures(scene: SceneLabels, truth: PanopticMaps, reduction: int = QUARTER) -> RefinedViewFigures:
-    """The same of 2D labels: ids of every view are objects of their own. `truth` has the classes of `scene.labels`."""
+    """Measure 2D labels as `refined_view_figures` does maps: ids of every view are objects of their own.
+
+    Args:
+        scene: Labels of V views.
+        truth: (semantic_id, instance_id), each (V, H, W), in the classes of the labels.
+        reduction: Of the loose form, 4 as published.
+
+    Returns:
+        Figures of the scene.
+
+    Raises:
+        ValueError: The truth has another shape.
+    """
     return refined_view_figures(maps_of_scene(scene), truth, scene.labels, reduction)
 
 

@@ -50,7 +50,15 @@ class Board:
 
 
 def page_text(board: Board, pictures: str) -> str:
-    """The page; `pictures` is the folder of the montages, relative to it."""
+    """Write the page into a text.
+
+    Args:
+        board: What it says.
+        pictures: Folder of the montages, relative to the page.
+
+    Returns:
+        Markdown.
+    """
     measured = list(board.measured.values())
     loads = sorted({float(item.machine["load"]) for item in measured if item.machine["load"] != "unknown"})
     text = filled(
@@ -100,7 +108,16 @@ def _protocols(board: Board) -> str:
 
 
 def write_page(path: Path, board: Board, pictures: str) -> Path:
-    """Write the page."""
+    """Write the page.
+
+    Args:
+        path: Of the file; its folder is made where needed.
+        board: What the page says.
+        pictures: Folder of the montages, relative to the page.
+
+    Returns:
+        The path.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page_text(board, pictures), encoding="utf-8")
     return path

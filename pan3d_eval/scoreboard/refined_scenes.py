@@ -107,9 +107,19 @@ class RefinedScores:
 
 
 def write_refined_scene(folder: Path, scene: Scene, semantic_id: Tensor, labels: LabelSpace) -> RefinedSceneReference:
-    """Write a scene with ids in its truth, and the true classes (V, H, W) int64 of its views in `labels`, -1 = void.
+    """Write a scene with the true labels of its views.
 
-    Raises `ValueError` for a scene without truth and for maps that do not fit.
+    Args:
+        folder: Is made where needed.
+        scene: V views with ids in its truth.
+        semantic_id: (V, H, W) int64, the true classes in `labels`, -1 = void.
+        labels: Things first.
+
+    Returns:
+        Where it lies.
+
+    Raises:
+        ValueError: The scene has no truth, or the maps do not fit its views.
     """
     if scene.truth is None or len(semantic_id) != len(scene.views):
         got = "no truth" if scene.truth is None else f"{len(semantic_id)} maps for {len(scene.views)} views"

@@ -114,7 +114,12 @@ def add_environment(spec: mujoco.MjSpec, rng: np.random.Generator, support_heigh
 
 
 def randomize_appearance(model: mujoco.MjModel, rng: np.random.Generator) -> None:
-    """Draw table and floor surfaces, their tints and the lights of a compiled model, in place."""
+    """Draw table and floor surfaces, their tints and the lights, in place.
+
+    Args:
+        model: A compiled model of the cell.
+        rng: Decides everything.
+    """
     surfaces = [model.material(f"surface_{index}").id for index in range(NUM_SURFACES)]
     for name in ("table", "floor"):
         geom = model.geom(name).id
