@@ -153,6 +153,9 @@ def evaluate_bag(
         duration_s: So much of the bag's time; None = to its end.
         progress: Called with (done, 100) at every new percent of the bag.
 
+    Returns:
+        Outcomes of all view sets and the figures over them.
+
     Raises:
         BagError: The bag cannot be read or lacks topics.
     """
@@ -198,7 +201,12 @@ class BagRequest:
 
 
 def bag_worker(request: BagRequest, progress: Progress | None = None) -> Callable[[Path], BagEvaluation]:
-    """A worker for `evaluation.execution.run_items`: bags in, evaluations out; bags of one model share its engine."""
+    """Make a worker for `evaluation.execution.run_items`: bags in, evaluations out; bags of one model share its engine.
+
+    Args:
+        request: How bags are evaluated.
+        progress: As for `evaluate_bag`.
+    """
     pipelines: dict[ModelConfig, PerceptionPipeline] = {}
 
     def evaluate(path: Path) -> BagEvaluation:

@@ -42,10 +42,17 @@ class Performance:
 
 
 def performance(sets: Sequence[FormedSet], timeline: Timeline) -> Performance:
-    """ros2_benchmark's basic metrics; those that need more frames than there are stay out, as there.
+    """Compute ros2_benchmark's basic metrics; those that need more frames than there are stay out, as there.
 
     Latencies are ages: from the stamp of the newest image of the set to its result, so a frame's way through the camera
     driver and the wait for the other cameras are in them.
+
+    Args:
+        sets: View sets that were formed, in time.
+        timeline: Which of them became results, and when.
+
+    Returns:
+        Milliseconds and frames per second, and percentiles of the ages.
     """
     sent = np.array([item.newest_ns for item in sets], np.float64) * 1e-6
     done = np.array([item.done_ns for item in timeline.deliveries], np.float64) * 1e-6

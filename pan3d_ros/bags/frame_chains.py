@@ -39,7 +39,16 @@ class Chain:
 
 
 def chain(edges: Mapping[str, TransformEdge], frame: str, reference_frame: str) -> Chain:
-    """From `frame` up to `reference_frame`, or to the end of the tree."""
+    """Follow the tree of transforms upwards.
+
+    Args:
+        edges: Frame -> its edge to its parent.
+        frame: Where to begin.
+        reference_frame: Where to stop; where it is not met the end of the tree is.
+
+    Returns:
+        The frames on the way, and whether it leads to `reference_frame`.
+    """
     frames, found = [frame], []
     while frame != reference_frame and frame in edges:
         found.append(edges[frame])
@@ -51,7 +60,15 @@ def chain(edges: Mapping[str, TransformEdge], frame: str, reference_frame: str) 
 
 
 def guess_reference_frame(edges: Mapping[str, TransformEdge], camera_frames: Sequence[str]) -> str:
-    """`base_link` when a camera hangs on it (or there is no better one), otherwise the root that most cameras share."""
+    """Guess in which frame poses are wanted.
+
+    Args:
+        edges: Frame -> its edge to its parent.
+        camera_frames: Optical frames of the cameras.
+
+    Returns:
+        `base_link` when a camera hangs on it (or there is no better one), otherwise the root that most cameras share.
+    """
     chains = [chain(edges, frame, "") for frame in camera_frames]
     if not edges or any("base_link" in found.frames for found in chains):
         return "base_link"

@@ -54,6 +54,9 @@ def inspect_bag(path: Path | str, reference_frame: str | None = None) -> Inspect
         path: A folder, or an .mcap or .db3 file.
         reference_frame: In which poses are wanted; None = guess.
 
+    Returns:
+        What is in it, and what of that the node could use.
+
     Raises:
         BagError: It is no bag, or a damaged one.
     """
@@ -62,7 +65,15 @@ def inspect_bag(path: Path | str, reference_frame: str | None = None) -> Inspect
 
 
 def inspected(bag: BagReader, reference_frame: str | None = None) -> Inspection:
-    """As `inspect_bag`, for a bag that is open already."""
+    """Read a bag that is open already and judge it.
+
+    Args:
+        bag: Is read once, from begin to end.
+        reference_frame: In which poses are wanted; None = guess.
+
+    Returns:
+        What is in it, and what of that the node could use.
+    """
     return _Judge(read_contents(bag), reference_frame).judged()
 
 

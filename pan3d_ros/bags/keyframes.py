@@ -40,11 +40,21 @@ class KeyframeRequest:
 
 
 def keyframe_scene(path: Path | str, request: KeyframeRequest | None = None) -> Scene:
-    """A scene without truth of the bag's keyframes, undistorted, in the reference frame of the node's parameters.
+    """Make a scene without truth of a bag's keyframes.
 
     Keyframes are what the node would take by its movement between them, `keyframe.min_translation_m` and `min_rotation_deg`,
     which grow until at most `request.views` are left: then these are spread over the journey. Images without a pose or
-    calibration are left out and logged. Raises `BagError` for a bag that lacks topics or poses or has no usable image.
+    calibration are left out and logged.
+
+    Args:
+        path: A folder, or an .mcap or .db3 file.
+        request: What is wanted of it; None = the defaults.
+
+    Returns:
+        Undistorted views in the reference frame of the node's parameters, metres.
+
+    Raises:
+        BagError: The bag cannot be read, lacks topics or poses, or has no usable image.
     """
     request = request or KeyframeRequest()
     with BagReader(path) as bag:

@@ -200,10 +200,17 @@ def message_class(kind: str) -> type:
 
 
 def recorded_qos(recorded: Sequence[Any], *, latched: bool = False) -> QoSProfile:
-    """What publishers offered when the bag was recorded, as far as a player can offer it too.
+    """Find what publishers offered when the bag was recorded, as far as a player can offer it too.
 
     Reliable unless every publisher was best effort; transient local when `latched` or when every publisher was. Deadlines
     and lifespans are left out: a slower or stopped replay would break them.
+
+    Args:
+        recorded: Offers of the topic's publishers as the bag has them; may be empty.
+        latched: Whether late subscribers need the last message, whatever was recorded.
+
+    Returns:
+        The profile to publish with.
     """
     if not recorded and not latched:
         return UNKNOWN_QOS
@@ -218,7 +225,19 @@ def recorded_qos(recorded: Sequence[Any], *, latched: bool = False) -> QoSProfil
 
 
 def play(path: Path | str, options: PlayOptions, keep_on: Callable[[], bool] = lambda: True) -> Played:
-    """Play a bag with a node of its own; for programs without rclpy running."""
+    """Play a bag with a node of its own; for programs without rclpy running.
+
+    Args:
+        path: A folder, or an .mcap or .db3 file.
+        options: What is played, and how fast.
+        keep_on: Is asked again and again; playing ends at False.
+
+    Returns:
+        What was published, and what was left out.
+
+    Raises:
+        BagError: The bag cannot be read or lacks what the options name.
+    """
     rclpy.init()
     try:
         node = Node("pan3d_bag_player")

@@ -81,7 +81,19 @@ class BagReader:
     def raw(
         self, topics: Collection[str] | None = None, start_s: float = 0.0, duration_s: float | None = None
     ) -> Iterator[BagMessage]:
-        """Serialized messages. `start_s` after the bag's start, for `duration_s` (None: to the end)."""
+        """Read serialized messages in the order in which they were received.
+
+        Args:
+            topics: Names; None = all.
+            start_s: Begin so long after the bag's start.
+            duration_s: So much of the bag's time; None = to the end.
+
+        Yields:
+            Messages with bytes as `content`.
+
+        Raises:
+            BagError: A topic is not in the bag, or the bag is damaged.
+        """
         names = self.topics if topics is None else topics
         if unknown := sorted(set(names) - set(self.topics)):
             raise BagError(f"{unknown[0]}: expected one of the topics {', '.join(self.topics)}")
@@ -97,7 +109,19 @@ class BagReader:
     def messages(
         self, topics: Collection[str] | None = None, start_s: float = 0.0, duration_s: float | None = None
     ) -> Iterator[BagMessage]:
-        """As `raw`, decoded: objects with the fields of the ROS messages, arrays as numpy arrays."""
+        """Read messages as `raw` does, decoded: objects with the fields of the ROS messages, arrays as numpy arrays.
+
+        Args:
+            topics: Names; None = all.
+            start_s: Begin so long after the bag's start.
+            duration_s: So much of the bag's time; None = to the end.
+
+        Yields:
+            Messages with such an object as `content`.
+
+        Raises:
+            BagError: As `raw` and `decode`.
+        """
         for message in self.raw(topics, start_s, duration_s):
             yield message._replace(content=self.decode(message.topic, message.content))
 
@@ -106,7 +130,18 @@ class BagReader:
         return next((message.content for message in self.messages([topic])), None)
 
     def decode(self, topic: str, data: bytes) -> Any:
-        """A serialized message of `topic` as an object."""
+        """Decode a serialized message.
+
+        Args:
+            topic: That it is of.
+            data: In CDR, as the bag has it.
+
+        Returns:
+            An object with the fields of the ROS message, arrays as numpy arrays.
+
+        Raises:
+            BagError: The bytes are no message of the topic's type.
+        """
         kind = self.topics[topic].type
         store = self._stores.get(topic) or self._stores.setdefault(topic, self._store(topic))
         try:

@@ -72,7 +72,13 @@ class BagReplay:
         self._done: ProcessedSet | None = None
 
     def run(self, start_s: float = 0.0, duration_s: float | None = None, on_time: Callable[[float], None] | None = None) -> None:
-        """Replay a part of the bag. `on_time` is told the share of the bag that is done."""
+        """Replay a part of the bag.
+
+        Args:
+            start_s: Begin so long after the bag's start.
+            duration_s: So much of the bag's time; None = to the end.
+            on_time: Is told after every message the share of the bag that is done.
+        """
         begin_ns, length_ns = self._bag.start_ns, max(self._bag.end_ns - self._bag.start_ns, 1)
         for message in self._bag.messages(list(self._streams), start_s, duration_s):
             self._now_ns = message.received_ns - self._clock_shift_ns

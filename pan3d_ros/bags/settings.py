@@ -69,6 +69,9 @@ def replay_settings(
         use_depth: Use depth images also where files do not ask for them. An inspection does not decide this.
         truth: Topics of the truth; None = the usual ones.
 
+    Returns:
+        All parameters of that node.
+
     Raises:
         BagError: The bag lacks what is needed; names topics and frames.
         ValueError: A parameter is wrong.
@@ -102,7 +105,15 @@ def discovered(inspection: Inspection) -> dict[str, Any]:
 
 
 def check_topics(bag: BagReader, settings: ReplaySettings) -> None:
-    """`BagError` naming a topic that the settings ask for and the bag lacks."""
+    """Check that a bag has what settings ask for.
+
+    Args:
+        bag: An open one.
+        settings: Whose cameras' topics are looked for.
+
+    Raises:
+        BagError: Names a topic that the bag lacks or has no messages of.
+    """
     for camera, config in settings.cameras.items():
         topics, inputs = settings.topics(camera), settings.node.input
         wanted = {"image_topic": topics.image}
@@ -116,7 +127,15 @@ def check_topics(bag: BagReader, settings: ReplaySettings) -> None:
 
 
 def prepared(pipeline: PerceptionPipeline, settings: ReplaySettings) -> ReplaySettings:
-    """Give the settings to a pipeline whose engine is chosen already, and depth to an engine that needs it."""
+    """Give settings to a pipeline whose engine is chosen already, and depth to an engine that needs it.
+
+    Args:
+        pipeline: Is reconfigured; its model stays.
+        settings: Of the replay.
+
+    Returns:
+        The settings as they hold now.
+    """
     pipeline.reconfigure(replace(settings.pipeline, model=pipeline.config.model))
     if pipeline.engine.facts.needs_depth and not settings.node.input.use_depth:
         inputs = replace(settings.node.input, use_depth=True)

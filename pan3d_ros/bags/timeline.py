@@ -71,7 +71,15 @@ class _Worker:
 
 
 def simulate_worker(sets: Sequence[FormedSet], rules: InputConfig) -> Timeline:
-    """Sets in the order in which they were complete; `rules` gives `max_rate_hz` and `max_image_age_s`."""
+    """Tell which view sets the node's worker would have processed, and when.
+
+    Args:
+        sets: In the order in which they were complete.
+        rules: Of which `max_rate_hz` and `max_image_age_s` count.
+
+    Returns:
+        Deliveries, and how many sets were lost for which reason.
+    """
     worker, waiting = _Worker(rules), None
     for index, item in enumerate(sets):
         if waiting is not None and worker.free_ns <= item.ready_ns:

@@ -17,7 +17,15 @@ IMPROVEMENT = 0.5  # an offset is believed when it brings the stamps of the came
 
 
 def nearest_gaps(stamps: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(N,) ns: from each of `stamps` to the nearest of `others`, signed (nearest - stamp). `others` must not be empty."""
+    """Measure from each stamp to the nearest of others.
+
+    Args:
+        stamps: (N,) int64 ns.
+        others: (M,) int64 ns, at least one.
+
+    Returns:
+        (N,) ns, signed: nearest - stamp.
+    """
     others = np.sort(others)
     after = np.clip(np.searchsorted(others, stamps), 0, len(others) - 1)
     before = np.maximum(after - 1, 0)
@@ -33,11 +41,17 @@ def set_spreads(stamps: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def clock_offsets_s(stamps: Mapping[str, np.ndarray], received: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Seconds to add to the stamps of cameras whose clock is off against the others; cameras in order are left out.
+    """Find cameras whose clock is off against the others.
 
-    The sign is that of `camera.<name>.time_offset_s`. A camera that stamps late, at arrival instead of exposure, is
-    received with less delay than the others. An offset is suggested when it is clearly a clock, or when it brings the
-    camera's stamps at least `IMPROVEMENT` closer to the others'.
+    A camera that stamps late, at arrival instead of exposure, is received with less delay than the others. An offset is
+    suggested when it is clearly a clock, or when it brings the camera's stamps at least `IMPROVEMENT` closer to the others'.
+
+    Args:
+        stamps: Camera -> (N,) int64 ns, of its images.
+        received: Camera -> (N,) int64 ns, when these were received.
+
+    Returns:
+        Camera -> seconds to add to its stamps, with the sign of `camera.<name>.time_offset_s`; cameras in order are left out.
     """
     delays = {name: float(np.median(received[name] - stamps[name])) * 1e-9 for name in stamps}
     low, high = PLAUSIBLE_DELAY_S

@@ -43,7 +43,15 @@ class BagTransforms:
 
     @classmethod
     def read(cls, bag: BagReader, reference_frame: str) -> BagTransforms:
-        """From all topics of the bag whose names end in tf or tf_static. Broken transforms are left out and logged."""
+        """Read all topics of a bag whose names end in tf or tf_static. Broken transforms are left out and logged.
+
+        Args:
+            bag: An open one.
+            reference_frame: The world of `lookup`.
+
+        Returns:
+            The transforms of the whole bag.
+        """
         found = []
         for message in bag.messages(transform_topics(bag)):
             static = message.topic.endswith("tf_static")
@@ -72,7 +80,15 @@ class BagTransforms:
         return frame_id
 
     def add(self, stamp_ns: int, message: Any) -> None:
-        """Take a TransformStamped; stamp 0 = it never changes. Stamps of one frame must not go back."""
+        """Take a transform.
+
+        Args:
+            stamp_ns: 0 = it never changes. Stamps of one frame must not go back.
+            message: A TransformStamped.
+
+        Raises:
+            ValueError: It is not finite, or its quaternion is no rotation.
+        """
         child, parent = message.child_frame_id.lstrip("/"), message.header.frame_id.lstrip("/")
         xyz, xyzw = checked_pose(f"/tf {parent} <- {child}", *transform_numbers(message.transform))
         link = self._links.get(child)
@@ -81,7 +97,19 @@ class BagTransforms:
         link.history.add(stamp_ns, np.array(xyz), np.array(xyzw))
 
     def lookup(self, camera: str, frame_id: str, stamp_ns: int) -> Tensor:
-        """(4, 4) metres, `cam_from_world`; `TransformUnavailable` names the frame that is missing."""
+        """Look up a camera's pose at a stamp.
+
+        Args:
+            camera: Its name, for the error.
+            frame_id: Its optical frame.
+            stamp_ns: Time of exposure.
+
+        Returns:
+            cam_from_world (4, 4) float32, metres.
+
+        Raises:
+            TransformUnavailable: Names the frame that is missing, or the tops of the trees that are not connected.
+        """
         name = f"{camera}: /tf {self._reference_frame} <- {frame_id}"
         for frame in (frame_id, self._reference_frame):
             if frame not in self.frames:
@@ -121,13 +149,34 @@ def transform_topics(bag: BagReader) -> list[str]:
 
 
 def pose_topics(bag: BagReader, node: NodeConfig, cameras: dict[str, CameraConfig]) -> dict[str, str]:
-    """Camera -> its pose topic, for those that the bag has."""
+    """Find the pose topics that a bag has.
+
+    Args:
+        bag: An open one.
+        node: Of which the image transport counts.
+        cameras: Name -> its settings.
+
+    Returns:
+        Camera -> its pose topic, for those that have messages.
+    """
     wanted = {name: "/" + CameraTopics.of(name, cameras[name], node.input.image_transport).pose.lstrip("/") for name in cameras}
     return {name: topic for name, topic in wanted.items() if topic in bag.topics and bag.topics[topic].count}
 
 
 def transforms_of(bag: BagReader, node: NodeConfig, cameras: dict[str, CameraConfig]) -> TransformsSource | None:
-    """The node's `transforms.source` over the bag; None for unposed cameras. `BagError` when the bag has no poses."""
+    """Do over a bag what the node's `transforms.source` says.
+
+    Args:
+        bag: An open one.
+        node: With the source and the reference frame.
+        cameras: Name -> its settings.
+
+    Returns:
+        Where poses are looked up; None for unposed cameras.
+
+    Raises:
+        BagError: The bag has no such poses.
+    """
     config = node.transforms
     sources: list[TransformsSource] = []
     with_tf, with_poses = bool(transform_topics(bag)), pose_topics(bag, node, cameras)

@@ -47,9 +47,16 @@ class BagTruth:
         self._read_until_ns = 0
 
     def scene(self, name: str, result: PerceptionResult, frame_ids: Mapping[str, str], received_ns: int) -> Scene | None:
-        """Truth of all views of a result; None when an instance image is missing.
+        """Collect the truth of all views of a result.
 
-        `frame_ids`: camera -> frame of its images. `received_ns`: when the newest of them was received.
+        Args:
+            name: Of the scene.
+            result: Whose views are meant.
+            frame_ids: Camera -> frame of its images.
+            received_ns: When the newest of these was received.
+
+        Returns:
+            The truth without views; None when an instance image is missing.
         """
         self._read(received_ns + AHEAD_NS)
         keys = [(frame_ids[camera], stamp) for camera, stamp in zip(result.views.cameras, result.views.stamps_ns)]

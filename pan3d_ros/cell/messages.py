@@ -54,7 +54,15 @@ class RenderedCamera:
         return message
 
     def depth_message(self, stamp_ns: int, *, exact: bool) -> Image:
-        """32FC1 metres."""
+        """Make an image of z-depth.
+
+        Args:
+            stamp_ns: Of the header.
+            exact: True depth instead of what a sensor would measure.
+
+        Returns:
+            32FC1 metres, 0 = none.
+        """
         values = self.depth if exact else self.sensor_depth
         return image_message(np.ascontiguousarray(values, np.float32), "32FC1", header(self.frame_id, stamp_ns))
 
@@ -69,14 +77,30 @@ class RenderedCamera:
 
 
 def transform_message(link: FrameLink, stamp_ns: int) -> TransformStamped:
-    """One edge of the TF tree."""
+    """Make one edge of the TF tree.
+
+    Args:
+        link: With translation in metres.
+        stamp_ns: Of the header.
+
+    Returns:
+        parent_from_child.
+    """
     (x, y, z), (qx, qy, qz, qw) = link.position, link.orientation_xyzw
     transform = Transform(translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw))
     return TransformStamped(header=header(link.parent, stamp_ns), child_frame_id=link.child, transform=transform)
 
 
 def is_graspable(obj: TrueObject, cell: RobotCell) -> bool:
-    """Whether the hand could in principle close on the object: judged from its true size only."""
+    """Tell whether the hand could in principle close on an object, judged from its true size only.
+
+    Args:
+        obj: The object, with its box in the world.
+        cell: Whose hand and support count.
+
+    Returns:
+        Whether its second longest side fits between the fingers and it is high enough.
+    """
     sides = sorted(float(side) for side in obj.box.size_m)
     top = obj.box.world_from_box[2, 3] + 0.5 * (obj.box.world_from_box[2, :3].abs() * obj.box.size_m).sum()
     high_enough = float(top) - cell.config.support_height_m >= MIN_GRASPABLE_HEIGHT_M
@@ -112,7 +136,17 @@ def scene_json(cell: RobotCell) -> str:
 def truth_response(
     cell: RobotCell, cameras: list[RenderedCamera], response: GetCellTruth.Response, *, with_images: bool
 ) -> GetCellTruth.Response:
-    """Fill `response`."""
+    """Fill a response with the cell's truth.
+
+    Args:
+        cell: At this moment.
+        cameras: Its cameras, rendered.
+        response: To be filled.
+        with_images: Whether it has colour, exact depth and ids of every camera.
+
+    Returns:
+        `response`, stamps 0.
+    """
     response.success = True
     response.scene_json = scene_json(cell)
     for rendered in cameras:

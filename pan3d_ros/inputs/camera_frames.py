@@ -50,6 +50,16 @@ class CameraTopics:
 
     @classmethod
     def of(cls, name: str, config: CameraConfig, transport: str) -> CameraTopics:
+        """Name the topics of a camera.
+
+        Args:
+            name: Of the camera.
+            config: What it says goes before the usual names.
+            transport: Of the images, "raw" or "compressed".
+
+        Returns:
+            Names, relative to the node's namespace where they are the usual ones.
+        """
         suffix = "/compressed" if transport == "compressed" else ""
         return cls(
             image=config.image_topic or f"{name}/image_raw{suffix}",
@@ -88,7 +98,12 @@ class FramePairing:
         return self._input.use_camera_info and self._fixed_info is None
 
     def take(self, kind: str, message: Any) -> None:
-        """Take an "image", "info" or "depth"; the frame that it completes goes to `on_frame`."""
+        """Take a message; the frame that it completes goes to `on_frame`.
+
+        Args:
+            kind: "image", "info" or "depth".
+            message: Of that kind.
+        """
         if kind == "image":
             self._check_clock(stamp_to_ns(message.header.stamp))
         self.counts[kind] += 1

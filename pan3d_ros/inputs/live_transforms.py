@@ -28,7 +28,7 @@ class TfTransforms:
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
     def lookup(self, camera: str, frame_id: str, stamp_ns: int) -> Tensor:
-        """As `TransformsSource.lookup`."""
+        """Answer as `TransformsSource.lookup`, by TF."""
         try:
             found = self._buffer.lookup_transform(self._reference_frame, frame_id, Time(nanoseconds=stamp_ns))
         except self._failure as error:

@@ -23,7 +23,13 @@ class PoseHistory:
         self._poses.clear()
 
     def add(self, stamp_ns: int, translation: np.ndarray, quaternion_xyzw: np.ndarray) -> None:
-        """Take a pose; stamp 0 means that it holds at all times. Stamps that go back start the history anew."""
+        """Take a pose.
+
+        Args:
+            stamp_ns: 0 = it holds at all times. Stamps that go back start the history anew.
+            translation: (3,) metres.
+            quaternion_xyzw: (4,) of any length but 0.
+        """
         pose = translation, quaternion_xyzw / np.linalg.norm(quaternion_xyzw)
         if stamp_ns == 0:
             self._static = pose

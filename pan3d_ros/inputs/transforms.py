@@ -37,7 +37,19 @@ class TransformsSource(Protocol):
     """All methods may be called from any thread."""
 
     def lookup(self, camera: str, frame_id: str, stamp_ns: int) -> Tensor:
-        """(4, 4) metres, `cam_from_world` of the optical frame `frame_id` of `camera` at `stamp_ns`."""
+        """Look up a camera's pose at a stamp.
+
+        Args:
+            camera: Its name in the settings.
+            frame_id: Its optical frame.
+            stamp_ns: Time of exposure.
+
+        Returns:
+            cam_from_world (4, 4) float32, metres.
+
+        Raises:
+            TransformUnavailable: The pose is not known; its `may_come` tells whether waiting can help.
+        """
         ...
 
     def clear(self) -> None:
@@ -69,6 +81,7 @@ class StaticTransforms:
             self._cam_from_world[camera] = invert_rigid(world_from_cam)
 
     def lookup(self, camera: str, frame_id: str, stamp_ns: int) -> Tensor:
+        """Answer as `TransformsSource.lookup`, the same at all times."""
         if camera not in self._cam_from_world:
             raise TransformUnavailable(f"{camera}: not in the file of static extrinsics", may_come=False)
         return self._cam_from_world[camera]
@@ -91,7 +104,15 @@ class PoseTopicTransforms:
         self._refused = dict.fromkeys(cameras, "")
 
     def add(self, camera: str, message: StampedPose) -> None:
-        """Take a pose; `ValueError` for NaN, a bad quaternion or another frame. The reason is repeated by `lookup`."""
+        """Take a pose.
+
+        Args:
+            camera: Its name in the settings.
+            message: Of its optical frame in the reference frame.
+
+        Raises:
+            ValueError: NaN, a bad quaternion or another frame. The reason is repeated by `lookup`.
+        """
         try:
             if message.header.frame_id != self._reference_frame:
                 raise ValueError(f"{camera}/pose: expected frame {self._reference_frame}, got '{message.header.frame_id}'")
@@ -103,6 +124,7 @@ class PoseTopicTransforms:
         self._histories[camera].add(stamp_to_ns(message.header.stamp), np.array(xyz), np.array(xyzw))
 
     def lookup(self, camera: str, frame_id: str, stamp_ns: int) -> Tensor:
+        """Answer as `TransformsSource.lookup`, interpolated between the poses around the stamp."""
         try:
             xyz, xyzw = self._histories[camera].at(stamp_ns)
         except LookupError as error:
@@ -122,6 +144,7 @@ class FirstKnown:
         self._sources = tuple(sources)
 
     def lookup(self, camera: str, frame_id: str, stamp_ns: int) -> Tensor:
+        """Answer as `TransformsSource.lookup`, from the first source that knows; the error names the reasons of all."""
         failures = []
         for source in self._sources:
             try:
@@ -139,7 +162,22 @@ class FirstKnown:
 def wait_for_transform(
     source: TransformsSource, camera: str, frame_id: str, stamp_ns: int, timeout_s: float, cancelled: Callable[[], bool]
 ) -> Tensor:
-    """`source.lookup`, tried again for up to `timeout_s`: the newest image usually arrives before its transform."""
+    """Look up a pose, again and again: the newest image usually arrives before its transform.
+
+    Args:
+        source: Where it is looked up.
+        camera: Its name in the settings.
+        frame_id: Its optical frame.
+        stamp_ns: Time of exposure.
+        timeout_s: How long it is tried.
+        cancelled: Is asked after every failure; True ends it.
+
+    Returns:
+        cam_from_world (4, 4) float32, metres.
+
+    Raises:
+        TransformUnavailable: The last failure, when time is up, it is cancelled or waiting cannot help.
+    """
     deadline = time.monotonic() + timeout_s
     while True:
         try:

@@ -11,11 +11,15 @@ from pan3d_ros.messages.fields import Bytes, Stamp
 
 
 def assign_bytes(message: Any, content: np.ndarray) -> None:
-    """Store the bytes of `content` in `message.data`.
+    """Store the bytes of an array in `message.data`.
 
     An `array.array` is the only type that generated setters of every distribution take without looking at
     each element. They still copy it; where the message keeps the field in the plain slot `_data` (all
     generators up to Kilted do) the array is put there directly, which saves that copy.
+
+    Args:
+        message: With a field `data` of bytes.
+        content: Of any shape and dtype; in C order.
     """
     data = array.array("B")
     data.frombytes(np.ascontiguousarray(content).data.cast("B"))

@@ -33,10 +33,22 @@ class Calibration:
 
 
 def calibration_from_info(info: CameraInfoFields, width: int, height: int, *, rectified: bool = False) -> Calibration:
-    """Calibration for an image of `width` x `height`.
+    """Read a CameraInfo for an image.
 
     ROI and binning are applied as CameraInfo defines them: K is for the full sensor, the image is the ROI
-    after binning. `rectified` images use P and no distortion.
+    after binning.
+
+    Args:
+        info: The message.
+        width: Of the image, pixels.
+        height: Of the image, pixels.
+        rectified: Such images use P and no distortion.
+
+    Returns:
+        Of that image.
+
+    Raises:
+        CalibrationError: It is for another image size, or a number of it cannot be.
     """
     binning = max(info.binning_x, 1), max(info.binning_y, 1)
     region = (info.roi.width, info.roi.height) if info.roi.width and info.roi.height else (info.width, info.height)
@@ -79,10 +91,22 @@ def to_camera_view(
     world_frame_id: str,
     rectified: bool = False,
 ) -> CameraView:
-    """One posed, undistorted view. `cam_from_world` (4, 4) metres, None when unknown.
+    """Make one undistorted view of messages.
 
-    The depth must be registered to the colour image (same size, same optical frame). Raises `CalibrationError`
-    for an unusable CameraInfo and `ValueError` for everything else that is wrong with the messages.
+    Args:
+        image: Colours.
+        info: None when there is no calibration.
+        depth: Registered to the colour image (same size, same optical frame); None = not measured.
+        cam_from_world: (4, 4) metres, None when unknown.
+        camera: Its name.
+        world_frame_id: That `cam_from_world` maps from.
+        rectified: Whether the images are.
+
+    Returns:
+        The view, depth in metres, stamped as the image.
+
+    Raises:
+        ValueError: Something is wrong with the messages; `CalibrationError` where it is the CameraInfo.
     """
     rgb = compressed_to_rgb(image) if is_compressed(image) else image_to_rgb(image)
     height, width = rgb.shape[:2]

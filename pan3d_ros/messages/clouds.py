@@ -50,10 +50,17 @@ def unpack_rgb(packed: np.ndarray) -> np.ndarray:
 
 
 def cloud_records(panoptic: Panoptic3D, instance_ids: set[int] | None = None, max_points: int = 0) -> np.ndarray:
-    """(N,) records of type `POINT`; only of `instance_ids` when given, at most `max_points` (0 = all).
+    """Lay out the cloud of a result as a message has it.
 
     Every k-th point is kept when there are too many, so the share of each object stays the same.
-    `confidence` is the score of the point's object, 0 for points of no object.
+
+    Args:
+        panoptic: With its points.
+        instance_ids: Only points of these; None = all.
+        max_points: At most so many; 0 = all.
+
+    Returns:
+        (N,) records of type `POINT`, metres; `confidence` is the score of the point's object, 0 for points of no object.
     """
     instance = panoptic.point_instance_id.detach().cpu().numpy()
     chosen = np.arange(len(instance)) if instance_ids is None else np.flatnonzero(np.isin(instance, list(instance_ids)))
@@ -76,7 +83,15 @@ def cloud_records(panoptic: Panoptic3D, instance_ids: set[int] | None = None, ma
 
 
 def by_class(records: np.ndarray, labels: LabelSpace) -> np.ndarray:
-    """The records with `rgb` of the class's colour in `palette.class_colors`, grey where `label` is 0."""
+    """Colour records by class.
+
+    Args:
+        records: (N,) of type `POINT`; stay as they are.
+        labels: Classes that their field `label` counts, from 1 on.
+
+    Returns:
+        (N,) records with `rgb` of the class's colour in `palette.class_colors`, grey where `label` is 0.
+    """
     colors = pack_rgb(torch.tensor([UNASSIGNED, *class_colors(labels.names)]) / 255)
     colored = records.copy()
     colored["rgb"] = colors[records["label"]]
@@ -84,7 +99,15 @@ def by_class(records: np.ndarray, labels: LabelSpace) -> np.ndarray:
 
 
 def cloud_message(records: np.ndarray, header: Header) -> PointCloud2:
-    """PointCloud2 of (N,) records of type `POINT`. Points with NaN must have been removed before."""
+    """Make a PointCloud2.
+
+    Args:
+        records: (N,) of type `POINT`, without NaN.
+        header: Of the message.
+
+    Returns:
+        One row of N points, dense.
+    """
     message = create_cloud(header, _FIELDS, records)
     message.is_dense = True
     return message

@@ -20,7 +20,15 @@ RETREAT_M = 0.10  # straight up after closing
 
 
 def grasp_message(grasp: GraspTarget, labels: LabelSpace) -> GraspTargetMessage:
-    """GraspTarget message; the retreat is straight up (+z of the reference frame)."""
+    """Make a GraspTarget; the retreat is straight up (+z of the reference frame).
+
+    Args:
+        grasp: In the reference frame, metres.
+        labels: Classes that its `class_id` refers to.
+
+    Returns:
+        The message, with frame and stamp of the grasp.
+    """
     approach = grasp.world_from_grasp[:3, 2]
     message = GraspTargetMessage(header=header(grasp.world_frame_id, grasp.stamp_ns), instance_id=grasp.instance_id)
     message.class_name = labels.name(grasp.class_id)
@@ -72,5 +80,17 @@ def grasp_from_message(message: GraspTargetMessage) -> GraspTarget:
 
 
 def box_from_message(name: str, pose: Pose, size: Vector3) -> OrientedBox:
-    """Centre, axes and extent as a box; `ValueError` names `name`."""
+    """Read a box.
+
+    Args:
+        name: Of the field, for the error.
+        pose: Centre and axes.
+        size: Full sides along the axes, metres.
+
+    Returns:
+        The box in the frame of the pose.
+
+    Raises:
+        ValueError: The pose is not finite, or no pose.
+    """
     return OrientedBox(matrix_from_pose(f"{name}.pose", *pose_numbers(pose)), torch.tensor([size.x, size.y, size.z]))

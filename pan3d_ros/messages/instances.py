@@ -50,7 +50,17 @@ class Sightings:
 
 
 def instance_message(segment: Segment, labels: LabelSpace, first_ns: int, now_ns: int) -> Instance:
-    """Instance of a segment that is visible now."""
+    """Make an Instance of a segment that is visible now.
+
+    Args:
+        segment: In the reference frame, metres.
+        labels: Classes that its `class_id` refers to.
+        first_ns: When the object was first seen.
+        now_ns: Stamp of the result.
+
+    Returns:
+        NEW where the two stamps are equal, else TRACKED.
+    """
     name = labels.name(segment.class_id)
     message = Instance(id=segment.instance_id, state=Instance.NEW if first_ns == now_ns else Instance.TRACKED)
     message.class_id = message.class_name = name
@@ -69,7 +79,15 @@ def instance_message(segment: Segment, labels: LabelSpace, first_ns: int, now_ns
 
 
 def instance_array(result: PerceptionResult, instances: list[Instance]) -> InstanceArray:
-    """InstanceArray of a result. The header has the oldest image stamp, `newest_stamp` the newest."""
+    """Make an InstanceArray of a result.
+
+    Args:
+        result: Whose views, scale and residual are told.
+        instances: What it has.
+
+    Returns:
+        The header has the oldest image stamp, `newest_stamp` the newest.
+    """
     views, reconstruction = result.views, result.reconstruction
     message = InstanceArray(header=header(views.world_frame_id, min(views.stamps_ns)), cameras=list(dict.fromkeys(views.cameras)))
     message.newest_stamp = stamp_from_ns(max(views.stamps_ns))
@@ -82,7 +100,17 @@ def instance_array(result: PerceptionResult, instances: list[Instance]) -> Insta
 
 
 def label_info(labels: LabelSpace, model: str, frame_id: str, stamp_ns: int) -> LabelInfo:
-    """Names and colours of the labels; index i of `names` is label i + 1."""
+    """Tell names and colours of classes.
+
+    Args:
+        labels: The classes.
+        model: Name of the engine.
+        frame_id: Of the header.
+        stamp_ns: Of the header.
+
+    Returns:
+        The message; index i of `names` is label i + 1.
+    """
     colors = [ColorRGBA(r=r / 255, g=g / 255, b=b / 255, a=1.0) for r, g, b in class_colors(labels.names)]
     return LabelInfo(
         header=header(frame_id, stamp_ns),
@@ -94,14 +122,30 @@ def label_info(labels: LabelSpace, model: str, frame_id: str, stamp_ns: int) -> 
 
 
 def id_image(instance_id: Tensor, message_header: Header) -> Image:
-    """16UC1 image of (h, w) instance ids, 0 = none; ids keep their lowest 16 bits and are never 0."""
+    """Make an image of instance ids.
+
+    Args:
+        instance_id: (h, w) integers, 0 = none.
+        message_header: Of the message.
+
+    Returns:
+        16UC1; ids keep their lowest 16 bits and are never 0.
+    """
     ids = instance_id.detach().cpu().numpy()
     pixels = np.where(ids > 0, (ids - 1) % 65535 + 1, 0).astype(np.uint16)
     return image_message(pixels, "16UC1", message_header)
 
 
 def depth_image(depth: Tensor, message_header: Header) -> Image:
-    """32FC1 image of (h, w) depth in metres."""
+    """Make an image of depth.
+
+    Args:
+        depth: (h, w) metres.
+        message_header: Of the message.
+
+    Returns:
+        32FC1.
+    """
     return image_message(depth.detach().cpu().float().numpy(), "32FC1", message_header)
 
 

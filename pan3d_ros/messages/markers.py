@@ -62,7 +62,17 @@ class MarkerDrawing:
     def draw(
         self, array: InstanceArray, segments: dict[int, Segment], lifetime_s: float, cameras: Reconstruction | None = None
     ) -> MarkerArray:
-        """Markers of the visible instances, `segments` by id, and of the views of the reconstruction `cameras`."""
+        """Draw the visible instances, and delete what was drawn before and is gone.
+
+        Args:
+            array: Instances with their header.
+            segments: By id; instances without one are left out.
+            lifetime_s: Of every marker.
+            cameras: Whose views are drawn; None = no views.
+
+        Returns:
+            Markers in the frame of the array.
+        """
         visible = [i for i in array.instances if i.state != Instance.LOST and i.id in segments]
         kept = lifetime(lifetime_s)
         if len(visible) > MAX_SINGLE_BOXES:

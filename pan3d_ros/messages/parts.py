@@ -21,7 +21,15 @@ def stamp_from_ns(stamp_ns: int) -> Time:
 
 
 def header(frame_id: str, stamp_ns: int) -> Header:
-    """Header with an exact integer stamp."""
+    """Make a Header with an exact integer stamp.
+
+    Args:
+        frame_id: Its frame.
+        stamp_ns: Its stamp.
+
+    Returns:
+        The header.
+    """
     return Header(frame_id=frame_id, stamp=stamp_from_ns(stamp_ns))
 
 
@@ -51,6 +59,9 @@ def image_message(pixels: np.ndarray, encoding: str, message_header: Header) -> 
         encoding: One of `CV_TYPES`.
         message_header: Of the message.
 
+    Returns:
+        The message, without padding of rows.
+
     Raises:
         ValueError: Type or channels are not those of the encoding.
     """
@@ -66,7 +77,17 @@ def image_message(pixels: np.ndarray, encoding: str, message_header: Header) -> 
 
 
 def info_message(intrinsics: Tensor, height: int, width: int, message_header: Header) -> CameraInfo:
-    """CameraInfo of an undistorted image of `height` x `width` with (3, 3) intrinsics."""
+    """Make the CameraInfo of an undistorted image.
+
+    Args:
+        intrinsics: (3, 3) pixels.
+        height: Of the image, pixels.
+        width: Of the image, pixels.
+        message_header: Of the message.
+
+    Returns:
+        With K and P from the intrinsics, and coefficients of 0.
+    """
     fx, skew, cx, _, fy, cy, *_ = (float(v) for v in intrinsics.flatten())
     info = CameraInfo(header=message_header, height=height, width=width, distortion_model="plumb_bob", d=[0.0] * 5)
     info.k = [fx, skew, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]

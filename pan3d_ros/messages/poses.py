@@ -38,7 +38,19 @@ def checked_pose(name: str, translation: Numbers, quaternion_xyzw: Numbers) -> t
 
 
 def matrix_from_pose(name: str, translation: Numbers, quaternion_xyzw: Numbers) -> Tensor:
-    """(4, 4) float32 `parent_from_child`; checks as `checked_pose`."""
+    """Make a transform of a pose.
+
+    Args:
+        name: Of the pose, for the error.
+        translation: (3,) metres.
+        quaternion_xyzw: (4,) of a length near 1.
+
+    Returns:
+        (4, 4) float32 `parent_from_child`.
+
+    Raises:
+        ValueError: As `checked_pose`.
+    """
     xyz, xyzw = checked_pose(name, translation, quaternion_xyzw)
     rotation = matrix_from_quat_xyzw(torch.tensor(xyzw, dtype=torch.float64)).float()
     return rigid(rotation, torch.tensor(xyz, dtype=torch.float32))

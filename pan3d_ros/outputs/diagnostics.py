@@ -19,7 +19,17 @@ OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticS
 
 
 def status(name: str, level: bytes, message: str, values: Mapping[str, Any] | None = None) -> DiagnosticStatus:
-    """One line of /diagnostics."""
+    """Make one line of /diagnostics.
+
+    Args:
+        name: What it is about.
+        level: OK, WARN or ERROR of DiagnosticStatus.
+        message: For a person.
+        values: Further numbers and words by name.
+
+    Returns:
+        The line.
+    """
     pairs = [
         KeyValue(key=key, value=f"{value:.4g}" if isinstance(value, float) else str(value))
         for key, value in (values or {}).items()
@@ -28,13 +38,32 @@ def status(name: str, level: bytes, message: str, values: Mapping[str, Any] | No
 
 
 def model_status(state: str, problem: str, model: str, device: str) -> DiagnosticStatus:
-    """Lifecycle state and why the last transition failed."""
+    """Tell the lifecycle state and why the last transition failed.
+
+    Args:
+        state: Name of the lifecycle state.
+        problem: Why the last transition failed; empty when it did not.
+        model: Name of the engine.
+        device: Where it runs.
+
+    Returns:
+        ERROR with the problem, else OK.
+    """
     level = ERROR if problem else OK
     return status("model", level, problem or state, {"state": state, "model": model, "device": device})
 
 
 def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> DiagnosticStatus:
-    """What comes from one camera, and what does not."""
+    """Tell what comes from one camera, and what does not.
+
+    Args:
+        camera: The camera's input.
+        dead: Whether view sets are formed without it.
+        problems: Why views were dropped.
+
+    Returns:
+        OK, or WARN or ERROR with what to do about it.
+    """
     now_s = time.monotonic()
     values = {"rate_hz": camera.rate_hz(now_s), "silence_s": camera.silence_s(now_s), **camera.counts}
     values |= {reason: n for reason, n in problems.totals().items() if reason.startswith(f"{camera.name}: ")}
@@ -65,7 +94,15 @@ def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> Diag
 
 
 def sync_status(sync: ViewSetSynchronizer, slop_s: float) -> DiagnosticStatus:
-    """Whether view sets come about."""
+    """Tell whether view sets come about.
+
+    Args:
+        sync: What forms them.
+        slop_s: `sync.slop_s`, within which stamps match.
+
+    Returns:
+        OK, or WARN with what to do about it.
+    """
     now_s = time.monotonic()
     values: dict[str, Any] = {"sets": sync.delivered, "clock_jumps": sync.jumps}
     values |= {f"{camera}: {reason}": n for (camera, reason), n in list(sync.drops.items())}
@@ -137,7 +174,16 @@ def pipeline_status(
 
 
 def diagnostic_array(node_name: str, stamp: Any, parts: Sequence[DiagnosticStatus]) -> DiagnosticArray:
-    """All parts under the name of the node."""
+    """Put all parts under the name of the node.
+
+    Args:
+        node_name: Is put before the parts' names, in place.
+        stamp: Of the header, builtin_interfaces Time.
+        parts: Lines as `status` makes them.
+
+    Returns:
+        The message.
+    """
     for part in parts:
         part.hardware_id = node_name
         part.name = f"{node_name}: {part.name}"
@@ -149,7 +195,17 @@ def diagnostic_array(node_name: str, stamp: Any, parts: Sequence[DiagnosticStatu
 def why_no_result(
     inputs: Sequence[CameraInput], problems: ProblemLog, sync: ViewSetSynchronizer, slop_s: float
 ) -> tuple[int, str]:
-    """Error code and words for a request that waited in vain: could not look, and why."""
+    """Tell a request that waited in vain: could not look, and why.
+
+    Args:
+        inputs: The cameras.
+        problems: Why views did not become results.
+        sync: What forms view sets.
+        slop_s: `sync.slop_s`, within which stamps match.
+
+    Returns:
+        A number of ErrorCode, and words.
+    """
     now_s = time.monotonic()
     if not inputs or not any(camera.counts["image"] for camera in inputs):
         topics = ", ".join(camera.topics.image for camera in inputs)

@@ -23,7 +23,16 @@ from pan3d_ros.platform.stand_ins import vision_msgs
 
 
 def profile(depth: int, *, reliable: bool = True, latched: bool = False) -> QoSProfile:
-    """Keep-last profile."""
+    """Make a keep-last profile.
+
+    Args:
+        depth: How many messages are kept.
+        reliable: Else best effort.
+        latched: Whether late subscribers get the last messages.
+
+    Returns:
+        The profile.
+    """
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=depth,
@@ -67,11 +76,23 @@ class ScenePublishers:
                 self._node.destroy_lifecycle_publisher(publisher)
 
     def reconfigure(self, config: PublishConfig, max_points: int) -> None:
-        """Publish by these settings from the next result on; called from any thread."""
+        """Publish by other settings from the next result on; called from any thread.
+
+        Args:
+            config: What is published.
+            max_points: Of a cloud; 0 = all.
+        """
         self._config, self._max_points = config, max_points
 
     def announce(self, labels: LabelSpace, model: str, frame_id: str, stamp_ns: int) -> None:
-        """Publish names and colours of the labels (latched) and clear old markers."""
+        """Publish names and colours of the labels (latched) and clear old markers.
+
+        Args:
+            labels: The classes in force.
+            model: Name of the engine.
+            frame_id: Of the header.
+            stamp_ns: Of the header.
+        """
         self._model = model
         self._announce_labels(labels, frame_id, stamp_ns)
         self.markers.publish(self._drawing.clear())

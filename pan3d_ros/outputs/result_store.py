@@ -51,7 +51,16 @@ class ResultStore:
             self._changed.notify_all()
 
     def wait(self, fits: Callable[[SceneResult], bool], timeout_s: float, cancelled: Callable[[], bool]) -> SceneResult | None:
-        """The newest result once it `fits`; None after `timeout_s` or when `cancelled`."""
+        """Wait for a result.
+
+        Args:
+            fits: Whether the newest result is what is waited for.
+            timeout_s: How long.
+            cancelled: Is asked several times a second; True ends it.
+
+        Returns:
+            The newest result once it fits; None when time is up or it is cancelled.
+        """
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while True:

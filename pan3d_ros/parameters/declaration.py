@@ -24,7 +24,15 @@ from pan3d_ros.platform.rclpy_private import parameter_values
 
 
 def description(item: Field, default: Any) -> str:
-    """What a user reads about one parameter."""
+    """Say what a user reads about one parameter.
+
+    Args:
+        item: Field of a settings dataclass.
+        default: Its default.
+
+    Returns:
+        A line with choices and whether it can be changed.
+    """
     text = item.metadata["description"]
     if default is None:
         text += " (nan = none)"
@@ -34,7 +42,15 @@ def description(item: Field, default: Any) -> str:
 
 
 def describe(item: Field, default: Any) -> ParameterDescriptor:
-    """Descriptor of one setting. Types are checked by the settings themselves, which take integers for floats."""
+    """Describe one setting. Types are checked by the settings themselves, which take integers for floats.
+
+    Args:
+        item: Field of a settings dataclass.
+        default: Its default; None = unknown, which is in no range.
+
+    Returns:
+        With the description and the limits.
+    """
     descriptor = ParameterDescriptor(description=description(item, default), dynamic_typing=True)
     limits = item.metadata.get("range")
     if limits and isinstance(default, int) and not isinstance(default, bool):

@@ -49,7 +49,15 @@ def read_parameter_files(paths: Sequence[Path]) -> dict[str, Any]:
 
 
 def flat_values(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested names as dotted ones, values as settings have them."""
+    """Name nested values with dots.
+
+    Args:
+        values: Name -> value as parameters have it, or further names.
+        prefix: Before every name, with its dot.
+
+    Returns:
+        Dotted name -> value as settings have it.
+    """
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

@@ -15,7 +15,16 @@ _FIELD_KINDS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8
 
 
 def own_create_cloud(header: Header, fields: Iterable[PointField], points: np.ndarray) -> PointCloud2:
-    """As sensor_msgs_py's `create_cloud` for a structured array whose fields lie as `fields` say."""
+    """Do what sensor_msgs_py's `create_cloud` does for a structured array.
+
+    Args:
+        header: Of the message.
+        fields: As the array's fields lie.
+        points: (N,) structured.
+
+    Returns:
+        One row of N points, not said to be dense.
+    """
     message = PointCloud2(header=header, height=1, width=len(points), fields=list(fields), is_bigendian=False, is_dense=False)
     message.point_step = points.dtype.itemsize
     message.row_step = points.dtype.itemsize * len(points)

@@ -17,8 +17,13 @@ EXPECTED_ERRORS = (ValueError, OSError, ImportError, RuntimeError)
 
 
 def run(node: LifecycleNode, threads: int, *, autostart: bool) -> None:
-    """Spin until the process is asked to end. `autostart` configures and activates without a lifecycle manager;
-    when that fails the node stays alive and says why."""
+    """Spin a node until the process is asked to end, then destroy it.
+
+    Args:
+        node: The node.
+        threads: That run its callbacks.
+        autostart: Configure and activate without a lifecycle manager; when that fails the node stays alive and says why.
+    """
     executor = MultiThreadedExecutor(num_threads=threads)
     executor.add_node(node)
 
@@ -38,8 +43,16 @@ def run(node: LifecycleNode, threads: int, *, autostart: bool) -> None:
 
 
 def attempt(work: Callable[[], None], undo: Callable[[], None]) -> tuple[TransitionCallbackReturn, Exception | None]:
-    """Outcome of a transition that does `work`, and what went wrong: FAILURE after `undo` for what can be expected to
-    fail, ERROR for a fault of the program, which rclpy would swallow."""
+    """Carry out a transition.
+
+    Args:
+        work: What it does.
+        undo: Is called after a failure that can be expected.
+
+    Returns:
+        SUCCESS; FAILURE and the error for what can be expected to fail; ERROR and the error for a fault of the program, which
+        rclpy would swallow.
+    """
     try:
         work()
     except EXPECTED_ERRORS as error:

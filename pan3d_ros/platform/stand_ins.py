@@ -68,7 +68,12 @@ class OwnApproximateTimeSynchronizer(OwnSimpleFilter):
             source.registerCallback(self.add, index)
 
     def add(self, message: Any, index: int) -> None:
-        """Take a message of input `index`; the set that it completes, closest stamps first, is signalled."""
+        """Take a message; the set that it completes, closest stamps first, is signalled.
+
+        Args:
+            message: With a header.
+            index: Of its input.
+        """
         stamp = stamp_to_ns(message.header.stamp)
         own = self.queues[index]
         own[stamp] = message

@@ -33,7 +33,19 @@ class LoadedModel:
 
     @classmethod
     def load(cls, node_config: NodeConfig, config: PipelineConfig) -> LoadedModel:
-        """Build and warm up; what is wrong with name, weights or inputs raises `ValueError` or `OSError`."""
+        """Build a model and warm it up.
+
+        Args:
+            node_config: Of which the cameras' number and the use of depth count.
+            config: Of the pipeline.
+
+        Returns:
+            The model, ready to look.
+
+        Raises:
+            ValueError: Something is wrong with name, weights or inputs.
+            OSError: Weights cannot be read.
+        """
         started = time.monotonic()
         engine = build_engine(config.model)
         if engine.facts.needs_depth and not node_config.input.use_depth:
@@ -53,7 +65,15 @@ class LoadedModel:
         self.pipeline.reconfigure(config)
 
     def situation(self, node_config: NodeConfig, config: PipelineConfig) -> Situation:
-        """What requests need to know while the node is active."""
+        """Tell what requests need to know while the node is active.
+
+        Args:
+            node_config: The node's settings.
+            config: The pipeline's settings.
+
+        Returns:
+            Both as far as answers depend on them, with what is loaded.
+        """
         return Situation(
             node=node_config,
             grasp=config.grasp,
@@ -80,7 +100,19 @@ class ModelHolder:
         return self._model
 
     def load(self, node_config: NodeConfig, config: PipelineConfig) -> LoadedModel:
-        """As `LoadedModel.load`; unless one is loaded already."""
+        """Load a model unless one is loaded already.
+
+        Args:
+            node_config: As for `LoadedModel.load`.
+            config: As for `LoadedModel.load`.
+
+        Returns:
+            The model, which follows the map in use.
+
+        Raises:
+            ValueError: As `LoadedModel.load`.
+            OSError: As `LoadedModel.load`.
+        """
         if self._model is None:
             model = LoadedModel.load(node_config, config)
             model.pipeline.tracker.use_map(self._map)

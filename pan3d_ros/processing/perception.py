@@ -112,7 +112,12 @@ class Perception:
             log.info("a result came after the end of the process")
 
     def apply(self, config: NodeConfig, pipeline_config: PipelineConfig) -> None:
-        """Take over live parameters."""
+        """Take over live parameters.
+
+        Args:
+            config: The node's.
+            pipeline_config: The pipeline's, of which keyframes and the cloud's size count here.
+        """
         self._config = config
         self._processor.reconfigure(config)
         self._outputs.reconfigure(config.publish, pipeline_config.cloud.max_points)

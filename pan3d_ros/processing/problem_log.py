@@ -29,7 +29,16 @@ class ProblemLog:
         self._lock = threading.Lock()
 
     def report(self, problem: Problem, reason: str, message: str) -> bool:
-        """A view (set) was dropped for `reason`; `message` tells a person. True when it is time to log it (again)."""
+        """Note that a view or a view set was dropped.
+
+        Args:
+            problem: What kind it is.
+            reason: By which it is counted.
+            message: For a person.
+
+        Returns:
+            Whether it is time to log it (again).
+        """
         now = time.monotonic()
         with self._lock:
             self._counts[reason] += 1
@@ -57,7 +66,15 @@ class ProblemLog:
                 self._last.pop(problem, None)
 
     def recent(self, problem: Problem, within_s: float = 5.0) -> tuple[str, float] | None:
-        """Message and duration in seconds of a problem that was reported lately."""
+        """Ask for a problem that was reported lately.
+
+        Args:
+            problem: What kind.
+            within_s: How long ago at most.
+
+        Returns:
+            The last message, and for how many seconds it has lasted; None when there is none.
+        """
         with self._lock:
             entry = self._last.get(problem)
         if entry is None or time.monotonic() - entry[1] > within_s:

@@ -13,7 +13,15 @@ class RateLimit:
         self._next_s = float("-inf")
 
     def take(self, now_s: float, rate_hz: float) -> bool:
-        """Whether it may happen now; counts it if so. `rate_hz` 0 = always."""
+        """Ask whether it may happen now, and count it if so.
+
+        Args:
+            now_s: Of any one clock.
+            rate_hz: Allowed rate; 0 = always.
+
+        Returns:
+            Whether it may.
+        """
         if not rate_hz:
             return True
         period_s = 1.0 / rate_hz

@@ -52,7 +52,18 @@ class RefinementFolder:
 
     @classmethod
     def made(cls, root: str, name: str) -> RefinementFolder:
-        """A new one. Raises `FolderProblem` where that is not possible or something of that name is there."""
+        """Make a new folder.
+
+        Args:
+            root: Folder of all refinements; `~` is known.
+            name: Of this one.
+
+        Returns:
+            The folder, empty.
+
+        Raises:
+            FolderProblem: That is not possible, or something of that name is there.
+        """
         found = cls(Path(root).expanduser() / name, fresh=True)
         try:
             found.path.mkdir(parents=True)
@@ -65,7 +76,18 @@ class RefinementFolder:
 
     @classmethod
     def left(cls, root: str, name: str) -> RefinementFolder:
-        """What an earlier goal has left. Raises `FolderProblem` where there is nothing to go on from."""
+        """Find what an earlier goal has left.
+
+        Args:
+            root: Folder of all refinements; `~` is known.
+            name: Of that one.
+
+        Returns:
+            The folder, with views and checkpoint.
+
+        Raises:
+            FolderProblem: There is nothing to go on from.
+        """
         found = cls(Path(root).expanduser() / name, fresh=False)
         if not found.path.is_dir():
             raise FolderProblem(f"output: expected what an earlier goal has left, got '{name}': {found.path} does not exist")

@@ -70,11 +70,21 @@ def report(values: dict[str, Any]) -> None:
 
 
 def refine(folder: RefinementFolder, job: RefinementJob, report: Report) -> dict[str, Any]:
-    """Refine the scene of the folder's views, write its file and say what is in it. Errors as those of `refine_scene`, and
-    `FolderProblem` for what cannot be gone on from.
+    """Refine the scene of a folder's views and write its file.
 
     With both limits the schedule is that of the steps, and the minutes may cut it short; with minutes alone it is stretched
     over them. `stopped` says what ended it before: the minutes, losses that had settled, or nothing.
+
+    Args:
+        folder: With the views, and a checkpoint where the job goes on with one.
+        job: What to do.
+        report: Is called with every stage and step.
+
+    Returns:
+        What is in the file: `done` (id -> name), `step`, `seconds`, `stopped`.
+
+    Raises:
+        FolderProblem: What is there cannot be gone on from. Other errors are those of `refine_scene`.
     """
     seen = folder.read_views()
     _require_frame(folder, job, seen)
@@ -144,14 +154,30 @@ def _require_frame(folder: RefinementFolder, job: RefinementJob, seen: Sequence[
 
 
 def with_tracked_ids(scene: GaussianScene, seen: Sequence[UnderstoodView]) -> GaussianScene:
-    """The scene whose objects have the ids under which most of their pixels were seen."""
+    """Give objects the ids under which most of their pixels were seen.
+
+    Args:
+        scene: In the world of the views.
+        seen: Views with tracked ids.
+
+    Returns:
+        The scene with these ids.
+    """
     made = torch.cat([nearest_ids(scene, view).flatten() for view in seen])
     tracked = torch.cat([view.instance_id.flatten() for view in seen])
     return renumbered(scene, ids_in_common(made, tracked))
 
 
 def nearest_ids(scene: GaussianScene, view: UnderstoodView) -> Tensor:
-    """(H, W) int64: to which object the Gaussian belongs that is nearest to a pixel's measured point; 0 where there is none."""
+    """Tell to which object the Gaussian belongs that is nearest to each pixel's measured point.
+
+    Args:
+        scene: In the world of the view.
+        view: With depth (H, W) in metres, 0 = none.
+
+    Returns:
+        (H, W) int64, 0 where there is no depth or no object.
+    """
     points = unproject_depth(view.depth, view.intrinsics, view.cam_from_world).reshape(-1, 3)
     _, rows = cKDTree(scene.gaussians.means.numpy(force=True)).query(points.numpy())
     return torch.where(view.depth > 0, scene.instance_id[torch.from_numpy(rows)].view_as(view.instance_id), 0)

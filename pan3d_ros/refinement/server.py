@@ -226,7 +226,15 @@ def check_goal(request: Any) -> None:
 
 
 def job_of(request: Any, settings: NodeConfig) -> RefinementJob:
-    """What the process is to do; without a limit of its own the goal has that of the parameters."""
+    """Turn a goal into what the process is to do.
+
+    Args:
+        request: RefineScene goal; without a limit of its own it has that of the parameters.
+        settings: The node's.
+
+    Returns:
+        The job.
+    """
     config = settings.refine
     return RefinementJob(
         steps=int(request.steps if request.steps or request.minutes else config.steps),
@@ -242,7 +250,15 @@ def job_of(request: Any, settings: NodeConfig) -> RefinementJob:
 
 
 def feedback(report: dict[str, Any], result: RefineScene.Result) -> RefineScene.Feedback:
-    """Of a report of the process."""
+    """Turn a report of the process into feedback.
+
+    Args:
+        report: As `refine` gives it.
+        result: What has been reached so far.
+
+    Returns:
+        Progress 0..1, 1 while the file is written.
+    """
     status, stopped = report.get("status") or f"step {result.steps}, loss {report['loss']:.3f}", report.get("stopped")
     if stopped:
         status = f"{STOPPED[stopped]}; {status}"

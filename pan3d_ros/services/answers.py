@@ -81,19 +81,44 @@ class Answers:
     def segment(
         self, request: Any, response: Any, progress: Progress = lambda *_: None, cancelled: Callable[[], bool] = lambda: False
     ) -> Any:
-        """SegmentObject service, and the Segment action with its `progress` and `cancelled`."""
+        """Answer the SegmentObject service and the Segment action.
+
+        Args:
+            request: Request or goal.
+            response: Response or result.
+            progress: Is told stage, share done and words.
+            cancelled: Is asked while waiting.
+
+        Returns:
+            `response`, filled.
+        """
         return self._answer(response, lambda: self._segment(request, response, progress, cancelled))
 
     def get_instances(self, request: Any, response: Any) -> Any:
-        """GetInstances service."""
+        """Answer the GetInstances service.
+
+        Args:
+            request: Of it.
+            response: Of it; is returned, filled.
+        """
         return self._answer(response, lambda: self._get_instances(request, response))
 
     def get_grasp_targets(self, request: Any, response: Any) -> Any:
-        """GetGraspTargets service."""
+        """Answer the GetGraspTargets service.
+
+        Args:
+            request: Of it.
+            response: Of it; is returned, filled.
+        """
         return self._answer(response, lambda: self._get_grasp_targets(request, response))
 
     def set_classes(self, request: Any, response: Any) -> Any:
-        """SetClasses service."""
+        """Answer the SetClasses service.
+
+        Args:
+            request: Of it.
+            response: Of it; is returned, filled.
+        """
         return self._answer(response, lambda: self._set_classes(request, response))
 
     def _answer(self, response: Any, work: Callable[[], None]) -> Any:
@@ -268,7 +293,12 @@ class Answers:
 
 
 def only(array: InstanceArray, instance_ids: tuple[int, ...]) -> InstanceArray:
-    """The array with these instances, in this order."""
+    """Return the array with these instances alone.
+
+    Args:
+        array: With at least what is to stay.
+        instance_ids: In the order wanted; unknown ones are left out.
+    """
     by_id = {instance.id: instance for instance in array.instances}
     return InstanceArray(
         header=array.header,
@@ -282,7 +312,12 @@ def only(array: InstanceArray, instance_ids: tuple[int, ...]) -> InstanceArray:
 
 
 def masks(scene: SceneResult, instance_ids: set[int]) -> list[Any]:
-    """One id image per view, other objects removed."""
+    """Make one id image per view, other objects removed.
+
+    Args:
+        scene: The result.
+        instance_ids: That stay.
+    """
     views, ids = scene.result.views, scene.result.panoptic.instance_id
     chosen = torch.isin(ids, torch.tensor(sorted(instance_ids), dtype=ids.dtype, device=ids.device))
     kept = torch.where(chosen, ids, 0)

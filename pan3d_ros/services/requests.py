@@ -30,7 +30,16 @@ class RequestError(ValueError):
 
 
 def check_request(request: Any, cameras: tuple[str, ...], reference_frame: str) -> None:
-    """Raise `RequestError` for what is wrong whatever the scene is. `request`: SegmentObject request or Segment goal."""
+    """Check what does not depend on the scene.
+
+    Args:
+        request: SegmentObject request or Segment goal.
+        cameras: Names of the node's cameras.
+        reference_frame: Of the node.
+
+    Raises:
+        RequestError: Names the field, what was expected and what came.
+    """
     problem = _prompt_problem(request, cameras, reference_frame)
     for name in ("max_age", "timeout", "min_score"):
         value = getattr(request, name)
@@ -59,7 +68,15 @@ def check_classes(names: Sequence[str]) -> None:
 
 
 def classes_message(names: Sequence[str], in_force: Sequence[str]) -> str:
-    """What became of the names of a SetClasses request, for a person."""
+    """Say what became of the names of a SetClasses request, for a person.
+
+    Args:
+        names: As they were asked for.
+        in_force: As they are now; empty = those of the checkpoint.
+
+    Returns:
+        A sentence.
+    """
     if not in_force:
         return "the names of the checkpoint are in force"
     repeated = f", {len(names) - len(in_force)} repeated" if len(in_force) < len(names) else ""
@@ -99,7 +116,20 @@ def _prompt_problem(request: Any, cameras: tuple[str, ...], reference_frame: str
 
 
 def select(request: Any, scene: SceneResult, namer: Namer, min_probability: float) -> selection.Selection:
-    """The objects of `scene` that a checked request means."""
+    """Find the objects that a checked request means.
+
+    Args:
+        request: SegmentObject request or Segment goal.
+        scene: The result in which to look.
+        namer: What compares words with objects.
+        min_probability: Matches of words below it are left out, 0..1.
+
+    Returns:
+        Them, or why there is none.
+
+    Raises:
+        RequestError: The prompt is empty, wordless or too long.
+    """
     kind, result = request.prompt_type, scene.result
     if kind == _KINDS.PROMPT_TEXT:
         chosen = select_by_text(request.prompt, scene, namer, min_probability)
@@ -116,7 +146,20 @@ def select(request: Any, scene: SceneResult, namer: Namer, min_probability: floa
 
 
 def select_by_text(prompt: str, scene: SceneResult, namer: Namer, min_probability: float) -> selection.Selection:
-    """Objects that fit a description in words."""
+    """Find objects that fit a description in words.
+
+    Args:
+        prompt: The description.
+        scene: The result in which to look.
+        namer: What compares words with objects.
+        min_probability: Matches of words below it are left out, 0..1.
+
+    Returns:
+        Them, or why there is none.
+
+    Raises:
+        RequestError: The prompt is empty, wordless or too long.
+    """
     try:
         return selection.select_by_prompt(scene.result, prompt, namer, min_probability)
     except ValueError as error:
