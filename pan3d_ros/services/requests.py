@@ -128,7 +128,7 @@ def select(request: Any, scene: SceneResult, namer: Namer, min_probability: floa
         Them, or why there is none.
 
     Raises:
-        RequestError: The prompt is empty, wordless or too long.
+        RequestError: The prompt is empty, wordless or too long, or the camera is not part of the result.
     """
     kind, result = request.prompt_type, scene.result
     if kind == _KINDS.PROMPT_TEXT:

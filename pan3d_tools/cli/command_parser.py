@@ -34,7 +34,14 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def add_commands(parser: argparse.ArgumentParser, table: CommandTable, *, dest: str, metavar: str) -> None:
-    """Put the commands of `table` on `parser`; the chosen one's name is then `dest` of the options."""
+    """Put commands on a parser.
+
+    Args:
+        parser: Of the program, or of a command that has commands.
+        table: Name -> place of what puts the command's options on its parser, and a summary.
+        dest: Option that becomes the chosen command's name.
+        metavar: How help calls a command.
+    """
     commands = parser.add_subparsers(dest=dest, metavar=metavar, required=True, parser_class=CommandParser)
     for name, (place, summary) in table.items():
         commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", place=place)

@@ -18,7 +18,17 @@ Rows = Sequence[tuple[str, object]]
 def write_bag_report(
     path: Path, facts: Sequence[str], bags: Mapping[str, tuple[Rows, dict[str, Any]]], failures: Sequence[Failure]
 ) -> Path:
-    """`bags`: name -> the rows of its table and its plain values, both as `BagEvaluation` gives them."""
+    """Write the page about evaluated bags.
+
+    Args:
+        path: Of the HTML file.
+        facts: Sentences about the run.
+        bags: Name -> rows of its table and its plain values, both as `BagEvaluation` gives them.
+        failures: Bags that could not be evaluated.
+
+    Returns:
+        The path.
+    """
     title = next(iter(bags)) if len(bags) == 1 else f"{len(bags)} bags"
     report = Report(title)
     for sentence in facts:

@@ -29,9 +29,17 @@ DEPTH_ERROR_LIMIT_M = 0.05
 def write_files(
     folder: Path, scene: Scene, result: PerceptionResult, model: str, text_space: TextSpace | None = None
 ) -> list[Path]:
-    """Everything about one result, into `folder` (made where needed); the paths written, the report last.
+    """Write everything about one result.
 
-    `text_space` is that of the engine's semantics, kept with the 3D Gaussians where the result has some.
+    Args:
+        folder: Is made where needed.
+        scene: That was reconstructed.
+        result: Of its views.
+        model: Name of the engine.
+        text_space: Of the engine's semantics, kept with the 3D Gaussians where the result has some.
+
+    Returns:
+        The paths written, the report last.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = name_segments(result.panoptic)

@@ -45,7 +45,18 @@ def found_of(scene: SceneEvaluation) -> tuple[int, int]:
 
 
 def write_scene_report(path: Path, title: str, facts: Sequence[str], evaluation: Evaluation, shown: Sequence[Shown]) -> Path:
-    """The whole page. `facts`: sentences about the run (engine, input, machine, command)."""
+    """Write the page about evaluated scenes.
+
+    Args:
+        path: Of the HTML file.
+        title: Of the page.
+        facts: Sentences about the run (engine, input, machine, command).
+        evaluation: Of all scenes.
+        shown: Scenes that are shown with pictures, the worst.
+
+    Returns:
+        The path.
+    """
     report = Report(title)
     for sentence in facts:
         report.text(sentence, note=True)

@@ -30,7 +30,15 @@ def open3d_cloud(cloud: Cloud, *, by_instance: bool = False) -> open3d.geometry.
 
 
 def show(cloud: Cloud, *, by_instance: bool = False) -> None:
-    """Open a window with the cloud and the axes of the world (10 cm), until it is closed."""
+    """Open a window with a cloud and the axes of the world (10 cm), until it is closed.
+
+    Args:
+        cloud: In metres.
+        by_instance: One colour per instance, not the cameras' colours.
+
+    Raises:
+        ModuleNotFoundError: Open3D is not installed.
+    """
     import open3d
 
     axes = open3d.geometry.TriangleMesh.create_coordinate_frame(size=0.1)
