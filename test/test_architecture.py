@@ -227,6 +227,79 @@ def names_for_type_checkers(tree: ast.Module) -> set[str]:
     return {alias.name for block in blocks for node in block.body for alias in node.names}
 
 
+def test_public_functions_say_what_every_argument_is_and_what_they_return():
+    lacking = [
+        f"{place}: {', '.join(lacks)}"
+        for init in MODULES
+        if init.name == "__init__.py"
+        for place, function in public_functions(init).items()
+        if (lacks := lacks_of_docstring(function))
+    ]
+    assert not lacking, "\n".join(lacking)
+
+
+@pytest.mark.parametrize(
+    ("docstring", "lacks"),
+    [
+        ("Add.", ["Args: a, b", "Returns"]),
+        ("Add.\n\n    Args:\n        a: One.\n        b: Two.", ["Returns"]),
+        ("Add.\n\n    Args:\n        a: One.\n\n    Returns:\n        c: Three.", ["Args: a, b"]),
+        ("Add.\n\n    Args:\n        b: Two.\n        a: One.\n\n    Returns:\n        The sum.", ["Args: a, b"]),
+        ("Add.\n\n    Args:\n        a: One,\n            b: no.\n        b: Two.\n\n    Returns:\n        The sum.", []),
+    ],
+)
+def test_a_docstring_lacks_arguments_that_it_does_not_name_in_their_order(docstring, lacks):
+    (function,) = ast.parse(f'def add(a: int, *, b: int) -> int:\n    """{docstring}\n    """').body
+    assert lacks_of_docstring(function) == lacks
+
+
+def public_functions(init: Path) -> dict[str, ast.FunctionDef]:
+    """The functions in a room's `__all__`, by their place."""
+    found = {}
+    for public, (module, name) in places_of_public_names(init).items():
+        path = ROOT.joinpath(*module.split("."))
+        functions = [
+            node for node in parsed(init_or_module(path)).body if isinstance(node, ast.FunctionDef) and node.name == name
+        ]
+        if functions:
+            found[f"{module}.{public}"] = functions[-1]  # overloads come before what they are of
+    return found
+
+
+def places_of_public_names(init: Path) -> dict[str, tuple[str, str]]:
+    """Name in `__all__` -> module and name there; what is loaded on first use stands in `_NAMES`."""
+    tree, room = parsed(init), ".".join(init.relative_to(ROOT).parent.parts)
+    values = {ast.unparse(node.target): node.value for node in tree.body if isinstance(node, ast.AnnAssign)}
+    values |= {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
+    if "_NAMES" in values:
+        modules = ast.literal_eval(values["_NAMES"])
+        return {name: (f"{room}.{module}", name) for module, names in modules.items() for name in names}
+    imports_from = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    origin = {alias.asname or alias.name: (node.module, alias.name) for node in imports_from for alias in node.names}
+    return {name: origin.get(name, (room, name)) for name in ast.literal_eval(values.get("__all__", ast.List([])))}
+
+
+def init_or_module(path: Path) -> Path:
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def lacks_of_docstring(function: ast.FunctionDef) -> list[str]:
+    """What a docstring does not say of two or more arguments: each by its name and in their order, and what is returned."""
+    given = function.args
+    arguments = [*given.posonlyargs, *given.args, *filter(None, [given.vararg]), *given.kwonlyargs, *filter(None, [given.kwarg])]
+    names = [argument.arg for argument in arguments]
+    if len(names) < 2:
+        return []
+    parts = dict(re.findall(r"^(Args|Returns|Yields):\n((?: +.*(?:\n|$))+)", ast.get_docstring(function) or "", re.MULTILINE))
+    lacks = []
+    if re.findall(r"^ {4}\**(\w+):", parts.get("Args", ""), re.MULTILINE) != names:
+        lacks.append(f"Args: {', '.join(names)}")
+    returned = "None" if function.returns is None else ast.unparse(function.returns)
+    if returned not in ("None", "Never", "Iterator[None]") and not {"Returns", "Yields"} & set(parts):
+        lacks.append("Returns")
+    return lacks
+
+
 def test_public_names():
     import pan3d_core
 
