@@ -63,6 +63,9 @@ class LiveTransforms:
             node: That hears /tf.
             config: Its settings.
 
+        Returns:
+            Those that `transforms.source` asks for.
+
         Raises:
             ValueError: A file is missing or wrong, or tf2_ros is not installed.
             OSError: A file cannot be read.

@@ -25,6 +25,9 @@ def checked_pose(name: str, translation: Numbers, quaternion_xyzw: Numbers) -> t
         translation: (3,) metres.
         quaternion_xyzw: (4,) of a length near 1.
 
+    Returns:
+        Translation (3,) and quaternion (4,).
+
     Raises:
         ValueError: NaN, infinity, or what is no rotation.
     """

@@ -148,6 +148,9 @@ def pipeline_status(
         busy_s: How long the present view set has been in work.
         config: The node's settings.
         counts: Numbers of view sets, by what became of them.
+
+    Returns:
+        OK with figures, or WARN or ERROR with the reason.
     """
     p50, p99 = latencies.percentile(50), latencies.percentile(99)
     values: dict[str, Any] = {"latency_p50_s": p50, "latency_p99_s": p99, "busy_s": busy_s, **counts, **problems.totals()}

@@ -169,6 +169,9 @@ def stats_message(
         device: That it ran on.
         latency_s: From the newest image stamp to the end of publishing.
         latencies: Of this result and those before it.
+
+    Returns:
+        The message, seconds and MB.
     """
     message = PipelineStats(header=scene.instances.header, newest_stamp=scene.instances.newest_stamp, sequence=scene.sequence)
     message.model, message.device = model, device

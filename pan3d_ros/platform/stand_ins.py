@@ -42,7 +42,15 @@ class OwnSimpleFilter:
         self.callbacks: dict[int, tuple[Callable[..., None], tuple[Any, ...]]] = {}
 
     def registerCallback(self, callback: Callable[..., None], *args: Any) -> int:  # noqa: N802 (name of the original)
-        """Call `callback(*messages, *args)` for every output."""
+        """Call `callback(*messages, *args)` for every output.
+
+        Args:
+            callback: What is called.
+            args: Further arguments of it.
+
+        Returns:
+            Its number.
+        """
         self.callbacks[len(self.callbacks)] = (callback, args)
         return len(self.callbacks) - 1
 
