@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from pan3d_core.gaussians.places import extent_of, scene_up
@@ -18,6 +17,7 @@ from pan3d_core.geometry.rotations import matrix_from_quat_xyzw, quat_xyzw_from_
 from pan3d_core.geometry.transforms import invert_rigid, is_rigid, look_at, rigid
 from pan3d_core.structures import require_shape
 from pan3d_core.views.camera_files import CameraEntry, read_camera_file
+from pan3d_core.views.image_files import stored_size
 
 DEFAULT_FOCAL = 0.9  # of the picture's width, where no view says anything
 MARGIN = 1.25  # how much farther than the distance at which the objects just fit
@@ -204,13 +204,7 @@ def _size_of(view: CameraEntry, path: Path, scene: GaussianScene) -> tuple[int, 
     if view.image_hw is not None:
         return view.image_hw
     image = path.parent / (view.image or "")
-    if image.is_file():
-        try:
-            with Image.open(image) as picture:
-                return picture.height, picture.width
-        except UnidentifiedImageError as error:
-            raise ValueError(f"image: expected a picture, got {image}, which is none") from error
-    return scene.image_hw
+    return stored_size(image) if image.is_file() else scene.image_hw
 
 
 PATHS: dict[str, Callable[[GaussianScene, PathSettings], CameraPath]] = {

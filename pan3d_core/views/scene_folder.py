@@ -18,9 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from pan3d_core.geometry.boxes import OrientedBox
@@ -28,6 +26,7 @@ from pan3d_core.geometry.distortion import undistort
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import CameraView, unit_range
 from pan3d_core.views.camera_files import CameraEntry, CameraFile, read_camera_file, required, write_camera_file
+from pan3d_core.views.image_files import read_16_bit, read_image, write_16_bit, write_image
 
 DEPTH_UNIT_M = 1e-4
 SCENE_FILE = "scene.json"
@@ -93,41 +92,9 @@ class Scene:
         return torch.stack(poses) if poses and len(poses) == len(self.views) else None
 
 
-def read_image(path: Path | str) -> Tensor:
-    """Read a picture: (3, H, W) RGB in 0..1, turned upright when the file says how it was held.
-
-    Raises `FileNotFoundError`, or `ValueError` for a file that is no image or is cut off.
-
-    Args:
-        path: A file of any format that Pillow reads.
-
-    Returns:
-        (3, H, W) float32.
-    """
-    try:
-        with Image.open(path) as file:
-            pixels = np.array(ImageOps.exif_transpose(file).convert("RGB"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"image: expected a file, got {path}, which does not exist") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # Pillow reports damaged PNG chunks as SyntaxError
-        raise ValueError(f"image: expected a picture (PNG, JPEG, ...), got {path}, which cannot be decoded ({error})") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255.0
-
-
-def write_image(path: Path, image: Tensor) -> None:
-    """Write a picture with 8 bits per channel.
-
-    Args:
-        path: Of the file, whose ending says the format.
-        image: (3, H, W) RGB 0..1; values beyond are clamped.
-    """
-    pixels = (image * 255.0).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(path)
-
-
 def read_depth(path: Path | str) -> Tensor:
     """(H, W) metres of a 16-bit depth PNG in 0.1 mm; errors as `read_image`."""
-    return torch.from_numpy(_read_16_bit(path).astype(np.float64) * DEPTH_UNIT_M).float()
+    return torch.from_numpy(read_16_bit(path).astype(np.float64) * DEPTH_UNIT_M).float()
 
 
 def write_depth(path: Path, depth: Tensor) -> None:
@@ -139,7 +106,7 @@ def write_depth(path: Path, depth: Tensor) -> None:
     """
     units = (depth.double() / DEPTH_UNIT_M).round()
     usable = torch.isfinite(units) & (units > 0) & (units <= 65535)
-    _write_16_bit(path, torch.where(usable, units, 0.0))
+    write_16_bit(path, torch.where(usable, units, 0.0))
 
 
 def write_scene(folder: Path | str, scene: Scene) -> Path:
@@ -166,7 +133,7 @@ def write_scene(folder: Path | str, scene: Scene) -> Path:
             write_depth(folder / depth_file, depth)
         if scene.truth is not None:
             instances = f"instances/{name}"
-            _write_16_bit(folder / instances, scene.truth.instance_ids[index])
+            write_16_bit(folder / instances, scene.truth.instance_ids[index])
         where = (view.camera, view.frame_id, view.stamp_ns)
         entries.append(CameraEntry(*where, image, view.intrinsics, view.cam_from_world, depth_file, instances))
     path = folder / SCENE_FILE
@@ -244,7 +211,9 @@ def _entries_for(paths: Sequence[Path], entries: Sequence[CameraEntry], cameras:
 
 
 def _read_view(entry: CameraEntry, image_path: Path, folder: Path, world_frame_id: str) -> CameraView:
-    image = read_image(image_path)
+    # What a file says of a camera is of the pixels as they are stored; a picture that is only shown is turned upright.
+    known = (entry.intrinsics, entry.cam_from_world, entry.depth, entry.instances)
+    image = read_image(image_path, upright=all(item is None for item in known))
     depth = None if entry.depth is None else read_depth(folder / entry.depth)
     if entry.distortion is not None:
         if entry.intrinsics is None:
@@ -286,25 +255,8 @@ def _read_truth(facts: Mapping[str, Any], instances: Sequence[Path], views: Sequ
         made = None if box is None else OrientedBox(torch.tensor(box["world_from_box"]), torch.tensor(box["size_m"]))
         objects.append(SceneObject(int(required(entry, "instance_id")), entry.get("name", ""), entry.get("class_id", -1), made))
     return SceneTruth(
-        instance_ids=tuple(torch.from_numpy(_read_16_bit(path).astype(np.int64)) for path in instances),
+        instance_ids=tuple(torch.from_numpy(read_16_bit(path).astype(np.int64)) for path in instances),
         depth=tuple(view.depth for view in views),
         objects=tuple(objects),
         labels=LabelSpace(tuple(item["name"] for item in labels), tuple(bool(item["is_thing"]) for item in labels)),
     )
-
-
-def _read_16_bit(path: Path | str) -> npt.NDArray[np.uint16] | npt.NDArray[np.int32]:
-    try:
-        with Image.open(path) as file:
-            pixels = np.array(file)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"image: expected a file, got {path}, which does not exist") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"image: expected a 16-bit PNG, got {path}, which cannot be decoded ({error})") from error
-    if pixels.ndim != 2 or pixels.dtype not in (np.uint16, np.int32):
-        raise ValueError(f"image: expected one 16-bit channel, got {path} with shape {pixels.shape} of {pixels.dtype}")
-    return pixels
-
-
-def _write_16_bit(path: Path, values: Tensor) -> None:
-    Image.fromarray(values.cpu().numpy().astype(np.uint16)).save(path)

@@ -26,7 +26,8 @@ from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
 from pan3d_core.geometry.transforms import invert_rigid, rigid
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import CameraView
-from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth, read_image
+from pan3d_core.views.image_files import read_image
+from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth
 from pan3d_eval.datasets.published_files import (
     DEFAULT_VIEWS,
     ViewSelection,
@@ -79,7 +80,7 @@ def read_aria_synthetic(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> S
 
 def _read_view(folder: Path, number: int, stamp_ns: int, world_from_device: Tensor) -> tuple[CameraView, Tensor, Tensor]:
     """View, object ids and z-depth of one image, all as a pinhole camera with the same focal length sees them."""
-    image = read_image(folder / "rgb" / f"vignette{number:07d}.jpg")
+    image = read_image(folder / "rgb" / f"vignette{number:07d}.jpg", upright=False)
     distance_mm = read_integers(folder / "depth" / f"depth{number:07d}.png", f"distances of image {number}")
     ids = read_integers(folder / "instances" / f"instance{number:07d}.png", f"object ids of image {number}")
     height, width = image.shape[1:]

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from pan3d_core.geometry.cameras import pixel_grid, pixel_rays
 from pan3d_core.runtime import files as runtime_files
+from pan3d_core.views.image_files import image_tensor, opened_picture, read_pixels
 
 MILLIMETRE = 1e-3
 PARENTS_SEARCHED = 4  # data set wide files lie this many folders above a scene at most
@@ -82,7 +81,10 @@ def read_numbers(path: Path, what: str, shape: tuple[int, ...]) -> np.ndarray:
 
 def read_integers(source: Path | bytes, what: str) -> Tensor:
     """(H, W) int64 of an 8-bit or 16-bit image with one channel."""
-    pixels = _decode(source, what)
+    if isinstance(source, Path):
+        required(source, what)
+    with opened_picture(source, what) as picture:
+        pixels = np.array(picture)
     if pixels.ndim != 2 or not np.issubdtype(pixels.dtype, np.integer):
         raise ValueError(f"{what}: expected one channel of integers, got shape {pixels.shape} of {pixels.dtype}")
     return torch.from_numpy(pixels.astype(np.int64))
@@ -90,8 +92,7 @@ def read_integers(source: Path | bytes, what: str) -> Tensor:
 
 def read_rgb(source: bytes, what: str) -> Tensor:
     """(3, H, W) in 0..1 of an encoded picture."""
-    pixels = _decode(source, what, mode="RGB")
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255.0
+    return image_tensor(read_pixels(source, what, upright=False))
 
 
 def metres(millimetres: Tensor, per_metre: float = 1000.0, invalid: tuple[int, ...] = (0, 65535)) -> Tensor:
@@ -118,14 +119,3 @@ def resample_nearest(values: Tensor, from_intrinsics: Tensor, to_intrinsics: Ten
 def pinhole(fx: float, fy: float, cx: float, cy: float) -> Tensor:
     """(3, 3) intrinsics; pixel (0, 0) is the centre of the top left pixel."""
     return torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], dtype=torch.float32)
-
-
-def _decode(source: Path | bytes, what: str, mode: str | None = None) -> np.ndarray:
-    if isinstance(source, Path):
-        required(source, what)
-    try:
-        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as file:
-            return np.array(file if mode is None else file.convert(mode))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # Pillow reports damaged PNG chunks as SyntaxError
-        where = "the data" if isinstance(source, bytes) else str(source)
-        raise ValueError(f"{what}: expected a picture, got {where}, which cannot be decoded ({error})") from error

@@ -25,7 +25,8 @@ from torch import Tensor
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import CameraView
-from pan3d_core.views.scene_folder import MeshTruth, Scene, SceneObject, SceneTruth, read_image
+from pan3d_core.views.image_files import read_image
+from pan3d_core.views.scene_folder import MeshTruth, Scene, SceneObject, SceneTruth
 from pan3d_eval.datasets.ply_mesh import PlyMesh, read_ply_mesh
 from pan3d_eval.datasets.published_files import (
     DEFAULT_VIEWS,
@@ -125,7 +126,7 @@ def vertex_owners(mesh: PlyMesh, owner_of_face: np.ndarray) -> np.ndarray:
 
 
 def _read_view(folder: Path, number: int, world_from_cam: Tensor) -> tuple[CameraView, Tensor]:
-    image = read_image(folder / "rgb" / f"rgb_{number}.png")
+    image = read_image(folder / "rgb" / f"rgb_{number}.png", upright=False)
     height, width = image.shape[1:]
     depth = metres(read_integers(folder / "depth" / f"depth_{number}.png", f"the depth of image {number}"))
     ids_path = folder / "semantic_instance" / f"semantic_instance_{number}.png"

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pan3d_core.views.scene_folder import read_image
+from pan3d_core.views.image_files import read_image
 from pan3d_eval.datasets.published_files import read_integers, read_numbers, read_rgb, required
 
 SENS_VERSION = 4
@@ -73,7 +73,7 @@ class ExportedRecording:
 
     def color(self, frame: int) -> Tensor:
         """(3, H, W) RGB in 0..1."""
-        return read_image(self._folder / "color" / f"{frame}.jpg")
+        return read_image(self._folder / "color" / f"{frame}.jpg", upright=False)
 
     def depth(self, frame: int) -> Tensor:
         """(Hd, Wd) int64 millimetres, 0 = none."""

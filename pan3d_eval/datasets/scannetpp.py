@@ -24,7 +24,8 @@ from torch import Tensor
 
 from pan3d_core.geometry.distortion import undistort
 from pan3d_core.structures import CameraView
-from pan3d_core.views.scene_folder import MeshTruth, Scene, SceneObject, SceneTruth, read_image
+from pan3d_core.views.image_files import read_image
+from pan3d_core.views.scene_folder import MeshTruth, Scene, SceneObject, SceneTruth
 from pan3d_eval.datasets.mesh_views import render_mesh
 from pan3d_eval.datasets.ply_mesh import read_ply_mesh
 from pan3d_eval.datasets.published_files import (
@@ -105,7 +106,7 @@ def _images_and_cameras(folder: Path) -> tuple[Path, dict[str, Camera]]:
 
 def _read_view(path: Path, camera: Camera) -> tuple[CameraView, tuple[Tensor, Tensor] | None]:
     """View, and the sensor's own depth with its intrinsics where there is one."""
-    image = read_image(path)
+    image = read_image(path, upright=False)
     height, width = image.shape[1:]
     if (width, height) != camera.size:
         raise ValueError(f"{path}: expected {camera.size} pixels as its camera says, got {(width, height)}")

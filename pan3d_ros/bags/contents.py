@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
+from pan3d_core.views.image_files import stored_size
 from pan3d_ros.bags.reader import COMPRESSED, IMAGE, INFO, TRANSFORMS, BagError, BagReader
 
 OBJECTS_TOPIC = "/ground_truth/objects"
@@ -170,8 +170,11 @@ def _stamp_of(raw: bytes | memoryview) -> int:
 def _compressed_size(message: Any) -> tuple[int, int]:
     """Width and height of a JPEG or PNG; (0, 0) when it is neither."""
     data = message.data[12:] if "compressedDepth" in message.format else message.data
-    decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-    return (0, 0) if decoded is None else (decoded.shape[1], decoded.shape[0])
+    try:
+        height, width = stored_size(bytes(data))
+    except ValueError:
+        return 0, 0
+    return width, height
 
 
 def _calibration(info: Any) -> CalibrationFacts:

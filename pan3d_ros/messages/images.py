@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from pan3d_core.views.image_files import read_pixels
 from pan3d_ros.messages.buffers import bytes_view
 from pan3d_ros.messages.fields import CompressedFields, ImageFields
 from pan3d_ros.platform.stand_ins import CV_TYPES, imgmsg_to_cv2
@@ -23,6 +24,7 @@ _YUV: dict[str, tuple[str, float, int]] = {
     "yuv422_yuy2": ("COLOR_YUV2RGB_YUYV", 1, 2), "yuyv": ("COLOR_YUV2RGB_YUYV", 1, 2),
     "nv12": ("COLOR_YUV2RGB_NV12", 1.5, 1), "nv21": ("COLOR_YUV2RGB_NV21", 1.5, 1),
 }  # fmt: skip
+_TIFF = (b"II*\0", b"MM\0*")  # what these files begin with
 _DEPTH = ("32FC1", "16UC1", "mono16")
 COLOR_ENCODINGS = tuple(n for n in CV_TYPES if n not in ("16UC1", "32FC1", "32SC1")) + tuple(_YUV)
 
@@ -111,12 +113,30 @@ def is_compressed(message: ImageFields | CompressedFields) -> TypeIs[CompressedF
 
 
 def compressed_to_rgb(message: CompressedFields) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a JPEG or PNG."""
+    """(H, W, 3) uint8 RGB of a JPEG, PNG or TIFF, as it is stored: an EXIF orientation turns nothing."""
     data = bytes_view(message)
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if bytes(data[:4]) in _TIFF:  # OpenCV turns these whatever it is asked for
+        return read_pixels(data.tobytes(), "CompressedImage.data", upright=False)
+    decoded = decoded_as_stored(data, cv2.IMREAD_COLOR)
     if decoded is None:
         raise ValueError(f"CompressedImage.data: expected a JPEG or PNG, got {data.size} bytes of format '{message.format}'")
     return np.ascontiguousarray(decoded[:, :, ::-1])
+
+
+def decoded_as_stored(data: np.ndarray, flags: int = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH) -> np.ndarray | None:
+    """Decode a picture without turning it as its EXIF orientation says: a camera's calibration is of its pixels as stored.
+
+    Args:
+        data: (N,) uint8, the file.
+        flags: Of OpenCV: how many channels and bits.
+
+    Returns:
+        (H, W) or (H, W, C) in OpenCV's order; None when it is no picture.
+    """
+    try:
+        return cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
+    except cv2.error:  # a header with a size that OpenCV refuses
+        return None
 
 
 def compressed_to_depth(message: CompressedFields) -> np.ndarray:
@@ -132,7 +152,7 @@ def compressed_to_depth(message: CompressedFields) -> np.ndarray:
             f"CompressedImage.format: expected a depth format such as '16UC1; compressedDepth', got '{message.format}'"
         )
     header = 12 if "compressedDepth" in message.format else 0
-    stored = cv2.imdecode(data[header:], cv2.IMREAD_UNCHANGED) if data.size > header else None
+    stored = decoded_as_stored(data[header:])
     if stored is None or stored.dtype != np.uint16 or stored.ndim != 2:
         raise ValueError(f"CompressedImage.data: expected a 16-bit PNG after {header} bytes, got {data.size} bytes")
     if encoding != "32FC1":

@@ -16,7 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+
+from pan3d_core.views.image_files import opened_picture
 
 VOCABULARY_FILE, INDEX_FILE = "vocabulary.json", "index.json"
 # Seeds from here on are for measuring only; nothing is ever trained on them.
@@ -185,10 +187,10 @@ def _pixels(members: Mapping[str, bytes], name: str, dtype: type, ndim: int) -> 
     if name not in members:
         raise DamagedScene(f"{name}: missing")
     try:
-        with Image.open(io.BytesIO(members[name])) as file:
-            pixels = np.array(file)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # Pillow reports damaged PNG chunks as SyntaxError
-        raise DamagedScene(f"{name}: {error}") from error
+        with opened_picture(members[name], name) as picture:
+            pixels = np.array(picture)
+    except ValueError as error:
+        raise DamagedScene(str(error)) from error
     if pixels.ndim != ndim or (pixels.dtype != dtype and not (dtype is np.uint16 and pixels.dtype == np.int32)):
         raise DamagedScene(f"{name}: expected {ndim} axes of {np.dtype(dtype)}, got {pixels.ndim} of {pixels.dtype}")
     return pixels.astype(dtype)

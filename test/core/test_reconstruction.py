@@ -11,7 +11,8 @@ from pan3d_core import PipelineConfig, reconstruct
 from pan3d_core.config import ModelConfig, PreprocessConfig, WorkspaceConfig
 from pan3d_core.engines import EngineFacts
 from pan3d_core.reconstruction import read_pictures
-from pan3d_core.views.scene_folder import Scene, write_image, write_scene
+from pan3d_core.views.image_files import write_image
+from pan3d_core.views.scene_folder import Scene, write_scene
 
 STAGES = ["preprocess", "engine", "align", "refine", "merge", "track"]
 

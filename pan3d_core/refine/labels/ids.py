@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
@@ -17,6 +16,7 @@ from pan3d_core.refine.labels.sources import VOID, FoundSegments, SceneLabels, m
 from pan3d_core.refine.losses import ViewLabels
 from pan3d_core.runtime.files import read_json_object
 from pan3d_core.structures import CameraView, unit_range
+from pan3d_core.views.image_files import opened_picture
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,8 @@ def checked_names(names: Sequence[str], scene: SceneLabels) -> Sequence[str]:
 
 def read_pixels(path: Path) -> tuple[np.ndarray, str]:
     """Pixels and Pillow's mode of an image file. Raises `FileNotFoundError`, or `ValueError` for what is no image."""
-    try:
-        with Image.open(path) as file:
-            return np.array(file), file.mode
-    except FileNotFoundError:
-        raise FileNotFoundError(f"labels: expected a file, got {path}, which does not exist") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:  # Pillow reports damaged PNG chunks as SyntaxError
-        raise ValueError(f"labels: expected a PNG file, got {path}, which cannot be decoded ({error})") from error
+    with opened_picture(path, "labels", "a PNG file") as picture:
+        return np.array(picture), picture.mode
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -3,19 +3,19 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
+from pan3d_core.views.image_files import read_image, write_image
 from pan3d_core.views.scene_folder import (
     Scene,
     SceneObject,
     SceneTruth,
     read_depth,
-    read_image,
     read_photographs,
     read_scene,
     write_depth,
-    write_image,
     write_scene,
 )
 
@@ -140,3 +140,20 @@ def test_distorted_photographs_are_straightened(scene, tmp_path):
     plain = tmp_path / "cameras.json"
     plain.write_text(json.dumps({"views": [entry]}))
     assert float((read_photographs([image], plain).views[0].image - read_image(image)).abs().mean()) > 0.005
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_calibrated_pictures_are_taken_as_they_are_stored(scene, orientation, tmp_path):
+    path, exif = write_scene(tmp_path, scene), Image.Exif()
+    exif[0x0112] = orientation
+    images = sorted((tmp_path / "images").glob("*.png"))
+    for image in images:
+        Image.open(image).save(image, exif=exif)
+    for views in (read_scene(tmp_path).views, read_photographs(images, path).views):
+        torch.testing.assert_close(views[1].image, scene.views[1].image, atol=0.6 / 255, rtol=0)
+    height, width = scene.views[0].image.shape[1:]
+    upright = (width, height) if orientation > 4 else (height, width)
+    assert tuple(read_photographs(images).views[0].image.shape[1:]) == upright
+    plain = tmp_path / "cameras.json"
+    plain.write_text(json.dumps([{"image": image.name} for image in images]))
+    assert tuple(read_photographs(images, plain).views[0].image.shape[1:]) == upright  # nothing is said about the pixels

@@ -25,7 +25,7 @@ from raycast_scene import TABLE_SCENE, cast
 from pan3d_core.geometry.cameras import pixel_grid, pixel_rays, project
 from pan3d_core.geometry.distortion import DISTORTION_MODELS
 from pan3d_core.geometry.transforms import invert_rigid, transform_points
-from pan3d_core.views.scene_folder import read_image
+from pan3d_core.views.image_files import read_image
 from pan3d_eval.datasets import DATASETS, ViewSelection, dataset_of, read_dataset_scene
 from pan3d_eval.datasets.aria_synthetic import DISTORTION, MAX_ANGLE_RAD, rgb_intrinsics
 from pan3d_eval.datasets.mesh_views import render_mesh

@@ -1,8 +1,11 @@
 """Image messages to pixels and back: every encoding, padding, byte order, and what is refused."""
 
+from io import BytesIO
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -136,6 +139,31 @@ def test_compressed_colour(rgb, suffix):
 def test_what_is_no_compressed_image(data):
     with pytest.raises(ValueError, match="expected a JPEG or PNG"):
         compressed_to_rgb(CompressedImage(format="jpeg", data=data))
+
+
+@pytest.mark.parametrize("ending", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_compressed_image_is_taken_as_it_is_stored(rgb, orientation, ending):
+    exif, file = PillowImage.Exif(), BytesIO()
+    exif[0x0112] = orientation
+    PillowImage.fromarray(rgb).save(file, ending, exif=exif, **({"quality": 100} if ending == "JPEG" else {}))
+    taken = compressed_to_rgb(CompressedImage(format=ending.lower(), data=file.getvalue()))
+    assert taken.shape == rgb.shape and np.abs(taken.astype(int) - rgb).max() <= (24 if ending == "JPEG" else 0)
+
+
+@pytest.mark.parametrize("ending", [".png", ".tiff"])
+def test_a_compressed_image_of_sixteen_bits_is_that_of_eight(rgb, ending):
+    for stored, wanted in ((rgb[:, :, ::-1], rgb), (rgb[:, :, 0], rgb[:, :, :1].repeat(3, 2))):
+        data = cv2.imencode(ending, stored.astype(np.uint16) * 257)[1]
+        np.testing.assert_array_equal(compressed_to_rgb(CompressedImage(format=ending[1:], data=data.tobytes())), wanted)
+
+
+def test_compressed_depth_with_an_orientation_is_taken_as_it_is_stored():
+    exif, file = PillowImage.Exif(), BytesIO()
+    exif[0x0112] = 6
+    PillowImage.fromarray(np.full((HEIGHT, WIDTH), 1500, np.uint16)).save(file, "PNG", exif=exif)
+    message = CompressedImage(format="16UC1; compressedDepth png", data=bytes(12) + file.getvalue())
+    assert compressed_to_depth(message).shape == (HEIGHT, WIDTH)
 
 
 def test_compressed_depth():

@@ -143,7 +143,7 @@ def test_damage_is_named(record):
     cases = {
         r"depth1\.png: missing": damaged(members, **{"depth1.png": None}),
         r"image0\.png: ": damaged(members, **{"image0.png": members["image0.png"][:200]}),
-        r"ids0\.png: cannot identify": damaged(members, **{"ids0.png": b"no picture"}),
+        r"ids0\.png: expected a picture": damaged(members, **{"ids0.png": b"no picture"}),
         r"ids1\.png: expected 2 axes of uint8": damaged(members, **{"ids1.png": members["depth1.png"]}),
         "json: missing": damaged(members, json=None),
         "json: ": damaged(members, json=b"{"),
