@@ -15,8 +15,7 @@ from torch import Tensor
 from pan3d_core.geometry.cameras import project
 from pan3d_core.geometry.transforms import transform_points
 from pan3d_core.views.scene_folder import MeshTruth
-from pan3d_eval.metrics.average_precision import SceneOverlaps, Walk
-from pan3d_eval.protocols.scannet import measure_on_vertices
+from pan3d_eval.protocols.scannet import VertexMasks
 
 MASK_THRESHOLD = 0.4  # of the probability
 
@@ -37,18 +36,10 @@ RELATIVE_GAP = VisibilityRule("gap to 0.25 of the depth", max_gap_share=0.25, pi
 
 
 @dataclass(frozen=True)
-class PosedMasks:
-    """Q masks on the N vertices of a scan."""
+class PosedMasks(VertexMasks):
+    """Masks that were read off; a vertex can be in several."""
 
-    masks: Tensor  # (Q, N) bool; a vertex can be in several
     views_per_vertex: Tensor  # (N,) int64, how many views see it
-    protocol: str
-
-    def overlaps(
-        self, scores: Tensor, mesh: MeshTruth, predicted_labels: Tensor | None = None, walk: Walk = "file"
-    ) -> SceneOverlaps:
-        """Against the truth, for `instance_ap`; `predicted_labels` (Q,) are label numbers of the data set."""
-        return measure_on_vertices(self.masks, scores, mesh, self.protocol, predicted_labels=predicted_labels, walk=walk)
 
 
 def posed_transfer(
@@ -104,7 +95,7 @@ def posed_transfer(
     protocol = f"posed, {rule.name}, masks over {threshold:g}"
     if by_superpoint and mesh.superpoints is not None:
         masks, protocol = superpoint_majority(masks, mesh.superpoints), f"{protocol}, superpoints"
-    return PosedMasks(masks, seen, protocol)
+    return PosedMasks(masks, protocol, seen)
 
 
 def visible_vertices(mesh: MeshTruth, view: int, cam_from_world: Tensor, rule: VisibilityRule) -> tuple[Tensor, Tensor]:

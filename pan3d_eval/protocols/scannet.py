@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Literal
 
@@ -133,3 +133,17 @@ def measure_on_vertices(
     """
     overlaps = measure_encoded(masks, scores, mesh.ids, mesh.class_of_label, predicted_labels=predicted_labels, walk=walk)
     return replace(overlaps, protocol=protocol)
+
+
+@dataclass(frozen=True)
+class VertexMasks:
+    """Q masks on the N vertices of a scan, whatever transfer brought them there."""
+
+    masks: Tensor  # (Q, N) bool
+    protocol: str  # the transfer's name, which its figures bear
+
+    def overlaps(
+        self, scores: Tensor, mesh: MeshTruth, predicted_labels: Tensor | None = None, walk: Walk = "file"
+    ) -> SceneOverlaps:
+        """Compare with the truth, for `instance_ap`; `predicted_labels` (Q,) are label numbers of the data set."""
+        return measure_on_vertices(self.masks, scores, mesh, self.protocol, predicted_labels=predicted_labels, walk=walk)

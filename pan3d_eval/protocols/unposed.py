@@ -15,10 +15,8 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from pan3d_core.geometry.alignment import Similarity
-from pan3d_core.views.scene_folder import MeshTruth
-from pan3d_eval.metrics.average_precision import SceneOverlaps, Walk
 from pan3d_eval.metrics.trajectories import absolute_trajectory_error, fit_centers
-from pan3d_eval.protocols.scannet import measure_on_vertices
+from pan3d_eval.protocols.scannet import VertexMasks
 
 GATES_M = (0.25,) * 5 + (0.10,) * 5  # one iteration each: pairs further apart take no part
 MAX_SOURCE_POINTS = 20_000
@@ -26,19 +24,11 @@ VOTE_RADIUS_M = 0.05
 
 
 @dataclass(frozen=True)
-class UnposedMasks:
-    """Q masks on the N vertices of a scan; every vertex is in one at most."""
+class UnposedMasks(VertexMasks):
+    """Masks that were voted for; every vertex is in one at most."""
 
-    masks: Tensor  # (Q, N) bool
     world_from_predicted: Similarity
     share_voting: float  # of the predicted points, those with a vertex within the vote radius
-    protocol: str
-
-    def overlaps(
-        self, scores: Tensor, mesh: MeshTruth, predicted_labels: Tensor | None = None, walk: Walk = "file"
-    ) -> SceneOverlaps:
-        """Against the truth, for `instance_ap`; `predicted_labels` (Q,) are label numbers of the data set."""
-        return measure_on_vertices(self.masks, scores, mesh, self.protocol, predicted_labels=predicted_labels, walk=walk)
 
 
 def unposed_transfer(
@@ -84,7 +74,7 @@ def unposed_transfer(
     np.add.at(votes, (query_index.cpu().numpy()[voting], nearest[voting]), 1)
     winner = np.where(votes.any(axis=0), votes.argmax(axis=0), num_queries)
     masks = torch.from_numpy(winner == np.arange(num_queries)[:, None])
-    return UnposedMasks(masks, fit, float(close.mean()) if len(close) else 0.0, f"unposed, votes within {VOTE_RADIUS_M:g} m")
+    return UnposedMasks(masks, f"unposed, votes within {VOTE_RADIUS_M:g} m", fit, float(close.mean()) if len(close) else 0.0)
 
 
 def similarity_icp(source: Tensor, target: Tensor, start: Similarity, tree: cKDTree | None = None) -> Similarity:
