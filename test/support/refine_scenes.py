@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -13,6 +14,7 @@ from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_fr
 from pan3d_core.refine.first_map.queries import QuerySettings, queries_from_masks
 from pan3d_core.refine.losses import ViewLabels
 from pan3d_core.refine.model import PanopticMap
+from pan3d_core.refine.optimise import StepReport
 from pan3d_core.refine.views import RefineView
 
 LABELS = LabelSpace(("ball", "box", "table"), (True, True, False))
@@ -71,3 +73,17 @@ def table_map(views: list[RefineView], voxel_m: float = 0.012, queries: int = 8)
     gaussians = gaussians_from_depth(views, SurfaceSettings(voxel_m=voxel_m))
     seeds = queries_from_masks(views, [view.depth for view in views], gaussians.means, QuerySettings(count=queries))
     return PanopticMap(gaussians, seeds, LABELS)
+
+
+class Interrupted(Exception):
+    """What ends a run in the middle, as a lost process would."""
+
+
+def interrupt_at(step: int) -> Callable[[StepReport], None]:
+    """A report's receiver that ends the run once `step` is done."""
+
+    def receive(report: StepReport) -> None:
+        if report.step == step:
+            raise Interrupted
+
+    return receive

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from refine_scenes import table_map, table_views
+from refine_scenes import Interrupted, interrupt_at, table_map, table_views
 
 from pan3d_core.refine import density
 from pan3d_core.refine.density import DensityControl, DensitySettings
@@ -113,16 +113,8 @@ def test_a_growing_run_that_was_interrupted_ends_in_the_same_bits(views, tmp_pat
     settings = RefineSettings(steps=20, checkpoint_every=9, density=GROWING)
     whole, path = Refinement(table_map(views, **COARSE), views, settings), tmp_path / "checkpoint.pt"
     whole.run()
-
-    class Stop(Exception):
-        pass
-
-    def stop(report):
-        if report.step == 10:
-            raise Stop
-
-    with pytest.raises(Stop):
-        Refinement(table_map(views, **COARSE), views, settings, path).run(stop)
+    with pytest.raises(Interrupted):
+        Refinement(table_map(views, **COARSE), views, settings, path).run(interrupt_at(10))
     again = Refinement.resumed(path, views, settings)
     again.run()
     assert len(again.model.means) != len(table_map(views, **COARSE).means)

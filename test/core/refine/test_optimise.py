@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from refine_scenes import LABELS, labels_of, spoiled, table_map, table_views
+from refine_scenes import LABELS, Interrupted, interrupt_at, labels_of, spoiled, table_map, table_views
 
 from pan3d_core.refine.losses import PANOPTICSPLATTING_WEIGHTS
 from pan3d_core.refine.optimise import Refinement, RefinementDiverged
@@ -69,17 +69,9 @@ def test_an_interrupted_run_ends_in_the_same_bits(table, tmp_path):
     settings = RefineSettings(steps=16, checkpoint_every=9, prune_from=0.5)
     whole = Refinement(table_map(views, **SMALL), views, settings)
     whole.run()
-
-    class Stop(Exception):
-        pass
-
-    def stop(report):
-        if report.step == 11:
-            raise Stop
-
     path = tmp_path / "run" / "checkpoint.pt"
-    with pytest.raises(Stop):
-        Refinement(table_map(views, **SMALL), views, settings, path).run(stop)
+    with pytest.raises(Interrupted):
+        Refinement(table_map(views, **SMALL), views, settings, path).run(interrupt_at(11))
     again = Refinement.resumed(path, views, settings)
     assert again.progress.step == 9 and again.progress.neighbours == whole.progress.neighbours
     again.run()
