@@ -8,9 +8,7 @@ are relative to a pixel's footprint and colours to its colour, without harmonics
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +20,9 @@ from pan3d_core.models.eps3d.gaussians import VoxelAverage, voxel_grid
 from pan3d_core.models.eps3d.heads import Sem2Ins, TextDecoder
 from pan3d_core.models.mini.geometry import SceneGeometry, scene_geometry
 from pan3d_core.models.mini.layers import Pyramid
-from pan3d_core.models.mini.network import DenseOutputs, MiniInputs, PanMini, SingleViews, plain_arguments
+from pan3d_core.models.mini.network import DenseOutputs, MiniBasedSettings, MiniInputs, PanMini, SingleViews
 from pan3d_core.models.mini.plane import fourier_features
 from pan3d_core.models.mini.queries import POINT_WAVELENGTHS_M
-from pan3d_core.settings import read_settings, to_plain
 from pan3d_core.structures import Gaussians
 
 PLACE_CHANNELS = 2 * (2 * 3 * len(POINT_WAVELENGTHS_M)) + 1  # point, voted centre, foreground
@@ -36,24 +33,13 @@ MAX_LOG_SIZE = 2.0  # of a size over the footprint
 
 
 @dataclass(frozen=True)
-class Eps3dMiniSettings:
-    """One network; `base` are the arguments of `PanMini`, empty = the shipped one."""
+class Eps3dMiniSettings(MiniBasedSettings):
+    """One network."""
 
-    base: Mapping[str, Any] = field(default_factory=dict)
     width: int = 32  # channels of the heads at full resolution
     features: int = 32  # semantic and instance channels of a Gaussian
     voxel_size_m: float = 0.004
     sem2ins: bool = True
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Eps3dMiniSettings:
-        """Of plain values as `to_dict` gives them, any of them left out. `ValueError` names an unknown one."""
-        return read_settings(cls(), {**values, "base": plain_arguments(values.get("base", {}))}, "model")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold."""
-        values: dict[str, Any] = to_plain(self)
-        return values
 
 
 @dataclass(frozen=True)

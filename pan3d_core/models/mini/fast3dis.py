@@ -9,9 +9,7 @@ from their anchor, the last mask is finer, and each query has a text-aligned vec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +19,7 @@ from pan3d_core.models.fast3dis.anchor_decoder import AnchorDecoder, AnchorPredi
 from pan3d_core.models.layers.transformer import LoraLinear, add_lora, lora_rows
 from pan3d_core.models.mini.geometry import SceneGeometry, scene_geometry
 from pan3d_core.models.mini.layers import Pyramid
-from pan3d_core.models.mini.network import FIRST_CROSS_VIEW, MiniInputs, MiniOutputs, PanMini, SingleViews, plain_arguments
+from pan3d_core.models.mini.network import FIRST_CROSS_VIEW, MiniBasedSettings, MiniInputs, MiniOutputs, PanMini, SingleViews
 from pan3d_core.models.mini.plane import fourier_features
 from pan3d_core.models.mini.queries import (
     POINT_WAVELENGTHS_M,
@@ -33,7 +31,6 @@ from pan3d_core.models.mini.queries import (
     select_seeds,
     under_masks,
 )
-from pan3d_core.settings import read_settings, to_plain
 
 UNIT_M = 0.1  # anchors are measured in decimetres: what stands on a table is about one of them
 _POINT_FEATURES = 2 * 3 * len(POINT_WAVELENGTHS_M)
@@ -44,24 +41,13 @@ _DECODER = AnchorSettings(
 
 
 @dataclass(frozen=True)
-class Fast3disMiniSettings:
-    """One network; `base` are the arguments of `PanMini`, empty = the shipped one."""
+class Fast3disMiniSettings(MiniBasedSettings):
+    """One network."""
 
-    base: Mapping[str, Any] = field(default_factory=dict)
     decoder: AnchorSettings = _DECODER
     lora_rank: int = 16
     lora_alpha: float = 16.0
     falloff: bool = True  # masks fall off with the distance of their points from the anchor
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Fast3disMiniSettings:
-        """Of plain values as `to_dict` gives them, any of them left out. `ValueError` names an unknown one."""
-        return read_settings(cls(), {**values, "base": plain_arguments(values.get("base", {}))}, "model")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold."""
-        values: dict[str, Any] = to_plain(self)
-        return values
 
 
 @dataclass(frozen=True)

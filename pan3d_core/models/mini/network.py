@@ -11,8 +11,8 @@ a text-aligned vector per query instead of class logits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from pan3d_core.models.mini.layers import Block, ConvStem, Pyramid, rotary_angle
 from pan3d_core.models.mini.plane import PlaneRays, fourier_features, plane_from_world, plane_rays, points_from_rays
 from pan3d_core.models.mini.queries import QueryDecoder, QueryOutputs, SceneFeatures
 from pan3d_core.models.mini.sweep import HeightSweep
+from pan3d_core.settings import read_settings, to_plain
 from pan3d_core.structures import present, require_shape
 
 PLANE_WAVELENGTHS_M = (2.0, 1.0, 0.5, 0.25, 0.125)
@@ -31,6 +32,8 @@ GEOMETRY_CHANNELS = _XY_FEATURES + 9
 TOKEN_GEOMETRY = _XY_FEATURES + 9
 MAX_LOG_RATIO = 2.5
 FIRST_CROSS_VIEW = 1  # the block from which on views meet: odd blocks see all of them
+
+B = TypeVar("B", bound="MiniBasedSettings")
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,23 @@ class SingleViews:
 def plain_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `PanMini` from plain values, whose lists are tuples."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class MiniBasedSettings:
+    """What settings of networks on a `PanMini` share; `base` are its arguments, empty = the shipped one."""
+
+    base: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls: type[B], values: Mapping[str, Any]) -> B:
+        """Of plain values as `to_dict` gives them, any of them left out. `ValueError` names an unknown one."""
+        return read_settings(cls(), {**values, "base": plain_arguments(values.get("base", {}))}, "model")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold."""
+        values: dict[str, Any] = to_plain(self)
+        return values
 
 
 @dataclass(frozen=True)
