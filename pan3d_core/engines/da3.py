@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines.facts import EngineFacts
+from pan3d_core.engines.foreign_weights import named_weights
 from pan3d_core.models.da3.cameras import pixel_centred, relative_to_first
 from pan3d_core.models.da3.network import (
     DA3_VARIANTS,
@@ -150,9 +151,7 @@ def build(config: ModelConfig) -> Da3Engine:
         ValueError: None is named, or it is damaged or that of another model; or the device is unknown.
     """
     device = select_device(config.device)
-    if not config.weights:
-        raise ValueError(f"ModelConfig.weights: expected the path of a Depth Anything 3 checkpoint, got none. {LICENCE_NOTE}")
-    path = Path(config.weights)
+    path = Path(named_weights(config, "a Depth Anything 3 checkpoint", LICENCE_NOTE))
     found = read_weights(path)
     name = variant_of(found, path, said_name(path))
     with torch.device("meta"):

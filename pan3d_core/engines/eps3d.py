@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines.facts import EngineFacts
+from pan3d_core.engines.foreign_weights import named_weights
 from pan3d_core.engines.gaussian_objects import rendered_objects
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.models.eps3d.cameras import counted_from_centers
@@ -97,9 +98,8 @@ def build(config: ModelConfig) -> Eps3dEngine:
         ValueError: None is named, or it is damaged or that of another model; or the device is unknown.
     """
     device = select_device(config.device)
-    if not config.weights:
-        raise ValueError(f"ModelConfig.weights: expected the path of an official EPS3D checkpoint, got none. {LICENCE_NOTE}")
-    model = load_eps3d(config.weights).to(device)
+    weights = named_weights(config, "an official EPS3D checkpoint", LICENCE_NOTE)
+    model = load_eps3d(weights).to(device)
     logger.warning("%s", LICENCE_NOTE)
     if config.threads:
         torch.set_num_threads(config.threads)

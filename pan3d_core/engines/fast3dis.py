@@ -16,6 +16,7 @@ from pan3d_core.config import ModelConfig
 from pan3d_core.engines.da3 import LICENCE_NOTE, OFFICIAL_PREPROCESS, known_cameras, log_licence, reconstruction_of
 from pan3d_core.engines.decoding import DecodingThresholds, decode_queries, instance_set
 from pan3d_core.engines.facts import EngineFacts
+from pan3d_core.engines.foreign_weights import named_weights
 from pan3d_core.models.fast3dis.files import load_fast3dis
 from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disOutput
 from pan3d_core.runtime.device import autocast_dtype, select_device
@@ -63,9 +64,8 @@ def build(config: ModelConfig) -> Fast3disEngine:
         ValueError: None is named, or it is damaged or that of another model; or the device is unknown.
     """
     device = select_device(config.device)
-    if not config.weights:
-        raise ValueError(f"ModelConfig.weights: expected the path of a FAST3DIS checkpoint, got none. {LICENCE_NOTE}")
-    model, provenance = load_fast3dis(config.weights)
+    weights = named_weights(config, "a FAST3DIS checkpoint", LICENCE_NOTE)
+    model, provenance = load_fast3dis(weights)
     log_licence(model.settings.base.licence)
     if config.threads:
         torch.set_num_threads(config.threads)

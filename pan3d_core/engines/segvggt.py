@@ -12,6 +12,7 @@ import torch
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines.decoding import DecodingThresholds, decode_queries, instance_set
 from pan3d_core.engines.facts import EngineFacts
+from pan3d_core.engines.foreign_weights import named_weights
 from pan3d_core.labels import LabelSpace
 from pan3d_core.models.layers.transformer import merge_lora
 from pan3d_core.models.vggt.segvggt import SegVGGT, SegVggtOutput, official_name, segvggt_1b
@@ -83,17 +84,16 @@ def build(config: ModelConfig) -> SegVggtEngine:
         ValueError: None is named, or it is damaged or that of another model; or the device is unknown.
     """
     device = select_device(config.device)
-    if not config.weights:
-        raise ValueError(f"ModelConfig.weights: expected the path of an official SegVGGT checkpoint, got none. {LICENCE_NOTE}")
-    found = read_weights(config.weights)
+    weights = named_weights(config, "an official SegVGGT checkpoint", LICENCE_NOTE)
+    found = read_weights(weights)
     outputs = len(found[CLASS_BIAS]) if CLASS_BIAS in found else OUTPUTS_OF_LABEL_SET["scannetv2"]
     label_set = next((name for name, count in OUTPUTS_OF_LABEL_SET.items() if count == outputs), None)
     if label_set is None:
-        raise ValueError(f"ModelConfig.weights: expected 19 or 199 class outputs, got {outputs} in {config.weights}")
+        raise ValueError(f"ModelConfig.weights: expected 19 or 199 class outputs, got {outputs} in {weights}")
     labels = label_space(label_set)
     with torch.device("meta"):
         model = segvggt_1b(len(labels))
-    assign_weights(model, found, origin=config.weights, name_in_file=official_name)
+    assign_weights(model, found, origin=weights, name_in_file=official_name)
     logger.warning("%s", LICENCE_NOTE)
     merge_lora(model)
     if config.threads:
