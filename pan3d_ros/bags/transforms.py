@@ -108,7 +108,7 @@ class BagTransforms:
             cam_from_world (4, 4) float32, metres.
 
         Raises:
-            TransformUnavailable: Names the frame that is missing, or the tops of the trees that are not connected.
+            TransformUnavailable: A frame is missing, the two are not connected, or nothing is known at that stamp.
         """
         name = f"{camera}: /tf {self._reference_frame} <- {frame_id}"
         for frame in (frame_id, self._reference_frame):
