@@ -29,6 +29,7 @@ COMMANDS: CommandTable = {
     "replay": ("pan3d_tools.cli.replay:add", "play a rosbag2 over ROS 2 where ros2 bag is not installed"),
     "sim": ("pan3d_tools.cli.simulation:add", "the simulated robot cell"),
     "bench": ("pan3d_tools.cli.bench:add", "measure speed and quality"),
+    "stress": ("pan3d_tools.cli.stress:add", "faults against a running perception node: is each answered, survived and named?"),
     "view": (
         "pan3d_tools.cli.view:add",
         "look at 3D Gaussians in the browser (needs viser) or at a cloud in a window (needs open3d)",

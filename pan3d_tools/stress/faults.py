@@ -1,0 +1,103 @@
+"""What a row of the stress test is. No ROS in here: messages are anything with the fields of the ROS types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# A message before it is sent -> what is sent in its place; None = nothing is.
+Edit = Callable[[Any], Any]
+ONE, ALL = "one camera", "all cameras"
+BOTH = (ONE, ALL)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the node must say of a fault."""
+
+    code: str  # name in pan3d_interfaces/msg/ErrorCode of the answer to a request when no camera is right
+    line: str  # end of the diagnostic's name that must not be green; "{camera}" stands for the camera that is wrong
+    words: str  # what the message must contain, a regular expression; case does not count
+
+
+@dataclass(frozen=True)
+class InputFault:
+    """Messages of cameras that are wrong, on their way."""
+
+    family: str
+    name: str
+    edits: Mapping[str, Edit]  # "image", "info", "depth" or "pose" -> what becomes of the message
+    expected: Expected
+    scopes: tuple[str, ...] = BOTH  # one camera of three: the others go on; all: no result, and the reason
+    setup: str = "raw"  # name of the node's parameters, `SETUPS`
+
+
+@dataclass(frozen=True)
+class HarmlessInput:
+    """Unusual messages that are right: results go on with every camera."""
+
+    family: str
+    name: str
+    edits: Mapping[str, Edit]
+    setup: str = "raw"
+
+
+@dataclass(frozen=True)
+class RequestFault:
+    """A request that must be refused, or answered otherwise than with objects."""
+
+    family: str
+    name: str
+    service: str  # "segment_object", "get_grasp_targets", "get_instances" or "set_classes"
+    fields: Mapping[str, Any]  # of the request; nested messages as mappings
+    code: str
+    words: str
+    setup: str = "raw"
+
+
+@dataclass(frozen=True)
+class ParameterFault:
+    """A parameter that must be refused while the node is active, and keep its value."""
+
+    family: str
+    name: str
+    parameter: str
+    value: Any
+    words: str
+    setup: str = "raw"
+
+
+@dataclass(frozen=True)
+class ProcedureFault:
+    """A fault that needs steps of its own; `steps` raises `AssertionError` with what went otherwise than it must."""
+
+    family: str
+    name: str
+    steps: Callable[[Any], None] = field(compare=False)  # takes the `Session`
+    setup: str = "raw"
+
+
+Fault = InputFault | HarmlessInput | RequestFault | ParameterFault | ProcedureFault
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a fault, and how many cameras have it."""
+
+    fault: Fault
+    scope: str = ""
+
+    @property
+    def name(self) -> str:
+        """What a person reads and `--only` selects by."""
+        return f"{self.fault.family}: {self.fault.name}" + (f", {self.scope}" if self.scope else "")
+
+
+def rows_of(faults: tuple[Fault, ...]) -> tuple[Row, ...]:
+    """Each fault once, those of cameras once per scope."""
+    rows: list[Row] = []
+    for fault in faults:
+        scopes = fault.scopes if isinstance(fault, InputFault) else ("",)
+        rows.extend(Row(fault, scope) for scope in scopes)
+    return tuple(rows)
