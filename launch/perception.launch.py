@@ -1,6 +1,7 @@
 """The perception node: `ros2 launch pan3d_ros perception.launch.py cameras:=front,wrist`."""
 
 import os
+import sys
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
@@ -9,7 +10,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from pan3d_ros.platform.launch_arguments import PERCEPTION_PARAMETERS, perception_overrides
+from pan3d_ros.platform.launch_arguments import PERCEPTION_PARAMETERS, perception_overrides, refuse_unknown_arguments
 
 SHARE = FindPackageShare("pan3d_ros")
 ARGUMENTS = (
@@ -33,6 +34,7 @@ ARGUMENTS = (
 
 
 def perception(context: LaunchContext) -> list[Node]:
+    refuse_unknown_arguments(__file__, context.argv, [name for name, _, _ in ARGUMENTS], sys.argv)
     values = {name: context.perform_substitution(LaunchConfiguration(name)) for name, _, _ in ARGUMENTS}
     parameters = [values["params_file"]] if values["params_file"] else []
     parameters.append(perception_overrides({name: values[name] for name in PERCEPTION_PARAMETERS}))

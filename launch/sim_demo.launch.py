@@ -1,5 +1,7 @@
 """The simulated robot cell and the perception node: `ros2 launch pan3d_ros sim_demo.launch.py seed:=3 use_depth:=true`."""
 
+import sys
+
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -7,7 +9,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from pan3d_ros.platform.launch_arguments import simulated_camera_names
+from pan3d_ros.platform.launch_arguments import refuse_unknown_arguments, simulated_camera_names
 
 ARGUMENTS = (
     ("namespace", "perception", "namespace of both nodes"),
@@ -29,6 +31,7 @@ PASSED_ON = ("namespace", "use_depth", "params_file", "model", "weights", "devic
 
 
 def cell_and_perception(context: LaunchContext) -> list[Node | IncludeLaunchDescription]:
+    refuse_unknown_arguments(__file__, context.argv, [name for name, _, _ in ARGUMENTS], sys.argv)
     values = {name: context.perform_substitution(LaunchConfiguration(name)) for name, _, _ in ARGUMENTS}
     cameras = simulated_camera_names(values["num_cameras"])
     cell = Node(

@@ -107,7 +107,9 @@ class PerceptionPipeline:
             with clock.stage("name"):
                 panoptic = self.namer.classify(panoptic)
 
-        if not reconstruction.is_metric:
+        if reconstruction.is_metric:
+            warnings = (*warnings, *_guessed_lens(batch))
+        else:
             warnings = (*warnings, f"not metric, {reconstruction.alignment}")
         finds_objects = self.engine.facts.finds_objects
         if not finds_objects:
@@ -137,3 +139,10 @@ def _partly_posed(batch: ViewBatch) -> tuple[str, ...]:
         return ()
     used = "places the result, and these views add no points" if len(batch.posed) > 1 else "is not used"
     return (f"no pose for {', '.join(lacking)}: what is known of the others {used}",)
+
+
+def _guessed_lens(batch: ViewBatch) -> tuple[str, ...]:
+    """A warning when a metric result stands on a focal length that nobody gave."""
+    if batch.intrinsics is not None:
+        return ()
+    return ("no intrinsics in every view: metres rest on the network's guess of the focal length, and lengths are off as it is",)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import math
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
@@ -118,7 +119,7 @@ def _check_limits(name: str, value: Any, item: Field[Any]) -> None:
     if limits is not None and value is not None and not limits[0] <= value <= limits[1]:
         raise ValueError(f"{name}: expected {limits[0]} to {limits[1]}, got {value}")
     if choices is not None and value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}{did_you_mean(str(value), choices)}")
 
 
 def walk_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Field[Any]]]:
@@ -129,6 +130,55 @@ def walk_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Fie
             yield from walk_settings(value, f"{prefix}{item.name}.")
         else:
             yield f"{prefix}{item.name}", value, item
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Suggest the known name that a wrong one is nearest to.
+
+    Args:
+        name: As it was written; dots are levels.
+        known: Names that there are.
+
+    Returns:
+        "; did you mean X?" to be put behind an error, empty where no name is near. A name at the wrong level is near, too.
+    """
+    names = {str(item).lower(): str(item) for item in known}
+    lasts = {item.rsplit(".", 1)[-1]: item for item in reversed(names)}
+    wrong = str(name).lower()
+    near = get_close_matches(wrong, names, 1, 0.7)
+    near = near or [lasts[last] for last in get_close_matches(wrong.rsplit(".", 1)[-1], lasts, 1, 0.7)]
+    return f"; did you mean {names[near[0]]}?" if near else ""
+
+
+def unknown_name(place: str, known: Iterable[str], meant: Mapping[str, str] | None = None) -> ValueError:
+    """Make the error for a name that there is not.
+
+    Args:
+        place: Dotted place of the name, which is its last part.
+        known: Names that there are at this place.
+        meant: What people write elsewhere -> what they mean here.
+
+    Returns:
+        The error, with a suggestion where one is near.
+    """
+    known, name = list(known), place.rsplit(": ", 1)[-1].rsplit(".", 1)[-1]
+    hint = f"; did you mean {meant[name]}?" if meant and name in meant else did_you_mean(name, known)
+    return ValueError(f"{place}: expected one of {', '.join(map(str, known))}, got an unknown name{hint}")
+
+
+def refuse_unknown(values: Iterable[Any], known: Iterable[str], where: str = "", meant: Mapping[str, str] | None = None) -> None:
+    """Refuse names of a file that nobody would read: raises the `unknown_name` of the first.
+
+    Args:
+        values: The names that the file has.
+        known: Names that there are.
+        where: What stands before the name in the error, with its separator.
+        meant: As for `unknown_name`.
+    """
+    known = list(known)
+    for name in values:
+        if name not in known:
+            raise unknown_name(f"{where}{name}", known, meant)
 
 
 def moved_settings(config: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -171,7 +221,7 @@ def read_settings(like: C | type[C], values: Any, where: str = "") -> C:
         if issubclass(cls, Checked) and name in cls.MOVED:
             raise ValueError(f"{place}: expected {cls.MOVED[name]} instead, which holds here too")
         if name not in known:
-            raise ValueError(f"{place}: expected one of {', '.join(known)}, got an unknown name")
+            raise unknown_name(place, known)
         hint = hints[name]
         if is_dataclass(hint) and not is_dataclass(value):
             made[name] = read_settings(_default(like, known[name], hint), value, place)

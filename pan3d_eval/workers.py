@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pan3d_core.config import PipelineConfig
 from pan3d_core.engines import ENGINES, Engine, EngineFacts, build_engine
 from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.settings import did_you_mean
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 from pan3d_eval.baselines import BASELINES
 from pan3d_eval.runner import EvaluationProtocol, SceneEvaluator
@@ -31,7 +32,8 @@ def evaluated_pipeline(config: PipelineConfig, size: tuple[int, int] | None = No
     """
     name = config.model.name
     if name not in ENGINES and name not in BASELINES:
-        raise ValueError(f"--engine: expected one of {', '.join(sorted({*ENGINES, *BASELINES}))}, got {name!r}")
+        known = sorted({*ENGINES, *BASELINES})
+        raise ValueError(f"--engine: expected one of {', '.join(known)}, got {name!r}{did_you_mean(name, known)}")
     engine = BASELINES[name](config.model) if name in BASELINES else build_engine(config.model)
     if size is not None and engine.facts.needs_depth:
         preprocess = replace(engine.facts.preprocess, width=size[0], height=size[1])

@@ -7,6 +7,7 @@ frees them. What can go wrong ends in a FAILURE transition, an error code or a d
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from pan3d_ros.outputs.diagnostics import diagnostic_array, model_status
+from pan3d_ros.outputs.diagnostics import diagnostic_array, model_status, parameter_status
 from pan3d_ros.outputs.publishers import ScenePublishers
 from pan3d_ros.outputs.result_store import ResultStore
 from pan3d_ros.parameters.declaration import NodeParameters
@@ -187,6 +188,7 @@ class PerceptionNode(LifecycleNode):
         """Once per period: QoS that no longer fits, and /diagnostics."""
         name, model = str(self.get_parameter("model.name").value), self.models.model
         parts = [model_status(lifecycle_state(self), self.problem, name, model.device if model else "")]
+        parts.append(parameter_status(self.parameters.unknown()))
         if (perception := self.perception) is not None:
             perception.refresh_qos()
             parts += perception.diagnose()
@@ -207,6 +209,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Executable `perception_node`."""
     rclpy.init(args=arguments)
     node = PerceptionNode()
+    node.parameters.note_files(sys.argv if arguments is None else arguments)
     threads = int(node.get_parameter("service.max_waiting").value) + 4
     run(node, threads, autostart=bool(node.get_parameter("autostart").value))
 

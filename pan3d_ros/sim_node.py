@@ -24,7 +24,9 @@ from pan3d_ros.cell.messages import truth_response
 from pan3d_ros.cell.streams import CellStreams, StreamOptions
 from pan3d_ros.messages.grasps import grasp_from_message
 from pan3d_ros.messages.parts import header, image_message
+from pan3d_ros.parameters.unknown import unknown_parameters
 from pan3d_ros.platform.log_bridge import LogBridge
+from pan3d_ros.platform.rclpy_private import parameter_values, undeclared_overrides
 from pan3d_sim.cell.arrangement import ARRANGEMENTS
 from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.robot_cell import WORLD_FRAME_ID, CellConfig, RobotCell
@@ -53,6 +55,8 @@ class SimNode(Node):
             compressed=self._parameter("publish_compressed", False, "publish JPEG images beside the raw ones"),
             transforms=self._parameter("publish_tf", False, "publish /tf and /tf_static beside the pose topics"),
         )
+        for sentence in unknown_parameters(undeclared_overrides(self), parameter_values(self)):
+            log.warning(sentence)
         self._config = CellConfig(
             num_objects=num_objects, arrangement=arrangement, num_cameras=num_cameras, width=width, height=height
         )

@@ -33,7 +33,7 @@ ROOM_FLOORS = {
     "structures": ("geometry", "labels"),
     "config": ("settings",),
     "runtime": ("geometry", "structures"),
-    "views": ("geometry", "structures", "labels", "config", "runtime"),
+    "views": ("geometry", "structures", "labels", "settings", "config", "runtime"),
     "rendering": ("geometry", "structures", "runtime"),
     "pictures": ("geometry", "structures", "labels", "runtime"),
     "language": ("structures", "labels", "config", "runtime"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines.facts import Engine
 from pan3d_core.runtime.lazy import load
+from pan3d_core.settings import did_you_mean
 
 if TYPE_CHECKING:
     from pan3d_core.engines import da3, depth_clusters, eps3d, eps3d_mini, fast3dis, mini, segvggt
@@ -52,7 +53,8 @@ def build_engine(config: ModelConfig) -> Engine:
         FileNotFoundError: The weights are not where `config.weights` says.
     """
     if config.name not in ENGINES:
-        raise ValueError(f"ModelConfig.name: expected one of {', '.join(sorted(ENGINES))}, got {config.name!r}")
+        hint = did_you_mean(config.name, ENGINES)
+        raise ValueError(f"ModelConfig.name: expected one of {', '.join(sorted(ENGINES))}, got {config.name!r}{hint}")
     entry = ENGINES[config.name]
     builder: EngineBuilder = load(entry) if isinstance(entry, str) else entry
     return builder(config)

@@ -16,8 +16,34 @@ import torch
 from torch import Tensor
 
 from pan3d_core.runtime.files import read_json, written_whole
+from pan3d_core.settings import refuse_unknown
 
 FORMAT, VERSION = "pan3d-scene", 1
+MORE_KEYS = ("labels", "objects")
+# What other programs call the keys of an entry -> what it is here.
+_ELSEWHERE = {
+    **dict.fromkeys(("K", "k", "camera_matrix", "intrinsic", "intrinsic_matrix", "fx", "fy", "cx", "cy", "fl_x"), "intrinsics"),
+    **dict.fromkeys(("w2c", "world_to_cam", "extrinsics", "extrinsic", "T_cam_world"), "cam_from_world"),
+    **dict.fromkeys(
+        (
+            "world_from_cam",
+            "world_from_camera",
+            "c2w",
+            "cam_to_world",
+            "camera_to_world",
+            "pose",
+            "transform_matrix",
+            "T_world_cam",
+        ),
+        "cam_from_world, which is the inverse of world_from_cam",
+    ),
+    **dict.fromkeys(("D", "d", "dist", "dist_coeffs", "distortion_coefficients"), "distortion"),
+    **dict.fromkeys(("file_path", "file_name", "filename", "path", "rgb"), "image"),
+    **dict.fromkeys(("width", "height", "w", "h"), "image_hw"),
+}
+
+
+_OUTSIDE = {"cameras": "views", "frames": "views", "images": "views", "support_height": "support_height_m"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +78,7 @@ class CameraFile:
     name: str | None = None  # of the scene
     world_frame_id: str = "world"  # that `cam_from_world` maps from
     support_height_m: float | None = None  # world z of the surface that objects stand on
-    more: Mapping[str, Any] = field(default_factory=dict)  # all other keys: what a scene folder knows beyond its cameras
+    more: Mapping[str, Any] = field(default_factory=dict)  # `MORE_KEYS`: what a scene folder knows beyond its cameras
 
 
 def read_camera_file(path: Path | str) -> CameraFile:
@@ -96,6 +122,9 @@ def required(values: Mapping[str, Any], key: str) -> Any:
 
 
 def _file_of(content: dict[str, Any]) -> CameraFile:
+    refuse_unknown(
+        content, ("format", "version", "views", "name", "world_frame_id", "support_height_m", *MORE_KEYS), "", _OUTSIDE
+    )
     rest = dict(content)
     for key, known in (("format", FORMAT), ("version", VERSION)):
         if (found := rest.pop(key, known)) != known:
@@ -126,6 +155,7 @@ def _text(values: dict[str, Any], key: str) -> str | None:
 def _entry_of(values: object) -> CameraEntry:
     if not isinstance(values, dict):
         raise ValueError(f"expected keys such as intrinsics with values, got {type(values).__name__}")
+    refuse_unknown(values, (item.name for item in fields(CameraEntry)), "", _ELSEWHERE)
     rest = dict(values)
     size, distortion, stamp_ns = rest.get("image_hw"), rest.get("distortion"), rest.get("stamp_ns", 0)
     if type(stamp_ns) is not int:
@@ -149,6 +179,7 @@ def _entry_of(values: object) -> CameraEntry:
 
 
 def _distortion_of(values: dict[str, Any]) -> Distortion:
+    refuse_unknown(values, (item.name for item in fields(Distortion)), "distortion: ", {"d": "coefficients", "D": "coefficients"})
     model, coefficients = required(values, "model"), required(values, "coefficients")
     if not isinstance(coefficients, list) or not all(type(item) in (int, float) for item in coefficients):
         raise ValueError(f"distortion: coefficients: expected a list of numbers, got {coefficients!r}")

@@ -13,7 +13,7 @@ A cameras file for plain photographs is the same `scene.json` with the `views` l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from torch import Tensor
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.distortion import undistort
 from pan3d_core.labels import LabelSpace
+from pan3d_core.settings import refuse_unknown
 from pan3d_core.structures import CameraView, unit_range
 from pan3d_core.views.camera_files import CameraEntry, CameraFile, read_camera_file, required, write_camera_file
 from pan3d_core.views.image_files import read_16_bit, read_image, write_16_bit, write_image
@@ -249,8 +250,11 @@ def _object_json(item: SceneObject) -> dict[str, Any]:
 
 def _read_truth(facts: Mapping[str, Any], instances: Sequence[Path], views: Sequence[CameraView]) -> SceneTruth:
     labels = facts.get("labels", [])
+    for index, entry in enumerate(labels):
+        refuse_unknown(entry, ("name", "is_thing"), f"labels[{index}]: ")
     objects = []
-    for entry in facts.get("objects", []):
+    for index, entry in enumerate(facts.get("objects", [])):
+        refuse_unknown(entry, (item.name for item in fields(SceneObject)), f"objects[{index}]: ")
         box = entry.get("box")
         made = None if box is None else OrientedBox(torch.tensor(box["world_from_box"]), torch.tensor(box["size_m"]))
         objects.append(SceneObject(int(required(entry, "instance_id")), entry.get("name", ""), entry.get("class_id", -1), made))

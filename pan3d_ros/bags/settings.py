@@ -15,6 +15,7 @@ from pan3d_ros.bags.inspection import Inspection
 from pan3d_ros.bags.reader import IMAGE, BagError, BagReader
 from pan3d_ros.inputs.camera_frames import CameraTopics
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
+from pan3d_ros.parameters.unknown import unknown_to_perception
 from pan3d_ros.parameters.values import flat_values, read_parameter_files
 
 
@@ -78,6 +79,8 @@ def replay_settings(
     """
     from_bag = isinstance(source, Inspection)
     values = discovered(source) if isinstance(source, Inspection) else read_parameter_files(source)
+    if unknown := unknown_to_perception(values, values.get("cameras") or ()):
+        raise ValueError(f"{_words(source)}: {'; '.join(unknown)}")
     if use_depth or from_bag:
         values["input.use_depth"] = use_depth
     node, pipeline = read_settings(NodeConfig(), nested_names(_known(values, NodeConfig()))), base or PipelineConfig()

@@ -53,6 +53,11 @@ def model_status(state: str, problem: str, model: str, device: str) -> Diagnosti
     return status("model", level, problem or state, {"state": state, "model": model, "device": device})
 
 
+def parameter_status(unknown: Sequence[str]) -> DiagnosticStatus:
+    """Whether everything that the node was started with is read."""
+    return status("parameters", WARN if unknown else OK, "; ".join(unknown) or "all given parameters are known")
+
+
 def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> DiagnosticStatus:
     """Tell what comes from one camera, and what does not.
 

@@ -6,8 +6,9 @@ rejected with the reason.
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import Field
 from typing import Any
 
@@ -19,8 +20,11 @@ from rclpy.parameter import Parameter
 from pan3d_core.config import PipelineConfig
 from pan3d_core.settings import moved_settings, nested_names, read_settings, walk_settings
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
+from pan3d_ros.parameters.unknown import files_for_other_nodes, parameter_files, unknown_to_perception
 from pan3d_ros.parameters.values import from_parameter, to_parameter
-from pan3d_ros.platform.rclpy_private import parameter_values
+from pan3d_ros.platform.rclpy_private import parameter_values, undeclared_overrides
+
+log = logging.getLogger("pan3d.ros.parameters")
 
 
 def description(item: Field, default: Any) -> str:
@@ -72,7 +76,21 @@ class NodeParameters:
             self._declare(walk_settings(config))
         self._refuse_moved()
         self._declare_cameras()
+        self._unread: list[str] = []  # what `note_files` found
+        for sentence in self.unknown():
+            log.warning(sentence)
         node.add_on_set_parameters_callback(self._on_set)
+
+    def unknown(self) -> list[str]:
+        """What the node was started with and does not read, one sentence each with the name that was meant."""
+        cameras = from_parameter(self._node.get_parameter("cameras").value) or ()
+        return [*unknown_to_perception(undeclared_overrides(self._node), cameras), *self._unread]
+
+    def note_files(self, arguments: Sequence[str]) -> None:
+        """Warn of parameter files among the command line's arguments that are for nodes of other names."""
+        self._unread = files_for_other_nodes(parameter_files(arguments), self._node.get_fully_qualified_name())
+        for sentence in self._unread:
+            log.warning(sentence)
 
     def read(self) -> tuple[NodeConfig, PipelineConfig]:
         """The settings now; `ValueError` names every start value that was refused."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pan3d_core.settings import did_you_mean
 
 # Launch argument -> parameter of the perception node.
 PERCEPTION_PARAMETERS = {
@@ -33,6 +36,27 @@ def perception_overrides(arguments: Mapping[str, str]) -> dict[str, object]:
         for name, parameter in PERCEPTION_PARAMETERS.items()
         if arguments.get(name, "").strip()
     }
+
+
+def refuse_unknown_arguments(launch_file: str, given: Sequence[str], declared: Iterable[str], command: Sequence[str]) -> None:
+    """Refuse arguments that launch would take without a word, as `modle:=da3`.
+
+    Args:
+        launch_file: Path of the file that declares the arguments.
+        given: The launch's own command line, `name:=value` each.
+        declared: Names that there are.
+        command: The process's command line. A launch file that another one includes is not in it, and the arguments are not
+            its own then.
+
+    Raises:
+        ValueError: An argument is unknown; names the one that was meant.
+    """
+    if Path(launch_file).name not in (Path(word).name for word in command):
+        return
+    known = list(declared)
+    for name in (word.partition(":=")[0] for word in given if ":=" in word):
+        if name not in known:
+            raise ValueError(f"{name}: no such launch argument{did_you_mean(name, known)}; there are {', '.join(known)}")
 
 
 def camera_names(text: str) -> list[str]:

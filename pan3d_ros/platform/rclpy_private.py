@@ -58,6 +58,15 @@ def parameter_values(node: Node) -> dict[str, Any]:
     return {name: parameter.value for name, parameter in found.items()}
 
 
+def undeclared_overrides(node: Node) -> list[str]:
+    """Give the names of parameters that the node was started with and has not declared.
+
+    rclpy keeps what the command line and parameter files say until a parameter of that name is declared, and is silent about the
+    rest. Superfluous when rclpy tells which overrides nobody took.
+    """
+    return [name for name in node._parameter_overrides if not node.has_parameter(name)]
+
+
 def guard_transitions(node: LifecycleNode) -> None:
     """Make `~/change_state` answer an impossible transition ("activate" while unconfigured) with false.
 

@@ -88,6 +88,14 @@ def test_without_cameras_and_depth_it_is_flagged(scene):
     assert len(result.panoptic.segments) == len(TABLE_SCENE)
 
 
+def test_metres_from_poses_alone_come_with_a_warning(scene):
+    pipeline = PerceptionPipeline(TruthfulEngine(scene, scale=4.0), CONFIG)
+    result = pipeline.process(without(scene.views, "depth", "intrinsics"))
+    assert result.is_metric
+    assert "no intrinsics in every view" in result.warnings[0]
+    assert not pipeline.process(without(scene.views, "depth")).warnings
+
+
 @pytest.mark.parametrize("posed", [1, 3])
 def test_poses_of_some_views_place_the_result_and_it_says_so(scene, posed):
     views = [*without(scene.views[:posed], "depth"), *without(scene.views[posed:], "depth", "cam_from_world")]

@@ -7,7 +7,16 @@ from typing import Any, Literal
 
 import pytest
 
-from pan3d_core.settings import Checked, group, nested_names, read_settings, setting, to_plain
+from pan3d_core.settings import (
+    Checked,
+    did_you_mean,
+    group,
+    nested_names,
+    read_settings,
+    refuse_unknown,
+    setting,
+    to_plain,
+)
 
 
 @dataclass(frozen=True)
@@ -77,3 +86,24 @@ def test_checked_settings_name_their_limits():
 
 def test_dotted_names_are_groups_within_groups():
     assert nested_names({"a.b.c": 1, "a.b.d": 2, "e": 3}) == {"a": {"b": {"c": 1, "d": 2}}, "e": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "meant"),
+    [
+        ("sice", ["size", "start"], "size"),
+        ("SIZE", ["size"], "size"),
+        ("zzz", ["size"], ""),
+        ("min_point", ["merge.min_points"], "merge.min_points"),
+    ],
+)
+def test_a_wrong_name_is_told_with_the_nearest(name, known, meant):
+    assert did_you_mean(name, known) == (f"; did you mean {meant}?" if meant else "")
+
+
+def test_names_that_nobody_reads_are_refused_with_what_they_are_called_here():
+    refuse_unknown({"size": 1}, ["size"])
+    with pytest.raises(
+        ValueError, match=r"^view 3: K: expected one of intrinsics, got an unknown name; did you mean intrinsics\?$"
+    ):
+        refuse_unknown(["K"], ["intrinsics"], "view 3: ", {"K": "intrinsics"})

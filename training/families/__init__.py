@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pan3d_core.settings import read_settings
+from pan3d_core.settings import did_you_mean, read_settings
 from training.families.eps3d import EPS3D
 from training.families.eps3d_mini import EPS3D_MINI
 from training.families.family import AnyFamily, Family, FamilyEntry
@@ -26,7 +26,7 @@ FAMILIES: dict[str, FamilyEntry] = {
 def family_entry(name: str) -> FamilyEntry:
     """The entry of `name`; `ValueError` that lists the known ones."""
     if name not in FAMILIES:
-        raise ValueError(f"family: expected one of {', '.join(FAMILIES)}, got {name!r}")
+        raise ValueError(f"family: expected one of {', '.join(FAMILIES)}, got {name!r}{did_you_mean(str(name), FAMILIES)}")
     return FAMILIES[name]
 
 

@@ -21,6 +21,7 @@ from pan3d_core.engines.mini import read_checkpoint
 from pan3d_core.models.mini.decode import decode_scene
 from pan3d_core.models.mini.fast3dis import Fast3disMini
 from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini
+from pan3d_core.settings import refuse_unknown
 from training.data.arrays import SceneBatch, ShardSet, training_vocabulary
 from training.data.augment import AugmentConfig, augment, plain_inputs
 from training.data.targets import batch_targets
@@ -130,10 +131,7 @@ def object_pictures(model: PanMini | Fast3disMini, data: MiniData, scenes: int) 
 
 def plain_architecture(values: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of `PanMini` that the settings give; `ValueError` for an unknown name."""
-    known = set(inspect.signature(PanMini.__init__).parameters) - {"self"}
-    unknown = set(values) - known
-    if unknown:
-        raise ValueError(f"model.{min(unknown)}: expected one of {', '.join(sorted(known))}, got an unknown name")
+    refuse_unknown(values, sorted(set(inspect.signature(PanMini.__init__).parameters) - {"self"}), "model.")
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 

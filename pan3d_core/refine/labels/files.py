@@ -40,10 +40,12 @@ from pan3d_core.refine.labels.ids import (
     required,
 )
 from pan3d_core.refine.labels.sources import SceneLabels
+from pan3d_core.settings import refuse_unknown
 from pan3d_core.structures import CameraView
 
 FORMAT, VERSION = "pan3d-labels", 1
 LABELS_FILE = "labels.json"
+_ELSEWHERE = {"categories": "classes", "labels": "classes", "annotations": "images"}
 ID_MODES = ("L", "P", "I", "I;16", "I;16L", "I;16B")  # Pillow's names of images of one whole number per pixel
 
 
@@ -91,11 +93,14 @@ def read_label_folder(folder: Path | str, views: Sequence[CameraView], names: Se
     folder = Path(folder)
     where = folder / LABELS_FILE
     content = read_json(where)
+    refuse_unknown(content, ("format", "version", "classes", "images", "segments"), f"{where}: ", _ELSEWHERE)
     if content.get("format", FORMAT) != FORMAT or content.get("version", VERSION) != VERSION:
         got = f"{content.get('format')!r} {content.get('version')!r}"
         raise ValueError(f"{where}: format, version: expected {FORMAT!r} {VERSION}, got {got}")
     classes = required(content, "classes", list, where)
     place = f"{where}: classes"
+    for item in classes:
+        refuse_unknown(item if isinstance(item, dict) else (), ("name", "is_thing"), f"{place}: ", {"isthing": "is_thing"})
     kinds = [(required(item, "name", str, place), required(item, "is_thing", bool, place)) for item in classes]
     labels = label_space(kinds, where)
     of_image = required({"images": {}, **content}, "images", dict, where)
@@ -146,6 +151,7 @@ def _segment(key: str, value: Any, where: str) -> tuple[int, Segment]:
     if value is None or isinstance(value, str):
         return int(key), Segment(value)
     if isinstance(value, dict) and isinstance(value.get("name"), str):
+        refuse_unknown(value, ("name", "crowd"), f"{where}: {key}: ", {"iscrowd": "crowd", "is_crowd": "crowd"})
         return int(key), Segment(value["name"], bool(value.get("crowd", False)))
     raise ValueError(f"{where}: {key}: expected the name of a class, null, or name and crowd, got {value!r}")
 

@@ -169,7 +169,7 @@ def test_cameras_of_a_file(tmp_path):
     [
         ("[", "expected JSON"),
         ("[]", "views: expected a list of views"),
-        ('{"frames": []}', "views: expected a list of views"),
+        ('{"frames": []}', r"frames: .*did you mean views\?"),
         ("[3]", "view 0: expected keys such as intrinsics with values, got int"),
         ('[{"cam_from_world": EYE}]', "view 0: expected cam_from_world and intrinsics, got cam_from_world"),
         ('[{"cam_from_world": [[1]], "intrinsics": [[1]]}]', "view 0: cam_from_world: expected 4 rows of 4 numbers"),

@@ -157,3 +157,39 @@ def test_calibrated_pictures_are_taken_as_they_are_stored(scene, orientation, tm
     plain = tmp_path / "cameras.json"
     plain.write_text(json.dumps([{"image": image.name} for image in images]))
     assert tuple(read_photographs(images, plain).views[0].image.shape[1:]) == upright  # nothing is said about the pixels
+
+
+@pytest.mark.parametrize(
+    ("wrong", "instead_of", "said"),
+    [
+        ("K", "intrinsics", r"view 0: K: .*did you mean intrinsics\?"),
+        ("world_from_cam", "cam_from_world", r"view 0: world_from_cam: .*did you mean cam_from_world, which is the inverse"),
+        ("intrinsic", "intrinsics", r"view 0: intrinsic: .*did you mean intrinsics\?"),
+        ("depht", "depth", r"view 0: depht: .*did you mean depth\?"),
+        ("file_name", "image", r"view 0: file_name: .*did you mean image\?"),
+    ],
+)
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_key_that_nobody_reads_is_refused(scene, wrong, instead_of, said, alone, tmp_path):
+    path = write_scene(tmp_path, scene)
+    content = json.loads(path.read_text())
+    for view in content["views"]:
+        view[wrong] = view.pop(instead_of)
+    path.write_text(json.dumps(content["views"] if alone else content))
+    images = sorted((tmp_path / "images").glob("*.png"))
+    with pytest.raises(ValueError, match=rf"scene\.json: {said}"):
+        read_photographs(images, path)
+
+
+def test_unknown_keys_beside_the_views_are_refused(scene, tmp_path):
+    path = write_scene(tmp_path, scene)
+    for key, said in (("support_hight_m", "support_height_m"), ("world_frame", "world_frame_id"), ("lables", "labels")):
+        edit(path, **{key: 0})
+        with pytest.raises(ValueError, match=rf"scene\.json: {key}: .*did you mean {said}\?"):
+            read_scene(tmp_path)
+        content = json.loads(path.read_text())
+        del content[key]
+        path.write_text(json.dumps(content))
+    edit(path, labels=[{"name": "box", "isthing": True}])
+    with pytest.raises(ValueError, match=r"labels\[0\]: isthing: .*did you mean is_thing"):
+        read_scene(tmp_path)

@@ -48,6 +48,24 @@ def test_every_setting_is_a_described_parameter(make):
                 assert list(value) == to_parameter(default) if isinstance(default, tuple) else value == default
 
 
+def test_start_values_that_nobody_reads_are_told(make, caplog):
+    node, parameters = make(cameras=["front"], workspace__support_hight_m=0.2, sync__slop=0.5, camera__fornt__image_topic="/foo")
+    for text in ("workspace.support_hight_m", "sync.slop: ", "did you mean camera.front?"):
+        assert text in caplog.text and text in "; ".join(parameters.unknown())
+    assert not parameters.problems  # a warning, not an error
+    assert set_one(node, "cameras", ["front", "fornt"]).successful
+    parameters.read()
+    assert len(parameters.unknown()) == 2
+
+
+def test_a_parameter_file_for_another_node_is_told(make, tmp_path, caplog):
+    path = tmp_path / "p.yaml"
+    path.write_text("perception_node: {ros__parameters: {cameras: [front]}}")
+    _, parameters = make()
+    parameters.note_files(["node", "--ros-args", "--params-file", str(path)])
+    assert f"{path}: nothing in it is for this node" in caplog.text and len(parameters.unknown()) == 1
+
+
 def test_overrides_reach_the_settings(make):
     _, parameters = make(cameras=["a", "b"], merge__min_points=99, workspace__support_height_m=0, camera__b__rectified=True)
     node_config, pipeline_config = parameters.read()

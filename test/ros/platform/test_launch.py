@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 from places import ROOT
 
-from pan3d_ros.platform.launch_arguments import PERCEPTION_PARAMETERS, camera_names, perception_overrides, simulated_camera_names
+from pan3d_ros.platform.launch_arguments import (
+    PERCEPTION_PARAMETERS,
+    camera_names,
+    perception_overrides,
+    refuse_unknown_arguments,
+    simulated_camera_names,
+)
 
 LAUNCH = ROOT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.py"))
@@ -42,6 +48,22 @@ def test_arguments_become_typed_parameters():
 def test_an_argument_that_cannot_be_read_is_named(name, text):
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         perception_overrides({name: text})
+
+
+def test_an_unknown_launch_argument_is_refused_with_the_one_that_was_meant():
+    command = ["ros2", "launch", "pan3d_ros", "perception.launch.py", "modle:=da3"]
+    with pytest.raises(ValueError, match=r"modle: no such launch argument; did you mean model\?; there are model, device"):
+        refuse_unknown_arguments("/share/perception.launch.py", ["modle:=da3"], ["model", "device"], command)
+    refuse_unknown_arguments("/share/perception.launch.py", ["model:=da3", "--debug"], ["model"], command)
+    # Included by another launch file, whose arguments these are.
+    refuse_unknown_arguments(
+        "/share/perception.launch.py", ["robot:=x"], ["model"], ["ros2", "launch", "mine", "robot.launch.py"]
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_launch_file_refuses_unknown_arguments(path):
+    assert "refuse_unknown_arguments(__file__, context.argv, " in path.read_text()
 
 
 def test_camera_names_of_yaml_style_lists_are_understood():

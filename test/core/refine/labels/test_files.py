@@ -144,6 +144,9 @@ def test_views_of_one_camera_are_never_given_the_same_labels(tmp_path):
         (lambda c: c.update(classes=[{"name": "mug"}]), "classes: is_thing: expected bool, got None"),
         (lambda c: c.update(classes=c["classes"] * 2), "LabelSpace.names: expected unique names, got duplicates"),
         (lambda c: c.update(images=[]), r"images: expected dict, got \[\]"),
+        (lambda c: c.update(segmnts={}), r"labels.json: segmnts: .*did you mean segments\?"),
+        (lambda c: c["classes"][0].update(isthing=True), r"classes: isthing: .*did you mean is_thing\?"),
+        (lambda c: c["images"]["00_front"].update({"2": {"name": "mug", "iscrowd": 1}}), r"2: iscrowd: .*did you mean crowd\?"),
     ],
 )
 def test_what_is_wrong_in_a_folder_is_named(tmp_path, change, message):
