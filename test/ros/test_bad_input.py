@@ -326,3 +326,9 @@ def test_bad_checkpoints(spinner, monkeypatch, tmp_path, content, text):
     assert text.lower() in bench.node.problem.lower()
     bench.until(lambda: bench.listener.shows("model", ERROR, "configure failed"), "the diagnostic", publish=False)
     assert bench.call(SegmentObject, "segment_object", prompt_type=ALL).error_code == ErrorCode.NOT_ACTIVE
+
+
+def test_start_values_that_nobody_reads_are_on_diagnostics(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch, workspace__support_hight_m=0.2, sync__slop=0.5)
+    said = "workspace.support_hight_m: no such parameter; did you mean workspace.support_height_m?; sync.slop: "
+    bench.until(lambda: bench.listener.shows("parameters", WARN, said), "the diagnostic", publish=False)
