@@ -106,19 +106,37 @@ def _check_views(views: Sequence[CameraView]) -> None:
     if len(frames) > 1:
         raise ValueError(f"CameraView.world_frame_id: expected one frame for all views, got {', '.join(frames)}")
     for view in views:
-        if view.cam_from_world is not None and not is_rigid(view.cam_from_world):
+        _check_view(view)
+
+
+def require_usable(view: CameraView, config: PreprocessConfig) -> None:
+    """Check all that `preprocess` asks of a view alone, so that one can be left out before the others are lost.
+
+    Args:
+        view: Of any size.
+        config: What it will be prepared for.
+
+    Raises:
+        ValueError: `preprocess` would refuse it.
+    """
+    _check_view(view)
+    _fit(view.hw, config)
+
+
+def _check_view(view: CameraView) -> None:
+    if view.cam_from_world is not None and not is_rigid(view.cam_from_world):
+        raise ValueError(
+            f"CameraView.cam_from_world: expected a rotation and a translation for {view.camera!r}, "
+            f"got {view.cam_from_world.tolist()}"
+        )
+    if view.intrinsics is not None:
+        height, width = view.hw
+        cx, cy = view.intrinsics[:2, 2].tolist()
+        if not (-0.5 <= cx <= width - 0.5 and -0.5 <= cy <= height - 0.5):
             raise ValueError(
-                f"CameraView.cam_from_world: expected a rotation and a translation for {view.camera!r}, "
-                f"got {view.cam_from_world.tolist()}"
+                f"CameraView.intrinsics: expected a principal point inside the {width} x {height} image of "
+                f"{view.camera!r}, got ({cx:.1f}, {cy:.1f}); are they for another image size?"
             )
-        if view.intrinsics is not None:
-            height, width = view.image.shape[1:]
-            cx, cy = view.intrinsics[:2, 2].tolist()
-            if not (-0.5 <= cx <= width - 0.5 and -0.5 <= cy <= height - 0.5):
-                raise ValueError(
-                    f"CameraView.intrinsics: expected a principal point inside the {width} x {height} image of "
-                    f"{view.camera!r}, got ({cx:.1f}, {cy:.1f}); are they for another image size?"
-                )
 
 
 def _fit(hw: tuple[int, int], config: PreprocessConfig) -> _Fit:

@@ -40,6 +40,7 @@ class BagTransforms:
     def __init__(self, reference_frame: str) -> None:
         self._reference_frame = reference_frame
         self._links: dict[str, _Link] = {}
+        self.refused: dict[str, str] = {}  # child frame -> why a transform of it was left out
 
     @classmethod
     def read(cls, bag: BagReader, reference_frame: str) -> BagTransforms:
@@ -56,14 +57,14 @@ class BagTransforms:
         for message in bag.messages(transform_topics(bag)):
             static = message.topic.endswith("tf_static")
             found += [(0 if static else stamp_to_ns(item.header.stamp), item) for item in message.content.transforms]
-        transforms, refused = cls(reference_frame), ""
+        transforms = cls(reference_frame)
         for stamp_ns, item in sorted(found, key=lambda pair: pair[0]):
             try:
                 transforms.add(stamp_ns, item)
             except ValueError as error:
-                refused = refused or str(error)
-        if refused:
-            log.warning("transforms of the bag were left out: %s", refused)
+                transforms.refused.setdefault(item.child_frame_id.lstrip("/"), str(error))
+        if transforms.refused:
+            log.warning("transforms of the bag were left out: %s", "; ".join(transforms.refused.values()))
         return transforms
 
     @property
@@ -115,16 +116,20 @@ class BagTransforms:
             if frame not in self.frames:
                 known = ", ".join(sorted(self.frames)) or "none"
                 text = f"{name}: '{frame}' is in no transform of the bag; its frames are {known}"
-                raise TransformUnavailable(text, may_come=False)
+                raise TransformUnavailable(text + self._left_out(frame), may_come=False)
         top_from_camera, top_of_camera = self._from_top(name, frame_id, stamp_ns)
         top_from_world, top_of_world = self._from_top(name, self._reference_frame, stamp_ns)
         if top_of_camera != top_of_world:
             text = f"{name}: not connected, one is below '{top_of_camera}', the other below '{top_of_world}'"
-            raise TransformUnavailable(text, may_come=False)
+            raise TransformUnavailable(text + self._left_out(top_of_camera, top_of_world), may_come=False)
         return invert_rigid(invert_rigid(top_from_world) @ top_from_camera).float()
 
     def clear(self) -> None:
         """Nothing: what the bag recorded stays true after a jump of the clock."""
+
+    def _left_out(self, *frames: str) -> str:
+        """What was refused of the frames at which a way ends; "" where nothing was."""
+        return "".join(f"; {self.refused[frame]}" for frame in frames if frame in self.refused)
 
     def _from_top(self, name: str, frame_id: str, stamp_ns: int) -> tuple[Tensor, str]:
         """(4, 4) double transform of a frame into the top of its tree, and the top."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pan3d_ros.messages.buffers import stamp_to_ns
-from pan3d_ros.messages.cameras import info_from_file
+from pan3d_ros.messages.calibration import info_from_file
 from pan3d_ros.messages.fields import CameraInfoFields, CompressedFields, ImageFields
 from pan3d_ros.parameters.node_config import CameraConfig, InputConfig
 from pan3d_ros.platform.stand_ins import OwnApproximateTimeSynchronizer, OwnSimpleFilter

@@ -38,7 +38,7 @@ class CameraInput:
         callback_group: CallbackGroup,
     ) -> None:
         self.name = name
-        self.problem = ""  # last reason why a pose or a subscription was refused
+        self._faults: dict[str, str] = {}  # topic -> why its newest pose or a publisher was refused
         self.topics = CameraTopics.of(name, camera_config, input_config.image_transport)
         self._image_type = CompressedImage if input_config.image_transport == "compressed" else Image
         self._node, self._group = node, callback_group
@@ -51,6 +51,11 @@ class CameraInput:
         self._subscriptions: dict[str, Any] = {}
         self._reliable: dict[str, bool] = {}
         self.refresh_qos()
+
+    @property
+    def problem(self) -> str:
+        """Why poses or publishers are refused at present; "" where all is well."""
+        return "; ".join(self._faults.values())
 
     @property
     def waits_for_info(self) -> bool:
@@ -121,11 +126,16 @@ class CameraInput:
         profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability)
 
         def incompatible(event: Any) -> None:
-            self.problem = f"{topic}: a publisher's QoS does not fit ({event.last_policy_kind}); see parameter input.qos"
-            self._node.get_logger().error(f"{self.name}: {self.problem}", throttle_duration_sec=30.0)
+            fault = f"{topic}: a publisher's QoS does not fit ({event.last_policy_kind}); see parameter input.qos"
+            self._faults[topic] = fault
+            self._node.get_logger().error(f"{self.name}: {fault}", throttle_duration_sec=30.0)
+
+        def take(message: Any) -> None:
+            self._faults.pop(topic, None)  # whatever was wrong, now it comes
+            callback(message)
 
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
-        return self._node.create_subscription(kind, topic, callback, profile, callback_group=self._group, event_callbacks=events)
+        return self._node.create_subscription(kind, topic, take, profile, callback_group=self._group, event_callbacks=events)
 
     def _take_image(self, message: Image | CompressedImage) -> None:
         self._arrivals.append(time.monotonic())
@@ -142,5 +152,5 @@ class CameraInput:
             on_pose(self.name, message)
         except ValueError as error:
             self.counts["bad_pose"] += 1
-            self.problem = str(error)
-            self._node.get_logger().error(self.problem, throttle_duration_sec=10.0)
+            self._faults[self.topics.pose] = str(error)
+            self._node.get_logger().error(str(error), throttle_duration_sec=10.0)

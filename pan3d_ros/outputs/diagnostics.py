@@ -91,9 +91,8 @@ def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> Diag
         level, message = ERROR, "image, camera_info and depth never have matching stamps; see input.pair_slop_s"
     elif camera.problem:
         level, message = ERROR, camera.problem
-    for problem in (Problem.NO_CAMERA_INFO, Problem.NO_IMAGES):
-        recent = problems.recent(problem)
-        if level == OK and recent and recent[0].startswith(f"{camera.name}: "):
+    for problem in (Problem.NO_CAMERA_INFO, Problem.NO_IMAGES, Problem.TF_FAILURE):
+        if level == OK and (recent := problems.recent(problem, camera.name)):
             level, message = ERROR, recent[0]
     return status(f"camera {camera.name}", level, message, values)
 

@@ -24,17 +24,19 @@ class ProblemLog:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()  # drop reason -> number
-        self._last: dict[Problem, tuple[float, float, str]] = {}  # problem -> (first, last time, message)
+        # (problem, camera or "") -> (first, last time, message)
+        self._last: dict[tuple[Problem, str], tuple[float, float, str]] = {}
         self._logged: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def report(self, problem: Problem, reason: str, message: str) -> bool:
-        """Note that a view or a view set was dropped.
+    def report(self, problem: Problem, reason: str, message: str, camera: str = "") -> bool:
+        """Note that a view (set) was dropped.
 
         Args:
-            problem: What kind it is.
-            reason: By which it is counted.
+            problem: What went wrong.
+            reason: Under which it is counted.
             message: For a person.
+            camera: Whose view it was; "" for a whole set.
 
         Returns:
             Whether it is time to log it (again).
@@ -42,8 +44,8 @@ class ProblemLog:
         now = time.monotonic()
         with self._lock:
             self._counts[reason] += 1
-            first, last, _ = self._last.get(problem, (now, now, ""))
-            self._last[problem] = (first if now - last < 5.0 else now, now, message)
+            first, last, _ = self._last.get((problem, camera), (now, now, ""))
+            self._last[problem, camera] = (first if now - last < 5.0 else now, now, message)
             due = now - self._logged.get(reason, float("-inf")) > 10.0
             if due:
                 self._logged[reason] = now
@@ -59,24 +61,30 @@ class ProblemLog:
         with self._lock:
             return dict(self._counts)
 
-    def solved(self, *problems: Problem) -> None:
-        """The problem is gone."""
+    def solved(self, *problems: Problem, camera: str = "") -> None:
+        """These problems of a camera, or of whole sets, are gone."""
         with self._lock:
             for problem in problems:
-                self._last.pop(problem, None)
+                self._last.pop((problem, camera), None)
 
-    def recent(self, problem: Problem, within_s: float = 5.0) -> tuple[str, float] | None:
-        """Ask for a problem that was reported lately.
+    def recent(self, problem: Problem, camera: str | None = None, within_s: float = 5.0) -> tuple[str, float] | None:
+        """Tell of a problem that was reported lately.
 
         Args:
-            problem: What kind.
-            within_s: How long ago at most.
+            problem: Which one.
+            camera: Whose; None = of all cameras and of whole sets.
+            within_s: How long ago it may have been reported last.
 
         Returns:
-            The last message, and for how many seconds it has lasted; None when there is none.
+            The messages and the longest duration in seconds; None where there is no such problem.
         """
+        now = time.monotonic()
         with self._lock:
-            entry = self._last.get(problem)
-        if entry is None or time.monotonic() - entry[1] > within_s:
+            found = [
+                entry
+                for (kind, whose), entry in sorted(self._last.items(), key=lambda item: item[0][1])
+                if kind == problem and camera in (None, whose) and now - entry[1] <= within_s
+            ]
+        if not found:
             return None
-        return entry[2], entry[1] - entry[0]
+        return "; ".join(message for _, _, message in found), max(last - first for first, last, _ in found)

@@ -128,6 +128,25 @@ def test_one_dead_camera(spinner, monkeypatch):
     bench.until(lambda: len(bench.instances()[-1].cameras) == 2, "results with it again")
 
 
+def test_each_bad_camera_has_a_diagnostic_of_its_own_and_the_good_one_goes_on(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch, cameras=("front", "left", "wrist"))
+    skewed, away = ros_support.INTRINSICS.clone(), ros_support.looking_down()
+    skewed[0, 2], away[0, 3] = -3.0, 1e30
+    bench.rig.intrinsics_of, bench.rig.poses_of = {"left": skewed}, {"wrist": away}
+    bench.start()
+    bench.until(bench.instances, "results of the good camera")
+    assert list(bench.instances()[-1].cameras) == ["front"]
+    bench.until(lambda: bench.listener.shows("camera left", ERROR, "expected a principal point inside the 72 x 56"), "one")
+    bench.until(lambda: bench.listener.shows("camera wrist", ERROR, "wrist/pose: expected a translation within"), "the other")
+    assert bench.listener.shows("camera front", b"\x00", "images arrive")
+    bench.rig.intrinsics_of.clear()
+    bench.until(lambda: bench.listener.shows("camera left", b"\x00", "images arrive"), "green while the other is bad")
+    assert bench.listener.status("camera wrist").level == ERROR
+    bench.rig.poses_of.clear()
+    bench.until(lambda: bench.listener.shows("camera wrist", b"\x00", "images arrive"), "green after a refused pose")
+    bench.until(lambda: len(bench.instances()[-1].cameras) == 3, "results of all")
+
+
 def test_min_cameras_is_kept_when_a_camera_cannot_be_used(spinner, monkeypatch):
     bench = ros_support.Bench(spinner, monkeypatch, cameras=("front", "wrist"), sync__min_cameras=2, sync__camera_timeout_s=0.5)
     bench.rig.silent = {"wrist"}

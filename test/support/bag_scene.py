@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from color_engine import answer_by_color
@@ -55,6 +57,15 @@ def from_base(x: float = 0.0) -> np.ndarray:
     return pose
 
 
+def edited(messages, change):
+    """(receipt, topic, type, bytes) with the messages that `change(topic, message)` gives; None leaves one out."""
+    store = MAKE.typestore
+    for received, topic, kind, content in messages:
+        message = change(topic, store.deserialize_cdr(content, kind))
+        if message is not None:
+            yield received, topic, kind, bytes(store.serialize_cdr(message, kind))
+
+
 def write_bag(path, messages, storage=StoragePlugin.MCAP):
     """(receipt, topic, type, bytes) -> a bag, in order of receipt; the path."""
     with Writer(path, version=8, storage_plugin=storage) as writer:
@@ -85,6 +96,7 @@ class BlockBag:
     rounds: int = 1  # > 1: the stamps start over
     stamps_behind_s: float = 0.0
     extra: tuple = ()  # (received, topic, type, message)
+    change: Callable[[str, Any], Any] | None = None  # (topic, message) -> message, or None to leave it out
 
     def write(self, path, storage=StoragePlugin.MCAP):
         messages = [*self.extra]
@@ -96,7 +108,7 @@ class BlockBag:
         for turn in range(self.rounds):
             for index in range(self.sets):
                 messages += self._set(index, turn)
-        return write_bag(path, messages, storage)
+        return write_bag(path, messages if self.change is None else edited(messages, self.change), storage)
 
     def stamp(self, index: int, camera: str = "front") -> int:
         return START + SECOND + int((index * self.period_s + self.phase_s.get(camera, 0.0)) * SECOND)
@@ -136,6 +148,17 @@ class BlockBag:
             )
         content = {"stamp_ns": START, "frame_id": "base_link", "support_height_m": 0.0, "objects": objects}
         return json.dumps(content)
+
+
+def parameters(path, bag, text=""):
+    """A parameter file for the node, for bags that the discovery would refuse."""
+    lines = ["/**:", "  ros__parameters:", f"    cameras: [{', '.join(bag.cameras)}]", "    input: {use_depth: true}", text]
+    lines += ["    camera:"]
+    for name in bag.cameras:
+        lines += [f"      {name}: {{image_topic: {name}/color/image_raw, info_topic: {name}/color/camera_info,"]
+        lines += [f"        depth_topic: /{name}/depth/image_raw}}"]
+    path.write_text("\n".join(lines))
+    return path
 
 
 class ColorEngine:

@@ -74,6 +74,8 @@ class Rig(Node):
         self.cameras = cameras
         self.mend()
         self.silent: set[str] = set()
+        self.intrinsics_of: dict[str, torch.Tensor] = {}  # camera -> instead of those of all
+        self.poses_of: dict[str, torch.Tensor] = {}
         self.offsets_ns = dict.fromkeys(cameras, 0)
         self.clock_offset_ns = 0
         self.out = {
@@ -104,10 +106,12 @@ class Rig(Node):
             image, info, depth, pose = self.out[name]
             stamp_ns = now_ns + self.offsets_ns[name]
             message_header = header(f"{name}_optical_frame", stamp_ns)
-            if self.world_from_cam is not None:
-                pose.publish(PoseStamped(header=header("base_link", stamp_ns), pose=pose_message(self.world_from_cam)))
+            world_from_cam = self.poses_of.get(name, self.world_from_cam)
+            if world_from_cam is not None:
+                pose.publish(PoseStamped(header=header("base_link", stamp_ns), pose=pose_message(world_from_cam)))
             if self.with_info:
-                info.publish(info_message(self.intrinsics, *self.info_size, message_header))
+                matrix = self.intrinsics_of.get(name, self.intrinsics)
+                info.publish(info_message(matrix, *self.info_size, message_header))
             depth.publish(image_message(self.depth, "32FC1", message_header))
             picture = image_message(self.rgb, "rgb8", message_header)
             picture.encoding = self.encoding

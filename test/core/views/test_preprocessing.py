@@ -12,7 +12,7 @@ from pan3d_core.config import PreprocessConfig
 from pan3d_core.geometry.cameras import project
 from pan3d_core.geometry.transforms import look_at
 from pan3d_core.structures import CameraView
-from pan3d_core.views.preprocessing import preprocess
+from pan3d_core.views.preprocessing import preprocess, require_usable
 
 # Results of the official VGGT and SegVGGT loaders, every few pixels; `sum` runs over all of them.
 OFFICIAL = np.load(DATA / "preprocess_official.npz")
@@ -245,3 +245,13 @@ def test_images_that_are_not_finite_are_refused_by_every_rule(resample):
     image[0, 20, 30] = float("inf")
     with pytest.raises(ValueError, match=r"CameraView\.image: expected finite values in 0\.\.1, got NaN or infinity"):
         preprocess([CameraView(image=image)], replace(MINI, resample=resample))
+
+
+def test_what_is_wrong_with_one_view_can_be_asked_before_the_others_are_lost():
+    config = PreprocessConfig(height=28, width=28, mode="width", multiple=14)
+    require_usable(CameraView(torch.zeros(3, 30, 40)), config)
+    with pytest.raises(ValueError, match="sides of similar length, got 900 x 2"):
+        require_usable(CameraView(torch.zeros(3, 2, 900)), config)
+    outside = torch.tensor([[40.0, 0.0, -3.0], [0.0, 40.0, 15.0], [0.0, 0.0, 1.0]])
+    with pytest.raises(ValueError, match="principal point inside"):
+        require_usable(CameraView(torch.zeros(3, 30, 40), intrinsics=outside), config)

@@ -10,7 +10,7 @@ from places import ROOT
 pytest.importorskip("pan3d_sim.data.recording_messages", reason="needs the extra sim")
 
 import da3_members  # noqa: E402
-from bag_scene import BLUE, RED, START, BlockBag, center_m, pipeline  # noqa: E402
+from bag_scene import BLUE, RED, START, BlockBag, center_m, parameters, pipeline  # noqa: E402
 from rosbags.rosbag2 import StoragePlugin, Writer  # noqa: E402
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore  # noqa: E402
 
@@ -28,17 +28,6 @@ from pan3d_ros.bags.inspection import inspect_bag  # noqa: E402
 from pan3d_ros.bags.reader import BagError, BagReader  # noqa: E402
 from pan3d_ros.bags.settings import replay_settings  # noqa: E402
 from pan3d_tools.cli import main  # noqa: E402
-
-
-def parameters(path, bag, text=""):
-    """A parameter file for the node, for bags that the discovery would refuse."""
-    lines = ["/**:", "  ros__parameters:", f"    cameras: [{', '.join(bag.cameras)}]", "    input: {use_depth: true}", text]
-    lines += ["    camera:"]
-    for name in bag.cameras:
-        lines += [f"      {name}: {{image_topic: {name}/color/image_raw, info_topic: {name}/color/camera_info,"]
-        lines += [f"        depth_topic: /{name}/depth/image_raw}}"]
-    path.write_text("\n".join(lines))
-    return path
 
 
 def run(folder, bag, text=None, **changes):

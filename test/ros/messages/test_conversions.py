@@ -17,7 +17,8 @@ from pan3d_core.labels import LabelSpace
 from pan3d_core.pictures.palette import instance_color
 from pan3d_core.structures import GraspTarget, Panoptic3D, Reconstruction, Segment
 from pan3d_ros.messages.buffers import assign_bytes
-from pan3d_ros.messages.cameras import CalibrationError, calibration_from_info, info_from_file, to_camera_view
+from pan3d_ros.messages.calibration import CalibrationError, calibration_from_info, info_from_file
+from pan3d_ros.messages.cameras import to_camera_view
 from pan3d_ros.messages.clouds import POINT, cloud_from_message, cloud_message, cloud_records, pack_rgb, unpack_rgb
 from pan3d_ros.messages.grasps import grasp_message, grasp_poses
 from pan3d_ros.messages.instances import detections, instance_message
