@@ -3,7 +3,7 @@
 from pan3d_core.geometry.alignment import CameraFit, Similarity, fit_cameras, nearest_rotation, umeyama
 from pan3d_core.geometry.boxes import OrientedBox, box_corners, box_iou, points_in_box, trimmed_extent, upright_box
 from pan3d_core.geometry.cameras import normals_from_points, pixel_grid, pixel_rays, project, resized_intrinsics, unproject_depth
-from pan3d_core.geometry.distortion import DISTORTION_MODELS, undistort
+from pan3d_core.geometry.distortion import DISTORTION_MODELS, lens_model, undistort
 from pan3d_core.geometry.level_cameras import LevelCameras, locate_cameras
 from pan3d_core.geometry.rotations import matrix_between, matrix_from_quat_xyzw, quat_xyzw_from_matrix
 from pan3d_core.geometry.spherical_harmonics import harmonic_basis, harmonic_colors, turned_harmonics
@@ -28,6 +28,7 @@ __all__ = [
     "invert_rigid",
     "is_rigid",
     "locate_cameras",
+    "lens_model",
     "look_at",
     "matrix_between",
     "matrix_from_quat_xyzw",

@@ -12,6 +12,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from pan3d_core.geometry.distortion import lens_model
 from pan3d_ros.messages.fields import CameraInfoFields, RegionFields
 
 # Focal lengths of cameras that there are, as shares of the image's longer side: 157 and 1.1 degrees of view.
@@ -72,8 +73,11 @@ def calibration_from_info(info: CameraInfoFields, width: int, height: int, *, re
     coefficients = () if rectified else tuple(float(c) for c in info.d)
     if not all(map(math.isfinite, coefficients)):
         raise CalibrationError(f"CameraInfo.d: expected finite numbers, got {list(coefficients)}")
-    model = info.distortion_model if any(coefficients) else ""
-    return Calibration(torch.tensor(matrix, dtype=torch.float32), model, coefficients if model else ())
+    try:
+        model, coefficients = lens_model(info.distortion_model, coefficients)
+    except ValueError as error:
+        raise CalibrationError(f"CameraInfo: {error}") from error
+    return Calibration(torch.tensor(matrix, dtype=torch.float32), model, coefficients)
 
 
 def calibrated_size(info: CameraInfoFields) -> tuple[int, int]:

@@ -13,6 +13,7 @@ import numpy as np
 from pan3d_core.views.image_files import read_pixels
 from pan3d_ros.messages.buffers import bytes_view
 from pan3d_ros.messages.fields import CompressedFields, ImageFields
+from pan3d_ros.messages.rvl import decode_rvl
 from pan3d_ros.platform.stand_ins import CV_TYPES, imgmsg_to_cv2
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def image_to_rgb(message: ImageFields) -> np.ndarray:
     if encoding in _YUV:
         return _yuv_to_rgb(message)
     if encoding not in COLOR_ENCODINGS:
-        raise ValueError(f"Image.encoding: expected one of {sorted(COLOR_ENCODINGS)}, got '{encoding}'")
+        hint = "; name the order of its channels" if encoding in ("8UC3", "8UC4", "16UC3", "16UC4") else ""
+        raise ValueError(f"Image.encoding: expected one of {sorted(COLOR_ENCODINGS)}, got '{encoding}'{hint}")
     pixels = image_array(message)
     if encoding.startswith("bayer_"):
         pixels = _demosaic(pixels, encoding)
@@ -140,7 +142,7 @@ def decoded_as_stored(data: np.ndarray, flags: int = cv2.IMREAD_ANYCOLOR | cv2.I
 
 
 def compressed_to_depth(message: CompressedFields) -> np.ndarray:
-    """(H, W) float32 metres of a compressedDepth message: a PNG behind a 12-byte header.
+    """(H, W) float32 metres of a compressedDepth message: a PNG or RVL behind a 12-byte header.
 
     The transport stores 16UC1 as it is, and 32FC1 as 16-bit inverse depth d = a / (q - b) with the two
     float32 parameters a, b in the header.
@@ -152,9 +154,7 @@ def compressed_to_depth(message: CompressedFields) -> np.ndarray:
             f"CompressedImage.format: expected a depth format such as '16UC1; compressedDepth', got '{message.format}'"
         )
     header = 12 if "compressedDepth" in message.format else 0
-    stored = decoded_as_stored(data[header:])
-    if stored is None or stored.dtype != np.uint16 or stored.ndim != 2:
-        raise ValueError(f"CompressedImage.data: expected a 16-bit PNG after {header} bytes, got {data.size} bytes")
+    stored = _stored_depth(message.format, data[header:])
     if encoding != "32FC1":
         return _clean_depth(stored)
     numerator, offset = data[4:12].view("<f4") if header else (np.float32(0), np.float32(0))
@@ -162,3 +162,13 @@ def compressed_to_depth(message: CompressedFields) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         metres = numerator / (quantized - offset)
     return _clean_depth(np.where(stored > 0, metres, 0))
+
+
+def _stored_depth(text: str, packed: np.ndarray) -> np.ndarray:
+    """(H, W) uint16 as the transport with this format packed it."""
+    if text.lower().endswith("rvl"):
+        return decode_rvl(packed)
+    stored = decoded_as_stored(packed)
+    if stored is None or stored.dtype != np.uint16 or stored.ndim != 2:
+        raise ValueError(f"CompressedImage.data: expected a 16-bit PNG or RVL for format '{text}', got {packed.size} bytes")
+    return stored
