@@ -143,7 +143,8 @@ class _Judge:
         self._calibration(camera, camera.info, name)
         pair_ms = 1e-6 * self._pair_gap_ns(image, camera.info)
         if pair_ms > 1000 * InputConfig().pair_slop_s:
-            self._say(name, OPTIONAL, f"camera_info is {pair_ms:.0f} ms from its image", "input.pair_slop_s below is wide enough")
+            detail = f"camera_info is up to {pair_ms:.0f} ms from its image: the last one serves"
+            self._say(name, OPTIONAL, detail, "input.camera_info_max_age_s: for how long; 0 = for ever")
 
     def _calibration(self, camera: BagCamera, info: RecordedTopic, name: str) -> None:
         facts, size = info.calibration, self._image(camera).size
@@ -284,9 +285,9 @@ class _Judge:
 
     def _pair_slop_s(self, use_depth: bool) -> float:
         gaps = [0.0]
-        for camera in self._cameras:
-            partners = [camera.info, camera.depth if use_depth else None]
-            gaps += [self._pair_gap_ns(self._image(camera), partner) for partner in partners if partner is not None]
+        for camera in self._cameras if use_depth else ():
+            if camera.depth is not None:
+                gaps.append(self._pair_gap_ns(self._image(camera), camera.depth))
         return min(math.ceil(1.25e-6 * max(gaps)) / 1000, 1.0)
 
     def _camera_parameters(self, camera: BagCamera, offsets: dict[str, float], use_depth: bool, source: str) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_core.views.scene_folder import Scene
 from pan3d_ros.bags.inspection import inspected
 from pan3d_ros.bags.reader import BagError, BagReader
-from pan3d_ros.bags.settings import ReplaySettings, check_topics, replay_settings
+from pan3d_ros.bags.settings import ReplaySettings, check_topics, pairings_of, remember_infos, replay_settings
 from pan3d_ros.bags.transforms import transforms_of
-from pan3d_ros.inputs.camera_frames import CameraFrame, FramePairing
+from pan3d_ros.inputs.camera_frames import CameraFrame
 from pan3d_ros.inputs.transforms import TransformsSource, TransformUnavailable
 from pan3d_ros.messages.cameras import to_camera_view
 
@@ -65,8 +65,8 @@ def keyframe_scene(path: Path | str, request: KeyframeRequest | None = None) -> 
         if transforms is None:
             raise BagError(f"{path}: transforms.source: expected the cameras' poses, got 'none': refining needs them")
         collector = _Collector(settings, transforms, request.views)
-        pairings = {name: FramePairing(name, settings.node.input, own, collector.take) for name, own in settings.cameras.items()}
-        streams = _streams(settings, pairings)
+        pairings, streams = pairings_of(settings, collector.take)
+        remember_infos(bag, pairings, streams)
         for message in bag.messages(list(streams)):
             camera, kind = streams[message.topic]
             pairings[camera].take(kind, message.content)
@@ -127,17 +127,3 @@ def _coarser(config: KeyframeConfig) -> KeyframeConfig:
     return replace(
         config, min_translation_m=min(10.0, COARSER * moved_m), min_rotation_deg=min(180.0, COARSER * turned_deg)
     )  # the ranges of these settings
-
-
-def _streams(settings: ReplaySettings, pairings: dict[str, FramePairing]) -> dict[str, tuple[str, str]]:
-    """Topic -> camera and kind of message."""
-    streams: dict[str, tuple[str, str]] = {}
-    for camera, pairing in pairings.items():
-        topics = settings.topics(camera)
-        kinds = {"image": topics.image}
-        if pairing.waits_for_info:
-            kinds["info"] = topics.info
-        if settings.node.input.use_depth:
-            kinds["depth"] = topics.depth
-        streams |= {topic: (camera, kind) for kind, topic in kinds.items()}
-    return streams

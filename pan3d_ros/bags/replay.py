@@ -15,9 +15,9 @@ from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_core.views.synchronizer import ViewSet, ViewSetSynchronizer
 from pan3d_ros.bags.reader import BagReader
-from pan3d_ros.bags.settings import ReplaySettings, check_topics
+from pan3d_ros.bags.settings import ReplaySettings, check_topics, pairings_of, remember_infos
 from pan3d_ros.bags.transforms import transforms_of
-from pan3d_ros.inputs.camera_frames import CameraFrame, FramePairing
+from pan3d_ros.inputs.camera_frames import CameraFrame
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.processing.problem_log import ProblemLog
 from pan3d_ros.processing.set_processing import ProcessedSet, SetProcessor, Tools, sync_rules
@@ -57,10 +57,7 @@ class BagReplay:
         node = replace(settings.node, transforms=replace(settings.node.transforms, timeout_s=0.0))  # all are known already
         offsets = {name: int(camera.time_offset_s * 1e9) for name, camera in settings.cameras.items()}
         self.sync: ViewSetSynchronizer[CameraFrame] = ViewSetSynchronizer(node.cameras, sync_rules(node), offsets)
-        self.pairings = {
-            name: FramePairing(name, node.input, camera, self._take_frame) for name, camera in settings.cameras.items()
-        }
-        self._streams = self._routes()
+        self.pairings, self._streams = pairings_of(settings, self._take_frame)
         self._clock_shift_ns = self._stamps_behind()
         self._now_ns, self._jumps = 0, 0
         transforms = transforms_of(bag, node, settings.cameras)
@@ -80,6 +77,7 @@ class BagReplay:
             on_time: Is told after every message the share of the bag that is done.
         """
         begin_ns, length_ns = self._bag.start_ns, max(self._bag.end_ns - self._bag.start_ns, 1)
+        remember_infos(self._bag, self.pairings, self._streams, start_s)
         for message in self._bag.messages(list(self._streams), start_s, duration_s):
             self._now_ns = message.received_ns - self._clock_shift_ns
             camera, kind = self._streams[message.topic]
@@ -103,24 +101,12 @@ class BagReplay:
         """In words, when no set was ever formed."""
         pairings = self.pairings.values()
         if silent := [item.camera for item in pairings if not item.counts["frame"]]:
-            counts = dict(self.pairings[silent[0]].counts)
-            slop_s = self._settings.node.input.pair_slop_s
-            return f"{silent[0]}: no image with its camera_info (and depth) within input.pair_slop_s = {slop_s:g}, of {counts}"
+            pairing, slop_s = self.pairings[silent[0]], self._settings.node.input.pair_slop_s
+            why = pairing.info_problem or f"no image with its camera_info (and depth within input.pair_slop_s = {slop_s:g})"
+            return f"{silent[0]}: {why}, of {dict(pairing.counts)}"
         offsets = ", ".join(f"{camera} {ns * 1e-9:+.3f} s" for camera, ns in self.sync.observed_offset_ns().items())
         slop_s = self._settings.node.sync.slop_s
         return f"stamps never match within sync.slop_s = {slop_s:g}: against {self.sync.cameras[0]} {offsets or 'nothing came'}"
-
-    def _routes(self) -> dict[str, tuple[str, str]]:
-        """Topic -> camera and kind."""
-        routes = {}
-        for camera, pairing in self.pairings.items():
-            topics = self._settings.topics(camera)
-            routes[topics.image] = camera, "image"
-            if pairing.waits_for_info:
-                routes[topics.info] = camera, "info"
-            if self._settings.node.input.use_depth:
-                routes[topics.depth] = camera, "depth"
-        return routes
 
     def _stamps_behind(self) -> int:
         """Receipt minus stamp where they are of different clocks, otherwise 0."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pan3d_core.runtime.checks import MISSING
 from pan3d_core.settings import nested_names, read_settings, walk_settings
 from pan3d_ros.bags.inspection import Inspection
 from pan3d_ros.bags.reader import IMAGE, BagError, BagReader
-from pan3d_ros.inputs.camera_frames import CameraTopics
+from pan3d_ros.inputs.camera_frames import CameraFrame, CameraTopics, FramePairing
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
 from pan3d_ros.parameters.unknown import unknown_to_perception
 from pan3d_ros.parameters.values import flat_values, read_parameter_files
@@ -105,6 +106,50 @@ def discovered(inspection: Inspection) -> dict[str, Any]:
         lines = [f"{check.name}: {check.detail}" + (f" ({check.mend})" if check.mend else "") for check in missing]
         raise BagError(f"{inspection.contents.path}: " + "; ".join(lines))
     return flat_values(inspection.parameters)
+
+
+Routes = Mapping[str, tuple[str, str]]  # topic -> camera and kind of message
+
+
+def pairings_of(settings: ReplaySettings, on_frame: Callable[[CameraFrame], None]) -> tuple[dict[str, FramePairing], Routes]:
+    """Make what the node pairs messages with, and tell which topics go where.
+
+    Args:
+        settings: Of the node.
+        on_frame: Takes the frames.
+
+    Returns:
+        Camera -> pairing; and topic -> camera and kind of message.
+    """
+    pairings = {name: FramePairing(name, settings.node.input, own, on_frame) for name, own in settings.cameras.items()}
+    routes: dict[str, tuple[str, str]] = {}
+    for camera, pairing in pairings.items():
+        topics = settings.topics(camera)
+        routes[topics.image] = camera, "image"
+        if pairing.waits_for_info:
+            routes[topics.info] = camera, "info"
+        if settings.node.input.use_depth:
+            routes[topics.depth] = camera, "depth"
+    return pairings, routes
+
+
+def remember_infos(bag: BagReader, pairings: Mapping[str, FramePairing], routes: Routes, start_s: float = 0.0) -> None:
+    """Let pairings know the camera_info that was sent last before a replay begins, or else the first of all: a latched one
+    lies at the bag's start, or just behind the first image.
+
+    Args:
+        bag: Opened.
+        pairings: By camera.
+        routes: Topic -> camera and kind of message.
+        start_s: After the bag's start.
+    """
+    for topic, (camera, kind) in routes.items():
+        if kind == "info":
+            before = bag.messages([topic], 0.0, start_s) if start_s else ()
+            last = next(iter(deque(before, maxlen=1)), None)
+            info = last.content if last is not None else bag.first(topic)
+            if info is not None:
+                pairings[camera].remember(info)
 
 
 def check_topics(bag: BagReader, settings: ReplaySettings) -> None:

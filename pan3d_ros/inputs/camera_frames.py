@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pan3d_ros.inputs.info_memory import InfoMemory
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.calibration import info_from_file
 from pan3d_ros.messages.fields import CameraInfoFields, CompressedFields, ImageFields
@@ -88,14 +89,26 @@ class FramePairing:
         self._input, self._config = input_config, camera_config
         self._on_frame, self._synchronizer = on_frame, synchronizer
         self._fixed_info = info_from_file(camera_config.calibration_file) if camera_config.calibration_file else None
+        slop_ns, max_age_ns = (int(seconds * 1e9) for seconds in (input_config.pair_slop_s, input_config.camera_info_max_age_s))
+        self._infos = InfoMemory(input_config.pair_queue, slop_ns, max_age_ns)
+        self._waiting: tuple[Any, Any] | None = None  # image and depth without their camera_info
         self._last_stamp_ns = 0
-        self._last: dict[str, Any] = {}  # kind -> message
+        self._last_depth: Any = None
         self._start()
 
     @property
     def waits_for_info(self) -> bool:
         """Whether frames need a camera_info message."""
         return self._input.use_camera_info and self._fixed_info is None
+
+    @property
+    def info_problem(self) -> str:
+        """Why the camera_info that has come cannot serve; "" where it does, or none has come."""
+        return self._infos.problem
+
+    def remember(self, info: Any) -> None:
+        """Take a camera_info that was sent before the first image, as latched ones are; it is not counted."""
+        self._infos.add(info)
 
     def take(self, kind: str, message: Any) -> None:
         """Take a message; the frame that it completes goes to `on_frame`.
@@ -107,34 +120,68 @@ class FramePairing:
         if kind == "image":
             self._check_clock(stamp_to_ns(message.header.stamp))
         self.counts[kind] += 1
-        self._last[kind] = message
+        if kind == "info":
+            self._take_info(message)
+            return
+        if kind == "depth":
+            self._last_depth = message
         self._sources[kind].signalMessage(message)
 
     def _check_clock(self, stamp_ns: int) -> None:
-        """Start anew when the image's clock jumped back, with what came before it from after the jump."""
+        """Start anew when the image's clock jumped back, with the depth that came before it from after the jump."""
         if self._last_stamp_ns - stamp_ns > _JUMP_BACK_NS:
             self._start()
-            for kind, message in self._last.items():
-                if kind != "image" and abs(stamp_to_ns(message.header.stamp) - stamp_ns) <= _JUMP_BACK_NS:
-                    self._sources[kind].signalMessage(message)
+            self._infos.start_over()
+            depth = self._last_depth
+            if depth is not None and abs(stamp_to_ns(depth.header.stamp) - stamp_ns) <= _JUMP_BACK_NS:
+                self._sources["depth"].signalMessage(depth)
         self._last_stamp_ns = stamp_ns
 
     def _start(self) -> None:
         """Fresh queues; old ones would hold messages from after a jump of the clock for ever."""
+        self._waiting = None
         self._sources = {"image": OwnSimpleFilter()}
-        if self.waits_for_info:
-            self._sources["info"] = OwnSimpleFilter()
         if self._input.use_depth:
             self._sources["depth"] = OwnSimpleFilter()
-        if len(self._sources) == 1:
-            self._sources["image"].registerCallback(self._pair)
-        else:
             sources = list(self._sources.values())
             self._pairing = self._synchronizer(sources, self._input.pair_queue, self._input.pair_slop_s)
             self._pairing.registerCallback(self._pair)
+        else:
+            self._sources["image"].registerCallback(self._pair)
 
-    def _pair(self, *messages: Any) -> None:
-        by_kind = dict(zip(self._sources, messages))
+    def _pair(self, image: Any, depth: Any = None) -> None:
+        """An image that has its depth: find its camera_info."""
+        if not self.waits_for_info:
+            self._complete(image, self._fixed_info, depth)
+            return
+        if self._waiting is not None:  # whose own never came
+            (late, late_depth), self._waiting = self._waiting, None
+            self._complete_with_newest(late, late_depth)
+        own = self._infos.own(stamp_to_ns(image.header.stamp))
+        if own is not None:
+            self._complete(image, own, depth)
+        elif self._infos.worth_waiting:
+            self._waiting = image, depth
+        else:
+            self._complete_with_newest(image, depth)
+
+    def _take_info(self, message: Any) -> None:
+        self._infos.add(message)
+        if self._waiting is not None:
+            (image, depth), self._waiting = self._waiting, None
+            own = self._infos.own(stamp_to_ns(image.header.stamp))
+            if own is not None:
+                self._complete(image, own, depth)
+            elif self._infos.worth_waiting:
+                self._waiting = image, depth
+            else:
+                self._complete_with_newest(image, depth)
+
+    def _complete_with_newest(self, image: Any, depth: Any) -> None:
+        info = self._infos.newest(stamp_to_ns(image.header.stamp))
+        if info is not None:
+            self._complete(image, info, depth)
+
+    def _complete(self, image: Any, info: Any, depth: Any) -> None:
         self.counts["frame"] += 1
-        info = by_kind.get("info", self._fixed_info)
-        self._on_frame(CameraFrame(self.camera, by_kind["image"], info, by_kind.get("depth"), self._config))
+        self._on_frame(CameraFrame(self.camera, image, info, depth, self._config))

@@ -12,7 +12,7 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.callback_groups import CallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pan3d_ros.inputs.camera_frames import CameraFrame, CameraTopics, FramePairing
@@ -49,7 +49,7 @@ class CameraInput:
         self._arrivals: deque[float] = deque(maxlen=30)
         self._started_s = time.monotonic()
         self._subscriptions: dict[str, Any] = {}
-        self._reliable: dict[str, bool] = {}
+        self._chosen: dict[str, tuple[bool, bool]] = {}  # reliable, latched
         self.refresh_qos()
 
     @property
@@ -79,6 +79,11 @@ class CameraInput:
         """Seconds without an image."""
         return now_s - (self._arrivals[-1] if self._arrivals else self._started_s)
 
+    @property
+    def info_problem(self) -> str:
+        """Why the camera_info that has come cannot serve; "" where it does, or none has come."""
+        return self._pairing.info_problem
+
     def lacks_info(self, now_s: float) -> bool:
         """Images have come for some time, but no camera_info."""
         waited = now_s - self._started_s > self._input.info_timeout_s
@@ -102,13 +107,13 @@ class CameraInput:
         if self._on_pose is not None:
             wanted["pose"] = (PoseStamped, self.topics.pose, partial(self._take_pose, self._on_pose))
         for key, (kind, topic, callback) in wanted.items():
-            reliable = self._choose_reliable(topic)
-            if key in self._subscriptions and reliable == self._reliable[key]:
+            qos = self._choose_reliable(topic), key == "info" and self._is_latched(topic)
+            if key in self._subscriptions and qos == self._chosen[key]:
                 continue
             if key in self._subscriptions:
                 self._node.destroy_subscription(self._subscriptions.pop(key))
-            self._subscriptions[key] = self._subscribe(kind, topic, callback, reliable)
-            self._reliable[key] = reliable
+            self._subscriptions[key] = self._subscribe(kind, topic, callback, *qos)
+            self._chosen[key] = qos
 
     def publishers(self) -> int:
         """Number of publishers on the image topic."""
@@ -120,10 +125,16 @@ class CameraInput:
         offers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
         return bool(offers) and all(o.qos_profile.reliability == ReliabilityPolicy.RELIABLE for o in offers)
 
-    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], reliable: bool) -> Any:
+    def _is_latched(self, topic: str) -> bool:
+        """Whether every publisher keeps its last message for those who come later. It is heard only by who asks for it."""
+        offers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
+        return bool(offers) and all(o.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for o in offers)
+
+    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], reliable: bool, latched: bool) -> Any:
+        durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         depth = self._input.pair_queue if kind in (CameraInfo, PoseStamped) else 2
-        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability)
+        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability)
 
         def incompatible(event: Any) -> None:
             fault = f"{topic}: a publisher's QoS does not fit ({event.last_policy_kind}); see parameter input.qos"

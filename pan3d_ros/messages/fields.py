@@ -89,7 +89,7 @@ class RegionFields(Protocol):
 
 
 class CameraInfoFields(Protocol):
-    """sensor_msgs/CameraInfo."""
+    """What a calibration says: sensor_msgs/CameraInfo, or a file."""
 
     height: int
     width: int
@@ -100,3 +100,9 @@ class CameraInfoFields(Protocol):
     binning_x: int
     binning_y: int
     roi: RegionFields
+
+
+class SentCameraInfo(CameraInfoFields, Protocol):
+    """sensor_msgs/CameraInfo."""
+
+    header: Heading

@@ -83,12 +83,14 @@ def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> Diag
         )
     elif camera.lacks_info(now_s):
         level, message = ERROR, f"images, but no camera_info on {camera.topics.info}; set camera.{camera.name}.calibration_file"
+    elif camera.info_problem:
+        level, message = ERROR, camera.info_problem
     elif camera.lacks_depth(now_s):
         level, message = ERROR, f"images, but no depth on {camera.topics.depth}"
     elif dead:
         level, message = WARN, f"silent for {camera.silence_s(now_s):.1f} s; sets are formed without it"
     elif camera.counts["image"] > 20 and not camera.counts["frame"]:
-        level, message = ERROR, "image, camera_info and depth never have matching stamps; see input.pair_slop_s"
+        level, message = ERROR, "image and depth never have matching stamps; see input.pair_slop_s"
     elif camera.problem:
         level, message = ERROR, camera.problem
     for problem in (Problem.NO_CAMERA_INFO, Problem.NO_IMAGES, Problem.TF_FAILURE):
@@ -222,6 +224,8 @@ def why_no_result(
         return ErrorCode.STALE_IMAGES, f"the last image arrived {silence:.1f} s ago"
     if not any(camera.counts["frame"] for camera in inputs) and all(c.waits_for_info and not c.counts["info"] for c in inputs):
         return ErrorCode.NO_CAMERA_INFO, f"no camera_info on {inputs[0].topics.info}"
+    if old := [f"{camera.name}: {camera.info_problem}" for camera in inputs if camera.info_problem]:
+        return ErrorCode.NO_CAMERA_INFO, "; ".join(old)
     order = (Problem.TF_FAILURE, Problem.NO_CAMERA_INFO, Problem.OUT_OF_MEMORY, Problem.INFERENCE_ERROR)
     for problem in (*order, Problem.STALE_IMAGES, Problem.NO_IMAGES):
         if recent := problems.recent(problem):

@@ -31,6 +31,12 @@ class InputConfig(Checked):
     pair_slop_s: float = setting(
         0.02, "image, camera_info and depth of one camera differ by less than this", range=(1e-4, 1.0), read_only=True
     )
+    camera_info_max_age_s: float = setting(
+        0.0,
+        "an image without a camera_info of its own takes the last one up to this age; 0 = for ever, as for one sent once",
+        range=(0.0, 1e6),
+        read_only=True,
+    )
     pair_queue: int = setting(10, "messages kept while image, camera_info and depth are paired", range=(1, 100), read_only=True)
     info_timeout_s: float = setting(5.0, "images without camera_info for so long are an error", range=(0.1, 60.0))
     max_rate_hz: float = setting(5.0, "view sets processed per second at most; 0 = no limit", range=(0.0, 240.0))

@@ -124,6 +124,24 @@ def test_images_without_camera_info_are_counted(tmp_path):
         evaluate_bag(path, pipeline(), settings)
 
 
+@pytest.mark.parametrize("from_s", [0.0, 1.6])
+def test_one_camera_info_serves_a_whole_bag_wherever_it_lies(tmp_path, from_s):
+    sent = set()
+
+    def once(topic, message):
+        if not topic.endswith("camera_info"):
+            return message
+        return None if topic in sent or sent.add(topic) else message
+
+    path = BlockBag(change=once).write(tmp_path / "bag")
+    checks = inspect_bag(path).checks
+    assert any("the last one serves" in check.detail for check in checks)
+    evaluation = evaluate_bag(path, pipeline(), start_s=from_s)
+    assert [item.answer for item in evaluation.outcomes] == [OBJECTS] * (4 if from_s == 0.0 else 2)
+    assert all(len(item.objects) == 2 and len(item.cameras) == 2 for item in evaluation.outcomes)
+    assert evaluation.drops == {}
+
+
 def test_missing_poses_and_topics_are_named(tmp_path):
     bag = BlockBag(static=False, tf_until=-1)
     with pytest.raises(BagError, match="no transform to base_link"):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -66,9 +66,26 @@ def test_auto_qos_follows_publishers_that_come_later(spinner, reliable):
         setup.camera.refresh_qos()
         send(publishers, setup.driver)
 
-    setup.until(lambda: setup.frames and setup.camera._reliable["image"] == reliable, publish)
+    setup.until(lambda: setup.frames and setup.camera._chosen["image"][0] == reliable, publish)
     assert setup.frames[0].frame_id == "front_optical"
     assert setup.camera.rate_hz(time.monotonic()) >= 0
+
+
+def test_a_latched_camera_info_is_heard_by_who_comes_later(spinner):
+    driver = spinner.add(Node("latching_driver"))
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    info = driver.create_publisher(CameraInfo, "front/camera_info", latched)
+    image = driver.create_publisher(Image, "front/image_raw", 5)
+    info.publish(info_message(torch.eye(3), 4, 6, header("front_optical", 1)))
+    setup = Setup(spinner)
+
+    def publish():
+        setup.camera.refresh_qos()
+        image.publish(image_message(PIXELS, "rgb8", header("front_optical", driver.get_clock().now().nanoseconds)))
+
+    setup.until(lambda: len(setup.frames) > 2, publish)
+    assert setup.camera.counts["info"] >= 1
+    assert not setup.camera.lacks_info(time.monotonic() + 3600.0)
 
 
 def test_incompatible_qos_is_noticed(spinner):
