@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pan3d_core.gaussians.camera_paths import CameraPath
 from pan3d_core.gaussians.scene import GaussianScene
-from pan3d_core.language.parsing import parse_prompt
+from pan3d_core.language.prompts import class_of_name
 from pan3d_core.pictures import overlays
 from pan3d_core.pictures.palette import LUMA, UNASSIGNED, Color, Picture, class_colors
 from pan3d_core.rendering.rasterizer import UNITLESS_RASTER, RasterSettings, Rendering, rasterize
@@ -40,7 +40,7 @@ class ClassTexts:
 
 def class_names(scene: GaussianScene) -> tuple[str, ...]:
     """What the scene's own objects are, without colours, in alphabetical order: "mug" of "red mug", nothing of "red object"."""
-    nouns = {parse_prompt(name).noun for name in scene.names.values() if name.strip()}
+    nouns = {class_of_name(name) for name in scene.names.values()}
     return tuple(sorted(nouns - {""}))
 
 

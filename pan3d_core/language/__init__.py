@@ -2,10 +2,11 @@
 
 from pan3d_core.language.colors import color_fit, name_color, oklab, typical_rgb
 from pan3d_core.language.encoders import TEXT_ENCODERS, Encoder, PromptEnsemble, build_text_encoder
+from pan3d_core.language.grammar import NotUnderstood, Prompt
 from pan3d_core.language.known_names import KnownNames, name_variants
 from pan3d_core.language.minilm import TextEncoder
 from pan3d_core.language.namer import Namer, Vocabulary
-from pan3d_core.language.parsing import Prompt, parse_prompt
+from pan3d_core.language.parsing import parse_prompt
 from pan3d_core.language.prompts import PromptMatch, PromptResult, name_segments, resolve_prompt
 from pan3d_core.language.selection import (
     Selection,
@@ -23,6 +24,7 @@ __all__ = [
     "Encoder",
     "KnownNames",
     "Namer",
+    "NotUnderstood",
     "Prompt",
     "PromptEnsemble",
     "PromptMatch",

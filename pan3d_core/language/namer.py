@@ -15,8 +15,8 @@ from torch import Tensor
 from pan3d_core.config import NamingConfig
 from pan3d_core.labels import LabelSpace
 from pan3d_core.language.encoders import EMBEDDED, Encoder, PromptEnsemble, build_text_encoder
+from pan3d_core.language.grammar.words import OTHER_THINGS
 from pan3d_core.language.known_names import KnownNames, name_variants
-from pan3d_core.language.parsing import OTHER_THINGS
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.runtime.minilm_files import TextEncoderUnavailable
 from pan3d_core.structures import Panoptic3D, Segment

@@ -14,21 +14,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from pan3d_core.config import NamingConfig
-from pan3d_core.language.colors import color_fit, name_color
-from pan3d_core.language.known_names import name_variants
+from pan3d_core.language.colors import canonical_color, name_color
+from pan3d_core.language.evidence import NO_NAMES as NO_NAMES
+from pan3d_core.language.evidence import NOT_FOUND, Evidence, Fits, NoAnswer
+from pan3d_core.language.evidence import UNKNOWN_WORD as UNKNOWN_WORD
+from pan3d_core.language.grammar import NotUnderstood, Prompt
 from pan3d_core.language.namer import MAX_EVIDENCE, MIN_EVIDENCE, Namer
-from pan3d_core.language.parsing import Prompt, parse_prompt
-from pan3d_core.language.relations import relation_factors, relative_factors
+from pan3d_core.language.parsing import parse_prompt
 from pan3d_core.structures import Panoptic3D, Segment
 
 FOUND = "found"
-NOT_FOUND = "not_found"  # there are named objects, none fits
 NO_OBJECTS = "no_objects"  # the scene is empty
-NO_NAMES = "no_names"  # the engine names nothing, so a noun cannot be resolved
-UNKNOWN_WORD = "unknown_word"  # not among the known names, and no text encoder is installed
+NOT_UNDERSTOOD = "not_understood"  # a word changes the meaning and is not understood: nothing was looked for
 
 
 @dataclass(frozen=True)
@@ -39,17 +38,19 @@ class PromptMatch:
     probability: float  # that this one is meant, against all others and none; sums to 1 - p_none
     score: float  # 0..1 how well it fits the description, whatever else is there
     explanation: str
+    is_excluded: bool = False  # the prompt says that it is not meant
 
 
 @dataclass(frozen=True)
 class PromptResult:
-    """What a prompt resolved to."""
+    """What a prompt resolved to. `words` holds every word of the prompt, whatever the status."""
 
     matches: tuple[PromptMatch, ...]  # best first, every segment
     p_none: float  # probability that none of the segments is meant
     status: str  # one of the constants above
     message: str  # for a person
     min_score: float = 0.5
+    words: tuple[tuple[str, str], ...] = ()  # every word of the prompt with what it did: noun, color, not, ignored, ...
 
     @property
     def best(self) -> PromptMatch | None:
@@ -59,7 +60,11 @@ class PromptResult:
     @property
     def fitting(self) -> tuple[PromptMatch, ...]:
         """All segments that fit the description, best first ("mug" with three mugs gives three)."""
-        return tuple(match for match in self.matches if match.score >= self.min_score) if self.status == FOUND else ()
+        return (
+            tuple(match for match in self.matches if match.score >= self.min_score and not match.is_excluded)
+            if self.status == FOUND
+            else ()
+        )
 
 
 def resolve_prompt(prompt: str, panoptic: Panoptic3D, namer: Namer | None = None) -> PromptResult:
@@ -77,82 +82,60 @@ def resolve_prompt(prompt: str, panoptic: Panoptic3D, namer: Namer | None = None
         All segments with probability and reason, and the probability that none is meant.
     """
     namer = namer or Namer()
-    return _resolve(parse_prompt(prompt), panoptic, namer)
+    try:
+        parsed = parse_prompt(prompt)
+    except NotUnderstood as problem:
+        return PromptResult((), 1.0, NOT_UNDERSTOOD, f"prompt: {problem}", namer.config.min_score, problem.words)
+    if not panoptic.segments:
+        return PromptResult((), 1.0, NO_OBJECTS, "no object was found in the scene", words=parsed.words)
+    try:
+        fits = Evidence(panoptic, namer).fits(parsed)
+    except NoAnswer as problem:
+        return PromptResult((), 1.0, problem.status, str(problem), namer.config.min_score, parsed.words)
+    return _ranked(parsed, panoptic.segments, fits, namer.config)
 
 
-def _resolve(prompt: Prompt, panoptic: Panoptic3D, namer: Namer) -> PromptResult:
-    segments = panoptic.segments
-    if not segments:
-        return PromptResult((), 1.0, NO_OBJECTS, "no object was found in the scene")
-    noun = prompt.noun
-    if noun:
-        noun, problem = _understand(noun, panoptic, namer)
-        if problem is not None:
-            return problem
-    scores = np.ones(len(segments))
-    reasons: list[list[str]] = [[] for _ in segments]
-    for index, segment in enumerate(segments):
-        if noun:
-            scores[index], reason = namer.noun_evidence(noun, segment, panoptic.labels)
-            reasons[index].append(reason)
-        for color, shade in prompt.colors:
-            fit = color_fit(color, segment.color_rgb.cpu().numpy(), shade)
-            scores[index] *= fit if len(prompt.colors) == 1 else np.sqrt(fit)
-            reasons[index].append(f"{color} fits {fit:.2f}")
-    for word, measure, sign in (*prompt.sizes, *prompt.places):
-        factors = relative_factors(segments, measure, sign, scores)
-        scores = scores * factors
-        for index, factor in enumerate(factors):
-            reasons[index].append(f"{word} {factor:.2f}")
-    if prompt.relation is not None:
-        kind, other = prompt.relation
-        anchor = _resolve(other, panoptic, namer).best
-        if anchor is None:
-            return PromptResult((), 1.0, NOT_FOUND, f"nothing here fits {other.text!r}", namer.config.min_score)
-        factors = relation_factors(segments, kind, anchor.instance_id, scores)
-        scores = scores * factors
-        for index, factor in enumerate(factors):
-            reasons[index].append(f"{kind} {other.text!r} {factor:.2f}")
-    return _ranked(prompt, segments, scores, reasons, namer.config)
-
-
-def _understand(noun: str, panoptic: Panoptic3D, namer: Namer) -> tuple[str, PromptResult | None]:
-    """The part of a noun phrase that can be compared, or the result that says why none can."""
-    if all(segment.class_id < 0 and segment.text_embedding is None for segment in panoptic.segments):
-        message = f"this engine names nothing, so it cannot tell what {noun!r} is; ask by colour, size or place"
-        return noun, PromptResult((), 1.0, NO_NAMES, message)
-    if namer.embed(noun) is not None:
-        return noun, None
-    words = noun.split()
-    for start in range(len(words)):  # without the encoder: "ceramic mug" is at least a mug
-        rest = " ".join(words[start:])
-        is_class = any(name_variants(rest) & name_variants(name) for name in panoptic.labels.names)
-        if is_class or (namer.known and namer.known.lookup(rest)):
-            return rest, None
-    known = sorted(set(namer.known.names if namer.known else panoptic.labels.names))
-    message = f"{noun!r} is not among the known names ({', '.join(known[:40])}). {namer.encoder_problem}"
-    return noun, PromptResult((), 1.0, UNKNOWN_WORD, message)
-
-
-def _ranked(
-    prompt: Prompt, segments: Sequence[Segment], scores: npt.NDArray[np.float64], reasons: list[list[str]], config: NamingConfig
-) -> PromptResult:
-    """Odds of every segment (that it fits, and that it exists) against none of them."""
-    likely = np.clip(scores * np.array([segment.score for segment in segments]), MIN_EVIDENCE, MAX_EVIDENCE)
-    odds = likely / (1 - likely)
+def _ranked(prompt: Prompt, segments: Sequence[Segment], fits: Fits, config: NamingConfig) -> PromptResult:
+    """Odds of every segment (that it fits, and that it exists) against none of them; excluded ones have none."""
+    likely = np.clip(fits.scores * np.array([segment.score for segment in segments]), MIN_EVIDENCE, MAX_EVIDENCE)
+    odds = np.where(fits.excluded, 0.0, likely / (1 - likely))
     probabilities = odds / (1 + odds.sum())
-    order = np.argsort(-probabilities, kind="stable")
+    order = np.lexsort((-probabilities, fits.excluded))
     matches = tuple(
-        PromptMatch(segments[i].instance_id, float(probabilities[i]), float(scores[i]), "; ".join(reasons[i]) or "any object")
+        PromptMatch(
+            segments[i].instance_id,
+            float(probabilities[i]),
+            float(fits.scores[i]),
+            "; ".join(fits.reasons[i]) or "any object",
+            bool(fits.excluded[i]),
+        )
         for i in order
     )
-    found = scores[order[0]] >= config.min_score
-    nearest = segments[order[0]]
+    first = order[0]
+    found = bool(fits.scores[first] >= config.min_score and not fits.excluded[first])
+    nearest = segments[first]
     look = name_color(nearest.color_rgb.cpu().numpy())
     message = f"nothing here fits {prompt.text!r}; nearest is instance {nearest.instance_id} ({look}): {matches[0].explanation}"
+    if fits.excluded.all():
+        message = f"nothing here fits {prompt.text!r}: it excludes every object"
     if found:
         message = f"{prompt.text!r}: instance {matches[0].instance_id}, {matches[0].explanation}"
-    return PromptResult(matches, float(1 / (1 + odds.sum())), FOUND if found else NOT_FOUND, message, config.min_score)
+    p_none = float(1 / (1 + odds.sum()))
+    return PromptResult(matches, p_none, FOUND if found else NOT_FOUND, message, config.min_score, prompt.words)
+
+
+def class_of_name(name: str) -> str:
+    """Give the class that a name of `name_segments` holds; names are no prompts, so any words may stand in it.
+
+    Args:
+        name: "red mug".
+
+    Returns:
+        The name without a colour in front, "mug"; empty for "object".
+    """
+    words = name.lower().split()
+    rest = words[1:] if words and canonical_color(words[0]) is not None and len(words) > 1 else words
+    return "" if rest == ["object"] else " ".join(rest)
 
 
 def name_segments(panoptic: Panoptic3D) -> dict[int, str]:

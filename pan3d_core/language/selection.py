@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from pan3d_core.language.namer import Namer
-from pan3d_core.language.prompts import FOUND, resolve_prompt
+from pan3d_core.language.prompts import FOUND, NOT_UNDERSTOOD, resolve_prompt
 from pan3d_core.structures import PerceptionResult
 
 INSIDE_SHARE = 0.5  # of an object's visible pixels that a box must hold more of than this
@@ -32,6 +32,8 @@ class Selection:
     none_probability: float = 0.0  # that no object is meant
     explanation: str = ""  # what the best one was chosen by, for a person
     message: str = ""  # why there is none, for a person
+    words: tuple[tuple[str, str], ...] = ()  # of a prompt: every word with what it did, such as noun, color, not, ignored
+    understood: bool = True  # False: a word of the prompt changes its meaning and is not understood; nothing was looked for
 
     @property
     def best(self) -> int | None:
@@ -58,7 +60,8 @@ def select_by_prompt(
     """
     found = resolve_prompt(prompt, result.panoptic, namer)
     if found.status != FOUND:
-        return Selection((), (), found.p_none, found.message, found.message)
+        understood = found.status != NOT_UNDERSTOOD
+        return Selection((), (), found.p_none, found.message, found.message, found.words, understood)
     matches = [match for match in found.fitting if match.probability >= min_probability]
     return Selection(
         instance_ids=tuple(match.instance_id for match in matches),
@@ -66,6 +69,7 @@ def select_by_prompt(
         none_probability=found.p_none,
         explanation=matches[0].explanation if matches else "",
         message=found.message,
+        words=found.words,
     )
 
 
@@ -205,7 +209,7 @@ def limit_selection(
     if pairs and not kept:
         best = max(scores[i] for i, _ in pairs)
         message = f"{len(pairs)} objects fit, but the best score is {best:.2f}, below min_score {min_score:.2f}"
-        return Selection((), (), 1.0, selection.explanation, message)
+        return replace(selection, instance_ids=(), probabilities=(), none_probability=1.0, message=message)
     return replace(selection, instance_ids=tuple(i for i, _ in kept), probabilities=tuple(p for _, p in kept))
 
 

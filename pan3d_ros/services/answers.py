@@ -28,6 +28,7 @@ from pan3d_ros.services.requests import (
     check_prompt,
     check_request,
     classes_message,
+    read_prompt,
     select,
     select_by_text,
 )
@@ -139,6 +140,8 @@ class Answers:
             work()
         except RequestError as error:
             response.success, response.error_code, response.message = False, error.code, str(error)
+            if error.words and hasattr(response, "prompt_words"):
+                _tell_reading(response, error.words)
         except Exception as error:  # noqa: BLE001 (a fault in one answer must not end the executor, and with it the node)
             log.exception("a request failed")
             text = f"{type(error).__name__}: {error}"
@@ -151,6 +154,8 @@ class Answers:
     def _segment(self, request: Any, response: Any, progress: Progress, cancelled: Callable[[], bool]) -> None:
         situation = self.situation
         check_request(request, situation.node.cameras, situation.node.reference_frame)
+        if request.prompt_type == request.PROMPT_TEXT:
+            _tell_reading(response, read_prompt(request.prompt))
         scene = self._scene(request, progress, cancelled)
         progress(_STAGES.MATCH, 0.8, "resolving the prompt")
         chosen = select(request, scene, self._namer(), situation.node.service.min_probability)
@@ -188,6 +193,8 @@ class Answers:
         situation = self.situation
         if not request.instance_id and (problem := check_prompt(request.prompt)):
             raise RequestError(ErrorCode.INVALID_REQUEST, f"{problem}, and no instance_id")
+        if not request.instance_id:
+            read_prompt(request.prompt)
         width = request.gripper_max_width
         if not math.isfinite(width) or width < 0:
             raise RequestError(ErrorCode.INVALID_REQUEST, f"gripper_max_width: expected at least 0, got {width}")
@@ -290,6 +297,11 @@ class Answers:
     def _points(self, scene: SceneResult, instance_ids: set[int]) -> Any:
         records = cloud_records(scene.result.panoptic, instance_ids, self.situation.cloud_points)
         return cloud_message(records, scene.instances.header)
+
+
+def _tell_reading(response: Any, words: tuple[tuple[str, str], ...]) -> None:
+    """How each word of the prompt was read, in an answer of SegmentObject or Segment."""
+    response.prompt_words, response.prompt_roles = [text for text, _ in words], [role for _, role in words]
 
 
 def only(array: InstanceArray, instance_ids: tuple[int, ...]) -> InstanceArray:

@@ -11,8 +11,9 @@ from pan3d_interfaces.msg import ErrorCode
 from pan3d_interfaces.srv import SegmentObject
 
 from pan3d_core.language import selection
+from pan3d_core.language.grammar import NotUnderstood
 from pan3d_core.language.namer import Namer
-from pan3d_core.language.parsing import MAX_PROMPT_LENGTH
+from pan3d_core.language.parsing import MAX_PROMPT_LENGTH, parse_prompt
 from pan3d_core.structures import PerceptionResult
 from pan3d_ros.outputs.result_store import SceneResult
 
@@ -22,11 +23,11 @@ _KINDS = SegmentObject.Request
 
 
 class RequestError(ValueError):
-    """The request cannot be answered; `code` is an ErrorCode."""
+    """The request cannot be answered; `code` is an ErrorCode, `words` are those of a prompt with their roles."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, words: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.words = code, words
 
 
 def check_request(request: Any, cameras: tuple[str, ...], reference_frame: str) -> None:
@@ -56,6 +57,26 @@ def check_prompt(prompt: str) -> str:
     if len(prompt) > MAX_PROMPT_LENGTH:
         return f"prompt: expected at most {MAX_PROMPT_LENGTH} characters, got {len(prompt)}"
     return ""
+
+
+def read_prompt(prompt: str) -> tuple[tuple[str, str], ...]:
+    """Take a prompt apart before anything is waited for.
+
+    Args:
+        prompt: One that `check_prompt` finds nothing wrong with.
+
+    Returns:
+        Every word with its role.
+
+    Raises:
+        RequestError: If it has no word (INVALID_REQUEST), or holds one that is not understood (NOT_UNDERSTOOD).
+    """
+    try:
+        return parse_prompt(prompt).words
+    except NotUnderstood as problem:
+        raise RequestError(ErrorCode.NOT_UNDERSTOOD, f"prompt: {problem}", problem.words) from problem
+    except ValueError as error:
+        raise RequestError(ErrorCode.INVALID_REQUEST, str(error)) from error
 
 
 def check_classes(names: Sequence[str]) -> None:

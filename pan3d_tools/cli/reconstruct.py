@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 
 from pan3d_core.engines import build_engine
+from pan3d_core.language import Namer, NotUnderstood, parse_prompt, select_by_prompt
 from pan3d_core.reconstruction import read_pictures, reconstruct
+from pan3d_core.structures import PerceptionResult
 from pan3d_tools.cli.options import add_model_options, class_names, pipeline_config
 from pan3d_tools.reports.reconstruction import write_files
 
@@ -19,11 +21,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cameras", type=Path, metavar="FILE", help="calibration: a scene.json, of which `views` suffices")
     parser.add_argument("--support-height", type=float, metavar="METRES", help="world z of the surface that objects stand on")
     parser.add_argument("--classes", metavar="NAME,NAME", help="name objects with these words instead of the checkpoint's")
+    parser.add_argument(
+        "--prompt", action="append", default=[], metavar="WORDS", help='which object is meant, as "the red mug"; may be repeated'
+    )
     add_model_options(parser)
 
 
 def run_reconstruct(options: argparse.Namespace) -> int:
-    """Images to cloud, instances, depth, pictures and report."""
+    """Images to cloud, instances, depth, pictures and report; exit code 1 when a prompt means none of the objects."""
+    for prompt in options.prompt:
+        print_reading(prompt)  # before the work: what is not understood is refused at once
     scene = read_pictures(options.images, options.cameras)
     scene = scene if options.depth else scene.without_depth()
     support = options.support_height if options.support_height is not None else scene.support_height_m
@@ -36,4 +43,27 @@ def run_reconstruct(options: argparse.Namespace) -> int:
     print(f"{len(result.panoptic.segments)} objects, {len(result.panoptic.points)} points, {result.timings_ms['total']:.0f} ms")
     for path in [path for path in paths if path.parent == options.out]:
         print(f"  {path}")
-    return 0
+    namer = Namer.of_facts(engine.facts, config.naming)
+    return max([print_answer(result, prompt, namer) for prompt in options.prompt], default=0)
+
+
+def print_reading(prompt: str) -> None:
+    """Print what each word of a prompt does, also of one that is refused. Raises `ValueError` for that."""
+    try:
+        words = parse_prompt(prompt).words
+    except NotUnderstood as problem:
+        print(f"{prompt!r}: {_with_roles(problem.words)}")
+        raise ValueError(f"--prompt: {problem}") from problem
+    print(f"{prompt!r}: {_with_roles(words)}")
+
+
+def _with_roles(words: tuple[tuple[str, str], ...]) -> str:
+    return ", ".join(f"{text} ({role})" for text, role in words)
+
+
+def print_answer(result: PerceptionResult, prompt: str, namer: Namer) -> int:
+    """Print which objects a prompt means; 1 when it is none."""
+    found = select_by_prompt(result, prompt, namer)
+    chances = ", ".join(f"{i} ({p:.2f})" for i, p in zip(found.instance_ids, found.probabilities))
+    print(f"{prompt!r}: {f'object {chances}; {found.explanation}' if found.instance_ids else found.message}")
+    return 0 if found.instance_ids else 1

@@ -16,7 +16,7 @@ from rclpy.serialization import deserialize_message, serialize_message  # noqa: 
 CODES = {
     "OK": 0, "NOT_ACTIVE": 1, "NO_IMAGES": 2, "STALE_IMAGES": 3, "NO_CAMERA_INFO": 4, "TF_FAILURE": 5, "NOT_FOUND": 6,
     "TIMEOUT": 7, "CANCELED": 8, "OUT_OF_MEMORY": 9, "INFERENCE_ERROR": 10, "INVALID_REQUEST": 11, "BUSY": 12, "NOT_METRIC": 13,
-    "TOO_FEW_VIEWS": 14,
+    "TOO_FEW_VIEWS": 14, "POSES_CONTRADICT": 15, "NOT_UNDERSTOOD": 16,
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import pytest
 import ros_support
 import torch
 from pan3d_interfaces.msg import ErrorCode
-from pan3d_interfaces.srv import SegmentObject, SetClasses
+from pan3d_interfaces.srv import GetGraspTargets, SegmentObject, SetClasses
 from sensor_msgs.msg import PointCloud2
 
 from pan3d_core.language import namer
@@ -64,7 +64,24 @@ def test_names_that_cannot_be_used_are_refused_in_words(bench):
         assert (answer.success, answer.error_code) == (False, ErrorCode.INVALID_REQUEST), prompt
         assert answer.message.startswith("prompt: expected") and problem in answer.message
     answer = bench.call(SegmentObject, "segment_object", publish=True, prompt="чашка", use_latest=True)
-    assert (answer.success, answer.error_code) == (False, ErrorCode.NOT_FOUND)  # understood as a word, but nothing is called so
+    assert (answer.success, answer.error_code) == (False, ErrorCode.NOT_UNDERSTOOD) and "looks like Russian" in answer.message
+
+
+def test_an_answer_says_how_each_word_was_read(bench):
+    bench.until(bench.instances, "results")
+    answer = bench.call(SegmentObject, "segment_object", prompt="the block that isn't red", use_latest=True)
+    assert list(answer.prompt_words) == ["the", "block", "that", "isn't", "red"]
+    assert list(answer.prompt_roles) == ["ignored", "noun", "ignored", "not", "color"]
+    refused = bench.call(SegmentObject, "segment_object", prompt="a block unless red", use_latest=True)
+    assert (refused.success, refused.error_code) == (False, ErrorCode.NOT_UNDERSTOOD) and not refused.instances.instances
+    assert dict(zip(refused.prompt_words, refused.prompt_roles))["unless"] == "not understood" and "'unless'" in refused.message
+
+
+def test_grasps_are_refused_for_a_prompt_that_is_not_understood(bench):
+    bench.until(bench.instances, "results")
+    answer = bench.call(GetGraspTargets, "get_grasp_targets", prompt="do not take the block")
+    assert (answer.success, answer.error_code) == (False, ErrorCode.NOT_UNDERSTOOD) and not answer.targets
+    assert "not what to take" in answer.message
 
 
 def test_repeated_and_foreign_names_are_told(bench):

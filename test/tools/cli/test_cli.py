@@ -70,6 +70,24 @@ def test_reconstruct_makes_everything_it_promises(folder, tmp_path, capsys):
     assert (out / "report.html").read_text().count("<img") == 12
 
 
+def test_reconstruct_answers_prompts_and_says_how_it_read_them(folder, tmp_path, capsys):
+    arguments = ["reconstruct", str(folder), "--depth", "--model", "depth_clusters", "-o", str(tmp_path / "out")]
+    assert cli.main([*arguments, "--prompt", "the leftmost thing", "--prompt", "second thing from the left"]) == 0
+    printed = capsys.readouterr().out
+    assert "'the leftmost thing': the (ignored), leftmost (place), thing (noun)" in printed
+    answers = [line for line in printed.splitlines() if line.startswith("'") and ": object " in line]
+    assert len(answers) == 2 and answers[0].split(": object ")[1].split()[0] != answers[1].split(": object ")[1].split()[0]
+    assert cli.main([*arguments, "--prompt", "fifth thing from the left"]) == 1
+    assert "asks for number 5, and 3 are seen" in capsys.readouterr().out
+
+
+def test_reconstruct_refuses_a_prompt_that_it_does_not_understand_before_it_works(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main(["reconstruct", str(folder), "--depth", "-o", str(out), "--prompt", "don't take the mug"]) == 2
+    printed = capsys.readouterr()
+    assert "don't (not understood)" in printed.out and "not what to take" in printed.err and not out.exists()
+
+
 def test_a_scene_folder_stands_for_its_images(folder, tmp_path, capsys):
     arguments = ["reconstruct", str(folder), "--depth", "--model", "depth_clusters", "-o", str(tmp_path / "out")]
     assert cli.main(arguments) == 0 and "3 objects" in capsys.readouterr().out

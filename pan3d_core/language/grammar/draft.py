@@ -1,0 +1,109 @@
+"""What has been read of a description so far, and the description that it makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from pan3d_core.language.grammar import words as table
+from pan3d_core.language.grammar.cursor import Cursor
+from pan3d_core.language.grammar.structure import Count, Ordinal, Prompt, Relation
+
+_Ranks = tuple[tuple[str, str, int], ...]  # word, measure, sign
+
+
+@dataclass
+class Draft:
+    """What has been read of a description."""
+
+    first: int
+    nouns: list[str] = field(default_factory=list)
+    colors: list[tuple[str, int]] = field(default_factory=list)
+    other_colors: list[tuple[str, int]] = field(default_factory=list)  # "red or blue"
+    sizes: list[tuple[str, str, int]] = field(default_factory=list)
+    places: list[tuple[str, str, int]] = field(default_factory=list)
+    relations: list[Relation] = field(default_factory=list)
+    excluded: list[Prompt] = field(default_factory=list)
+    ordinal: int = 0
+    ordinal_at: int = 0
+    counted_from: tuple[str, int] | None = None
+    count: Count | None = None
+    article: str = ""
+    has_head: bool = False
+    last_head: str = ""
+    inside: str = ""  # what is being read: "" the description, "noun" a part such as "of water", "use" such as "to drink from"
+    is_other: bool = False
+    is_universal: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.nouns or self.colors or self.sizes or self.places or self.relations or self.count or self.ordinal
+                    or self.excluded or self.is_other)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Described:
+    """A description with what the request around it must know."""
+
+    prompt: Prompt
+    is_universal: bool  # everything, all mugs, any bottle
+    is_other: bool
+    is_pronoun: bool  # "the one on the left": its noun has been said before
+    first: int  # index of its first phrase
+
+
+class Reader(Protocol):
+    """What the steps of reading a description ask of the whole."""
+
+    cursor: Cursor
+
+    def read(self, within: str = "") -> Described: ...
+
+
+def finished(cursor: Cursor, draft: Draft, within: str) -> Described:
+    text = " ".join(phrase.said for phrase in cursor.phrases[draft.first : cursor.at] if phrase.said)
+    noun = " ".join(draft.nouns)
+    is_any = all(word in table.ANYTHING for word in draft.nouns)
+    pronoun = is_any and (not draft.nouns or draft.nouns[-1] in table.POINTED_AT)
+    sizes, places, ordinal = _ranking(cursor, draft)
+    count = draft.count
+    relative = bool(sizes or places or ordinal)
+    if count and draft.article == "the" and count.kind == "some" and count.number > 1 and not relative:
+        count = Count(count.number, "exactly")
+    head = draft.last_head
+    plural = (head.endswith("s") and not head.endswith("ss")) or head == "everything"
+    if count and count.kind != "among" and (count.number > 1 or count.kind == "all"):
+        plural = True
+    prompt = Prompt(
+        text, "" if is_any else noun, tuple(draft.colors), sizes, places, tuple(draft.relations), ordinal, count,
+        tuple(draft.excluded), plural=plural,
+    )  # fmt: skip
+    told_apart = bool(prompt.noun or prompt.colors or prompt.is_relative or prompt.excluded or draft.is_other)
+    if pronoun and not told_apart and not (count and within != "not"):
+        cursor.refuse("it does not tell which thing is meant", -1)
+    if draft.other_colors:
+        options = [*draft.colors, *draft.other_colors]
+        parts = tuple(replace(prompt, colors=(option,), text=f"{option[0]} of {text!r}") for option in options)
+        prompt = Prompt(text, joined="or", parts=parts, plural=plural)
+    return Described(prompt, draft.is_universal, draft.is_other, pronoun, draft.first)
+
+
+def _ranking(cursor: Cursor, draft: Draft) -> tuple[_Ranks, _Ranks, Ordinal | None]:
+    """Sizes, places, and along which of them an ordinal counts."""
+    sizes, places = list(draft.sizes), list(draft.places)
+    if not draft.ordinal:
+        return tuple(sizes), tuple(places), None
+    if draft.counted_from is not None:
+        measure, sign = draft.counted_from
+    elif sizes:
+        _, measure, sign = sizes.pop()
+    elif places:
+        text, measure, sign = places.pop()
+        if draft.ordinal == -1 and len(text.split()) > 1:  # "the last one on the right"
+            draft.ordinal = 1
+    elif draft.relations and draft.relations[0].kind in ("near", "far"):
+        measure, sign = "", 1
+    else:
+        cursor.at = draft.ordinal_at
+        cursor.refuse("say from where it is counted, as in 'second mug from the left' or 'second largest mug'", 0)
+    return tuple(sizes), tuple(places), Ordinal(draft.ordinal, measure, sign)

@@ -1,0 +1,150 @@
+"""From a text to phrases of known kinds: apostrophes, contractions, hyphens, misspelled words of the grammar."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pan3d_core.language.colors import SHADES, canonical_color
+from pan3d_core.language.grammar import words as table
+from pan3d_core.language.grammar.spelling import meant_word
+
+MARK, NOUN, IGNORED, NOT_UNDERSTOOD = "mark", "noun", "ignored", "not understood"
+_TOKEN = re.compile(r"!=|≠|¬|<>|[^\W_]+(?:['&+_.]+[^\W_]+)*|!(?=\w)|[–—,;:.!?()/&+]|\s-+\s")
+_CONTRACTIONS = {"n't": "not", "'s": "is", "'re": "are", "'d": "would", "'ll": "will", "'ve": "have", "'m": "am"}
+_WHOLE = {
+    "dont": "do not", "doesnt": "does not", "isnt": "is not", "arent": "are not", "cant": "can not", "wont": "will not",
+    "wouldnt": "would not", "shouldnt": "should not", "didnt": "did not", "cannot": "can not", "can't": "can not",
+    "won't": "will not", "ain't": "is not", "aint": "is not", "let's": "let us", "lets": "let us", "thats": "that is",
+    "whats": "what is", "wheres": "where is", "im": "i am", "mustnt": "must not", "wasnt": "was not",
+}  # fmt: skip
+_HAVE_A_VERB = frozenset(
+    ["it", "that", "which", "what", "who", "where", "here", "there", "he", "she", "one", "this", "thing", "object", "mug"]
+)  # "what's", not "bob's"
+
+
+@dataclass
+class Phrase:
+    """Words of a prompt that do one thing."""
+
+    text: str  # in lower case, contractions written out
+    said: str  # as the prompt has it; "" for the second half of a contraction
+    kind: str  # what it may do
+    role: str  # what it did; the parser decides
+    words: tuple[Phrase, ...] = ()  # one by one, where it is several
+
+
+def _kinds() -> dict[str, str]:
+    """Phrase -> kind. Where two tables hold a phrase, the later one counts."""
+    tables: list[tuple[str, Iterable[str]]] = [
+        ("refused", [phrase for phrases in table.REFUSED.values() for phrase in phrases]),
+        ("polite", table.POLITE), ("request", table.REQUESTS), ("link", table.LINKS), ("article", table.ARTICLES),
+        ("complement", table.COMPLEMENTS), ("or", ("or", "/", "or else")), ("and", ("and", "as well as", "plus", "&",
+        "along with")),
+        ("but", ("but",)), ("either", ("either",)), ("size", table.SIZE_WORDS), ("relation", table.RELATIONS),
+        ("place", table.PLACE_WORDS), ("from", table.COUNTED_FROM), ("ordinal", table.ORDINALS), ("count", table.COUNTS),
+        ("other", table.OTHERS), ("any", table.ANYTHING), ("not", table.NOT_WORDS), ("except", table.EXCEPT_PHRASES),
+        ("avoid", table.AVOID_PHRASES), ("holding", set(table.HOLDING) - {"inside", "on top"}), ("that", ("that", "which",
+        "who")),
+        ("than", ("than",)),
+    ]  # fmt: skip
+    return {phrase: kind for kind, phrases in tables for phrase in phrases}
+
+
+KINDS = _kinds()
+_LONGEST = max(len(phrase.split()) for phrase in KINDS)
+_NUMBER = re.compile(r"(\d{1,2})(st|nd|rd|th)?")
+
+
+def phrases_of(text: str) -> list[Phrase]:
+    """Split a text into phrases, the longest that are known.
+
+    Args:
+        text: Of a prompt.
+
+    Returns:
+        Phrases in the text's order; what punctuation separates is told by phrases of kind "mark".
+    """
+    words = _words(text)
+    found: list[Phrase] = []
+    while words:
+        length = _longest(words)
+        found.append(_phrase(words[:length]))
+        words = words[length:]
+    return found
+
+
+def _words(text: str) -> list[Phrase]:
+    text = re.sub("[’‘`´ʼ]", "'", unicodedata.normalize("NFKC", text).lower())
+    text = re.sub(r"\bw/o\b", "without", text)
+    text = re.sub(r"(?<=\w)[-‐‑](?=\w)", " ", f" {text} ")
+    words: list[Phrase] = []
+    for match in _TOKEN.finditer(text):
+        token = match[0].strip()
+        is_negator = token in ("!=", "≠", "¬", "<>") or (token == "!" and text[match.end()].isalnum())
+        if is_negator:
+            words.append(Phrase("not", token, "not", "not"))
+        elif token in ("/", "&", "+"):
+            words.append(Phrase("or" if token == "/" else "and", "", "or" if token == "/" else "and", IGNORED))
+        elif not token[0].isalnum():
+            words.append(Phrase(token, "", MARK, IGNORED))
+        else:
+            words += _written_out(token)
+    return words
+
+
+def _written_out(token: str) -> list[Phrase]:
+    """A word, or the words of a contraction."""
+    whole = _WHOLE.get(token, "")
+    for ending, verb in _CONTRACTIONS.items():
+        stem = token.removesuffix(ending)
+        if not whole and stem and stem != token and (ending != "'s" or stem in _HAVE_A_VERB):
+            whole = f"{stem} {verb}"
+    parts = (whole or token).split()
+    return [_single(part, token if index == 0 else "") for index, part in enumerate(parts)]
+
+
+def _single(word: str, said: str) -> Phrase:
+    kind = KINDS.get(word, "")
+    number = _NUMBER.fullmatch(word)
+    if number is not None:
+        kind = "ordinal" if number[2] else "count"
+    elif not kind and canonical_color(word) is not None:
+        kind = "color"
+    elif not kind and word in SHADES:
+        kind = "shade"
+    elif not kind and len(word) > 4 and word.endswith("est") and word not in table.NOT_SUPERLATIVE:
+        kind = "unseen"
+    if not kind and meant_word(word) is not None:
+        kind = "misspelled"
+    return Phrase(word, said, kind or NOUN, kind or NOUN)
+
+
+def _longest(words: list[Phrase]) -> int:
+    if words[0].kind == MARK:
+        return 1
+    for length in range(min(_LONGEST, len(words)), 1, -1):
+        phrase = " ".join(word.text for word in words[:length])
+        cut = any(word.kind == MARK for word in words[:length])
+        following = words[length].text if length < len(words) else ""
+        splits = length < len(words) and not words[length].said and words[length].kind not in (MARK, "or", "and")  # "isn't"
+        if phrase in KINDS and not cut and not splits and not _belongs_to_the_next(phrase, following):
+            return length
+    return 1
+
+
+def _belongs_to_the_next(phrase: str, following: str) -> bool:
+    if phrase in ("a pair of", "a couple of"):  # "a pair of scissors" is one thing
+        return following in table.PAIRS
+    if KINDS[phrase] == "polite":  # "up to", "on the table lamp"
+        return phrase.endswith("table") and following in ("lamp", "cloth", "tennis", "top", "leg")
+    return False
+
+
+def _phrase(words: list[Phrase]) -> Phrase:
+    if len(words) == 1:
+        return words[0]
+    text, said = (" ".join(part for part in parts if part) for parts in zip(*((word.text, word.said) for word in words)))
+    return Phrase(text, said, KINDS[text], KINDS[text], tuple(words))

@@ -1,0 +1,251 @@
+"""Reading a whole request: descriptions of what is meant, and of what is not meant, in any order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from pan3d_core.language.grammar import words as table
+from pan3d_core.language.grammar.cursor import END, Cursor, refuse_misspelled, refuse_word
+from pan3d_core.language.grammar.description import DescriptionReader
+from pan3d_core.language.grammar.draft import Described
+from pan3d_core.language.grammar.following import read_excluded
+from pan3d_core.language.grammar.foreign import foreign_language
+from pan3d_core.language.grammar.lexer import IGNORED, MARK, NOT_UNDERSTOOD, NOUN, Phrase, phrases_of
+from pan3d_core.language.grammar.structure import NotUnderstood, Prompt
+
+
+@dataclass
+class Request:
+    """What has been read of a request."""
+
+    wanted: list[Described] = field(default_factory=list)
+    excluded: list[Described] = field(default_factory=list)
+    joins: set[str] = field(default_factory=set)
+    join: str = ""  # before the next description
+    separated: bool = True  # whether a next description may begin
+    other_at: int = -1  # index of a phrase with "other", until something is excluded
+
+
+def read_request(text: str) -> Prompt:
+    """Take a prompt apart.
+
+    Args:
+        text: English, with at least one word.
+
+    Returns:
+        What is meant; every word of the text is in `words` with its role.
+
+    Raises:
+        NotUnderstood: For a word that changes the meaning and is not understood, and for text in another language.
+    """
+    foreign = foreign_language(text)
+    phrases = phrases_of(text)
+    if foreign is not None:
+        language, word = foreign
+        roles = tuple((phrase.said, NOT_UNDERSTOOD) for phrase in phrases if phrase.said)
+        raise NotUnderstood(f"{word!r} looks like {language}; prompts are English", word, roles)
+    try:
+        return _RequestReader(phrases).read(text)
+    except NotUnderstood as problem:
+        raise NotUnderstood(str(problem), problem.word, words_of(phrases)) from None
+
+
+def words_of(phrases: list[Phrase]) -> tuple[tuple[str, str], ...]:
+    """Every word as (words, role); neighbours that are one noun or ignored are joined."""
+    found: list[tuple[str, str]] = []
+    for phrase in phrases:
+        if not phrase.said:
+            if found and phrase.kind != MARK and phrase.role != IGNORED:  # the second half of a contraction
+                found[-1] = (found[-1][0], phrase.role)
+            continue
+        if found and phrase.role == found[-1][1] and phrase.role == NOUN:
+            found[-1] = (f"{found[-1][0]} {phrase.said}", phrase.role)
+        else:
+            found.append((phrase.said, phrase.role))
+    return tuple(found)
+
+
+class _RequestReader:
+    def __init__(self, phrases: list[Phrase]) -> None:
+        self.cursor = Cursor(phrases)
+        self.reader = DescriptionReader(self.cursor)
+        self.request = Request()
+
+    def read(self, text: str) -> Prompt:
+        """The whole request."""
+        cursor = self.cursor
+        while cursor.kind() != END:
+            before = cursor.at
+            self._clause()
+            if cursor.at == before:
+                refuse_word(cursor)
+        return self._finished(text)
+
+    def _clause(self) -> None:
+        cursor, request = self.cursor, self.request
+        kind, text = cursor.kind(), cursor.text()
+        if kind in (MARK, "polite", "either", "request"):
+            request.separated = True
+            cursor.take(IGNORED)
+        elif kind == "link" and not request.wanted:
+            cursor.take(IGNORED)
+        elif kind in ("or", "and"):
+            self._join(kind)
+        elif kind == "but":
+            self._but()
+        elif kind in ("not", "avoid", "except") or self._excludes_by_context():
+            self._exclude(kind)
+        elif text in table.NOT_AFTER_ONE and (cursor.kind(1) in ("but", "except")) and not request.wanted:
+            cursor.take(IGNORED)  # "nothing but the mug" is the mug
+            cursor.take(IGNORED)
+        elif kind == "misspelled":
+            refuse_misspelled(cursor)
+        else:
+            self._want()
+
+    def _excludes_by_context(self) -> bool:
+        """ "nothing red" after what is meant, "everything without", "any other mug than"."""
+        cursor, request = self.cursor, self.request
+        last = request.wanted[-1] if request.wanted else None
+        if last is None:
+            return False
+        if cursor.text() in table.NOT_AFTER_ONE:
+            return cursor.begins(1) or cursor.text(1) == "of"
+        if cursor.text() == "without":
+            return last.is_universal
+        return cursor.kind() == "than" and last.is_other
+
+    def _join(self, kind: str) -> None:
+        after = self.cursor.kind(1)
+        role = IGNORED if after in ("request", "avoid", "not", "except") else kind
+        self.request.join = kind if role == kind else ""
+        self.cursor.take(role)
+        self.request.separated = True
+
+    def _but(self) -> None:
+        cursor, request = self.cursor, self.request
+        after = 1
+        while cursor.kind(after) in ("polite", MARK):
+            after += 1
+        negates = cursor.kind(after) in ("not", "avoid", "except") or cursor.text(after) in table.NOT_AFTER_ONE
+        if negates or cursor.kind(after) == "request" or (request.excluded and not request.wanted):
+            cursor.take(IGNORED)
+            request.separated = True
+        elif request.wanted and request.wanted[-1].is_universal:
+            self._exclude("except")
+        else:
+            cursor.refuse("say 'but not' for what is not meant", 0)
+
+    def _exclude(self, kind: str) -> None:
+        """One thing that is not meant, or a list of them."""
+        cursor, request = self.cursor, self.request
+        fronted = not request.wanted
+        cursor.take("not")
+        if cursor.kind() == "count" and cursor.text() == "only":
+            cursor.refuse("'not only' can be read in two ways", 0)
+        if cursor.kind() == "request" and kind == "not":
+            cursor.take(IGNORED)
+        if cursor.kind() == END or (cursor.kind() == MARK and kind == "not"):
+            cursor.refuse("it does not say what is not meant", -1)
+        while True:
+            while cursor.kind() in ("polite", "either") or cursor.text() == "of":
+                cursor.take(IGNORED)
+            request.excluded.append(read_excluded(self.reader))
+            if not self._list_goes_on(fronted and kind == "except"):
+                break
+        request.separated, request.join = True, ""
+
+    def _list_goes_on(self, ends_at_comma: bool) -> bool:
+        """Take what joins the next excluded thing, if one follows."""
+        cursor = self.cursor
+        length = 0
+        while cursor.kind(length) in ("or", "and", "polite") or cursor.text(length) in (",", "nor", "/"):
+            length += 1
+        joined = any(cursor.kind(index) in ("or", "and") or cursor.text(index) in (",", "nor") for index in range(length))
+        commas_only = all(cursor.kind(index) in (MARK, "polite") for index in range(length))
+        if not joined or (commas_only and ends_at_comma):
+            return False
+        if not (cursor.begins(length) or cursor.kind(length) in ("relation",)):
+            return False
+        for _ in range(length):
+            cursor.take("not" if cursor.text() == "nor" else IGNORED)
+        return True
+
+    def _want(self) -> None:
+        cursor, request = self.cursor, self.request
+        if not request.separated:
+            if cursor.kind() == "refused":
+                refuse_word(cursor)
+            cursor.refuse("expected a word such as 'and' or 'next to' before it", 0)
+        at = cursor.at
+        if cursor.kind() == "refused" and cursor.text() != "can":
+            refuse_word(cursor)
+        described = self.reader.read()
+        if described.is_other:
+            others = [i for i in range(at, cursor.at) if cursor.phrases[i].role == "other"]
+            request.other_at = others[0]
+        join, request.join, request.separated = request.join, "", False
+        refines = described.is_pronoun and request.wanted and not join and not described.is_other
+        if refines and not request.wanted[-1].prompt.parts and not described.prompt.parts:
+            request.wanted[-1] = replace(request.wanted[-1], prompt=_merged(request.wanted[-1].prompt, described.prompt))
+            return
+        if described.is_pronoun and not request.wanted and request.excluded and not described.is_universal:
+            noun = request.excluded[-1].prompt.noun  # "not the red mug, take the other one"
+            described = replace(described, prompt=replace(described.prompt, noun=noun))
+        if request.wanted and join:
+            request.joins.add(join)
+        request.wanted.append(described)
+
+    def _finished(self, text: str) -> Prompt:
+        cursor, request = self.cursor, self.request
+        if request.other_at >= 0 and not request.excluded:
+            cursor.at = request.other_at
+            cursor.refuse("say which one is not meant, as in 'a mug other than the red one'", 0)
+        if not request.wanted:
+            negators = [i for i, phrase in enumerate(cursor.phrases) if phrase.role == "not"]
+            cursor.at = negators[0] if negators else 0
+            cursor.refuse("it says what not to take, but not what to take", 0)
+        if len(request.joins) > 1:
+            ors = [i for i, phrase in enumerate(cursor.phrases) if phrase.role == "or"]
+            cursor.at = ors[0]
+            cursor.refuse("'and' together with 'or' can be read in two ways", 0)
+        excluded = tuple(described.prompt for described in request.excluded)
+        words = words_of(cursor.phrases)
+        if len(request.wanted) == 1:
+            only = request.wanted[0].prompt
+            return replace(only, text=text, excluded=only.excluded + excluded, words=words)
+        joined = "or" if "or" in request.joins else "and"
+        parts = [described.prompt for described in request.wanted]
+        if joined == "and" and parts[0].count and parts[0].count.number == 2 and not parts[0].noun.endswith("s"):
+            parts[0] = replace(parts[0], count=None, plural=False)  # "both the can and the banana"
+        shared = _shared(parts, joined)
+        return Prompt(text, excluded=excluded, joined=joined, parts=shared, plural=joined == "and", words=words)
+
+
+def _merged(first: Prompt, second: Prompt) -> Prompt:
+    """ "a mug, a red one": one thing with what both say."""
+    return replace(
+        first,
+        colors=first.colors + second.colors,
+        sizes=first.sizes + second.sizes,
+        places=first.places + second.places,
+        relations=first.relations + second.relations,
+        ordinal=second.ordinal or first.ordinal,
+        count=second.count or first.count,
+        excluded=first.excluded + second.excluded,
+    )
+
+
+def _shared(parts: list[Prompt], joined: str) -> tuple[Prompt, ...]:
+    """Parts whose noun stands only with the last one, "the red and the blue mug", get it."""
+    last = parts[-1]
+    return tuple(
+        replace(part, noun=last.noun, text=f"{part.text} {last.noun}")
+        if not part.noun
+        and part.colors
+        and not part.parts
+        and not part.is_relative
+        and part.text.split()[-1] not in table.ANYTHING
+        else part
+        for part in parts
+    )
