@@ -29,6 +29,7 @@ from pan3d_ros.platform.spinning import attempt, run
 from pan3d_ros.processing.model_loading import ModelHolder
 from pan3d_ros.processing.perception import Perception, Surroundings
 from pan3d_ros.processing.problem_log import ProblemLog
+from pan3d_ros.processing.supervision import Supervisor
 from pan3d_ros.refinement.server import RefinementServer, RefinementSources, configured_map
 from pan3d_ros.refinement.views import ViewCollector
 from pan3d_ros.services.answers import Answers
@@ -49,7 +50,7 @@ class PerceptionNode(LifecycleNode):
         self.store, self.problems, self.models = ResultStore(), ProblemLog(), ModelHolder()
         self.outputs: ScenePublishers | None = None
         self.perception: Perception | None = None
-        self._failure: Exception | None = None
+        self.supervisor = Supervisor(self, lambda: self.parameters.read()[0].recovery)
         self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._is_working)
         global_services = bool(self.get_parameter("global_services").value)
         self.services_ = PerceptionServices(self, self.answers, global_services)
@@ -60,7 +61,6 @@ class PerceptionNode(LifecycleNode):
         period_s = float(self.get_parameter("watchdog.period_s").value)
         host_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._watchdog = self.create_timer(period_s, self._watch, callback_group=self.data_group, clock=host_clock)
-        self._failed = self.create_guard_condition(self._stop_after_failure, callback_group=self.default_callback_group)
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
         self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=lambda _: self.forget("clock_jump"))
         self.add_post_set_parameters_callback(lambda _: self._apply_live_parameters())
@@ -71,6 +71,8 @@ class PerceptionNode(LifecycleNode):
         return self.get_clock().now().nanoseconds
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.supervisor.taken_over()
+
         def configure() -> None:
             node_config, pipeline_config = self.parameters.read()
             if not node_config.cameras:
@@ -102,7 +104,7 @@ class PerceptionNode(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop()
-        if self._failure is not None:
+        if self.supervisor.failure is not None:
             return ERROR
         super().on_deactivate(state)
         if self.get_parameter("unload_on_deactivate").value:
@@ -111,6 +113,7 @@ class PerceptionNode(LifecycleNode):
         return SUCCESS
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.supervisor.taken_over()
         self._stop()
         self._free()
         return SUCCESS
@@ -118,12 +121,10 @@ class PerceptionNode(LifecycleNode):
     on_shutdown = on_cleanup
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured: without perception, but alive and able to say why."""
+        """Back to unconfigured: without perception, but alive and able to say why, and to try again."""
         self._stop()
         self._free()
-        if self._failure is not None:
-            self.problem = f"perception stopped: {type(self._failure).__name__}: {self._failure}"
-            self._failure = None
+        self.supervisor.failure = None
         self.answers.stop(self.problem or "the node is not configured")
         return SUCCESS
 
@@ -146,7 +147,6 @@ class PerceptionNode(LifecycleNode):
     def _attempt(self, name: str, work: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
         outcome, error = attempt(work, undo)
         self.problem = f"{name} failed: {error}" if error else ""
-        self._failure = error if outcome == ERROR else None
         if error:
             self.answers.stop(self.problem)
             log.error(self.problem)
@@ -168,14 +168,10 @@ class PerceptionNode(LifecycleNode):
 
     def _on_worker_failure(self, error: Exception) -> None:
         """In the worker's thread: leave the rest to the executor."""
-        self._failure = error
-        self.answers.stop(f"perception stopped: {type(error).__name__}: {error}")
+        worked = (perception := self.perception) is not None and perception.worked
+        self.problem = self.supervisor.ended(error, worked=worked)
+        self.answers.stop(self.problem)
         self.store.put(None)
-        self._failed.trigger()
-
-    def _stop_after_failure(self) -> None:
-        if self._failure is not None and self.perception is not None:
-            self.trigger_deactivate()
 
     def _apply_live_parameters(self) -> None:
         if self.perception is not None and (model := self.models.model) is not None:
@@ -187,7 +183,8 @@ class PerceptionNode(LifecycleNode):
     def _watch(self) -> None:
         """Once per period: QoS that no longer fits, and /diagnostics."""
         name, model = str(self.get_parameter("model.name").value), self.models.model
-        parts = [model_status(lifecycle_state(self), self.problem, name, model.device if model else "")]
+        problem = "; ".join(filter(None, (self.problem, self.supervisor.watch())))
+        parts = [model_status(lifecycle_state(self), problem, name, model.device if model else "")]
         parts.append(parameter_status(self.parameters.unknown()))
         if (perception := self.perception) is not None:
             perception.refresh_qos()

@@ -113,6 +113,22 @@ class WatchdogConfig(Checked):
 
 
 @dataclass(frozen=True)
+class RecoveryConfig(Checked):
+    """What happens when view sets fail one after the other."""
+
+    max_failures: int = setting(
+        5, "view sets that may fail one after the other by an unexpected error before perception is ended", range=(1, 10_000)
+    )
+    enabled: bool = setting(True, "configure and activate anew after perception has ended; off = wait for an operator")
+    initial_delay_s: float = setting(1.0, "wait before the first attempt", range=(0.1, 3600.0))
+    factor: float = setting(2.0, "by which every wait is longer than the one before", range=(1.0, 10.0))
+    max_delay_s: float = setting(60.0, "longest wait", range=(0.1, 86_400.0))
+    max_attempts: int = setting(
+        0, "attempts without a result after which nothing more is tried; 0 = no limit", range=(0, 1_000_000)
+    )
+
+
+@dataclass(frozen=True)
 class RefineConfig(Checked):
     """Maps of the place: made by the action refine_scene, and known beforehand. All defaults are assumed."""
 
@@ -161,6 +177,7 @@ class NodeConfig(Checked):
     publish: PublishConfig = group(PublishConfig, "outputs")
     service: ServiceConfig = group(ServiceConfig, "requests")
     watchdog: WatchdogConfig = group(WatchdogConfig, "supervision")
+    recovery: RecoveryConfig = group(RecoveryConfig, "after failures")
     refine: RefineConfig = group(RefineConfig, "maps of the place")
 
     def __post_init__(self) -> None:

@@ -7,6 +7,8 @@ slot of generated messages, which is not rclpy's, is in `messages.buffers.assign
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from typing import Any
 
 from rclpy.exceptions import InvalidHandle
@@ -15,23 +17,30 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
+from pan3d_core.runtime.failures import FAILURES
+
 log = logging.getLogger("pan3d.ros.rclpy")
 
 RCLError = rclpy_implementation.RCLError
 """What the compiled part of rclpy raises. `rclpy.exceptions` does not offer it, so nobody could catch it otherwise."""
 
+CALLBACK_FAILURE_PAUSE_S = 0.001
+"""After a callback that failed, so that failures without end leave time for others."""
+
 HANDLE_IS_GONE = (RCLError, InvalidHandle)
 """What using a publisher raises after the process was asked to end: either, by the moment at which its context went."""
 
 
-def spin(executor: Executor) -> None:
-    """Spin for nodes that unsubscribe while they run.
+def spin(executor: Executor, on_failure: Callable[[Exception], None]) -> None:
+    """Spin for nodes that stay, whatever a callback raises, and that unsubscribe while they run.
 
-    A message that has been queued for a subscription which another thread destroys meanwhile raises `InvalidHandle` out of
-    `executor.spin()`. It concerns nobody any more. Superfluous when executors drop such callbacks themselves.
+    An exception of a callback comes out of `executor.spin()`, which would end the node by one odd message on any topic.
+    A message that has been queued for a subscription which another thread destroys meanwhile raises `InvalidHandle` there; it
+    concerns nobody any more. Superfluous when executors drop such callbacks and report such failures themselves.
 
     Args:
         executor: Whose nodes are spun, until it is shut down.
+        on_failure: Is told what a callback raised, as far as it is of the listed families; the others pass.
     """
     while True:
         try:
@@ -39,6 +48,9 @@ def spin(executor: Executor) -> None:
             return
         except InvalidHandle as error:
             log.debug("a callback of a destroyed subscription was dropped: %s", error)
+        except FAILURES as error:
+            on_failure(error)
+            time.sleep(CALLBACK_FAILURE_PAUSE_S)
 
 
 def lifecycle_state(node: LifecycleNode) -> str:

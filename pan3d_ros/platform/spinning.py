@@ -9,6 +9,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
+from pan3d_core.runtime.failures import FailureLog
 from pan3d_ros.platform.rclpy_private import spin
 
 log = logging.getLogger("pan3d.ros.spinning")
@@ -33,8 +34,9 @@ def run(node: LifecycleNode, threads: int, *, autostart: bool) -> None:
 
     if autostart:
         executor.create_task(start)
+    failures = FailureLog(log)
     try:
-        spin(executor)
+        spin(executor, lambda error: failures.report("a callback", error))
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:

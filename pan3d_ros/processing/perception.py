@@ -12,6 +12,7 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 
 from pan3d_core.config import PipelineConfig
+from pan3d_core.runtime.failures import FAILURES, FailureLog, described
 from pan3d_core.structures import CameraView
 from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_core.views.synchronizer import ViewSet, ViewSetSynchronizer
@@ -25,13 +26,17 @@ from pan3d_ros.outputs.result_store import Latencies, ResultStore, SceneResult
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
 from pan3d_ros.platform.rclpy_private import HANDLE_IS_GONE
 from pan3d_ros.processing.model_loading import LoadedModel
-from pan3d_ros.processing.problem_log import ProblemLog
+from pan3d_ros.processing.problem_log import Problem, ProblemLog
 from pan3d_ros.processing.set_processing import ProcessedSet, SetProcessor, Tools, sync_rules
 from pan3d_ros.processing.worker import LatestWorker
 from pan3d_ros.refinement.views import ViewCollector
 
 log = logging.getLogger("pan3d.ros.perception")
 STOP_TIMEOUT_S = 30.0
+
+
+class RepeatedFailure(RuntimeError):
+    """View sets fail one after the other, which ends perception."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,13 @@ class Perception:
         on_failure: Callable[[Exception], None],
     ) -> None:
         self.latencies = Latencies()
+        self.worked = False  # there was a result
         self.inputs: list[CameraInput] = []
         self._node, self._group, self._config, self._cameras = around.node, around.callback_group, config, cameras
         self._model, self._outputs = around.model, around.outputs
         self._store, self._problems = around.store, around.problems
         self._jumps = 0
+        self._failures = FailureLog(log)
         self._publish_s = 0.0  # of the newest result; not in it, because others read it while it is published
         self._transforms = LiveTransforms.of(around.node, config)
         offsets = {name: int(camera.time_offset_s * 1e9) for name, camera in cameras.items()}
@@ -103,13 +110,12 @@ class Perception:
             self._outputs.clear_markers()
 
     def _process(self, views: ViewSet[CameraFrame]) -> None:
-        """One set; one that was under way when the process was asked to end has nobody to be published to."""
-        try:
-            self._processor(views)
-        except HANDLE_IS_GONE:
-            if self._node.context.ok():
-                raise
-            log.info("a result came after the end of the process")
+        """One set. When too many fail one after the other, something is broken that the next set will not mend."""
+        self._processor(views)
+        if (count := self._processor.failed_in_a_row) >= self._config.recovery.max_failures:
+            error = self._processor.last_failure
+            last = described(error) if error else "an unknown error"
+            raise RepeatedFailure(f"{count} view sets in a row failed, the last by {last}") from error
 
     def apply(self, config: NodeConfig, pipeline_config: PipelineConfig) -> None:
         """Take over live parameters.
@@ -155,6 +161,14 @@ class Perception:
         return self._node.get_clock().now().nanoseconds
 
     def _take(self, frame: CameraFrame) -> None:
+        """A frame that fails here must not fail in the pairing that called, which could stay locked."""
+        try:
+            self._synchronize(frame)
+        except FAILURES as error:
+            self._failures.report(f"a frame of {frame.camera}", error)
+            self._problems.report(Problem.NO_IMAGES, f"{frame.camera}: frame", f"{frame.camera}: {described(error)}")
+
+    def _synchronize(self, frame: CameraFrame) -> None:
         view_set = self.sync.add(frame.camera, frame.stamp_ns, frame, time.monotonic())
         if self.sync.jumps > self._jumps:
             self._jumps = self.sync.jumps
@@ -172,6 +186,15 @@ class Perception:
         self.seen.clear()
 
     def _publish(self, done: ProcessedSet) -> None:
+        """A result that comes after the process was asked to end has nobody to be published to."""
+        try:
+            self._publish_result(done)
+        except HANDLE_IS_GONE:
+            if self._node.context.ok():
+                raise
+            log.info("a result came after the end of the process")
+
+    def _publish_result(self, done: ProcessedSet) -> None:
         started_s = time.monotonic()
         self.seen.add(done.result)
         instances = instance_array(done.result, self._sightings.update(done.result))
@@ -191,3 +214,4 @@ class Perception:
             drops[f"{camera}: {reason}"] = drops.get(f"{camera}: {reason}", 0) + count
         message.drop_reasons, message.drop_counts = list(drops), list(drops.values())
         self._outputs.stats.publish(message)
+        self.worked = True

@@ -14,6 +14,7 @@ import torch
 
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.runtime.failures import FAILURES, FailureLog, described
 from pan3d_core.structures import CameraView, PerceptionResult
 from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_core.views.preprocessing import require_usable
@@ -52,7 +53,8 @@ class ProcessedSet:
 
 
 class SetProcessor:
-    """Call it with a view set. Bad views and sets are dropped and reported; unexpected exceptions pass through.
+    """Call it with a view set. Bad views and sets are dropped and reported, and so is a set whose work fails by an exception of
+    the families that data may cause; whoever calls decides by `failed_in_a_row` whether to go on.
 
     `deliver` takes every result, `restart` is called before the first set after `forget`, both in the calling thread.
     """
@@ -66,6 +68,9 @@ class SetProcessor:
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self.processed = 0
+        self.failed_in_a_row = 0  # sets since the last result
+        self.last_failure: Exception | None = None
+        self._failures = FailureLog(log)
         self._config = config
         self._tools, self._problems = tools, tools.problems
         self._deliver, self._restart, self._cancelled = deliver, restart, cancelled
@@ -81,6 +86,15 @@ class SetProcessor:
         self._forget = True
 
     def __call__(self, job: ViewSet[CameraFrame]) -> None:
+        try:
+            self._work(job)
+        except FAILURES as error:
+            self.failed_in_a_row += 1
+            self.last_failure = error
+            self._failures.report("a view set", error)
+            self._drop(Problem.INFERENCE_ERROR, f"failed: {type(error).__name__}", f"a view set failed: {described(error)}")
+
+    def _work(self, job: ViewSet[CameraFrame]) -> None:
         if self._forget:
             self._forget = False
             self._tools.pipeline.reset()
@@ -103,6 +117,8 @@ class SetProcessor:
             return
         frame_ids = {frame.camera: frame.frame_id for frame in job.items}
         self._deliver(ProcessedSet(self.processed, result, frame_ids, stages_s))
+        self.failed_in_a_row, self.last_failure = 0, None
+        self._problems.solved(Problem.INFERENCE_ERROR)
 
     def _due(self, job: ViewSet[CameraFrame]) -> bool:
         age_s = (self._tools.now_ns() - job.newest_ns) * 1e-9
@@ -182,7 +198,7 @@ class SetProcessor:
         except ValueError as error:
             self._drop(Problem.INFERENCE_ERROR, "rejected_by_pipeline", str(error))
             return None
-        self._problems.solved(Problem.OUT_OF_MEMORY, Problem.INFERENCE_ERROR)
+        self._problems.solved(Problem.OUT_OF_MEMORY)
         return result
 
 

@@ -35,10 +35,13 @@ class Spinner:
         from pan3d_ros.platform.rclpy_private import spin
 
         try:
-            spin(self.executor)
+            spin(self.executor, self._note)
         except Exception as error:  # noqa: BLE001 (shown by the test that owns the node)
             # rclpy trips over itself when an executor is shut down from another thread; that is no fault of the nodes.
             self.error = None if self.closing else error
+
+    def _note(self, error) -> None:
+        self.error = None if self.closing else error
 
     def add(self, node):
         self.nodes.append(node)
