@@ -166,7 +166,8 @@ class Perception:
             self._synchronize(frame)
         except FAILURES as error:
             self._failures.report(f"a frame of {frame.camera}", error)
-            self._problems.report(Problem.NO_IMAGES, f"{frame.camera}: frame", f"{frame.camera}: {described(error)}")
+            text = f"{frame.camera}: {described(error)}"
+            self._problems.report(Problem.NO_IMAGES, f"{frame.camera}: frame", text, frame.camera)
 
     def _synchronize(self, frame: CameraFrame) -> None:
         view_set = self.sync.add(frame.camera, frame.stamp_ns, frame, time.monotonic())

@@ -149,6 +149,9 @@ class SetProcessor:
                 failed[frame.camera] = Problem.NO_CAMERA_INFO, "camera_info", f"{frame.camera}: {error}"
             except ValueError as error:
                 failed[frame.camera] = Problem.NO_IMAGES, "image", f"{frame.camera}: {error}"
+            except FAILURES as error:  # a message that no check expected
+                self._failures.report(f"a view of {frame.camera}", error)
+                failed[frame.camera] = Problem.NO_IMAGES, "image", f"{frame.camera}: {described(error)}"
         for camera, message in far_away(views, self._tools.pipeline.config.align.max_scene_depth_m).items():
             failed[camera] = Problem.TF_FAILURE, "transform", message
         for frame in job.items:
