@@ -22,7 +22,7 @@ from pan3d_core.settings import moved_settings, nested_names, read_settings, wal
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
 from pan3d_ros.parameters.unknown import files_for_other_nodes, parameter_files, unknown_to_perception
 from pan3d_ros.parameters.values import from_parameter, to_parameter
-from pan3d_ros.platform.rclpy_private import parameter_values, undeclared_overrides
+from pan3d_ros.platform.rclpy_private import explain_undeclared, parameter_values, undeclared_overrides
 
 log = logging.getLogger("pan3d.ros.parameters")
 
@@ -79,12 +79,15 @@ class NodeParameters:
         self._unread: list[str] = []  # what `note_files` found
         for sentence in self.unknown():
             log.warning(sentence)
+        explain_undeclared(node, self._explain_unknown)
         node.add_on_set_parameters_callback(self._on_set)
 
     def unknown(self) -> list[str]:
         """What the node was started with and does not read, one sentence each with the name that was meant."""
-        cameras = from_parameter(self._node.get_parameter("cameras").value) or ()
-        return [*unknown_to_perception(undeclared_overrides(self._node), cameras), *self._unread]
+        return [*self._explain_unknown(undeclared_overrides(self._node)), *self._unread]
+
+    def _explain_unknown(self, names: Sequence[str]) -> list[str]:
+        return unknown_to_perception(names, from_parameter(self._node.get_parameter("cameras").value) or ())
 
     def note_files(self, arguments: Sequence[str]) -> None:
         """Warn of parameter files among the command line's arguments that are for nodes of other names."""

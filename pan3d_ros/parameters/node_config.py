@@ -132,7 +132,7 @@ class RecoveryConfig(Checked):
 class RefineConfig(Checked):
     """Maps of the place: made by the action refine_scene, and known beforehand. All defaults are assumed."""
 
-    folder: str = setting("~/.ros/pan3d_maps", "refined scenes are written to folders in this one")
+    folder: str = setting("~/.ros/pan3d_maps", "refined scenes are written to folders in this one", read_only=True)
     map_file: str = setting("", "refined scene whose objects keep their ids and names; empty = none", read_only=True)
     steps: int = setting(600, "steps of a refinement that asks for no budget", range=(1, 1_000_000))
     stop_below: float = setting(

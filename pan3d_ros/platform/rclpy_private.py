@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from rclpy.exceptions import InvalidHandle
+from rclpy.exceptions import InvalidHandle, ParameterNotDeclaredException
 from rclpy.executors import Executor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from pan3d_core.runtime.failures import FAILURES
 
@@ -77,6 +78,24 @@ def undeclared_overrides(node: Node) -> list[str]:
     rest. Superfluous when rclpy tells which overrides nobody took.
     """
     return [name for name in node._parameter_overrides if not node.has_parameter(name)]
+
+
+def explain_undeclared(node: Node, explain: Callable[[list[str]], list[str]]) -> None:
+    """Make the node say which parameter it does not have when somebody sets it; rclpy says "undeclared parameter(s): []".
+
+    Superfluous when rclpy names them.
+
+    Args:
+        node: Whose parameters are set.
+        explain: From names of parameters that the node does not have to a sentence each.
+    """
+
+    def check(parameters: Sequence[Parameter]) -> None:
+        unknown = [parameter.name for parameter in parameters if not node.has_parameter(parameter.name)]
+        if unknown:
+            raise ParameterNotDeclaredException("; ".join(explain(unknown) or unknown))
+
+    node._check_undeclared_parameters = check  # type: ignore[assignment, method-assign]
 
 
 def guard_transitions(node: LifecycleNode) -> None:

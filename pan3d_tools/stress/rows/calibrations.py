@@ -30,7 +30,7 @@ FAULTS: tuple[Fault, ...] = (
     bad("a negative focal length", matrix(fx=-150.0), "focal"),
     bad("a focal length of one pixel", matrix(fx=1.0, fy=1.0), "focal"),
     bad("a focal length of a million pixels", matrix(fx=1e6, fy=1e6), "focal"),
-    bad("focal lengths that differ tenfold", matrix(fx=1500.0), "focal"),
+    bad("focal lengths that differ tenfold", matrix(fx=1500.0), "fx and fy"),
     bad("a principal point outside the picture", matrix(cx=5000.0), "principal point", BOTH),
     bad("a negative principal point", matrix(cy=-400.0), "principal point"),
     bad("skew", matrix(skew=60.0), "skew", BOTH),

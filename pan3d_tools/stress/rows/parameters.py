@@ -21,7 +21,7 @@ def fixed(parameter: str, value: Any) -> ParameterFault:
 
 def unknown(parameter: str, value: Any = 1.0) -> ParameterFault:
     """A name that is no parameter."""
-    return refused(parameter, value, "not been declared|not declared|no parameter|unknown")
+    return refused(parameter, value, "no parameter|did you mean|not declared")
 
 
 FAULTS: tuple[Fault, ...] = (

@@ -4,6 +4,7 @@ import math
 
 import pytest
 from places import ROOT
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -145,3 +146,26 @@ def test_fixed_settings_cannot_change_while_configured(make):
 def test_documentation_is_up_to_date():
     path = ROOT / "docs" / "parameters.md"
     assert path.read_text(encoding="utf-8") == markdown(), "run: python -m pan3d_ros.parameters.declaration > docs/parameters.md"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("sync.slop", "did you mean sync.slop_s"),
+        ("camera.fornt.rectified", "did you mean camera.front"),
+        ("merge.mask_size", "merge.mask_size"),
+    ],
+)
+def test_setting_a_parameter_that_there_is_not_is_answered_with_the_one_that_was_meant(make, name, said):
+    node, _ = make(cameras=["front"])
+    with pytest.raises(ParameterNotDeclaredException, match=said):
+        set_one(node, name, 1.0)
+    assert set_one(node, "service.timeout_s", 3.0).successful
+
+
+def test_the_folder_of_maps_is_fixed_while_the_node_is_configured(make):
+    node, parameters = make()
+    assert set_one(node, "refine.folder", "/somewhere").successful
+    parameters.configured = True
+    answer = set_one(node, "refine.folder", "/elsewhere")
+    assert not answer.successful and "refine.folder: fixed while the node is configured" in answer.reason
