@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,11 @@ from pan3d_core.models.layers.patch_encoder import PatchEncoder
 from pan3d_core.models.vggt.network import VGGT, Aggregator, CameraHead
 from pan3d_core.runtime.weights import assign_weights, family_of, read_weights
 from pan3d_core.settings import read_settings, to_plain
-from training.data.arrays import SceneBatch, ShardSet
-from training.data.augment import AugmentConfig, flip_batch, jitter_colors
-from training.data.resize import resize_batch
+from training.data.arrays import SceneBatch
+from training.data.augment import flip_batch, jitter_colors
 from training.data.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin, require_patches
+from training.families.held_out import SizedData
 from training.families.mini import ensure_text_targets
 from training.judge.gaussians import ShownScene, class_texts, rendered_figures, scene_picture
 from training.losses.eps3d import Eps3dLossWeights, RenderedView, eps3d_losses
@@ -145,18 +145,13 @@ class Eps3dFamily:
     def __init__(self, config: TrainConfig) -> None:
         self.settings = Eps3dFamilySettings.from_dict(config.model)
         self.architecture: dict[str, Any] = self.settings.architecture()
-        self.data = config.data
-        self.augmentation = AugmentConfig() if config.sampling.augment else None
+        self.data = SizedData(config, (self.settings.height, self.settings.width))
         self.text = ensure_text_targets(config.data)
         self.truth = cell_teacher(self.text, config.data)
         self.teacher: Teacher = FileTeacher(Path(self.settings.teacher)) if self.settings.teacher else self.truth
         self.dtype = config.execution.dtype
         if not config.start_from:
             _log.warning("start_from: no weights are given, so the frozen network stays as random as it begins")
-
-    @cached_property
-    def validation(self) -> ShardSet:
-        return ShardSet(self.data / "val")
 
     def build(self) -> Eps3d:
         return build_eps3d(self.settings)
@@ -178,15 +173,15 @@ class Eps3dFamily:
         return [model.gaussian_head, model.semantic_head, model.instance_head]
 
     def prepare(self, batch: SceneBatch, generator: Generator) -> Eps3dSample:
-        batch = resize_batch(taught(batch, self.teacher, generator), (self.settings.height, self.settings.width))
+        batch, augmentation = self.data.sized(taught(batch, self.teacher, generator)), self.data.augmentation
         width = batch.taught.features.shape[2]
         if width != self.settings.text_channels:
             own = self.settings.text_channels
             raise ValueError(f"model.text_channels: expected {width} as the teacher's features, got {own}")
-        if self.augmentation is not None:
-            if torch.rand((), generator=generator) < self.augmentation.flip_probability:
+        if augmentation is not None:
+            if torch.rand((), generator=generator) < augmentation.flip_probability:
                 batch = flip_batch(batch)
-            batch = SceneBatch(**{**vars(batch), "images": jitter_colors(batch.images, self.augmentation, generator)})
+            batch = SceneBatch(**{**vars(batch), "images": jitter_colors(batch.images, augmentation, generator)})
         return Eps3dSample(batch, draw_context(self.settings.context_views, batch.images.shape[1], generator))
 
     def forward(self, model: Eps3d, sample: Eps3dSample, dtype: torch.dtype | None) -> Eps3dPrediction:
@@ -200,7 +195,7 @@ class Eps3dFamily:
 
     def losses(self, outputs: Eps3dPrediction, sample: Eps3dSample, progress: float) -> dict[str, Tensor]:
         """EPS3D's objective, the mean over the scenes. The geometry is frozen, so nothing holds it."""
-        truth, hw = sample.truth, (self.settings.height, self.settings.width)
+        truth, hw = sample.truth, self.data.hw
         scenes = []
         for b, gaussians in enumerate(outputs.output.gaussians):
             views = torch.randperm(outputs.cam_from_world.shape[1])[: self.settings.rendered_views]
@@ -225,18 +220,17 @@ class Eps3dFamily:
     @torch.no_grad()
     def show(self, model: Eps3d, index: int) -> ShownScene:
         """A held-out scene, all views but the last one being seen."""
-        batch = self.validation.batch(np.array([index]), [np.arange(self.validation.num_views)])
-        batch = resize_batch(batch, (self.settings.height, self.settings.width))
+        batch = self.data.scene(index)
         context = max(1, batch.images.shape[1] - 1)
         sample = to_device(Eps3dSample(batch, context), next(model.parameters()).device)
         found = self.forward(model, sample, self.dtype)
-        gaussians, hw = found.output.gaussians[0], (self.settings.height, self.settings.width)
-        views = render_panoptic(gaussians, found.cam_from_world[0], counted_from_centers(found.intrinsics[0]), hw)
+        gaussians = found.output.gaussians[0]
+        views = render_panoptic(gaussians, found.cam_from_world[0], counted_from_centers(found.intrinsics[0]), self.data.hw)
         return ShownScene(batch, views, len(gaussians), context)
 
     def evaluate(self, model: Eps3d, scenes: int) -> list[Figures]:
         model.eval()
-        count = min(scenes, len(self.validation))
+        count = len(self.data.shown(scenes))
         return [asdict(rendered_figures(partial(self.show, model), model.text_decoder, count, self.text, self.truth))]
 
     def score(self, figures: list[Figures]) -> float:
@@ -246,8 +240,8 @@ class Eps3dFamily:
     def pictures(self, model: Eps3d, scenes: int) -> dict[str, np.ndarray]:
         model.eval()
         texts = class_texts(self.text, self.truth.stuff_embeddings)
-        shown = range(min(scenes, len(self.validation)))
-        return {f"scene {index}": scene_picture(self.show(model, index), model.text_decoder, texts) for index in shown}
+        shown = ((index, self.show(model, index)) for index in self.data.shown(scenes))
+        return {f"scene {index}": scene_picture(scene, model.text_decoder, texts) for index, scene in shown}
 
 
 def at_size(features: Tensor, hw: tuple[int, int]) -> Tensor:

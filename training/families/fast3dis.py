@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +24,17 @@ from pan3d_core.models.fast3dis.files import FORMAT, load_fast3dis
 from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disOutput, Fast3disSettings
 from pan3d_core.models.matching import targets_from_ids
 from pan3d_core.runtime.weights import assign_weights, family_of, read_metadata, read_weights
-from pan3d_eval.metrics.average_precision import instance_ap, measure_overlaps
-from pan3d_eval.metrics.depth import depth_errors
-from training.data.arrays import SceneBatch, ShardSet
-from training.data.augment import AugmentConfig, disturb_poses, flip_batch, jitter_colors
-from training.data.resize import nearest, resize_batch
+from training.data.arrays import SceneBatch
+from training.data.augment import disturb_poses, flip_batch, jitter_colors
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
 from training.families.fast3dis_settings import Fast3disFamilySettings
-from training.judge.pictures import label_picture
+from training.families.held_out import SizedData
+from training.judge.masks import MIN_MASK_PIXELS, RankedMasks, mask_figures, mask_pictures
 from training.losses.fast3dis import scene_losses
 from training.run.checkpoints import read_state
 from training.run.devices import to_device
 from training.settings import OptimizerConfig, TrainConfig
 
-MIN_MASK_PIXELS = 8  # over all views; smaller answers and smaller objects do not count
 # Every query is ranked and masks may overlap, as published: nothing is dropped by its score or for its neighbours.
 RANKED = DecodingThresholds(mask_prob=0.5, min_pixels=MIN_MASK_PIXELS, class_agnostic=True)
 
@@ -80,15 +76,10 @@ class Fast3disFamily:
     def __init__(self, config: TrainConfig) -> None:
         self.settings = Fast3disFamilySettings.from_dict(config.model)
         self.architecture: dict[str, Any] = self.settings.architecture()
-        self.data = config.data
-        self.augmentation = AugmentConfig() if config.sampling.augment else None
+        self.data = SizedData(config, (self.settings.height, self.settings.width))
         self.dtype = config.execution.dtype
         if not config.start_from:
             _log.warning("start_from: no weights are given, so the frozen Depth Anything 3 stays as random as it begins")
-
-    @cached_property
-    def validation(self) -> ShardSet:
-        return ShardSet(self.data / "val")
 
     def build(self) -> Fast3dis:
         return Fast3dis(self.settings.network)
@@ -103,15 +94,15 @@ class Fast3disFamily:
         return [*model.da3.backbone.pretrained.blocks.children(), *model.decoder.layers.children()]
 
     def prepare(self, batch: SceneBatch, generator: Generator) -> Fast3disSample:
-        batch = resize_batch(batch, (self.settings.height, self.settings.width))
+        batch, augmentation = self.data.sized(batch), self.data.augmentation
         # All scenes of a batch know their cameras or none does: known and unknown ones take different tokens.
         posed = bool(torch.rand((), generator=generator) < self.settings.posed_share)
         images, told = batch.images, batch.cam_from_world
-        if self.augmentation is not None:
-            if torch.rand((), generator=generator) < self.augmentation.flip_probability:
+        if augmentation is not None:
+            if torch.rand((), generator=generator) < augmentation.flip_probability:
                 batch = flip_batch(batch)
-            images = jitter_colors(batch.images, self.augmentation, generator)
-            told = disturb_poses(batch.cam_from_world, self.augmentation, generator)
+            images = jitter_colors(batch.images, augmentation, generator)
+            told = disturb_poses(batch.cam_from_world, augmentation, generator)
         return Fast3disSample(images, known_cameras(batch, told) if posed else None, batch)
 
     def forward(self, model: nn.Module, sample: Fast3disSample, dtype: torch.dtype | None) -> Fast3disOutput:
@@ -126,15 +117,14 @@ class Fast3disFamily:
         ]
         return {name: torch.stack([terms[name] for terms in scenes]).mean() for name in scenes[0]}
 
-    def _answers(self, model: Fast3dis, index: int, *, posed: bool) -> tuple[SceneBatch, Tensor, Tensor, Tensor]:
-        """One held-out scene: batch, and on the CPU depth (S, H, W), masks (K, S, h, w) bool, best first, and their scores."""
-        batch = self.validation.batch(np.array([index]), [np.arange(self.validation.num_views)])
-        batch = resize_batch(batch, (self.settings.height, self.settings.width))
+    def _answer(self, model: Fast3dis, index: int, *, posed: bool) -> RankedMasks:
+        """What the network says of a held-out scene."""
+        batch = self.data.scene(index)
         images, cameras = to_device((batch.images, known_cameras(batch) if posed else None), next(model.parameters()).device)
         outputs = model(images, cameras=cameras, backbone_dtype=self.dtype)
         decoded = decode_queries(outputs.class_logits[0].float(), lambda rows: outputs.mask_logits(rows)[0].float(), RANKED)
         masks = decoded.mask_logits[decoded.mask_row] > 0
-        return batch, outputs.geometry.depth[0].float().cpu(), masks.cpu(), decoded.score.cpu()
+        return RankedMasks(batch, outputs.geometry.depth[0].float().cpu(), masks.cpu(), decoded.score.cpu())
 
     @torch.no_grad()
     def evaluate(self, model: Fast3dis, scenes: int) -> list[Figures]:
@@ -142,16 +132,8 @@ class Fast3disFamily:
         model.eval()
         cases: list[Figures] = []
         for posed in (True, False):
-            overlaps, errors = [], []
-            for index in range(min(scenes, len(self.validation))):
-                batch, depth, masks, scores = self._answers(model, index, posed=posed)
-                true_ids = nearest(batch.ids, (masks.shape[-2], masks.shape[-1]))[0]
-                overlaps.append(measure_overlaps(masks, scores, true_ids, min_points=MIN_MASK_PIXELS))
-                # The network's depth has no unit, so the comparison is made up to a scale.
-                errors.append(depth_errors(depth, batch.depth[0]).abs_rel_median)
-            found = instance_ap(overlaps, min_points=MIN_MASK_PIXELS)
-            means = {"ap": found.ap, "ap50": found.ap50, "ap25": found.ap25, "abs_rel_scaled": float(np.mean(errors or [0.0]))}
-            cases.append({"posed": posed, "scenes": len(overlaps), "objects": found.num_true, **means})
+            answers = (self._answer(model, index, posed=posed) for index in self.data.shown(scenes))
+            cases.append({"posed": posed, **mask_figures(answers)})
         return cases
 
     def score(self, figures: list[Figures]) -> float:
@@ -160,11 +142,7 @@ class Fast3disFamily:
     @torch.no_grad()
     def pictures(self, model: Fast3dis, scenes: int) -> dict[str, np.ndarray]:
         model.eval()
-        shown = {}
-        for index in range(min(scenes, len(self.validation))):
-            batch, depth, masks, _ = self._answers(model, index, posed=True)
-            shown[f"scene {index}"] = label_picture(batch.images[0], batch.ids[0], masks, batch.depth[0], depth)
-        return shown
+        return mask_pictures(self._answer(model, index, posed=True) for index in self.data.shown(scenes))
 
 
 def load_start(model: Fast3dis, path: str) -> None:

@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from pan3d_core.engines.mini import DEFAULT_WEIGHTS
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniOutputs, Fast3disMiniSettings
 from pan3d_core.runtime.weights import assign_weights
 from pan3d_core.settings import read_settings
-from training.data.arrays import SceneBatch
 from training.data.targets import batch_targets
-from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
-from training.families.mini import MiniData, MiniSample, load_start, object_figures, object_pictures
+from training.families.family import FamilyEntry, ParameterGroup, groups_by_origin
+from training.families.mini import MiniData, MiniObjects, MiniSample, load_start
 from training.losses.fast3dis_mini import Fast3disMiniLossWeights, fast3dis_mini_losses
 from training.run.devices import channels_last
 from training.settings import OptimizerConfig, TrainConfig
@@ -32,7 +29,7 @@ def loss_weights(values: Mapping[str, Any]) -> Fast3disMiniLossWeights:
     return read_settings(Fast3disMiniLossWeights(), values, "model.loss")
 
 
-class Fast3disMiniFamily:
+class Fast3disMiniFamily(MiniObjects[Fast3disMini, Fast3disMiniOutputs]):
     """See `Family`. Samples, figures and pictures are those of `pan3d-mini`."""
 
     def __init__(self, config: TrainConfig) -> None:
@@ -54,25 +51,9 @@ class Fast3disMiniFamily:
     def blocks(self, model: Fast3disMini) -> list[nn.Module]:
         return list(model.base.blocks)
 
-    def prepare(self, batch: SceneBatch, generator: Generator) -> MiniSample:
-        return self.data.sample(batch, generator)
-
-    def forward(self, model: Fast3disMini, sample: MiniSample, dtype: torch.dtype | None) -> Fast3disMiniOutputs:
-        with torch.autocast(sample.inputs.images.device.type, dtype, enabled=dtype is not None):
-            return model(sample.inputs)
-
     def losses(self, outputs: Fast3disMiniOutputs, sample: MiniSample, progress: float) -> dict[str, Tensor]:
         targets = batch_targets(sample.truth, outputs.plane_from_world)
         return fast3dis_mini_losses(outputs, targets, sample.descriptions, progress, self.weights)
-
-    def evaluate(self, model: Fast3disMini, scenes: int) -> list[Figures]:
-        return object_figures(model, self.data, scenes)
-
-    def score(self, figures: list[Figures]) -> float:
-        return best_of(figures, "ap50")
-
-    def pictures(self, model: Fast3disMini, scenes: int) -> dict[str, np.ndarray]:
-        return object_pictures(model, self.data, scenes)
 
 
 def adopt_base(model: Fast3disMini, found: dict[str, Tensor], origin: str) -> None:

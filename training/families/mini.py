@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -36,6 +36,8 @@ from training.settings import OptimizerConfig, TrainConfig
 _log = logging.getLogger("pan3d.training")
 
 B = TypeVar("B", bound=nn.Module)  # a network on the frozen one of `pan3d-mini`
+N = TypeVar("N", PanMini, Fast3disMini)  # a network that finds objects
+A = TypeVar("A", bound=MiniOutputs)  # what it answers
 TEXT_FILE = "text_embeddings.npz"
 
 
@@ -106,27 +108,42 @@ def load_start(model: B, path: str, adopt: Callable[[B, dict[str, Tensor], str],
         load_averaged(model, path)
 
 
-def object_figures(model: PanMini | Fast3disMini, data: MiniData, scenes: int) -> list[Figures]:
-    """Held-out figures with cameras known, then unknown."""
-    cases: list[Figures] = []
-    for posed in (True, False):
-        figures = evaluate(model, data.validation, data.text, scenes=scenes, posed=posed, bfloat16=data.bfloat16)
-        cases.append({"posed": posed, **asdict(figures)})
-    return cases
+class MiniObjects(Generic[N, A]):
+    """How networks that find objects as `pan3d-mini` does are fed, judged and shown."""
 
+    data: MiniData
 
-@torch.no_grad()
-def object_pictures(model: PanMini | Fast3disMini, data: MiniData, scenes: int) -> dict[str, np.ndarray]:
-    """Held-out scenes with the masks that survive."""
-    model.eval()
-    shown = {}
-    for index in range(min(scenes, len(data.validation))):
-        batch = data.validation.batch(np.array([index]), [np.arange(data.validation.num_views)])
-        outputs = model(to_device(plain_inputs(batch, posed=True), next(model.parameters()).device))
-        kept, _ = decode_scene(outputs.queries, 0)
-        masks = (outputs.queries.mask_logits[0, kept] > 0).cpu()
-        shown[f"scene {index}"] = label_picture(batch.images[0], batch.ids[0], masks, batch.depth[0], outputs.depth()[0].cpu())
-    return shown
+    def prepare(self, batch: SceneBatch, generator: Generator) -> MiniSample:
+        return self.data.sample(batch, generator)
+
+    def forward(self, model: N, sample: MiniSample, dtype: torch.dtype | None) -> A:
+        with torch.autocast(sample.inputs.images.device.type, dtype, enabled=dtype is not None):
+            return model(sample.inputs)
+
+    def evaluate(self, model: N, scenes: int) -> list[Figures]:
+        """With cameras known, then unknown."""
+        cases: list[Figures] = []
+        data = self.data
+        for posed in (True, False):
+            figures = evaluate(model, data.validation, data.text, scenes=scenes, posed=posed, bfloat16=data.bfloat16)
+            cases.append({"posed": posed, **asdict(figures)})
+        return cases
+
+    def score(self, figures: list[Figures]) -> float:
+        return best_of(figures, "ap50")
+
+    @torch.no_grad()
+    def pictures(self, model: N, scenes: int) -> dict[str, np.ndarray]:
+        """With the masks that survive."""
+        model.eval()
+        shown, scenes_held_out = {}, self.data.validation
+        for index in range(min(scenes, len(scenes_held_out))):
+            batch = scenes_held_out.batch(np.array([index]), [np.arange(scenes_held_out.num_views)])
+            outputs = model(to_device(plain_inputs(batch, posed=True), next(model.parameters()).device))
+            kept, _ = decode_scene(outputs.queries, 0)
+            masks, depth = (outputs.queries.mask_logits[0, kept] > 0).cpu(), outputs.depth()[0].cpu()
+            shown[f"scene {index}"] = label_picture(batch.images[0], batch.ids[0], masks, batch.depth[0], depth)
+        return shown
 
 
 def plain_architecture(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +152,7 @@ def plain_architecture(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-class MiniFamily:
+class MiniFamily(MiniObjects[PanMini, MiniOutputs]):
     """See `Family`."""
 
     def __init__(self, config: TrainConfig) -> None:
@@ -154,25 +171,9 @@ class MiniFamily:
     def blocks(self, model: PanMini) -> list[nn.Module]:
         return list(model.blocks)
 
-    def prepare(self, batch: SceneBatch, generator: Generator) -> MiniSample:
-        return self.data.sample(batch, generator)
-
-    def forward(self, model: PanMini, sample: MiniSample, dtype: torch.dtype | None) -> MiniOutputs:
-        with torch.autocast(sample.inputs.images.device.type, dtype, enabled=dtype is not None):
-            return model(sample.inputs)
-
     def losses(self, outputs: MiniOutputs, sample: MiniSample, progress: float) -> dict[str, Tensor]:
         targets = batch_targets(sample.truth, outputs.plane_from_world)
         return mini_losses(outputs, targets, sample.inputs.posed, sample.descriptions)
-
-    def evaluate(self, model: PanMini, scenes: int) -> list[Figures]:
-        return object_figures(model, self.data, scenes)
-
-    def score(self, figures: list[Figures]) -> float:
-        return best_of(figures, "ap50")
-
-    def pictures(self, model: PanMini, scenes: int) -> dict[str, np.ndarray]:
-        return object_pictures(model, self.data, scenes)
 
 
 MINI = FamilyEntry(MiniFamily, {"optimizer": {"beta2": 0.98, "clip_norm": 2.0}})

@@ -26,20 +26,17 @@ from pan3d_core.models.vggt.segvggt import QueryDecoder, SegVGGT, SegVggtOutput,
 from pan3d_core.runtime.weights import assign_weights, family_of, read_weights
 from pan3d_core.settings import read_settings, to_plain
 from pan3d_core.structures import present
-from pan3d_eval.metrics.average_precision import instance_ap, measure_overlaps
-from pan3d_eval.metrics.depth import depth_errors
-from training.data.arrays import SceneBatch, ShardSet, training_vocabulary
-from training.data.augment import AugmentConfig, jitter_colors
+from training.data.arrays import SceneBatch, training_vocabulary
+from training.data.augment import jitter_colors
 from training.data.geometry_targets import geometry_targets
-from training.data.resize import nearest, resize_batch
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin, require_patches
-from training.judge.pictures import label_picture
+from training.families.held_out import SizedData
+from training.judge.masks import MIN_MASK_PIXELS, RankedMasks, mask_figures, mask_pictures
 from training.losses.geometry import GEOMETRY_WEIGHTS, camera_loss, depth_loss, distillation_losses, with_geometry
 from training.run.devices import to_device
 from training.settings import OptimizerConfig, TrainConfig
 
 PATCH = 14
-MIN_MASK_PIXELS = 8  # over all views; smaller answers and smaller objects do not count
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,6 @@ class SegVggtFamily:
     """See `Family`."""
 
     def __init__(self, config: TrainConfig) -> None:
-        self.data = config.data
         settings = SegVggtSettings.from_dict(config.model)
         if not settings.num_classes:
             kinds = len(training_vocabulary(config.data)["kinds"])
@@ -130,12 +126,8 @@ class SegVggtFamily:
             raise ValueError("start_from: expected the weights of a pretrained VGGT for model.geometry=teacher, got none")
         self.settings, self.start_from = settings, config.start_from
         self.architecture: dict[str, Any] = to_plain(settings)
-        self.augmentation = AugmentConfig() if config.sampling.augment else None
+        self.data = SizedData(config, (settings.height, settings.width))
         self.dtype = config.execution.dtype
-
-    @cached_property
-    def validation(self) -> ShardSet:
-        return ShardSet(self.data / "val")
 
     @cached_property
     def teacher(self) -> VGGT:
@@ -166,10 +158,10 @@ class SegVggtFamily:
         return [*encoder, *aggregator.frame_blocks, *aggregator.global_blocks, *decoder.cross_blocks, *decoder.self_blocks]
 
     def prepare(self, batch: SceneBatch, generator: Generator) -> SegVggtSample:
-        batch = resize_batch(batch, (self.settings.height, self.settings.width))
+        batch = self.data.sized(batch)
         images = batch.images
-        if self.augmentation is not None:
-            images = jitter_colors(images, self.augmentation, generator)
+        if self.data.augmentation is not None:
+            images = jitter_colors(images, self.data.augmentation, generator)
         return SegVggtSample(images, batch)
 
     def forward(self, model: nn.Module, sample: SegVggtSample, dtype: torch.dtype | None) -> SegVggtOutput:
@@ -206,30 +198,20 @@ class SegVggtFamily:
             "camera": camera, "depth": depth, "total": GEOMETRY_WEIGHTS.camera * camera + GEOMETRY_WEIGHTS.depth * depth,
         }  # fmt: skip
 
-    def _answers(self, model: SegVGGT, index: int) -> tuple[SceneBatch, SegVggtOutput, Tensor, Tensor]:
-        """One held-out scene: batch, outputs, and on the CPU the masks (K, S, h, w) bool, best first, with their scores."""
-        batch = self.validation.batch(np.array([index]), [np.arange(self.validation.num_views)])
-        batch = resize_batch(batch, (self.settings.height, self.settings.width))
+    def _answer(self, model: SegVGGT, index: int) -> RankedMasks:
+        """What the network says of a held-out scene."""
+        batch = self.data.scene(index)
         images = to_device(batch.images, next(model.parameters()).device)
         outputs = model(images, aggregator_dtype=self.dtype)
         thresholds = DecodingThresholds(min_pixels=MIN_MASK_PIXELS, nms_iou=0.5, class_agnostic=True)
         decoded = decode_queries(outputs.class_logits[0].float(), lambda rows: outputs.mask_logits(rows)[0].float(), thresholds)
         masks = decoded.mask_logits[decoded.mask_row] > 0
-        return batch, outputs, masks.cpu(), decoded.score.cpu()
+        return RankedMasks(batch, outputs.geometry.depth[0].float().cpu(), masks.cpu(), decoded.score.cpu())
 
     @torch.no_grad()
     def evaluate(self, model: SegVGGT, scenes: int) -> list[Figures]:
         model.eval()
-        overlaps, errors = [], []
-        for index in range(min(scenes, len(self.validation))):
-            batch, outputs, masks, scores = self._answers(model, index)
-            true_ids = nearest(batch.ids, (masks.shape[-2], masks.shape[-1]))[0]
-            overlaps.append(measure_overlaps(masks, scores, true_ids, min_points=MIN_MASK_PIXELS))
-            # The network's depth has no unit, so the comparison is made up to a scale.
-            errors.append(depth_errors(outputs.geometry.depth[0].float().cpu(), batch.depth[0]).abs_rel_median)
-        found = instance_ap(overlaps, min_points=MIN_MASK_PIXELS)
-        means = {"ap": found.ap, "ap50": found.ap50, "ap25": found.ap25, "abs_rel_scaled": float(np.mean(errors or [0.0]))}
-        return [{"scenes": len(overlaps), "objects": found.num_true, **means}]
+        return [{**mask_figures(self._answer(model, index) for index in self.data.shown(scenes))}]
 
     def score(self, figures: list[Figures]) -> float:
         return best_of(figures, "ap50")
@@ -237,12 +219,7 @@ class SegVggtFamily:
     @torch.no_grad()
     def pictures(self, model: SegVGGT, scenes: int) -> dict[str, np.ndarray]:
         model.eval()
-        shown = {}
-        for index in range(min(scenes, len(self.validation))):
-            batch, outputs, masks, _ = self._answers(model, index)
-            depth = outputs.geometry.depth[0].float().cpu()
-            shown[f"scene {index}"] = label_picture(batch.images[0], batch.ids[0], masks, batch.depth[0], depth)
-        return shown
+        return mask_pictures(self._answer(model, index) for index in self.data.shown(scenes))
 
 
 SEGVGGT = FamilyEntry(

@@ -1,0 +1,49 @@
+"""Held-out answers of networks that rank masks and whose depth has no unit: figures and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from pan3d_eval.metrics.average_precision import instance_ap, measure_overlaps
+from pan3d_eval.metrics.depth import depth_errors
+from training.data.arrays import SceneBatch
+from training.data.resize import nearest
+from training.judge.pictures import label_picture
+
+MIN_MASK_PIXELS = 8  # over all views; smaller answers and smaller objects do not count
+
+
+@dataclass(frozen=True)
+class RankedMasks:
+    """What a network says of one held-out scene; all on the CPU."""
+
+    truth: SceneBatch  # of this scene alone
+    depth: Tensor  # (S, H, W) float32
+    masks: Tensor  # (K, S, h, w) bool, best first
+    scores: Tensor  # (K,)
+
+
+def mask_figures(answers: Iterable[RankedMasks]) -> dict[str, float | int]:
+    """Class-agnostic AP of the masks, and the error of depth up to a scale, since the network's has no unit."""
+    overlaps, errors = [], []
+    for answer in answers:
+        true_ids = nearest(answer.truth.ids, (answer.masks.shape[-2], answer.masks.shape[-1]))[0]
+        overlaps.append(measure_overlaps(answer.masks, answer.scores, true_ids, min_points=MIN_MASK_PIXELS))
+        errors.append(depth_errors(answer.depth, answer.truth.depth[0]).abs_rel_median)
+    found = instance_ap(overlaps, min_points=MIN_MASK_PIXELS)
+    means = {"ap": found.ap, "ap50": found.ap50, "ap25": found.ap25, "abs_rel_scaled": float(np.mean(errors or [0.0]))}
+    return {"scenes": len(overlaps), "objects": found.num_true, **means}
+
+
+def mask_pictures(answers: Iterable[RankedMasks]) -> dict[str, np.ndarray]:
+    """One picture a scene, the truth above the answer, by the scene's number."""
+    return {
+        f"scene {index}": label_picture(
+            answer.truth.images[0], answer.truth.ids[0], answer.masks, answer.truth.depth[0], answer.depth
+        )
+        for index, answer in enumerate(answers)
+    }
