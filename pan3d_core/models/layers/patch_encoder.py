@@ -25,23 +25,16 @@ class PatchProjection(nn.Module):
 class PatchEncoder(nn.Module):
     """Vision transformer of DINOv2 (Oquab et al. 2023) with register tokens (Darcet et al. 2023)."""
 
-    def __init__(
-        self,
-        *,
-        native_grid: int = 37,
-        patch_size: int = 14,
-        dim: int = 1024,
-        depth: int = 24,
-        num_heads: int = 16,
-        num_registers: int = 4,
-    ) -> None:
+    patch_size = 14
+    num_registers = 4
+
+    def __init__(self, *, native_grid: int = 37, dim: int = 1024, depth: int = 24, num_heads: int = 16) -> None:
         super().__init__()
         self.native_grid = native_grid
-        self.patch_size = patch_size
-        self.patch_embed = PatchProjection(patch_size, dim)
+        self.patch_embed = PatchProjection(self.patch_size, dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, native_grid**2 + 1, dim))
-        self.register_tokens = nn.Parameter(torch.zeros(1, num_registers, dim))
+        self.register_tokens = nn.Parameter(torch.zeros(1, self.num_registers, dim))
         # Part of the checkpoints; only DINOv2's own pre-training reads it.
         self.mask_token = nn.Parameter(torch.zeros(1, dim), requires_grad=False)
         blocks = [Block(dim, num_heads, eps=1e-6, init_scale=1.0) for _ in range(depth)]

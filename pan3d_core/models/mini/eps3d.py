@@ -20,7 +20,7 @@ from pan3d_core.models.eps3d.gaussians import VoxelAverage, voxel_grid
 from pan3d_core.models.eps3d.heads import Sem2Ins, TextDecoder
 from pan3d_core.models.mini.geometry import SceneGeometry, scene_geometry
 from pan3d_core.models.mini.layers import Pyramid
-from pan3d_core.models.mini.network import DenseOutputs, MiniBasedSettings, MiniInputs, PanMini, SingleViews
+from pan3d_core.models.mini.network import DenseOutputs, MiniBasedSettings, MiniInputs, OnPanMini, SingleViews
 from pan3d_core.models.mini.plane import fourier_features
 from pan3d_core.models.mini.queries import POINT_WAVELENGTHS_M
 from pan3d_core.structures import Gaussians
@@ -86,13 +86,13 @@ class PixelHead(nn.Module):
         return channels.float()
 
 
-class Eps3dMini(nn.Module):
+class Eps3dMini(OnPanMini):
     """The whole network; `base` is frozen."""
 
     def __init__(self, settings: Eps3dMiniSettings | None = None) -> None:
-        super().__init__()
-        self.settings = settings = settings or Eps3dMiniSettings()
-        self.base = PanMini(**settings.base).requires_grad_(False)
+        settings = settings or Eps3dMiniSettings()
+        super().__init__(settings.base)
+        self.settings = settings
         widths = self.base.widths
         sizes = (widths.dim, widths.stem, widths.pyramid, settings.width)
         self.gaussian_head = PixelHead(*sizes, RAW_CHANNELS)
@@ -103,12 +103,6 @@ class Eps3dMini(nn.Module):
         self.text_decoder = TextDecoder(settings.features, widths.text_dim)
         for parameter in self.gaussian_head.output[-1].parameters():
             nn.init.zeros_(parameter)
-
-    def train(self, mode: bool = True) -> Eps3dMini:
-        """The base stays in evaluation mode: its statistics are frozen like its weights."""
-        super().train(mode)
-        self.base.eval()
-        return self
 
     def forward(self, inputs: MiniInputs) -> Eps3dMiniOutputs:
         with torch.no_grad():

@@ -19,7 +19,14 @@ from pan3d_core.models.fast3dis.anchor_decoder import AnchorDecoder, AnchorPredi
 from pan3d_core.models.layers.transformer import LoraLinear, add_lora, lora_rows
 from pan3d_core.models.mini.geometry import SceneGeometry, scene_geometry
 from pan3d_core.models.mini.layers import Pyramid
-from pan3d_core.models.mini.network import FIRST_CROSS_VIEW, MiniBasedSettings, MiniInputs, MiniOutputs, PanMini, SingleViews
+from pan3d_core.models.mini.network import (
+    FIRST_CROSS_VIEW,
+    MiniBasedSettings,
+    MiniInputs,
+    MiniOutputs,
+    OnPanMini,
+    SingleViews,
+)
 from pan3d_core.models.mini.plane import fourier_features
 from pan3d_core.models.mini.queries import (
     POINT_WAVELENGTHS_M,
@@ -94,13 +101,13 @@ class MiniPixelDecoder(nn.Module):
         return PixelMaps((m16.float(), m8.float(), m4.float()), mask_features.float(), p8, p2)
 
 
-class Fast3disMini(nn.Module):
+class Fast3disMini(OnPanMini):
     """The whole network. `base` is frozen but for its low-rank corrections."""
 
     def __init__(self, settings: Fast3disMiniSettings | None = None) -> None:
-        super().__init__()
-        self.settings = settings = settings or Fast3disMiniSettings()
-        self.base = PanMini(**settings.base).requires_grad_(False)
+        settings = settings or Fast3disMiniSettings()
+        super().__init__(settings.base)
+        self.settings = settings
         for block in self.base.blocks[FIRST_CROSS_VIEW:]:
             add_lora(block.get_submodule("attention"), rank=settings.lora_rank, alpha=settings.lora_alpha)
         widths, out = self.base.widths, settings.decoder.dim
@@ -120,12 +127,6 @@ class Fast3disMini(nn.Module):
     def lora_layers(self) -> list[LoraLinear]:
         """The adapted layers of the base."""
         return [module for module in self.base.modules() if isinstance(module, LoraLinear)]
-
-    def train(self, mode: bool = True) -> Fast3disMini:
-        """The base stays in evaluation mode: its statistics are frozen like its weights."""
-        super().train(mode)
-        self.base.eval()
-        return self
 
     def forward(self, inputs: MiniInputs) -> Fast3disMiniOutputs:
         with torch.no_grad():

@@ -34,6 +34,7 @@ MAX_LOG_RATIO = 2.5
 FIRST_CROSS_VIEW = 1  # the block from which on views meet: odd blocks see all of them
 
 B = TypeVar("B", bound="MiniBasedSettings")
+N = TypeVar("N", bound="OnPanMini")
 
 
 @dataclass(frozen=True)
@@ -293,3 +294,17 @@ def _camera_numbers(inputs: MiniInputs, cam_from_plane: Tensor, posed: Tensor) -
 def world_points(outputs: DenseOutputs, points_plane: Tensor) -> Tensor:
     """Plane-frame points (B, N, 3) in the world frame."""
     return transform_points(invert_rigid(outputs.plane_from_world), points_plane)
+
+
+class OnPanMini(nn.Module):
+    """A network on a `PanMini`, which is frozen."""
+
+    def __init__(self, base: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.base = PanMini(**base).requires_grad_(False)
+
+    def train(self: N, mode: bool = True) -> N:
+        """The base stays in evaluation mode: its statistics are frozen like its weights."""
+        super().train(mode)
+        self.base.eval()
+        return self
