@@ -59,12 +59,12 @@ class Da3Engine:
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
-        device = torch.device(self.facts.device)
-        images = views.images[None].to(device)
+        images = views.images[None].to(self.facts.device)
         if isinstance(self.model, MonocularDa3):
             reconstruction = self._view_by_view(views, images)
         else:
-            output: Da3Output = self.model(images, cameras=known_cameras(views, device), backbone_dtype=self.backbone_dtype)
+            cameras = known_cameras(views, images.device)
+            output: Da3Output = self.model(images, cameras=cameras, backbone_dtype=self.backbone_dtype)
             reconstruction = reconstruction_of(output, is_metric=isinstance(self.model, NestedDa3))
         nothing = images.new_zeros(0, views.num_views, *views.hw)
         return reconstruction, InstanceSet(nothing, None, images.new_zeros(0), self.facts.labels)

@@ -30,6 +30,7 @@ class DecodingThresholds:
     min_pixels: int = 200  # mask pixels over all views must be more
     nms_iou: float | None = None  # of two masks that overlap more, only the better scored stays; None = off
     class_agnostic: bool = False  # one entry per query, scored by 1 - p(no match)
+    max_instances: int | None = None  # of those that reach all this, so many are kept; None = all
 
 
 @dataclass(frozen=True)
@@ -202,3 +203,24 @@ def instance_set(
         scores=scores[best],
         labels=labels,
     )
+
+
+def instances_of_queries(
+    class_logits: Tensor,
+    mask_logits_of: Callable[[Tensor], Tensor],
+    labels: LabelSpace,
+    thresholds: DecodingThresholds,
+) -> InstanceSet:
+    """Decode queries and make one instance of each that is accepted.
+
+    Args:
+        class_logits: (Q, C + 1), the last column meaning "no match".
+        mask_logits_of: From query indices (n,) to mask logits (n, S, h, w).
+        labels: What the columns mean.
+        thresholds: What a pair must reach, and how many instances are kept.
+
+    Returns:
+        Instances, best first.
+    """
+    decoded = decode_queries(class_logits, mask_logits_of, thresholds)
+    return instance_set(decoded, class_logits, labels, thresholds.mask_prob, limit=thresholds.max_instances)

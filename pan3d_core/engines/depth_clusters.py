@@ -8,7 +8,7 @@ cameras with depth, knows no names and gives none (`class_logits` is None): the 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import torch
@@ -48,6 +48,7 @@ def build(config: ModelConfig) -> DepthClusters:
     return DepthClusters()
 
 
+@dataclass(frozen=True)
 class DepthClusters:
     """Callable engine. Lengths in metres.
 
@@ -57,26 +58,20 @@ class DepthClusters:
     above the plane.
     """
 
-    def __init__(
-        self,
-        preprocess: PreprocessConfig | None = None,
-        *,
-        voxel_m: float = 0.006,
-        clearance_m: float = 0.003,
-        min_points: int = 60,
-        max_extent_m: float = 0.5,
-        max_gap_m: float = 0.25,
-        color_step: float = 0.3,
-        seed: int = 0,
-    ) -> None:
-        self.facts = EngineFacts(preprocess or PreprocessConfig(height=240, width=320), needs_depth=True)
-        self.voxel_m = voxel_m
-        self.clearance_m = clearance_m
-        self.min_points = min_points
-        self.max_extent_m = max_extent_m
-        self.max_gap_m = max_gap_m
-        self.color_step = color_step
-        self.seed = seed
+    preprocess: PreprocessConfig = PreprocessConfig(height=240, width=320)
+    _: KW_ONLY
+    voxel_m: float = 0.006
+    clearance_m: float = 0.003
+    min_points: int = 60
+    max_extent_m: float = 0.5
+    max_gap_m: float = 0.25
+    color_step: float = 0.3
+    seed: int = 0
+
+    @property
+    def facts(self) -> EngineFacts:
+        """It needs depth, and has no network."""
+        return EngineFacts(self.preprocess, needs_depth=True)
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
         """Views with depth, intrinsics and poses -> sensor geometry (metric) and unnamed instances, highest score first.

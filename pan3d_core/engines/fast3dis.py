@@ -14,7 +14,7 @@ import torch
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines.da3 import LICENCE_NOTE, OFFICIAL_PREPROCESS, known_cameras, log_licence, reconstruction_of
-from pan3d_core.engines.decoding import DecodingThresholds, decode_queries, instance_set
+from pan3d_core.engines.decoding import DecodingThresholds, instances_of_queries
 from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.engines.foreign_weights import named_weights
 from pan3d_core.models.fast3dis.files import load_fast3dis
@@ -35,17 +35,16 @@ class Fast3disEngine:
     provenance: dict[str, Any]  # how the checkpoint was made
     facts: EngineFacts
     thresholds: DecodingThresholds
-    max_instances: int
     backbone_dtype: torch.dtype | None = None
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
-        device = torch.device(self.facts.device)
-        images = views.images[None].to(device)
-        output: Fast3disOutput = self.model(images, cameras=known_cameras(views, device), backbone_dtype=self.backbone_dtype)
-        class_logits = output.class_logits[0]
-        decoded = decode_queries(class_logits, lambda rows: output.mask_logits(rows)[0], self.thresholds)
-        instances = instance_set(decoded, class_logits, self.facts.labels, self.thresholds.mask_prob, limit=self.max_instances)
+        images = views.images[None].to(self.facts.device)
+        cameras = known_cameras(views, images.device)
+        output: Fast3disOutput = self.model(images, cameras=cameras, backbone_dtype=self.backbone_dtype)
+        instances = instances_of_queries(
+            output.class_logits[0], lambda rows: output.mask_logits(rows)[0], self.facts.labels, self.thresholds
+        )
         return reconstruction_of(output.geometry), replace(instances, class_logits=None)
 
 
@@ -71,13 +70,17 @@ def build(config: ModelConfig) -> Fast3disEngine:
         torch.set_num_threads(config.threads)
     # How small an object may be is decided where it has points (`MergeConfig.min_points`).
     thresholds = DecodingThresholds(
-        min_score=config.min_score, mask_prob=MASK_PROB, min_pixels=0, nms_iou=config.nms_iou, class_agnostic=True
+        min_score=config.min_score,
+        mask_prob=MASK_PROB,
+        min_pixels=0,
+        nms_iou=config.nms_iou,
+        class_agnostic=True,
+        max_instances=config.max_instances,
     )
     return Fast3disEngine(
         model=model.to(device),
         provenance=provenance,
         facts=EngineFacts(OFFICIAL_PREPROCESS, device=str(device)),
         thresholds=thresholds,
-        max_instances=config.max_instances,
         backbone_dtype=autocast_dtype(config.precision),
     )

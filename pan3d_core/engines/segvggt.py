@@ -10,7 +10,7 @@ from importlib.resources import files
 import torch
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
-from pan3d_core.engines.decoding import DecodingThresholds, decode_queries, instance_set
+from pan3d_core.engines.decoding import DecodingThresholds, instances_of_queries
 from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.engines.foreign_weights import named_weights
 from pan3d_core.labels import LabelSpace
@@ -50,7 +50,6 @@ class SegVggtEngine:
     model: SegVGGT
     facts: EngineFacts
     thresholds: DecodingThresholds
-    max_instances: int
     aggregator_dtype: torch.dtype | None = None
 
     @torch.inference_mode()
@@ -64,9 +63,9 @@ class SegVggtEngine:
             cam_from_world=cam_from_world[0],
             is_metric=False,
         )
-        class_logits = output.class_logits[0]
-        decoded = decode_queries(class_logits, lambda rows: output.mask_logits(rows)[0], self.thresholds)
-        instances = instance_set(decoded, class_logits, self.facts.labels, self.thresholds.mask_prob, limit=self.max_instances)
+        instances = instances_of_queries(
+            output.class_logits[0], lambda rows: output.mask_logits(rows)[0], self.facts.labels, self.thresholds
+        )
         return reconstruction, instances
 
 
@@ -98,11 +97,12 @@ def build(config: ModelConfig) -> SegVggtEngine:
     merge_lora(model)
     if config.threads:
         torch.set_num_threads(config.threads)
-    thresholds = DecodingThresholds(min_score=config.min_score, nms_iou=config.nms_iou, class_agnostic=True)
+    thresholds = DecodingThresholds(
+        min_score=config.min_score, nms_iou=config.nms_iou, class_agnostic=True, max_instances=config.max_instances
+    )
     return SegVggtEngine(
         model=model.eval().to(device),
         facts=EngineFacts(OFFICIAL_PREPROCESS, labels, device=str(device)),
         thresholds=thresholds,
-        max_instances=config.max_instances,
         aggregator_dtype=autocast_dtype(config.precision),
     )
