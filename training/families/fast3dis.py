@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.engines.decoding import DecodingThresholds, decode_queries
+from pan3d_core.engines.decoding import DecodingThresholds
 from pan3d_core.models.da3.cameras import relative_to_first
 from pan3d_core.models.da3.network import DA3_VARIANTS, assign_official, members_like
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorPrediction
@@ -29,7 +29,7 @@ from training.data.augment import disturb_poses, flip_batch, jitter_colors
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
 from training.families.fast3dis_settings import Fast3disFamilySettings
 from training.families.held_out import SizedData
-from training.judge.masks import MIN_MASK_PIXELS, RankedMasks, mask_figures, mask_pictures
+from training.judge.masks import MIN_MASK_PIXELS, RankedMasks, mask_figures, mask_pictures, ranked_masks
 from training.losses.fast3dis import scene_losses
 from training.run.checkpoints import read_state
 from training.run.devices import to_device
@@ -122,19 +122,14 @@ class Fast3disFamily:
         batch = self.data.scene(index)
         images, cameras = to_device((batch.images, known_cameras(batch) if posed else None), next(model.parameters()).device)
         outputs = model(images, cameras=cameras, backbone_dtype=self.dtype)
-        decoded = decode_queries(outputs.class_logits[0].float(), lambda rows: outputs.mask_logits(rows)[0].float(), RANKED)
-        masks = decoded.mask_logits[decoded.mask_row] > 0
-        return RankedMasks(batch, outputs.geometry.depth[0].float().cpu(), masks.cpu(), decoded.score.cpu())
+        return ranked_masks(batch, outputs.geometry.depth[0], outputs.class_logits[0], outputs.mask_logits, RANKED)
 
     @torch.no_grad()
     def evaluate(self, model: Fast3dis, scenes: int) -> list[Figures]:
         """With the cameras given, then without."""
         model.eval()
-        cases: list[Figures] = []
-        for posed in (True, False):
-            answers = (self._answer(model, index, posed=posed) for index in self.data.shown(scenes))
-            cases.append({"posed": posed, **mask_figures(answers)})
-        return cases
+        shown = self.data.shown(scenes)
+        return [{"posed": posed, **mask_figures(self._answer(model, at, posed=posed) for at in shown)} for posed in (True, False)]
 
     def score(self, figures: list[Figures]) -> float:
         return best_of(figures, "ap50")

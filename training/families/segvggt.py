@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.engines.decoding import DecodingThresholds, decode_queries
+from pan3d_core.engines.decoding import DecodingThresholds
 from pan3d_core.models.layers.dpt import DPT, dense_output
 from pan3d_core.models.layers.patch_encoder import PatchEncoder
 from pan3d_core.models.layers.transformer import LoraLinear
@@ -31,7 +31,7 @@ from training.data.augment import jitter_colors
 from training.data.geometry_targets import geometry_targets
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin, require_patches
 from training.families.held_out import SizedData
-from training.judge.masks import MIN_MASK_PIXELS, RankedMasks, mask_figures, mask_pictures
+from training.judge.masks import MIN_MASK_PIXELS, RankedMasks, mask_figures, mask_pictures, ranked_masks
 from training.losses.geometry import GEOMETRY_WEIGHTS, camera_loss, depth_loss, distillation_losses, with_geometry
 from training.run.devices import to_device
 from training.settings import OptimizerConfig, TrainConfig
@@ -204,9 +204,7 @@ class SegVggtFamily:
         images = to_device(batch.images, next(model.parameters()).device)
         outputs = model(images, aggregator_dtype=self.dtype)
         thresholds = DecodingThresholds(min_pixels=MIN_MASK_PIXELS, nms_iou=0.5, class_agnostic=True)
-        decoded = decode_queries(outputs.class_logits[0].float(), lambda rows: outputs.mask_logits(rows)[0].float(), thresholds)
-        masks = decoded.mask_logits[decoded.mask_row] > 0
-        return RankedMasks(batch, outputs.geometry.depth[0].float().cpu(), masks.cpu(), decoded.score.cpu())
+        return ranked_masks(batch, outputs.geometry.depth[0], outputs.class_logits[0], outputs.mask_logits, thresholds)
 
     @torch.no_grad()
     def evaluate(self, model: SegVGGT, scenes: int) -> list[Figures]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
+from pan3d_core.engines.decoding import DecodingThresholds, decode_queries
 from pan3d_eval.metrics.average_precision import instance_ap, measure_overlaps
 from pan3d_eval.metrics.depth import depth_errors
 from training.data.arrays import SceneBatch
@@ -25,6 +26,30 @@ class RankedMasks:
     depth: Tensor  # (S, H, W) float32
     masks: Tensor  # (K, S, h, w) bool, best first
     scores: Tensor  # (K,)
+
+
+def ranked_masks(
+    truth: SceneBatch,
+    depth: Tensor,
+    class_logits: Tensor,
+    mask_logits_of: Callable[[Tensor], Tensor],
+    thresholds: DecodingThresholds,
+) -> RankedMasks:
+    """Decode what a network says of one scene.
+
+    Args:
+        truth: Of this scene alone.
+        depth: (S, H, W).
+        class_logits: (Q, C + 1), the last column meaning "no match".
+        mask_logits_of: From query indices (n,) to mask logits (1, n, S, h, w).
+        thresholds: What a query must reach.
+
+    Returns:
+        Masks of the queries that reach it, best first.
+    """
+    decoded = decode_queries(class_logits.float(), lambda rows: mask_logits_of(rows)[0].float(), thresholds)
+    masks = decoded.mask_logits[decoded.mask_row] > 0
+    return RankedMasks(truth, depth.float().cpu(), masks.cpu(), decoded.score.cpu())
 
 
 def mask_figures(answers: Iterable[RankedMasks]) -> dict[str, float | int]:
