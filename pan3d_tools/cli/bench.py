@@ -6,30 +6,30 @@ import argparse
 from pathlib import Path
 
 from pan3d_core.runtime.lazy import load
-from pan3d_tools.cli.command_parser import CommandTable
+from pan3d_tools.cli.command_parser import commands_of
 from pan3d_tools.cli.output import flat_rows, machine_facts, print_table, write_json
 
-BENCHES: CommandTable = {
-    "frame": ("pan3d_tools.bench.frame:run", "whole frame journey in one process"),
-    "vggt": ("pan3d_tools.bench.official.vggt:run", "VGGT forward pass, beside the official code when it is there"),
-    "da3": ("pan3d_tools.bench.official.da3:run", "Depth Anything 3 forward pass, beside the official code when it is there"),
-    "fast3dis": ("pan3d_tools.bench.fast3dis:run", "FAST3DIS: passes that share blocks, anchors, growth with the views"),
-    "decode": ("pan3d_tools.bench.decode:run", "decoding and assembly of 400 queries beside the network"),
-    "clustering": ("pan3d_tools.bench.clustering:run", "pan3d-mini-fast3dis against clustering its features, by number of views"),
-    "rasterize": (
-        "pan3d_tools.bench.rasterize:run",
-        "rendering of Gaussians, forward and backward, beside gsplat's PyTorch code",
-    ),
-    "eps3d": ("pan3d_tools.bench.eps3d:run", "EPS3D by stages: network, voxels, rendering, read-out"),
-    "readout": ("pan3d_tools.bench.readout:run", "objects from rendered instance features: pixels clustered, or cells"),
-    "refine": ("pan3d_tools.bench.refine.command:run", "refining a scene: a step's memory and time, the map over its labels"),
-    "naming": ("pan3d_tools.bench.naming:run", "words for things that are there and for things that are not"),
-    "metrics": ("pan3d_tools.bench.metrics:run", "measuring a ScanNet-size scene on one core"),
-    "sim": ("pan3d_tools.bench.cell:run", "rendering and physics of the robot cell"),
-    "grasp": ("pan3d_tools.bench.grasp:run", "grasps executed in the robot cell"),
-    "demo": ("pan3d_tools.demo.bench:run", "the demo's ten scenes over ROS 2: objects found and lifted"),
-    "ros": ("pan3d_tools.bench.ros.journey:run", "publishing a cloud, and the journey of a frame between processes"),
-}
+BENCHES = commands_of(
+    "pan3d_tools",
+    {
+        "frame": ("bench.frame:run", "whole frame journey in one process"),
+        "vggt": ("bench.official.vggt:run", "VGGT forward pass, beside the official code when it is there"),
+        "da3": ("bench.official.da3:run", "Depth Anything 3 forward pass, beside the official code when it is there"),
+        "fast3dis": ("bench.fast3dis:run", "FAST3DIS: passes that share blocks, anchors, growth with the views"),
+        "decode": ("bench.decode:run", "decoding and assembly of 400 queries beside the network"),
+        "clustering": ("bench.clustering:run", "pan3d-mini-fast3dis against clustering its features, by number of views"),
+        "rasterize": ("bench.rasterize:run", "rendering of Gaussians, forward and backward, beside gsplat's PyTorch code"),
+        "eps3d": ("bench.eps3d:run", "EPS3D by stages: network, voxels, rendering, read-out"),
+        "readout": ("bench.readout:run", "objects from rendered instance features: pixels clustered, or cells"),
+        "refine": ("bench.refine.command:run", "refining a scene: a step's memory and time, the map over its labels"),
+        "naming": ("bench.naming:run", "words for things that are there and for things that are not"),
+        "metrics": ("bench.metrics:run", "measuring a ScanNet-size scene on one core"),
+        "sim": ("bench.cell:run", "rendering and physics of the robot cell"),
+        "grasp": ("bench.grasp:run", "grasps executed in the robot cell"),
+        "demo": ("demo.bench:run", "the demo's ten scenes over ROS 2: objects found and lifted"),
+        "ros": ("bench.ros.journey:run", "publishing a cloud, and the journey of a frame between processes"),
+    },
+)
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -13,29 +13,29 @@ import sys
 from collections.abc import Sequence
 
 from pan3d_core import __version__
-from pan3d_tools.cli.command_parser import CommandTable, add_commands
+from pan3d_tools.cli.command_parser import add_commands, commands_of
 
-COMMANDS: CommandTable = {
-    "reconstruct": ("pan3d_tools.cli.reconstruct:add", "cloud, instances, depth and pictures from plain image files"),
-    "refine": ("pan3d_tools.cli.refine:add", "optimise the Gaussians and objects of one scene from its views and 2D labels"),
-    "render": ("pan3d_tools.cli.render:add", "pictures of a scene of 3D Gaussians along a camera path"),
-    "edit": ("pan3d_tools.cli.edit:add", "remove, recolour, move and copy objects of a scene of 3D Gaussians"),
-    "eval-gaussians": (
-        "pan3d_tools.cli.evaluation.gaussians:add",
-        "measure rendered semantics, instances and colour of an engine's Gaussians at context and novel views",
-    ),
-    "eval": ("pan3d_tools.cli.evaluation.scenes:add", "measure an engine on scenes with truth, and show where it was worst"),
-    "scoreboard": ("pan3d_tools.cli.evaluation.scoreboard:add", "measure all engines and baselines on the held-out scenes"),
-    "replay": ("pan3d_tools.cli.replay:add", "play a rosbag2 over ROS 2 where ros2 bag is not installed"),
-    "sim": ("pan3d_tools.cli.simulation:add", "the simulated robot cell"),
-    "bench": ("pan3d_tools.cli.bench:add", "measure speed and quality"),
-    "stress": ("pan3d_tools.cli.stress:add", "faults against a running perception node: is each answered, survived and named?"),
-    "view": (
-        "pan3d_tools.cli.view:add",
-        "look at 3D Gaussians in the browser (needs viser) or at a cloud in a window (needs open3d)",
-    ),
-    "doctor": ("pan3d_tools.cli.doctor:add", "check the installation, or a bag, and say how to mend what is missing"),
-}
+COMMANDS = commands_of(
+    "pan3d_tools",
+    {
+        "reconstruct": ("cli.reconstruct:add", "cloud, instances, depth and pictures from plain image files"),
+        "refine": ("cli.refine:add", "optimise the Gaussians and objects of one scene from its views and 2D labels"),
+        "render": ("cli.render:add", "pictures of a scene of 3D Gaussians along a camera path"),
+        "edit": ("cli.edit:add", "remove, recolour, move and copy objects of a scene of 3D Gaussians"),
+        "eval-gaussians": (
+            "cli.evaluation.gaussians:add",
+            "measure rendered semantics, instances and colour of an engine's Gaussians at context and novel views",
+        ),
+        "eval": ("cli.evaluation.scenes:add", "measure an engine on scenes with truth, and show where it was worst"),
+        "scoreboard": ("cli.evaluation.scoreboard:add", "measure all engines and baselines on the held-out scenes"),
+        "replay": ("cli.replay:add", "play a rosbag2 over ROS 2 where ros2 bag is not installed"),
+        "sim": ("cli.simulation:add", "the simulated robot cell"),
+        "bench": ("cli.bench:add", "measure speed and quality"),
+        "stress": ("cli.stress:add", "faults against a running perception node: is each answered, survived and named?"),
+        "view": ("cli.view:add", "look at 3D Gaussians in the browser (needs viser) or at a cloud in a window (needs open3d)"),
+        "doctor": ("cli.doctor:add", "check the installation, or a bag, and say how to mend what is missing"),
+    },
+)
 EXTRA_OF_PACKAGE = {
     "mujoco": "sim",
     "pan3d_sim": "sim",
