@@ -30,8 +30,7 @@ class FeatureScene:
     """What is made up; strengths are lengths beside the unit direction of an object."""
 
     views: int = 4
-    height: int = 112
-    width: int = 112
+    image_hw: tuple[int, int] = (112, 112)
     objects: int = 24
     channels: int = 32
     noise: float = 0.2
@@ -59,7 +58,7 @@ def made_up(scene: FeatureScene, seed: int) -> tuple[Tensor, Tensor]:
     one_hot = F.one_hot(ids, scene.objects).movedim(-1, 1).float()
     blurred = F.avg_pool2d(F.pad(one_hot, (scene.blur // 2,) * 4, mode="replicate"), scene.blur, stride=1)
     features = torch.einsum("vkhw,kd->vdhw", blurred, directions)
-    shape = (scene.views, scene.channels, scene.height, scene.width)
+    shape = (scene.views, scene.channels, *scene.image_hw)
     slow = torch.randn(scene.views, scene.channels, 4, 4, generator=generator)
     features += scene.drift / scene.channels**0.5 * F.interpolate(slow, size=shape[2:], mode="bicubic")
     features += scene.noise / scene.channels**0.5 * torch.randn(shape, generator=generator)
@@ -70,7 +69,7 @@ def _view(scene: FeatureScene, seed: int, generator: torch.Generator) -> Tensor:
     """(H, W) objects: cells about their centres, which every view shows elsewhere; later objects are smaller."""
     places = torch.rand(scene.objects, 2, generator=torch.Generator().manual_seed(seed + 1))
     places = places + 0.15 * torch.randn(scene.objects, 2, generator=generator)
-    rows, columns = torch.linspace(0, 1, scene.height), torch.linspace(0, 1, scene.width)
+    rows, columns = (torch.linspace(0, 1, side) for side in scene.image_hw)
     grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)
     size = torch.linspace(1.0, 0.0, scene.objects) * 0.06
     return ((grid[:, :, None] - places).square().sum(-1) - size).argmin(-1)
@@ -128,7 +127,7 @@ def compare(scene: FeatureScene, seeds: range) -> dict:
 def run(argv: list[str]) -> dict:
     """For each kind of scene: `pixels`, `cells`, and how many times as long the first takes (`times`)."""
     arguments = parse(argv)
-    size = {"views": arguments.views, "height": arguments.size, "width": arguments.size, "objects": arguments.objects}
+    size = {"views": arguments.views, "image_hw": (arguments.size, arguments.size), "objects": arguments.objects}
     seeds = range(arguments.scenes)
     result: dict = {"samples": min(50_000, arguments.views * arguments.size**2), "objects": arguments.objects, "targets": TARGETS}
     for kind in arguments.kinds:

@@ -22,17 +22,11 @@ BYTES_PER_WEIGHT = 2
 
 @dataclass(frozen=True)
 class Cost:
-    """Operations, bytes and exponentials."""
+    """What passes need; costs add up."""
 
-    linear: float = 0.0
-    attention: float = 0.0
-    convolution: float = 0.0
+    operations: float = 0.0
     moved_bytes: float = 0.0
     exponentials: float = 0.0
-
-    @property
-    def operations(self) -> float:
-        return self.linear + self.attention + self.convolution
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
@@ -85,8 +79,7 @@ def block_cost(settings: BackboneSettings, sequences: int, tokens: int, lora_ran
     low_rank = lora_rank * (dim + 3 * dim) + lora_rank * (dim + dim)
     weights = 4 * dim * dim + hidden + low_rank
     return Cost(
-        linear=2 * rows * weights,
-        attention=4 * rows * tokens * dim,
+        operations=2 * rows * weights + 4 * rows * tokens * dim,  # matrix products, attention
         moved_bytes=BYTES_PER_CHANNEL * rows * dim + BYTES_PER_WEIGHT * weights,
         exponentials=settings.num_heads * rows * tokens,
     )
@@ -95,7 +88,7 @@ def block_cost(settings: BackboneSettings, sequences: int, tokens: int, lora_ran
 def shared_cost(settings: BackboneSettings, views: int, image_hw: tuple[int, int]) -> Cost:
     """Patches and the blocks before the first cross-view one."""
     rows, columns = patch_grid(image_hw)
-    patches = Cost(convolution=2 * views * rows * columns * 3 * PATCH_SIZE**2 * settings.dim)
+    patches = Cost(operations=2 * views * rows * columns * 3 * PATCH_SIZE**2 * settings.dim)
     start = settings.depth if settings.first_cross_view is None else settings.first_cross_view
     return patches + block_cost(settings, views, 1 + rows * columns) * start
 
@@ -112,7 +105,7 @@ def cross_view_cost(settings: BackboneSettings, views: int, image_hw: tuple[int,
 
 def camera_cost(dim: int, views: int) -> Cost:
     """The camera decoder on tokens of `dim` channels."""
-    return Cost(linear=2 * views * (2 * dim * dim + 9 * dim))
+    return Cost(operations=2 * views * (2 * dim * dim + 9 * dim))
 
 
 def level_sizes(image_hw: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -127,27 +120,27 @@ def pyramid_cost(dim: int, head: HeadSettings, image_hw: tuple[int, int]) -> Cos
     patches = sizes[2]
     resized = patches * (16 * first**2 + 4 * second**2) + sizes[3] * 9 * last**2
     adapted = sum(9 * channels * head.features * size for channels, size in zip(head.channels, sizes, strict=True))
-    return Cost(linear=2 * patches * dim * sum(head.channels), convolution=2 * (resized + adapted))
+    return Cost(operations=2 * patches * dim * sum(head.channels) + 2 * (resized + adapted))
 
 
 def fusion_cost(features: int, sizes: tuple[int, ...]) -> Cost:
     """A chain of fusions on maps of `sizes`, of which the coarsest, the last one, has a single residual unit."""
     units = 36 * sum(sizes) - 18 * sizes[-1]
-    return Cost(convolution=2 * features**2 * (units + sum(sizes)))
+    return Cost(operations=2 * features**2 * (units + sum(sizes)))
 
 
 def depth_cost(head: HeadSettings, image_hw: tuple[int, int]) -> Cost:
     """Four maps of one view -> depth and confidence."""
     sizes, half = level_sizes(image_hw), head.features // 2
     out = 4 * sizes[0] * 9 * head.features * half + image_hw[0] * image_hw[1] * (9 * half * 32 + 32 * 2)
-    return fusion_cost(head.features, sizes) + Cost(convolution=2 * out)
+    return fusion_cost(head.features, sizes) + Cost(operations=2 * out)
 
 
 def rays_cost(head: HeadSettings, image_hw: tuple[int, int]) -> Cost:
     """Four maps of one view -> rays and confidence."""
     sizes, half = level_sizes(image_hw), head.features // 2
     per_pixel = NECK_CONVOLUTIONS * 9 * head.features * half + 9 * half * 32 + 32 * 7
-    return fusion_cost(head.features, sizes) + Cost(convolution=2 * 4 * sizes[0] * per_pixel)
+    return fusion_cost(head.features, sizes) + Cost(operations=2 * 4 * sizes[0] * per_pixel)
 
 
 def heads_cost(settings: Da3Settings, views: int, image_hw: tuple[int, int], *, rays: bool = False) -> Cost:
@@ -167,7 +160,7 @@ def pixels_cost(settings: Fast3disSettings, views: int, image_hw: tuple[int, int
     """The pixel decoder."""
     head = HeadSettings(settings.decoder.dim, settings.base.head.channels)
     finest, *coarser = level_sizes(image_hw)
-    out = Cost(convolution=2 * head.features * (coarser[-1] * 3 + finest * 9 * head.features))
+    out = Cost(operations=2 * head.features * (coarser[-1] * 3 + finest * 9 * head.features))
     pyramid = pyramid_cost(2 * settings.base.backbone.dim, head, image_hw)
     return (pyramid + fusion_cost(head.features, tuple(coarser)) + out) * views
 
@@ -180,11 +173,10 @@ def anchors_cost(settings: AnchorSettings, views: int) -> Cost:
     per_sample = 2 * dim * dim
     start = 2 * (dim * dim + 3 * queries * dim) if settings.start == "learned" else 0
     layer = Cost(
-        linear=2 * queries * (per_query + views * per_sample),
-        attention=4 * queries * dim * (queries + views),
+        operations=2 * queries * (per_query + views * per_sample) + 4 * queries * dim * (queries + views),
         exponentials=settings.heads * queries * (queries + views),
     )
-    return layer * settings.layers + Cost(linear=start)
+    return layer * settings.layers + Cost(operations=start)
 
 
 def fast3dis_cost(settings: Fast3disSettings, views: int, image_hw: tuple[int, int]) -> Cost:

@@ -32,7 +32,7 @@ def aggregator_cost(vggt: VGGT, views: int, image_hw: tuple[int, int]) -> Cost:
     encoder = aggregator.patch_embed
     dim = encoder.cls_token.shape[-1]
     tokens = aggregator.num_special + rows * columns
-    patches = Cost(convolution=2 * views * rows * columns * 3 * PATCH_SIZE**2 * dim)
+    patches = Cost(operations=2 * views * rows * columns * 3 * PATCH_SIZE**2 * dim)
     block = BackboneSettings(dim, 0, dim // aggregator.head_dim, (0, 0, 0, 0), None)
     own = 1 + encoder.register_tokens.shape[1]
     encoded = block_cost(block, views, own + rows * columns) * len(encoder.blocks)
@@ -46,7 +46,7 @@ def camera_head_cost(head: CameraHead, views: int) -> Cost:
     dim = head.token_norm.normalized_shape[0]
     block = BackboneSettings(dim, 0, 0, (0, 0, 0, 0), None)
     around = 9 * dim + 3 * dim**2 + dim * (dim // 2) + 9 * (dim // 2)
-    once = Cost(linear=2 * views * around, moved_bytes=BYTES_PER_WEIGHT * around)
+    once = Cost(operations=2 * views * around, moved_bytes=BYTES_PER_WEIGHT * around)
     return (block_cost(block, 1, views) * len(head.trunk) + once) * head.iterations
 
 
@@ -69,7 +69,7 @@ def image_head_cost(head: ImageDpt, image_hw: tuple[int, int]) -> Cost:
     levels, half, pixels = level_sizes(image_hw), sizes.features // 2, image_hw[0] * image_hw[1]
     channels = head.channels
     out = 4 * levels[0] * 9 * sizes.features * half + pixels * (49 * 3 * half + 9 * half * half + half * channels)
-    return pyramid_cost(dim, sizes, image_hw) + fusion_cost(sizes.features, levels) + Cost(convolution=2 * out)
+    return pyramid_cost(dim, sizes, image_hw) + fusion_cost(sizes.features, levels) + Cost(operations=2 * out)
 
 
 def geometry_cost(vggt: VGGT, views: int, image_hw: tuple[int, int]) -> Cost:
@@ -82,6 +82,6 @@ def geometry_cost(vggt: VGGT, views: int, image_hw: tuple[int, int]) -> Cost:
 def eps3d_cost(model: Eps3d, views: int, image_hw: tuple[int, int]) -> Cost:
     """Images -> what Gaussians are averaged from: geometry, three heads and Sem2Ins."""
     pixels = views * image_hw[0] * image_hw[1]
-    fused = Cost(linear=2 * pixels * 5 * FEATURES**2)
+    fused = Cost(operations=2 * pixels * 5 * FEATURES**2)
     heads = [image_head_cost(head, image_hw) for head in (model.gaussian_head, model.semantic_head, model.instance_head)]
     return geometry_cost(model.vggt, views, image_hw) + sum(heads, Cost()) * views + fused

@@ -68,7 +68,7 @@ def test_cells_find_the_object_that_runs_together_with_its_neighbour_in_the_publ
 
 @pytest.mark.parametrize("kind", SCENES)
 def test_cells_are_at_least_as_good_on_known_instances(kind):
-    maps, truth = made_up(replace(SCENES[kind], views=3, height=40, width=40, objects=8), seed=5)
+    maps, truth = made_up(replace(SCENES[kind], views=3, image_hw=(40, 40), objects=8), seed=5)
     published = read_by_pixels(maps, torch.Generator().manual_seed(0), PixelReadout(min_cluster_size=60))
     assert mean_f1(read_by_cells(maps).instance_id, truth) >= mean_f1(published.instance_id, truth)
 
@@ -124,7 +124,7 @@ def small_readout(name, maps):
 
 @pytest.mark.parametrize("name", READOUTS)
 def test_one_view_and_the_same_view_many_times_give_the_same_objects(name):
-    maps, truth = made_up(replace(SCENES["sharp"], views=1, height=40, width=40, objects=5), seed=5)
+    maps, truth = made_up(replace(SCENES["sharp"], views=1, image_hw=(40, 40), objects=5), seed=5)
     one, four = small_readout(name, maps), small_readout(name, maps.expand(4, -1, -1, -1))
     assert len(one.prototypes) == len(four.prototypes) == 5 and mean_f1(one.instance_id, truth) > 0.95
     assert all(torch.equal(view, four.instance_id[0]) for view in four.instance_id)
@@ -133,7 +133,7 @@ def test_one_view_and_the_same_view_many_times_give_the_same_objects(name):
 
 @pytest.mark.parametrize("name", READOUTS)
 def test_one_object_is_one_whatever_its_noise(name):
-    maps, _ = made_up(replace(SCENES["blurred"], views=2, height=40, width=40, objects=1), seed=3)
+    maps, _ = made_up(replace(SCENES["blurred"], views=2, image_hw=(40, 40), objects=1), seed=3)
     read = small_readout(name, maps)
     assert len(read.prototypes) == 1 and bool((read.instance_id == 1).all())
 
@@ -202,7 +202,7 @@ def test_one_pixel_is_no_cluster(name):
 
 def test_where_nothing_was_rendered_cells_find_nothing():
     assert len(read_by_cells(torch.zeros(2, 32, 12, 12)).prototypes) == 0
-    maps, _ = made_up(replace(SCENES["sharp"], views=2, height=40, width=40, objects=4), seed=5)
+    maps, _ = made_up(replace(SCENES["sharp"], views=2, image_hw=(40, 40), objects=4), seed=5)
     maps[:, :, :, :15] = 0
     read = read_by_cells(maps)
     assert len(read.prototypes) == 4 and torch.equal(read.instance_id == 0, (maps == 0).all(1))
