@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import mujoco
 import numpy as np
 
@@ -10,7 +12,7 @@ from pan3d_sim.cameras.rig import RigCamera, write_gl_camera
 NEAR_M, FAR_M = 0.05, 12.0
 
 
-class Renderer:
+class Renderer(AbstractContextManager["Renderer"]):
     """Renders one model into an offscreen buffer of fixed size. Close it (or use `with`): OSMesa wants its context freed."""
 
     def __init__(self, model: mujoco.MjModel, width: int, height: int, *, shadow_size: int = 512, supersample: int = 1) -> None:
@@ -34,9 +36,6 @@ class Renderer:
         self._fine_viewport = mujoco.MjrRect(0, 0, width * supersample, height * supersample)
         self._camera = mujoco.MjvCamera()
         mujoco.mjv_defaultCamera(self._camera)
-
-    def __enter__(self) -> Renderer:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,7 +54,7 @@ class CellState:
     removed: frozenset[int]
 
 
-class RobotCell:
+class RobotCell(AbstractContextManager["RobotCell"]):
     """One seeded scene. Use as a context manager or call `close`: the renderer holds GL memory."""
 
     def __init__(self, seed: int, config: CellConfig | None = None, **changes: Any) -> None:
@@ -75,9 +76,6 @@ class RobotCell:
         self.cameras = sample_rig(_stream(seed, 4), self.config.num_cameras, self.config.width, self.config.height, rig)
         self._renderer: Renderer | None = None
         self._noise_rng = _stream(seed, 5)
-
-    def __enter__(self) -> RobotCell:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -10,6 +10,7 @@ bank follows from `seed // SCENES_PER_BANK` and all else from `seed`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import mujoco
@@ -141,15 +142,12 @@ class ObjectBank:
         return placed
 
 
-class SceneStream:
+class SceneStream(AbstractContextManager["SceneStream"]):
     """Scenes by seed. Rendering seeds in order is fastest, since neighbours share a bank. Close it, or use `with`."""
 
     def __init__(self, kinds: Sequence[str] = KINDS, *, num_views: int = 4, width: int = 144, height: int = 112) -> None:
         self.kinds, self.num_views, self.width, self.height = tuple(kinds), num_views, width, height
         self._open: tuple[int, ObjectBank] | None = None  # the block of seeds that it serves, and the bank
-
-    def __enter__(self) -> SceneStream:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
