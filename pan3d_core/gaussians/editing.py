@@ -95,8 +95,7 @@ def with_color(scene: GaussianScene, instance_id: int, rgb: npt.NDArray[np.float
     Raises:
         ValueError: The id is not in the scene.
     """
-    require_ids(scene, [instance_id])
-    rows = rows_of(scene, [instance_id])
+    rows = _rows_of_known(scene, instance_id)
     colors = scene.gaussians.colors.clone()
     colors[rows] = recolored(colors[rows], rgb)
     first, _, rest = scene.names[instance_id].partition(" ")
@@ -118,8 +117,7 @@ def with_motion(scene: GaussianScene, instance_id: int, motion: Motion) -> Gauss
     Raises:
         ValueError: The id is not in the scene.
     """
-    require_ids(scene, [instance_id])
-    rows = rows_of(scene, [instance_id])
+    rows = _rows_of_known(scene, instance_id)
     moved = moved_gaussians(scene.gaussians.select(rows), _similarity(scene, instance_id, motion))
     changed: dict[str, Tensor] = {}
     for name in GAUSSIAN_FIELDS:
@@ -144,8 +142,7 @@ def with_copy(scene: GaussianScene, instance_id: int, motion: Motion) -> tuple[G
     Raises:
         ValueError: The id is not in the scene.
     """
-    require_ids(scene, [instance_id])
-    rows = rows_of(scene, [instance_id])
+    rows = _rows_of_known(scene, instance_id)
     copy = moved_gaussians(scene.gaussians.select(rows), _similarity(scene, instance_id, motion))
     new_id = _free_id(scene)
     changed = replace(
@@ -265,3 +262,9 @@ def _same_space(first: TextSpace | None, second: TextSpace | None) -> bool:
     return first.encoder == second.encoder and all(
         torch.equal(getattr(first, name), getattr(second, name)) for name in ("weight", "bias")
     )
+
+
+def _rows_of_known(scene: GaussianScene, instance_id: int) -> Tensor:
+    """(N,) bool: the Gaussians of an object that must be there."""
+    require_ids(scene, [instance_id])
+    return rows_of(scene, [instance_id])
