@@ -24,18 +24,9 @@ from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
 from pan3d_core.geometry.boxes import OrientedBox  # noqa: E402
+from pan3d_tools.demo import measure  # noqa: E402
 from pan3d_tools.demo.__main__ import cell_parameters, main, parse, perception_parameters, seed_list  # noqa: E402
 from pan3d_tools.demo.client import DemoClient  # noqa: E402
-from pan3d_tools.demo.measure import (  # noqa: E402
-    SeenCamera,
-    SeenInstance,
-    TrueCamera,
-    TrueInstance,
-    choose_object,
-    object_errors,
-    sample_at_network,
-    scene_errors,
-)
 from pan3d_tools.demo.processes import ChildNode, DemoError, parameter_arguments  # noqa: E402
 
 
@@ -45,23 +36,27 @@ def box(x: float = 0.0, side: float = 0.1) -> OrientedBox:
     return OrientedBox(pose, torch.tensor([side, side, side]))
 
 
-def true_object(instance_id: int, name: str, *, graspable: bool = True, pixels: tuple[int, ...] = (900, 900)) -> TrueInstance:
-    return TrueInstance(instance_id, name, name.split()[0], box(0.2 * instance_id), pixels, graspable)
+def true_object(
+    instance_id: int, name: str, *, graspable: bool = True, pixels: tuple[int, ...] = (900, 900)
+) -> measure.TrueInstance:
+    return measure.TrueInstance(instance_id, name, name.split()[0], box(0.2 * instance_id), pixels, graspable)
 
 
-def camera_pair() -> tuple[TrueCamera, SeenCamera]:
+def camera_pair() -> tuple[measure.TrueCamera, measure.SeenCamera]:
     """A camera of 80 x 60, and the network's image: half the size, cut to 28 x 36."""
     intrinsics = np.array([[70.0, 0, 39.5], [0, 70, 29.5], [0, 0, 1]])
     ids = np.zeros((60, 80), np.int64)
     ids[20:40, 20:40] = 1
     ids[20:40, 50:60] = 2
     depth = np.where(ids > 0, 0.6, 0.8).astype(np.float32)
-    truth = TrueCamera("front", np.zeros((60, 80, 3), np.uint8), depth, ids, intrinsics, np.eye(4))
+    truth = measure.TrueCamera("front", np.zeros((60, 80, 3), np.uint8), depth, ids, intrinsics, np.eye(4))
     network_from_true = np.array([[0.5, 0, -2.25], [0, 0.5, -1.25], [0, 0, 1]])
-    empty = SeenCamera("front", np.zeros((28, 36), np.float32), np.zeros((28, 36), np.int64), network_from_true @ intrinsics)
-    seen_ids = sample_at_network(ids, intrinsics, empty)
-    seen_depth = sample_at_network(depth, intrinsics, empty)
-    return truth, SeenCamera("front", seen_depth, seen_ids, empty.intrinsics)
+    empty = measure.SeenCamera(
+        "front", np.zeros((28, 36), np.float32), np.zeros((28, 36), np.int64), network_from_true @ intrinsics
+    )
+    seen_ids = measure.sample_at_network(ids, intrinsics, empty)
+    seen_depth = measure.sample_at_network(depth, intrinsics, empty)
+    return truth, measure.SeenCamera("front", seen_depth, seen_ids, empty.intrinsics)
 
 
 def test_truth_is_sampled_where_the_network_looked():
@@ -76,8 +71,8 @@ def test_truth_is_sampled_where_the_network_looked():
 def test_a_perfect_answer_has_no_error():
     truth, seen = camera_pair()
     objects = [true_object(1, "red mug"), true_object(2, "blue can")]
-    reported = [SeenInstance(1, "mug", 0.9, objects[0].box), SeenInstance(2, "can", 0.8, objects[1].box)]
-    errors = scene_errors(objects, [truth], reported, [seen])
+    reported = [measure.SeenInstance(1, "mug", 0.9, objects[0].box), measure.SeenInstance(2, "can", 0.8, objects[1].box)]
+    errors = measure.scene_errors(objects, [truth], reported, [seen])
     assert errors.ap50 == 1.0
     assert errors.depth.abs_rel == 0.0
     assert errors.center_errors_mm == (0.0, 0.0)
@@ -87,8 +82,8 @@ def test_a_perfect_answer_has_no_error():
 def test_a_scaled_depth_shows_as_scale_error_and_a_missing_object_in_ap():
     truth, seen = camera_pair()
     objects = [true_object(1, "red mug"), true_object(2, "blue can")]
-    far = SeenCamera(seen.name, 1.05 * seen.depth, np.where(seen.instance_ids == 1, 1, 0), seen.intrinsics)
-    errors = scene_errors(objects, [truth], [SeenInstance(1, "mug", 0.9, objects[0].box)], [far])
+    far = measure.SeenCamera(seen.name, 1.05 * seen.depth, np.where(seen.instance_ids == 1, 1, 0), seen.intrinsics)
+    errors = measure.scene_errors(objects, [truth], [measure.SeenInstance(1, "mug", 0.9, objects[0].box)], [far])
     assert errors.depth.abs_rel == pytest.approx(0.05, abs=1e-4)
     assert errors.depth.scale_median == pytest.approx(1 / 1.05, abs=1e-4)
     assert 0.4 < errors.ap50 < 0.6
@@ -96,18 +91,18 @@ def test_a_scaled_depth_shows_as_scale_error_and_a_missing_object_in_ap():
 
 def test_nothing_reported_is_measured_too():
     truth, seen = camera_pair()
-    errors = scene_errors([true_object(1, "red mug")], [truth], [], [seen])
+    errors = measure.scene_errors([true_object(1, "red mug")], [truth], [], [seen])
     assert errors.ap50 == 0.0
     assert errors.center_errors_mm == ()
 
 
 def test_an_object_is_found_when_its_box_overlaps_enough():
-    assert object_errors(box(), box()).iou == pytest.approx(1.0, abs=1e-3)
-    shifted = object_errors(box(), box(0.05))
+    assert measure.object_errors(box(), box()).iou == pytest.approx(1.0, abs=1e-3)
+    shifted = measure.object_errors(box(), box(0.05))
     assert shifted.found
     assert shifted.center_error_mm == pytest.approx(50.0, abs=0.1)
-    assert not object_errors(box(), box(0.08)).found
-    nothing = object_errors(box(), None)
+    assert not measure.object_errors(box(), box(0.08)).found
+    nothing = measure.object_errors(box(), None)
     assert not nothing.found
     assert math.isnan(nothing.center_error_mm)
 
@@ -117,14 +112,14 @@ def test_the_default_object_is_visible_and_graspable():
     flat = true_object(2, "blue plate", graspable=False)
     good = true_object(3, "green can")
     for seed in range(5):
-        assert choose_object([hidden, flat, good], seed, 307200) is good
-    assert choose_object([flat], 0, 307200) is flat
+        assert measure.choose_object([hidden, flat, good], seed, 307200) is good
+    assert measure.choose_object([flat], 0, 307200) is flat
 
 
 def test_an_engine_without_names_is_asked_for_a_colour_that_is_unique():
     first, second, third = true_object(1, "red mug"), true_object(2, "red can"), true_object(3, "green ball")
     for seed in range(3):
-        assert choose_object([first, second, third], seed, 307200, unique_color=True) is third
+        assert measure.choose_object([first, second, third], seed, 307200, unique_color=True) is third
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("0-3", [0, 1, 2, 3]), ("7", [7]), ("1,4-5", [1, 4, 5])])
