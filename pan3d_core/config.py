@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from pan3d_core.settings import Checked, group, nested_names, read_settings, setting, to_plain
+from pan3d_core.settings import SHARE, Checked, group, nested_names, read_settings, setting, to_plain
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class ModelConfig(Checked):
         "float32", "number format of the network", choices=("float32", "bfloat16", "float16"), read_only=True
     )
     threads: int = setting(0, "CPU threads of the network; 0 = the engine's own choice", range=(0, 256), read_only=True)
-    min_score: float = setting(0.3, "instances below this probability are dropped", range=(0.0, 1.0))
-    nms_iou: float = setting(0.5, "of two instances whose masks overlap more than this, the better stays", range=(0.0, 1.0))
+    min_score: float = setting(0.3, "instances below this probability are dropped", range=SHARE)
+    nms_iou: float = setting(0.5, "of two instances whose masks overlap more than this, the better stays", range=SHARE)
     max_instances: int = setting(64, "most instances kept per frame set", range=(1, 1000))
     readout: str = setting(
         "cells", "objects of EPS3D: by cells of the image, or by HDBSCAN on pixels as published", choices=("cells", "pixels")
@@ -89,7 +89,7 @@ class AlignConfig(Checked):
         choices=("model", "sensor", "fused"),
     )
     max_residual_fraction: float = setting(
-        0.1, "largest camera position error after alignment, as a fraction of the cameras' spread", range=(0.0, 1.0)
+        0.1, "largest camera position error after alignment, as a fraction of the cameras' spread", range=SHARE
     )
     min_baseline_m: float = setting(0.02, "smallest spread of the cameras that fixes the scale", range=(0.0, 10.0))
     min_depth_pixels: int = setting(100, "fewest measured pixels that fix the scale", range=(1, 1_000_000))
@@ -135,7 +135,7 @@ class MergeConfig(Checked):
         0.15,
         "parts of an instance that are apart from the rest are dropped when they have less than this share of the points "
         "of its largest part; 0 = keep all",
-        range=(0.0, 1.0),
+        range=SHARE,
     )
     support_clearance_m: float = setting(
         0.004, "points lower than this above the support belong to no instance", range=(-0.1, 0.1)
@@ -158,7 +158,7 @@ class TrackingConfig(Checked):
 
     enabled: bool = setting(True, "keep instance ids over time")
     max_distance_m: float = setting(0.08, "an object that moved further between updates is a new one", range=(0.0, 10.0))
-    min_similarity: float = setting(0.3, "lowest similarity (box, place, colour, meaning) of the same object", range=(0.0, 1.0))
+    min_similarity: float = setting(0.3, "lowest similarity (box, place, colour, meaning) of the same object", range=SHARE)
     max_lost_s: float = setting(5.0, "an object unseen for longer is forgotten", range=(0.0, 3600.0))
 
 
@@ -213,10 +213,10 @@ class NamingConfig(Checked):
     )
     similarity_temperature: float = setting(0.05, "cosine difference that changes the odds by a factor of e", range=(0.001, 1.0))
     class_weight: float = setting(
-        0.5, "weight of the class head against the text-aligned embedding in what a segment is believed to be", range=(0.0, 1.0)
+        0.5, "weight of the class head against the text-aligned embedding in what a segment is believed to be", range=SHARE
     )
     # Kinds that look alike from afar share their probability (a ball and a block), so what fits may be far below one half.
-    min_score: float = setting(0.15, "a prompt is answered when a segment fits at least this well", range=(0.0, 1.0))
+    min_score: float = setting(0.15, "a prompt is answered when a segment fits at least this well", range=SHARE)
     encoder: str = setting(
         "auto",
         "text encoder: auto = that of the engine's text space, else minilm; vectors of another one cannot be compared",

@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin,
 
 C = TypeVar("C")
 
+SHARE = (0.0, 1.0)  # range of probabilities and of shares of a whole
+
 
 def setting(
     default: Any,

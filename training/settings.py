@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import yaml
 
-from pan3d_core.settings import Checked, setting, to_plain
+from pan3d_core.settings import SHARE, Checked, setting, to_plain
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class OptimizerConfig(Checked):
     learning_rate: float = setting(1e-3, "of what is trained from scratch", range=(0.0, 10.0))
     lora_learning_rate: float | None = setting(None, "of low-rank corrections; none = learning_rate", range=(0.0, 10.0))
     pretrained_learning_rate: float | None = setting(None, "of pretrained parts; none = learning_rate", range=(0.0, 10.0))
-    beta1: float = setting(0.9, "decay of the first moment", range=(0.0, 1.0))
-    beta2: float = setting(0.98, "decay of the second moment", range=(0.0, 1.0))
+    beta1: float = setting(0.9, "decay of the first moment", range=SHARE)
+    beta2: float = setting(0.98, "decay of the second moment", range=SHARE)
     weight_decay: float = setting(0.05, "of matrices and convolutions; vectors have none", range=(0.0, 10.0))
     clip_norm: float = setting(2.0, "largest norm of the whole gradient; 0 = any", range=(0.0, 1e9))
-    average_first: float = setting(0.995, "decay of the averaged weights at the start of the run", range=(0.0, 1.0))
-    average_last: float = setting(0.999, "decay of the averaged weights at its end", range=(0.0, 1.0))
+    average_first: float = setting(0.995, "decay of the averaged weights at the start of the run", range=SHARE)
+    average_last: float = setting(0.999, "decay of the averaged weights at its end", range=SHARE)
     max_bad_steps: int = setting(20, "steps in a row with a gradient that is not finite before the run ends", range=(1, 10**9))
 
 
@@ -39,9 +39,9 @@ class ScheduleConfig(Checked):
 
     kind: str = setting("cosine", "shape after the warm-up", choices=("cosine", "constant", "step", "exponential", "polynomial"))
     warmup_steps: int = setting(100, "steps of linear rise from zero", range=(0, 10**9))
-    final: float = setting(1e-3, "lowest factor; where exponential ends", range=(0.0, 1.0))
+    final: float = setting(1e-3, "lowest factor; where exponential ends", range=SHARE)
     milestones: tuple[float, ...] = setting((0.6, 0.85), "step: shares of the run after which the factor drops")
-    gamma: float = setting(0.1, "step: factor of each drop", range=(0.0, 1.0))
+    gamma: float = setting(0.1, "step: factor of each drop", range=SHARE)
     power: float = setting(0.9, "polynomial: exponent", range=(0.0, 100.0))
 
 
