@@ -16,7 +16,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from training.losses.geometry import GeometryLossWeights, GeometryOutput, distillation_losses
+from pan3d_core.models.vggt.network import VggtOutput
+from training.losses.geometry import GeometryLossWeights, distillation_losses
 
 GEOMETRY_WEIGHTS = GeometryLossWeights(camera=10.0, depth=1.0)
 CONFIDENT_SHARE = 0.7
@@ -142,7 +143,7 @@ def ins2sem(
     return (1 - (unit[anchors][:, None] * unit[chosen]).sum(-1)).mean()
 
 
-def geometry_loss(outputs: GeometryOutput, teacher: GeometryOutput) -> Tensor:
+def geometry_loss(outputs: VggtOutput, teacher: VggtOutput) -> Tensor:
     """Depth and cameras against a frozen VGGT's for the same images, on the pixels that it is surest of; weighted already."""
     return distillation_losses(outputs, teacher, GEOMETRY_WEIGHTS, confident_share=CONFIDENT_SHARE)["total"]
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from pan3d_core.models.vggt.network import VggtOutput
 
 SMALLEST_TRIMMED = 1000  # with fewer errors none is taken for an outlier
 LARGEST_ERROR = 100.0  # errors beyond count as this
@@ -42,30 +43,6 @@ class GeometryLossWeights:
 
 
 GEOMETRY_WEIGHTS = GeometryLossWeights()
-
-
-class GeometryOutput(Protocol):
-    """What `pan3d_core.models.vggt.network.VggtOutput` holds."""
-
-    @property
-    def pose_encodings(self) -> Tensor:
-        """(I, B, S, 9), the last iteration being the answer."""
-
-    @property
-    def depth(self) -> Tensor:
-        """(B, S, H, W)."""
-
-    @property
-    def depth_conf(self) -> Tensor:
-        """(B, S, H, W) > 1."""
-
-    @property
-    def world_points(self) -> Tensor | None:
-        """(B, S, H, W, 3)."""
-
-    @property
-    def world_points_conf(self) -> Tensor | None:
-        """(B, S, H, W) > 1."""
 
 
 def camera_loss(codes: Tensor, truth: Tensor, weights: GeometryLossWeights = GEOMETRY_WEIGHTS) -> Tensor:
@@ -118,15 +95,15 @@ def point_loss(
     return terms
 
 
-def _points(output: GeometryOutput) -> tuple[Tensor, Tensor] | None:
+def _points(output: VggtOutput) -> tuple[Tensor, Tensor] | None:
     """Points and their confidence, where there is a point head."""
     points, confidence = output.world_points, output.world_points_conf
     return None if points is None or confidence is None else (points, confidence)
 
 
 def distillation_losses(
-    outputs: GeometryOutput,
-    teacher: GeometryOutput,
+    outputs: VggtOutput,
+    teacher: VggtOutput,
     weights: GeometryLossWeights = GEOMETRY_WEIGHTS,
     *,
     confident_share: float = 1.0,
