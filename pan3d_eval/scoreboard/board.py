@@ -49,6 +49,14 @@ class MeasuredRow:
 
 
 @dataclass(frozen=True)
+class TitledRow:
+    """What every row has, whatever it measures."""
+
+    key: str  # of its kept figures
+    title: str  # as the page shows it, Markdown
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What a row measures, with everything that decides its figures."""
 

@@ -19,7 +19,7 @@ from pan3d_eval.rendered.gaussian_scenes import (
     GaussianScores,
     GaussianViewEvaluator,
 )
-from pan3d_eval.scoreboard.board import Column, MeasuredRow, Measurement, failures_sentence, filled, table
+from pan3d_eval.scoreboard.board import Column, MeasuredRow, Measurement, TitledRow, failures_sentence, filled, table
 from pan3d_eval.scoreboard.rows import SceneSet
 
 MEASURE_VERSION = 1  # to be raised whenever a figure or a read-out changes its meaning: kept rows are then measured again
@@ -39,11 +39,9 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class GaussianRow:
+class GaussianRow(TitledRow):
     """One line of the section."""
 
-    key: str
-    title: str
     protocol: GaussianProtocol
     engine: str = EPS3D
 

@@ -18,7 +18,7 @@ from pan3d_core.refine.labels.noise import LabelNoise
 from pan3d_core.refine.labels.sources import EngineLabelSettings
 from pan3d_eval.execution import Failure
 from pan3d_eval.rendered.refined import mean_figures
-from pan3d_eval.scoreboard.board import Column, MeasuredRow, Measurement, dates, failures_sentence, filled, table
+from pan3d_eval.scoreboard.board import Column, MeasuredRow, Measurement, TitledRow, dates, failures_sentence, filled, table
 from pan3d_eval.scoreboard.refined_scenes import (
     PARTS,
     LabelSource,
@@ -47,11 +47,9 @@ PART_NAMES = {"given": "given", "held_out": "held-out"}
 
 
 @dataclass(frozen=True)
-class RefinedRow:
+class RefinedRow(TitledRow):
     """One row of the section: four lines, of labels and map on given and on held-out views."""
 
-    key: str
-    title: str
     source: LabelSource
 
     def measurement(self, references: Sequence[RefinedSceneReference], protocol: RefinedProtocol) -> Measurement:

@@ -18,7 +18,7 @@ from pan3d_eval.datasets.scenes import SceneReference
 from pan3d_eval.execution import Failure
 from pan3d_eval.figures import figure_table
 from pan3d_eval.runner import Evaluation, EvaluationProtocol, SceneEvaluation, evaluate_result
-from pan3d_eval.scoreboard.board import Measurement
+from pan3d_eval.scoreboard.board import Measurement, TitledRow
 from pan3d_eval.workers import scene_worker
 
 MEASURE_VERSION = 2  # to be raised whenever a figure or a baseline changes its meaning: kept rows are then measured again
@@ -37,11 +37,9 @@ class SceneSet:
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(TitledRow):
     """One line of the board."""
 
-    key: str
-    title: str
     engine: str
     use_depth: bool = False
     use_poses: bool = True
