@@ -312,15 +312,8 @@ def only(array: InstanceArray, instance_ids: tuple[int, ...]) -> InstanceArray:
         instance_ids: In the order wanted; unknown ones are left out.
     """
     by_id = {instance.id: instance for instance in array.instances}
-    return InstanceArray(
-        header=array.header,
-        newest_stamp=array.newest_stamp,
-        cameras=array.cameras,
-        metric=array.metric,
-        scale=array.scale,
-        scale_residual_m=array.scale_residual_m,
-        instances=[by_id[i] for i in instance_ids if i in by_id],
-    )
+    fields = {name: getattr(array, name) for name in array.get_fields_and_field_types()}
+    return InstanceArray(**{**fields, "instances": [by_id[i] for i in instance_ids if i in by_id]})
 
 
 def masks(scene: SceneResult, instance_ids: set[int]) -> list[Any]:
