@@ -6,11 +6,10 @@ import argparse
 from pathlib import Path
 
 from pan3d_core.runtime.lazy import load
-from pan3d_tools.cli.command_parser import commands_of
+from pan3d_tools.cli.command_parser import commands_of_tools
 from pan3d_tools.cli.output import flat_rows, machine_facts, print_table, write_json
 
-BENCHES = commands_of(
-    "pan3d_tools",
+BENCHES = commands_of_tools(
     {
         "frame": ("bench.frame:run", "whole frame journey in one process"),
         "vggt": ("bench.official.vggt:run", "VGGT forward pass, beside the official code when it is there"),

@@ -11,17 +11,9 @@ from pan3d_core.runtime.lazy import load
 CommandTable = Mapping[str, tuple[str, str]]  # name -> ("module:function" that puts the options on the parser, summary)
 
 
-def commands_of(package: str, rows: CommandTable) -> CommandTable:
-    """Complete a table whose places are written from `package` on.
-
-    Args:
-        package: Its dotted name.
-        rows: Name -> place below the package, and a summary.
-
-    Returns:
-        The same with whole places.
-    """
-    return {name: (f"{package}.{place}", summary) for name, (place, summary) in rows.items()}
+def commands_of_tools(rows: CommandTable) -> CommandTable:
+    """Complete a table whose places are written from `pan3d_tools` on."""
+    return {name: (f"pan3d_tools.{place}", summary) for name, (place, summary) in rows.items()}
 
 
 class CommandParser(argparse.ArgumentParser):

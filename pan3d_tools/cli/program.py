@@ -13,10 +13,9 @@ import sys
 from collections.abc import Sequence
 
 from pan3d_core import __version__
-from pan3d_tools.cli.command_parser import add_commands, commands_of
+from pan3d_tools.cli.command_parser import add_commands, commands_of_tools
 
-COMMANDS = commands_of(
-    "pan3d_tools",
+COMMANDS = commands_of_tools(
     {
         "reconstruct": ("cli.reconstruct:add", "cloud, instances, depth and pictures from plain image files"),
         "refine": ("cli.refine:add", "optimise the Gaussians and objects of one scene from its views and 2D labels"),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from pan3d_tools.cli.command_parser import CommandTable, add_commands
+from pan3d_tools.cli.command_parser import add_commands, commands_of_tools
 
 __all__ = ["ACTIONS", "add"]
 
-ACTIONS: CommandTable = {
-    "record": ("pan3d_tools.cli.simulation.record:add", "write a rosbag2 of the cell as a robot would record it"),
-    "render": ("pan3d_tools.cli.simulation.render:add", "write scene folders, or shards of training data with --shards"),
-}
+ACTIONS = commands_of_tools(
+    {
+        "record": ("cli.simulation.record:add", "write a rosbag2 of the cell as a robot would record it"),
+        "render": ("cli.simulation.render:add", "write scene folders, or shards of training data with --shards"),
+    }
+)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
