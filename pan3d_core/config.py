@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from pan3d_core.settings import SHARE, Checked, group, nested_names, read_settings, setting, to_plain
+from pan3d_core.settings import ANGLE_DEG, SHARE, Checked, group, nested_names, read_settings, setting, to_plain
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class KeyframeConfig(Checked):
     window_size: int = setting(4, "views reconstructed together", range=(1, 64))
     min_views: int = setting(2, "fewest views worth reconstructing", range=(1, 64))
     min_translation_m: float = setting(0.05, "a keyframe is taken after this movement", range=(0.0, 10.0))
-    min_rotation_deg: float = setting(5.0, "a keyframe is taken after this turn", range=(0.0, 180.0))
+    min_rotation_deg: float = setting(5.0, "a keyframe is taken after this turn", range=ANGLE_DEG)
     max_interval_s: float = setting(2.0, "a standing camera renews its newest keyframe after this time", range=(0.0, 3600.0))
 
 
@@ -194,7 +194,7 @@ class GraspConfig(Checked):
 
     gripper: GripperConfig = group(GripperConfig, "shape of the hand")
     approach_distance_m: float = setting(0.10, "free way along the approach, from pre-grasp to grasp", range=(0.0, 1.0))
-    max_tilt_deg: float = setting(75.0, "largest angle between approach and straight down", range=(0.0, 180.0))
+    max_tilt_deg: float = setting(75.0, "largest angle between approach and straight down", range=ANGLE_DEG)
     friction: float = setting(0.5, "friction coefficient between pads and object", range=(0.05, 2.0))
     clearance_m: float = setting(0.010, "free space between pad and object on each side before closing", range=(0.0, 0.1))
     collision_margin_m: float = setting(0.003, "distance that the hand keeps from everything else", range=(0.0, 0.1))

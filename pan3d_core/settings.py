@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin,
 C = TypeVar("C")
 
 SHARE = (0.0, 1.0)  # range of probabilities and of shares of a whole
+ANGLE_DEG = (0.0, 180.0)  # range of what lies between two directions or orientations
 
 
 def setting(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pan3d_core.settings import Checked, group, setting
+from pan3d_core.settings import ANGLE_DEG, Checked, group, setting
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class RefineConfig(Checked):
     min_views: int = setting(3, "fewest keyframes that are refined", range=(1, 1000))
     max_views: int = setting(40, "newest keyframes that are kept, at network size", range=(1, 1000), read_only=True)
     min_translation_m: float = setting(0.05, "one is kept after this movement of its camera", range=(0.0, 10.0), read_only=True)
-    min_rotation_deg: float = setting(5.0, "one is kept after this turn of its camera", range=(0.0, 180.0), read_only=True)
+    min_rotation_deg: float = setting(5.0, "one is kept after this turn of its camera", range=ANGLE_DEG, read_only=True)
     device: str = setting("cpu", "where refinement runs: cpu, cuda or cuda:N")
     threads: int = setting(1, "CPU threads of the refinement, which leaves the other ones to perception", range=(1, 256))
     niceness: int = setting(10, "how far the refinement stands back for other processes", range=(0, 19))
