@@ -254,7 +254,7 @@ def load_anysplat(path: str | Path, *, voxel_size: float = VOXEL_SIZE) -> Eps3d:
 
 
 def load_eps3d(path: str | Path, *, voxel_size: float = VOXEL_SIZE) -> Eps3d:
-    """Load EPS3D with the weights of an official checkpoint, in float32 whatever the file has.
+    """Load EPS3D with the weights of an official checkpoint, in float32 whatever the file has. Errors as `load_anysplat`.
 
     Args:
         path: The file.
@@ -262,10 +262,6 @@ def load_eps3d(path: str | Path, *, voxel_size: float = VOXEL_SIZE) -> Eps3d:
 
     Returns:
         The network, ready for inference on the CPU.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is damaged or that of another model, or a name or shape does not agree.
     """
     return _loaded(partial(eps3d_1b, voxel_size=voxel_size), path, "EPS3D")
 
