@@ -52,6 +52,14 @@ def format_report(checks: list[Check]) -> str:
     return "\n".join(lines)
 
 
+def _imported(name: str, found: Callable[[], str], mend: str) -> Check:
+    """What `found` says of it, or the reason for which it cannot be imported."""
+    try:
+        return Check(name, OK, found())
+    except (ImportError, OSError) as error:
+        return Check(name, MISSING, str(error), mend)
+
+
 def check_python() -> Check:
     version = platform.python_version()
     if (3, 10) <= sys.version_info[:2] <= (3, 13):
@@ -67,11 +75,11 @@ def check_libraries() -> Check:
 
 
 def check_torch() -> Check:
-    try:
+    def found() -> str:
         torch = importlib.import_module("torch")
-    except (ImportError, OSError) as error:
-        return Check("torch", MISSING, str(error), "make setup, or: pip install torch")
-    return Check("torch", OK, f"{torch.__version__}, {torch.get_num_threads()} CPU threads")
+        return f"{torch.__version__}, {torch.get_num_threads()} CPU threads"
+
+    return _imported("torch", found, "make setup, or: pip install torch")
 
 
 def check_gpu() -> Check:
@@ -89,13 +97,13 @@ def check_gpu() -> Check:
 
 
 def check_ros() -> Check:
-    try:
+    def found() -> str:
         importlib.import_module("rclpy")
         importlib.import_module("sensor_msgs.msg")
         rmw = importlib.import_module("rclpy.utilities").get_rmw_implementation_identifier()
-    except (ImportError, OSError) as error:
-        return Check("ROS 2", MISSING, str(error), "make setup, then: source activate.sh (or source your ROS 2 installation)")
-    return Check("ROS 2", OK, f"rclpy from {_home('rclpy')}, {rmw}, distribution {os.environ.get('ROS_DISTRO', 'not named')}")
+        return f"rclpy from {_home('rclpy')}, {rmw}, distribution {os.environ.get('ROS_DISTRO', 'not named')}"
+
+    return _imported("ROS 2", found, "make setup, then: source activate.sh (or source your ROS 2 installation)")
 
 
 def check_interfaces() -> Check:
