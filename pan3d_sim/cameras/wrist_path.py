@@ -10,6 +10,18 @@ from pan3d_sim.cameras.rig import FRONT_AZIMUTH_DEG, RigCamera, hand_from_wrist_
 
 
 @dataclass(frozen=True)
+class Swing:
+    """A quantity that goes to and fro about its middle."""
+
+    middle: float
+    reach: float  # to either side
+
+    def at(self, share: float) -> float:
+        """Its value where `share` of the reach, -1..1, is gone."""
+        return self.middle + self.reach * share
+
+
+@dataclass(frozen=True)
 class WristPath:
     """Camera places on a sphere around the middle of the table: to and fro in azimuth, up and down twice as often.
 
@@ -19,11 +31,9 @@ class WristPath:
     start_s: float = 0.0  # place on the path at time 0
     support_height_m: float = 0.0
     period_s: float = 12.0
-    azimuth_swing_deg: float = 45.0
-    elevation_deg: float = 52.0
-    elevation_swing_deg: float = 8.0
-    distance_m: float = 0.5
-    distance_swing_m: float = 0.04
+    azimuth_deg: Swing = Swing(FRONT_AZIMUTH_DEG, 45.0)
+    elevation_deg: Swing = Swing(52.0, 8.0)
+    distance_m: Swing = Swing(0.5, 0.04)
 
     @classmethod
     def of_seed(cls, seed: int, support_height_m: float) -> WristPath:
@@ -33,9 +43,9 @@ class WristPath:
     def world_from_hand(self, time_s: float) -> np.ndarray:
         """(4, 4) pose of the grasp frame, so that the wrist camera looks at the middle of the table."""
         turn = 2 * np.pi * (self.start_s + time_s) / self.period_s
-        azimuth = np.deg2rad(FRONT_AZIMUTH_DEG + self.azimuth_swing_deg * np.sin(turn))
-        elevation = np.deg2rad(self.elevation_deg + self.elevation_swing_deg * np.sin(2 * turn))
-        distance = self.distance_m + self.distance_swing_m * np.cos(turn)
+        azimuth = np.deg2rad(self.azimuth_deg.at(np.sin(turn)))
+        elevation = np.deg2rad(self.elevation_deg.at(np.sin(2 * turn)))
+        distance = self.distance_m.at(np.cos(turn))
         flat = np.cos(elevation)
         direction = np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)])
         target = np.array([0.0, 0.0, self.support_height_m + 0.02])
