@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
-
-from pan3d_core.settings import ANGLE_DEG, SHARE, Checked, group, nested_names, read_settings, setting, to_plain
+from pan3d_core.settings import ANGLE_DEG, SHARE, Checked, group, nested_names, read_settings, read_yaml, setting, to_plain
 
 
 @dataclass(frozen=True)
@@ -263,9 +261,12 @@ class PipelineConfig(Checked):
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> PipelineConfig:
-        """Read a YAML file with the nesting of `to_dict`."""
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        return cls.from_dict({} if content is None else content)
+        """Read a YAML file with the nesting of `to_dict`. Raises `FileNotFoundError`, or `ValueError` naming file and field."""
+        content = read_yaml(path, "settings")
+        try:
+            return cls.from_dict(content)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dict (tuples as lists) that `from_dict` reads back."""

@@ -15,7 +15,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
+import yaml
+
 C = TypeVar("C")
+MAX_NODES = 200_000  # values in a YAML file
 
 SHARE = (0.0, 1.0)  # range of probabilities and of shares of a whole
 ANGLE_DEG = (0.0, 180.0)  # range of what lies between two directions or orientations
@@ -248,6 +251,48 @@ def _default(like: Any, item: Field[Any], hint: Any) -> Any:
     return hint if item.default_factory is MISSING else item.default_factory()
 
 
+def read_yaml(path: str | Path, what: str) -> dict[str, Any]:
+    """Read a YAML file of names with values; an empty one has none.
+
+    Args:
+        path: The file, in UTF-8.
+        what: It is, for the error: `"settings"`.
+
+    Returns:
+        Name -> value, nested.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is no YAML, or YAML of another kind; names the file.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        _check_tree(content, MAX_NODES)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{what}: expected a file {path}, which does not exist") from None
+    # Beside what YAML itself refuses: dates that there are not, numbers that are none, endless nesting.
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError, AttributeError, KeyError, IndexError) as error:
+        raise ValueError(f"{path}: expected {what} as YAML, got something else: {error}") from error
+    if content is not None and not isinstance(content, dict):
+        raise ValueError(f"{path}: expected {what} as names with values, got a {type(content).__name__}")
+    return content or {}
+
+
+def _check_tree(value: Any, budget: int) -> int:
+    """What is left of `budget` after all values; `ValueError` for names that are no texts, and for more values than a file of
+    settings has: a few references to references are billions of values, and one to itself is endless."""
+    if budget <= 0:
+        raise ValueError(f"more than {MAX_NODES} values")
+    if isinstance(value, dict):
+        wrong = [name for name in value if not isinstance(name, str)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r}: a name must be a text")
+        value = list(value.values())
+    for entry in value if isinstance(value, list) else ():
+        budget = _check_tree(entry, budget - 1)
+    return budget
+
+
 def nested_names(values: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted names ("merge.min_points") with values -> groups within groups, as `read_settings` takes them."""
     nested: dict[str, Any] = {}
@@ -256,6 +301,10 @@ def nested_names(values: Mapping[str, Any]) -> dict[str, Any]:
         inner = nested
         for part in path:
             inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise ValueError(f"{name}: expected {part} to be a group or a value, got both")
+        if isinstance(inner.get(last), dict):
+            raise ValueError(f"{name}: expected {last} to be a group or a value, got both")
         inner[last] = value
     return nested
 

@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from pan3d_core.settings import SHARE, Checked, setting, to_plain
+from pan3d_core.settings import read_yaml as read_yaml_file
 
 
 @dataclass(frozen=True)
@@ -151,10 +152,7 @@ def merge_settings(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The nested settings of a YAML file."""
-    content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    if not isinstance(content, Mapping):
-        raise ValueError(f"config: expected names with values in {path}, got {type(content).__name__}")
-    return dict(content)
+    return read_yaml_file(path, "settings of a run")
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:
@@ -168,7 +166,12 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
         inner = nested
         for group in groups:
             inner = inner.setdefault(group, {})
-        parsed = yaml.safe_load(value)
+            if not isinstance(inner, dict):
+                raise ValueError(f"set: {path}: expected {group} to be a group or a value, got both")
+        try:
+            parsed = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError) as error:
+            raise ValueError(f"set: {path}: expected a value as YAML, got {value!r}") from error
         inner[last] = _as_number(parsed) if isinstance(parsed, str) else parsed
     return nested
 

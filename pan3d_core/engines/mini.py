@@ -30,6 +30,7 @@ from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniSettings
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniSettings
 from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini, plain_arguments
 from pan3d_core.runtime.device import select_device
+from pan3d_core.runtime.files import named_file
 from pan3d_core.runtime.weights import assign_weights, read_metadata, read_weights
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch, present
 
@@ -85,14 +86,15 @@ def read_checkpoint(path: Path, name: str = MINI) -> MiniCheckpoint:
             f"weights: expected a checkpoint of format {FORMATS[name]!r}, got {path} of format "
             f"{metadata.get('format', 'unknown')!r}; is it for another model?"
         )
-    content = json.loads(metadata["content"])
-    model = build_network(name, content["architecture"])
-    assign_weights(model, found, origin=path, ignored_prefixes=(NAMES_PREFIX,))
-    known = KnownNames(tuple(content["names"]), tuple(content["class_names"]), names.float())
-    words, stuff = tuple(content.get("stuff", ())), None
-    if words:
-        stuff = KnownNames(words, words, found[NAMES_PREFIX + "stuff"].float())
-    return MiniCheckpoint(model.eval(), known, content["facts"], stuff)
+    with named_file(path, "a checkpoint with names and architecture"):
+        content = json.loads(metadata["content"])
+        model = build_network(name, content["architecture"])
+        assign_weights(model, found, origin=path, ignored_prefixes=(NAMES_PREFIX,))
+        known = KnownNames(tuple(content["names"]), tuple(content["class_names"]), names.float())
+        words, stuff = tuple(content.get("stuff", ())), None
+        if words:
+            stuff = KnownNames(words, words, found[NAMES_PREFIX + "stuff"].float())
+        return MiniCheckpoint(model.eval(), known, content["facts"], stuff)
 
 
 def engine_of(path: Path) -> str:

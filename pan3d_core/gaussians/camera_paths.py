@@ -15,6 +15,7 @@ from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.geometry.cameras import resized_intrinsics
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw, quat_xyzw_from_matrix
 from pan3d_core.geometry.transforms import invert_rigid, is_rigid, look_at, rigid
+from pan3d_core.runtime.files import inside
 from pan3d_core.structures import require_shape
 from pan3d_core.views.camera_files import CameraEntry, read_camera_file
 from pan3d_core.views.image_files import stored_size
@@ -203,7 +204,7 @@ def _size_of(view: CameraEntry, path: Path, scene: GaussianScene) -> tuple[int, 
     """Height and width of the picture that the intrinsics of `view` are of."""
     if view.image_hw is not None:
         return view.image_hw
-    image = path.parent / (view.image or "")
+    image = inside(path.parent, view.image or "", "image")
     return stored_size(image) if image.is_file() else scene.image_hw
 
 

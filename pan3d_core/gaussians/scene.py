@@ -17,7 +17,7 @@ from pan3d_core.gaussians.ownership import gaussian_instance_ids
 from pan3d_core.language.prompts import name_segments
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.rendering.rasterizer import rasterize
-from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.files import named_file, written_whole
 from pan3d_core.structures import Gaussians, PerceptionResult, require_shape, to_device
 
 MIN_OPACITY = 0.5  # where less was rendered there is no surface
@@ -201,20 +201,18 @@ def read_gaussian_scene(path: Path | str) -> GaussianScene:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except SafetensorError as error:
+    except (SafetensorError, OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(f"scene: expected a complete safetensors file, got {path} ({error})") from error
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path}: format: expected {FORMAT!r}, got {metadata.get('format')!r}")
-    try:
+    with named_file(path, "a scene of 3D Gaussians"):
         return _scene_from(_read_facts(metadata.get("scene", "")), tensors)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def _read_facts(text: str) -> dict[str, Any]:
     try:
         content = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"scene: expected JSON, got something else: {error}") from error
     facts = _checked_facts("scene", content, FACTS)
     if facts["text_space"] is not None:

@@ -75,7 +75,10 @@ def read_ply(path: Path | str) -> Cloud:
     wanted = [f"property {PLY_TYPES[kind]} {name}" for name, kind in PLY_FIELDS]
     if not separator or lines[:2] != ["ply", "format binary_little_endian 1.0"] or lines[3:-1] != wanted:
         raise ValueError(f"{path}: expected a binary PLY with x y z nx ny nz red green blue instance_id, got another layout")
-    count = int(lines[2].split()[-1])
+    element = lines[2].split()
+    if len(element) != 3 or element[:2] != ["element", "vertex"] or not element[2].isdecimal():
+        raise ValueError(f"{path}: expected 'element vertex COUNT', got {lines[2]!r}")
+    count = int(element[2])
     dtype = np.dtype(PLY_FIELDS)
     if len(body) != count * dtype.itemsize:
         raise ValueError(f"{path}: expected {count * dtype.itemsize} bytes after the header, got {len(body)}")

@@ -107,7 +107,17 @@ def read_checkpoint(path: Path, settings: RefineSettings, views: Sequence[Refine
         raise FileNotFoundError(f"checkpoint: expected a file, got {path}, which does not exist")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        pickle.UnpicklingError,
+    ) as error:
         raise CheckpointProblem(
             f"{path}: expected a complete checkpoint of a refinement, got something else ({error})"
         ) from error

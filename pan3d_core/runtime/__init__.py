@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from pan3d_core.runtime.cuda_graphs import CudaGraphs as CudaGraphs
     from pan3d_core.runtime.device import autocast_dtype as autocast_dtype
     from pan3d_core.runtime.device import select_device as select_device
+    from pan3d_core.runtime.files import inside as inside
+    from pan3d_core.runtime.files import named_file as named_file
     from pan3d_core.runtime.files import read_json as read_json
     from pan3d_core.runtime.files import read_json_object as read_json_object
     from pan3d_core.runtime.files import written_whole as written_whole
@@ -24,7 +26,7 @@ _NAMES = {
     "checks": ("Check",),
     "cuda_graphs": ("CudaGraphs",),
     "device": ("autocast_dtype", "select_device"),
-    "files": ("read_json", "read_json_object", "written_whole"),
+    "files": ("inside", "named_file", "read_json", "read_json_object", "written_whole"),
     "lazy": ("load",),
     "minilm_files": ("TextEncoderUnavailable",),
     "weights": ("assign_weights", "load_weights", "read_metadata", "read_weights"),

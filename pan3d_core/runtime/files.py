@@ -7,9 +7,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+# What code stumbles over that goes through content of another kind than it should be.
+_CONTENT_ERRORS = (KeyError, IndexError, TypeError, AttributeError, OverflowError, RuntimeError, AssertionError, MemoryError)
 
 
 @contextmanager
@@ -45,6 +49,48 @@ def written_whole(path: Path | str) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+@contextmanager
+def named_file(path: Path | str, expected: str) -> Iterator[None]:
+    """Give whatever is wrong with the content of a file one kind of error that names the file.
+
+    Args:
+        path: The file that the block goes through.
+        expected: What it should be, for the error: `"a scene"`.
+
+    Raises:
+        ValueError: The block raised it, or stumbled over content of another kind.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: {error}") from error
+    except _CONTENT_ERRORS as error:
+        raise ValueError(f"{path}: expected {expected}, got something else ({type(error).__name__}: {error})") from error
+
+
+def inside(folder: Path | str, name: str, where: str) -> Path:
+    """Join a path that a file names to the folder of the file, which it must not leave.
+
+    Args:
+        folder: That paths start at.
+        name: As the file has it.
+        where: File and field, for the error.
+
+    Returns:
+        The path below `folder`. Links within the folder are followed: they are not the file's doing.
+
+    Raises:
+        ValueError: The path is absolute or leads out of the folder.
+    """
+    parts = Path(name).parts
+    depths = accumulate(-1 if part == ".." else 1 for part in parts)
+    if Path(name).is_absolute() or "\0" in name or any(depth < 0 for depth in depths):
+        raise ValueError(f"{where}: expected a path inside the folder of the file, got {name!r}")
+    return Path(folder) / name
+
+
 def read_json(path: Path | str, what: str) -> object:
     """Read a JSON file.
 
@@ -63,7 +109,7 @@ def read_json(path: Path | str, what: str) -> object:
         content: object = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FileNotFoundError(f"{what}: expected a file {path}, which does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, numbers of thousands of digits, endless nesting
         raise ValueError(f"{path}: expected JSON, got something else: {error}") from error
     return content
 

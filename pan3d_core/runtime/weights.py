@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import struct
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -27,6 +28,11 @@ FAMILY_SIGNATURES = {
     "Depth Anything 3": "backbone.pretrained.cls_token",
 }
 LISTED_NAMES = 8
+# What the readers of files raise for damage: their own errors, and what they stumble over in content that is no weights.
+_DAMAGE = (
+    SafetensorError, RuntimeError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, OSError,
+    OverflowError, MemoryError, struct.error,
+)  # fmt: skip
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -60,7 +66,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
-    except SafetensorError as error:
+    except _DAMAGE as error:
         raise ValueError(
             f"weights: expected a complete safetensors file, got {path} ({error}); was the download cut short?"
         ) from error
@@ -74,7 +80,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}
-    except SafetensorError as error:
+    except _DAMAGE as error:
         raise ValueError(f"weights: expected a complete safetensors file, got {path} ({error})") from error
 
 
@@ -83,7 +89,7 @@ def _read_torch(path: Path) -> object:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise ValueError(f"weights: expected tensors only, got {path} with other Python objects, which are not loaded") from error
-    except (RuntimeError, EOFError, ValueError) as error:
+    except _DAMAGE as error:
         first_line = str(error).splitlines()[0] if str(error) else "unexpected end"
         raise ValueError(
             f"weights: expected a complete PyTorch file, got {path} ({first_line}); was the download cut short?"

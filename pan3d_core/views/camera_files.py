@@ -20,6 +20,7 @@ from pan3d_core.settings import refuse_unknown
 
 FORMAT, VERSION = "pan3d-scene", 1
 MORE_KEYS = ("labels", "objects")
+MAX_HEIGHT_M = 1e6
 # What other programs call the keys of an entry -> what it is here.
 _ELSEWHERE = {
     **dict.fromkeys(("K", "k", "camera_matrix", "intrinsic", "intrinsic_matrix", "fx", "fy", "cx", "cy", "fl_x"), "intrinsics"),
@@ -139,7 +140,7 @@ def _file_of(content: dict[str, Any]) -> CameraFile:
         except ValueError as error:
             raise ValueError(f"view {index}: {error}") from error
     height = rest.pop("support_height_m", None)
-    if height is not None and type(height) not in (int, float):
+    if height is not None and not (type(height) in (int, float) and abs(height) < MAX_HEIGHT_M):
         raise ValueError(f"support_height_m: expected a number, got {height!r}")
     return CameraFile(tuple(entries), _text(rest, "name"), _text(rest, "world_frame_id") or "world", height, rest)
 
@@ -158,9 +159,11 @@ def _entry_of(values: object) -> CameraEntry:
     refuse_unknown(values, (item.name for item in fields(CameraEntry)), "", _ELSEWHERE)
     rest = dict(values)
     size, distortion, stamp_ns = rest.get("image_hw"), rest.get("distortion"), rest.get("stamp_ns", 0)
-    if type(stamp_ns) is not int:
+    if type(stamp_ns) is not int or not -(2**63) <= stamp_ns < 2**63:
         raise ValueError(f"stamp_ns: expected whole nanoseconds, got {stamp_ns!r}")
-    if size is not None and not (isinstance(size, list) and len(size) == 2 and all(type(s) is int and s > 0 for s in size)):
+    if size is not None and not (
+        isinstance(size, list) and len(size) == 2 and all(type(s) is int and 0 < s < 2**31 for s in size)
+    ):
         raise ValueError(f"image_hw: expected height and width in pixels, got {size!r}")
     if distortion is not None and not isinstance(distortion, dict):
         raise ValueError(f"distortion: expected a model and its coefficients, got {distortion!r}")
@@ -181,7 +184,7 @@ def _entry_of(values: object) -> CameraEntry:
 def _distortion_of(values: dict[str, Any]) -> Distortion:
     refuse_unknown(values, (item.name for item in fields(Distortion)), "distortion: ", {"d": "coefficients", "D": "coefficients"})
     model, coefficients = required(values, "model"), required(values, "coefficients")
-    if not isinstance(coefficients, list) or not all(type(item) in (int, float) for item in coefficients):
+    if not isinstance(coefficients, list) or not all(type(item) in (int, float) and abs(item) < 1e30 for item in coefficients):
         raise ValueError(f"distortion: coefficients: expected a list of numbers, got {coefficients!r}")
     return Distortion(str(model), tuple(map(float, coefficients)))
 
@@ -191,7 +194,7 @@ def _matrix(values: Mapping[str, Any], key: str, size: int) -> Tensor | None:
         return None
     try:
         matrix = torch.tensor(values[key], dtype=torch.float64).float()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch has one for each way of being no matrix
         raise ValueError(f"{key}: expected {size} rows of {size} numbers, got {values[key]!r}") from error
     if tuple(matrix.shape) != (size, size):
         raise ValueError(f"{key}: expected {size} rows of {size} numbers, got shape {tuple(matrix.shape)}")

@@ -13,7 +13,7 @@ A cameras file for plain photographs is the same `scene.json` with the `views` l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,20 @@ from torch import Tensor
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.distortion import undistort
 from pan3d_core.labels import LabelSpace
+from pan3d_core.runtime.files import inside, named_file
 from pan3d_core.settings import refuse_unknown
 from pan3d_core.structures import CameraView, unit_range
-from pan3d_core.views.camera_files import CameraEntry, CameraFile, read_camera_file, required, write_camera_file
+from pan3d_core.views.camera_files import CameraEntry, CameraFile, read_camera_file, write_camera_file
 from pan3d_core.views.image_files import read_16_bit, read_image, write_16_bit, write_image
 
 DEPTH_UNIT_M = 1e-4
 SCENE_FILE = "scene.json"
+OBJECT_FIELDS: Mapping[str, type | tuple[type, ...]] = {
+    "instance_id": int,
+    "name": str,
+    "class_id": int,
+    "box": (dict, type(None)),
+}
 
 
 @dataclass(frozen=True)
@@ -160,15 +167,13 @@ def read_scene(folder: Path | str) -> Scene:
     for entry in cameras.views:
         if entry.image is None:
             raise ValueError(f"{path}: image: expected in every entry of a scene folder, got none for camera {entry.camera!r}")
-        views.append(_read_view(entry, folder / entry.image, folder, cameras.world_frame_id))
+        views.append(_read_view(entry, inside(folder, entry.image, f"{path}: image"), path, cameras.world_frame_id))
         if entry.instances is not None:
-            instances.append(folder / entry.instances)
+            instances.append(inside(folder, entry.instances, f"{path}: instances"))
     truth = None
     if len(instances) == len(views):
-        try:
+        with named_file(path, "labels and objects"):
             truth = _read_truth(cameras.more, instances, views)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
     return Scene(folder.name if cameras.name is None else cameras.name, tuple(views), truth, cameras.support_height_m)
 
 
@@ -193,9 +198,9 @@ def read_photographs(images: Sequence[Path | str], cameras: Path | str | None = 
     name = paths[0].parent.name or "images"
     if cameras is None:
         return Scene(name, tuple(CameraView(image=read_image(path), camera=path.stem, frame_id=path.stem) for path in paths))
-    known, folder = read_camera_file(cameras), Path(cameras).parent
+    known = read_camera_file(cameras)
     entries = _entries_for(paths, known.views, cameras)
-    views = tuple(_read_view(entry, path, folder, known.world_frame_id) for entry, path in zip(entries, paths))
+    views = tuple(_read_view(entry, path, Path(cameras), known.world_frame_id) for entry, path in zip(entries, paths))
     return Scene(name, views, support_height_m=known.support_height_m)
 
 
@@ -211,11 +216,17 @@ def _entries_for(paths: Sequence[Path], entries: Sequence[CameraEntry], cameras:
     return entries
 
 
-def _read_view(entry: CameraEntry, image_path: Path, folder: Path, world_frame_id: str) -> CameraView:
+def _read_view(entry: CameraEntry, image_path: Path, cameras: Path, world_frame_id: str) -> CameraView:
+    """The view of an entry of the file `cameras`, which every error names."""
+    with named_file(cameras, "what is known of a picture"):
+        return _view_of(entry, image_path, cameras, world_frame_id)
+
+
+def _view_of(entry: CameraEntry, image_path: Path, cameras: Path, world_frame_id: str) -> CameraView:
     # What a file says of a camera is of the pixels as they are stored; a picture that is only shown is turned upright.
     known = (entry.intrinsics, entry.cam_from_world, entry.depth, entry.instances)
     image = read_image(image_path, upright=all(item is None for item in known))
-    depth = None if entry.depth is None else read_depth(folder / entry.depth)
+    depth = None if entry.depth is None else read_depth(inside(cameras.parent, entry.depth, f"{cameras}: depth"))
     if entry.distortion is not None:
         if entry.intrinsics is None:
             raise ValueError(f"{image_path.name}: intrinsics: expected a 3x3 matrix beside the distortion, got none")
@@ -248,19 +259,38 @@ def _object_json(item: SceneObject) -> dict[str, Any]:
     return entry
 
 
+def _check_fields(entry: object, kinds: Mapping[str, type | tuple[type, ...]], where: str) -> None:
+    """`ValueError` unless an entry has exactly these fields of these kinds."""
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"{where}: expected {', '.join(kinds)} with values, got {entry!r}")
+    refuse_unknown(entry, kinds, f"{where}: ")
+    for name, kind in kinds.items():
+        value = entry.get(name)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise ValueError(f"{where}: {name}: expected {kind}, got {value!r}")
+
+
+def _box_of(box: Mapping[str, Any], where: str) -> OrientedBox:
+    _check_fields(box, {"world_from_box": list, "size_m": list}, where)
+    pose, size = torch.tensor(box["world_from_box"], dtype=torch.float64), torch.tensor(box["size_m"], dtype=torch.float64)
+    if pose.shape != (4, 4) or size.shape != (3,) or not bool(torch.isfinite(pose).all() and torch.isfinite(size).all()):
+        raise ValueError(f"{where}: expected 4x4 finite numbers and 3 sizes, got {box!r}")
+    return OrientedBox(pose.float(), size.float())
+
+
 def _read_truth(facts: Mapping[str, Any], instances: Sequence[Path], views: Sequence[CameraView]) -> SceneTruth:
     labels = facts.get("labels", [])
     for index, entry in enumerate(labels):
-        refuse_unknown(entry, ("name", "is_thing"), f"labels[{index}]: ")
+        _check_fields(entry, {"name": str, "is_thing": bool}, f"labels[{index}]")
     objects = []
     for index, entry in enumerate(facts.get("objects", [])):
-        refuse_unknown(entry, (item.name for item in fields(SceneObject)), f"objects[{index}]: ")
+        _check_fields({"name": "", "class_id": -1, "box": None, **entry}, OBJECT_FIELDS, f"objects[{index}]")
         box = entry.get("box")
-        made = None if box is None else OrientedBox(torch.tensor(box["world_from_box"]), torch.tensor(box["size_m"]))
-        objects.append(SceneObject(int(required(entry, "instance_id")), entry.get("name", ""), entry.get("class_id", -1), made))
+        made = None if box is None else _box_of(box, f"objects[{index}]: box")
+        objects.append(SceneObject(entry["instance_id"], entry.get("name", ""), entry.get("class_id", -1), made))
     return SceneTruth(
         instance_ids=tuple(torch.from_numpy(read_16_bit(path).astype(np.int64)) for path in instances),
         depth=tuple(view.depth for view in views),
         objects=tuple(objects),
-        labels=LabelSpace(tuple(item["name"] for item in labels), tuple(bool(item["is_thing"]) for item in labels)),
+        labels=LabelSpace(tuple(item["name"] for item in labels), tuple(item["is_thing"] for item in labels)),
     )

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pan3d_core.runtime.files import named_file
+
 SCALARS = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2", "uint16": "u2",
     "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
@@ -39,8 +41,15 @@ class _Element:
 
 
 def read_ply_mesh(path: Path) -> PlyMesh:
-    """Read a mesh. Raises `ValueError` for another format, polygons of several sizes, or a cut-off file."""
-    content = path.read_bytes()
+    """Read a mesh. Raises `ValueError` naming the file for another format, polygons of several sizes, or a cut-off file."""
+    with named_file(path, "a PLY mesh"):
+        mesh = _mesh_of(path, path.read_bytes())
+        if mesh.faces.size and not 0 <= mesh.faces.min() <= mesh.faces.max() < len(mesh.vertices):
+            raise ValueError(f"{path}: face: expected numbers of {len(mesh.vertices)} vertices, got others")
+    return mesh
+
+
+def _mesh_of(path: Path, content: bytes) -> PlyMesh:
     header, separator, body = content.partition(b"end_header\n")
     lines = header.decode("ascii", errors="replace").replace("\r", "").split("\n")
     if lines[0] != "ply" or not separator:
@@ -62,6 +71,8 @@ def _elements(lines: list[str]) -> list[_Element]:
     found: list[_Element] = []
     for words in (line.split() for line in lines):
         if words[:1] == ["element"]:
+            if len(words) != 3 or not words[2].isdecimal():
+                raise ValueError(f"header: expected 'element NAME COUNT', got {' '.join(words)!r}")
             found.append(_Element(words[1], int(words[2]), ()))
         elif words[:1] == ["property"]:
             last = found[-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
+from pan3d_core.runtime.files import read_json_object
 from pan3d_core.structures import CameraView
 from pan3d_core.views.scene_folder import DEPTH_UNIT_M, SCENE_FILE, Scene, SceneObject, SceneTruth, read_scene
 from pan3d_eval.datasets.published_files import DEFAULT_VIEWS, ViewSelection
@@ -87,7 +87,7 @@ def paraphrases(references: Sequence[SceneReference], otherwise: Mapping[str, tu
         Class name -> descriptions.
     """
     files = {reference.path / "vocabulary.json" for reference in references if reference.index is not None}
-    contents = [json.loads(path.read_text(encoding="utf-8")).get("paraphrases", {}) for path in sorted(files)]
+    contents = [read_json_object(path, "the words of a shard").get("paraphrases", {}) for path in sorted(files)]
     if not any(contents):
         contents = [otherwise]
     return {kind: tuple(texts) for content in contents for kind, texts in content.items()}
@@ -99,7 +99,7 @@ def read_shard_scene(folder: Path, index: int) -> Scene:
     names = ("images", "depth", "ids", "kinds", "intrinsics", "cam_from_world", "support_height")
     more = [name for name in ("colors", "world_from_box", "box_size") if (folder / f"{name}.npy").exists()]
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r")[index] for name in (*names, *more)}
-    facts = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+    facts = read_json_object(folder / "vocabulary.json", "the words of a shard")
     labels = LabelSpace.things(tuple(facts["kinds"]))
     images = torch.from_numpy(arrays["images"].copy()).permute(0, 3, 1, 2).float() / 255
     depth = torch.from_numpy(arrays["depth"].astype(np.float32)) * DEPTH_UNIT_M

@@ -5,6 +5,7 @@ What is wrong with a bag is said once, as a `BagError` with the file, topic or t
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,11 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from pan3d_core.runtime.files import inside
+from pan3d_core.settings import read_yaml
+
 SUFFIXES = (".mcap", ".db3")
+METADATA = "metadata.yaml"
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
 IMAGE, COMPRESSED, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
 POSE, TEXT, CLOCK = "geometry_msgs/msg/PoseStamped", "std_msgs/msg/String", "rosgraph_msgs/msg/Clock"
@@ -60,7 +65,14 @@ class BagReader:
         with self._explained("opened"):
             self._reader = rosbag2.Reader(_what_to_open(self.path))
             self._reader.open()
+            self._list_topics()
+        return self
+
+    def _list_topics(self) -> None:
         for connection in self._reader.connections:
+            facts = (connection.topic, connection.msgtype, connection.msgcount)
+            if not all(isinstance(fact, kind) for fact, kind in zip(facts, (str, str, int))):
+                raise BagError(f"topics with a name, a type and a number of messages each, not {facts}")
             self._connections.setdefault(connection.topic, []).append(connection)
         for topic, connections in sorted(self._connections.items()):
             kinds = sorted({connection.msgtype for connection in connections})
@@ -69,7 +81,6 @@ class BagReader:
             self.topics[topic] = TopicFacts(topic, ", ".join(kinds), sum(c.msgcount for c in connections), qos)
         if self._reader.message_count:
             self.start_ns, self.end_ns = self._reader.start_time, self._reader.end_time
-        return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._reader.close()
@@ -146,8 +157,11 @@ class BagReader:
         store = self._stores.get(topic) or self._stores.setdefault(topic, self._store(topic))
         try:
             return store.deserialize_cdr(data, kind)
-        except SerdeError as error:
-            raise BagError(f"{topic}: expected a {kind}, got {len(data)} bytes that are none ({_words(error)})") from error
+        # Beside its own error rosbags lets through what lengths of damaged messages lead to.
+        except (SerdeError, ValueError, IndexError, TypeError, OverflowError, MemoryError, struct.error) as error:
+            raise BagError(
+                f"{self.path}: {topic}: expected a {kind}, got {len(data)} bytes that are none ({_words(error)})"
+            ) from error
 
     def _store(self, topic: str) -> Typestore:
         """Types of a topic: the definition in the bag, or the one that ROS 2 Jazzy ships."""
@@ -172,7 +186,7 @@ class BagReader:
             store = get_typestore(Stores.EMPTY)
             store.register(found)
         except TypesysError as error:
-            raise BagError(f"{topic}: the bag's definition of {kind} cannot be read ({_words(error)})") from error
+            raise BagError(f"{self.path}: {topic}: the definition of {kind} cannot be read ({_words(error)})") from error
         return store
 
     @contextmanager
@@ -197,12 +211,29 @@ def _what_to_open(path: Path) -> Path:
         raise BagError(f"bag: expected a rosbag2 folder, .mcap or .db3 file, got {path}, which does not exist")
     if path.suffix == ".bag":
         raise BagError(f"{path}: expected a rosbag2, got a ROS 1 bag; convert it with `rosbags-convert --src {path} --dst DIR`")
-    if path.is_file() or (path / "metadata.yaml").exists():
+    if path.is_file():
+        return path
+    if (path / METADATA).exists():
+        _check_storage_paths(path)
         return path
     files = _storage_files(path)
     if len(files) != 1:
         raise BagError(f"{path}: expected metadata.yaml or one .mcap or .db3 file, got {len(files)}; try `ros2 bag reindex`")
     return files[0]
+
+
+def _check_storage_paths(folder: Path) -> None:
+    """`BagError` where the metadata names files that are not in the bag's folder."""
+    where = folder / METADATA
+    try:
+        facts = read_yaml(where, "metadata of a bag").get("rosbag2_bagfile_information")
+        names = facts.get("relative_file_paths") if isinstance(facts, dict) else None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{where}: relative_file_paths: expected names of files, got {names!r}")
+        for name in names:
+            inside(folder, name, f"{where}: relative_file_paths")
+    except ValueError as error:
+        raise BagError(str(error)) from error
 
 
 def _words(error: BaseException) -> str:

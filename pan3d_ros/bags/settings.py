@@ -11,6 +11,7 @@ from typing import Any
 from pan3d_core.config import PipelineConfig
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.runtime.checks import MISSING
+from pan3d_core.runtime.files import named_file
 from pan3d_core.settings import nested_names, read_settings, walk_settings
 from pan3d_ros.bags.inspection import Inspection
 from pan3d_ros.bags.reader import IMAGE, BagError, BagReader
@@ -80,23 +81,31 @@ def replay_settings(
     """
     from_bag = isinstance(source, Inspection)
     values = discovered(source) if isinstance(source, Inspection) else read_parameter_files(source)
-    if unknown := unknown_to_perception(values, values.get("cameras") or ()):
-        raise ValueError(f"{_words(source)}: {'; '.join(unknown)}")
     if use_depth or from_bag:
         values["input.use_depth"] = use_depth
-    node, pipeline = read_settings(NodeConfig(), nested_names(_known(values, NodeConfig()))), base or PipelineConfig()
-    # What was found out must not win over what somebody said.
-    said = set(_differences(pipeline, PipelineConfig())) if from_bag else set()
-    found = {name: value for name, value in _known(values, pipeline).items() if name not in said}
-    pipeline = read_settings(pipeline, nested_names(found))
+    with named_file(_words(source), "parameters of the node"):
+        node, pipeline, cameras = _read(values, base or PipelineConfig(), keep_base=from_bag)
     if not node.cameras:
         raise ValueError(f"cameras: expected at least one name in {_words(source)}, got none")
+    return ReplaySettings(node, cameras, pipeline, truth or TruthTopics())
+
+
+def _read(
+    values: Mapping[str, Any], base: PipelineConfig, *, keep_base: bool
+) -> tuple[NodeConfig, PipelineConfig, dict[str, CameraConfig]]:
+    """Settings of the node, of the pipeline and of every camera from dotted names. With `keep_base` what was found out does not
+    win over what somebody said."""
+    node = read_settings(NodeConfig(), nested_names(_known(values, NodeConfig())))
+    if unknown := unknown_to_perception(values, node.cameras):
+        raise ValueError("; ".join(unknown))
+    said = set(_differences(base, PipelineConfig())) if keep_base else set()
+    found = {name: value for name, value in _known(values, base).items() if name not in said}
     cameras = {}
     for name in node.cameras:
         prefix = f"camera.{name}."
         mine = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
         cameras[name] = read_settings(CameraConfig(), nested_names(mine))
-    return ReplaySettings(node, cameras, pipeline, truth or TruthTopics())
+    return node, read_settings(base, nested_names(found)), cameras
 
 
 def discovered(inspection: Inspection) -> dict[str, Any]:

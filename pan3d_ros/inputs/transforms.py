@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import yaml
 from torch import Tensor
 
 from pan3d_core.geometry.transforms import invert_rigid
+from pan3d_core.settings import read_yaml, refuse_unknown
 from pan3d_ros.inputs.pose_history import PoseHistory
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.fields import StampedPose
 from pan3d_ros.messages.poses import checked_pose, matrix_from_pose, pose_numbers
 
 log = logging.getLogger("pan3d.ros.transforms")
+
+POSE_KEYS = ("translation_m", "rotation_xyzw")
+# What people call them elsewhere -> what they are here.
+_ELSEWHERE = {"translation": POSE_KEYS[0], "position": POSE_KEYS[0], "rotation": POSE_KEYS[1], "orientation": POSE_KEYS[1]}
 
 
 class TransformUnavailable(LookupError):
@@ -57,6 +61,12 @@ class TransformsSource(Protocol):
         ...
 
 
+def _numbers(values: object) -> int:
+    """How many numbers a list is of; 0 for anything else."""
+    are = isinstance(values, list) and all(type(value) in (int, float) and not abs(value) > 1e12 for value in values)
+    return len(values) if isinstance(values, list) and are else 0
+
+
 class StaticTransforms:
     """Fixed cameras from a YAML file:
 
@@ -68,14 +78,16 @@ class StaticTransforms:
     """
 
     def __init__(self, path: str | Path, reference_frame: str) -> None:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or not isinstance(content.get("cameras"), dict):
+        content = read_yaml(path, "poses of cameras")
+        refuse_unknown(content, ("reference_frame", "cameras"), f"{path}: ")
+        if not isinstance(content.get("cameras"), dict):
             raise ValueError(f"{path}: expected the keys reference_frame and cameras")
         if content.get("reference_frame") != reference_frame:
             raise ValueError(f"{path}: expected reference_frame {reference_frame}, got {content.get('reference_frame')}")
         self._cam_from_world: dict[str, Tensor] = {}
         for camera, entry in content["cameras"].items():
-            if not isinstance(entry, dict) or [len(entry.get(k) or ()) for k in ("translation_m", "rotation_xyzw")] != [3, 4]:
+            refuse_unknown(entry if isinstance(entry, dict) else (), POSE_KEYS, f"{path}: cameras.{camera}: ", _ELSEWHERE)
+            if not isinstance(entry, dict) or [_numbers(entry.get(key)) for key in POSE_KEYS] != [3, 4]:
                 raise ValueError(f"{path}: cameras.{camera}: expected 3 translation_m and 4 rotation_xyzw, got {entry}")
             world_from_cam = matrix_from_pose(f"{path}: cameras.{camera}", entry["translation_m"], entry["rotation_xyzw"])
             self._cam_from_world[camera] = invert_rigid(world_from_cam)

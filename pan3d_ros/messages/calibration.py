@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from torch import Tensor
 
 from pan3d_core.geometry.distortion import lens_model
+from pan3d_core.settings import read_yaml
 from pan3d_ros.messages.fields import CameraInfoFields, RegionFields
 
 # Focal lengths of cameras that there are, as shares of the image's longer side: 157 and 1.1 degrees of view.
@@ -158,8 +158,8 @@ def info_from_file(path: str | Path) -> FileCalibration:
         CalibrationError: Something is missing or of another kind.
         OSError: The file cannot be read.
     """
-    content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     try:
+        content = read_yaml(path, "a camera calibration")
         return FileCalibration(
             height=int(content["image_height"]),
             width=int(content["image_width"]),
@@ -168,12 +168,17 @@ def info_from_file(path: str | Path) -> FileCalibration:
             k=_numbers(content["camera_matrix"], 9),
             p=_numbers(content["projection_matrix"], 12) if "projection_matrix" in content else (0.0,) * 12,
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CalibrationError(f"{path}: expected a camera calibration file, got {error}") from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        if str(path) in str(error):
+            raise CalibrationError(str(error)) from error
+        said = f"no {error}" if isinstance(error, KeyError) else error
+        raise CalibrationError(f"{path}: expected a camera calibration file, got {said}") from error
 
 
 def _numbers(matrix: Mapping[str, Sequence[float]], count: int | None = None) -> tuple[float, ...]:
     numbers = tuple(float(value) for value in matrix["data"])
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError(f"numbers that are not finite: {numbers}")
     if count is not None and len(numbers) != count:
         raise ValueError(f"a matrix of {len(numbers)} numbers instead of {count}")
     return numbers

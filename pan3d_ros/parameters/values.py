@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pan3d_core.settings import read_yaml
 
 NODE_NAME = "pan3d"
 
@@ -35,16 +35,15 @@ def read_parameter_files(paths: Sequence[Path]) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     for path in paths:
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path}: expected a YAML file of ROS parameters, got {error}") from error
-        sections = content if isinstance(content, Mapping) else {}
+        sections = read_yaml(path, "ROS parameters")
         mine = {name: body for name, body in sections.items() if str(name).rsplit("/", 1)[-1] in ("*", "**", NODE_NAME)}
         if not mine or not all(isinstance(body, Mapping) and "ros__parameters" in body for body in mine.values()):
             raise ValueError(f"{path}: expected a section /** or {NODE_NAME} with ros__parameters, got {list(sections)}")
         for name in sorted(mine, key=lambda item: str(item).endswith(NODE_NAME)):
-            values |= flat_values(mine[name]["ros__parameters"] or {})
+            given = mine[name]["ros__parameters"] or {}
+            if not isinstance(given, Mapping):
+                raise ValueError(f"{path}: {name}: ros__parameters: expected names with values, got {given!r}")
+            values |= flat_values(given)
     return values
 
 

@@ -13,6 +13,7 @@ from pan3d_core.settings import (
     group,
     nested_names,
     read_settings,
+    read_yaml,
     refuse_unknown,
     setting,
     to_plain,
@@ -107,3 +108,27 @@ def test_names_that_nobody_reads_are_refused_with_what_they_are_called_here():
         ValueError, match=r"^view 3: K: expected one of intrinsics, got an unknown name; did you mean intrinsics\?$"
     ):
         refuse_unknown(["K"], ["intrinsics"], "view 3: ", {"K": "intrinsics"})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "expected settings as YAML"),
+        ("a: 2001-99-99", "expected settings as YAML"),
+        ("1: a", "1: a name must be a text"),
+        ("- a", "expected settings as names with values, got a list"),
+        ("a: &a [*a]", "expected settings as YAML"),
+        ("\n".join([f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 1}]" for n in range(12)]), "more than 200000 values"),
+    ],
+)
+def test_a_file_that_is_no_yaml_of_settings_is_one_error_with_its_name(text, said, tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"s\.yaml: .*{said}"):
+        read_yaml(path, "settings")
+
+
+def test_a_group_that_is_a_value_too_is_refused():
+    for values in ({"a": 1, "a.b": 2}, {"a.b": 2, "a": 1}):
+        with pytest.raises(ValueError, match="to be a group or a value, got both"):
+            nested_names(values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pan3d_core.runtime.files import read_json_object
 from pan3d_core.structures import present
 from pan3d_sim.data.scene_records import EMPTY_KIND, FIRST_HELD_OUT_SEED, SceneRecord
 
@@ -118,7 +118,7 @@ class ShardSet:
 
     def vocabulary(self) -> dict:
         """The `vocabulary.json` of the first shard: kinds, descriptions, synonyms_per_kind."""
-        return json.loads((next(iter(self._shards)) / "vocabulary.json").read_text())
+        return read_json_object(next(iter(self._shards)) / "vocabulary.json", "the words of a shard")
 
     def _scene(self, index: int, views: np.ndarray) -> dict[str, np.ndarray]:
         shard = int(np.searchsorted(self._starts, index, side="right")) - 1
@@ -133,7 +133,7 @@ class ShardSet:
     def refuse_held_out(self) -> None:
         """Raise `ValueError` when a shard holds seeds or kinds that are for measuring only."""
         for folder in self._shards:
-            facts = json.loads((folder / "vocabulary.json").read_text())
+            facts = read_json_object(folder / "vocabulary.json", "the words of a shard")
             settings = facts.get("settings")  # older shards have one seed for all scenes, which says nothing
             if settings and (settings["kind_set"] != "known" or facts["seed"] + facts["scenes"] > FIRST_HELD_OUT_SEED):
                 raise ValueError(f"data: expected scenes for training, got held-out ones in {folder}")

@@ -126,16 +126,24 @@ def open_tar_shards(location: str | Path, *, held_out: bool = False) -> TarShard
     """
     location = str(location).rstrip("/")
     if is_url(location):
-        names = json.loads(_read_small(location, INDEX_FILE))["shards"]
+        listed = _listed(json.loads(_read_small(location, INDEX_FILE)), location)
     else:
-        names = [path.name for path in Path(location).glob("*.tar")]
-    names = tuple(sorted(name for name in names if name.endswith(".tar") and ShardRange.parse(name)))
+        listed = [path.name for path in Path(location).glob("*.tar")]
+    names = tuple(sorted(name for name in listed if name.endswith(".tar") and ShardRange.parse(name)))
     if not names:
         raise ValueError(f"data: expected shards such as scenes_00000000-00000199.tar in {location}, got none")
     if not held_out and any(_range_of(name).last >= FIRST_HELD_OUT_SEED for name in names):
         raise ValueError(f"data: expected seeds below {FIRST_HELD_OUT_SEED} for training, got held-out scenes in {location}")
     facts = json.loads(_read_small(location, VOCABULARY_FILE))
     return TarShards(location, names, tuple(facts["kinds"]), int(facts["settings"]["num_views"]))
+
+
+def _listed(content: object, location: str) -> list[str]:
+    """The shards of an index; `ShardRange.parse` takes plain names only, so that none of them leaves the location."""
+    names = content.get("shards") if isinstance(content, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{location}/{INDEX_FILE}: shards: expected names of files, got {names!r}")
+    return names
 
 
 def is_url(location: str) -> bool:

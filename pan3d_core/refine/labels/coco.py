@@ -30,6 +30,7 @@ from pan3d_core.refine.labels.ids import (
     required,
 )
 from pan3d_core.refine.labels.sources import SceneLabels
+from pan3d_core.runtime.files import inside, named_file
 from pan3d_core.structures import CameraView
 
 
@@ -50,8 +51,8 @@ def read_coco_panoptic(
     own = path.with_suffix("")
     folder = Path(pictures) if pictures is not None else own if own.is_dir() else path.parent
     content = read_json(path)
-    categories = _categories(content, path)
-    entry_of = _entries(content, path)
+    with named_file(path, "COCO's panoptic format"):
+        categories, entry_of = _categories(content, path), _entries(content, path)
     found = []
     for possible in possible_names(views, names):
         name = name_of_image(possible, entry_of.__contains__, f"an annotation for image NAME in {path}")
@@ -60,7 +61,7 @@ def read_coco_panoptic(
     labels = label_space([item for item in categories.values() if item[0] in used], path)
     made = []
     for view, (entry, segments) in zip(views, found, strict=True):
-        picture = folder / required(entry, "file_name", str, f"{path}: annotations")
+        picture = inside(folder, entry["file_name"], f"{path}: annotations: file_name")
         made.append(labels_of_ids(view, _read_rgb_ids(picture), segments, labels, str(picture)))
     return SceneLabels(labels, tuple(made))
 
@@ -98,7 +99,10 @@ def _categories(content: dict[str, Any], path: Path) -> dict[int, tuple[str, boo
     """Name and whether it is a thing, by number."""
     where = f"{path}: categories"
     return {
-        required(item, "id", int, where): (required(item, "name", str, where), bool(required(item, "isthing", int, where)))
+        required(item, "id", int, where): (
+            required(item, "name", str, where),
+            bool(required(item, "isthing", (int, bool), where)),
+        )
         for item in required(content, "categories", list, path)
     }
 
@@ -106,7 +110,8 @@ def _categories(content: dict[str, Any], path: Path) -> dict[int, tuple[str, boo
 def _entries(content: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
     """Annotations by the names of their images and of their pictures, without ending."""
     image_of = {
-        item.get("id"): Path(required(item, "file_name", str, f"{path}: images")).stem for item in content.get("images", [])
+        required(item, "id", (int, str), f"{path}: images"): Path(required(item, "file_name", str, f"{path}: images")).stem
+        for item in required({"images": [], **content}, "images", list, path)
     }
     entries = {}
     for entry in required(content, "annotations", list, path):

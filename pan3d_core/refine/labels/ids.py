@@ -120,9 +120,10 @@ def label_space(classes: Sequence[tuple[str, bool]], where: Path | str) -> Label
         raise ValueError(f"{where}: {error}") from error
 
 
-def required(entry: Any, key: str, kind: type, where: Path | str) -> Any:
+def required(entry: Any, key: str, kind: type | tuple[type, ...], where: Path | str) -> Any:
     """The value of a key that must be there and of this kind; `ValueError` says where it is not."""
     value = entry.get(key) if isinstance(entry, dict) else None
-    if not isinstance(value, kind):
-        raise ValueError(f"{where}: {key}: expected {kind.__name__}, got {value!r}")
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise ValueError(f"{where}: {key}: expected {' or '.join(item.__name__ for item in kinds)}, got {value!r}")
     return value

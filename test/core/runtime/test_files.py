@@ -2,7 +2,7 @@
 
 import pytest
 
-from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.files import inside, named_file, read_json, written_whole
 
 
 def test_a_file_is_replaced_and_nothing_else_stays(tmp_path):
@@ -46,3 +46,28 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
         first.write_text("first")
         second.write_text("second")
     assert path.read_text() == "first"
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a/../../b", "..", "a\0b"])
+def test_a_path_in_a_file_does_not_leave_the_folder(name, tmp_path):
+    with pytest.raises(ValueError, match=r"scene\.json: image: expected a path inside the folder"):
+        inside(tmp_path, name, "scene.json: image")
+
+
+@pytest.mark.parametrize("name", ["a.png", "images/a.png", "images/../a.png", "./a.png"])
+def test_a_path_inside_the_folder_is_taken(name, tmp_path):
+    assert inside(tmp_path, name, "scene.json: image") == tmp_path / name
+
+
+@pytest.mark.parametrize("stumble", [KeyError("views"), TypeError("none"), ValueError("views: wrong"), RecursionError("deep")])
+def test_whatever_is_wrong_with_a_file_is_one_error_with_its_name(stumble):
+    with pytest.raises(ValueError, match=r"scene\.json: .*"), named_file("scene.json", "a scene"):
+        raise stumble
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "9" * 5000, "\udc80"])
+def test_what_is_no_json_is_one_error_with_its_name(text, tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError, match=r"a\.json: expected JSON"):
+        read_json(path, "cameras")

@@ -193,3 +193,32 @@ def test_unknown_keys_beside_the_views_are_refused(scene, tmp_path):
     edit(path, labels=[{"name": "box", "isthing": True}])
     with pytest.raises(ValueError, match=r"labels\[0\]: isthing: .*did you mean is_thing"):
         read_scene(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["image", "depth", "instances"])
+@pytest.mark.parametrize("path", ["../other/a.png", "/etc/passwd"])
+def test_paths_in_a_scene_file_stay_in_its_folder(scene, key, path, tmp_path):
+    file = write_scene(tmp_path, scene)
+    content = json.loads(file.read_text())
+    content["views"][0][key] = path
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"scene\.json: {key}: expected a path inside the folder of the file"):
+        read_scene(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"objects": 3}, "got something else"),
+        ({"objects": [{"name": "mug"}]}, "instance_id: expected"),
+        ({"objects": [{"instance_id": "1"}]}, "instance_id: expected"),
+        ({"objects": [{"instance_id": 1, "box": {"size_m": [1, 1, 1]}}]}, "world_from_box: expected"),
+        ({"objects": [{"instance_id": 1, "box": {"size_m": [1], "world_from_box": [[1]]}}]}, "expected 4x4 finite numbers"),
+        ({"labels": [3]}, r"labels\[0\]: expected name, is_thing"),
+        ({"labels": [{"name": "mug", "is_thing": 1}]}, "is_thing: expected"),
+    ],
+)
+def test_truth_of_another_kind_is_one_error_with_the_file(scene, changes, said, tmp_path):
+    edit(write_scene(tmp_path, scene), **changes)
+    with pytest.raises(ValueError, match=rf"scene\.json: .*{said}"):
+        read_scene(tmp_path)

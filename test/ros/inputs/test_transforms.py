@@ -129,7 +129,11 @@ def test_static_file(tmp_path):
     ("text", "reason"),
     [
         ("cameras: {}\n", "expected reference_frame base_link"),
-        ("- 1\n", "expected the keys"),
+        ("- 1\n", "expected poses of cameras as names with values"),
+        (
+            "reference_frame: base_link\ncameras:\n  a: {translation: [0, 0, 0]}\n",
+            "cameras.a: translation: .*did you mean translation_m",
+        ),
         ("reference_frame: base_link\ncameras:\n  a: {translation_m: [0, 0]}\n", "cameras.a: expected 3 translation_m"),
         ("reference_frame: base_link\ncameras:\n  a: {translation_m: [0, 0, .nan], rotation_xyzw: [0, 0, 0, 1]}\n", "finite"),
     ],

@@ -164,7 +164,7 @@ def test_what_is_wrong_in_a_folder_is_named(tmp_path, change, message):
             lambda c: c["annotations"][0]["segments_info"][0].update(category_id=9),
             "00_front: category_id: expected one of the file's categories, got 9 for segment 1",
         ),
-        (lambda c: c["categories"][0].pop("isthing"), "categories: isthing: expected int, got None"),
+        (lambda c: c["categories"][0].pop("isthing"), "categories: isthing: expected int or bool, got None"),
         (lambda c: c.pop("annotations"), "annotations: expected list, got None"),
     ],
 )

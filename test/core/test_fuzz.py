@@ -1,0 +1,43 @@
+"""Damaged files of the library's formats: each is read, or refused with one error that names it."""
+
+from functools import partial
+
+import pytest
+import torch
+from fuzzing import Reader, check_reader
+
+from pan3d_core.config import PipelineConfig
+from pan3d_core.gaussians.files import read_scene_file
+from pan3d_core.pictures.cloud_files import read_ply
+from pan3d_core.refine.labels.files import labels_from_files
+from pan3d_core.runtime.weights import read_metadata, read_weights
+from pan3d_core.structures import CameraView
+from pan3d_core.views.image_files import read_image
+from pan3d_core.views.scene_folder import read_photographs, read_scene
+
+VIEW = CameraView(image=torch.zeros(3, 12, 16), camera="a", frame_id="a")
+READERS: dict[str, Reader] = {
+    "scene/scene.json": lambda path: read_scene(path.parent),
+    "scene/cameras.json": lambda path: read_photographs([path.with_name("a.png")], path),
+    "scene/a.png": read_image,
+    "coco/coco.json": lambda path: labels_from_files(path, [VIEW]),
+    "labels/labels.json": lambda path: labels_from_files(path.parent, [VIEW]),
+    "settings.yaml": PipelineConfig.from_yaml,
+    "weights.safetensors": lambda path: (read_weights(path), read_metadata(path)),
+    "weights.pt": read_weights,
+    "gaussians.safetensors": read_scene_file,
+    "gaussians.ply": read_scene_file,
+    "cloud.ply": read_ply,
+}
+check = partial(pytest.mark.parametrize, "seed", sorted(READERS))
+
+
+@check()
+def test_a_few_damaged_files_are_read_or_refused_by_name(seed, tmp_path):
+    check_reader(READERS[seed], seed, tmp_path, 25)
+
+
+@pytest.mark.slow
+@check()
+def test_many_damaged_files_are_read_or_refused_by_name(seed, tmp_path):
+    check_reader(READERS[seed], seed, tmp_path, 500)

@@ -1,0 +1,125 @@
+"""Damaged files: inputs of readers whose bytes are lost, changed and invented, or whose values are of other kinds."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from places import ROOT
+
+CORPUS = ROOT / "test" / "data" / "fuzz"
+Reader = Callable[[Path], Any]
+
+ODD_VALUES = st.one_of(
+    st.sampled_from(
+        [None, True, -1, 0, 2**31, 2**63, 2**70, 1e300, -1e-300, float("nan"), float("inf"), "", "x" * 300, [], {}, [[]]]
+    ),
+    st.sampled_from(["../../etc/passwd", "/etc/passwd", "a\0b", "\ud800", [None], {"": None}, {"a": {"b": []}}, [1, "2"], "1e5"]),
+    st.text(max_size=8),
+    st.integers(),
+    st.floats(),
+)
+
+
+@st.composite
+def damaged_bytes(draw: st.DrawFn, whole: bytes) -> bytes:
+    """Some of the bytes of a file lost, changed, doubled or added."""
+    content = bytearray(whole)
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(content)))
+        # Headers decide most: half of the damage is in the first bytes.
+        start = min(start, draw(st.sampled_from([40, 400, len(content)])))
+        end = min(len(content), start + draw(st.integers(0, 12)))
+        kind = draw(st.sampled_from(["cut", "lose", "change", "double", "add"]))
+        if kind == "cut":
+            del content[start:]
+        elif kind == "lose":
+            del content[start:end]
+        elif kind == "double":
+            content[start:start] = content[start:end]
+        else:
+            new = draw(st.binary(min_size=1, max_size=8))
+            content[start : start + (len(new) if kind == "change" else 0)] = new
+    return bytes(content)
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, inner in pairs for place in _places(inner, (*path, key)))]
+
+
+@st.composite
+def changed_values(draw: st.DrawFn, whole: Any) -> Any:
+    """Some values replaced by odd ones, removed or renamed."""
+    content = copy.deepcopy(whole)
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(_places(content)))
+        if not path:
+            if draw(st.integers(0, 9)) == 0:
+                content = draw(ODD_VALUES)
+            continue
+        holder = content
+        for key in path[:-1]:
+            holder = holder[key]
+        kind = draw(st.sampled_from(["replace", "replace", "remove", "rename"]))
+        if kind == "replace":
+            holder[path[-1]] = draw(ODD_VALUES)
+        else:
+            value = holder.pop(path[-1])
+            if kind == "rename" and isinstance(holder, dict):
+                holder[f"{path[-1]}x"] = value
+    return content
+
+
+def _inputs(seed: Path) -> st.SearchStrategy[bytes]:
+    whole = seed.read_bytes()
+    raw = damaged_bytes(whole)
+    if seed.suffix == ".json":
+        values = changed_values(json.loads(whole)).map(lambda content: json.dumps(content).encode())
+        return st.one_of(raw, values, values)
+    if seed.suffix == ".yaml":
+        values = changed_values(yaml.safe_load(whole)).map(
+            lambda content: yaml.safe_dump(content, allow_unicode=True).encode("utf-8", "replace")
+        )
+        return st.one_of(raw, values, values)
+    return raw
+
+
+def refuses_cleanly(read: Reader, path: Path) -> None:
+    """A reader reads a file or raises one error that names it."""
+    try:
+        read(path)
+    except (ValueError, FileNotFoundError) as error:
+        assert path.name in str(error) or path.parent.name in str(error), f"{error!r} does not name {path}"
+
+
+def check_reader(read: Reader, seed: str, folder: Path, inputs: int) -> None:
+    """Try a reader with damaged versions of a file of the corpus.
+
+    Args:
+        read: Takes the path of the file, which stands beside copies of the corpus's other files.
+        seed: Name of a file in the corpus, which is whole.
+        folder: An empty one.
+        inputs: How many versions.
+    """
+    where = folder / seed
+    if where.parent == folder:
+        shutil.copy(CORPUS / seed, where)
+    else:
+        shutil.copytree((CORPUS / seed).parent, where.parent)
+    read(where)
+
+    @settings(max_examples=inputs, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @given(_inputs(CORPUS / seed))
+    def check(content: bytes) -> None:
+        where.write_bytes(content)
+        refuses_cleanly(read, where)
+
+    check()
