@@ -15,3 +15,4 @@ class Check:
     status: str
     detail: str
     mend: str = ""  # what to do; empty when there is nothing to do
+    camera: str = ""  # whose finding it is; "" = of the whole

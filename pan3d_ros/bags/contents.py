@@ -16,18 +16,10 @@ import numpy as np
 
 from pan3d_core.views.image_files import stored_size
 from pan3d_ros.bags.reader import COMPRESSED, IMAGE, INFO, TRANSFORMS, BagError, BagReader
+from pan3d_ros.messages.calibration import calibrated_size
+from pan3d_ros.messages.images import compressed_to_depth
 
 OBJECTS_TOPIC = "/ground_truth/objects"
-
-
-@dataclass(frozen=True)
-class CalibrationFacts:
-    """The first CameraInfo of a topic."""
-
-    image_size: tuple[int, int]  # width, height of the image that it is for, after region and binning
-    focal_lengths: tuple[float, float]  # of K
-    projected_focal_lengths: tuple[float, float]  # of P
-    distortion_model: str  # "" when all coefficients are zero
 
 
 @dataclass
@@ -40,8 +32,7 @@ class RecordedTopic:
     stamps_ns: np.ndarray  # (N,) int64 header stamps; (0,) when the type has no header
     frame_id: str = ""  # of the first header
     encoding: str = ""  # of the first Image, format of the first CompressedImage
-    size: tuple[int, int] = (0, 0)  # width, height of the first Image or decoded CompressedImage
-    calibration: CalibrationFacts | None = None
+    size: tuple[int, int] = (0, 0)  # width, height of the first Image, decoded CompressedImage or image of the CameraInfo
 
     @property
     def count(self) -> int:
@@ -156,8 +147,7 @@ class _ContentsReader:
         elif kind == COMPRESSED:
             facts.encoding, facts.size = first.format, _compressed_size(first)
         elif kind == INFO:
-            facts.calibration = _calibration(first)
-            facts.size = facts.calibration.image_size
+            facts.size = calibrated_size(first)
         return facts
 
 
@@ -168,20 +158,13 @@ def _stamp_of(raw: bytes | memoryview) -> int:
 
 
 def _compressed_size(message: Any) -> tuple[int, int]:
-    """Width and height of a JPEG or PNG; (0, 0) when it is neither."""
-    data = message.data[12:] if "compressedDepth" in message.format else message.data
+    """Width and height of a JPEG or PNG, or of packed depth; (0, 0) when it is none of them."""
     try:
-        height, width = stored_size(bytes(data))
+        packed = "compressedDepth" in message.format
+        height, width = compressed_to_depth(message).shape if packed else stored_size(bytes(message.data))
     except ValueError:
         return 0, 0
     return width, height
-
-
-def _calibration(info: Any) -> CalibrationFacts:
-    region = (info.roi.width, info.roi.height) if info.roi.width and info.roi.height else (info.width, info.height)
-    size = region[0] // max(info.binning_x, 1), region[1] // max(info.binning_y, 1)
-    model = info.distortion_model if np.any(info.d) else ""
-    return CalibrationFacts(size, (float(info.k[0]), float(info.k[4])), (float(info.p[0]), float(info.p[5])), model)
 
 
 def _parsed(message: Any) -> dict[str, Any] | None:

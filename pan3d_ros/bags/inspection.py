@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,24 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pan3d_core.geometry.distortion import DISTORTION_MODELS
 from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check
 from pan3d_ros.bags.camera_topics import BagCamera, find_cameras
 from pan3d_ros.bags.contents import BagContents, RecordedTopic, read_contents
 from pan3d_ros.bags.frame_chains import chain, guess_reference_frame
-from pan3d_ros.bags.reader import CLOCK, BagReader
+from pan3d_ros.bags.frames import faults_of
+from pan3d_ros.bags.reader import CLOCK, BagError, BagReader
 from pan3d_ros.bags.timing import clock_offsets_s, nearest_gaps, set_spreads
-from pan3d_ros.parameters.node_config import InputConfig
+from pan3d_ros.parameters.node_config import CameraConfig, InputConfig, NodeConfig
+from pan3d_ros.parameters.values import flat_values, node_settings
+from pan3d_ros.processing.problem_log import Problem
 
 KNOWN_CLOCK_RANGE_S = 10.0  # largest camera.<name>.time_offset_s
 MOVING_M = 0.02  # a camera that travels further is moving
+MENDS = {
+    Problem.NO_IMAGES: "let the driver send one of the encodings that docs/perception_node.md names",
+    Problem.NO_CAMERA_INFO: "calibrate the camera, or give camera.<name>.calibration_file",
+    Problem.TF_FAILURE: "mend what publishes the frames, or give transforms.static_file for fixed cameras",
+}
 
 
 @dataclass
@@ -30,6 +38,15 @@ class Inspection:
     contents: BagContents
     checks: list[Check] = field(default_factory=list)
     parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """Camera -> why it cannot be used."""
+        found: dict[str, list[str]] = {}
+        for check in self.checks:
+            if check.camera and check.status == MISSING:
+                found.setdefault(check.camera, []).append(check.detail)
+        return {camera: "; ".join(details) for camera, details in found.items()}
 
     def parameter_file(self) -> str:
         """YAML of the parameters, as the node reads it."""
@@ -74,12 +91,13 @@ def inspected(bag: BagReader, reference_frame: str | None = None) -> Inspection:
     Returns:
         What is in it, and what of that the node could use.
     """
-    return _Judge(read_contents(bag), reference_frame).judged()
+    return _Judge(bag, reference_frame).judged()
 
 
 class _Judge:
-    def __init__(self, contents: BagContents, reference_frame: str | None) -> None:
-        self._contents = contents
+    def __init__(self, bag: BagReader, reference_frame: str | None) -> None:
+        self._bag_reader = bag
+        self._contents = contents = read_contents(bag)
         self._result = Inspection(contents)
         cameras = find_cameras(contents)
         self._compressed = any(camera.raw is None for camera in cameras) and all(camera.compressed for camera in cameras)
@@ -95,9 +113,11 @@ class _Judge:
             self._camera(camera)
         offsets = self._clocks()
         slop_s = self._synchronisation(offsets)
-        use_depth = self._depth()
         source = self._transforms(offsets)
+        self._first_frames(self._parameters(offsets, slop_s, False, source))
+        use_depth = self._depth()
         self._clock_topic()
+        self._support_height()
         self._result.parameters = self._parameters(offsets, slop_s, use_depth, source)
         return self._result
 
@@ -107,7 +127,8 @@ class _Judge:
         return found
 
     def _say(self, name: str, status: str, detail: str, mend: str = "") -> None:
-        self._result.checks.append(Check(name, status, detail, mend))
+        about, _, camera = name.partition(" ")
+        self._result.checks.append(Check(name, status, detail, mend, camera if about in ("camera", "transforms") else ""))
 
     # --- checks ------------------------------------------------------------------------------------------------
 
@@ -138,32 +159,15 @@ class _Judge:
         if camera.info is None:
             folder = image.topic.removesuffix("/compressed").rsplit("/", 1)[0]
             mend = f"record {folder}/camera_info, or give camera.{camera.name}.calibration_file"
-            self._say(name, MISSING, f"no {folder}/camera_info: intrinsics are unknown", mend)
+            self._say(name, MISSING, f"NO_CAMERA_INFO: no {folder}/camera_info: intrinsics are unknown", mend)
             return
-        self._calibration(camera, camera.info, name)
+        if camera.info.topic in self._contents.unreadable:
+            self._say(name, MISSING, f"{camera.info.topic} cannot be read")
+            return
         pair_ms = 1e-6 * self._pair_gap_ns(image, camera.info)
         if pair_ms > 1000 * InputConfig().pair_slop_s:
             detail = f"camera_info is up to {pair_ms:.0f} ms from its image: the last one serves"
             self._say(name, OPTIONAL, detail, "input.camera_info_max_age_s: for how long; 0 = for ever")
-
-    def _calibration(self, camera: BagCamera, info: RecordedTopic, name: str) -> None:
-        facts, size = info.calibration, self._image(camera).size
-        if facts is None:
-            self._say(name, MISSING, f"{info.topic} cannot be read")
-            return
-        lengths, which = (facts.projected_focal_lengths, "P") if camera.rectified else (facts.focal_lengths, "K")
-        if not all(math.isfinite(length) and length > 0 for length in lengths):
-            mend = f"calibrate the camera, or give camera.{camera.name}.calibration_file"
-            self._say(
-                name, MISSING, f"{info.topic}: {which} has focal lengths {lengths[0]:g}, {lengths[1]:g}: not calibrated", mend
-            )
-        if facts.image_size != size:
-            got = f"{facts.image_size[0]}x{facts.image_size[1]}"
-            mend = "use the camera_info that the driver publishes beside this image"
-            self._say(name, MISSING, f"{info.topic} is for {got}, the image is {size[0]}x{size[1]}", mend)
-        if facts.distortion_model and not camera.rectified and facts.distortion_model not in DISTORTION_MODELS:
-            mend = "rectify the images (image_proc) and set camera.<name>.rectified"
-            self._say(name, MISSING, f"{info.topic}: distortion model {facts.distortion_model!r} is not known", mend)
 
     def _pair_gap_ns(self, image: RecordedTopic, other: RecordedTopic) -> float:
         """Distance from the images to their nearest partner that all but 5 % stay below."""
@@ -183,12 +187,13 @@ class _Judge:
         return offsets
 
     def _synchronisation(self, offsets: dict[str, float]) -> float | None:
-        if len(self._cameras) < 2:
+        cameras = self._usable()
+        if len(cameras) < 2:
             return None
-        stamps = [self._shifted(camera, offsets) for camera in self._cameras]
+        stamps = [self._shifted(camera, offsets) for camera in cameras]
         middle, most = (float(v) * 1e-9 for v in np.percentile(set_spreads(stamps), (50, 95)))
         slop_s = math.ceil((1.25 * most + 0.001) * 1000) / 1000
-        period_s = max(1.0 / max(self._image(camera).rate_hz, 1e-3) for camera in self._cameras)
+        period_s = max(1.0 / max(self._image(camera).rate_hz, 1e-3) for camera in cameras)
         detail = f"nearest images of all cameras differ by {1000 * middle:.1f} ms (95 %: {1000 * most:.1f} ms)"
         if most > period_s:
             mend = "check the clocks of the machines, and that all cameras ran at the same time"
@@ -201,8 +206,8 @@ class _Judge:
         return self._image(camera).stamps_ns + np.int64(round(offsets.get(camera.name, 0.0) * 1e9))
 
     def _depth(self) -> bool:
-        fitting = []
-        for camera in self._cameras:
+        fitting: list[BagCamera] = []
+        for camera in self._usable():
             if camera.depth is None:
                 continue
             depth, image, name = camera.depth, self._image(camera), f"camera {camera.name}"
@@ -214,14 +219,28 @@ class _Judge:
                 self._say(name, OPTIONAL, detail, "record the depth that is aligned to colour")
             elif self._pair_gap_ns(image, depth) > 0.4e9 / max(image.rate_hz, 1e-3):
                 self._say(name, OPTIONAL, f"{depth.topic}: most images have no depth of their time: not used")
+            elif fault := self._depth_fault(camera, depth):
+                self._say(name, OPTIONAL, f"{depth.topic}: {fault}: not used")
             else:
                 self._say(name, OK, f"{depth.topic}: {depth.encoding}, aligned to colour")
                 fitting.append(camera)
-        if fitting and len(fitting) < len(self._cameras):
-            without = ", ".join(camera.name for camera in self._cameras if camera not in fitting)
+        if without := ", ".join(camera.name for camera in self._usable() if fitting and camera not in fitting):
             mend = f"leave these cameras out to use depth (input.use_depth is one for all): {without}"
             self._say("depth", OPTIONAL, "some cameras have no depth that can be used", mend)
-        return bool(fitting) and len(fitting) == len(self._cameras)
+        return bool(fitting) and not without
+
+    def _depth_fault(self, camera: BagCamera, depth: RecordedTopic) -> str:
+        """Why the node's conversion does not take the first depth image; "" where it does."""
+        transport = "compressed" if self._compressed else "raw"
+        inputs = InputConfig(
+            image_transport=transport, use_depth=True, use_camera_info=False, pair_slop_s=self._pair_slop_s(True)
+        )
+        own = {camera.name: CameraConfig(image_topic=self._image(camera).topic, depth_topic=depth.topic)}
+        try:
+            faults = faults_of(self._bag_reader, NodeConfig(input=inputs), own, posed=False)
+        except BagError as error:
+            return str(error)
+        return faults[camera.name].message if faults else ""
 
     def _transforms(self, offsets: dict[str, float]) -> str:
         """The source to use; says for each camera what is missing."""
@@ -243,7 +262,7 @@ class _Judge:
         way = chain(self._contents.edges, frame, self._reference)
         if not way.reaches:
             known = f"{frame} leads to {way.frames[-1]} only" if way.edges else f"nothing is known about {frame}"
-            self._say(name, MISSING, f"no transform to {self._reference}: {known}", mend)
+            self._say(name, MISSING, f"TF_FAILURE: no transform to {self._reference}: {known}", mend)
             return
         covered = way.covered(self._shifted(camera, offsets))
         moving = f", moves by {way.travel_m:.2f} m" if way.travel_m > MOVING_M else ""
@@ -255,9 +274,33 @@ class _Judge:
             reason = f"known at {100 * covered:.0f} % of the images' stamps"
             self._say(name, status, f"{detail}: {reason}", "the clocks of /tf and camera must be one")
 
+    def _usable(self) -> list[BagCamera]:
+        """The cameras that nothing is wrong with so far."""
+        faults = self._result.faults
+        return [camera for camera in self._cameras if camera.name not in faults]
+
+    def _first_frames(self, parameters: Mapping[str, Any]) -> None:
+        """Whether the node's own conversions take the first frames of the cameras that nothing was found about."""
+        node, cameras = node_settings(flat_values(parameters))
+        usable = {camera.name: cameras[camera.name] for camera in self._usable()}
+        if not usable:
+            return
+        try:
+            faults = faults_of(self._bag_reader, node, usable)
+        except BagError as error:
+            self._say("first frames", MISSING, str(error))
+            return
+        for name, fault in faults.items():
+            self._say(f"camera {name}", MISSING, f"{fault.problem.name}: {fault.message}", MENDS[fault.problem])
+
     def _clock_topic(self) -> None:
         if any(facts.kind == CLOCK and facts.count for facts in self._contents.topics.values()):
             self._say("clock", OPTIONAL, "/clock was recorded", "play without it: ros2 bag play --clock --exclude-topics /clock")
+
+    def _support_height(self) -> None:
+        if "support_height_m" not in (self._contents.objects or {}):
+            mend = f"workspace.support_height_m: height of the table in {self._reference}"
+            self._say("support height", OPTIONAL, "a bag does not say where the objects stand", mend)
 
     # --- parameters --------------------------------------------------------------------------------------------
 
@@ -270,12 +313,8 @@ class _Judge:
         if slop_s is not None:
             parameters["sync"] = {"slop_s": slop_s}
         parameters["transforms"] = {"source": source}
-        height = (self._contents.objects or {}).get("support_height_m")
-        if height is not None:
+        if (height := (self._contents.objects or {}).get("support_height_m")) is not None:
             parameters["workspace"] = {"support_height_m": float(height)}
-        else:
-            mend = f"workspace.support_height_m: height of the table in {self._reference}"
-            self._say("support height", OPTIONAL, "a bag does not say where the objects stand", mend)
         if len(self._cameras) == 1:
             way = chain(self._contents.edges, self._image(self._cameras[0]).frame_id, self._reference)
             if way.reaches and way.travel_m > MOVING_M:
@@ -288,7 +327,7 @@ class _Judge:
         for camera in self._cameras if use_depth else ():
             if camera.depth is not None:
                 gaps.append(self._pair_gap_ns(self._image(camera), camera.depth))
-        return min(math.ceil(1.25e-6 * max(gaps)) / 1000, 1.0)
+        return min(max(math.ceil(1.25e-6 * max(gaps)) / 1000, InputConfig().pair_slop_s), 1.0)
 
     def _camera_parameters(self, camera: BagCamera, offsets: dict[str, float], use_depth: bool, source: str) -> dict[str, Any]:
         found: dict[str, Any] = {"image_topic": self._image(camera).topic}

@@ -11,9 +11,10 @@ from pan3d_core.config import KeyframeConfig, PipelineConfig
 from pan3d_core.structures import CameraView
 from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_core.views.scene_folder import Scene
+from pan3d_ros.bags.frames import pairings_of, remember_infos
 from pan3d_ros.bags.inspection import inspected
 from pan3d_ros.bags.reader import BagError, BagReader
-from pan3d_ros.bags.settings import ReplaySettings, check_topics, pairings_of, remember_infos, replay_settings
+from pan3d_ros.bags.settings import ReplaySettings, check_topics, replay_settings
 from pan3d_ros.bags.transforms import transforms_of
 from pan3d_ros.inputs.camera_frames import CameraFrame
 from pan3d_ros.inputs.transforms import TransformsSource, TransformUnavailable
@@ -65,12 +66,14 @@ def keyframe_scene(path: Path | str, request: KeyframeRequest | None = None) -> 
         if transforms is None:
             raise BagError(f"{path}: transforms.source: expected the cameras' poses, got 'none': refining needs them")
         collector = _Collector(settings, transforms, request.views)
-        pairings, streams = pairings_of(settings, collector.take)
+        pairings, streams = pairings_of(settings.node.input, settings.cameras, collector.take)
         remember_infos(bag, pairings, streams)
         for message in bag.messages(list(streams)):
             camera, kind = streams[message.topic]
             pairings[camera].take(kind, message.content)
     views = collector.finished()
+    for note in settings.left_out:
+        log.warning("%s", note)
     for reason, count in collector.left_out.items():
         log.warning("%d images were left out: %s", count, reason)
     if not views:

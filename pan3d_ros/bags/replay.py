@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_core.views.synchronizer import ViewSet, ViewSetSynchronizer
+from pan3d_ros.bags.frames import pairings_of, remember_infos
 from pan3d_ros.bags.reader import BagReader
-from pan3d_ros.bags.settings import ReplaySettings, check_topics, pairings_of, remember_infos
+from pan3d_ros.bags.settings import ReplaySettings, check_topics
 from pan3d_ros.bags.transforms import transforms_of
 from pan3d_ros.inputs.camera_frames import CameraFrame
 from pan3d_ros.messages.buffers import stamp_to_ns
@@ -52,12 +53,12 @@ class BagReplay:
     ) -> None:
         check_topics(bag, settings)
         self.problems = ProblemLog()
-        self.notes: list[str] = []
+        self.notes = list(settings.left_out)
         self._bag, self._settings, self._on_set = bag, settings, on_set
         node = replace(settings.node, transforms=replace(settings.node.transforms, timeout_s=0.0))  # all are known already
         offsets = {name: int(camera.time_offset_s * 1e9) for name, camera in settings.cameras.items()}
         self.sync: ViewSetSynchronizer[CameraFrame] = ViewSetSynchronizer(node.cameras, sync_rules(node), offsets)
-        self.pairings, self._streams = pairings_of(settings, self._take_frame)
+        self.pairings, self._streams = pairings_of(node.input, settings.cameras, self._take_frame)
         self._clock_shift_ns = self._stamps_behind()
         self._now_ns, self._jumps = 0, 0
         transforms = transforms_of(bag, node, settings.cameras)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from pan3d_core.runtime.files import named_file
 from pan3d_core.settings import nested_names, read_settings, walk_settings
 from pan3d_ros.bags.inspection import Inspection
 from pan3d_ros.bags.reader import IMAGE, BagError, BagReader
-from pan3d_ros.inputs.camera_frames import CameraFrame, CameraTopics, FramePairing
+from pan3d_ros.inputs.camera_frames import CameraTopics
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
 from pan3d_ros.parameters.unknown import unknown_to_perception
-from pan3d_ros.parameters.values import flat_values, read_parameter_files
+from pan3d_ros.parameters.values import flat_values, known_values, node_settings, read_parameter_files
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,11 @@ class ReplaySettings:
     cameras: dict[str, CameraConfig]
     pipeline: PipelineConfig
     truth: TruthTopics = TruthTopics()
+    left_out: tuple[str, ...] = ()  # which cameras of the bag, and why
 
     def topics(self, camera: str) -> CameraTopics:
         """Names of a camera's topics in the bag, from the root."""
-        found = CameraTopics.of(camera, self.cameras[camera], self.node.input.image_transport)
-        return CameraTopics(*(f"/{name.lstrip('/')}" for name in (found.image, found.info, found.depth, found.pose)))
+        return CameraTopics.of(camera, self.cameras[camera], self.node.input.image_transport).from_the_root()
 
     def differences(self) -> dict[str, Any]:
         """Dotted names and values of all settings that are not at their default."""
@@ -87,7 +86,9 @@ def replay_settings(
         node, pipeline, cameras = _read(values, base or PipelineConfig(), keep_base=from_bag)
     if not node.cameras:
         raise ValueError(f"cameras: expected at least one name in {_words(source)}, got none")
-    return ReplaySettings(node, cameras, pipeline, truth or TruthTopics())
+    faults = source.faults if isinstance(source, Inspection) else {}
+    left_out = tuple(f"{name} is left out: {text}" for name, text in faults.items())
+    return ReplaySettings(node, cameras, pipeline, truth or TruthTopics(), left_out)
 
 
 def _read(
@@ -95,70 +96,23 @@ def _read(
 ) -> tuple[NodeConfig, PipelineConfig, dict[str, CameraConfig]]:
     """Settings of the node, of the pipeline and of every camera from dotted names. With `keep_base` what was found out does not
     win over what somebody said."""
-    node = read_settings(NodeConfig(), nested_names(_known(values, NodeConfig())))
+    node, cameras = node_settings(values)
     if unknown := unknown_to_perception(values, node.cameras):
         raise ValueError("; ".join(unknown))
     said = set(_differences(base, PipelineConfig())) if keep_base else set()
-    found = {name: value for name, value in _known(values, base).items() if name not in said}
-    cameras = {}
-    for name in node.cameras:
-        prefix = f"camera.{name}."
-        mine = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
-        cameras[name] = read_settings(CameraConfig(), nested_names(mine))
+    found = {name: value for name, value in known_values(values, base).items() if name not in said}
     return node, read_settings(base, nested_names(found)), cameras
 
 
 def discovered(inspection: Inspection) -> dict[str, Any]:
-    """Dotted parameters that make the inspected bag work; `BagError` says what it lacks."""
+    """Dotted parameters that make the inspected bag work, with the cameras that can be used; `BagError` says what it lacks."""
+    usable = [name for name in inspection.parameters["cameras"] if name not in inspection.faults]
     missing = [check for check in inspection.checks if check.status == MISSING]
-    if missing:
+    if not usable or any(not check.camera for check in missing):
         lines = [f"{check.name}: {check.detail}" + (f" ({check.mend})" if check.mend else "") for check in missing]
         raise BagError(f"{inspection.contents.path}: " + "; ".join(lines))
-    return flat_values(inspection.parameters)
-
-
-Routes = Mapping[str, tuple[str, str]]  # topic -> camera and kind of message
-
-
-def pairings_of(settings: ReplaySettings, on_frame: Callable[[CameraFrame], None]) -> tuple[dict[str, FramePairing], Routes]:
-    """Make what the node pairs messages with, and tell which topics go where.
-
-    Args:
-        settings: Of the node.
-        on_frame: Takes the frames.
-
-    Returns:
-        Camera -> pairing; and topic -> camera and kind of message.
-    """
-    pairings = {name: FramePairing(name, settings.node.input, own, on_frame) for name, own in settings.cameras.items()}
-    routes: dict[str, tuple[str, str]] = {}
-    for camera, pairing in pairings.items():
-        topics = settings.topics(camera)
-        routes[topics.image] = camera, "image"
-        if pairing.waits_for_info:
-            routes[topics.info] = camera, "info"
-        if settings.node.input.use_depth:
-            routes[topics.depth] = camera, "depth"
-    return pairings, routes
-
-
-def remember_infos(bag: BagReader, pairings: Mapping[str, FramePairing], routes: Routes, start_s: float = 0.0) -> None:
-    """Let pairings know the camera_info that was sent last before a replay begins, or else the first of all: a latched one
-    lies at the bag's start, or just behind the first image.
-
-    Args:
-        bag: Opened.
-        pairings: By camera.
-        routes: Topic -> camera and kind of message.
-        start_s: After the bag's start.
-    """
-    for topic, (camera, kind) in routes.items():
-        if kind == "info":
-            before = bag.messages([topic], 0.0, start_s) if start_s else ()
-            last = next(iter(deque(before, maxlen=1)), None)
-            info = last.content if last is not None else bag.first(topic)
-            if info is not None:
-                pairings[camera].remember(info)
+    own = {name: inspection.parameters["camera"][name] for name in usable}
+    return flat_values(inspection.parameters | {"cameras": usable, "camera": own})
 
 
 def check_topics(bag: BagReader, settings: ReplaySettings) -> None:
@@ -219,8 +173,3 @@ def _words(source: Inspection | Sequence[Path]) -> str:
 def _differences(settings: Any, defaults: Any) -> dict[str, Any]:
     pairs = zip(walk_settings(settings), walk_settings(defaults))
     return {name: value for (name, value, _), (_, default, _) in pairs if value != default}
-
-
-def _known(values: Mapping[str, Any], config: Any) -> dict[str, Any]:
-    names = {name for name, _, _ in walk_settings(config)}
-    return {name: value for name, value in values.items() if name in names}

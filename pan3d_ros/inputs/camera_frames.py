@@ -37,7 +37,7 @@ class CameraFrame:
     @property
     def frame_id(self) -> str:
         """Optical frame of the image."""
-        return self.config.frame_id or self.image.header.frame_id
+        return (self.config.frame_id or self.image.header.frame_id).lstrip("/")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,10 @@ class CameraTopics:
             depth=config.depth_topic or f"{name}/depth",
             pose=config.pose_topic or f"{name}/pose",
         )
+
+    def from_the_root(self) -> CameraTopics:
+        """The same names in the namespace /, as in bags."""
+        return CameraTopics(*(f"/{name.lstrip('/')}" for name in (self.image, self.info, self.depth, self.pose)))
 
 
 class FramePairing:

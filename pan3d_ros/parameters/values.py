@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pan3d_core.settings import read_yaml
+from pan3d_core.settings import nested_names, read_settings, read_yaml, walk_settings
+from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
 
 NODE_NAME = "pan3d"
 
@@ -64,3 +65,38 @@ def flat_values(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = from_parameter(value)
     return flat
+
+
+def known_values(values: Mapping[str, Any], settings: Any) -> dict[str, Any]:
+    """Keep those of dotted values that are fields of a settings dataclass.
+
+    Args:
+        values: Dotted name -> value.
+        settings: An instance.
+
+    Returns:
+        Dotted name -> value.
+    """
+    names = {name for name, _, _ in walk_settings(settings)}
+    return {name: value for name, value in values.items() if name in names}
+
+
+def node_settings(values: Mapping[str, Any]) -> tuple[NodeConfig, dict[str, CameraConfig]]:
+    """Read the node's settings and those of its cameras; other names are left to others.
+
+    Args:
+        values: Dotted name -> value as settings have it.
+
+    Returns:
+        Of the node, and by camera.
+
+    Raises:
+        ValueError: A value is of another type or out of range.
+    """
+    node = read_settings(NodeConfig(), nested_names(known_values(values, NodeConfig())))
+    cameras = {}
+    for name in node.cameras:
+        prefix = f"camera.{name}."
+        mine = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+        cameras[name] = read_settings(CameraConfig(), nested_names(mine))
+    return node, cameras

@@ -7,25 +7,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.runtime.failures import FAILURES, FailureLog, described
 from pan3d_core.structures import CameraView, PerceptionResult
 from pan3d_core.views.keyframes import KeyframeWindow
-from pan3d_core.views.preprocessing import require_usable
 from pan3d_core.views.synchronizer import SyncRules, ViewSet
 from pan3d_ros.inputs.camera_frames import CameraFrame
-from pan3d_ros.inputs.transforms import TransformsSource, TransformUnavailable, wait_for_transform
-from pan3d_ros.messages.calibration import CalibrationError
-from pan3d_ros.messages.cameras import to_camera_view
+from pan3d_ros.inputs.transforms import TransformsSource, wait_for_transform
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.processing.problem_log import Problem, ProblemLog
 from pan3d_ros.processing.rate_limit import RateLimit
+from pan3d_ros.processing.set_views import OF_CAMERAS, ViewRules, usable_views
 
 log = logging.getLogger("pan3d.ros.processing")
 
@@ -139,52 +137,23 @@ class SetProcessor:
 
     def _views(self, job: ViewSet[CameraFrame]) -> list[CameraView] | None:
         """The usable views; None when they are fewer than `sync.min_cameras`. A camera that cannot be used harms no other."""
-        views, failed = [], {}
+        pipeline = self._tools.pipeline
+        rules = ViewRules(self._config.reference_frame, pipeline.engine.facts.preprocess, pipeline.config.align.max_scene_depth_m)
+        views, faults = usable_views(job.items, self._cam_from_world, rules, self._failures)
         for frame in job.items:
-            try:
-                views.append(self._view(frame))
-            except TransformUnavailable as error:
-                failed[frame.camera] = Problem.TF_FAILURE, "transform", str(error)
-            except CalibrationError as error:
-                failed[frame.camera] = Problem.NO_CAMERA_INFO, "camera_info", f"{frame.camera}: {error}"
-            except ValueError as error:
-                failed[frame.camera] = Problem.NO_IMAGES, "image", f"{frame.camera}: {error}"
-            except FAILURES as error:  # a message that no check expected
-                self._failures.report(f"a view of {frame.camera}", error)
-                failed[frame.camera] = Problem.NO_IMAGES, "image", f"{frame.camera}: {described(error)}"
-        for camera, message in far_away(views, self._tools.pipeline.config.align.max_scene_depth_m).items():
-            failed[camera] = Problem.TF_FAILURE, "transform", message
-        for frame in job.items:
-            problem, reason, message = failed.get(frame.camera, (None, "", ""))
-            if problem is not None:
-                self._drop(problem, f"{frame.camera}: {reason}", message, frame.camera)
-            solved = [item for item in (Problem.TF_FAILURE, Problem.NO_CAMERA_INFO, Problem.NO_IMAGES) if item != problem]
+            fault = faults.get(frame.camera)
+            if fault is not None:
+                self._drop(fault.problem, f"{frame.camera}: {fault.part}", fault.message, frame.camera)
+            solved = [problem for problem in OF_CAMERAS if fault is None or problem != fault.problem]
             self._problems.solved(*solved, camera=frame.camera)
-        views = [view for view in views if view.camera not in failed]
         return views if len(views) >= max(1, self._config.sync.min_cameras) else None
 
-    def _view(self, frame: CameraFrame) -> CameraView:
-        cam_from_world = None
-        if self._tools.transforms is not None:
-            cam_from_world = wait_for_transform(
-                self._tools.transforms,
-                frame.camera,
-                frame.frame_id,
-                frame.stamp_ns,
-                self._config.transforms.timeout_s,
-                self._cancelled,
-            )
-        view = to_camera_view(
-            frame.image,
-            frame.info,
-            frame.depth,
-            cam_from_world,
-            camera=frame.camera,
-            world_frame_id=self._config.reference_frame,
-            rectified=frame.config.rectified,
-        )
-        require_usable(view, self._tools.pipeline.engine.facts.preprocess)
-        return view
+    def _cam_from_world(self, frame: CameraFrame) -> Tensor | None:
+        """(4, 4) metres, None where cameras are unposed; waits for it."""
+        source, timeout_s = self._tools.transforms, self._config.transforms.timeout_s
+        if source is None:
+            return None
+        return wait_for_transform(source, frame.camera, frame.frame_id, frame.stamp_ns, timeout_s, self._cancelled)
 
     def _perceive(self, views: list[CameraView]) -> PerceptionResult | None:
         """None, reported, when these views give no result."""
@@ -203,36 +172,6 @@ class SetProcessor:
             return None
         self._problems.solved(Problem.OUT_OF_MEMORY)
         return result
-
-
-def far_away(views: Sequence[CameraView], most_m: float) -> dict[str, str]:
-    """Find the cameras whose poses cannot be metres because the others stand elsewhere.
-
-    They are measured from the camera that most others are near to, of several the one nearest to the reference frame.
-
-    Args:
-        views: Of one set.
-        most_m: Largest distance of two cameras.
-
-    Returns:
-        Camera -> what is wrong.
-    """
-    placed = {view.camera: invert_rigid(view.cam_from_world)[:3, 3] for view in views if view.cam_from_world is not None}
-    if len(placed) < 2:
-        return {}
-
-    def loneliness(camera: str) -> tuple[int, float]:
-        others = [float((place - placed[camera]).norm()) > most_m for place in placed.values()]
-        return sum(others), float(placed[camera].norm())
-
-    middle = min(placed, key=loneliness)
-    distances_m = {camera: float((place - placed[middle]).norm()) for camera, place in placed.items()}
-    return {
-        camera: f"{camera}: expected a pose within align.max_scene_depth_m = {most_m:g} m of camera {middle}, got"
-        f" {distance:.4g} m; are its poses in millimetres?"
-        for camera, distance in distances_m.items()
-        if distance > most_m
-    }
 
 
 def sync_rules(config: NodeConfig) -> SyncRules:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from pan3d_eval.execution import Failure, Processes, run_items
-from pan3d_ros.bags.evaluation import BagRequest, bag_worker
+from pan3d_ros.bags.evaluation import BagEvaluation, BagRequest, bag_worker
 from pan3d_tools.cli.options import pipeline_config, report_folder
 from pan3d_tools.cli.output import machine_facts, print_table, write_json
 from pan3d_tools.reports.bags import write_bag_report
 
 
 def run_eval_bags(options: argparse.Namespace, bags: Sequence[Path]) -> int:
-    """Figures of every bag as a table, and all in a JSON file and a report. 1 when a bag could not be evaluated."""
+    """Figures of every bag as a table, and all in a JSON file and a report. 1 when a bag could not be evaluated,
+    or none of its view sets gave a result."""
     config, bags = pipeline_config(options), bags[: options.limit or None]
     request = BagRequest(
         base=config,
@@ -35,7 +37,7 @@ def run_eval_bags(options: argparse.Namespace, bags: Sequence[Path]) -> int:
         progress=None if alone else partial(_show, what="bags"),
     )
     print(file=sys.stderr)
-    found, failures = {}, []
+    found, failures, without_result = {}, [], False
     for bag, outcome in zip(bags, outcomes):
         print(bag)
         if isinstance(outcome, Failure):
@@ -44,6 +46,9 @@ def run_eval_bags(options: argparse.Namespace, bags: Sequence[Path]) -> int:
             continue
         found[str(bag)] = (outcome.rows(), outcome.to_dict())
         print_table(outcome.rows())
+        if text := why_no_result(outcome):
+            without_result = True
+            print(text, file=sys.stderr)
     out, contents = report_folder(options, config.model.name), [content for _, content in found.values()]
     machine = machine_facts()
     if contents:
@@ -54,7 +59,16 @@ def run_eval_bags(options: argparse.Namespace, bags: Sequence[Path]) -> int:
         options.command_line,
     ]
     print(f"written to {write_bag_report(out / 'bags.html', facts, found, failures)}")
-    return 1 if failures else 0
+    return 1 if failures or without_result else 0
+
+
+def why_no_result(evaluation: BagEvaluation) -> str:
+    """Say which reasons took how many view sets where none of them gave a result; "" where one did."""
+    if evaluation.stages_s:  # of sets with a result
+        return ""
+    reasons = Counter(reason for outcome in evaluation.outcomes for reason in outcome.reasons)
+    taken = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common()) or "; ".join(evaluation.notes)
+    return f"{evaluation.bag}: none of {len(evaluation.outcomes)} view sets gave a result ({taken})"
 
 
 def _show(done: int, total: int, what: str = "% of the bag") -> None:

@@ -9,8 +9,12 @@ pytest.importorskip("pan3d_sim.data.recording_messages", reason="needs the extra
 
 from bag_scene import BlockBag, parameters, pipeline  # noqa: E402
 
+from pan3d_core.runtime.checks import OPTIONAL  # noqa: E402
 from pan3d_ros.bags.evaluation import COULD_NOT_LOOK, OBJECTS, evaluate_bag  # noqa: E402
+from pan3d_ros.bags.inspection import inspect_bag  # noqa: E402
+from pan3d_ros.bags.reader import BagError  # noqa: E402
 from pan3d_ros.bags.settings import replay_settings  # noqa: E402
+from pan3d_tools.cli import main  # noqa: E402
 
 
 def info_with(camera="side", **fields):
@@ -66,7 +70,7 @@ def evaluated(folder, change):
     return evaluate_bag(path, chosen, replay_settings([parameters(folder / "p.yaml", bag)], base=chosen.config))
 
 
-@pytest.mark.parametrize(
+FAULTS = pytest.mark.parametrize(
     ("change", "reason"),
     [
         (info_with(k={2: -3.0}), "side: camera_info"),
@@ -91,13 +95,16 @@ def evaluated(folder, change):
         (transform_with(rotation=1.2), "side: transform"),
         (transform_with(rotation=0.0), "side: transform"),
     ],
-    ids=[
+    ids=[  # what is wrong
         "principal point left of the picture", "principal point below it", "focal length of a pixel", "focal length in metres",
         "focal length in nanometres", "skew", "last row", "NaN", "identity", "another size", "NaN in d",
         "encoding", "cut data", "encoding of depth", "float millimetres", "integer metres",
         "a pose out of the world", "a pose in millimetres", "NaN in a pose", "a long quaternion", "no quaternion",
     ],
 )  # fmt: skip
+
+
+@FAULTS
 def test_one_bad_camera_is_left_out_and_named_and_the_other_goes_on(tmp_path, change, reason):
     evaluation = evaluated(tmp_path, change)
     assert [item.answer for item in evaluation.outcomes] == [OBJECTS] * 2
@@ -105,10 +112,78 @@ def test_one_bad_camera_is_left_out_and_named_and_the_other_goes_on(tmp_path, ch
     assert evaluation.drops == {reason: 2}
 
 
-def test_nothing_is_given_when_all_cameras_are_bad(tmp_path):
+CODES = {"camera_info": "NO_CAMERA_INFO", "image": "NO_IMAGES", "transform": "TF_FAILURE"}
+
+
+@FAULTS
+def test_the_doctor_names_what_the_node_would_refuse_and_the_evaluation_goes_on_without_it(tmp_path, change, reason):
+    path, part = BlockBag(sets=3, change=change).write(tmp_path / "bag"), reason.removeprefix("side: ")
+    inspection = inspect_bag(path)
+    if not inspection.faults:  # its colour serves
+        depth = [check for check in inspection.checks if check.status == OPTIONAL and "depth" in check.detail]
+        assert any("side" in f"{check.name} {check.mend}" for check in depth)
+        assert not inspection.parameters["input"]["use_depth"]
+        return
+    assert list(inspection.faults) == ["side"]
+    assert CODES[part] in inspection.faults["side"]
+    evaluation = evaluate_bag(path, pipeline())
+    assert {item.cameras for item in evaluation.outcomes} == {("front",)}
+    assert {item.answer for item in evaluation.outcomes} == {OBJECTS}
+    assert evaluation.notes[0].startswith("side is left out: ")
+    assert CODES[part] in evaluation.notes[0]
+
+
+def shared_frame(topic, message):
+    if topic.startswith(("/front/", "/side/")):
+        message.header.frame_id = "front_optical_frame"
+    return message
+
+
+def lens(*coefficients, model="plumb_bob"):
+    def change(topic, message):
+        if not topic.endswith("camera_info"):
+            return message
+        return dataclasses.replace(message, distortion_model=model, d=np.array(coefficients))
+
+    return change
+
+
+def test_cameras_that_share_an_optical_frame_are_told_by_doctor_and_evaluation(tmp_path):
+    path = BlockBag(cameras=("front", "side", "top"), change=shared_frame).write(tmp_path / "bag")
+    faults = inspect_bag(path).faults
+    assert list(faults) == ["front", "side"]
+    assert "got 'front_optical_frame' and so one pose for front, side" in faults["front"]
+    assert {item.cameras for item in evaluate_bag(path, pipeline()).outcomes} == {("top",)}
+    with pytest.raises(BagError, match="optical frame of its own"):
+        evaluate_bag(BlockBag(change=shared_frame).write(tmp_path / "all"), pipeline())
+
+
+def test_eight_coefficients_of_plumb_bob_with_zeros_behind_are_used(tmp_path):
+    path = BlockBag(change=lens(-0.03, 0.035, -1e-4, -1e-4, -0.012, 0, 0, 0)).write(tmp_path / "bag")
+    assert not inspect_bag(path).faults
+    evaluation = evaluate_bag(path, pipeline())
+    assert [len(item.objects) for item in evaluation.outcomes] == [2] * 4
+
+
+@pytest.mark.parametrize("model", ["", "f_theta"])
+def test_a_lens_that_is_not_known_is_named_by_the_doctor_and_refused_by_the_evaluation(tmp_path, model):
+    path = BlockBag(change=lens(-0.03, 0.035, 0, 0, 0, model=model)).write(tmp_path / "bag")
+    assert all("distortion_model: expected one of plumb_bob" in text for text in inspect_bag(path).faults.values())
+    with pytest.raises(BagError, match=f"got '{model}'"):
+        evaluate_bag(path, pipeline())
+
+
+@pytest.mark.slow
+def test_nothing_is_given_and_commands_fail_when_all_cameras_are_bad(tmp_path, capsys):
     def change(topic, message):
         return dataclasses.replace(message, k=np.eye(3).ravel()) if topic.endswith("camera_info") else message
 
     evaluation = evaluated(tmp_path, change)
     assert [item.answer for item in evaluation.outcomes] == [COULD_NOT_LOOK] * 2
     assert evaluation.outcomes[0].reasons == ("front: camera_info", "side: camera_info")
+    command = ["eval", str(tmp_path / "bag"), "--engine", "depth_clusters", "--out", str(tmp_path / "out")]
+    assert main([*command, "--params", str(tmp_path / "p.yaml")]) == 1
+    assert "none of 2 view sets gave a result (front: camera_info: 2, side: camera_info: 2)" in capsys.readouterr().err
+    assert main(["doctor", str(tmp_path / "bag")]) == 1
+    assert "needed and missing: camera front, camera side" in capsys.readouterr().out
+    assert main(command) == 1

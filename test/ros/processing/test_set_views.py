@@ -1,10 +1,10 @@
-"""Which poses of a set cannot be metres."""
+"""Which poses of a set cannot be: of another unit, or one for several cameras."""
 
 import torch
 
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.structures import CameraView
-from pan3d_ros.processing.set_processing import far_away
+from pan3d_ros.processing.set_views import far_away, one_place
 
 
 def view(camera, *place):
@@ -26,3 +26,13 @@ def test_of_two_cameras_the_one_near_the_reference_frame_is_right():
 def test_cameras_of_one_place_are_right_wherever_the_reference_frame_is():
     assert far_away([view("a", 5000.0, 0.0, 0.9), view("b", 5001.0, 0.0, 0.9)], 30.0) == {}
     assert far_away([view("a", 5000.0, 0.0, 0.9), CameraView(torch.zeros(3, 4, 4))], 30.0) == {}
+
+
+def test_cameras_of_one_frame_and_one_pose_are_told_from_those_that_move():
+    views = [view("a", 0.1, 0.0, 0.9), view("b", 0.105, 0.0, 0.9), view("c", 0.2, 0.0, 0.9)]
+    frame_ids = {"a": "optical", "b": "optical", "c": "optical"}
+    assert list(one_place(views, frame_ids)) == ["a", "b"], "a moving frame at two moments; the third has a pose by its name"
+    assert "got 'optical' and so one pose for a, b; set camera.<name>.frame_id" in one_place(views, frame_ids)["a"]
+    assert one_place(views, {"a": "one", "b": "two", "c": "three"}) == {}, "poses of their own may agree"
+    unposed = [CameraView(torch.zeros(3, 4, 4), camera=name) for name in "ab"]
+    assert one_place(unposed, {"a": "optical", "b": "optical"}) == {}
