@@ -17,7 +17,7 @@ from pan3d_ros.bags.contents import BagContents, RecordedTopic, read_contents
 from pan3d_ros.bags.frame_chains import chain, guess_reference_frame
 from pan3d_ros.bags.frames import faults_of
 from pan3d_ros.bags.reader import CLOCK, BagError, BagReader
-from pan3d_ros.bags.timing import clock_offsets_s, nearest_gaps, set_spreads
+from pan3d_ros.bags.timing import clock_offsets_s, nearest_gaps, set_spreads, stamps_refused
 from pan3d_ros.parameters.node_config import CameraConfig, InputConfig, NodeConfig
 from pan3d_ros.parameters.values import flat_values, node_settings
 from pan3d_ros.processing.problem_log import Problem
@@ -27,7 +27,7 @@ MOVING_M = 0.02  # a camera that travels further is moving
 MENDS = {
     Problem.NO_IMAGES: "let the driver send one of the encodings that docs/perception_node.md names",
     Problem.NO_CAMERA_INFO: "calibrate the camera, or give camera.<name>.calibration_file",
-    Problem.TF_FAILURE: "mend what publishes the frames, or give transforms.static_file for fixed cameras",
+    Problem.TF_FAILURE: "record /tf and /tf_static as they should be, or give transforms.static_file for fixed cameras",
 }
 
 
@@ -157,9 +157,9 @@ class _Judge:
         if image.size == (0, 0):
             self._say(name, MISSING, f"{image.topic}: expected a JPEG or PNG, got something else")
         if camera.info is None:
-            folder = image.topic.removesuffix("/compressed").rsplit("/", 1)[0]
-            mend = f"record {folder}/camera_info, or give camera.{camera.name}.calibration_file"
-            self._say(name, MISSING, f"NO_CAMERA_INFO: no {folder}/camera_info: intrinsics are unknown", mend)
+            topic = image.topic.removesuffix("/compressed").rsplit("/", 1)[0] + "/camera_info"
+            mend = f"record {topic}, or give camera.{camera.name}.calibration_file"
+            self._say(name, MISSING, f"NO_CAMERA_INFO: no {topic}: intrinsics are unknown", mend)
             return
         if camera.info.topic in self._contents.unreadable:
             self._say(name, MISSING, f"{camera.info.topic} cannot be read")
@@ -184,6 +184,9 @@ class _Judge:
                 del offsets[name]
             else:
                 self._say(f"camera {name}", OPTIONAL, late, f"camera.{name}.time_offset_s: {offset}")
+        for name, facts in images.items():
+            if text := stamps_refused(facts.delay_s - offsets.get(name, 0.0), InputConfig()):
+                self._say(f"camera {name}", MISSING, f"STALE_IMAGES: {text}", "the clocks of driver and recorder must be one")
         return offsets
 
     def _synchronisation(self, offsets: dict[str, float]) -> float | None:
@@ -255,14 +258,12 @@ class _Judge:
 
     def _chain(self, camera: BagCamera, offsets: dict[str, float]) -> None:
         frame, name = self._image(camera).frame_id, f"transforms {camera.name}"
-        mend = "record /tf and /tf_static, or give transforms.static_file for fixed cameras"
         if not frame:
-            self._say(name, MISSING, "images have no frame_id", f"give camera.{camera.name}.frame_id")
-            return
+            return self._say(name, MISSING, "images have no frame_id", f"give camera.{camera.name}.frame_id")
         way = chain(self._contents.edges, frame, self._reference)
         if not way.reaches:
             known = f"{frame} leads to {way.frames[-1]} only" if way.edges else f"nothing is known about {frame}"
-            self._say(name, MISSING, f"TF_FAILURE: no transform to {self._reference}: {known}", mend)
+            self._say(name, MISSING, f"TF_FAILURE: no transform to {self._reference}: {known}", MENDS[Problem.TF_FAILURE])
             return
         covered = way.covered(self._shifted(camera, offsets))
         moving = f", moves by {way.travel_m:.2f} m" if way.travel_m > MOVING_M else ""

@@ -17,6 +17,7 @@ from pan3d_core.views.synchronizer import ViewSet, ViewSetSynchronizer
 from pan3d_ros.bags.frames import pairings_of, remember_infos
 from pan3d_ros.bags.reader import BagReader
 from pan3d_ros.bags.settings import ReplaySettings, check_topics
+from pan3d_ros.bags.timing import OTHER_CLOCK_S
 from pan3d_ros.bags.transforms import transforms_of
 from pan3d_ros.inputs.camera_frames import CameraFrame
 from pan3d_ros.messages.buffers import stamp_to_ns
@@ -24,7 +25,6 @@ from pan3d_ros.processing.problem_log import ProblemLog
 from pan3d_ros.processing.set_processing import ProcessedSet, SetProcessor, Tools, sync_rules
 
 log = logging.getLogger("pan3d.ros.bags")
-OTHER_CLOCK_NS = 60_000_000_000  # stamps further from the times of receipt are of another clock
 
 
 @dataclass
@@ -113,7 +113,7 @@ class BagReplay:
         """Receipt minus stamp where they are of different clocks, otherwise 0."""
         for message in self._bag.messages([topic for topic, (_, kind) in self._streams.items() if kind == "image"]):
             behind_ns = message.received_ns - stamp_to_ns(message.content.header.stamp)
-            if abs(behind_ns) <= OTHER_CLOCK_NS:
+            if abs(behind_ns) <= OTHER_CLOCK_S * 1e9:
                 return 0
             self.notes.append(
                 f"stamps are {behind_ns * 1e-9:.1f} s behind the times of receipt: another clock; ages are counted from the"

@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pan3d_ros.parameters.node_config import InputConfig
+
 # A delay from exposure to receipt outside of this is no transfer, it is a wrong clock.
 PLAUSIBLE_DELAY_S = (-0.001, 0.4)
 MIN_OFFSET_S = 0.015  # smaller differences of delays are transfer, not stamping
 CLEAR_OFFSET_S = 0.25  # larger ones are a clock, whatever the stamps look like
+OTHER_CLOCK_S = 60.0  # stamps further from the times of receipt are of another clock
 IMPROVEMENT = 0.5  # an offset is believed when it brings the stamps of the cameras this much closer together
 
 
@@ -75,3 +78,22 @@ def _improves(name: str, offset_s: float, stamps: Mapping[str, np.ndarray]) -> b
     moved = stamps[name] + np.int64(round(offset_s * 1e9))
     before, after = (np.median(set_spreads([times, *others])) for times in (stamps[name], moved))
     return bool(after < IMPROVEMENT * before)
+
+
+def stamps_refused(delay_s: float, inputs: InputConfig) -> str:
+    """Tell whether the node refuses images by the time from stamp to receipt.
+
+    Args:
+        delay_s: Median receipt minus stamp; NaN where there are no stamps.
+        inputs: Settings of the node.
+
+    Returns:
+        Why; "" where it takes them, or the stamps are of another clock, which a replay takes into account.
+    """
+    if not abs(delay_s) <= OTHER_CLOCK_S:
+        return ""
+    if inputs.max_future_s and -delay_s > inputs.max_future_s:
+        return f"stamps are {-delay_s:.2f} s ahead of their receipt, input.max_future_s is {inputs.max_future_s:g}"
+    if inputs.max_image_age_s and delay_s > inputs.max_image_age_s:
+        return f"images are received {delay_s:.2f} s after their stamps, input.max_image_age_s is {inputs.max_image_age_s:g}"
+    return ""

@@ -114,6 +114,10 @@ class FramePairing:
         """Take a camera_info that was sent before the first image, as latched ones are; it is not counted."""
         self._infos.add(info)
 
+    def forget(self) -> None:
+        """Time started over: drop the image that waits for its camera_info. Any thread may call this."""
+        self._waiting = None
+
     def take(self, kind: str, message: Any) -> None:
         """Take a message; the frame that it completes goes to `on_frame`.
 
@@ -158,9 +162,9 @@ class FramePairing:
         if not self.waits_for_info:
             self._complete(image, self._fixed_info, depth)
             return
-        if self._waiting is not None:  # whose own never came
-            (late, late_depth), self._waiting = self._waiting, None
-            self._complete_with_newest(late, late_depth)
+        late, self._waiting = self._waiting, None
+        if late is not None:  # whose own never came
+            self._complete_with_newest(*late)
         own = self._infos.own(stamp_to_ns(image.header.stamp))
         if own is not None:
             self._complete(image, own, depth)
@@ -171,8 +175,9 @@ class FramePairing:
 
     def _take_info(self, message: Any) -> None:
         self._infos.add(message)
-        if self._waiting is not None:
-            (image, depth), self._waiting = self._waiting, None
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            image, depth = waiting
             own = self._infos.own(stamp_to_ns(image.header.stamp))
             if own is not None:
                 self._complete(image, own, depth)

@@ -68,6 +68,10 @@ class CameraInput:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
 
+    def forget(self) -> None:
+        """Time started over: an image of before that waits for its camera_info is dropped. Called from other threads."""
+        self._pairing.forget()
+
     def rate_hz(self, now_s: float) -> float:
         """Images per second over the last 30, 0 when they stopped."""
         arrivals = list(self._arrivals)

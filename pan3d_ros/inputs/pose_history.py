@@ -18,7 +18,7 @@ class PoseHistory:
         self._static: tuple[np.ndarray, np.ndarray] | None = None
 
     def clear(self) -> None:
-        """Forget all moving poses; a static pose stays."""
+        """Forget all moving poses; a pose that holds at all times stays."""
         self._stamps.clear()
         self._poses.clear()
 
@@ -26,14 +26,16 @@ class PoseHistory:
         """Take a pose.
 
         Args:
-            stamp_ns: 0 = it holds at all times. Stamps that go back start the history anew.
+            stamp_ns: 0 = it holds at all times, until one with a stamp comes. Stamps that go back start the history anew.
             translation: (3,) metres.
             quaternion_xyzw: (4,) of any length but 0.
         """
         pose = translation, quaternion_xyzw / np.linalg.norm(quaternion_xyzw)
         if stamp_ns == 0:
-            self._static = pose
+            if not self._stamps:  # among others it says nothing about when
+                self._static = pose
             return
+        self._static = None
         if self._stamps and stamp_ns < self._stamps[-1]:
             self.clear()
         if self._stamps and stamp_ns == self._stamps[-1]:

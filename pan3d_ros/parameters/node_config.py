@@ -41,6 +41,9 @@ class InputConfig(Checked):
     info_timeout_s: float = setting(5.0, "images without camera_info for so long are an error", range=(0.1, 60.0))
     max_rate_hz: float = setting(5.0, "view sets processed per second at most; 0 = no limit", range=(0.0, 240.0))
     max_image_age_s: float = setting(5.0, "view sets older than this are not processed; 0 = no limit", range=(0.0, 3600.0))
+    max_future_s: float = setting(
+        1.0, "view sets further ahead of the node's clock are not processed; 0 = no limit", range=(0.0, 3600.0)
+    )
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Perception:
         self.seen = ViewCollector(config.refine, settings)
         tools = Tools(self._model.pipeline, self._transforms.source, self._window, self._problems, self._now_ns)
         self._processor = SetProcessor(config, tools, self._publish, self._restart, lambda: self.worker.stopping)
-        self.worker: LatestWorker[ViewSet[CameraFrame]] = LatestWorker(self._process, on_failure)
+        self.worker: LatestWorker[tuple[ViewSet[CameraFrame], int]] = LatestWorker(self._process, on_failure)
 
     def start(self) -> None:
         """Subscribe."""
@@ -109,9 +109,9 @@ class Perception:
         if self._node.context.ok():
             self._outputs.clear_markers()
 
-    def _process(self, views: ViewSet[CameraFrame]) -> None:
+    def _process(self, job: tuple[ViewSet[CameraFrame], int]) -> None:
         """One set. When too many fail one after the other, something is broken that the next set will not mend."""
-        self._processor(views)
+        self._processor(*job)
         if (count := self._processor.failed_in_a_row) >= self._config.recovery.max_failures:
             error = self._processor.last_failure
             last = described(error) if error else "an unknown error"
@@ -131,10 +131,12 @@ class Perception:
 
     def forget(self, reason: str) -> None:
         """The clock jumped: drop views, poses, tracks and the newest result."""
+        self._forget_results()
         self.sync.reset(reason)
+        for camera in self.inputs:
+            camera.forget()
         self._transforms.clear()
         self.worker.discard()
-        self._forget_results()
 
     def diagnose(self) -> list[DiagnosticStatus]:
         """Everything that can be said at the moment."""
@@ -170,13 +172,15 @@ class Perception:
             self._problems.report(Problem.NO_IMAGES, f"{frame.camera}: frame", text, frame.camera)
 
     def _synchronize(self, frame: CameraFrame) -> None:
+        epoch = self._processor.epoch  # before the frame counts: another thread may forget meanwhile
         view_set = self.sync.add(frame.camera, frame.stamp_ns, frame, time.monotonic())
         if self.sync.jumps > self._jumps:
             self._jumps = self.sync.jumps
             log.warning("stamps of %s jumped back: tracks and results are forgotten", frame.camera)
             self._forget_results()
+            epoch = self._processor.epoch
         if view_set is not None:
-            self.worker.offer(view_set)
+            self.worker.offer((view_set, epoch))
 
     def _forget_results(self) -> None:
         self._processor.forget()

@@ -6,6 +6,7 @@ No ROS in here, and no clock of its own: the node's worker and the replay of a b
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,28 +74,45 @@ class SetProcessor:
         self._tools, self._problems = tools, tools.problems
         self._deliver, self._restart, self._cancelled = deliver, restart, cancelled
         self._rate_limit = RateLimit()
-        self._forget = False
+        self._epoch, self._begun_epoch = 0, 0  # grows when time starts over; the one that the last set in work is of
+        self._delivering = threading.Lock()  # nobody can forget between the last look at the epoch and the delivery
 
     def reconfigure(self, config: NodeConfig) -> None:
         """Go by these settings from the next set on."""
         self._config = config
 
-    def forget(self) -> None:
-        """Before the next set drop all that depends on earlier ones; called from other threads after a clock jump."""
-        self._forget = True
+    @property
+    def epoch(self) -> int:
+        """How often time has started over; a set is of the one in which its frames arrived."""
+        return self._epoch
 
-    def __call__(self, job: ViewSet[CameraFrame]) -> None:
+    def forget(self) -> None:
+        """Time started over: once this returns no set of before is delivered, and the next one begins afresh. Called from other
+        threads."""
+        with self._delivering:
+            self._epoch += 1
+
+    def __call__(self, job: ViewSet[CameraFrame], epoch: int | None = None) -> None:
+        """Process a set.
+
+        Args:
+            job: One frame of each camera.
+            epoch: In which it was formed; None = in the present one.
+        """
         try:
-            self._work(job)
+            self._work(job, self._epoch if epoch is None else epoch)
         except FAILURES as error:
             self.failed_in_a_row += 1
             self.last_failure = error
             self._failures.report("a view set", error)
             self._drop(Problem.INFERENCE_ERROR, f"failed: {type(error).__name__}", f"a view set failed: {described(error)}")
 
-    def _work(self, job: ViewSet[CameraFrame]) -> None:
-        if self._forget:
-            self._forget = False
+    def _work(self, job: ViewSet[CameraFrame], epoch: int) -> None:
+        if epoch != self._epoch:
+            self._problems.count("clock_jump")
+            return
+        if epoch != self._begun_epoch:
+            self._begun_epoch = epoch
             self._tools.pipeline.reset()
             self._tools.window.reset()
             self._restart()
@@ -111,12 +129,17 @@ class SetProcessor:
             return
         self.processed += 1
         stages_s |= {stage: ms * 1e-3 for stage, ms in result.timings_ms.items() if stage != "total"}
-        if self._forget or self._cancelled():
-            return
         frame_ids = {frame.camera: frame.frame_id for frame in job.items}
-        self._deliver(ProcessedSet(self.processed, result, frame_ids, stages_s))
+        with self._delivering:
+            if self._is_over():
+                return
+            self._deliver(ProcessedSet(self.processed, result, frame_ids, stages_s))
         self.failed_in_a_row, self.last_failure = 0, None
         self._problems.solved(Problem.INFERENCE_ERROR)
+
+    def _is_over(self) -> bool:
+        """Whether nobody wants the set in work any more."""
+        return self._epoch != self._begun_epoch or self._cancelled()
 
     def _due(self, job: ViewSet[CameraFrame]) -> bool:
         age_s = (self._tools.now_ns() - job.newest_ns) * 1e-9
@@ -124,6 +147,11 @@ class SetProcessor:
         if limit_s and age_s > limit_s:
             text = f"images are {age_s:.2f} s old, input.max_image_age_s is {limit_s:g}"
             self._drop(Problem.STALE_IMAGES, "stale", text)
+            return False
+        most_s = self._config.input.max_future_s
+        if most_s and -age_s > most_s:
+            text = f"images are {-age_s:.2f} s ahead of the clock, input.max_future_s is {most_s:g}; are the clocks one?"
+            self._drop(Problem.STALE_IMAGES, "future", text)
             return False
         if not self._rate_limit.take(self._tools.steady_s(), self._config.input.max_rate_hz):
             self._problems.count("rate_limit")
@@ -153,7 +181,7 @@ class SetProcessor:
         source, timeout_s = self._tools.transforms, self._config.transforms.timeout_s
         if source is None:
             return None
-        return wait_for_transform(source, frame.camera, frame.frame_id, frame.stamp_ns, timeout_s, self._cancelled)
+        return wait_for_transform(source, frame.camera, frame.frame_id, frame.stamp_ns, timeout_s, self._is_over)
 
     def _perceive(self, views: list[CameraView]) -> PerceptionResult | None:
         """None, reported, when these views give no result."""

@@ -160,6 +160,7 @@ class Bench:
             "model.name": "colors",
             "input.use_depth": True,
             "input.max_image_age_s": 0.0,
+            "input.max_future_s": 0.0,
             "input.info_timeout_s": 0.5,
             "workspace.support_height_m": 0.0,
             "watchdog.period_s": 0.2,

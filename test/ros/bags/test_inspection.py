@@ -217,6 +217,14 @@ def test_compressed_images_of_all_cameras(inspect):
     assert result.parameters["camera"]["left"]["info_topic"] == "/left/color/camera_info"
 
 
+@pytest.mark.parametrize(("error_s", "words"), [(2.0, "1.99 s ahead of their receipt"), (-8.0, "received 8.01 s after")])
+def test_stamps_that_the_node_would_refuse_are_told(inspect, error_s, words):
+    late = {name: Camera(stamp_error_s=error_s) for name in ("front", "left")}
+    result = inspect(Bag(late))
+    assert all("STALE_IMAGES" in text and words in text for text in result.faults.values())
+    assert list(result.faults) == ["front", "left"]
+
+
 def test_a_single_moving_camera_collects_keyframes(inspect):
     result = inspect(Bag({"wrist": Camera()}, moving=("wrist",)))
     assert exit_code(result.checks) == 0

@@ -110,3 +110,12 @@ def test_other_calibrations_take_over_when_they_come():
     camera.info(2 * SECOND, "zoomed")
     camera.image(3 * SECOND)
     assert [frame.info.name for frame in camera.frames] == ["wide", "zoomed"]
+
+
+def test_an_image_that_waits_is_dropped_when_time_starts_over():
+    camera = Camera()
+    camera.image(50 * SECOND)
+    camera.pairing.forget()
+    camera.info(1 * SECOND)
+    camera.image(2 * SECOND)
+    assert camera.pairs_ms == [(2000, 1000)]

@@ -182,3 +182,15 @@ def test_box_corners():
     corners = box_corners(OrientedBox(matrix_from_pose("box", (1, 2, 3), about_z(90)), torch.tensor([0.2, 0.4, 0.6])))
     torch.testing.assert_close(corners.amin(0), torch.tensor([0.8, 1.9, 2.7]))
     torch.testing.assert_close(corners.amax(0), torch.tensor([1.2, 2.1, 3.3]))
+
+
+def test_a_pose_without_a_stamp_holds_until_one_with_a_stamp_comes():
+    source = PoseTopicTransforms(["wrist"], "base_link")
+    source.add("wrist", stamped((0, 0, 9), about_z(0), 0))
+    assert source.lookup("wrist", "", 1000 * MS)[2, 3] == -9
+    source.add("wrist", stamped((0, 0, 1), about_z(0), 1000 * MS))
+    assert source.lookup("wrist", "", 1000 * MS)[2, 3] == -1
+    with pytest.raises(TransformUnavailable, match="100.0 ms older than the image"):
+        source.lookup("wrist", "", 1100 * MS)
+    source.add("wrist", stamped((0, 0, 9), about_z(0), 0))
+    assert source.lookup("wrist", "", 1000 * MS)[2, 3] == -1, "one lost stamp does not freeze a moving camera"

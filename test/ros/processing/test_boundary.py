@@ -1,5 +1,7 @@
 """Whatever one message or one set makes the work raise, it costs that view or that set and nothing else."""
 
+import threading
+import time
 from types import SimpleNamespace
 
 import cv2
@@ -44,15 +46,15 @@ class Setup:
         self.pipeline, self.problems, self.delivered = Pipeline(), ProblemLog(), []
         config = NodeConfig(cameras=("a", "b"))
         window = KeyframeWindow(self.pipeline.config.keyframe)
-        tools = Tools(self.pipeline, None, window, self.problems, lambda: 1_000_000_000, steady_s=self.steady_s)
-        self.now_s = 0.0
+        tools = Tools(self.pipeline, None, window, self.problems, lambda: self.now_ns, steady_s=self.steady_s)
+        self.now_s, self.now_ns = 0.0, 1_000_000_000
         self.processor = SetProcessor(config, tools, self.delivered.append, lambda: None)
 
     def steady_s(self):
         self.now_s += 10.0  # never too fast
         return self.now_s
 
-    def process(self, **data):
+    def process(self, epoch=None, **data):
         frames = []
         for camera in ("a", "b"):
             header = SimpleNamespace(stamp=SimpleNamespace(sec=1, nanosec=0), frame_id=camera)
@@ -61,7 +63,7 @@ class Setup:
                 header=header, encoding="rgb8", width=64, height=64, step=192, is_bigendian=False, data=pixels
             )
             frames.append(CameraFrame(camera, image, None, None, CameraConfig()))
-        self.processor(ViewSet(("a", "b"), (1_000_000_000, 1_000_000_000), tuple(frames), ()))
+        self.processor(ViewSet(("a", "b"), (1_000_000_000, 1_000_000_000), tuple(frames), ()), epoch)
 
 
 @pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
@@ -123,3 +125,60 @@ def test_what_ends_the_program_passes(ending):
     setup.pipeline.failure = ending()
     with pytest.raises(ending):
         setup.process()
+
+
+@pytest.mark.parametrize(("now_s", "reason"), [(6.5, "stale"), (5.5, ""), (0.5, ""), (-0.5, "future")])
+def test_images_from_long_ago_and_from_the_future_are_refused(now_s, reason):
+    setup = Setup()
+    setup.now_ns = int(now_s * 1e9)
+    setup.process()
+    assert len(setup.delivered) == (0 if reason else 1)
+    assert setup.problems.totals() == ({reason: 1} if reason else {})
+    if reason == "future":
+        text = "images are 1.50 s ahead of the clock, input.max_future_s is 1; are the clocks one?"
+        assert setup.problems.recent(Problem.STALE_IMAGES)[0] == text
+
+
+def test_a_set_in_work_while_the_clock_jumps_is_not_delivered():
+    setup, process = Setup(), Pipeline.process
+
+    def jump_meanwhile(views):
+        setup.processor.forget()
+        return process(setup.pipeline, views)
+
+    setup.pipeline.process = jump_meanwhile
+    setup.process()
+    assert not setup.delivered
+    del setup.pipeline.process
+    setup.process()
+    assert len(setup.delivered) == 1
+
+
+def test_a_set_that_was_formed_before_the_clock_jumped_is_not_even_begun():
+    setup = Setup()
+    epoch = setup.processor.epoch
+    setup.processor.forget()
+    setup.process(epoch=epoch)
+    assert not setup.delivered and not setup.pipeline.seen
+    assert setup.problems.totals() == {"clock_jump": 1}
+    setup.process(epoch=setup.processor.epoch)
+    assert len(setup.delivered) == 1
+
+
+def test_nothing_of_before_is_delivered_once_forgetting_has_returned():
+    setup, order = Setup(), []
+    begun = threading.Event()
+
+    def deliver(done):
+        begun.set()
+        time.sleep(0.2)
+        order.append("delivered")
+
+    setup.processor._deliver = deliver
+    worker = threading.Thread(target=setup.process)
+    worker.start()
+    assert begun.wait(10)
+    setup.processor.forget()
+    order.append("forgotten")
+    worker.join()
+    assert order == ["delivered", "forgotten"]
