@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.geometry.spherical_harmonics import CONSTANT
+from pan3d_core.runtime.files import written_whole
 from pan3d_core.structures import Gaussians
 
 PLY_TYPES = {
@@ -61,9 +62,7 @@ def write_gaussian_ply(path: Path | str, gaussians: Gaussians) -> None:
     ]
     table = torch.cat([column.double() for column in columns], dim=1).numpy(force=True).astype("<f4")
     header = [*FIRST_LINES, f"element vertex {len(table)}", *(f"property float {name}" for name in names)]
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
+    with written_whole(path) as part, part.open("wb") as file:
         file.write("\n".join([*header, ""]).encode("ascii") + END)
         file.write(table.tobytes())
 

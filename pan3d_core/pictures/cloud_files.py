@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pan3d_core.runtime.files import written_whole
 from pan3d_core.structures import Panoptic3D, Reconstruction
 
 PLY_FIELDS = [
@@ -55,7 +56,7 @@ def write_ply(path: Path | str, cloud: Cloud) -> None:
     table["instance_id"] = cloud.instance_id
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(table)}"]
     header += [f"property {PLY_TYPES[kind]} {name}" for name, kind in PLY_FIELDS] + ["end_header\n"]
-    with open(path, "wb") as file:
+    with written_whole(path) as part, part.open("wb") as file:
         file.write("\n".join(header).encode("ascii"))
         file.write(table.tobytes())
 
@@ -103,13 +104,14 @@ def write_reconstruction(path: Path | str, reconstruction: Reconstruction, panop
         reconstruction: Depth and cameras.
         panoptic: Ids and classes of the same pixels.
     """
-    np.savez_compressed(
-        path,
-        depth=reconstruction.depth.numpy(force=True),
-        depth_conf=reconstruction.depth_conf.numpy(force=True),
-        instance_id=panoptic.instance_id.numpy(force=True).astype(np.int32),
-        semantic_id=panoptic.semantic_id.numpy(force=True).astype(np.int32),
-        intrinsics=reconstruction.intrinsics.numpy(force=True),
-        cam_from_world=reconstruction.cam_from_world.numpy(force=True),
-        is_metric=reconstruction.is_metric,
-    )
+    with written_whole(path) as part, part.open("wb") as file:
+        np.savez_compressed(
+            file,
+            depth=reconstruction.depth.numpy(force=True),
+            depth_conf=reconstruction.depth_conf.numpy(force=True),
+            instance_id=panoptic.instance_id.numpy(force=True).astype(np.int32),
+            semantic_id=panoptic.semantic_id.numpy(force=True).astype(np.int32),
+            intrinsics=reconstruction.intrinsics.numpy(force=True),
+            cam_from_world=reconstruction.cam_from_world.numpy(force=True),
+            is_metric=reconstruction.is_metric,
+        )

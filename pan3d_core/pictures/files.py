@@ -11,6 +11,7 @@ from PIL import Image
 
 from pan3d_core.pictures import overlays
 from pan3d_core.pictures.palette import Picture
+from pan3d_core.runtime.files import written_whole
 
 ANIMATIONS = (".gif", ".apng", ".webp")  # through Pillow
 VIDEOS = (".mp4",)  # through the program that comes with the package imageio-ffmpeg
@@ -63,9 +64,9 @@ def write_moving(path: Path, pictures: Iterator[Picture], frames_per_second: flo
     first = next(pictures, None)
     if first is None:
         raise ValueError("pictures: expected at least one, got none")
-    path.parent.mkdir(parents=True, exist_ok=True)
     write = _write_video if path.suffix.lower() in VIDEOS else _write_animation
-    write(path, first, pictures, frames_per_second)
+    with written_whole(path) as part:
+        write(part, first, pictures, frames_per_second)
 
 
 def _write_animation(path: Path, first: Picture, others: Iterator[Picture], frames_per_second: float) -> None:

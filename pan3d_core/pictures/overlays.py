@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pan3d_core.geometry.boxes import OrientedBox, box_corners
 from pan3d_core.geometry.cameras import pixel_grid
 from pan3d_core.pictures.palette import Color, Picture, instance_color, instance_palette
+from pan3d_core.runtime.files import written_whole
 from pan3d_core.structures import GraspTarget
 
 Floats = npt.NDArray[np.floating]
@@ -247,7 +248,8 @@ def save(path: Path | str, picture: Picture) -> None:
         path: The file; the suffix decides the format.
         picture: (H, W, 3) uint8 RGB.
     """
-    Image.fromarray(picture).save(path)
+    with written_whole(path) as part:
+        Image.fromarray(picture).save(part)
 
 
 def _draw_labels(draw: ImageDraw.ImageDraw, places: list[tuple[float, float, str, Color]], size: tuple[int, int]) -> None:

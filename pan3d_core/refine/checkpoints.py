@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import pickle
 from collections.abc import Sequence
@@ -85,7 +86,10 @@ def write_checkpoint(path: Path, refinement: Refinement) -> None:
         },
     }  # fmt: skip
     with written_whole(path) as part:
-        torch.save(content, part)
+        try:
+            torch.save(content, part)
+        except RuntimeError as error:  # as which torch reports a failed write
+            raise OSError(errno.EIO, f"a checkpoint could not be written ({error})", str(path)) from error
 
 
 def views_digest(views: Sequence[RefineView]) -> str:

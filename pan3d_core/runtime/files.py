@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -42,6 +43,10 @@ def written_whole(path: Path | str) -> Iterator[Path]:
             with part.open("rb") as stream:
                 os.fsync(stream.fileno())
         os.replace(part, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(error.errno, "could not be written, the disk is full; nothing of it is left", str(path)) from error
     finally:
         if part.is_dir():
             shutil.rmtree(part)

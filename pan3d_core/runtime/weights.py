@@ -13,6 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pan3d_core.runtime.checksums import check_checksum
+
 logger = logging.getLogger("pan3d.weights")
 
 WRAPPING_KEYS = ("model", "state_dict")
@@ -48,7 +50,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is damaged, holds anything but tensors (Python objects are never unpickled) or has another ending.
+        ValueError: It is damaged or has another content than its checksum says, holds anything but tensors (Python objects are
+            never unpickled) or has another ending.
     """
     path = Path(path)
     if not path.is_file():
@@ -65,11 +68,13 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except _DAMAGE as error:
         raise ValueError(
             f"weights: expected a complete safetensors file, got {path} ({error}); was the download cut short?"
         ) from error
+    check_checksum(path, tensors, read_metadata(path))
+    return tensors
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

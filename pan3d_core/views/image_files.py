@@ -14,6 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pan3d_core.runtime.files import written_whole
+
 Pixels = npt.NDArray[np.uint8]
 
 # What Pillow raises for damaged files: chunks of PNG files as SyntaxError, modes without a conversion as ValueError.
@@ -120,7 +122,8 @@ def write_image(path: Path, image: Tensor) -> None:
         image: (3, H, W) RGB 0..1; values beyond are clamped.
     """
     pixels = (image * 255.0).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(path)
+    with written_whole(path) as part:
+        Image.fromarray(np.ascontiguousarray(pixels)).save(part)
 
 
 def read_16_bit(path: Path | str) -> npt.NDArray[np.uint16] | npt.NDArray[np.int32]:
@@ -134,7 +137,8 @@ def read_16_bit(path: Path | str) -> npt.NDArray[np.uint16] | npt.NDArray[np.int
 
 def write_16_bit(path: Path, values: Tensor) -> None:
     """Write (H, W) values of 0..65535 as one 16-bit channel."""
-    Image.fromarray(values.cpu().numpy().astype(np.uint16)).save(path)
+    with written_whole(path) as part:
+        Image.fromarray(values.cpu().numpy().astype(np.uint16)).save(part)
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

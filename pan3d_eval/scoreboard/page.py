@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pan3d_core.runtime.files import written_whole
 from pan3d_eval.figures import AP_RULES
 from pan3d_eval.scoreboard.board import Column, MeasuredRow, dates, failures_sentence, filled, table
 from pan3d_eval.scoreboard.rows import Row, SceneSet
@@ -119,5 +120,6 @@ def write_page(path: Path, board: Board, pictures: str) -> Path:
         The path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page_text(board, pictures), encoding="utf-8")
+    with written_whole(path) as part:
+        part.write_text(page_text(board, pictures), encoding="utf-8")
     return path

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from pan3d_core.runtime.files import written_whole
+
 
 def machine_facts() -> dict[str, str]:
     """Date, processor, load and Python of this run."""
@@ -50,8 +52,8 @@ def print_table(rows: Sequence[tuple[str, object]]) -> None:
 
 def write_json(path: Path, content: dict) -> None:
     """Write `content` and say where."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
+    with written_whole(path) as part:
+        part.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
     print(f"written to {path}")
 
 

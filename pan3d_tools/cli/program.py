@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         level = logging.INFO if options.verbose else logging.WARNING
         logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
         return options.command(options)
-    except (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+    except (ValueError, OSError) as error:  # a file that is wrong, missing or forbidden, a disk that is full
         return _refuse(options, str(error), error)
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]

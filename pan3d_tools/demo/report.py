@@ -11,6 +11,7 @@ import numpy as np
 from pan3d_core.pictures import overlays
 from pan3d_core.pictures.clouds import cloud_picture, viewpoints_around
 from pan3d_core.pictures.palette import instance_color, instance_palette
+from pan3d_core.runtime.files import written_whole
 from pan3d_ros.messages.grasps import grasp_from_message
 from pan3d_tools.demo.journey import Journey
 from pan3d_tools.demo.measure import ids_at_camera, sample_at_network
@@ -41,7 +42,8 @@ def write_report(journey: Journey, folder: Path, model: str, *, depth_cameras: b
     page.section("Objects reported")
     colors = [instance_color(item.instance_id) for item in journey.seen]
     page.table(("object", "score", "centre x y z mm", "sides mm"), _object_rows(journey), colors)
-    (folder / "result.json").write_text(json.dumps(summary_of(journey), indent=1), encoding="utf-8")
+    with written_whole(folder / "result.json") as part:
+        part.write_text(json.dumps(summary_of(journey), indent=1), encoding="utf-8")
     return page.write(folder / "report.html")
 
 
@@ -57,7 +59,8 @@ def write_summary(journeys: list[Journey], folder: Path, model: str, *, depth_ca
         "found_and_lifted": sum(bool(row["found"] and row["lifted"]) for row in rows),
         "rows": rows,
     }
-    (folder / "summary.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    with written_whole(folder / "summary.json") as part:
+        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
     page = Report(f"pan3d: {len(rows)} scenes, {'depth' if depth_cameras else 'colour'} cameras, engine {model}")
     page.text(f"Found {content['found']} of {len(rows)}; of these lifted {content['found_and_lifted']}.")
     columns = ("seed", "prompt", "found", "box_iou", "center_error_mm", "lifted", "outcome", "ap50", "depth_abs_rel", "answer_s")

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pan3d_core.runtime.files import written_whole
+
 STYLE = """
 body { font: 15px/1.55 system-ui, sans-serif; color: #1f2328; background: #fff; }
 body { margin: 2.2rem auto; max-width: 1360px; padding: 0 1.2rem; }
@@ -63,15 +65,13 @@ class Report:
 
     def write(self, path: Path | str) -> Path:
         """Write the page; its folder is made where needed."""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
         head = (
             f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(self.title)}</title>'
         )
         body = "\n".join(self._parts)
-        Path(path).write_text(
-            f"<!doctype html><html lang=en><head>{head}<style>{STYLE}</style></head>\n<body>{body}</body></html>\n",
-            encoding="utf-8",
-        )
+        page = f"<!doctype html><html lang=en><head>{head}<style>{STYLE}</style></head>\n<body>{body}</body></html>\n"
+        with written_whole(path) as part:
+            part.write_text(page, encoding="utf-8")
         return Path(path)
 
 

@@ -17,6 +17,7 @@ from pan3d_core.pictures.cloud_files import Cloud, write_ply, write_reconstructi
 from pan3d_core.pictures.clouds import cloud_picture, view_behind, viewpoints_around
 from pan3d_core.pictures.overlays import ids_on_image
 from pan3d_core.pictures.palette import instance_color, instance_palette
+from pan3d_core.runtime.files import written_whole
 from pan3d_core.structures import Panoptic3D, PerceptionResult, unit_range
 from pan3d_core.views.sampling import sample_at_network
 from pan3d_core.views.scene_folder import Scene, write_depth
@@ -46,7 +47,8 @@ def write_files(
     paths = [folder / "cloud.ply", folder / "reconstruction.npz", folder / "instances.json"]
     write_ply(paths[0], Cloud.of(result.panoptic))
     write_reconstruction(paths[1], result.reconstruction, result.panoptic)
-    paths[2].write_text(json.dumps(instance_list(result, names), indent=1), encoding="utf-8")
+    with written_whole(paths[2]) as part:
+        part.write_text(json.dumps(instance_list(result, names), indent=1), encoding="utf-8")
     if result.reconstruction.gaussians is not None:
         with_objects = scene_of_result(result, text_space)
         for suffix in (".safetensors", ".ply"):

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from pan3d_core.engines.mini import FORMATS, NAMES_PREFIX, fold_batch_norms, read_checkpoint
+from pan3d_core.runtime.checksums import write_weights
 from training.data.arrays import ShardSet
 from training.data.text_targets import TextTargets, load_text_targets
 from training.export.model_card import joined_logs, write_card
@@ -40,9 +40,7 @@ def export_weights(state: dict, text: TextTargets, facts: dict, out: Path, stuff
     if stuff is not None:
         content["stuff"] = list(stuff)
         tensors[NAMES_PREFIX + "stuff"] = torch.stack(list(stuff.values())).half()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, out, metadata={"format": FORMATS[state["family"]], "content": json.dumps(content)})
-    out.chmod(0o644)
+    write_weights(out, tensors, {"format": FORMATS[state["family"]], "content": json.dumps(content)})
     size = out.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(f"out: expected at most {MAX_BYTES} bytes, got {size}")

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
 from pan3d_core.models.da3.network import DA3_VARIANTS, Da3Settings, assign_official
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorSettings
 from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disSettings
+from pan3d_core.runtime.checksums import write_weights
 from pan3d_core.runtime.weights import read_metadata, read_weights
 from pan3d_core.settings import read_settings
 
@@ -37,7 +37,7 @@ def save_fast3dis(model: Fast3dis, facts: Mapping[str, Any], path: str | Path) -
         if not any(_SHARED.format(stage=stage) in name for stage in (1, 2, 3))
     }
     content = {**content_of(model.settings), "facts": dict(facts)}
-    save_file(tensors, path, metadata={"format": FORMAT, "content": json.dumps(content)})
+    write_weights(path, tensors, {"format": FORMAT, "content": json.dumps(content)})
 
 
 def load_fast3dis(path: str | Path) -> tuple[Fast3dis, dict[str, Any]]:

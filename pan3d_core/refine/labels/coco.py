@@ -30,7 +30,7 @@ from pan3d_core.refine.labels.ids import (
     required,
 )
 from pan3d_core.refine.labels.sources import SceneLabels
-from pan3d_core.runtime.files import inside, named_file
+from pan3d_core.runtime.files import inside, named_file, written_whole
 from pan3d_core.structures import CameraView
 
 
@@ -80,9 +80,8 @@ def write_coco_panoptic(path: Path | str, scene: SceneLabels, names: Sequence[st
         if any(item.name is None for item in segments.values()):
             raise ValueError(f"{name}: class_id: expected a class for every mask, got one of unknown class")
         values = ids.numpy(force=True)
-        Image.fromarray(np.stack([values % 256, values // 256 % 256, values // 65536], -1).astype(np.uint8)).save(
-            folder / f"{name}.png"
-        )
+        with written_whole(folder / f"{name}.png") as part:
+            Image.fromarray(np.stack([values % 256, values // 256 % 256, values // 65536], -1).astype(np.uint8)).save(part)
         images.append({"id": number, "file_name": f"{name}.png", "width": values.shape[1], "height": values.shape[0]})
         infos = [_info(values == key, key, item, scene.labels) for key, item in segments.items()]
         annotations.append({"image_id": number, "file_name": f"{name}.png", "segments_info": infos})
@@ -91,7 +90,8 @@ def write_coco_panoptic(path: Path | str, scene: SceneLabels, names: Sequence[st
         for number, (name, thing) in enumerate(zip(scene.labels.names, scene.labels.is_thing, strict=True), start=1)
     ]
     content = {"images": images, "annotations": annotations, "categories": categories}
-    path.write_text(json.dumps(content), encoding="utf-8")
+    with written_whole(path) as part:
+        part.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 

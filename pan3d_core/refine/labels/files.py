@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from pan3d_core.refine.labels.coco import read_coco_panoptic
@@ -40,8 +39,10 @@ from pan3d_core.refine.labels.ids import (
     required,
 )
 from pan3d_core.refine.labels.sources import SceneLabels
+from pan3d_core.runtime.files import written_whole
 from pan3d_core.settings import refuse_unknown
 from pan3d_core.structures import CameraView
+from pan3d_core.views.image_files import write_16_bit
 
 FORMAT, VERSION = "pan3d-labels", 1
 LABELS_FILE = "labels.json"
@@ -136,12 +137,13 @@ def write_label_folder(folder: Path | str, scene: SceneLabels, names: Sequence[s
     images = {}
     for view, name in zip(scene.views, checked_names(names, scene), strict=True):
         ids, segments = ids_of_labels(view, scene.labels)
-        Image.fromarray(ids.numpy(force=True).astype(np.uint16)).save(folder / f"{name}.png")
+        write_16_bit(folder / f"{name}.png", ids)
         crowds = {key: {"name": item.name, "crowd": True} for key, item in segments.items() if item.crowd}
         images[name] = {str(key): crowds.get(key, item.name) for key, item in segments.items()}
     classes = [{"name": name, "is_thing": thing} for name, thing in zip(scene.labels.names, scene.labels.is_thing, strict=True)]
     content = {"format": FORMAT, "version": VERSION, "classes": classes, "images": images}
-    (folder / LABELS_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
+    with written_whole(folder / LABELS_FILE) as part:
+        part.write_text(json.dumps(content, indent=1), encoding="utf-8")
     return folder / LABELS_FILE
 
 

@@ -1,5 +1,7 @@
 """Files and folders that are whole or not there."""
 
+import errno
+
 import pytest
 
 from pan3d_core.runtime.files import inside, named_file, read_json, written_whole
@@ -71,3 +73,11 @@ def test_what_is_no_json_is_one_error_with_its_name(text, tmp_path):
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(ValueError, match=r"a\.json: expected JSON"):
         read_json(path, "cameras")
+
+
+def test_a_full_disk_is_said_with_the_file_and_leaves_nothing(tmp_path):
+    path = tmp_path / "result.json"
+    with pytest.raises(OSError, match=r"the disk is full; nothing of it is left: .*result\.json"), written_whole(path) as part:
+        part.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """The command line as a person meets it: what it makes, what it says when something is wrong."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -262,3 +263,14 @@ for name in ("reconstruct", "eval", "refine", "render", "edit", "view", "sim", "
     importlib.import_module(COMMANDS[name][0].split(":")[0])
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_a_full_disk_ends_a_command_with_a_message(folder, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    out = tmp_path / "out"
+    options = ("--engine", "depth_clusters", "--depth", "--cameras", folder / "scene.json")
+    assert "the disk is full" in refused(capsys, "reconstruct", *images(folder), "-o", out, *options)
+    assert [path for path in out.rglob("*") if path.is_file()] == []
