@@ -235,6 +235,17 @@ class NamingConfig(Checked):
 
 
 @dataclass(frozen=True)
+class ImageLimits(Checked):
+    """What is refused before any work is done on it; a picture's size is read from its header, before it is decoded."""
+
+    max_pixels: int = setting(50_000_000, "pictures with more pixels are refused", range=(1, 1_000_000_000))
+    max_aspect: float = setting(
+        20.0, "pictures whose longer side is more than this many times the shorter", range=(1.0, 10_000.0)
+    )
+    max_views: int = setting(1000, "views that are looked at together", range=(1, 100_000))
+
+
+@dataclass(frozen=True)
 class PipelineConfig(Checked):
     """Everything; the names of its groups are the first part of the dotted parameter names."""
 
@@ -248,6 +259,7 @@ class PipelineConfig(Checked):
     keyframe: KeyframeConfig = group(KeyframeConfig, "moving cameras")
     grasp: GraspConfig = group(GraspConfig, "grasps")
     naming: NamingConfig = group(NamingConfig, "words")
+    limits: ImageLimits = group(ImageLimits, "what is refused before work")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PipelineConfig:

@@ -13,11 +13,12 @@ from pan3d_core.assembly.merging import merge_panoptic
 from pan3d_core.assembly.ownership import OwnedPixels, own_masks, own_pixels
 from pan3d_core.assembly.placement import refine_placement
 from pan3d_core.assembly.tracking import Tracker
-from pan3d_core.config import PipelineConfig
+from pan3d_core.config import ImageLimits, PipelineConfig
 from pan3d_core.engines.facts import Engine
 from pan3d_core.engines.memory import run_within_memory
 from pan3d_core.language.namer import Namer
 from pan3d_core.structures import CameraView, PerceptionResult, ViewBatch, to_device
+from pan3d_core.views.image_files import require_image_size
 from pan3d_core.views.preprocessing import preprocess
 
 
@@ -78,6 +79,7 @@ class PerceptionPipeline:
         config, clock = self.config, StageClock(progress)
 
         with clock.stage("preprocess"):
+            require_within(views, config.limits)
             batch = preprocess(views, self.engine.facts.preprocess, config.workspace.support_height_m)
             self._check_depth(batch)
 
@@ -122,6 +124,22 @@ class PerceptionPipeline:
     def _check_depth(self, batch: ViewBatch) -> None:
         if self.engine.facts.needs_depth and batch.depth is None:
             raise ValueError("CameraView.depth: expected measured depth in at least one view, which this engine needs, got none")
+
+
+def require_within(views: Sequence[CameraView], limits: ImageLimits) -> None:
+    """Refuse views before any work: the memory that resizing a picture takes grows with its aspect ratio.
+
+    Args:
+        views: That belong together.
+        limits: Of their sizes and number.
+
+    Raises:
+        ValueError: Names the camera, what was expected and what came.
+    """
+    if len(views) > limits.max_views:
+        raise ValueError(f"views: expected at most limits.max_views = {limits.max_views}, got {len(views)}")
+    for view in views:
+        require_image_size(f"CameraView.image of {view.camera}", *view.hw, limits)
 
 
 def _left_out(given: ViewBatch, used: ViewBatch) -> tuple[str, ...]:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pan3d_core.config import PipelineConfig
+from pan3d_core.config import ImageLimits, PipelineConfig
 from pan3d_core.engines import Engine, build_engine
 from pan3d_core.language.namer import Namer
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import CameraView, PerceptionResult
+from pan3d_core.views.image_files import DEFAULT_LIMITS
 from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_photographs, read_scene
 
 Pictures = Path | str | Sequence[Path | str]  # image files of one scene, or its scene folder
@@ -46,7 +47,7 @@ def reconstruct(
         FileNotFoundError: an image, a scene folder's file or weights that do not exist.
     """
     config, told = config or PipelineConfig(), progress or _unheard
-    scene = _scene_of(source, cameras, told)
+    scene = _scene_of(source, cameras, told, config.limits)
     if not use_depth:
         scene = scene.without_depth()
     if config.workspace.support_height_m is None:
@@ -61,26 +62,38 @@ def reconstruct(
     return PerceptionPipeline(engine, config, namer).process(scene.views, progress)
 
 
-def read_pictures(source: Pictures, cameras: Path | str | None = None) -> Scene:
-    """Read image files, with their calibration in `cameras` where it is known, or a scene folder.
+def read_pictures(source: Pictures, cameras: Path | str | None = None, limits: ImageLimits = DEFAULT_LIMITS) -> Scene:
+    """Read image files, or a scene folder.
 
-    Raises `FileNotFoundError` or `ValueError` naming file and field.
+    Args:
+        source: The files, or the folder.
+        cameras: Calibration of the files, where it is known.
+        limits: Of the pictures' sizes and number.
+
+    Returns:
+        The scene.
+
+    Raises:
+        FileNotFoundError: A file does not exist.
+        ValueError: A file cannot be used; names it and the field.
     """
     paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(path) for path in source]
     folder = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
     if folder is None:
-        return read_photographs(paths, cameras)
+        return read_photographs(paths, cameras, limits)
     if not (folder / SCENE_FILE).exists():
         raise ValueError(f"images: expected image files or a folder with a {SCENE_FILE}, got the folder {folder}")
-    return read_scene(folder)
+    return read_scene(folder, limits)
 
 
-def _scene_of(source: Scene | Pictures | Sequence[CameraView], cameras: Path | str | None, told: Callable[[str], None]) -> Scene:
+def _scene_of(
+    source: Scene | Pictures | Sequence[CameraView], cameras: Path | str | None, told: Callable[[str], None], limits: ImageLimits
+) -> Scene:
     if isinstance(source, Scene):
         return source
     if isinstance(source, (str, Path)):
         told("read")
-        return read_pictures(source, cameras)
+        return read_pictures(source, cameras, limits)
     views = [item for item in source if isinstance(item, CameraView)]
     if len(views) == len(source) > 0:
         return Scene("views", tuple(views))
@@ -88,7 +101,7 @@ def _scene_of(source: Scene | Pictures | Sequence[CameraView], cameras: Path | s
     paths = [item for item in source if not isinstance(item, CameraView)]
     if views:
         raise ValueError(f"source: expected camera views or files, got {len(views)} views and {len(paths)} files")
-    return read_pictures(paths, cameras)
+    return read_pictures(paths, cameras, limits)
 
 
 def _unheard(_: str) -> None:

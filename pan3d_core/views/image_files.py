@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pan3d_core.config import ImageLimits
 from pan3d_core.runtime.files import written_whole
 
 Pixels = npt.NDArray[np.uint8]
@@ -31,33 +32,69 @@ _STORED = _UPRIGHT | {6: _Turn.ROTATE_90, 8: _Turn.ROTATE_270}
 _SIXTEEN_BITS_AS_I = ("PNG", "PPM")  # formats whose values of 16 bits Pillow may give as 32 bits
 
 
+DEFAULT_LIMITS = ImageLimits()
+
+
+class PictureTooLarge(ValueError):
+    """A picture of a size that is refused, told before it is decoded."""
+
+
+def require_image_size(name: str, height: int, width: int, limits: ImageLimits = DEFAULT_LIMITS) -> None:
+    """Refuse a picture by its size alone: decoding and resizing would cost memory that a small message does not show.
+
+    Args:
+        name: Of the picture, for the error.
+        height: Pixels.
+        width: Pixels.
+        limits: That hold.
+
+    Raises:
+        PictureTooLarge: It has too many pixels, or is too long for its width.
+    """
+    if height * width > limits.max_pixels:
+        raise PictureTooLarge(f"{name}: expected at most limits.max_pixels = {limits.max_pixels} pixels, got {width} x {height}")
+    if max(height, width) > limits.max_aspect * max(1, min(height, width)):
+        raise PictureTooLarge(
+            f"{name}: expected sides of at most limits.max_aspect = {limits.max_aspect:g} to 1, got {width} x {height}"
+        )
+
+
 @contextmanager
-def opened_picture(source: Path | str | bytes, what: str, expected: str = "a picture (PNG, JPEG, ...)") -> Iterator[Image.Image]:
+def opened_picture(
+    source: Path | str | bytes,
+    what: str,
+    expected: str = "a picture (PNG, JPEG, ...)",
+    limits: ImageLimits = DEFAULT_LIMITS,
+) -> Iterator[Image.Image]:
     """Open a picture; what the block decodes of it is covered by the errors.
 
     Args:
         source: The file, or its content.
         what: It is, for the error: `"image"`.
         expected: Kind of file that it should be, for the error.
+        limits: Of its size.
 
     Yields:
         The picture; its pixels are not decoded yet.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no picture, is damaged or cannot be taken as the block takes it.
+        ValueError: It is no picture, is too large, is damaged or cannot be taken as the block takes it.
     """
     where = "the data" if isinstance(source, bytes) else str(source)
     try:
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as picture:
+            require_image_size(f"{what}: {where}", picture.height, picture.width, limits)
             yield picture
+    except PictureTooLarge:
+        raise
     except FileNotFoundError:
         raise FileNotFoundError(f"{what}: expected a file, got {where}, which does not exist") from None
     except _DAMAGE as error:
         raise ValueError(f"{what}: expected {expected}, got {where}, which cannot be decoded ({error})") from error
 
 
-def read_image(path: Path | str, *, upright: bool = True) -> Tensor:
+def read_image(path: Path | str, *, upright: bool = True, limits: ImageLimits = DEFAULT_LIMITS) -> Tensor:
     """Read a picture as RGB.
 
     Args:
@@ -65,15 +102,16 @@ def read_image(path: Path | str, *, upright: bool = True) -> Tensor:
             with 8 bits of RGB.
         upright: Turn it as its EXIF orientation says, as people want to see it. False gives the pixels as they are stored, which
             is what a calibration is of.
+        limits: Of its size.
 
     Returns:
         (3, H, W) float32 RGB in 0..1.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no image, is cut off, or has values of which nobody can say what white is; names the file.
+        ValueError: It is no image, is cut off, too large, or has values of which nobody can say what white is; names the file.
     """
-    return image_tensor(read_pixels(path, "image", upright=upright))
+    return image_tensor(read_pixels(path, "image", upright=upright, limits=limits))
 
 
 def image_tensor(pixels: Pixels) -> Tensor:
@@ -88,15 +126,16 @@ def image_tensor(pixels: Pixels) -> Tensor:
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255.0
 
 
-def read_pixels(source: Path | str | bytes, what: str, *, upright: bool) -> Pixels:
+def read_pixels(source: Path | str | bytes, what: str, *, upright: bool, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
     """Read a picture as (H, W, 3) uint8 RGB.
 
     Args:
         source: The file, or its content.
         what: It is, for the error.
         upright: As for `read_image`, whose errors it has.
+        limits: Of its size.
     """
-    with opened_picture(source, what) as picture:
+    with opened_picture(source, what, limits=limits) as picture:
         orientation = picture.getexif().get(_ORIENTATION, 1)
         pixels = _eight_bits(picture)
         # Pillow turns a TIFF file of one page when it decodes it, and forgets the tag then.

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pan3d_core.config import ImageLimits
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.distortion import undistort
 from pan3d_core.labels import LabelSpace
@@ -28,7 +29,7 @@ from pan3d_core.runtime.files import inside, named_file
 from pan3d_core.settings import refuse_unknown
 from pan3d_core.structures import CameraView, unit_range
 from pan3d_core.views.camera_files import CameraEntry, CameraFile, read_camera_file, write_camera_file
-from pan3d_core.views.image_files import read_16_bit, read_image, write_16_bit, write_image
+from pan3d_core.views.image_files import DEFAULT_LIMITS, read_16_bit, read_image, write_16_bit, write_image
 
 DEPTH_UNIT_M = 1e-4
 SCENE_FILE = "scene.json"
@@ -151,11 +152,12 @@ def write_scene(folder: Path | str, scene: Scene) -> Path:
     return path
 
 
-def read_scene(folder: Path | str) -> Scene:
+def read_scene(folder: Path | str, limits: ImageLimits = DEFAULT_LIMITS) -> Scene:
     """Read a scene folder. Raises `FileNotFoundError` or `ValueError` naming file and field.
 
     Args:
         folder: Holds `scene.json` and the files that it names.
+        limits: Of the pictures' sizes and number.
 
     Returns:
         The scene; its truth as far as the folder has some.
@@ -163,11 +165,12 @@ def read_scene(folder: Path | str) -> Scene:
     folder = Path(folder)
     path = folder / SCENE_FILE
     cameras = read_camera_file(path)
+    _require_number(f"{path}: views", len(cameras.views), limits)
     views, instances = [], []
     for entry in cameras.views:
         if entry.image is None:
             raise ValueError(f"{path}: image: expected in every entry of a scene folder, got none for camera {entry.camera!r}")
-        views.append(_read_view(entry, inside(folder, entry.image, f"{path}: image"), path, cameras.world_frame_id))
+        views.append(_read_view(entry, inside(folder, entry.image, f"{path}: image"), path, cameras.world_frame_id, limits))
         if entry.instances is not None:
             instances.append(inside(folder, entry.instances, f"{path}: instances"))
     truth = None
@@ -177,13 +180,16 @@ def read_scene(folder: Path | str) -> Scene:
     return Scene(folder.name if cameras.name is None else cameras.name, tuple(views), truth, cameras.support_height_m)
 
 
-def read_photographs(images: Sequence[Path | str], cameras: Path | str | None = None) -> Scene:
+def read_photographs(
+    images: Sequence[Path | str], cameras: Path | str | None = None, limits: ImageLimits = DEFAULT_LIMITS
+) -> Scene:
     """Image files and an optional cameras file -> a scene without truth.
 
     Args:
         images: Of any format that Pillow reads; at least one.
         cameras: Its entries belong to the images of the same file name, or in order when none of them names an image. Without
             a file nothing is known but the pictures. Distorted images are undistorted.
+        limits: Of the pictures' sizes and number.
 
     Returns:
         The scene, one view per image.
@@ -195,12 +201,14 @@ def read_photographs(images: Sequence[Path | str], cameras: Path | str | None = 
     paths = [Path(image) for image in images]
     if not paths:
         raise ValueError("images: expected at least one file, got none")
+    _require_number("images", len(paths), limits)
     name = paths[0].parent.name or "images"
     if cameras is None:
-        return Scene(name, tuple(CameraView(image=read_image(path), camera=path.stem, frame_id=path.stem) for path in paths))
+        pictures = ((read_image(path, limits=limits), path.stem) for path in paths)
+        return Scene(name, tuple(CameraView(image=image, camera=stem, frame_id=stem) for image, stem in pictures))
     known = read_camera_file(cameras)
     entries = _entries_for(paths, known.views, cameras)
-    views = tuple(_read_view(entry, path, Path(cameras), known.world_frame_id) for entry, path in zip(entries, paths))
+    views = tuple(_read_view(entry, path, Path(cameras), known.world_frame_id, limits) for entry, path in zip(entries, paths))
     return Scene(name, views, support_height_m=known.support_height_m)
 
 
@@ -216,16 +224,21 @@ def _entries_for(paths: Sequence[Path], entries: Sequence[CameraEntry], cameras:
     return entries
 
 
-def _read_view(entry: CameraEntry, image_path: Path, cameras: Path, world_frame_id: str) -> CameraView:
+def _require_number(name: str, count: int, limits: ImageLimits) -> None:
+    if count > limits.max_views:
+        raise ValueError(f"{name}: expected at most limits.max_views = {limits.max_views}, got {count}")
+
+
+def _read_view(entry: CameraEntry, image_path: Path, cameras: Path, world_frame_id: str, limits: ImageLimits) -> CameraView:
     """The view of an entry of the file `cameras`, which every error names."""
     with named_file(cameras, "what is known of a picture"):
-        return _view_of(entry, image_path, cameras, world_frame_id)
+        return _view_of(entry, image_path, cameras, world_frame_id, limits)
 
 
-def _view_of(entry: CameraEntry, image_path: Path, cameras: Path, world_frame_id: str) -> CameraView:
+def _view_of(entry: CameraEntry, image_path: Path, cameras: Path, world_frame_id: str, limits: ImageLimits) -> CameraView:
     # What a file says of a camera is of the pixels as they are stored; a picture that is only shown is turned upright.
     known = (entry.intrinsics, entry.cam_from_world, entry.depth, entry.instances)
-    image = read_image(image_path, upright=all(item is None for item in known))
+    image = read_image(image_path, upright=all(item is None for item in known), limits=limits)
     depth = None if entry.depth is None else read_depth(inside(cameras.parent, entry.depth, f"{cameras}: depth"))
     if entry.distortion is not None:
         if entry.intrinsics is None:

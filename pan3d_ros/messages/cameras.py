@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pan3d_core.config import ImageLimits
 from pan3d_core.geometry.distortion import undistort
 from pan3d_core.structures import CameraView, unit_range
+from pan3d_core.views.image_files import DEFAULT_LIMITS
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.calibration import CalibrationError, calibration_from_info
 from pan3d_ros.messages.fields import CameraInfoFields, CompressedFields, ImageFields
@@ -27,6 +29,7 @@ def to_camera_view(
     camera: str,
     world_frame_id: str,
     rectified: bool = False,
+    limits: ImageLimits = DEFAULT_LIMITS,
 ) -> CameraView:
     """Make one undistorted view of messages.
 
@@ -38,6 +41,7 @@ def to_camera_view(
         camera: Its name.
         world_frame_id: That `cam_from_world` maps from.
         rectified: Whether the images are.
+        limits: Of the sizes of images, which are looked at before they are decoded.
 
     Returns:
         The view, depth in metres, stamped as the image.
@@ -45,18 +49,10 @@ def to_camera_view(
     Raises:
         ValueError: Something is wrong with the messages; `CalibrationError` where it is the CameraInfo.
     """
-    rgb = _pixels(image)
+    rgb = _pixels(image, limits)
     height, width = rgb.shape[:2]
     pixels = torch.from_numpy(rgb).permute(2, 0, 1)  # bytes, which reach network size in a fraction of the time of floats
-    depth_m = None
-    if depth is not None:
-        metres = _metres(depth)
-        if metres.shape != (height, width):
-            raise ValueError(
-                f"depth: expected the size of the colour image {width} x {height}, got {metres.shape[1]} x {metres.shape[0]};"
-                " use the driver's aligned depth"
-            )
-        depth_m = torch.from_numpy(metres)
+    depth_m = None if depth is None else _metres(depth, (height, width), limits)
     intrinsics = None
     if info is not None:
         calibration = calibration_from_info(info, width, height, rectified=rectified)
@@ -80,20 +76,25 @@ def to_camera_view(
     )
 
 
-def _pixels(image: ImageFields | CompressedFields) -> np.ndarray:
+def _pixels(image: ImageFields | CompressedFields, limits: ImageLimits) -> np.ndarray:
     """(H, W, 3) uint8 RGB."""
     try:
-        return compressed_to_rgb(image) if is_compressed(image) else image_to_rgb(image)
+        return compressed_to_rgb(image, limits) if is_compressed(image) else image_to_rgb(image, limits)
     except cv2.error as error:  # OpenCV's own words for sizes and contents that it does not take
         raise ValueError(f"image: expected one that can be decoded, got {error}") from error
 
 
-def _metres(depth: ImageFields | CompressedFields) -> np.ndarray:
-    """(H, W) float32 z-depth that can be metres."""
+def _metres(depth: ImageFields | CompressedFields, color_hw: tuple[int, int], limits: ImageLimits) -> Tensor:
+    """(H, W) float32 z-depth that can be metres, of the size of the colours."""
     try:
-        metres = compressed_to_depth(depth) if is_compressed(depth) else depth_to_metres(depth)
+        metres = compressed_to_depth(depth, limits) if is_compressed(depth) else depth_to_metres(depth, limits)
     except cv2.error as error:
         raise ValueError(f"depth: expected an image that can be decoded, got {error}") from error
+    if metres.shape != color_hw:
+        raise ValueError(
+            f"depth: expected the size of the colour image {color_hw[1]} x {color_hw[0]}, got {metres.shape[1]} x"
+            f" {metres.shape[0]}; use the driver's aligned depth"
+        )
     measured = metres[metres > 0]
     middle = float(np.median(measured)) if measured.size else None
     if middle is not None and not NEAREST_MEDIAN_M <= middle <= FARTHEST_MEDIAN_M:
@@ -101,4 +102,4 @@ def _metres(depth: ImageFields | CompressedFields) -> np.ndarray:
             f"depth: expected a median of {NEAREST_MEDIAN_M:g} to {FARTHEST_MEDIAN_M:g} m, got {middle:.4g} m;"
             " 32FC1 is in metres, 16UC1 in millimetres"
         )
-    return metres
+    return torch.from_numpy(metres)

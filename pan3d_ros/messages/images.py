@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from pan3d_core.views.image_files import read_pixels
+from pan3d_core.config import ImageLimits
+from pan3d_core.views.image_files import DEFAULT_LIMITS, opened_picture, read_pixels, require_image_size
 from pan3d_ros.messages.buffers import bytes_view
 from pan3d_ros.messages.fields import CompressedFields, ImageFields
-from pan3d_ros.messages.rvl import decode_rvl
+from pan3d_ros.messages.rvl import decode_rvl, rvl_size
 from pan3d_ros.platform.stand_ins import CV_TYPES, imgmsg_to_cv2
 
 if TYPE_CHECKING:
@@ -55,8 +56,17 @@ def image_array(message: ImageFields) -> np.ndarray:
     return imgmsg_to_cv2(message)
 
 
-def image_to_rgb(message: ImageFields) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a colour, grey, Bayer or YUV image."""
+def image_to_rgb(message: ImageFields, limits: ImageLimits = DEFAULT_LIMITS) -> np.ndarray:
+    """Give the colours of a colour, grey, Bayer or YUV image.
+
+    Args:
+        message: The image.
+        limits: Of its size.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    require_image_size("Image", message.height, message.width, limits)
     encoding = message.encoding
     if encoding in _YUV:
         return _yuv_to_rgb(message)
@@ -96,8 +106,17 @@ def _yuv_to_rgb(message: ImageFields) -> np.ndarray:
     return cv2.cvtColor(pixels, getattr(cv2, conversion))
 
 
-def depth_to_metres(message: ImageFields) -> np.ndarray:
-    """(H, W) float32 z-depth in metres, 0 = no measurement, from 32FC1 metres or 16UC1 millimetres (REP 118)."""
+def depth_to_metres(message: ImageFields, limits: ImageLimits = DEFAULT_LIMITS) -> np.ndarray:
+    """Give the depth of an image of 32FC1 metres or 16UC1 millimetres (REP 118).
+
+    Args:
+        message: The image.
+        limits: Of its size.
+
+    Returns:
+        (H, W) float32 z-depth in metres, 0 = no measurement.
+    """
+    require_image_size("depth Image", message.height, message.width, limits)
     if message.encoding not in _DEPTH:
         raise ValueError(f"depth Image.encoding: expected one of {list(_DEPTH)}, got '{message.encoding}'")
     return _clean_depth(image_array(message))
@@ -114,11 +133,18 @@ def is_compressed(message: ImageFields | CompressedFields) -> TypeIs[CompressedF
     return hasattr(message, "format")
 
 
-def compressed_to_rgb(message: CompressedFields) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a JPEG, PNG or TIFF, as it is stored: an EXIF orientation turns nothing."""
+def _require_decoded_size(data: np.ndarray, expected: str, limits: ImageLimits) -> None:
+    """Read the header alone: decoded, a message of some kilobytes can take gigabytes."""
+    with opened_picture(data.tobytes(), "CompressedImage.data", expected, limits):
+        pass
+
+
+def compressed_to_rgb(message: CompressedFields, limits: ImageLimits = DEFAULT_LIMITS) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a JPEG, PNG or TIFF, as it is stored: an EXIF orientation turns nothing. `limits`: of its size."""
     data = bytes_view(message)
     if bytes(data[:4]) in _TIFF:  # OpenCV turns these whatever it is asked for
-        return read_pixels(data.tobytes(), "CompressedImage.data", upright=False)
+        return read_pixels(data.tobytes(), "CompressedImage.data", upright=False, limits=limits)
+    _require_decoded_size(data, f"a JPEG or PNG of format '{message.format}'", limits)
     decoded = decoded_as_stored(data, cv2.IMREAD_COLOR)
     if decoded is None:
         raise ValueError(f"CompressedImage.data: expected a JPEG or PNG, got {data.size} bytes of format '{message.format}'")
@@ -141,11 +167,11 @@ def decoded_as_stored(data: np.ndarray, flags: int = cv2.IMREAD_ANYCOLOR | cv2.I
         return None
 
 
-def compressed_to_depth(message: CompressedFields) -> np.ndarray:
+def compressed_to_depth(message: CompressedFields, limits: ImageLimits = DEFAULT_LIMITS) -> np.ndarray:
     """(H, W) float32 metres of a compressedDepth message: a PNG or RVL behind a 12-byte header.
 
     The transport stores 16UC1 as it is, and 32FC1 as 16-bit inverse depth d = a / (q - b) with the two
-    float32 parameters a, b in the header.
+    float32 parameters a, b in the header. `limits`: of its size.
     """
     data = bytes_view(message)
     encoding = message.format.split(";")[0].strip()
@@ -154,7 +180,7 @@ def compressed_to_depth(message: CompressedFields) -> np.ndarray:
             f"CompressedImage.format: expected a depth format such as '16UC1; compressedDepth', got '{message.format}'"
         )
     header = 12 if "compressedDepth" in message.format else 0
-    stored = _stored_depth(message.format, data[header:])
+    stored = _stored_depth(message.format, data[header:], limits)
     if encoding != "32FC1":
         return _clean_depth(stored)
     numerator, offset = data[4:12].view("<f4") if header else (np.float32(0), np.float32(0))
@@ -164,10 +190,13 @@ def compressed_to_depth(message: CompressedFields) -> np.ndarray:
     return _clean_depth(np.where(stored > 0, metres, 0))
 
 
-def _stored_depth(text: str, packed: np.ndarray) -> np.ndarray:
+def _stored_depth(text: str, packed: np.ndarray, limits: ImageLimits) -> np.ndarray:
     """(H, W) uint16 as the transport with this format packed it."""
     if text.lower().endswith("rvl"):
+        width, height = rvl_size(packed)
+        require_image_size("CompressedImage.data", height, width, limits)
         return decode_rvl(packed)
+    _require_decoded_size(packed, f"a 16-bit PNG or RVL for format '{text}'", limits)
     stored = decoded_as_stored(packed)
     if stored is None or stored.dtype != np.uint16 or stored.ndim != 2:
         raise ValueError(f"CompressedImage.data: expected a 16-bit PNG or RVL for format '{text}', got {packed.size} bytes")

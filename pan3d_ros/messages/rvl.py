@@ -21,9 +21,7 @@ def decode_rvl(data: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: The size cannot be, or the data end early or do not fit the size.
     """
-    if data.size < 8:
-        raise ValueError(f"RVL data: expected a size in 8 bytes, got {data.size} bytes")
-    width, height = (int(side) for side in np.ascontiguousarray(data[:8]).view("<u4"))
+    width, height = rvl_size(data)
     count = width * height
     if not 0 < count <= MOST_PIXELS:
         raise ValueError(f"RVL data: expected a size of at most {MOST_PIXELS} pixels, got {width} x {height}")
@@ -33,6 +31,14 @@ def decode_rvl(data: np.ndarray) -> np.ndarray:
     pixels = np.zeros(count, np.uint16)
     pixels[filled] = (np.cumsum(differences) & 0xFFFF).astype(np.uint16)
     return pixels.reshape(height, width)
+
+
+def rvl_size(data: np.ndarray) -> tuple[int, int]:
+    """Read width and height of a packed picture, (N,) uint8, without unpacking it. Raises `ValueError` where they are cut off."""
+    if data.size < 8:
+        raise ValueError(f"RVL data: expected a size in 8 bytes, got {data.size} bytes")
+    width, height = (int(side) for side in np.ascontiguousarray(data[:8]).view("<u4"))
+    return width, height
 
 
 def _numbers(data: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from pan3d_core.settings import ANGLE_DEG, Checked, group, setting
 
+MAX_CAMERAS = 64
+
 
 @dataclass(frozen=True)
 class InputConfig(Checked):
@@ -52,7 +54,9 @@ class SyncConfig(Checked):
 
     slop_s: float = setting(0.05, "largest difference of the stamps within a set", range=(0.0, 1.0), read_only=True)
     queue: int = setting(10, "views kept per camera", range=(1, 1000), read_only=True)
-    min_cameras: int = setting(1, "smallest set that is processed when other cameras are dead", range=(1, 64), read_only=True)
+    min_cameras: int = setting(
+        1, "smallest set that is processed when other cameras are dead", range=(1, MAX_CAMERAS), read_only=True
+    )
     policy: str = setting(
         "latest_complete",
         "latest_complete: wait for every live camera; latest_partial: take min_cameras at once",
@@ -103,6 +107,15 @@ class ServiceConfig(Checked):
     max_waiting: int = setting(
         2, "requests that may wait at the same time; more are answered BUSY", range=(1, 16), read_only=True
     )
+    queue: int = setting(
+        200,
+        "requests of one service that are kept until there is a thread for them; more are lost",
+        range=(10, 10_000),
+        read_only=True,
+    )
+    max_entries: int = setting(1000, "points, ids or directions in one request; more are refused", range=(1, 1_000_000))
+    longest_age_s: float = setting(3600.0, "largest `max_age` of a request", range=(0.01, 1e6))
+    longest_timeout_s: float = setting(600.0, "largest `timeout` of a request", range=(0.1, 86_400.0))
     min_probability: float = setting(0.05, "matches of a text prompt below this are not returned", range=(0.0, 1.0))
 
 
@@ -187,5 +200,7 @@ class NodeConfig(Checked):
         super().__post_init__()
         if len(set(self.cameras)) != len(self.cameras) or not all(self.cameras):
             raise ValueError(f"cameras: expected unique names, none empty, got {list(self.cameras)}")
+        if len(self.cameras) > MAX_CAMERAS:
+            raise ValueError(f"cameras: expected at most {MAX_CAMERAS} names, got {len(self.cameras)}")
         if self.cameras and self.sync.min_cameras > len(self.cameras):
             raise ValueError(f"sync.min_cameras: expected at most the {len(self.cameras)} cameras, got {self.sync.min_cameras}")

@@ -166,7 +166,9 @@ class SetProcessor:
     def _views(self, job: ViewSet[CameraFrame]) -> list[CameraView] | None:
         """The usable views; None when they are fewer than `sync.min_cameras`. A camera that cannot be used harms no other."""
         pipeline = self._tools.pipeline
-        rules = ViewRules(self._config.reference_frame, pipeline.engine.facts.preprocess, pipeline.config.align.max_scene_depth_m)
+        config = pipeline.config
+        most_m = config.align.max_scene_depth_m
+        rules = ViewRules(self._config.reference_frame, pipeline.engine.facts.preprocess, most_m, config.limits)
         views, faults = usable_views(job.items, self._cam_from_world, rules, self._failures)
         for frame in job.items:
             fault = faults.get(frame.camera)

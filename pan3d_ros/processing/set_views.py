@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pan3d_core.config import PreprocessConfig
+from pan3d_core.config import ImageLimits, PreprocessConfig
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.runtime.failures import FAILURES, FailureLog, described
 from pan3d_core.structures import CameraView
+from pan3d_core.views.image_files import DEFAULT_LIMITS
 from pan3d_core.views.preprocessing import require_usable
 from pan3d_ros.inputs.camera_frames import CameraFrame
 from pan3d_ros.inputs.transforms import TransformUnavailable
@@ -33,6 +34,7 @@ class ViewRules:
     world_frame_id: str
     preprocess: PreprocessConfig  # what they are prepared for
     max_scene_depth_m: float  # largest distance of two cameras
+    limits: ImageLimits = DEFAULT_LIMITS  # of the sizes of images, before they are decoded
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def _view(frame: CameraFrame, cam_from_world: Tensor | None, rules: ViewRules) -
         camera=frame.camera,
         world_frame_id=rules.world_frame_id,
         rectified=frame.config.rectified,
+        limits=rules.limits,
     )
     require_usable(view, rules.preprocess)
     return view

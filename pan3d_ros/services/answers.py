@@ -25,12 +25,14 @@ from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.services.requests import (
     RequestError,
     check_classes,
+    check_limits,
     check_prompt,
     check_request,
     classes_message,
     read_prompt,
     select,
     select_by_text,
+    unit_vector,
 )
 
 log = logging.getLogger("pan3d.ros.answers")
@@ -93,7 +95,7 @@ class Answers:
         Returns:
             `response`, filled.
         """
-        return self._answer(response, lambda: self._segment(request, response, progress, cancelled))
+        return self._answer(request, response, lambda: self._segment(request, response, progress, cancelled))
 
     def get_instances(self, request: Any, response: Any) -> Any:
         """Answer the GetInstances service.
@@ -102,7 +104,7 @@ class Answers:
             request: Of it.
             response: Of it; is returned, filled.
         """
-        return self._answer(response, lambda: self._get_instances(request, response))
+        return self._answer(request, response, lambda: self._get_instances(request, response))
 
     def get_grasp_targets(self, request: Any, response: Any) -> Any:
         """Answer the GetGraspTargets service.
@@ -111,7 +113,7 @@ class Answers:
             request: Of it.
             response: Of it; is returned, filled.
         """
-        return self._answer(response, lambda: self._get_grasp_targets(request, response))
+        return self._answer(request, response, lambda: self._get_grasp_targets(request, response))
 
     def set_classes(self, request: Any, response: Any) -> Any:
         """Answer the SetClasses service.
@@ -120,9 +122,9 @@ class Answers:
             request: Of it.
             response: Of it; is returned, filled.
         """
-        return self._answer(response, lambda: self._set_classes(request, response))
+        return self._answer(request, response, lambda: self._set_classes(request, response))
 
-    def _answer(self, response: Any, work: Callable[[], None]) -> Any:
+    def _answer(self, request: Any, response: Any, work: Callable[[], None]) -> Any:
         """Run `work`; requests beyond `service.max_waiting` are refused at once."""
         response.success = False
         if self.situation.namer is None:
@@ -137,6 +139,7 @@ class Answers:
                 return response
             self._waiting += 1
         try:
+            check_limits(request, self.situation.node.service)
             work()
         except RequestError as error:
             response.success, response.error_code, response.message = False, error.code, str(error)
@@ -330,12 +333,3 @@ def masks(scene: SceneResult, instance_ids: set[int]) -> list[Any]:
         id_image(kept[i], header(scene.frame_ids.get(camera, camera), stamp_ns))
         for i, (camera, stamp_ns) in enumerate(zip(views.cameras, views.stamps_ns))
     ]
-
-
-def unit_vector(vector: Any) -> torch.Tensor:
-    """(3,) unit tensor; `RequestError` for zero and NaN."""
-    values = torch.tensor([vector.x, vector.y, vector.z], dtype=torch.float64)
-    length = float(values.norm())
-    if not math.isfinite(length) or length < 1e-9:
-        raise RequestError(ErrorCode.INVALID_REQUEST, f"preferred_approaches: expected directions, got {values.tolist()}")
-    return values / length

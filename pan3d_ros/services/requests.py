@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from pan3d_interfaces.msg import ErrorCode
 from pan3d_interfaces.srv import SegmentObject
 
@@ -16,6 +18,7 @@ from pan3d_core.language.namer import Namer
 from pan3d_core.language.parsing import MAX_PROMPT_LENGTH, parse_prompt
 from pan3d_core.structures import PerceptionResult
 from pan3d_ros.outputs.result_store import SceneResult
+from pan3d_ros.parameters.node_config import ServiceConfig
 
 MAX_CLASSES = 10_000
 ON_OBJECT = 0.5  # a point with a larger z lies on the object that is meant, one with a smaller z does not
@@ -48,6 +51,31 @@ def check_request(request: Any, cameras: tuple[str, ...], reference_frame: str) 
             problem = problem or f"{name}: expected a number of at least 0, got {value}"
     if problem:
         raise RequestError(ErrorCode.INVALID_REQUEST, problem)
+
+
+def check_limits(request: Any, service: ServiceConfig) -> None:
+    """Refuse a request of any service by the length of its lists and its times, before anything is done with them.
+
+    Args:
+        request: Request or goal.
+        service: The limits.
+
+    Raises:
+        RequestError: Names the field, what was expected and what came.
+    """
+    for name in ("points", "instance_ids", "preferred_approaches"):
+        count = len(getattr(request, name, ()))
+        if count > service.max_entries:
+            text = f"{name}: expected at most service.max_entries = {service.max_entries} entries, got {count}"
+            raise RequestError(ErrorCode.INVALID_REQUEST, text)
+    for name, field, limit_s in (
+        ("max_age", "longest_age_s", service.longest_age_s),
+        ("timeout", "longest_timeout_s", service.longest_timeout_s),
+    ):
+        value_s = getattr(request, name, 0.0)
+        if value_s > limit_s:
+            text = f"{name}: expected at most service.{field} = {limit_s:g} s, got {value_s:g}"
+            raise RequestError(ErrorCode.INVALID_REQUEST, text)
 
 
 def check_prompt(prompt: str) -> str:
@@ -198,3 +226,12 @@ def _by_pixels(request: Any, result: PerceptionResult) -> selection.Selection:
     box = request.box
     edges = (box.x_offset, box.y_offset, box.x_offset + box.width, box.y_offset + box.height)
     return selection.select_by_box(result, edges, request.camera)
+
+
+def unit_vector(vector: Any) -> torch.Tensor:
+    """(3,) unit tensor; `RequestError` for zero and NaN."""
+    values = torch.tensor([vector.x, vector.y, vector.z], dtype=torch.float64)
+    length = float(values.norm())
+    if not math.isfinite(length) or length < 1e-9:
+        raise RequestError(ErrorCode.INVALID_REQUEST, f"preferred_approaches: expected directions, got {values.tolist()}")
+    return values / length

@@ -10,6 +10,7 @@ from pan3d_interfaces.srv import GetGraspTargets, GetInstances, SegmentObject, S
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from pan3d_ros.services.answers import Answers
 
@@ -25,17 +26,20 @@ class PerceptionServices:
     """`~/segment_object`, ... and the action `~/segment`; also without `~` when `global_services` is set.
 
     Waiting requests occupy a thread of the executor each (`service.max_waiting` bounds them), so it needs more
-    threads than that. The callback group is reentrant: cancel requests arrive while a goal is executed.
+    threads than that; `queue` requests of each service wait for one. The callback group is reentrant: cancel requests arrive
+    while a goal is executed.
     """
 
-    def __init__(self, node: Node, answers: Answers, global_services: bool) -> None:
+    def __init__(self, node: Node, answers: Answers, global_services: bool, queue: int) -> None:
         self._answers = answers
         group = ReentrantCallbackGroup()
+        # The usual ten are lost from when more callers ask at once than there are threads, and a lost request is never answered.
+        profile = QoSProfile(depth=queue, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
         prefixes = ["~/", "/"] if global_services else ["~/"]
         self._actions = []
         for prefix in prefixes:
             for name, (kind, method) in _SERVICES.items():
-                node.create_service(kind, prefix + name, getattr(answers, method), callback_group=group)
+                node.create_service(kind, prefix + name, getattr(answers, method), qos_profile=profile, callback_group=group)
             self._actions.append(
                 ActionServer(
                     node,
@@ -45,6 +49,9 @@ class PerceptionServices:
                     goal_callback=lambda _: GoalResponse.ACCEPT,
                     cancel_callback=lambda _: CancelResponse.ACCEPT,
                     callback_group=group,
+                    goal_service_qos_profile=profile,
+                    result_service_qos_profile=profile,
+                    cancel_service_qos_profile=profile,
                 )
             )
 
