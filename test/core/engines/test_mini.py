@@ -23,6 +23,7 @@ from pan3d_core.engines.mini import (
 from pan3d_core.geometry.transforms import invert_rigid, look_at
 from pan3d_core.models.mini.cameras import cameras_from_head
 from pan3d_core.models.mini.network import PanMini
+from pan3d_core.runtime.checksums import write_weights
 from pan3d_core.views.preprocessing import preprocess
 
 TINY = {
@@ -157,7 +158,7 @@ def test_a_network_of_another_size_is_refused(tmp_path):
     content = json.loads(metadata["content"])
     content["architecture"]["decoder"]["dim"] = 64
     changed = tmp_path / "changed.safetensors"
-    save_file(load_file(path), changed, metadata={**metadata, "content": json.dumps(content)})
+    write_weights(changed, load_file(path), {**metadata, "content": json.dumps(content)})
     with pytest.raises(ValueError, match=r"changed.safetensors does not fit Fast3disMini\s+166 of another shape: pixels"):
         build(ModelConfig(name="pan3d-mini-fast3dis", weights=str(changed)))
 
