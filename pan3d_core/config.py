@@ -101,6 +101,24 @@ class AlignConfig(Checked):
 
 
 @dataclass(frozen=True)
+class ConsistencyConfig(Checked):
+    """Whether camera poses agree with what the pictures show, by places that several views see."""
+
+    enabled: bool = setting(True, "compare camera poses with what the pictures show")
+    every: int = setting(
+        40, "view sets from one comparison to the next; refuted poses are compared with each", range=(1, 100_000)
+    )
+    picture_side: int = setting(480, "longer side of the compared pictures in pixels", range=(64, 4096))
+    features: int = setting(500, "most places compared per picture", range=(50, 10_000))
+    tolerance_deg: float = setting(0.25, "a place fits when its rays miss each other by less than this", range=(0.01, 5.0))
+    min_matches: int = setting(12, "fewest places that say anything about a camera", range=(6, 10_000))
+    warn_below: float = setting(0.75, "a camera of which less than this share of places fits is warned of", range=(0.0, 1.0))
+    refuse_below: float = setting(
+        0.5, "a camera of which less than this share of places fits is left out, or metres are refused", range=(0.0, 1.0)
+    )
+
+
+@dataclass(frozen=True)
 class PlacementConfig(Checked):
     """Correction of each instance's depth with its masks in the other calibrated views."""
 
@@ -252,6 +270,7 @@ class PipelineConfig(Checked):
     model: ModelConfig = group(ModelConfig, "engine")
     workspace: WorkspaceConfig = group(WorkspaceConfig, "place")
     align: AlignConfig = group(AlignConfig, "metres")
+    consistency: ConsistencyConfig = group(ConsistencyConfig, "poses against pictures")
     placement: PlacementConfig = group(PlacementConfig, "placement of instances")
     merge: MergeConfig = group(MergeConfig, "objects")
     cloud: CloudConfig = group(CloudConfig, "point cloud")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from pan3d_core.assembly.alignment import align_to_world
+from pan3d_core.assembly.consistency import ConsistencyWatch, refuse_metres
 from pan3d_core.assembly.merging import merge_panoptic
 from pan3d_core.assembly.ownership import OwnedPixels, own_masks, own_pixels
 from pan3d_core.assembly.placement import refine_placement
@@ -55,10 +56,12 @@ class PerceptionPipeline:
         self.config = config or PipelineConfig()
         self.namer = namer
         self.tracker = Tracker(self.config.tracking)
+        self._watch = ConsistencyWatch()
 
     def reset(self) -> None:
-        """Forget the tracks, as after a jump of the clock. Ids go on."""
+        """Forget the tracks and what was thought of the poses, as after a jump of the clock. Ids go on."""
         self.tracker.reset()
+        self._watch.reset()
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take over other settings from the next view set on; tracks stay, and so does the engine, whatever `config.model` says.
@@ -83,13 +86,18 @@ class PerceptionPipeline:
             batch = preprocess(views, self.engine.facts.preprocess, config.workspace.support_height_m)
             self._check_depth(batch)
 
+        with clock.stage("poses"):
+            consistency = self._watch.check(views, config.consistency)
+            batch = batch.select([index for index, name in enumerate(batch.cameras) if name not in consistency.left_out])
+
         with clock.stage("engine"):
             reconstruction, instances, used = run_within_memory(self.engine, batch)
-            warnings = _left_out(batch, used) + _partly_posed(used)
+            warnings = consistency.warnings + _left_out(batch, used) + _partly_posed(used)
             batch = to_device(used, reconstruction.depth.device)
 
         with clock.stage("align"):
             reconstruction = align_to_world(reconstruction, batch, config.align)
+            reconstruction = refuse_metres(reconstruction, consistency)
 
         with clock.stage("refine"):
             owned: OwnedPixels
@@ -116,7 +124,7 @@ class PerceptionPipeline:
         finds_objects = self.engine.facts.finds_objects
         if not finds_objects:
             warnings = (*warnings, "this engine finds no objects: that there are none here says nothing about the scene")
-        return PerceptionResult(reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects)
+        return PerceptionResult(reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects, consistency)
 
     def _depth_is_predicted(self, batch: ViewBatch) -> bool:
         return not self.engine.facts.needs_depth and (batch.depth is None or self.config.align.depth_source == "model")

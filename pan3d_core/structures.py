@@ -271,6 +271,24 @@ class Panoptic3D:
 
 
 @dataclass(frozen=True)
+class PoseConsistency:
+    """Whether camera poses agree with what the pictures show."""
+
+    cameras: tuple[str, ...]  # of all given views, in their order
+    figures: tuple[float | None, ...]  # 0..1: share of what a view sees with others that lies where poses put it; None = unknown
+    left_out: tuple[str, ...] = ()  # cameras whose poses are refuted while others agree
+    reasons: tuple[str, ...] = ()  # same length as `left_out`
+    contradiction: str = ""  # why no pose is believed, with the likely fault; empty = they are not refuted
+    doubts: tuple[str, ...] = ()  # smaller disagreements, in words
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All that a person should know of it."""
+        left_out = tuple(f"{camera} is left out: {reason}" for camera, reason in zip(self.left_out, self.reasons))
+        return (*left_out, *self.doubts)
+
+
+@dataclass(frozen=True)
 class PerceptionResult:
     """What is known after one view set."""
 
@@ -280,6 +298,7 @@ class PerceptionResult:
     timings_ms: dict[str, float]  # stage -> wall time; "total" is their sum
     warnings: tuple[str, ...] = ()
     finds_objects: bool = True  # False: the engine looks for none, so no segments says nothing about the scene
+    consistency: PoseConsistency | None = None  # of all given views; None = not compared
 
     @property
     def is_metric(self) -> bool:

@@ -166,7 +166,9 @@ class SceneEvaluator:
         scene.known_truth()
         config = self.pipeline.config
         workspace = replace(config.workspace, support_height_m=scene.support_height_m)
-        pipeline = self.pipeline.fresh(replace(config, workspace=workspace))
+        # Truth has a row for every view, and poses of data sets are what networks are measured at.
+        consistency = replace(config.consistency, enabled=False)
+        pipeline = self.pipeline.fresh(replace(config, workspace=workspace, consistency=consistency))
         return pipeline.process([_as_seen(view, self.protocol) for view in scene.views])
 
 

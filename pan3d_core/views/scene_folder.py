@@ -89,6 +89,15 @@ class Scene:
         """The same scene as colour cameras see it; the truth keeps its depth."""
         return replace(self, views=tuple(replace(view, depth=None) for view in self.views))
 
+    def of_cameras(self, cameras: Sequence[str]) -> Scene:
+        """The scene as these cameras see it, in its own order; the truth of other views goes, too."""
+        rows = [index for index, view in enumerate(self.views) if view.camera in cameras]
+        truth = self.truth
+        if truth is not None:
+            ids, depth = (tuple(values[row] for row in rows) for values in (truth.instance_ids, truth.depth))
+            truth = replace(truth, instance_ids=tuple(item for item in ids if item is not None), depth=depth)
+        return replace(self, views=tuple(self.views[row] for row in rows), truth=truth)
+
     def known_truth(self) -> SceneTruth:
         """What `truth` holds. Raises `ValueError` for a scene without."""
         if self.truth is None:

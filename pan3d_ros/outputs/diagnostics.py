@@ -9,6 +9,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from pan3d_interfaces.msg import ErrorCode
 
+from pan3d_core.structures import PerceptionResult
 from pan3d_core.views.synchronizer import ViewSetSynchronizer
 from pan3d_ros.inputs.camera_inputs import CameraInput
 from pan3d_ros.outputs.result_store import Latencies, SceneResult
@@ -173,6 +174,8 @@ def pipeline_status(
         return status("pipeline", WARN, "no result yet", values)
     if not latest.result.finds_objects:
         return status("pipeline", WARN, "this model finds no objects: clouds and depth only", values)
+    if doubt := _pose_doubt(latest.result):
+        return status("pipeline", WARN, doubt, values)
     if not latest.result.reconstruction.is_metric:
         return status("pipeline", WARN, "the result is not metric: no grasps; camera poses or depth are needed", values)
     if config.watchdog.latency_budget_s and p50 > config.watchdog.latency_budget_s:
@@ -180,6 +183,16 @@ def pipeline_status(
             "pipeline", WARN, f"latency p50 {p50:.2f} s exceeds the budget of {config.watchdog.latency_budget_s:g} s", values
         )
     return status("pipeline", OK, "results are published", values)
+
+
+def _pose_doubt(result: PerceptionResult) -> str:
+    """What the pictures say against the cameras' poses; empty where they agree or nothing is known."""
+    found = result.consistency
+    if found is None:
+        return ""
+    if found.contradiction:
+        return f"camera poses contradict the pictures, so nothing is metric: {found.contradiction}"
+    return "; ".join(found.warnings)
 
 
 def diagnostic_array(node_name: str, stamp: Any, parts: Sequence[DiagnosticStatus]) -> DiagnosticArray:

@@ -13,6 +13,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from pan3d_core.labels import LabelSpace
+from pan3d_core.structures import PerceptionResult
 from pan3d_ros.messages.clouds import by_class, cloud_message, cloud_records
 from pan3d_ros.messages.instances import depth_image, detections, id_image, label_info
 from pan3d_ros.messages.markers import MarkerDrawing
@@ -182,6 +183,19 @@ def stats_message(
     message.latency_p50_seconds, message.latency_p99_seconds = latencies.percentile(50), latencies.percentile(99)
     message.num_instances = len(scene.result.panoptic.segments)
     message.num_points = len(scene.result.panoptic.points)
+    _tell_cameras(message, scene.result)
     if torch.cuda.is_available():
         message.device_memory_mb = torch.cuda.max_memory_allocated() / 2**20
     return message
+
+
+def _tell_cameras(message: PipelineStats, result: PerceptionResult) -> None:
+    """Which cameras made the result, how well their poses agree with the pictures, and which were left out."""
+    found = result.consistency
+    if found is None:
+        message.cameras = list(result.views.cameras)
+        message.camera_consistency = [-1.0] * len(result.views.cameras)
+        return
+    message.cameras = list(found.cameras)
+    message.camera_consistency = [-1.0 if figure is None else float(figure) for figure in found.figures]
+    message.cameras_left_out, message.left_out_reasons = list(found.left_out), list(found.reasons)

@@ -58,7 +58,8 @@ class ViewCollector:
         with self._lock:
             if not result.is_metric:
                 why = result.reconstruction.alignment or "neither camera poses nor depth are known"
-                self._refused = ("NOT_METRIC", f"results are not metric: {why}")
+                contradicted = result.consistency is not None and result.consistency.contradiction
+                self._refused = ("POSES_CONTRADICT" if contradicted else "NOT_METRIC", f"results are not metric: {why}")
                 return
             if not posed:
                 self._refused = ("TF_FAILURE", "no camera's pose in the reference frame is known")

@@ -30,6 +30,7 @@ from pan3d_ros.services.requests import (
     check_request,
     classes_message,
     read_prompt,
+    require_agreeing_poses,
     select,
     select_by_text,
     unit_vector,
@@ -202,6 +203,7 @@ class Answers:
         if not math.isfinite(width) or width < 0:
             raise RequestError(ErrorCode.INVALID_REQUEST, f"gripper_max_width: expected at least 0, got {width}")
         scene = self._newest(request.max_age)
+        require_agreeing_poses(scene)  # before names: what is not found at wrong poses may well be there
         instance_id = request.instance_id
         if not instance_id:
             chosen = select_by_text(request.prompt, scene, self._namer(), situation.node.service.min_probability)
@@ -287,6 +289,7 @@ class Answers:
         self, scene: SceneResult, instance_id: int, count: int, config: GraspConfig | None = None
     ) -> tuple[list[Any], str]:
         panoptic = scene.result.panoptic
+        require_agreeing_poses(scene)
         if all(s.instance_id != instance_id for s in panoptic.segments):
             raise RequestError(ErrorCode.NOT_FOUND, f"instance {instance_id} is not visible now")
         if not scene.result.reconstruction.is_metric:

@@ -235,3 +235,11 @@ def unit_vector(vector: Any) -> torch.Tensor:
     if not math.isfinite(length) or length < 1e-9:
         raise RequestError(ErrorCode.INVALID_REQUEST, f"preferred_approaches: expected directions, got {values.tolist()}")
     return values / length
+
+
+def require_agreeing_poses(scene: SceneResult) -> None:
+    """Raise `RequestError` for a result whose camera poses contradict the pictures: no length of it can be relied on."""
+    found = scene.result.consistency
+    if found is not None and found.contradiction:
+        words = f"the camera poses contradict the pictures, so there is no grasp: {found.contradiction}"
+        raise RequestError(ErrorCode.POSES_CONTRADICT, words)

@@ -43,6 +43,7 @@ def write_files(
         The paths written, the report last.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    scene = scene.of_cameras(result.views.cameras)  # some may be left out
     names = name_segments(result.panoptic)
     paths = [folder / "cloud.ply", folder / "reconstruction.npz", folder / "instances.json"]
     write_ply(paths[0], Cloud.of(result.panoptic))
@@ -94,8 +95,20 @@ def instance_list(result: PerceptionResult, names: dict[int, str]) -> dict[str, 
         "is_metric": result.is_metric,
         "world_frame_id": panoptic.world_frame_id,
         "warnings": list(result.warnings),
+        "cameras": camera_list(result),
         "instances": instances,
     }
+
+
+def camera_list(result: PerceptionResult) -> list[dict[str, Any]]:
+    """Each given camera: how well its pose agrees with the pictures (0..1, null = unknown), whether and why it was left out."""
+    found = result.consistency
+    if found is None:
+        return []
+    why = dict(zip(found.left_out, found.reasons))
+    return [
+        {"camera": name, "consistency": figure, "left_out": why.get(name)} for name, figure in zip(found.cameras, found.figures)
+    ]
 
 
 def overlays(scene: Scene, result: PerceptionResult, names: dict[int, str]) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import InstanceSet, Reconstruction
 
 CONFIG = PipelineConfig(workspace=WorkspaceConfig(support_height_m=0.0))
-STAGES = {"preprocess", "engine", "align", "refine", "merge", "track", "total"}
+STAGES = {"preprocess", "poses", "engine", "align", "refine", "merge", "track", "total"}
 
 
 class TruthfulEngine:

@@ -14,7 +14,7 @@ from pan3d_core.reconstruction import read_pictures
 from pan3d_core.views.image_files import write_image
 from pan3d_core.views.scene_folder import Scene, write_scene
 
-STAGES = ["preprocess", "engine", "align", "refine", "merge", "track"]
+STAGES = ["preprocess", "poses", "engine", "align", "refine", "merge", "track"]
 
 
 class ColorEngine:

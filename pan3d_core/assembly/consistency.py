@@ -1,0 +1,273 @@
+"""Camera poses against the pictures: places that two views both see must lie where the poses put them.
+
+A verdict needs evidence for something else, not merely the lack of agreement: other poses, near the given ones, of a usual
+mistake or free, that many more matches fit. Views without texture or overlap, and things that move, give no such evidence.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pan3d_core.assembly.pose_fit import fit_views, free_fits, motion_size, pair_transforms, ray_errors
+from pan3d_core.assembly.pose_hypotheses import Hypothesis, common_mistakes, exchanges, single_mistakes
+from pan3d_core.assembly.view_matches import Array, Indices, ViewMatches, grey_picture, match_views
+from pan3d_core.config import ConsistencyConfig
+from pan3d_core.structures import CameraView, PoseConsistency, Reconstruction
+
+log = logging.getLogger("pan3d.consistency")
+
+Flags = npt.NDArray[np.bool_]
+# Cameras nearer to each other than this, looking the same way, are one camera or one mistake.
+TWIN_M, TWIN_DEG = 0.005, 0.5
+# Pictures of one place, this small, are alike or not; flat ones say nothing.
+TWIN_SIDE, ALIKE, FLAT = 48, 0.7, 6.0
+# A mistake is named when it explains this many times what the given poses do.
+NAMED_FACTOR = 2.0
+# Share of matches that are right between views as far apart as in a cell: a mistake explains no more.
+MOST_RIGHT = 0.7
+# Of two cameras that would both explain a disagreement, the second must explain less than this share.
+BLAMED_SHARE = 0.75
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """Matches of all views with the poses as given."""
+
+    matches: ViewMatches
+    rays: tuple[Array, Array]
+    poses: Array  # (S, 4, 4)
+    tolerance: float  # rad
+
+    def fits(self, poses: Array, lens: Indices | None = None) -> Flags:
+        """(N,) whether each match fits other poses."""
+        rays = self.rays if lens is None else self.matches.rays(lens)
+        return ray_errors(rays, pair_transforms(self.matches, poses)) < self.tolerance
+
+    def within(self, views: Sequence[int]) -> _Evidence:
+        """Only what these views see of each other."""
+        rows = np.isin(self.matches.first, views) & np.isin(self.matches.second, views)
+        return replace(self, matches=self.matches.of(rows), rays=(self.rays[0][rows], self.rays[1][rows]))
+
+
+@dataclass(frozen=True)
+class _Camera:
+    """What the matches say of one camera, the others' poses taken as given."""
+
+    name: str
+    views: tuple[int, ...]
+    given: int  # matches that fit
+    possible: int  # matches that would fit if the camera moved a little, or that two pictures alone agree on
+    correction: Array  # (4, 4) that movement
+
+    @property
+    def gain(self) -> int:
+        return self.possible - self.given
+
+    def figure(self, min_matches: int) -> float | None:
+        """Share that fits; None where too few could."""
+        return None if max(self.given, self.possible) < min_matches else min(1.0, self.given / max(self.possible, 1))
+
+    def movement(self) -> str:
+        """By how much it would have to move, in words."""
+        degrees, metres = motion_size(self.correction)
+        return f"the pictures fit better with it turned by {degrees:.1f} degrees and moved by {metres * 100:.1f} cm"
+
+
+def check_poses(views: Sequence[CameraView], config: ConsistencyConfig | None = None) -> PoseConsistency:
+    """Compare the poses of views with what their pictures show.
+
+    Args:
+        views: Of one moment; those without intrinsics or pose are not judged. Views of one name are one moving camera.
+        config: Limits; the defaults where none is given.
+
+    Returns:
+        A figure per view, cameras that are refuted while at least two others agree, or what speaks against all.
+    """
+    config = config or ConsistencyConfig()
+    names = tuple(view.camera for view in views)
+    known = [index for index, view in enumerate(views) if view.intrinsics is not None and view.cam_from_world is not None]
+    nothing = PoseConsistency(names, (None,) * len(views))
+    if not config.enabled or len(known) < 2:
+        return nothing
+    posed = [views[index] for index in known]
+    poses = np.stack([view.calibration()[1].double().numpy(force=True) for view in posed])
+    if twins := _twins(posed, poses):
+        figures = tuple(0.0 if name in twins else None for name in names)
+        return replace(nothing, figures=figures, contradiction=f"several cameras share one pose: {', '.join(twins)}")
+    matches = match_views(posed, config)
+    evidence = _Evidence(matches, matches.rays(), poses, math.radians(config.tolerance_deg))
+    found = _judge(evidence, tuple(view.camera for view in posed), config)
+    by_view = dict(zip(known, found.figures))
+    return replace(found, cameras=names, figures=tuple(by_view.get(index) for index in range(len(views))))
+
+
+def refuse_metres(reconstruction: Reconstruction, consistency: PoseConsistency) -> Reconstruction:
+    """Take the metres from a reconstruction whose poses are refuted; `alignment` says why."""
+    if not consistency.contradiction:
+        return reconstruction
+    return replace(
+        reconstruction, is_metric=False, alignment=f"none: the camera poses contradict the pictures: {consistency.contradiction}"
+    )
+
+
+class ConsistencyWatch:
+    """Compares the first view set, then every n-th, and every one as long as poses are refuted.
+
+    Faults of calibration stay from one view set to the next, and pictures are expensive to compare.
+    """
+
+    def __init__(self) -> None:
+        self._last: PoseConsistency | None = None
+        self._age = 0
+
+    def reset(self) -> None:
+        """Compare the next view set, whatever was found before."""
+        self._last = None
+
+    def check(self, views: Sequence[CameraView], config: ConsistencyConfig) -> PoseConsistency:
+        """Give what holds for these views: found now, or with the last ones that were compared."""
+        names, last = tuple(view.camera for view in views), self._last
+        self._age += 1
+        trusted = last is not None and last.cameras == names and not (last.contradiction or last.left_out)
+        if last is None or not trusted or self._age >= config.every:
+            last, self._age = check_poses(views, config), 0
+            if last.contradiction or last.left_out or last.doubts:
+                log.warning("camera poses: %s", "; ".join((last.contradiction, *last.warnings)).lstrip("; "))
+        self._last = last
+        return last
+
+
+def _twins(views: Sequence[CameraView], poses: Array) -> tuple[str, ...]:
+    """Names of different cameras in one place that see different things."""
+    found: dict[str, None] = {}
+    for a in range(len(views)):
+        for b in range(a + 1, len(views)):
+            degrees, metres = motion_size(poses[b] @ np.linalg.inv(poses[a]))
+            if views[a].camera == views[b].camera or metres > TWIN_M or degrees > TWIN_DEG:
+                continue
+            if _differ(views[a], views[b]):
+                found |= {views[a].camera: None, views[b].camera: None}
+    return tuple(found)
+
+
+def _differ(first: CameraView, second: CameraView) -> bool:
+    """Whether two pictures from one place show different things."""
+    small, other = (grey_picture(view, TWIN_SIDE) for view in (first, second))
+    scales = [
+        np.diag([grey.shape[1] / view.hw[1], grey.shape[0] / view.hw[0], 1.0]) for grey, view in ((small, first), (other, second))
+    ]
+    lenses = [scale @ view.calibration()[0].double().numpy(force=True) for scale, view in zip(scales, (first, second))]
+    other_from_first = lenses[1] @ np.linalg.inv(lenses[0])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    warped = cv2.warpPerspective(other, other_from_first, small.shape[::-1], flags=flags)
+    seen = (
+        cv2.warpPerspective(
+            np.ones_like(other), other_from_first, small.shape[::-1], flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        )
+        > 0
+    )
+    if seen.mean() < 0.3:
+        return False
+    a, b = small[seen].astype(np.float64), warped[seen].astype(np.float64)
+    if min(a.std(), b.std()) < FLAT:
+        return False
+    return float(((a - a.mean()) * (b - b.mean())).mean() / (a.std() * b.std())) < ALIKE
+
+
+def _judge(evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfig) -> PoseConsistency:
+    """Figures of all views; cameras are taken out from the worst on, until the rest agrees."""
+    figures: dict[str, float | None] = {}
+    left_out: dict[str, str] = {}
+    doubts: list[str] = []
+    active = list(dict.fromkeys(names))
+    while True:
+        part = evidence.within([index for index, name in enumerate(names) if name in active])
+        if (mistake := _common_mistake(part, names)) is not None:
+            words = f"they look like {mistake}"
+            return PoseConsistency(names, tuple(figures.get(name, 0.0) for name in names), contradiction=words)
+        cameras = [_measure(part, name, names, config) for name in active]
+        figures |= {camera.name: camera.figure(config.min_matches) for camera in cameras}
+        bad = [camera for camera in cameras if _is_doubtful(camera, config)]
+        if not bad:
+            break
+        worst = max(bad, key=lambda camera: camera.gain)
+        others = [camera.gain for camera in cameras if camera is not worst]
+        refuted = (worst.figure(config.min_matches) or 0.0) < config.refuse_below
+        if len(active) < 3 or max(others) > BLAMED_SHARE * worst.gain:
+            words = f"the poses of {', '.join(camera.name for camera in bad)} do not fit together"
+            if refuted:
+                return PoseConsistency(names, tuple(figures[name] for name in names), contradiction=words)
+            doubts.append(words)
+            break
+        reason = _single_mistake(part, worst) or worst.movement()
+        if refuted:
+            left_out[worst.name] = reason
+        else:
+            doubts.append(f"{worst.name} disagrees with the others: {reason}")
+        active.remove(worst.name)
+    agreeing = [name for name in active if figures[name] is not None]
+    result = PoseConsistency(
+        names, tuple(figures[name] for name in names), tuple(left_out), tuple(left_out.values()), "", tuple(doubts)
+    )
+    if left_out and len(agreeing) < 2:
+        words = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+        return replace(result, left_out=(), reasons=(), contradiction=f"too few cameras agree ({words})")
+    return result
+
+
+def _is_doubtful(camera: _Camera, config: ConsistencyConfig) -> bool:
+    figure = camera.figure(config.min_matches)
+    return figure is not None and figure < config.warn_below and camera.gain >= config.min_matches // 2
+
+
+def _measure(evidence: _Evidence, name: str, names: tuple[str, ...], config: ConsistencyConfig) -> _Camera:
+    """Count what fits one camera as it is, and at its best."""
+    views = tuple(index for index, other in enumerate(names) if other == name)
+    touched = np.isin(evidence.matches.first, views) | np.isin(evidence.matches.second, views)
+    own = replace(evidence, matches=evidence.matches.of(touched), rays=(evidence.rays[0][touched], evidence.rays[1][touched]))
+    given = int(own.fits(own.poses).sum())
+    if len(own.matches) < config.min_matches:
+        return _Camera(name, views, given, given, np.eye(4))
+    correction = fit_views(own.matches, own.rays, own.poses, np.array(views))
+    moved = own.poses.copy()
+    moved[list(views)] = correction @ moved[list(views)]
+    possible = int(own.fits(moved).sum())
+    if possible < NAMED_FACTOR * config.min_matches or given < possible * config.refuse_below:
+        possible = max(possible, free_fits(own.matches, own.rays, own.tolerance))
+    return _Camera(name, views, given, possible, correction)
+
+
+def _common_mistake(evidence: _Evidence, names: tuple[str, ...]) -> str | None:
+    """The usual mistake that explains what the given poses do not, if one does."""
+    given = int(evidence.fits(evidence.poses).sum())
+    if NAMED_FACTOR * given > MOST_RIGHT * len(evidence.matches):
+        return None
+    found: list[Hypothesis] = list(common_mistakes(evidence.poses))
+    if len(set(names)) == len(names):
+        found += exchanges(evidence.poses, names)
+    return _best(evidence, found, given)
+
+
+def _single_mistake(evidence: _Evidence, camera: _Camera) -> str:
+    """The usual mistake with one camera's pose, if one explains it."""
+    if len(camera.views) > 1:
+        return ""
+    touched = (evidence.matches.first == camera.views[0]) | (evidence.matches.second == camera.views[0])
+    own = replace(evidence, matches=evidence.matches.of(touched), rays=(evidence.rays[0][touched], evidence.rays[1][touched]))
+    fault = _best(own, list(single_mistakes(own.poses, camera.views[0])), max(camera.given, int(camera.possible / NAMED_FACTOR)))
+    return f"its pose looks like {fault}" if fault else ""
+
+
+def _best(evidence: _Evidence, hypotheses: list[Hypothesis], given: int) -> str | None:
+    counts = [int(evidence.fits(item.cam_from_world, item.lens).sum()) for item in hypotheses]
+    log.debug("matches %d, given %d, mistakes %s", len(evidence.matches), given, counts)
+    best = int(np.argmax(counts))
+    enough = max(NAMED_FACTOR * given, 12, 0.15 * len(evidence.matches))
+    return hypotheses[best].fault if counts[best] >= enough else None

@@ -1,0 +1,146 @@
+"""How well matches fit poses, and which other pose of some views they would fit better."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pan3d_core.assembly.view_matches import Array, Indices, ViewMatches, unit
+
+# Nothing is nearer to a camera than this.
+NEAR_M = 0.1
+# Widths (rad) of the errors that a fit bears, from what a gross fault makes to what a good calibration leaves.
+WIDTHS = (0.08, 0.04, 0.02, 0.01, 0.006, 0.004, 0.003, 0.003)
+# A fit stays near the given pose where matches do not say otherwise: weight of one radian and of one metre.
+PRIOR = np.array([0.02] * 3 + [0.05] * 3)
+STEP = 1e-5
+
+
+def pair_transforms(matches: ViewMatches, cam_from_world: Array) -> Array:
+    """(N, 4, 4) second camera from first camera, of each match."""
+    world_from_cam = np.linalg.inv(cam_from_world)
+    pairs: Array = cam_from_world[:, None] @ world_from_cam[None]
+    return pairs[matches.second, matches.first]
+
+
+def ray_errors(rays: tuple[Array, Array], second_from_first: Array) -> Array:
+    """Angle between a ray of the second camera and the nearest image of the first camera's ray.
+
+    That image is an arc, from what is `NEAR_M` away to what is infinitely far; so points behind a camera do not fit, and
+    cameras in one place, which have no epipolar geometry, need no case of their own.
+
+    Args:
+        rays: Twice (N, 3), unit vectors.
+        second_from_first: (N, 4, 4).
+
+    Returns:
+        (N,) rad, for small angles.
+    """
+    far = np.einsum("nij,nj->ni", second_from_first[:, :3, :3], rays[0])
+    near = unit(NEAR_M * far + second_from_first[:, :3, 3])
+    normal = _cross(far, near)
+    length = np.sqrt(np.square(normal).sum(1))
+    normal = normal / np.maximum(length, 1e-12)[:, None]
+    seen = rays[1]
+    inside = (length > 1e-9) & ((_cross(far, seen) * normal).sum(1) >= 0) & ((_cross(seen, near) * normal).sum(1) >= 0)
+    ends = np.sqrt(np.minimum(np.square(seen - far).sum(1), np.square(seen - near).sum(1)))
+    return np.asarray(np.where(inside, np.abs((seen * normal).sum(1)), ends), np.float64)
+
+
+def _cross(a: Array, b: Array) -> Array:
+    """(N, 3) cross products; numpy's own takes several times as long."""
+    return np.stack(
+        [
+            a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1],
+            a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2],
+            a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0],
+        ],
+        axis=1,
+    )
+
+
+def fit_views(matches: ViewMatches, rays: tuple[Array, Array], cam_from_world: Array, group: Indices) -> Array:
+    """Find the one movement, in their cameras' frames, of some views that lets most matches fit.
+
+    Gauss-Newton on the distance to the epipolar plane with weights of Geman and McClure that become stricter, so that
+    matches of wrong places lose their say.
+
+    Args:
+        matches: Those that touch a view of the group count.
+        rays: Of these matches.
+        cam_from_world: (S, 4, 4) where the fit begins.
+        group: Views that move alike: one camera's.
+
+    Returns:
+        (4, 4) to be multiplied from the left on `cam_from_world` of the group.
+    """
+    moving = np.isin(np.arange(len(cam_from_world)), group)
+    touched = moving[matches.first] | moving[matches.second]
+    part, own = matches.of(touched), (rays[0][touched], rays[1][touched])
+    correction: Array = np.eye(4)
+    for width in WIDTHS:
+        base = _plane_distances(part, own, _moved(cam_from_world, moving, correction))
+        columns = [
+            (_plane_distances(part, own, _moved(cam_from_world, moving, small_motion(nudge) @ correction)) - base) / STEP
+            for nudge in np.diag(np.full(6, STEP))
+        ]
+        jacobian = np.stack(columns, axis=1)
+        weight = np.square(width**2 / (width**2 + np.square(base)))
+        normal = (jacobian * weight[:, None]).T @ jacobian + np.diag(np.square(PRIOR * max(len(base), 1) ** 0.5))
+        step: Array = -np.asarray(np.linalg.solve(normal, (jacobian * weight[:, None]).T @ base), np.float64)
+        correction = small_motion(step * min(1.0, 0.3 / max(float(np.abs(step).max()), 1e-12))) @ correction
+    return correction
+
+
+def _plane_distances(matches: ViewMatches, rays: tuple[Array, Array], cam_from_world: Array) -> Array:
+    """(N,) signed sine of the angle between the second ray and the epipolar plane of the first."""
+    transform = pair_transforms(matches, cam_from_world)
+    normal = unit(_cross(np.einsum("nij,nj->ni", transform[:, :3, :3], rays[0]), transform[:, :3, 3]))
+    distances: Array = (rays[1] * normal).sum(1)
+    return distances
+
+
+def _moved(cam_from_world: Array, moving: npt.NDArray[np.bool_], correction: Array) -> Array:
+    return np.where(moving[:, None, None], correction @ cam_from_world, cam_from_world)
+
+
+def small_motion(twist: Array) -> Array:
+    """(6,) rotation vector (rad) and translation (m) -> (4, 4)."""
+    transform = np.eye(4)
+    transform[:3, :3] = cv2.Rodrigues(np.ascontiguousarray(twist[:3]))[0]
+    transform[:3, 3] = twist[3:]
+    return transform
+
+
+def motion_size(transform: Array) -> tuple[float, float]:
+    """Degrees and metres of a (4, 4) rigid motion."""
+    cosine = float(np.clip((np.trace(transform[:3, :3]) - 1) / 2, -1.0, 1.0))
+    return math.degrees(math.acos(cosine)), float(np.sqrt(np.square(transform[:3, 3]).sum()))
+
+
+def free_fits(matches: ViewMatches, rays: tuple[Array, Array], tolerance: float, least: int = 15) -> int:
+    """Count the matches that some poses of their two views, whichever, fit (RANSAC with five points).
+
+    Args:
+        matches: Of any pairs.
+        rays: Of these matches.
+        tolerance: Largest miss, rad.
+        least: Pairs with fewer count as none: chance finds poses for ten.
+    """
+    total = 0
+    pairs = matches.first * len(matches.intrinsics) + matches.second
+    for pair in np.unique(pairs):
+        rows = (pairs == pair) & (rays[0][:, 2] > 0.1) & (rays[1][:, 2] > 0.1)
+        if rows.sum() < least:
+            continue
+        first, second = (np.ascontiguousarray(side[rows, :2] / side[rows, 2:]) for side in rays)
+        cv2.setRNGSeed(0)
+        _, mask = cv2.findEssentialMat(
+            first, second, np.eye(3), method=cv2.RANSAC, prob=0.99, threshold=tolerance / 2, maxIters=300
+        )
+        count = 0 if mask is None else int(mask.sum())
+        total += count if count >= least else 0
+    return total

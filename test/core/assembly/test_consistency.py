@@ -1,0 +1,182 @@
+"""Poses that contradict the pictures: a textured table with a box, seen by up to four cameras, without a renderer."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pan3d_core.assembly.consistency import ConsistencyWatch, check_poses, refuse_metres
+from pan3d_core.assembly.pose_hypotheses import MISTAKES, OPTICAL_FROM_BODY, OPTICAL_FROM_OPENGL
+from pan3d_core.config import ConsistencyConfig
+from pan3d_core.geometry.transforms import invert_rigid, look_at
+from pan3d_core.structures import CameraView, PoseConsistency, Reconstruction
+
+WIDTH, HEIGHT, TABLE_M = 320, 240, 0.6
+INTRINSICS = torch.tensor([[330.0, 0.0, 159.5], [0.0, 330.0, 119.5], [0.0, 0.0, 1.0]])
+EYES = ((-0.6, -0.25, 0.55), (-0.65, 0.05, 0.6), (-0.5, 0.35, 0.5), (-0.62, -0.08, 0.45))
+BOX_HEIGHT_M = 0.08
+
+
+def texture(seed=0, cells=60):
+    """(3, n, n) random squares of two sizes, in colour."""
+    rng = np.random.default_rng(seed)
+    fine, coarse = (rng.uniform(0.1, 0.9, (3, n, n)) for n in (cells, cells // 4))
+    picture = 0.5 * np.kron(fine, np.ones((8, 8))) + 0.5 * np.kron(coarse, np.ones((32, 32)))
+    return torch.from_numpy(picture).float()
+
+
+def seen_plane(picture, rays, eye, height):
+    """Colours (3, N) of the plane at a height and where it is hit within the table (N,), with the hit (N, 2)."""
+    reach = (height - eye[2]) / rays[:, 2]
+    hit = eye[None, :2] + reach[:, None] * rays[:, :2]
+    where = hit / TABLE_M * picture.shape[-1] / 2 + picture.shape[-1] / 2
+    inside = ((where >= 0) & (where < picture.shape[-1] - 1)).all(1) & (reach > 0)
+    column, row = where.clamp(0, picture.shape[-1] - 1).long().unbind(1)
+    return picture[:, row, column], inside, hit
+
+
+def rig(eyes=EYES, table=None, top=None):
+    """Views of a textured table with a textured platform on it, at exact poses."""
+    table, top = texture(0) if table is None else table, texture(1) if top is None else top
+    views = []
+    for index, eye in enumerate(eyes):
+        pose = look_at(torch.tensor(eye), torch.tensor([0.02 * index, 0.0, 0.0]))
+        rows, columns = torch.meshgrid(torch.arange(HEIGHT).float(), torch.arange(WIDTH).float(), indexing="ij")
+        pixels = torch.stack([columns.flatten(), rows.flatten(), torch.ones(WIDTH * HEIGHT)])
+        rays = (pose[:3, :3].T @ (torch.linalg.inv(INTRINSICS) @ pixels)).T
+        colors, inside, _ = seen_plane(table, rays, torch.tensor(eye), 0.0)
+        image = torch.where(inside, colors, 0.5)
+        colors, inside, hit = seen_plane(top, rays, torch.tensor(eye), BOX_HEIGHT_M)
+        image = torch.where(inside & (hit.abs() < 0.12).all(1), colors, image)
+        views.append(
+            CameraView(image.reshape(3, HEIGHT, WIDTH), INTRINSICS, pose, camera=f"camera_{index}", frame_id=f"camera_{index}")
+        )
+    return views
+
+
+@pytest.fixture(scope="module")
+def views():
+    return rig()
+
+
+def moved(views, change, which=None):
+    """The views with `change` applied to the poses of all or of one."""
+    return [
+        replace(view, cam_from_world=torch.as_tensor(change(view.cam_from_world)).float()) if which in (None, index) else view
+        for index, view in enumerate(views)
+    ]
+
+
+def turned(degrees):
+    angle = np.radians(degrees)
+    turn = torch.eye(4)
+    turn[0, 0] = turn[2, 2] = float(np.cos(angle))
+    turn[0, 2], turn[2, 0] = float(np.sin(angle)), float(-np.sin(angle))
+    return turn
+
+
+def test_right_poses_agree_with_the_pictures(views):
+    found = check_poses(views)
+    assert min(found.figures) > 0.85
+    assert found.contradiction == "" and found.warnings == ()
+
+
+MADE = {
+    "OpenGL axes": lambda pose: torch.from_numpy(OPTICAL_FROM_OPENGL).float() @ pose,
+    "the inverse": invert_rigid,
+    "body or *_link frame": lambda pose: torch.from_numpy(OPTICAL_FROM_BODY.T.copy()).float() @ pose,
+    "world_from_cam with OpenGL axes": lambda pose: invert_rigid(torch.from_numpy(OPTICAL_FROM_OPENGL).float() @ pose),
+}
+
+
+@pytest.mark.parametrize("words", MADE)
+def test_a_usual_mistake_with_all_poses_is_named(views, words):
+    found = check_poses(moved(views, MADE[words]))
+    assert words in found.contradiction
+
+
+def test_what_mends_each_mistake_differs_from_what_mends_the_others():
+    pose = rig(EYES[:1])[0].cam_from_world.double().numpy()
+    mended = [mend(pose) for _, mend in MISTAKES]
+    for index, one in enumerate(mended):
+        np.testing.assert_allclose(one[:3, :3] @ one[:3, :3].T, np.eye(3), atol=1e-6)
+        assert all(np.abs(one - other).max() > 1e-3 for other in mended[index + 1 :])
+
+
+def test_quaternions_read_in_the_wrong_order_are_recognised():
+    pose = rig(EYES[:1])[0].cam_from_world.double().numpy()
+    mend = dict(MISTAKES)
+    there = mend["quaternions read as wxyz that are xyzw"](pose)
+    np.testing.assert_allclose(mend["quaternions read as xyzw that are wxyz"](there), pose, atol=1e-6)
+
+
+def test_cameras_of_one_pose_are_named(views):
+    found = check_poses([replace(view, cam_from_world=views[0].cam_from_world) for view in views])
+    assert "share one pose: camera_0, camera_1, camera_2, camera_3" in found.contradiction
+
+
+def test_a_camera_that_sends_its_picture_twice_is_no_contradiction(views):
+    found = check_poses([*views[:3], replace(views[0], camera="copy")])
+    assert found.contradiction == "" and found.left_out == ()
+
+
+def test_exchanged_cameras_are_named(views):
+    poses = [views[index].cam_from_world for index in (1, 0, 2, 3)]
+    found = check_poses([replace(view, cam_from_world=pose) for view, pose in zip(views, poses)])
+    assert "exchanged cameras: camera_0 and camera_1" in found.contradiction
+
+
+def test_one_camera_of_another_convention_is_left_out_with_its_fault(views):
+    found = check_poses(moved(views, MADE["body or *_link frame"], which=2))
+    assert found.left_out == ("camera_2",) and "*_link" in found.reasons[0]
+    assert found.contradiction == "" and min(found.figures[:2]) > 0.8
+
+
+def test_a_knocked_camera_is_left_out_and_by_how_much_is_said(views):
+    found = check_poses(moved(views, lambda pose: turned(6.0) @ pose, which=1))
+    assert found.left_out == ("camera_1",) and "turned by" in found.reasons[0]
+    assert "camera_1 is left out" in found.warnings[0]
+
+
+def test_of_two_cameras_that_disagree_neither_is_believed(views):
+    found = check_poses(moved(views[:2], lambda pose: turned(6.0) @ pose, which=1))
+    assert "do not fit together" in found.contradiction and found.left_out == ()
+
+
+def test_two_right_views_agree(views):
+    found = check_poses(views[:2])
+    assert found.contradiction == "" and min(found.figures) > 0.85
+
+
+def test_pictures_without_texture_say_nothing():
+    plain = torch.full((3, 480, 480), 0.6)
+    found = check_poses(moved(rig(EYES[:3], plain, plain), MADE["the inverse"]))
+    assert found.figures == (None, None, None) and found.contradiction == ""
+
+
+def test_views_of_different_scenes_say_nothing(views):
+    elsewhere = rig(EYES[1:2], texture(5), texture(6))
+    found = check_poses([views[0], elsewhere[0]])
+    assert found.contradiction == "" and found.warnings == ()
+
+
+def test_views_without_pose_are_not_judged(views):
+    found = check_poses([replace(views[0], cam_from_world=None), *views[1:]])
+    assert found.figures[0] is None and min(found.figures[1:]) > 0.8
+
+
+def test_a_contradiction_takes_the_metres():
+    depth = torch.ones(1, 2, 2)
+    made = Reconstruction(depth, depth, torch.eye(3)[None], torch.eye(4)[None], is_metric=True)
+    assert refuse_metres(made, PoseConsistency(("a",), (1.0,))).is_metric
+    refused = refuse_metres(made, PoseConsistency(("a",), (0.0,), contradiction="they look like something else"))
+    assert not refused.is_metric and "something else" in refused.alignment
+
+
+def test_a_watch_compares_again_after_some_sets_and_while_poses_are_refuted(views):
+    watch, config = ConsistencyWatch(), ConsistencyConfig(every=3)
+    wrong = moved(views, MADE["the inverse"])
+    assert watch.check(views, config).contradiction == ""
+    assert [bool(watch.check(wrong, config).contradiction) for _ in range(4)] == [False, False, True, True]
+    assert watch.check(views, config).contradiction == ""
