@@ -20,8 +20,10 @@ def article(reader: Reader, draft: Draft) -> bool:
         return noun(reader, draft)
     if draft.has_head:
         return False
+    if draft.count == Count(1, "exactly"):  # "only the red mug" does not say that it is the only one
+        draft.count = None
     draft.article = reader.cursor.take(IGNORED)
-    draft.is_universal |= draft.article == "any"
+    draft.is_universal |= draft.article in ("any", "whichever")
     return True
 
 
@@ -32,7 +34,11 @@ def count(reader: Reader, draft: Draft) -> bool:
         return reader.cursor.text() in ("only", "all") and _late_count(reader, draft)
     number = _count_of(reader.cursor.take("count"))
     if draft.count is not None:  # "all three", "the only two"
-        number = Count(max(number.number, draft.count.number), "exactly" if number.kind != "all" else draft.count.kind)
+        number = (
+            draft.count
+            if draft.count.kind == "some"
+            else Count(max(number.number, draft.count.number), "exactly" if number.kind != "all" else draft.count.kind)
+        )
     draft.count, draft.is_universal = number, draft.is_universal or number.kind == "all"
     _of_them(reader, draft)
     return True
@@ -121,6 +127,8 @@ def any_thing(reader: Reader, draft: Draft) -> bool:
         cursor.take("count")
         _of_them(reader, draft)
         return True
+    if draft.has_head and not draft.inside and text in ("everything", "anything", "something", "whatever"):
+        return False
     draft.is_universal |= text in ("everything", "anything", "whatever")
     if text == "everything":
         draft.count = Count(1, "all")
@@ -202,7 +210,7 @@ def polite(reader: Reader, draft: Draft) -> bool:
 
 
 def request(reader: Reader, draft: Draft) -> bool:
-    if draft.inside == "use" or (draft.article and not draft.has_head):
+    if draft.inside == "use" or (draft.article and not draft.has_head and reader.cursor.text() in table.ALSO_NOUNS):
         return noun(reader, draft)
     return False
 

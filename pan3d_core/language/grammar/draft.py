@@ -72,6 +72,8 @@ def finished(cursor: Cursor, draft: Draft, within: str) -> Described:
         count = Count(count.number, "exactly")
     head = draft.last_head
     plural = (head.endswith("s") and not head.endswith("ss")) or head == "everything"
+    if count == Count(1, "exactly") and plural:  # "only red mugs"
+        count = None
     if count and count.kind != "among" and (count.number > 1 or count.kind == "all"):
         plural = True
     prompt = Prompt(

@@ -47,6 +47,9 @@ def relation(reader: Reader, draft: Draft) -> bool:
     if text in ("in", "of") and cursor.kind(1) in ("color", "shade"):
         cursor.take(IGNORED)
         return True
+    if text == "in" and cursor.kind(1) == NOUN and cursor.text(-1).endswith("ed"):  # "packed in cardboard"
+        draft.inside = "noun"
+        return attributes.noun(reader, draft)
     kind = table.RELATIONS[text]
     if not cursor.begins(1):
         cursor.refuse("expected the other thing after it", 0)
@@ -157,8 +160,9 @@ def negation(reader: Reader, draft: Draft) -> bool:
     if cursor.text() == "nor":
         return False
     if not draft.has_head:
-        if before is None or cursor.kind(1) not in ATTRIBUTES:
-            if before is not None or cursor.text() == "non":
+        is_prefix = cursor.text() in ("non", "un")
+        if (before is None and not is_prefix) or cursor.kind(1) not in ATTRIBUTES:
+            if before is not None or is_prefix:
                 cursor.refuse("what a thing is not made for or of cannot be seen", 1)
             return False
         cursor.take("not")
@@ -214,7 +218,7 @@ def refused(reader: Reader, draft: Draft) -> bool:
     if draft.has_head and text in table.GIVEN_BY and cursor.kind(1) in (NOUN, "request", "refused"):
         draft.inside = "use"
         return attributes.noun(reader, draft)
-    if text == "can" and not draft.has_head:
+    if (text == "can" and not draft.has_head) or (text in table.MAY_NAME and (draft.article or draft.nouns)):
         return attributes.noun(reader, draft)
     if text in ("without", *table.NOT_AFTER_ONE) and draft.is_universal and draft.has_head:
         return False
@@ -251,8 +255,10 @@ def read_excluded(reader: Reader, is_predicate: bool = False) -> Described:
     cursor = reader.cursor
     if cursor.kind() in ("not", "except", "avoid") or cursor.text() in ("without", "nothing", "none", "nobody", "never"):
         cursor.refuse("two negations in a row are not understood", 0)
-    if cursor.kind() == "count" and cursor.text() in ("all", "every", "each", "both", "only", "all of", "both of", "each of"):
-        cursor.refuse("'not all' can be read in two ways", 0)
+    if cursor.kind() == "count" and cursor.kind(-1) == "not":
+        cursor.refuse(f"'not {cursor.text()}' can be read in two ways", 0)
+    if cursor.text() == "one" or (cursor.kind() == "count" and table.COUNTS.get(cursor.text(), (1, "some"))[1] == "some"):
+        cursor.refuse("it does not say which of them are not meant", 0)
     bare = is_predicate and cursor.kind() == NOUN
     at = cursor.at
     described = reader.read("not")

@@ -21,7 +21,7 @@ COMMON_WORDS = {
         über zwischen vor hinter rechts rechte rechten linke linken bitte nimm nehmen gib greif greife ich mir rote roter
         rotes roten
         schwarze schwarzer schwarzes schwarzen weiße weißen weißer blaue blauen blauer grüne grünen gelbe gelben kleine kleinen
-        große großen größte kleinste tasse becher flasche schüssel teller schachtel alle außerdem etwas zwei drei diese diesen""",
+        große großen größte kleinste becher flasche schüssel teller schachtel alle außerdem etwas zwei drei diese diesen""",
     "French": """une du avec sauf dans sous entre à côté près celui celle ceux rouges bleue noire blanche verte jaune
         gauche droite
         bouteille assiette boîte prends prenez prendre donne donnez moi plaît veux ou qui gros grosse deux trois tous toutes""",
@@ -43,7 +43,7 @@ COMMON_WORDS = {
 }
 # Words that are also English ones or parts of names; two of one language are needed, and no English word between things.
 SHARED_WORDS = {
-    "German": "die den mit von am im zum links rot gold blau an in dose hole",
+    "German": "die den mit von am im zum links rot gold blau an in dose hole tasse",
     "French": """le les la un de en bol grand petit au ne pas des est et sans rouge bleu noir blanc vert petite grande tout
         tasse sur""",
     "Spanish": "la un de en que no al grande el del sin con y todo todos una negro verde dame toma dos tres",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pan3d_core.language.colors import SHADES, canonical_color
 from pan3d_core.language.grammar import words as table
-from pan3d_core.language.grammar.spelling import meant_word
+from pan3d_core.language.grammar.spelling import is_part_of_phrases, meant_word
 
 MARK, NOUN, IGNORED, NOT_UNDERSTOOD = "mark", "noun", "ignored", "not understood"
 _TOKEN = re.compile(r"!=|≠|¬|<>|[^\W_]+(?:['&+_.]+[^\W_]+)*|!(?=\w)|[–—,;:.!?()/&+]|\s-+\s")
@@ -46,7 +46,8 @@ def _kinds() -> dict[str, str]:
         ("but", ("but",)), ("either", ("either",)), ("size", table.SIZE_WORDS), ("relation", table.RELATIONS),
         ("place", table.PLACE_WORDS), ("from", table.COUNTED_FROM), ("ordinal", table.ORDINALS), ("count", table.COUNTS),
         ("other", table.OTHERS), ("any", table.ANYTHING), ("not", table.NOT_WORDS), ("except", table.EXCEPT_PHRASES),
-        ("avoid", table.AVOID_PHRASES), ("holding", set(table.HOLDING) - {"inside", "on top"}), ("that", ("that", "which",
+        ("avoid", table.AVOID_PHRASES), (NOUN, table.LEXICAL), ("holding", set(table.HOLDING) - {"inside", "on top"}), ("that",
+        ("that", "which",
         "who")),
         ("than", ("than",)),
     ]  # fmt: skip
@@ -78,7 +79,8 @@ def phrases_of(text: str) -> list[Phrase]:
 
 def _words(text: str) -> list[Phrase]:
     text = re.sub("[’‘`´ʼ]", "'", unicodedata.normalize("NFKC", text).lower())
-    text = re.sub(r"\bw/o\b", "without", text)
+    text = re.sub(r"\bw/o(?!\w)", "without", text)
+    text = re.sub(r"\bw/(?=\s)", "with", text)
     text = re.sub(r"(?<=\w)[-‐‑](?=\w)", " ", f" {text} ")
     words: list[Phrase] = []
     for match in _TOKEN.finditer(text):
@@ -102,6 +104,10 @@ def _written_out(token: str) -> list[Phrase]:
         stem = token.removesuffix(ending)
         if not whole and stem and stem != token and (ending != "'s" or stem in _HAVE_A_VERB):
             whole = f"{stem} {verb}"
+    for negation in ("non", "un"):  # "nonred"
+        stem = token.removeprefix(negation)
+        if stem != token and canonical_color(stem) is not None:
+            whole = f"{negation} {stem}"
     parts = (whole or token).split()
     return [_single(part, token if index == 0 else "") for index, part in enumerate(parts)]
 
@@ -109,16 +115,18 @@ def _written_out(token: str) -> list[Phrase]:
 def _single(word: str, said: str) -> Phrase:
     kind = KINDS.get(word, "")
     number = _NUMBER.fullmatch(word)
-    if number is not None:
+    if number is not None and number[1].strip("0"):
         kind = "ordinal" if number[2] else "count"
     elif not kind and canonical_color(word) is not None:
         kind = "color"
     elif not kind and word in SHADES:
         kind = "shade"
+    elif not kind and meant_word(word) is not None:
+        kind = "misspelled"
     elif not kind and len(word) > 4 and word.endswith("est") and word not in table.NOT_SUPERLATIVE:
         kind = "unseen"
-    if not kind and meant_word(word) is not None:
-        kind = "misspelled"
+    elif not kind and (is_part_of_phrases(word) or (len(word) < 3 and word.isalpha() and word not in table.SHORT_NAMES)):
+        kind = "refused"  # "apart", "t"
     return Phrase(word, said, kind or NOUN, kind or NOUN)
 
 

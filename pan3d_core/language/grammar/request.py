@@ -93,7 +93,7 @@ class _RequestReader:
             self._join(kind)
         elif kind == "but":
             self._but()
-        elif kind in ("not", "avoid", "except") or self._excludes_by_context():
+        elif (kind in ("not", "avoid", "except") and text not in ("non", "un")) or self._excludes_by_context():
             self._exclude(kind)
         elif text in table.NOT_AFTER_ONE and (cursor.kind(1) in ("but", "except")) and not request.wanted:
             cursor.take(IGNORED)  # "nothing but the mug" is the mug
@@ -185,19 +185,28 @@ class _RequestReader:
             others = [i for i in range(at, cursor.at) if cursor.phrases[i].role == "other"]
             request.other_at = others[0]
         join, request.join, request.separated = request.join, "", False
-        refines = described.is_pronoun and request.wanted and not join and not described.is_other
-        if refines and not request.wanted[-1].prompt.parts and not described.prompt.parts:
+        same_thing = bool(request.wanted) and described.prompt.noun in ("", request.wanted[-1].prompt.noun)
+        refines = (described.is_pronoun or same_thing) and request.wanted and not join and not described.is_other
+        if refines and not request.wanted[-1].prompt.parts:
             request.wanted[-1] = replace(request.wanted[-1], prompt=_merged(request.wanted[-1].prompt, described.prompt))
             return
         if described.is_pronoun and not request.wanted and request.excluded and not described.is_universal:
             noun = request.excluded[-1].prompt.noun  # "not the red mug, take the other one"
             described = replace(described, prompt=replace(described.prompt, noun=noun))
+        if join and not (request.wanted or request.excluded):
+            cursor.at = at - 1
+            cursor.refuse("expected a description of a thing before it", 0)
         if request.wanted and join:
             request.joins.add(join)
+            before = request.wanted[-1].prompt
+            if described.is_pronoun and before.noun and not described.prompt.parts:  # "the red mug and the blue one"
+                described = replace(described, prompt=replace(described.prompt, noun=before.noun))
         request.wanted.append(described)
 
     def _finished(self, text: str) -> Prompt:
         cursor, request = self.cursor, self.request
+        if request.join:
+            cursor.refuse("expected a description of a thing after it", -1)
         if request.other_at >= 0 and not request.excluded:
             cursor.at = request.other_at
             cursor.refuse("say which one is not meant, as in 'a mug other than the red one'", 0)
@@ -224,6 +233,8 @@ class _RequestReader:
 
 def _merged(first: Prompt, second: Prompt) -> Prompt:
     """ "a mug, a red one": one thing with what both say."""
+    if second.parts:  # "a mug, either red or blue"
+        return replace(second, parts=tuple(_merged(first, part) for part in second.parts), text=f"{first.text} {second.text}")
     return replace(
         first,
         colors=first.colors + second.colors,

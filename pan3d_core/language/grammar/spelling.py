@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pan3d_core.language.grammar import words as table
 
 # Slips that distance does not find, since the words are short, or real ones.
@@ -9,7 +11,8 @@ _SLIPS = {
     "nto": "not", "ont": "not", "noot": "not", "nott": "not", "teh": "the", "hte": "the", "tje": "the", "adn": "and",
     "nad": "and",
     "wihtout": "without", "excpet": "except", "expect": "except", "accept": "except", "excep": "except", "exept": "except",
-    "nver": "never", "evry": "every", "lef": "left", "btw": "between", "wich": "which", "wiht": "with", "witth": "with",
+    "nver": "never", "evry": "every", "lef": "left", "lfet": "left", "letf": "left", "nt": "not", "btw": "between",
+    "wich": "which", "wiht": "with", "witth": "with",
     "form": "from", "frm": "from", "ohter": "other", "bot": "not", "bth": "both", "boht": "both", "untill": "until",
     "neigther": "neither",
     "nether": "neither", "noth": "not", "n0t": "not", "avoide": "avoid", "abov": "above", "undr": "under", "bellow": "below",
@@ -28,7 +31,10 @@ _REAL_WORDS = frozenset(
         sport stall supper teeth teller tent think tick ticker tight tingle tower trick void waller wilder weather leather lather
         larder ladder lager litter batter platter chicken thicket brittle bright fright height brother toucan beard beaker
         shoulder
-        copper topper pepper slipper upholster lowers flowers powder"""
+        copper topper pepper slipper upholster lowers flowers powder beast booth
+        cleaning couch coupe couples folding gather holdings leaves loser lowe meaning minds pouch project riddle shipping
+        shoot side sight sipping slipping stems thong torch touched tough ventral warring weave wight wright yeast backgrounds
+        closes east excerpt feast firth flutter forged forgot forth fronts insides retaining thirds slower torches"""
     )
 )
 _SHORTEST = 5  # letters; shorter words are too near to others
@@ -38,14 +44,19 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 def _guarded() -> frozenset[str]:
     """The words whose misspelling would change what is meant."""
     tables = (
-        table.SIZE_WORDS, table.PLACE_WORDS, table.RELATIONS, table.COUNTS, table.ORDINALS, table.OTHERS, table.NOT_WORDS,
+        table.SIZE_WORDS, table.PLACE_WORDS, table.RELATIONS, table.COUNTS, table.ORDINALS, table.OTHERS, ("never", "neither"),
         table.EXCEPT_PHRASES, table.AVOID_PHRASES, table.ANYTHING, ("without", "unless", "nothing", "which"),
     )  # fmt: skip
     words = {word for phrases in tables for phrase in phrases for word in phrase.split() if len(word) >= _SHORTEST}
-    return frozenset(words - set(table.ROBOT_WORDS) - {"table", "scene", "hands", "place", "color", "seven", "eight", "three"})
+    return frozenset(
+        words
+        - set(table.ROBOT_WORDS)
+        - set(table.listed("table scene hands place color clear steer watch guard counting leaving contact seven eight three"))
+    )
 
 
 _GUARDED = _guarded()
+_SHORT_GUARDED = frozenset(table.listed("left near both last only each over than tall wide thin not under"))
 
 
 def meant_word(word: str) -> str | None:
@@ -59,10 +70,20 @@ def meant_word(word: str) -> str | None:
     """
     if word in _SLIPS:
         return _SLIPS[word]
+    if word in _GUARDED:
+        return None
+    doubled = re.sub(r"(.)\1", r"\1", word)
+    if doubled != word and doubled in _SHORT_GUARDED:
+        return doubled
     if len(word) < _SHORTEST - 1 or word in _REAL_WORDS or word.removesuffix("s") in _REAL_WORDS:
         return None
     near = sorted(_edits(word) & _GUARDED)
     return near[0] if near else None
+
+
+def is_part_of_phrases(word: str) -> bool:
+    """Tell whether a word does something in phrases of the grammar only, such as "apart" of "apart from"."""
+    return word in _GUARDED
 
 
 def _edits(word: str) -> set[str]:

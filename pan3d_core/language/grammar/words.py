@@ -54,6 +54,8 @@ PLACE_WORDS = {
         for before in ("on the", "to the", "at the", "in the", "on", "at", "on the far", "at the far", "to the far")
         for after in ("", " side", " hand side", " of the table", " side of the table", " of the scene")
     },
+    **{f"{before} {whose} {side}": _SIDES[side] for side in ("left", "right") for before in ("on", "to", "at")
+       for whose in ("your", "the robot's")},
     **{f"{phrase} {robot}": ("forward", -1) for phrase in _NEAR for robot in _ROBOT},
     **{f"{phrase} {robot}": ("forward", 1) for phrase in _FAR for robot in _ROBOT},
 }  # fmt: skip
@@ -77,7 +79,8 @@ RELATIONS = {
     "over": "above", "under": "under", "below": "under", "beneath": "under", "underneath": "under", "touching": "touching",
     "against": "touching", "leaning on": "touching", "leaning against": "touching", "in contact with": "touching",
     "opposite": "opposite", "opposite of": "opposite", "opposite to": "opposite", "across from": "opposite",
-    "on the other side of": "opposite", "containing": "holding", "holding": "holding", "carrying": "holding",
+    "on the other side of": "opposite", "touches": "touching", "does touch": "touching", "containing": "holding",
+    "holding": "holding", "carrying": "holding",
 }  # fmt: skip
 # "the bowl with the banana in it": the first thing holds the second.
 HOLDING = {"in it": "holding", "inside": "holding", "inside it": "holding", "inside of it": "holding", "on it": "carrying",
@@ -96,18 +99,21 @@ REQUESTS = (
     "looking for", "would like", "you can", "you may", "you should", "you must", "i said", "i mean", "reach for", "go for",
     "we need", "we want", "can i have", "may i have", "could i have", "touch", "need", "collect", "point to", "point at",
     "include",
-    "consider", "have", "i would like to have", "give us", "bring us", "pick out", "put down", "do",
+    "consider", "prefer", "i prefer", "get rid of", "have", "i would like to have", "give us", "bring us", "pick out",
+    "put down", "do",
 )  # fmt: skip
 POLITE = (
     "please", "now", "thanks", "thank you", "for me", "to me", "for us", "kindly", "hello", "hi", "hey", "ok", "okay", "robot",
     "just", "simply", "first of all", "up", "over to me", "from the table", "off the table", "on the table", "on the desk",
     "on the floor", "on my desk", "on this table", "from the desk", "off the desk", "in the scene", "in the picture",
     "in the image", "in view", "of the scene", "that you see", "you see", "you can see", "that you can see", "visible", "instead",
-    "thanks a lot", "thank you very much", "yes", "well", "so", "then", "immediately", "directly", "actually", "alone",
+    "thanks a lot", "thank you very much", "yes", "well", "so", "then", "immediately", "directly", "actually", "maybe", "alone",
     "where it is", "where they are",
-    "untouched", "aside", "in peace",
+    "untouched", "aside", "in peace", "definitely", "certainly", "surely", "absolutely", "probably", "really", "basically",
+    "exactly", "precisely", "indeed", "again", "always", "anyway", "yeah", "ideally", "preferably", "specifically", "especially",
+    "particularly", "carefully", "quickly", "slowly", "gently", "slightly", "mainly", "mostly", "likely", "somehow", "clearly",
 )  # fmt: skip
-ARTICLES = frozenset(listed("the a an that this these those some any my your"))
+ARTICLES = frozenset(listed("the a an whichever that this these those some any my your"))
 LINKS = frozenset(
     listed("""is are was were be being coloured colored color colour colors colours shade located standing lying sitting placed
         resting positioned situated sized size found lies stands sits lays stood""")
@@ -119,20 +125,23 @@ POINTED_AT = frozenset(("one", "ones"))  # means something only beside a word th
 _AUXILIARIES = listed("""is are was were do does did can could would should must may will has have""")
 _WHO = ("", "i ", "you ", "we ", "please ")
 NOT_WORDS = frozenset(
-    ("not", "non", "never", "no", "nor", "neither", "is neither", "are neither", "you never", "not any", "not either")
+    ("not", "non", "un", "never", "no", "nor", "neither", "is neither", "are neither", "you never", "not any", "not either")
     + tuple(f"{who}{verb} not" for verb in _AUXILIARIES for who in _WHO)
 )
 NOT_AFTER_ONE = ("nothing", "none")  # "a ball, but nothing red"
 EXCEPT_PHRASES = (
     "except", "except for", "except from", "excepting", "excluding", "exclude", "with the exception of", "other than", "besides",
-    "apart from", "aside from", "save for", "barring", "minus", "instead of", "rather than", "not counting", "leaving out",
+    "apart from", "aside from", "save for", "save", "sans", "barring", "minus", "instead of", "rather than", "not counting",
+    "leaving out",
     "not including", "different from", "else than", "else but", "else except",
 )  # fmt: skip
 AVOID_PHRASES = (
     "avoid", "leave", "leave out", "ignore", "skip", "omit", "forget", "forget about", "never mind", "nevermind",
     "stay away from", "keep away from", "keep off", "steer clear of", "keep your hands off", "hands off", "stay clear of",
     "ignoring",
-    "avoiding", "skipping", "disregard", "beware of", "watch out for",
+    "avoiding", "skipping", "disregard", "beware of", "watch out for", "reject", "discard", "dismiss", "shun", "ban",
+    "deny", "forbid", "bypass", "neglect", "abandon", "drop", "keep", "protect", "guard", "be careful with", "careful with",
+    "be careful of", "careful of", "hate", "dislike", "i hate", "i dislike", "omitting",
 )  # fmt: skip
 NUMBERS = {word: number for number, word in enumerate(
     listed("""one two three four five six seven eight nine ten eleven twelve"""), 1)}  # fmt: skip
@@ -168,31 +177,50 @@ GIVEN_BY = frozenset(("i", "you", "we", "people"))
 # Words that change a meaning and that no rule above takes: the prompt is refused, with this reason.
 REFUSED: dict[str, tuple[str, ...]] = {
     "a condition is not understood": listed("""if unless when whenever while until till because since whether though
-        although however once before after provided
-        depending lest"""),
+        although however once before after provided depending lest whereas wherever hence thus therefore moreover nevertheless
+        nonetheless meanwhile notwithstanding considering regarding concerning following given pending afterwards beforehand
+        accordingly consequently furthermore in_case as_long_as"""),
     "a question for more than an object is not understood": ("who", "whom", "whose", "why", "how", "what", "where", "how many",
     "how much"),
     "what it refers to is not known": listed("""it its itself he him his himself she her hers they them their theirs
         themselves us our ours each_other here there yonder
-        over_there same such former latter previous mine yours i you we me""")
+        over_there same such my_left my_right myself yourself ourselves anyone anybody everyone
+        everybody someone somebody noone whoever whomever elsewhere everywhere somewhere anywhere own next former
+        latter previous mine yours i you we me""")
     + ("each other", "one another", "over there", "over here"),
-    "how many is not said": listed("""few fewer several many most half lots plenty enough much numerous various multiple""")
+    "how many is not said": listed("""few fewer several many most half lots plenty dozens hundred thousand thirteen twenty
+        thirty pairs_of enough much numerous various multiple""")
     + ("a few", "a lot of", "at most", "no more than", "more than", "fewer than", "less than", "up to", "about", "roughly"),
     "nothing is left to take": ("nothing", "none", "nobody", "nowhere", "no one"),
+    "it describes no thing": listed("stop cancel abort wait halt quit zero 0 pause"),
+    "how sure or how often is not understood": listed("""hardly barely scarcely rarely seldom partly often sometimes usually
+        twice thrice"""),
     "what a thing lacks cannot be seen": ("without", "lacking", "missing", "free of", "devoid of", "with no"),
     "this comparison is not understood": listed("""than like unlike similar as too very more less least rather quite almost""")
     + ("nearly", "equal", "compared"),
     "this measure cannot be seen": listed("""heavier lightest heaviest oldest newest older newer cheapest dearest cheaper
         priciest hottest coldest warmest fullest
-        emptiest cleanest dirtiest softest hardest strongest weakest best worst better worse sharpest prettiest nicest freshest
+        darker brighter paler emptier fuller softer harder colder hotter redder bluer greener blacker whiter emptiest
+        cleanest dirtiest softest hardest strongest weakest best worst better worse sharpest prettiest nicest freshest
         brightest darkest lighter_than favorite favourite"""),
     "this relation is not understood": listed("""about across along amid among amongst around at beyond down during except
-        for_which off outside past per throughout
+        for_which off outside out away apart together beside_each_other past per throughout
         through toward towards via up around beyond versus vs surrounding surrounded covered facing toward alongside"""),
     "this word has no place here": listed("""am been do does did done have has had having will would shall should may might
         must could can ought cannot but and or
         yet also even ever still already possibly perhaps either"""),
 }  # fmt: skip
+
+# Among these, what may be part of a name: "a stop sign", "coke zero".
+MAY_NAME = frozenset(listed("stop wait zero pause twenty thirty"))
+
+# What requests, too, that may be a name behind an article: "the drop box".
+ALSO_NOUNS = frozenset(listed("drop lift pick guard touch segment ban grab keep use"))
+
+# Names that begin with a word of negation.
+LEXICAL = ("non stick", "non slip", "non alcoholic", "non dairy", "non fiction", "no name")
+# Words of one or two letters that name things; others are slips or left over from contractions.
+SHORT_NAMES = frozenset(listed("tv pc cd dj dc xl xs oz ml cl kg mm cm uv id pi ox ax la le de el"))
 
 # Words in -est that are no superlatives; other superlatives are of measures that cannot be seen.
 NOT_SUPERLATIVE = frozenset(

@@ -1,0 +1,153 @@
+"""Taking requests apart: every word does something, is ignored, or refuses the prompt."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pan3d_core.language.grammar import NotUnderstood, read_request
+from pan3d_core.language.grammar.lexer import phrases_of
+from pan3d_core.language.grammar.words import HOLDING, MAY_NAME, RELATIONS, listed
+from pan3d_sim.objects.vocabulary import DESCRIPTIONS, HELD_OUT_DESCRIPTIONS, PARAPHRASES
+
+# English words that have no meaning of their own, as lists of stop words name them.
+FUNCTION_WORDS = listed("""about above across after against all alone along among an and another any anyone apart are around as
+    aside at away be
+    because been before behind being below beneath beside besides between beyond both but by cannot could did do does during
+    each either else elsewhere enough even ever every everyone everything except few fewer for from further had half hardly
+    has have
+    hence her him his how however if in inside instead into is it its just last least less like many maybe me might mine more
+    most much
+    must my myself near neither never next no nobody none nor not nothing of off often on only onto opposite or other others our
+    out outside over own past per please quite rather same seldom several she should since so some someone such than that the
+    their
+    them then there therefore these they this those though through to together too toward towards twice under unless unlike
+    until up us usually very was we were what whatever when where whereas whether which whichever while who whom whose why
+    with within
+    without would yet you your barely scarcely rarely partly excluding considering regarding concerning given pending exactly
+    definitely probably omit avoid ignore skip leave forget exclude reject discard dismiss careful""")
+
+
+def refusal(text: str) -> NotUnderstood:
+    with pytest.raises(NotUnderstood) as caught:
+        read_request(text)
+    return caught.value
+
+
+@pytest.mark.parametrize("word", FUNCTION_WORDS)
+def test_no_function_word_is_taken_for_a_thing(word):
+    assert phrases_of(word)[0].kind not in ("noun", "misspelled")
+    for text in (f"{word} mug", f"mug {word}", f"mug {word} bowl", f"the {word} red mug"):
+        try:
+            prompt = read_request(text)
+        except NotUnderstood:
+            continue
+        for part in prompt.parts or (prompt,):
+            of_use = f"{word} bowl" in part.noun  # "mug for bowl": what it is for
+            assert word not in part.noun.split() or of_use or phrases_of(word)[0].kind == "any", text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please, give me the small dark-blue mug on the left!", "the mug that isn't next to the black bowl",
+        "don't take the red mug; take the other one", "second-largest box from the left, not the red one",
+        "all but the pan & the bowl", "a bottle of red wine", "mug!=black", "the mug (not black)", "two of the mugs",
+    ],
+)  # fmt: skip
+def test_every_word_of_a_prompt_has_a_role_in_its_order(text):
+    words = read_request(text).words
+    said = re.findall(r"[\w']+|!=", text.lower())
+    assert " ".join(part for part, _ in words).split() == said
+    assert all(role for _, role in words)
+
+
+def test_roles_say_what_words_did():
+    roles = dict(read_request("please take the second red mug from the left, but not the one next to the bowl").words)
+    assert roles == {
+        "please": "ignored", "take": "ignored", "the": "ignored", "second": "ordinal", "red": "color", "mug": "noun",
+        "from the left": "place", "but": "ignored", "not": "not", "one": "noun", "next to": "relation", "bowl": "noun",
+    }  # fmt: skip
+
+
+def test_refusals_name_the_word_and_why():
+    problem = refusal("the mug unless it is black")
+    assert problem.word == "unless" and dict(problem.words)["unless"] == "not understood" and "condition" in str(problem)
+    assert "did you mean 'except'" in str(refusal("everything exept the mug"))
+    assert "did you mean 'between'" in str(refusal("the ball betwen the mug and the bowl"))
+    assert "did you mean 'smallest'" in str(refusal("the smalest mug"))
+    assert "cannot be seen" in str(refusal("the heaviest box"))
+    assert "not what to take" in str(refusal("don't take the mug"))
+    assert "which one is not meant" in str(refusal("the other mug"))
+    assert "two negations" in str(refusal("not without the mug"))
+    assert "counted" in str(refusal("the second mug"))
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("die rote Tasse", "German"), ("nicht die Tasse", "German"), ("la tasse", "French"), ("l'assiette", "French"),
+        ("la taza roja", "Spanish"), ("il bicchiere", "Italian"), ("a caneca vermelha", "Portuguese"),
+        ("het rode kopje", "Dutch"),
+        ("红色的杯子", "Chinese"), ("赤いカップ", "Japanese"), ("красная кружка", "Russian"),
+        ("빨간 컵", "Korean"), ("κούπα", "Greek"),
+        ("الكوب", "Arabic"),
+    ],
+)  # fmt: skip
+def test_other_languages_are_named(text, language):
+    problem = refusal(text)
+    assert language in str(problem) and "prompts are English" in str(problem)
+    assert {role for _, role in problem.words} <= {"not understood"}
+
+
+@pytest.mark.parametrize("text", ["the café cup", "la croix can", "die cast car", "le creuset pan", "the das keyboard"])
+def test_english_with_foreign_names_is_not_refused_as_foreign(text):
+    try:
+        read_request(text)
+    except NotUnderstood as problem:
+        assert "das" in text and "German" in str(problem)
+
+
+def test_names_and_uses_of_things_stay_nouns():
+    """What training data and benchmarks say of things; what a thing lacks and where it stands is not part of its name."""
+    not_names = ("without", " on a ", " to go", " in my ")
+    for table in (DESCRIPTIONS, HELD_OUT_DESCRIPTIONS, PARAPHRASES):
+        for text in (text for texts in table.values() for text in texts):
+            if any(part in text for part in not_names):
+                continue
+            prompt = read_request(text)
+            assert prompt.noun and not prompt.excluded and not prompt.relations, text
+
+
+@pytest.mark.parametrize(
+    ("text", "noun", "excluded"),
+    [
+        ("the mug that isn’t black", "mug", ["black"]), ("MUG, NOT BLACK", "mug", ["black"]),
+        ("the non-black mug", "mug", ["black"]),
+        ("nonblack mug", "mug", ["black"]), ("a mug neither black nor white", "mug", ["black", "white"]),
+        ("a mug that is not black or white", "mug", ["black or white"]), ("mug minus black", "mug", ["black"]),
+        ("the mug (not the black one)", "mug", ["the black one"]), ("nothing but the mug", "mug", []),
+        ("instead of the bowl, the mug", "mug", ["the bowl"]), ("leave the bowl and take the mug", "mug", ["the bowl"]),
+        ("not the bowl but the mug", "mug", ["the bowl"]), ("the mug rather than the bowl", "mug", ["the bowl"]),
+        ("any mug other than the black one", "mug", ["the black one"]), ("a mug, but nothing black", "mug", ["black"]),
+    ],
+)  # fmt: skip
+def test_negations_exclude(text, noun, excluded):
+    prompt = read_request(text)
+    assert prompt.noun == noun and [item.text for item in prompt.excluded] == excluded
+
+
+def test_a_relation_needs_its_other_thing():
+    for phrase in sorted(set(RELATIONS) - set(HOLDING)):
+        try:
+            prompt = read_request(f"the mug {phrase}")
+        except NotUnderstood:
+            continue
+        assert prompt.places or prompt.noun == "mug", phrase  # "nearest" and "behind" are places, too
+
+
+def test_names_may_hold_words_that_refuse_elsewhere():
+    assert read_request("coke zero").noun == "coke zero" and read_request("a stop sign").noun == "stop sign"
+    for word in sorted(MAY_NAME):
+        assert refusal(f"{word} mugs").word == word
