@@ -213,7 +213,8 @@ class Evidence:
     def _may_be(self, segment: Segment, noun: str, prompt: Prompt) -> bool:
         """Whether an excluded noun and all excluded colours may describe a segment."""
         rgb = segment.color_rgb.cpu().numpy()
-        if any(color_fit(color, rgb, shade) < EXCLUDED_COLOR_FIT for color, shade in prompt.colors):
+        # Of several colours one suffices: "not the red and white mug" leaves no red one.
+        if prompt.colors and max(color_fit(color, rgb, shade) for color, shade in prompt.colors) < EXCLUDED_COLOR_FIT:
             return False
         if not noun:
             return True
@@ -247,6 +248,8 @@ class Evidence:
         order = np.argsort(-fits.scores, kind="stable")
         allowed = self._candidates(fits.scores) & ~fits.excluded
         found = [int(index) for index in order if allowed[index]]
+        if not found and other.excluded:  # which the thing beside it is held to, as well
+            return self._others(replace(other, excluded=()))
         if not found:
             raise NoAnswer(NOT_FOUND, f"nothing here fits {other.text!r}")
         return found

@@ -185,6 +185,11 @@ def _adjectives_follow(reader: Reader, draft: Draft) -> bool:
 
 
 def addition(reader: Reader, draft: Draft) -> bool:
+    if (
+        draft.has_head and not draft.inside and draft.within != "relation" and reader.cursor.kind(1) == "relation"
+    ):  # "right of the mug and left of the bowl"
+        reader.cursor.take(IGNORED)
+        return True
     has_adjective = draft.colors or draft.sizes or draft.places
     if draft.inside or not has_adjective or reader.cursor.kind(1) not in ATTRIBUTES:
         return False

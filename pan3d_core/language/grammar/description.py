@@ -30,7 +30,7 @@ class DescriptionReader:
         """Read the description that begins here.
 
         Args:
-            within: "not" for one that is excluded.
+            within: "not" for one that is excluded, "relation" for the other thing of one.
 
         Returns:
             The description; the cursor stands behind it.
@@ -38,11 +38,11 @@ class DescriptionReader:
         Raises:
             NotUnderstood: If there is none, or it holds a word that is not understood.
         """
-        draft = Draft(self.cursor.at)
+        draft = Draft(self.cursor.at, within)
         while True:
             step = _STEPS.get(self.cursor.kind())
             if step is None or not step(self, draft):
                 break
         if draft.is_empty:
             self.cursor.refuse("expected a description of a thing", -1 if self.cursor.kind() == END else 0)
-        return finished(self.cursor, draft, within)
+        return finished(self.cursor, draft)

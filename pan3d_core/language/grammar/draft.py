@@ -17,6 +17,7 @@ class Draft:
     """What has been read of a description."""
 
     first: int
+    within: str = ""  # "not" for what is excluded, "relation" for the other thing of one
     nouns: list[str] = field(default_factory=list)
     colors: list[tuple[str, int]] = field(default_factory=list)
     other_colors: list[tuple[str, int]] = field(default_factory=list)  # "red or blue"
@@ -60,7 +61,7 @@ class Reader(Protocol):
     def read(self, within: str = "") -> Described: ...
 
 
-def finished(cursor: Cursor, draft: Draft, within: str) -> Described:
+def finished(cursor: Cursor, draft: Draft) -> Described:
     text = " ".join(phrase.said for phrase in cursor.phrases[draft.first : cursor.at] if phrase.said)
     noun = " ".join(draft.nouns)
     is_any = all(word in table.ANYTHING for word in draft.nouns)
@@ -81,7 +82,7 @@ def finished(cursor: Cursor, draft: Draft, within: str) -> Described:
         tuple(draft.excluded), plural=plural,
     )  # fmt: skip
     told_apart = bool(prompt.noun or prompt.colors or prompt.is_relative or prompt.excluded or draft.is_other)
-    if pronoun and not told_apart and not (count and within != "not"):
+    if pronoun and not told_apart and not (count and draft.within != "not"):
         cursor.refuse("it does not tell which thing is meant", -1)
     if draft.other_colors:
         options = [*draft.colors, *draft.other_colors]

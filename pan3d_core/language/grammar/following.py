@@ -55,16 +55,18 @@ def relation(reader: Reader, draft: Draft) -> bool:
         cursor.refuse("expected the other thing after it", 0)
     cursor.take("relation")
     draft.inside, draft.has_head = "", True
-    others = [reader.read().prompt]
+    others = [reader.read("relation").prompt]
     if kind == "between" and not (others[0].plural or others[0].count):
         if cursor.kind() != "and":
             cursor.refuse("expected two things, as in 'between the mug and the bowl'", -1)
         cursor.take("relation")
-        others.append(reader.read().prompt)
+        others.append(reader.read("relation").prompt)
         if not others[0].noun and others[0].colors:  # "between the red and the blue mug"
             others[0] = replace(others[0], noun=others[1].noun)
     elif cursor.kind() in ("or", "and") and cursor.begins(1) and cursor.kind(1) != "other":
         cursor.refuse("it could join the things that are meant, or those beside them; say one of them first", 0)
+    for other in others:  # "the mug left of the bowl that is not red": in doubt the mug must not be red, either
+        draft.excluded += other.excluded
     _relate(reader, draft, text, kind, tuple(others))
     return True
 
@@ -205,6 +207,8 @@ def _negated_attributes(reader: Reader, draft: Draft) -> None:
         if cursor.kind(after) == "not" and (joins or cursor.text() == "nor"):
             for _ in range(after):
                 cursor.take(IGNORED)
+        elif joins and cursor.begins(1) and (draft.excluded[-1].noun or cursor.kind(1) == NOUN):
+            continue  # "not a mug or a bowl", "not red or mugs"
         elif joins and cursor.kind() != MARK and cursor.kind(1) in (*ATTRIBUTES, "relation") and cursor.kind(2) != NOUN:
             continue  # "not black or red": the join is taken as the next negation
         else:

@@ -12,7 +12,7 @@ from pan3d_core.language.grammar import words as table
 from pan3d_core.language.grammar.spelling import is_part_of_phrases, meant_word
 
 MARK, NOUN, IGNORED, NOT_UNDERSTOOD = "mark", "noun", "ignored", "not understood"
-_TOKEN = re.compile(r"!=|≠|¬|<>|[^\W_]+(?:['&+_.]+[^\W_]+)*|!(?=\w)|[–—,;:.!?()/&+]|\s-+\s")
+_TOKEN = re.compile(r"!=|≠|¬|<>|[^\W_]+(?:['&+_.]+[^\W_]+)*|!(?=\w)|(?<=\s)-(?=\w)|[<>=~\\^*|]|[\[\]{}]|[–—,;:.!?()/&+]|\s-+\s")
 _CONTRACTIONS = {"n't": "not", "'s": "is", "'re": "are", "'d": "would", "'ll": "will", "'ve": "have", "'m": "am"}
 _WHOLE = {
     "dont": "do not", "doesnt": "does not", "isnt": "is not", "arent": "are not", "cant": "can not", "wont": "will not",
@@ -85,9 +85,11 @@ def _words(text: str) -> list[Phrase]:
     words: list[Phrase] = []
     for match in _TOKEN.finditer(text):
         token = match[0].strip()
-        is_negator = token in ("!=", "≠", "¬", "<>") or (token == "!" and text[match.end()].isalnum())
+        is_negator = token in ("!=", "≠", "¬", "<>") or (match[0] in ("!", "-") and text[match.end()].isalnum())
         if is_negator:
             words.append(Phrase("not", token, "not", "not"))
+        elif token in "<>=~\\^*|":
+            words.append(Phrase(token, token, "refused", "refused"))
         elif token in ("/", "&", "+"):
             words.append(Phrase("or" if token == "/" else "and", "", "or" if token == "/" else "and", IGNORED))
         elif not token[0].isalnum():
@@ -125,6 +127,8 @@ def _single(word: str, said: str) -> Phrase:
         kind = "misspelled"
     elif not kind and len(word) > 4 and word.endswith("est") and word not in table.NOT_SUPERLATIVE:
         kind = "unseen"
+    elif not kind and len(word) > 7 and word.endswith("less") and word not in table.NAMES_IN_LESS:
+        kind = "unseen"  # "handleless"
     elif not kind and (is_part_of_phrases(word) or (len(word) < 3 and word.isalpha() and word not in table.SHORT_NAMES)):
         kind = "refused"  # "apart", "t"
     return Phrase(word, said, kind or NOUN, kind or NOUN)

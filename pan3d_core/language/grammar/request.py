@@ -145,6 +145,8 @@ class _RequestReader:
             cursor.refuse("'not only' can be read in two ways", 0)
         if cursor.kind() == "request" and kind == "not":
             cursor.take(IGNORED)
+        while kind != "not" and cursor.kind() == MARK and cursor.text() in ".:":  # "excl.", "except:"
+            cursor.take(IGNORED)
         if cursor.kind() == END or (cursor.kind() == MARK and kind == "not"):
             cursor.refuse("it does not say what is not meant", -1)
         while True:

@@ -133,7 +133,7 @@ EXCEPT_PHRASES = (
     "except", "except for", "except from", "excepting", "excluding", "exclude", "with the exception of", "other than", "besides",
     "apart from", "aside from", "save for", "save", "sans", "barring", "minus", "instead of", "rather than", "not counting",
     "leaving out",
-    "not including", "different from", "else than", "else but", "else except",
+    "not including", "different from", "else than", "else but", "else except", "excl", "exc", "other from",
 )  # fmt: skip
 AVOID_PHRASES = (
     "avoid", "leave", "leave out", "ignore", "skip", "omit", "forget", "forget about", "never mind", "nevermind",
@@ -213,6 +213,9 @@ REFUSED: dict[str, tuple[str, ...]] = {
 
 # Among these, what may be part of a name: "a stop sign", "coke zero".
 MAY_NAME = frozenset(listed("stop wait zero pause twenty thirty"))
+
+# Words in -less that are names rather than tell what is missing.
+NAMES_IN_LESS = frozenset(listed("stainless wireless cordless seedless boneless endless brushless tubeless paperless"))
 
 # What requests, too, that may be a name behind an article: "the drop box".
 ALSO_NOUNS = frozenset(listed("drop lift pick guard touch segment ban grab keep use"))
