@@ -76,6 +76,48 @@ def test_unmetric_scenes_get_new_ids_and_leave_no_trace():
     assert ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 0.2))) == first
 
 
+def test_ids_of_results_that_are_not_metric_are_never_used_again():
+    tracker, seen = Tracker(), []
+    for step in range(6):
+        given = scene([segment(1, (0.0, 0.0, 0.03)), segment(2, (0.3, 0.0, 0.03), BLUE)], float(step))
+        result = tracker.update(given, comparable=False)
+        assert result.instance_id.tolist() == [[[0, *ids_of(result)]]]
+        assert [item.instance_id for item in result.segments] == ids_of(result)
+        seen += ids_of(result)
+    metric = ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 6.0)))
+    assert len({*seen, *metric}) == 13
+    assert 0 not in seen
+
+
+def test_a_clock_that_stands_still_is_no_clock_that_jumped_back():
+    tracker = Tracker()
+    first = ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 10.0)))
+    assert ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 10.0))) == first
+
+
+def test_an_object_is_lost_only_after_the_lost_time_has_passed():
+    for after_s, stays in ((2.0, True), (2.001, False)):
+        tracker = Tracker(TrackingConfig(max_lost_s=2.0))
+        first = ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))])))
+        assert (ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], after_s))) == first) == stays
+
+
+def test_each_likeness_counts_by_its_weight():
+    meaning = torch.tensor([1.0, 0.0])
+    item = segment(1, (0.0, 0.0, 0.0), (0.5, 0.5, 0.5), meaning)
+    assert similarity(item, replace(item, color_rgb=torch.tensor([0.5, 0.5, 0.25])), 0.1) == pytest.approx(
+        1 - 0.2 * 0.5, abs=1e-5
+    )
+    assert similarity(item, replace(item, color_rgb=torch.tensor([0.5, 0.5, 1.0])), 0.1) == pytest.approx(0.8, abs=1e-5)
+    assert similarity(item, replace(item, text_embedding=torch.tensor([0.0, 1.0])), 0.1) == pytest.approx(0.85, abs=1e-5)
+    assert similarity(item, replace(item, text_embedding=torch.tensor([-1.0, 0.0])), 0.1) == pytest.approx(0.85, abs=1e-5)
+    half_away = segment(1, (0.05, 0.0, 0.0), (0.5, 0.5, 0.5), meaning)  # boxes of 6 cm share 1 of 11 parts
+    assert similarity(item, half_away, 0.1) == pytest.approx(0.4 * 0.5 + 0.25 / 11 + 0.2 + 0.15, abs=1e-4)
+    bare = replace(item, text_embedding=None)  # the weight of what is unknown goes to the others
+    red = replace(item, color_rgb=torch.tensor([1.0, 0.5, 0.5]))
+    assert similarity(bare, red, 0.1) == pytest.approx(1 - 0.2 / 0.85, abs=1e-5)
+
+
 def test_disabled_tracking_changes_nothing():
     panoptic = scene([segment(7, (0.0, 0.0, 0.03))])
     assert Tracker(TrackingConfig(enabled=False)).update(panoptic) is panoptic

@@ -255,3 +255,15 @@ def test_what_is_wrong_with_one_view_can_be_asked_before_the_others_are_lost():
     outside = torch.tensor([[40.0, 0.0, -3.0], [0.0, 40.0, 15.0], [0.0, 0.0, 1.0]])
     with pytest.raises(ValueError, match="principal point inside"):
         require_usable(CameraView(torch.zeros(3, 30, 40), intrinsics=outside), config)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_mirrored_pose_is_refused(axis):
+    pose = look_at(torch.tensor([0.5, 0.0, 0.5]), torch.zeros(3))
+    view = CameraView(torch.zeros(3, 48, 64), cam_from_world=pose)
+    preprocess([view], MINI)
+    mirrored = pose.clone()
+    mirrored[:3, axis] *= -1  # orthonormal all the same, with determinant -1
+    assert float(torch.linalg.det(mirrored[:3, :3])) == pytest.approx(-1.0, abs=1e-5)
+    with pytest.raises(ValueError, match="cam_from_world"):
+        preprocess([replace(view, cam_from_world=mirrored)], MINI)

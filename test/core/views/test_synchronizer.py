@@ -114,6 +114,16 @@ def test_clock_jumping_back_costs_one_set_at_most():
     assert all(s.newest_ns < 2_000 * MS for s in second)
 
 
+@pytest.mark.parametrize(("back_ns", "jumps"), [(0, 0), (1, 0), (500 * MS, 0), (500 * MS + 1, 1)])
+def test_stamps_that_go_back_by_more_than_the_limit_are_a_jump(back_ns, jumps):
+    sync = ViewSetSynchronizer(["a"], SyncRules())
+    assert len(play(sync, [(0.0, "a", 10_000 * MS)])) == 1
+    assert len(play(sync, [(0.1, "a", 10_000 * MS - back_ns)])) == jumps
+    assert sync.jumps == jumps
+    assert sync.drops["a", "out_of_order"] == (back_ns > 0 and not jumps)
+    assert sync.drops["a", "duplicate"] == (back_ns == 0)
+
+
 def test_small_disorder_is_dropped_not_taken_for_a_jump():
     sync = ViewSetSynchronizer(("a",), SyncRules())
     play(sync, [(0.0, "a", 100 * MS), (0.1, "a", 80 * MS), (0.2, "a", 100 * MS), (0.3, "a", 200 * MS)])
