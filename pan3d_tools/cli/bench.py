@@ -12,6 +12,7 @@ from pan3d_tools.cli.output import flat_rows, machine_facts, print_table, write_
 BENCHES = commands_of_tools(
     {
         "frame": ("bench.frame:run", "whole frame journey in one process"),
+        "soak": ("bench.soak:run", "thousands of view sets in one process: memory, files, threads and times that grow"),
         "vggt": ("bench.official.vggt:run", "VGGT forward pass, beside the official code when it is there"),
         "da3": ("bench.official.da3:run", "Depth Anything 3 forward pass, beside the official code when it is there"),
         "fast3dis": ("bench.fast3dis:run", "FAST3DIS: passes that share blocks, anchors, growth with the views"),

@@ -1,0 +1,48 @@
+"""The soak benchmark tells a leak from noise, and reads what the process really holds."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from pan3d_tools.bench.soak import parse, process_facts, run, slope, summarize
+
+
+def test_a_leak_is_found_with_its_size_and_noise_is_none():
+    held_zero = 0
+    for seed in range(100):
+        noise = np.random.default_rng(seed).normal(0.0, 1.0, 2000)
+        found, lowest, highest = slope(list(300.0 + 0.01 * np.arange(2000) + noise))
+        assert found == pytest.approx(0.01, rel=0.05)
+        assert 0.009 < lowest < found < highest < 0.011
+        _, lowest, highest = slope(list(300.0 + noise))
+        held_zero += lowest < 0 < highest
+    assert held_zero > 85, "an interval of 95 % holds the true slope in most of many trials"
+
+
+def test_four_hours_are_counted_at_the_measured_speed():
+    leaking = [100.0 + 0.001 * step for step in range(400)]
+    figures = summarize([500.0] * 400, {"rss_mb": leaking, "open_files": [7.0] * 400, "threads": [3.0] * 400})
+    assert figures["rss_mb_in_4_h"][0] == pytest.approx(0.001 * 2 * 3600 * 4)
+    assert figures["slopes_per_1000_steps"]["open_files"] == pytest.approx([0.0, 0.0, 0.0])
+    assert figures["p99_over_p50"] == 1.0
+
+
+def test_what_the_process_holds_is_counted(tmp_path):
+    before, ending = process_facts(), threading.Event()
+    thread = threading.Thread(target=ending.wait)
+    thread.start()
+    with (tmp_path / "file").open("w", encoding="ascii"):
+        ballast = np.ones(20_000_000 // 8)
+        after = process_facts()
+    ending.set()
+    thread.join()
+    assert after["open_files"] == before["open_files"] + 1
+    assert after["threads"] == before["threads"] + 1
+    assert after["rss_mb"] - before["rss_mb"] > 0.9 * ballast.nbytes * 1e-6
+
+
+def test_too_few_steps_for_a_slope_are_refused():
+    assert parse([]).steps == 10_000
+    with pytest.raises(ValueError, match="--steps: expected at least 40, got 3"):
+        run(["--steps", "3"])
