@@ -19,6 +19,8 @@ from pan3d_ros.inputs.camera_frames import CameraFrame, CameraTopics, FramePairi
 from pan3d_ros.parameters.node_config import CameraConfig, InputConfig
 from pan3d_ros.platform.stand_ins import ApproximateTimeSynchronizer
 
+UNPAIRED_S = 2.0  # images that come for so long without becoming frames are an error
+
 
 class CameraInput:
     """Subscribes to one camera and hands over complete frames.
@@ -44,10 +46,12 @@ class CameraInput:
         self._node, self._group = node, callback_group
         self._input = input_config
         self._on_pose = on_pose
-        self._pairing = FramePairing(name, input_config, camera_config, on_frame, ApproximateTimeSynchronizer)
+        self._pairing = FramePairing(
+            name, input_config, camera_config, partial(self._pass_on, on_frame), ApproximateTimeSynchronizer
+        )
         self.counts = self._pairing.counts  # image, info, depth, frame, bad_pose
         self._arrivals: deque[float] = deque(maxlen=30)
-        self._started_s = time.monotonic()
+        self._started_s = self._began_s = self._framed_s = time.monotonic()
         self._subscriptions: dict[str, Any] = {}
         self._chosen: dict[str, tuple[bool, bool]] = {}  # reliable, latched
         self.refresh_qos()
@@ -97,6 +101,12 @@ class CameraInput:
         """Images have come for some time, but no depth."""
         waited = now_s - self._started_s > self._input.info_timeout_s
         return self._input.use_depth and bool(self.counts["image"]) and not self.counts["depth"] and waited
+
+    def unpaired_s(self, now_s: float) -> float:
+        """Seconds for which images have come that did not become frames; 0 while they do, and without images."""
+        if not self._arrivals or now_s - self._arrivals[-1] > UNPAIRED_S:
+            return 0.0
+        return now_s - max(self._framed_s, self._began_s)
 
     def refresh_qos(self) -> None:
         """(Re)subscribe wherever the reliability does not fit the publishers that are there now."""
@@ -152,8 +162,15 @@ class CameraInput:
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
         return self._node.create_subscription(kind, topic, take, profile, callback_group=self._group, event_callbacks=events)
 
+    def _pass_on(self, on_frame: Callable[[CameraFrame], None], frame: CameraFrame) -> None:
+        self._framed_s = time.monotonic()
+        on_frame(frame)
+
     def _take_image(self, message: Image | CompressedImage) -> None:
-        self._arrivals.append(time.monotonic())
+        now_s = time.monotonic()
+        if self.silence_s(now_s) > UNPAIRED_S:
+            self._began_s = now_s  # images begin again; what they lack is to be judged from here
+        self._arrivals.append(now_s)
         self._pairing.take("image", message)
 
     def _take_info(self, message: CameraInfo) -> None:

@@ -11,7 +11,7 @@ from pan3d_interfaces.msg import ErrorCode
 
 from pan3d_core.structures import PerceptionResult
 from pan3d_core.views.synchronizer import ViewSetSynchronizer
-from pan3d_ros.inputs.camera_inputs import CameraInput
+from pan3d_ros.inputs.camera_inputs import UNPAIRED_S, CameraInput
 from pan3d_ros.outputs.result_store import Latencies, SceneResult
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.processing.problem_log import Problem, ProblemLog
@@ -90,8 +90,8 @@ def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> Diag
         level, message = ERROR, f"images, but no depth on {camera.topics.depth}"
     elif dead:
         level, message = WARN, f"silent for {camera.silence_s(now_s):.1f} s; sets are formed without it"
-    elif camera.counts["image"] > 20 and not camera.counts["frame"]:
-        level, message = ERROR, "image and depth never have matching stamps; see input.pair_slop_s"
+    elif camera.unpaired_s(now_s) > UNPAIRED_S:
+        level, message = ERROR, "image and depth have no matching stamps; see input.pair_slop_s"
     elif camera.problem:
         level, message = ERROR, camera.problem
     for problem in (Problem.NO_CAMERA_INFO, Problem.NO_IMAGES, Problem.TF_FAILURE):

@@ -126,17 +126,10 @@ def _try_input(session: Session, fault: InputFault, scope: str) -> None:
     since_ns = session.now_ns()
     line = fault.expected.line.format(camera=wrong[0])
 
-    def told() -> bool:
-        status = session.line(line)
-        return (
-            status is not None
-            and status.level != b"\x00"
-            and bool(re.search(fault.expected.words, status.message, re.IGNORECASE))
-        )
-
     newest = session.line(line)
     session.until(
-        told, f"the diagnostic '{line}' says {fault.expected.words!r} (now: {newest.message if newest else 'nothing'!r})"
+        lambda: session.says(line, fault.expected.words),
+        f"the diagnostic '{line}' says {fault.expected.words!r} (now: {newest.message if newest else 'nothing'!r})",
     )
     if scope == ONE:
         others = set(session.cameras.names[1:])

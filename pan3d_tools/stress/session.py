@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -179,6 +180,13 @@ class Session:
         """The newest diagnostic whose name ends so."""
         found = [entry for key, entry in list(self._lines.items()) if key.endswith(f": {name}")]
         return max(found, key=lambda entry: entry[0])[1] if found else None
+
+    def says(self, name: str, words: str) -> bool:
+        """Whether the newest diagnostic of this name is not green and contains words (a regular expression)."""
+        status = self.line(name)
+        if status is None or status.level == DiagnosticStatus.OK:
+            return False
+        return re.search(words, status.message, re.IGNORECASE) is not None
 
     def begin(self, service: str, fields: Mapping[str, Any]) -> Future:
         """Call a service without waiting; nested messages are given as mappings."""

@@ -17,16 +17,23 @@ DEACTIVATE, ACTIVATE, CLEANUP, CONFIGURE = 4, 3, 2, 1  # of lifecycle_msgs/msg/T
 
 
 def clock_jumps_back(session: Session) -> None:
-    """Stamps of two seconds ago: results go on with the new time, and none of the old time comes after them."""
-    jump_ns = session.now_ns()
-    session.cameras.edits = dict.fromkeys(session.cameras.names, of_camera(shifted(-2.0)))
-    session.until(
-        lambda: any(stamp < jump_ns - 1_000_000_000 for stamp in session.result_stamps()[-3:]), "results of the new time"
-    )
-    after = session.results_since_mark()
-    first_new = next(index for index, stamp in enumerate(after) if stamp < jump_ns - 1_000_000_000)
-    late = [stamp for stamp in after[first_new:] if stamp > jump_ns]
-    assert not late, "a result of before the jump was published after it"
+    """Stamps of four seconds ago: results go on with the new time, and none of the old time comes after them."""
+    between_ns = session.now_ns() - 2_500_000_000
+    session.cameras.edits = dict.fromkeys(session.cameras.names, of_camera(shifted(-4.0)))
+    session.until(lambda: any(stamp < between_ns for stamp in session.results_since_mark()), "results of the new time")
+    session.pause(0.5)
+    after = [stamp < between_ns for stamp in session.results_since_mark()]
+    assert all(after[after.index(True) :]), "a result of before the jump was published after it"
+
+
+def clock_of_one_camera(session: Session) -> None:
+    """A camera 3 s behind: its stamps never match, which is told, and nothing is made of pictures of different times."""
+    session.cameras.edits = {session.cameras.names[0]: of_camera(shifted(-3.0))}
+    session.until(lambda: session.says("synchronization", "never match"), "the diagnostic says that stamps never match")
+    since_ns = session.now_ns()
+    answer = session.ask("segment_object", {"prompt_type": EVERYTHING, "timeout": 1.0})
+    assert session.code(answer) in ("TIMEOUT", "STALE_IMAGES"), f"the answer was {session.code(answer)}: {answer.message}"
+    assert not [stamp for stamp in session.results_since_mark() if stamp > since_ns], "a result of pictures of different times"
 
 
 def jumps_forth_and_back(session: Session) -> None:
@@ -77,13 +84,13 @@ def impossible_transitions(session: Session) -> None:
 
 
 def many_calls(service: str, fields: dict[str, object], what: str = "") -> ProcedureFault:
-    """As many answers as calls, none lost."""
+    """As many answers as calls, none lost: what was asked for, or BUSY beyond `service.max_waiting`."""
 
     def steps(session: Session) -> None:
         calls = [session.begin(service, fields) for _ in range(CALLS)]
         session.until(lambda: all(call.done() for call in calls), f"{CALLS} answers")
         codes = {session.code(call.result()) for call in calls}
-        assert codes == {"OK"}, f"the answers were {sorted(codes)}"
+        assert "OK" in codes and codes <= {"OK", "BUSY"}, f"the answers were {sorted(codes)}"
 
     return ProcedureFault("load", f"{CALLS} calls of {service} at once{what}", steps)
 
@@ -111,6 +118,7 @@ def silence(session: Session) -> None:
 
 FAULTS: tuple[Fault, ...] = (
     ProcedureFault("times", "the clock jumps back by 2 s", clock_jumps_back),
+    ProcedureFault("times", "a clock 3 s behind the others, one camera", clock_of_one_camera),
     ProcedureFault("times", "the clock jumps forth and back", jumps_forth_and_back),
     ProcedureFault("lifecycle", "asked while inactive", asked_while_inactive),
     ProcedureFault("lifecycle", "deactivated while a call waits", deactivated_while_a_call_waits),
@@ -119,7 +127,7 @@ FAULTS: tuple[Fault, ...] = (
     many_calls("segment_object", {"prompt_type": EVERYTHING, "use_latest": True}),
     many_calls("segment_object", {"prompt": "the red one", "use_latest": True}, ", by words"),
     many_calls("get_instances", {}),
-    many_calls("get_grasp_targets", {"prompt": "the red one"}),
+    many_calls("get_grasp_targets", {"prompt": "the blue one"}),
     ProcedureFault("load", "200 sets of pictures at once", burst_of_pictures),
     ProcedureFault("load", "no pictures for a while", silence),
 )
