@@ -123,7 +123,8 @@ install_packages() {
   # A checkout of version 0.1 has installed the same commands under the distribution's old name.
   "$VENV/bin/uv" pip uninstall --python "$VENV/bin/python" pan3d_ros
   rm -rf pan3d_ros.egg-info
-  if [ -z "${TORCH_BACKEND:-}" ]; then  # builds of torch for one kind of device come from another index, with other hashes
+  # Builds of torch for one kind of device, and wheels of one's own, come from elsewhere and have other hashes.
+  if [ -z "${TORCH_BACKEND:-}${PIP_FIND_LINKS:-}" ]; then
     "$VENV/bin/uv" pip install "${options[@]}" --require-hashes -r requirements/hashes.txt
   fi
   # Editable: `pan3d` and the nodes become commands that run this checkout.
