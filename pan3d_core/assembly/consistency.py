@@ -26,6 +26,8 @@ log = logging.getLogger("pan3d.consistency")
 Flags = npt.NDArray[np.bool_]
 # Cameras nearer to each other than this, looking the same way, are one camera or one mistake.
 TWIN_M, TWIN_DEG = 0.005, 0.5
+# A pose that differs by more from one view set to the next has another source, or another mistake.
+JUMP_M, JUMP_DEG = 0.15, 20.0
 # Pictures of one place, this small, are alike or not; flat ones say nothing.
 TWIN_SIDE, ALIKE, FLAT = 48, 0.7, 6.0
 # A mistake is named when it explains this many times what the given poses do.
@@ -118,7 +120,7 @@ def refuse_metres(reconstruction: Reconstruction, consistency: PoseConsistency) 
 
 
 class ConsistencyWatch:
-    """Compares the first view set, then every n-th, and every one as long as poses are refuted.
+    """Compares the first view set, then every n-th, every one as long as poses are refuted, and one in which a pose has jumped.
 
     Faults of calibration stay from one view set to the next, and pictures are expensive to compare.
     """
@@ -126,6 +128,7 @@ class ConsistencyWatch:
     def __init__(self) -> None:
         self._last: PoseConsistency | None = None
         self._age = 0
+        self._poses: dict[str, Array] = {}  # of the view set before
 
     def reset(self) -> None:
         """Compare the next view set, whatever was found before."""
@@ -136,12 +139,20 @@ class ConsistencyWatch:
         names, last = tuple(view.camera for view in views), self._last
         self._age += 1
         trusted = last is not None and last.cameras == names and not (last.contradiction or last.left_out)
-        if last is None or not trusted or self._age >= config.every:
+        jumped = self._take_poses(views)
+        if last is None or not trusted or jumped or self._age >= config.every:
             last, self._age = check_poses(views, config), 0
             if last.contradiction or last.left_out or last.doubts:
                 log.warning("camera poses: %s", "; ".join((last.contradiction, *last.warnings)).lstrip("; "))
         self._last = last
         return last
+
+    def _take_poses(self, views: Sequence[CameraView]) -> bool:
+        """Whether a camera is farther from where it was in the view set before than one moves between two."""
+        before = self._poses
+        self._poses = {v.camera: v.cam_from_world.double().numpy(force=True) for v in views if v.cam_from_world is not None}
+        sizes = [motion_size(pose @ np.linalg.inv(before[name])) for name, pose in self._poses.items() if name in before]
+        return any(degrees > JUMP_DEG or metres > JUMP_M for degrees, metres in sizes)
 
 
 def _twins(views: Sequence[CameraView], poses: Array) -> tuple[str, ...]:

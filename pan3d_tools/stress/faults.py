@@ -19,6 +19,8 @@ class Expected:
     code: str  # name in pan3d_interfaces/msg/ErrorCode of the answer to a request when no camera is right
     line: str  # end of the diagnostic's name that must not be green; "{camera}" stands for the camera that is wrong
     words: str  # what the message must contain, a regular expression; case does not count
+    # True: with no camera right, results go on without metres, and it is a request for grasps that is answered with the code.
+    without_metres: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ def bad(name: str, edit: Edit, words: str, scopes: tuple[str, ...] = (ONE,)) -> 
 
 def contradicts(name: str, edit: Edit, scopes: tuple[str, ...] = (ONE,)) -> InputFault:
     """A possible pose that is not where the pictures were taken from."""
-    words = "contradict|agree|pose|frame"
-    return InputFault(FAMILY, name, {"pose": edit}, Expected("POSES_CONTRADICT|TF_FAILURE", "poses", words), scopes)
+    words = "contradict|its pose looks like|fit better|fit together|share one pose"
+    expected = Expected("POSES_CONTRADICT", "pipeline", words, without_metres=True)
+    return InputFault(FAMILY, name, {"pose": edit}, expected, scopes)
 
 
 def fine(name: str, edit: Edit) -> HarmlessInput:

@@ -26,14 +26,18 @@ def clock_jumps_back(session: Session) -> None:
     assert all(after[after.index(True) :]), "a result of before the jump was published after it"
 
 
-def clock_of_one_camera(session: Session) -> None:
-    """A camera 3 s behind: its stamps never match, which is told, and nothing is made of pictures of different times."""
-    session.cameras.edits = {session.cameras.names[0]: of_camera(shifted(-3.0))}
-    session.until(lambda: session.says("synchronization", "never match"), "the diagnostic says that stamps never match")
-    since_ns = session.now_ns()
-    answer = session.ask("segment_object", {"prompt_type": EVERYTHING, "timeout": 1.0})
-    assert session.code(answer) in ("TIMEOUT", "STALE_IMAGES"), f"the answer was {session.code(answer)}: {answer.message}"
-    assert not [stamp for stamp in session.results_since_mark() if stamp > since_ns], "a result of pictures of different times"
+def clock_of_one_camera(seconds: float) -> ProcedureFault:
+    """A camera with a clock of its own: its stamps never match, which is told, and nothing comes of different times."""
+
+    def steps(session: Session) -> None:
+        session.cameras.edits = {session.cameras.names[0]: of_camera(shifted(seconds))}
+        session.until(lambda: session.says("synchronization", "never match"), "the diagnostic says that stamps never match")
+        since_ns = session.now_ns()
+        answer = session.ask("segment_object", {"prompt_type": EVERYTHING, "timeout": 1.0})
+        assert session.code(answer) in ("TIMEOUT", "STALE_IMAGES"), f"the answer was {session.code(answer)}: {answer.message}"
+        assert not [s for s in session.results_since_mark() if s > since_ns], "a result of pictures of different times"
+
+    return ProcedureFault("times", f"the clock of one camera is {abs(seconds):g} s {'ahead' if seconds > 0 else 'behind'}", steps)
 
 
 def jumps_forth_and_back(session: Session) -> None:
@@ -118,7 +122,8 @@ def silence(session: Session) -> None:
 
 FAULTS: tuple[Fault, ...] = (
     ProcedureFault("times", "the clock jumps back by 2 s", clock_jumps_back),
-    ProcedureFault("times", "a clock 3 s behind the others, one camera", clock_of_one_camera),
+    clock_of_one_camera(-3.0),
+    clock_of_one_camera(3.0),
     ProcedureFault("times", "the clock jumps forth and back", jumps_forth_and_back),
     ProcedureFault("lifecycle", "asked while inactive", asked_while_inactive),
     ProcedureFault("lifecycle", "deactivated while a call waits", deactivated_while_a_call_waits),

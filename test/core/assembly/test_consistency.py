@@ -178,5 +178,12 @@ def test_a_watch_compares_again_after_some_sets_and_while_poses_are_refuted(view
     watch, config = ConsistencyWatch(), ConsistencyConfig(every=3)
     wrong = moved(views, MADE["the inverse"])
     assert watch.check(views, config).contradiction == ""
-    assert [bool(watch.check(wrong, config).contradiction) for _ in range(4)] == [False, False, True, True]
-    assert watch.check(views, config).contradiction == ""
+    assert watch.check(wrong, config).contradiction, "poses that jump are compared at once"
+    first = watch.check(wrong, config)
+    assert watch.check(wrong, config) is not first, "as long as they are refuted, each set is compared"
+    good = watch.check(views, config)
+    assert good.contradiction == ""
+    drifted = moved(
+        views, lambda pose: turned(2.0) @ pose, which=0
+    )  # less than a jump, so the next comparison is due after three sets
+    assert [watch.check(drifted, config) is good for _ in range(3)] == [True, True, False]
