@@ -35,8 +35,8 @@ _SIXTEEN_BITS_AS_I = ("PNG", "PPM")  # formats whose values of 16 bits Pillow ma
 DEFAULT_LIMITS = ImageLimits()
 
 
-class PictureTooLarge(ValueError):
-    """A picture of a size that is refused, told before it is decoded."""
+class PictureSizeRefused(ValueError):
+    """A picture of a size that is refused, too small or too large, told before it is decoded."""
 
 
 def require_image_size(name: str, height: int, width: int, limits: ImageLimits = DEFAULT_LIMITS) -> None:
@@ -49,12 +49,16 @@ def require_image_size(name: str, height: int, width: int, limits: ImageLimits =
         limits: That hold.
 
     Raises:
-        PictureTooLarge: It has too many pixels, or is too long for its width.
+        PictureSizeRefused: It has no pixels or too many, or is too long for its width.
     """
+    if height < 1 or width < 1:
+        raise PictureSizeRefused(f"{name}: expected a size of at least 1 x 1, got {width} x {height}")
     if height * width > limits.max_pixels:
-        raise PictureTooLarge(f"{name}: expected at most limits.max_pixels = {limits.max_pixels} pixels, got {width} x {height}")
+        raise PictureSizeRefused(
+            f"{name}: expected at most limits.max_pixels = {limits.max_pixels} pixels, got {width} x {height}"
+        )
     if max(height, width) > limits.max_aspect * max(1, min(height, width)):
-        raise PictureTooLarge(
+        raise PictureSizeRefused(
             f"{name}: expected sides of at most limits.max_aspect = {limits.max_aspect:g} to 1, got {width} x {height}"
         )
 
@@ -86,7 +90,7 @@ def opened_picture(
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as picture:
             require_image_size(f"{what}: {where}", picture.height, picture.width, limits)
             yield picture
-    except PictureTooLarge:
+    except PictureSizeRefused:
         raise
     except FileNotFoundError:
         raise FileNotFoundError(f"{what}: expected a file, got {where}, which does not exist") from None

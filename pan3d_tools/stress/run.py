@@ -127,10 +127,9 @@ def _try_input(session: Session, fault: InputFault, scope: str) -> None:
     since_ns = session.now_ns()
     line = fault.expected.line.format(camera=wrong[0])
 
-    newest = session.line(line)
     session.until(
         lambda: session.says(line, fault.expected.words),
-        f"the diagnostic '{line}' says {fault.expected.words!r} (now: {newest.message if newest else 'nothing'!r})",
+        lambda: f"the diagnostic {line!r} says {fault.expected.words!r}; it says {getattr(session.line(line), 'message', '')!r}",
     )
     if scope == ONE:
         others = set(session.cameras.names[1:])

@@ -135,7 +135,7 @@ class Session:
         """Time of the cameras."""
         return int(self.cameras.get_clock().now().nanoseconds)
 
-    def until(self, condition: Callable[[], bool], what: str, timeout_s: float = EVENT_TIMEOUT_S) -> None:
+    def until(self, condition: Callable[[], bool], what: str | Callable[[], str], timeout_s: float = EVENT_TIMEOUT_S) -> None:
         """Wait for a condition.
 
         Raises:
@@ -145,7 +145,8 @@ class Session:
         deadline = time.monotonic() + timeout_s
         while not condition():
             self._node.check()
-            assert time.monotonic() < deadline, f"never happened within {timeout_s:g} s: {what}"
+            if time.monotonic() > deadline:
+                raise AssertionError(f"never happened within {timeout_s:g} s: {what if isinstance(what, str) else what()}")
             time.sleep(0.01)
 
     def pause(self, seconds: float) -> None:

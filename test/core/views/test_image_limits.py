@@ -54,7 +54,7 @@ def test_limits_are_inclusive_and_can_be_changed(tmp_path):
 
 
 def test_an_empty_picture_is_no_division_by_zero():
-    with pytest.raises(ValueError, match="max_aspect"):
+    with pytest.raises(ValueError, match="image: expected a size of at least 1 x 1, got 100 x 0"):
         require_image_size("image", 0, 100)
 
 
