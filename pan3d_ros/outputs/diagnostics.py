@@ -16,6 +16,7 @@ from pan3d_ros.outputs.result_store import Latencies, SceneResult
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.processing.problem_log import Problem, ProblemLog
 
+UNPAIRED = "image and depth have no matching stamps; see input.pair_slop_s"
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
 
@@ -88,10 +89,10 @@ def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> Diag
         level, message = ERROR, camera.info_problem
     elif camera.lacks_depth(now_s):
         level, message = ERROR, f"images, but no depth on {camera.topics.depth}"
+    elif camera.unpaired_s(now_s) > UNPAIRED_S:
+        level, message = ERROR, UNPAIRED
     elif dead:
         level, message = WARN, f"silent for {camera.silence_s(now_s):.1f} s; sets are formed without it"
-    elif camera.unpaired_s(now_s) > UNPAIRED_S:
-        level, message = ERROR, "image and depth have no matching stamps; see input.pair_slop_s"
     elif camera.problem:
         level, message = ERROR, camera.problem
     for problem in (Problem.NO_CAMERA_INFO, Problem.NO_IMAGES, Problem.TF_FAILURE):
@@ -243,6 +244,8 @@ def why_no_result(
     for problem in (*order, Problem.STALE_IMAGES, Problem.NO_IMAGES):
         if recent := problems.recent(problem):
             return getattr(ErrorCode, problem.name), recent[0]
+    if all(camera.unpaired_s(now_s) > UNPAIRED_S for camera in inputs):
+        return ErrorCode.NO_IMAGES, UNPAIRED
     if sync.starved_s(now_s) > 1.0:
         return ErrorCode.TIMEOUT, sync_status(sync, slop_s).message
     return ErrorCode.TIMEOUT, "the view sets are still being processed"
