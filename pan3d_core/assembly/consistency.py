@@ -34,6 +34,8 @@ TWIN_SIDE, ALIKE, FLAT = 48, 0.7, 6.0
 NAMED_FACTOR = 2.0
 # Share of matches that are right between views as far apart as in a cell: a mistake explains no more.
 MOST_RIGHT = 0.7
+# Six numbers that may move find agreement by chance among few matches: so many times the fewest must be won to refute.
+REFUTING_GAIN = 1.25
 # Of two cameras that would both explain a disagreement, the second must explain less than this share.
 BLAMED_SHARE = 0.75
 
@@ -210,7 +212,8 @@ def _judge(evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfi
             break
         worst = max(bad, key=lambda camera: camera.gain)
         others = [camera.gain for camera in cameras if camera is not worst]
-        refuted = (worst.figure(config.min_matches) or 0.0) < config.refuse_below
+        enough = worst.gain >= REFUTING_GAIN * config.min_matches
+        refuted = enough and (worst.figure(config.min_matches) or 0.0) < config.refuse_below
         if len(active) < 3 or max(others) > BLAMED_SHARE * worst.gain:
             words = f"the poses of {', '.join(camera.name for camera in bad)} do not fit together"
             if refuted:

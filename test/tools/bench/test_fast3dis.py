@@ -47,10 +47,10 @@ def test_operations_of_fast3dis_are_those_that_torch_counts(swiglu_hidden):
 
 
 def test_floors_follow_what_is_scarcest():
-    assert floor_s(Cost(linear=790e12), "NVIDIA H200") == pytest.approx(1.0)
-    assert floor_s(Cost(linear=790e12, moved_bytes=8.6e12), "NVIDIA H200") == pytest.approx(2.0)
-    assert floor_s(Cost(attention=1.0, exponentials=12.6e12), "NVIDIA H200 NVL") == pytest.approx(3.0)
-    assert floor_s(Cost(linear=1.0), "abacus") is None
+    assert floor_s(Cost(operations=790e12), "NVIDIA H200") == pytest.approx(1.0)
+    assert floor_s(Cost(operations=790e12, moved_bytes=8.6e12), "NVIDIA H200") == pytest.approx(2.0)
+    assert floor_s(Cost(operations=1.0, exponentials=12.6e12), "NVIDIA H200 NVL") == pytest.approx(3.0)
+    assert floor_s(Cost(operations=1.0), "abacus") is None
     large = Fast3disSettings(DA3_VARIANTS["da3-large"])
     few, many = (fast3dis_cost(replace(large, decoder=AnchorSettings(queries=q)), 4, (378, 504)) for q in (80, 300))
     assert few.operations < many.operations < 1.05 * few.operations
