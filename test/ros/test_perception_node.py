@@ -222,7 +222,7 @@ def test_an_engine_that_finds_no_objects_is_not_taken_for_an_empty_table(spinner
     bench.engine.facts = replace(bench.engine.facts, finds_objects=False)
     bench.start()
     bench.until(lambda: bench.listener.shows("pipeline", b"\x01", "this model finds no objects: clouds"), "the diagnostic")
-    assert bench.listener.received["points"]
+    bench.until(lambda: bench.listener.received["points"], "a cloud")
     for kind, name, fields in (
         (SegmentObject, "segment_object", {"prompt": "the red block"}),
         (GetInstances, "get_instances", {}),
