@@ -7,7 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pan3d_core.config import KeyframeConfig, PipelineConfig
+from torch import Tensor
+
+from pan3d_core.config import KeyframeConfig, PipelineConfig, PreprocessConfig
+from pan3d_core.runtime.failures import FailureLog
 from pan3d_core.structures import CameraView
 from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_core.views.scene_folder import Scene
@@ -17,8 +20,8 @@ from pan3d_ros.bags.reader import BagError, BagReader
 from pan3d_ros.bags.settings import ReplaySettings, check_topics, replay_settings
 from pan3d_ros.bags.transforms import transforms_of
 from pan3d_ros.inputs.camera_frames import CameraFrame
-from pan3d_ros.inputs.transforms import TransformsSource, TransformUnavailable
-from pan3d_ros.messages.cameras import to_camera_view
+from pan3d_ros.inputs.transforms import TransformsSource
+from pan3d_ros.processing.set_views import ViewRules, usable_views
 
 log = logging.getLogger("pan3d.ros.bags")
 MOST_VIEWS = 64  # as `KeyframeConfig.window_size` has it
@@ -87,29 +90,25 @@ class _Collector:
 
     def __init__(self, settings: ReplaySettings, transforms: TransformsSource, most: int) -> None:
         self.left_out: Counter[str] = Counter()
-        self._world, self._transforms, self._most = settings.node.reference_frame, transforms, most
-        motion = settings.pipeline.keyframe
+        self._transforms, self._most = transforms, most
+        pipeline = settings.pipeline
+        most_m = pipeline.align.max_scene_depth_m
+        self._rules = ViewRules(settings.node.reference_frame, PreprocessConfig(), most_m, pipeline.limits)
+        self._failures = FailureLog(log)
+        motion = pipeline.keyframe
         self._config = replace(motion, enabled=True, window_size=MOST_VIEWS, min_views=1, max_interval_s=NEVER_S)
         self._window: KeyframeWindow[CameraView] = KeyframeWindow(self._config)
         self._kept: tuple[CameraView, ...] = ()
 
+    def _pose(self, frame: CameraFrame) -> Tensor:
+        return self._transforms.lookup(frame.camera, frame.frame_id, frame.stamp_ns)
+
     def take(self, frame: CameraFrame) -> None:
         """One frame more, if it can be used."""
-        try:
-            pose = self._transforms.lookup(frame.camera, frame.frame_id, frame.stamp_ns)
-            view = to_camera_view(
-                frame.image,
-                frame.info,
-                frame.depth,
-                pose,
-                camera=frame.camera,
-                world_frame_id=self._world,
-                rectified=frame.config.rectified,
-            )
-        except (TransformUnavailable, ValueError) as error:
-            self.left_out[str(error)] += 1
-            return
-        self._kept = self._window.add([view]) or self._kept
+        views, faults = usable_views([frame], self._pose, self._rules, self._failures)
+        self.left_out.update(fault.message for fault in faults.values())
+        if views:
+            self._kept = self._window.add(views) or self._kept
         if len(self._kept) == MOST_VIEWS:  # one more would push out the oldest
             self._thin(MOST_VIEWS // 2)
 

@@ -165,6 +165,16 @@ class FramePairing:
         late, self._waiting = self._waiting, None
         if late is not None:  # whose own never came
             self._complete_with_newest(*late)
+        self._complete_or_wait(image, depth)
+
+    def _take_info(self, message: Any) -> None:
+        self._infos.add(message)
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._complete_or_wait(*waiting)
+
+    def _complete_or_wait(self, image: Any, depth: Any) -> None:
+        """With the camera_info of the same stamp; without one, wait for it where it may still come."""
         own = self._infos.own(stamp_to_ns(image.header.stamp))
         if own is not None:
             self._complete(image, own, depth)
@@ -172,19 +182,6 @@ class FramePairing:
             self._waiting = image, depth
         else:
             self._complete_with_newest(image, depth)
-
-    def _take_info(self, message: Any) -> None:
-        self._infos.add(message)
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            image, depth = waiting
-            own = self._infos.own(stamp_to_ns(image.header.stamp))
-            if own is not None:
-                self._complete(image, own, depth)
-            elif self._infos.worth_waiting:
-                self._waiting = image, depth
-            else:
-                self._complete_with_newest(image, depth)
 
     def _complete_with_newest(self, image: Any, depth: Any) -> None:
         info = self._infos.newest(stamp_to_ns(image.header.stamp))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
 
 from pan3d_tools.stress.faults import Edit
@@ -136,15 +135,3 @@ def quaternion(change: Callable[[np.ndarray], np.ndarray]) -> Edit:
         return message
 
     return edit
-
-
-def compressed(extension: str, change: Callable[[np.ndarray], np.ndarray] = lambda rgb: rgb) -> Callable[[np.ndarray], bytes]:
-    """A file of a picture, as a driver makes it; `change` comes first."""
-
-    def encode(rgb: np.ndarray) -> bytes:
-        ok, data = cv2.imencode(extension, change(rgb)[..., ::-1])
-        if not ok:
-            raise ValueError(f"extension: expected a format that OpenCV writes, got {extension}")
-        return data.tobytes()
-
-    return encode

@@ -6,6 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+
+class UnexpectedBehaviour(RuntimeError):
+    """The node did otherwise than a row says that it must; the message tells what."""
+
+
+def require(condition: object, what: str) -> None:
+    """Raise `UnexpectedBehaviour` with `what` unless the condition holds."""
+    if not condition:
+        raise UnexpectedBehaviour(what)
+
+
 # A message before it is sent -> what is sent in its place; None = nothing is.
 Edit = Callable[[Any], Any]
 ONE, ALL = "one camera", "all cameras"
@@ -32,7 +43,6 @@ class InputFault:
     edits: Mapping[str, Edit]  # "image", "info", "depth" or "pose" -> what becomes of the message
     expected: Expected
     scopes: tuple[str, ...] = BOTH  # one camera of three: the others go on; all: no result, and the reason
-    setup: str = "raw"  # name of the node's parameters, `SETUPS`
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,6 @@ class HarmlessInput:
     family: str
     name: str
     edits: Mapping[str, Edit]
-    setup: str = "raw"
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,6 @@ class RequestFault:
     fields: Mapping[str, Any]  # of the request; nested messages as mappings
     code: str
     words: str
-    setup: str = "raw"
 
 
 @dataclass(frozen=True)
@@ -67,17 +75,15 @@ class ParameterFault:
     parameter: str
     value: Any
     words: str
-    setup: str = "raw"
 
 
 @dataclass(frozen=True)
 class ProcedureFault:
-    """A fault that needs steps of its own; `steps` raises `AssertionError` with what went otherwise than it must."""
+    """A fault that needs steps of its own; `steps` raises `UnexpectedBehaviour`."""
 
     family: str
     name: str
     steps: Callable[[Any], None] = field(compare=False)  # takes the `Session`
-    setup: str = "raw"
 
 
 Fault = InputFault | HarmlessInput | RequestFault | ParameterFault | ProcedureFault

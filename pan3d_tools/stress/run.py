@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -20,8 +19,10 @@ from pan3d_tools.stress.faults import (
     ProcedureFault,
     RequestFault,
     Row,
+    UnexpectedBehaviour,
+    require,
 )
-from pan3d_tools.stress.session import Session, end_ros, start_ros
+from pan3d_tools.stress.session import Session, own_context
 
 EVERYTHING = 1  # SegmentObject.Request.PROMPT_ALL
 ANSWER_TIMEOUT_S = 1.0
@@ -43,7 +44,7 @@ class Outcome:
 
 
 def run_rows(rows: Sequence[Row], log_folder: Path, progress: Callable[[Outcome], None] = lambda _: None) -> tuple[Outcome, ...]:
-    """Run rows, those of one set of parameters against one node.
+    """Run rows against one node.
 
     Args:
         rows: What is tried, in this order.
@@ -54,17 +55,11 @@ def run_rows(rows: Sequence[Row], log_folder: Path, progress: Callable[[Outcome]
         An outcome for each row. After a row from which the node does not come back, a new node is started.
     """
     outcomes: list[Outcome] = []
-    ordered = sorted(rows, key=lambda row: row.fault.setup)
-    with domain_of_environment():
-        start_ros()
-        try:
-            for setup, group in itertools.groupby(ordered, key=lambda row: row.fault.setup):
-                waiting = list(group)
-                while waiting:
-                    with Session(setup, log_folder / f"node_{setup}_{len(outcomes)}.log") as session:
-                        waiting = _run_until_lost(session, waiting, outcomes, progress)
-        finally:
-            end_ros()
+    waiting = list(rows)
+    with domain_of_environment(), own_context() as context:
+        while waiting:
+            with Session(context, log_folder / f"node_{len(outcomes)}.log") as session:
+                waiting = _run_until_lost(session, waiting, outcomes, progress)
     return tuple(outcomes)
 
 
@@ -90,13 +85,13 @@ def judge(session: Session, row: Row) -> tuple[Outcome, bool]:
     session.mark()
     try:
         _try(session, row)
-    except (AssertionError, DemoError) as error:
+    except (UnexpectedBehaviour, DemoError) as error:
         problem = str(error)
     session.cameras.edits, session.cameras.paused = {}, False
     if not isinstance(row.fault, (RequestFault, ParameterFault)) or problem:
         try:
             session.healthy()
-        except (AssertionError, DemoError) as error:
+        except (UnexpectedBehaviour, DemoError) as error:
             problem, lost = f"{problem}; afterwards: {error}".removeprefix("; "), True
     return Outcome(row, problem, time.monotonic() - began), lost
 
@@ -114,9 +109,9 @@ def _try(session: Session, row: Row) -> None:
     elif isinstance(fault, ParameterFault):
         before = session.parameter(fault.parameter)
         taken, reason = session.set_parameter(fault.parameter, fault.value)
-        assert not taken, f"{fault.parameter}: the node took {fault.value!r}"
-        assert re.search(fault.words, reason, re.IGNORECASE), f"expected words like {fault.words!r}, got {reason!r}"
-        assert session.parameter(fault.parameter) == before, f"{fault.parameter} has changed although it was refused"
+        require(not taken, f"{fault.parameter}: the node took {fault.value!r}")
+        require(re.search(fault.words, reason, re.IGNORECASE), f"expected words like {fault.words!r}, got {reason!r}")
+        require(session.parameter(fault.parameter) == before, f"{fault.parameter} has changed although it was refused")
     elif isinstance(fault, ProcedureFault):
         fault.steps(session)
 
@@ -144,12 +139,12 @@ def _try_input(session: Session, fault: InputFault, scope: str) -> None:
         # What was on its way when the fault began is older.
         wrongly = stamp_to_ns(result.newest_stamp) > since_ns and set(result.cameras) & set(wrong)
         if wrongly and not (fault.expected.without_metres and not result.metric):
-            raise AssertionError(
+            raise UnexpectedBehaviour(
                 f"a result with {', '.join(result.cameras)} was published although {', '.join(wrong)} cannot be used"
             )
 
 
 def _expect_answer(session: Session, answer: object, codes: str, words: str) -> None:
     code, message = session.code(answer), answer.message  # type: ignore[attr-defined]
-    assert code in codes.split("|"), f"expected the code {codes}, got {code}: {message}"
-    assert re.search(words, message, re.IGNORECASE), f"expected words like {words!r}, got {message!r}"
+    require(code in codes.split("|"), f"expected the code {codes}, got {code}: {message}")
+    require(re.search(words, message, re.IGNORECASE), f"expected words like {words!r}, got {message!r}")

@@ -8,7 +8,8 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pan3d_interfaces.msg import ErrorCode, InstanceArray
 from pan3d_interfaces.srv import GetGraspTargets, GetInstances, SegmentObject, SetClasses
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -31,18 +33,16 @@ from sensor_msgs.msg import CameraInfo, Image
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.parts import header, image_message, info_message, pose_message
 from pan3d_tools.demo.processes import ChildNode, parameter_arguments
-from pan3d_tools.stress.faults import Edit
+from pan3d_tools.stress.faults import Edit, UnexpectedBehaviour, require
 from pan3d_tools.stress.scene import EYES, HEIGHT, WIDTH, intrinsics, render, world_from_cam
 
 NODE = "pan3d"
 PERIOD_S = 0.15  # of the pictures
 START_TIMEOUT_S, EVENT_TIMEOUT_S = 120.0, 12.0
-SETUPS: dict[str, dict[str, Any]] = {
-    "raw": {
-        "cameras": list(EYES), "model.name": "depth_clusters", "input.use_depth": True, "input.max_rate_hz": 20.0,
-        "input.info_timeout_s": 0.5, "sync.camera_timeout_s": 0.8, "transforms.source": "pose_topics", "watchdog.period_s": 0.1,
-        "workspace.support_height_m": 0.0, "align.depth_source": "sensor", "autostart": True, "service.timeout_s": 10.0,
-    },
+PARAMETERS: dict[str, Any] = {
+    "cameras": list(EYES), "model.name": "depth_clusters", "input.use_depth": True, "input.max_rate_hz": 20.0,
+    "input.info_timeout_s": 0.5, "sync.camera_timeout_s": 0.8, "transforms.source": "pose_topics", "watchdog.period_s": 0.1,
+    "workspace.support_height_m": 0.0, "align.depth_source": "sensor", "autostart": True, "service.timeout_s": 10.0,
 }  # fmt: skip
 _SERVICES = {
     "segment_object": SegmentObject, "get_grasp_targets": GetGraspTargets, "get_instances": GetInstances,
@@ -55,8 +55,8 @@ _CODES = {value: name for name, value in vars(ErrorCode).items() if name.isupper
 class Cameras(Node):
     """Sends the scene from every camera; `edits` make messages wrong on their way."""
 
-    def __init__(self) -> None:
-        super().__init__("stress_cameras")
+    def __init__(self, context: Context) -> None:
+        super().__init__("stress_cameras", context=context)
         self.names = tuple(EYES)
         self.edits: Mapping[str, Mapping[str, Edit]] = {}  # camera -> kind of message -> edit
         self.paused = False
@@ -99,13 +99,13 @@ class Cameras(Node):
 
 
 class Session:
-    """A running node with its cameras. Use as a context manager, after `rclpy.init`."""
+    """A running node with its cameras. Use as a context manager, within `own_context`."""
 
-    def __init__(self, setup: str, log_path: Path) -> None:
-        arguments = parameter_arguments(SETUPS[setup])
+    def __init__(self, context: Context, log_path: Path) -> None:
+        arguments = parameter_arguments(PARAMETERS)
         self._node = ChildNode("perception node", "pan3d_ros.perception_node", arguments, log_path, dict(os.environ))
-        self.cameras = Cameras()
-        self._listener = Node("stress_listener")
+        self.cameras = Cameras(context)
+        self._listener = Node("stress_listener", context=context)
         self._results: deque[InstanceArray] = deque(maxlen=2000)
         self._lines: dict[str, tuple[float, DiagnosticStatus]] = {}
         self._marked = 0
@@ -113,7 +113,7 @@ class Session:
         self._listener.create_subscription(InstanceArray, f"/{NODE}/instances", self._take_result, 50)
         self._listener.create_subscription(DiagnosticArray, "/diagnostics", self._take_lines, 50)
         self._clients = {name: self._listener.create_client(kind, f"/{NODE}/{name}") for name, kind in _SERVICES.items()}
-        self._executor = SingleThreadedExecutor()
+        self._executor = SingleThreadedExecutor(context=context)
         for node in (self.cameras, self._listener):
             self._executor.add_node(node)
         self._thread = threading.Thread(target=self._executor.spin, name="stress", daemon=True)
@@ -139,14 +139,14 @@ class Session:
         """Wait for a condition.
 
         Raises:
-            AssertionError: It did not become true in time; `what` says what never happened.
+            UnexpectedBehaviour: It did not become true in time; `what` says what never happened.
             DemoError: The node's process has ended.
         """
         deadline = time.monotonic() + timeout_s
         while not condition():
             self._node.check()
             if time.monotonic() > deadline:
-                raise AssertionError(f"never happened within {timeout_s:g} s: {what if isinstance(what, str) else what()}")
+                raise UnexpectedBehaviour(f"never happened within {timeout_s:g} s: {what if isinstance(what, str) else what()}")
             time.sleep(0.01)
 
     def pause(self, seconds: float) -> None:
@@ -172,10 +172,6 @@ class Session:
     def results_since_mark(self) -> list[int]:
         """Stamps of the newest images of the results since the mark, nanoseconds."""
         return [stamp_to_ns(result.newest_stamp) for result in self.results()]
-
-    def result_stamps(self) -> list[int]:
-        """Stamps of the newest images of all results that are kept, nanoseconds."""
-        return [stamp_to_ns(result.newest_stamp) for result in list(self._results)]
 
     def line(self, name: str) -> DiagnosticStatus | None:
         """The newest diagnostic whose name ends so."""
@@ -225,7 +221,7 @@ class Session:
 
     def change_state(self, transition: int) -> None:
         """A transition that must succeed."""
-        assert self.try_state(transition), f"transition {transition} failed"
+        require(self.try_state(transition), f"transition {transition} failed")
 
     def _whole_since(self, since_ns: int) -> bool:
         newest = self._results[-1] if self._results else None
@@ -258,11 +254,12 @@ def _fill(message: Any, fields: Mapping[str, Any]) -> None:
             setattr(message, name, value)
 
 
-def start_ros() -> None:
-    """Begin ROS in this process."""
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C ends the command, which ends the node
-
-
-def end_ros() -> None:
-    """End it."""
-    rclpy.try_shutdown()
+@contextmanager
+def own_context() -> Iterator[Context]:
+    """ROS for the block alone: the process may use it for other things, too. Ctrl-C ends the command, which ends the node."""
+    context = Context()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        yield context
+    finally:
+        context.try_shutdown()

@@ -1,10 +1,8 @@
 """Damaged files of the library's formats: each is read, or refused with one error that names it."""
 
-from functools import partial
-
 import pytest
 import torch
-from fuzzing import Reader, check_reader
+from fuzzing import AMOUNTS, Reader, check_reader
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.gaussians.files import read_scene_file
@@ -29,15 +27,9 @@ READERS: dict[str, Reader] = {
     "gaussians.ply": read_scene_file,
     "cloud.ply": read_ply,
 }
-check = partial(pytest.mark.parametrize, "seed", sorted(READERS))
 
 
-@check()
-def test_a_few_damaged_files_are_read_or_refused_by_name(seed, tmp_path):
-    check_reader(READERS[seed], seed, tmp_path, 25)
-
-
-@pytest.mark.slow
-@check()
-def test_many_damaged_files_are_read_or_refused_by_name(seed, tmp_path):
-    check_reader(READERS[seed], seed, tmp_path, 500)
+@AMOUNTS
+@pytest.mark.parametrize("seed", sorted(READERS))
+def test_damaged_files_are_read_or_refused_by_name(seed, amount, tmp_path):
+    check_reader(READERS[seed], seed, tmp_path, amount)

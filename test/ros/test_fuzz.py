@@ -1,10 +1,9 @@
 """Damaged files that the nodes and bags read: each is read, or refused with one error that names it."""
 
-from functools import partial
 from pathlib import Path
 
 import pytest
-from fuzzing import Reader, check_reader
+from fuzzing import AMOUNTS, Reader, check_reader
 
 from pan3d_ros.bags.reader import BagReader
 from pan3d_ros.bags.settings import replay_settings
@@ -25,15 +24,9 @@ READERS: dict[str, Reader] = {
     "bag/metadata.yaml": read_bag,
     "bag/bag.mcap": read_bag,
 }
-check = partial(pytest.mark.parametrize, "seed", sorted(READERS))
 
 
-@check()
-def test_a_few_damaged_files_are_read_or_refused_by_name(seed, tmp_path):
-    check_reader(READERS[seed], seed, tmp_path, 25)
-
-
-@pytest.mark.slow
-@check()
-def test_many_damaged_files_are_read_or_refused_by_name(seed, tmp_path):
-    check_reader(READERS[seed], seed, tmp_path, 500)
+@AMOUNTS
+@pytest.mark.parametrize("seed", sorted(READERS))
+def test_damaged_files_are_read_or_refused_by_name(seed, amount, tmp_path):
+    check_reader(READERS[seed], seed, tmp_path, amount)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -90,6 +91,9 @@ def _inputs(seed: Path) -> st.SearchStrategy[bytes]:
         )
         return st.one_of(raw, values, values)
     return raw
+
+
+AMOUNTS = pytest.mark.parametrize("amount", [25, pytest.param(500, marks=pytest.mark.slow)])  # of damaged files per reader
 
 
 def refuses_cleanly(read: Reader, path: Path) -> None:

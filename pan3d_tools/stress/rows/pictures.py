@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from pan3d_tools.stress.edits import cut, encoded_as, in_sequence, nothing, pixels, with_bytes, with_fields
+from pan3d_tools.stress.edits import cut, encoded_as, nothing, pixels, with_bytes, with_fields
 from pan3d_tools.stress.faults import BOTH, ONE, Edit, Expected, Fault, HarmlessInput, InputFault
 
 FAMILY = "pictures"
@@ -85,6 +85,6 @@ FAULTS: tuple[Fault, ...] = (
          {"depth": pixels(lambda depth: np.where(depth > 0.9, np.float32(-1.0), depth))}),
     fine("both in other encodings", {
         "image": encoded_as("bgra8", lambda rgb: np.concatenate([rgb[..., ::-1], rgb[..., :1] * 0 + 255], axis=-1)),
-        "depth": in_sequence(encoded_as("16UC1", _millimetres)),
+        "depth": encoded_as("16UC1", _millimetres),
     }),
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pan3d_tools.stress.edits import shifted
-from pan3d_tools.stress.faults import Fault, ProcedureFault
+from pan3d_tools.stress.faults import Fault, ProcedureFault, require
 from pan3d_tools.stress.rows.times import of_camera
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def clock_jumps_back(session: Session) -> None:
     session.until(lambda: any(stamp < between_ns for stamp in session.results_since_mark()), "results of the new time")
     session.pause(0.5)
     after = [stamp < between_ns for stamp in session.results_since_mark()]
-    assert all(after[after.index(True) :]), "a result of before the jump was published after it"
+    require(all(after[after.index(True) :]), "a result of before the jump was published after it")
 
 
 def clock_of_one_camera(seconds: float) -> ProcedureFault:
@@ -34,8 +34,8 @@ def clock_of_one_camera(seconds: float) -> ProcedureFault:
         session.until(lambda: session.says("synchronization", "never match"), "the diagnostic says that stamps never match")
         since_ns = session.now_ns()
         answer = session.ask("segment_object", {"prompt_type": EVERYTHING, "timeout": 1.0})
-        assert session.code(answer) in ("TIMEOUT", "STALE_IMAGES"), f"the answer was {session.code(answer)}: {answer.message}"
-        assert not [s for s in session.results_since_mark() if s > since_ns], "a result of pictures of different times"
+        require(session.code(answer) in ("TIMEOUT", "STALE_IMAGES"), f"the answer was {session.code(answer)}: {answer.message}")
+        require(not [s for s in session.results_since_mark() if s > since_ns], "a result of pictures of different times")
 
     return ProcedureFault("times", f"the clock of one camera is {abs(seconds):g} s {'ahead' if seconds > 0 else 'behind'}", steps)
 
@@ -55,10 +55,10 @@ def asked_while_inactive(session: Session) -> None:
     session.change_state(DEACTIVATE)
     for service in ("segment_object", "get_instances", "get_grasp_targets", "set_classes"):
         answer = session.ask(service, {})
-        assert session.code(answer) == "NOT_ACTIVE", f"{service} answered {session.code(answer)}: {answer.message}"
+        require(session.code(answer) == "NOT_ACTIVE", f"{service} answered {session.code(answer)}: {answer.message}")
     session.mark()
     session.pause(0.5)
-    assert not session.results_since_mark(), "an inactive node published results"
+    require(not session.results_since_mark(), "an inactive node published results")
     session.change_state(ACTIVATE)
 
 
@@ -70,7 +70,7 @@ def deactivated_while_a_call_waits(session: Session) -> None:
     session.change_state(DEACTIVATE)
     session.until(call.done, "the call that waited is answered")
     answer = call.result()
-    assert session.code(answer) == "NOT_ACTIVE", f"it was answered {session.code(answer)}"
+    require(session.code(answer) == "NOT_ACTIVE", f"it was answered {session.code(answer)}")
     session.cameras.paused = False
     session.change_state(ACTIVATE)
 
@@ -84,7 +84,7 @@ def configured_again(session: Session) -> None:
 def impossible_transitions(session: Session) -> None:
     """They are refused, and the node goes on."""
     for transition in (ACTIVATE, CONFIGURE, CLEANUP):
-        assert not session.try_state(transition), f"transition {transition} succeeded in an active node"
+        require(not session.try_state(transition), f"transition {transition} succeeded in an active node")
 
 
 def many_calls(service: str, fields: dict[str, object], what: str = "") -> ProcedureFault:
@@ -94,7 +94,7 @@ def many_calls(service: str, fields: dict[str, object], what: str = "") -> Proce
         calls = [session.begin(service, fields) for _ in range(CALLS)]
         session.until(lambda: all(call.done() for call in calls), f"{CALLS} answers")
         codes = {session.code(call.result()) for call in calls}
-        assert "OK" in codes and codes <= {"OK", "BUSY"}, f"the answers were {sorted(codes)}"
+        require("OK" in codes and codes <= {"OK", "BUSY"}, f"the answers were {sorted(codes)}")
 
     return ProcedureFault("load", f"{CALLS} calls of {service} at once{what}", steps)
 
@@ -105,8 +105,8 @@ def burst_of_pictures(session: Session) -> None:
         session.cameras.send()
     session.healthy()
     answer = session.ask("segment_object", {"prompt_type": EVERYTHING, "use_latest": True})
-    assert session.code(answer) == "OK", answer.message
-    assert answer.latency < 5.0, f"the answer was {answer.latency:.1f} s old"
+    require(session.code(answer) == "OK", answer.message)
+    require(answer.latency < 5.0, f"the answer was {answer.latency:.1f} s old")
 
 
 def silence(session: Session) -> None:
@@ -116,7 +116,7 @@ def silence(session: Session) -> None:
     session.until(lambda: session.code(session.ask("segment_object", briefly)) == "STALE_IMAGES", "the answer STALE_IMAGES")
     session.mark()
     session.pause(0.5)
-    assert not session.results_since_mark(), "results without pictures"
+    require(not session.results_since_mark(), "results without pictures")
     session.cameras.paused = False
 
 
