@@ -1,11 +1,14 @@
 """`pan3d-mini`: the small network of the embedded checkpoint, with text targets for its queries.
 
-Settings (`model:` in the file): those of `PanMini`'s constructor; none are needed for the shipped architecture.
+Settings (`model:` in the file): those of `PanMini`'s constructor; those that are not given are the ones of the weight file that
+`start_from` names, or the constructor's. `start_from` takes such a file (the embedded one, say) or a training checkpoint; a
+network with more queries keeps the ones that it had.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,10 +20,12 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.engines.mini import read_checkpoint
+from pan3d_core.engines.mini import FORMATS, read_checkpoint
+from pan3d_core.engines.mini import MINI as MINI_ENGINE
 from pan3d_core.models.mini.decode import decode_scene
 from pan3d_core.models.mini.fast3dis import Fast3disMini
 from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini
+from pan3d_core.runtime.weights import read_metadata
 from pan3d_core.settings import refuse_unknown
 from training.data.arrays import SceneBatch, ShardSet, training_vocabulary
 from training.data.augment import AugmentConfig, augment, plain_inputs
@@ -30,6 +35,7 @@ from training.families.family import FamilyEntry, Figures, ParameterGroup, best_
 from training.judge.objects import evaluate
 from training.judge.pictures import label_picture
 from training.losses.mini import mini_losses
+from training.run.checkpoints import read_state
 from training.run.devices import channels_last, to_device
 from training.settings import OptimizerConfig, TrainConfig
 
@@ -39,6 +45,7 @@ B = TypeVar("B", bound=nn.Module)  # a network on the frozen one of `pan3d-mini`
 N = TypeVar("N", PanMini, Fast3disMini)  # a network that finds objects
 A = TypeVar("A", bound=MiniOutputs)  # what it answers
 TEXT_FILE = "text_embeddings.npz"
+QUERIES = "decoder.learned"  # the one parameter whose size is the number of queries
 
 
 @dataclass(frozen=True)
@@ -90,22 +97,75 @@ class MiniData:
 
 def load_averaged(model: nn.Module, path: str) -> None:
     """Give `model` the averaged weights of a training checkpoint. Parts that its network did not have stay fresh."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = read_state(Path(path))
+    except ValueError as error:
+        raise ValueError(
+            f"start_from: expected a training checkpoint or a weight file of the family, got {path} ({error})"
+        ) from error
     if "ema" not in state:
         raise ValueError(f"start_from: expected a training checkpoint, got {path} without averaged weights")
-    missing, unexpected = model.load_state_dict(state["ema"], strict=False)
-    if unexpected:
+    assign_start(model, state["ema"], path)
+
+
+def assign_start(model: nn.Module, weights: Mapping[str, Tensor], path: str) -> None:
+    """Give `model` weights by name. What is new in it stays fresh, and so do the queries that it has more of.
+
+    Args:
+        model: The network that learns.
+        weights: Of an earlier network, of the same or fewer parts.
+        path: Where they come from, for messages.
+
+    Raises:
+        ValueError: Weights that the network has no place for, or of other shapes.
+    """
+    own = model.state_dict()
+    if unexpected := [name for name in weights if name not in own]:
         raise ValueError(f"start_from: expected weights of pan3d-mini, got {path} with {', '.join(unexpected[:4])}")
+    missing = [name for name in own if name not in weights]
+    grown = {name: _grown(name, value, own[name], path) for name, value in weights.items()}
+    model.load_state_dict(grown, strict=False)
     if missing:
         _log.warning("%s lacks %d weights, which stay fresh: %s ...", path, len(missing), ", ".join(missing[:4]))
 
 
+def _grown(name: str, value: Tensor, fresh: Tensor, path: str) -> Tensor:
+    """`value` in the shape of `fresh`, whose further queries it gets."""
+    if value.shape == fresh.shape:
+        return value
+    if name.endswith(QUERIES) and value.shape[1:] == fresh.shape[1:] and len(value) < len(fresh):
+        _log.warning("%s has %d queries, %d more start fresh", path, len(value), len(fresh) - len(value))
+        return torch.cat([value.to(fresh), fresh[len(value) :]])
+    raise ValueError(
+        f"start_from: expected {name} of shape {tuple(fresh.shape)}, got {path} with {tuple(value.shape)}; "
+        "is it another network? See model: in the settings"
+    )
+
+
+def start_architecture(path: str) -> dict[str, Any]:
+    """The architecture that a weight file of `pan3d-mini` says it has, as plain values; empty for any other file."""
+    if not path.endswith(".safetensors") or not Path(path).is_file():
+        return {}
+    try:
+        metadata = read_metadata(path)
+    except ValueError:  # damaged: whoever reads the weights says so
+        return {}
+    if metadata.get("format") != FORMATS[MINI_ENGINE]:
+        return {}
+    architecture: dict[str, Any] = json.loads(metadata["content"])["architecture"]
+    return architecture
+
+
 def load_start(model: B, path: str, adopt: Callable[[B, dict[str, Tensor], str], None]) -> None:
-    """Give `model` a weight file of `pan3d-mini` as its base by `adopt`, or the averaged weights of a training checkpoint."""
-    if path.endswith(".safetensors"):
-        adopt(model, read_checkpoint(Path(path)).model.state_dict(), path)
-    else:
+    """Give `model` a weight file of `pan3d-mini` by `adopt`, or the averaged weights of a training checkpoint."""
+    if not path.endswith(".safetensors"):
         load_averaged(model, path)
+        return
+    try:
+        weights = read_checkpoint(Path(path)).model.state_dict()
+    except (FileNotFoundError, ValueError) as error:
+        raise ValueError(f"start_from: expected a weight file of pan3d-mini, got {path} ({error})") from error
+    adopt(model, weights, path)
 
 
 class MiniObjects(Generic[N, A]):
@@ -157,13 +217,13 @@ class MiniFamily(MiniObjects[PanMini, MiniOutputs]):
 
     def __init__(self, config: TrainConfig) -> None:
         self.data = MiniData(config)
-        self.architecture = plain_architecture(config.model)
+        self.architecture = plain_architecture({**start_architecture(config.start_from), **config.model})
 
     def build(self) -> PanMini:
         return channels_last(PanMini(**self.architecture))
 
     def load(self, model: PanMini, path: str) -> None:
-        load_averaged(model, path)
+        load_start(model, path, assign_start)
 
     def groups(self, model: PanMini, optimizer: OptimizerConfig) -> list[ParameterGroup]:
         return split_by_decay("new", model.parameters(), optimizer.learning_rate, optimizer.weight_decay)

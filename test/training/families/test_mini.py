@@ -1,0 +1,68 @@
+"""`pan3d-mini` goes on from its own weight files: what they hold arrives, what is new stays fresh, other files are refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from trainers import trainer_of
+
+from pan3d_core.engines.mini import DEFAULT_WEIGHTS, SHIPPED, read_checkpoint
+from training.data.text_targets import load_text_targets
+from training.export.mini import export_weights
+from training.families import run_config
+from training.families.mini import MiniFamily, start_architecture
+
+
+def exported(run_values, data_folder, out: Path, **model) -> dict:
+    """A weight file of a tiny network; the state that it came from."""
+    state = trainer_of(run_values("pan3d-mini", model=model)).state({})
+    export_weights(state, load_text_targets(data_folder / "text_embeddings.npz"), {}, out)
+    return state
+
+
+def test_a_run_starts_from_a_weight_file_with_the_architecture_that_the_file_names(run_values, data_folder, tmp_path):
+    out = tmp_path / "mini.safetensors"
+    state = exported(run_values, data_folder, out)
+    values = run_values("pan3d-mini", start_from=str(out))
+    second = trainer_of({**values, "model": {}})
+    assert second.step == 0 and second.family.architecture == state["architecture"]
+    for name, value in second.model.state_dict().items():
+        torch.testing.assert_close(value, state["ema"][name].half().to(value.dtype), rtol=0, atol=0)
+    assert second.train_step()["total"] > 0
+
+
+def test_a_network_with_more_queries_keeps_those_that_it_had(run_values, data_folder, tmp_path, caplog):
+    out = tmp_path / "mini.safetensors"
+    state = exported(run_values, data_folder, out)
+    grown = trainer_of(run_values("pan3d-mini", model={"queries": 9}, start_from=str(out))).model.decoder.learned
+    torch.testing.assert_close(grown[:6], state["ema"]["decoder.learned"].half().float(), rtol=0, atol=0)
+    assert len(grown) == 9 and float(grown[6:].detach().std()) > 0.1 and "3 more start fresh" in caplog.text
+    with pytest.raises(ValueError, match=r"start_from: expected decoder.learned of shape \(4, 48\), got .* with \(6, 48\)"):
+        trainer_of(run_values("pan3d-mini", model={"queries": 4}, start_from=str(out)))
+
+
+def test_the_embedded_checkpoint_is_a_start(run_values):
+    values = run_values("pan3d-mini", start_from=str(DEFAULT_WEIGHTS))
+    family = MiniFamily(run_config({**values, "model": {"queries": 32}}))
+    assert family.architecture["queries"] == 32
+    model = family.build()
+    family.load(model, str(DEFAULT_WEIGHTS))
+    shipped = read_checkpoint(DEFAULT_WEIGHTS).model.state_dict()
+    assert all(torch.equal(value, shipped[name]) for name, value in model.state_dict().items() if name != "decoder.learned")
+
+
+@pytest.mark.parametrize("kind", ["missing", "damaged", "kin", "official"])
+def test_files_that_are_no_start_are_refused_by_name(run_values, tmp_path, kind):
+    path = {"kin": SHIPPED["pan3d-mini-fast3dis"], "official": tmp_path / "vggt.pt"}.get(kind, tmp_path / "mini.safetensors")
+    if kind == "damaged":
+        path.write_bytes(DEFAULT_WEIGHTS.read_bytes()[:100_000])
+    if kind == "official":
+        torch.save({"aggregator.camera_token": torch.zeros(2)}, path)
+    with pytest.raises(ValueError, match=rf"start_from: expected .*{path.name}"):
+        trainer_of(run_values("pan3d-mini", start_from=str(path)))
+
+
+def test_the_architecture_of_other_files_is_not_known(tmp_path):
+    assert start_architecture("") == {} and start_architecture(str(tmp_path / "run.pt")) == {}
+    assert start_architecture(str(tmp_path / "missing.safetensors")) == {}
+    assert start_architecture(str(SHIPPED["pan3d-mini-fast3dis"])) == {}
