@@ -18,9 +18,10 @@ import numpy as np
 
 from pan3d_sim.cameras.renderer import Renderer
 from pan3d_sim.cameras.rig import RigCamera, RigConfig, sample_rig
-from pan3d_sim.objects.appearance import add_environment, add_finish, add_materials, randomize_appearance
+from pan3d_sim.objects.appearance import add_finish, add_materials
 from pan3d_sim.objects.kinds import KINDS, ObjectSpec, add_object, object_box, rest_pose, sample_color, sample_object
 from pan3d_sim.objects.meshes import matrix_from_quat
+from pan3d_sim.worlds.world import World
 
 WORKSPACE_HALF_M = 0.24
 HIDDEN_GROUP, SHOWN_GROUP = 4, 1
@@ -69,12 +70,14 @@ class ObjectBank:
         width: int = 144,
         height: int = 112,
         supersample: int = 2,
+        world: World | None = None,
     ) -> None:
+        self.world = world or World()
         self.width, self.height = width, height
         self.objects = [sample_object(rng, kinds[i % len(kinds)]) for i in range(size)]
         spec = mujoco.MjSpec()
         add_materials(spec, rng)
-        add_environment(spec, rng)
+        self.world.build(spec, rng)
         for index, obj in enumerate(self.objects):
             body = spec.worldbody.add_body(name=f"object_{index}", mocap=True)
             finish = add_finish(spec, f"finish_{index}", obj.pattern, obj.specular)
@@ -94,7 +97,7 @@ class ObjectBank:
 
     def render_scene(self, rng: np.random.Generator, num_views: int = 4, rig: RigConfig | None = None) -> RenderedScene:
         """Draw, place and render one scene; every shown object is visible in at least one view or dropped from the list."""
-        randomize_appearance(self.model, rng)
+        self.world.randomize(self.model, rng)
         placed = self._place(rng, int(rng.integers(3, 10)))
         self.model.geom_group[self._object_of_geom[:-1] > 0] = HIDDEN_GROUP
         for index, shown in placed.items():
@@ -145,8 +148,17 @@ class ObjectBank:
 class SceneStream(AbstractContextManager["SceneStream"]):
     """Scenes by seed. Rendering seeds in order is fastest, since neighbours share a bank. Close it, or use `with`."""
 
-    def __init__(self, kinds: Sequence[str] = KINDS, *, num_views: int = 4, width: int = 144, height: int = 112) -> None:
+    def __init__(
+        self,
+        kinds: Sequence[str] = KINDS,
+        *,
+        num_views: int = 4,
+        width: int = 144,
+        height: int = 112,
+        world: World | None = None,
+    ) -> None:
         self.kinds, self.num_views, self.width, self.height = tuple(kinds), num_views, width, height
+        self.world = world or World()
         self._open: tuple[int, ObjectBank] | None = None  # the block of seeds that it serves, and the bank
 
     def __exit__(self, *_: object) -> None:
@@ -171,7 +183,7 @@ class SceneStream(AbstractContextManager["SceneStream"]):
         if self._open is None or self._open[0] != block:
             self.close()
             rng = np.random.default_rng([block, _BANK_PURPOSE])
-            self._open = block, ObjectBank(rng, self.kinds, width=self.width, height=self.height)
+            self._open = block, ObjectBank(rng, self.kinds, width=self.width, height=self.height, world=self.world)
         return self._open[1]
 
 

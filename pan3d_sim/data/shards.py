@@ -31,6 +31,9 @@ from pan3d_sim.data.scene_records import (
 )
 from pan3d_sim.objects.kinds import COLORS, HELD_OUT_KINDS, KINDS
 from pan3d_sim.objects.vocabulary import vocabulary
+from pan3d_sim.worlds.config import CELL, WORLDS
+from pan3d_sim.worlds.photographs import read_photographs
+from pan3d_sim.worlds.world import World
 
 FORMAT = 2
 SHARD_FORMATS = ("arrays", "tar")
@@ -45,8 +48,12 @@ class SceneSettings:
     num_views: int = 4
     width: int = 144
     height: int = 112
+    world: str = CELL  # a key of WORLDS
+    photographs: str = ""  # folder of photographed surfaces; empty = procedural ones only
 
     def __post_init__(self) -> None:
+        if self.world not in WORLDS:
+            raise ValueError(f"world: expected one of {', '.join(WORLDS)}, got {self.world!r}")
         if self.kind_set not in KIND_SETS:
             raise ValueError(f"kind_set: expected one of {', '.join(KIND_SETS)}, got {self.kind_set!r}")
         if self.num_views < 1 or min(self.width, self.height) < 16:
@@ -60,11 +67,20 @@ class SceneSettings:
 
     def stream(self) -> SceneStream:
         """Renders scenes of these settings."""
-        return SceneStream(self.kinds, num_views=self.num_views, width=self.width, height=self.height)
+        photographs = read_photographs(Path(self.photographs)) if self.photographs else None
+        world = World(WORLDS[self.world], photographs)
+        return SceneStream(self.kinds, num_views=self.num_views, width=self.width, height=self.height, world=world)
 
     def facts(self) -> dict:
         """Contents of a data set's `vocabulary.json`."""
-        return {"format": FORMAT, "settings": asdict(self), "colors": list(COLORS), **vocabulary(self.kinds)}
+        settings = asdict(self)
+        if self.world == CELL:  # data of the plain cell says what it said before there were other worlds
+            del settings["world"]
+        # What the pictures are, not where they lie.
+        del settings["photographs"]
+        if self.photographs:
+            settings["photographs"] = read_photographs(Path(self.photographs)).digest
+        return {"format": FORMAT, "settings": settings, "colors": list(COLORS), **vocabulary(self.kinds)}
 
 
 def shard_ranges(first: int, count: int, shard_size: int) -> list[ShardRange]:

@@ -62,7 +62,8 @@ def _surface(rng: np.random.Generator) -> np.ndarray:
     return (255 * np.clip(value[..., None] * hue, 0, 1)).astype(np.uint8)
 
 
-def _add_texture(spec: mujoco.MjSpec, name: str, pixels: np.ndarray, *, cube: bool) -> None:
+def add_texture(spec: mujoco.MjSpec, name: str, pixels: np.ndarray, *, cube: bool) -> None:
+    """Add a picture (H, W, 3) uint8 to the model; a `cube` is six square faces one below the other."""
     kind = mujoco.mjtTexture.mjTEXTURE_CUBE if cube else mujoco.mjtTexture.mjTEXTURE_2D
     texture = spec.add_texture(name=name, type=kind, width=pixels.shape[1], height=pixels.shape[0], nchannel=3)
     texture.data = np.ascontiguousarray(pixels).tobytes()
@@ -74,7 +75,7 @@ def add_materials(spec: mujoco.MjSpec, rng: np.random.Generator) -> list[str]:
     for index in range(NUM_PATTERNS):
         gray = (255 * np.clip(_pattern(rng, index), 0, 1)).astype(np.uint8)
         face = np.repeat(gray[..., None], 3, axis=2)
-        _add_texture(spec, f"pattern_{index}", np.concatenate([face] * 6), cube=True)
+        add_texture(spec, f"pattern_{index}", np.concatenate([face] * 6), cube=True)
         material = spec.add_material(name=f"object_{index}", specular=0.3, shininess=0.5)
         material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = f"pattern_{index}"
         names.append(material.name)
@@ -94,7 +95,7 @@ def add_finish(spec: mujoco.MjSpec, name: str, pattern: int, specular: float) ->
 def add_environment(spec: mujoco.MjSpec, rng: np.random.Generator, support_height: float = 0.0) -> None:
     """Add table (collision, top at `support_height`), floor, surface materials and lights."""
     for index in range(NUM_SURFACES):
-        _add_texture(spec, f"surface_{index}", _surface(rng), cube=False)
+        add_texture(spec, f"surface_{index}", _surface(rng), cube=False)
         material = spec.add_material(name=f"surface_{index}", specular=0.1, texrepeat=[3, 3])
         material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = f"surface_{index}"
     half = TABLE_HALF_EXTENT_M

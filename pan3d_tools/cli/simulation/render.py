@@ -17,7 +17,7 @@ from pan3d_tools.cli.options import picture_size
 _FOLDER_DEFAULTS = {"cameras": 4, "objects": 6, "arrangement": "separated", "size": "640x480"}
 _SHARD_DEFAULTS = {
     "cameras": 4, "size": "144x112", "kinds": "known", "format": "arrays", "image_format": "png", "shard_size": 200,
-    "part": "1/1", "workers": 0,
+    "part": "1/1", "workers": 0, "world": "cell", "photographs": "",
 }  # fmt: skip
 
 
@@ -37,6 +37,8 @@ def add(render: argparse.ArgumentParser) -> None:
     shards.add_argument("--format", help="arrays (memory-mapped, default) or tar (for streaming)")
     shards.add_argument("--image-format", help="pictures in tar shards: png (exact, default), jpg or webp")
     shards.add_argument("--kinds", help="known (default) or held-out, which no training data shows")
+    shards.add_argument("--world", help="cell (default), or a wilder one: surfaces, wild")
+    shards.add_argument("--photographs", metavar="DIR", help="photographed surfaces for wilder worlds (default: procedural only)")
     shards.add_argument("--shard-size", type=int, help="scenes per shard (default: 200)")
     shards.add_argument("--part", metavar="K/N", help="render every N-th shard only, as machine K of N (default: 1/1)")
     shards.add_argument("--workers", type=int, help="processes (default: one per core)")
@@ -67,7 +69,7 @@ def _render_folders(options: argparse.Namespace, width: int, height: int) -> int
 
 
 def _render_shards(options: argparse.Namespace, width: int, height: int) -> int:
-    settings = SceneSettings(options.kinds, options.cameras, width, height)
+    settings = SceneSettings(options.kinds, options.cameras, width, height, options.world, options.photographs)
     plan = RenderPlan(
         options.out, options.seed, options.count, settings, options.shard_size, options.format, options.image_format,
         _part(options.part),
