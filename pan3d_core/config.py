@@ -116,6 +116,10 @@ class ConsistencyConfig(Checked):
     refuse_below: float = setting(
         0.5, "a camera of which less than this share of places fits is left out, or metres are refused", range=(0.0, 1.0)
     )
+    support_warn_m: float = setting(
+        0.01, "a support height that is off by more from where the support is seen is warned of", range=(0.001, 100.0)
+    )
+    support_refuse_m: float = setting(0.05, "metres are refused from this difference on", range=(0.001, 100.0))
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class PerceptionPipeline:
             self._check_depth(batch)
 
         with clock.stage("poses"):
-            consistency = self._watch.check(views, config.consistency)
+            consistency = self._watch.check(views, config.consistency, batch.support_height_m)
             batch = batch.select([index for index, name in enumerate(batch.cameras) if name not in consistency.left_out])
 
         with clock.stage("engine"):

@@ -271,15 +271,26 @@ class Panoptic3D:
 
 
 @dataclass(frozen=True)
+class SupportHeight:
+    """Where the surface that objects stand on was seen."""
+
+    height_m: float  # world z
+    sigma_m: float  # standard deviation
+    places: int  # that were seen on it
+    by_depth: bool  # measured by sensors; else by rays that meet
+
+
+@dataclass(frozen=True)
 class PoseConsistency:
-    """Whether camera poses agree with what the pictures show."""
+    """Whether camera poses, and the support's height, agree with what the pictures show."""
 
     cameras: tuple[str, ...]  # of all given views, in their order
     figures: tuple[float | None, ...]  # 0..1: share of what a view sees with others that lies where poses put it; None = unknown
     left_out: tuple[str, ...] = ()  # cameras whose poses are refuted while others agree
     reasons: tuple[str, ...] = ()  # same length as `left_out`
-    contradiction: str = ""  # why no pose is believed, with the likely fault; empty = they are not refuted
+    contradiction: str = ""  # why poses or support height are not believed, with the likely fault; empty = they are not refuted
     doubts: tuple[str, ...] = ()  # smaller disagreements, in words
+    support: SupportHeight | None = None  # as seen; None = too little was
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from pan3d_core.assembly.pose_fit import fit_views, free_fits, motion_size, pair_transforms, ray_errors
 from pan3d_core.assembly.pose_hypotheses import Hypothesis, common_mistakes, exchanges, single_mistakes
+from pan3d_core.assembly.support_height import SeenPlaces, find_support, measured_places, support_doubt, triangulated_places
 from pan3d_core.assembly.view_matches import Array, Indices, ViewMatches, grey_picture, match_views
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView, PoseConsistency, Reconstruction
@@ -84,23 +85,29 @@ class _Camera:
         return f"the pictures fit better with it turned by {degrees:.1f} degrees and moved by {metres * 100:.1f} cm"
 
 
-def check_poses(views: Sequence[CameraView], config: ConsistencyConfig | None = None) -> PoseConsistency:
-    """Compare the poses of views with what their pictures show.
+def check_poses(
+    views: Sequence[CameraView], config: ConsistencyConfig | None = None, support_height_m: float | None = None
+) -> PoseConsistency:
+    """Compare the poses of views, and the height of the support, with what pictures and sensor depth show.
 
     Args:
         views: Of one moment; those without intrinsics or pose are not judged. Views of one name are one moving camera.
         config: Limits; the defaults where none is given.
+        support_height_m: World z of the surface that objects stand on, as it was given; None = unknown.
 
     Returns:
-        A figure per view, cameras that are refuted while at least two others agree, or what speaks against all.
+        A figure per view, cameras that are refuted while at least two others agree, or what speaks against all; and where
+        the support was seen.
     """
     config = config or ConsistencyConfig()
     names = tuple(view.camera for view in views)
     known = [index for index, view in enumerate(views) if view.intrinsics is not None and view.cam_from_world is not None]
     nothing = PoseConsistency(names, (None,) * len(views))
-    if not config.enabled or len(known) < 2:
+    if not config.enabled or not known:
         return nothing
     posed = [views[index] for index in known]
+    if len(known) < 2:
+        return _with_support(nothing, measured_places(posed), support_height_m, config)
     poses = np.stack([view.calibration()[1].double().numpy(force=True) for view in posed])
     if twins := _twins(posed, poses):
         figures = tuple(0.0 if name in twins else None for name in names)
@@ -109,20 +116,39 @@ def check_poses(views: Sequence[CameraView], config: ConsistencyConfig | None = 
     evidence = _Evidence(matches, matches.rays(), poses, math.radians(config.tolerance_deg))
     found = _judge(evidence, tuple(view.camera for view in posed), config)
     by_view = dict(zip(known, found.figures))
-    return replace(found, cameras=names, figures=tuple(by_view.get(index) for index in range(len(views))))
+    found = replace(found, cameras=names, figures=tuple(by_view.get(index) for index in range(len(views))))
+    if found.contradiction:
+        return found
+    kept = [index for index, view in enumerate(posed) if view.camera not in found.left_out]
+    places = measured_places([posed[index] for index in kept])
+    if find_support(places) is None:
+        places = triangulated_places(evidence.within(kept).matches, poses, evidence.tolerance)
+    return _with_support(found, places, support_height_m, config)
 
 
 def refuse_metres(reconstruction: Reconstruction, consistency: PoseConsistency) -> Reconstruction:
-    """Take the metres from a reconstruction whose poses are refuted; `alignment` says why."""
+    """Take the metres from a reconstruction whose poses or support height are refuted; `alignment` says why."""
     if not consistency.contradiction:
         return reconstruction
     return replace(
-        reconstruction, is_metric=False, alignment=f"none: the camera poses contradict the pictures: {consistency.contradiction}"
+        reconstruction, is_metric=False, alignment=f"none: the pictures contradict what was given: {consistency.contradiction}"
     )
 
 
+def _with_support(
+    found: PoseConsistency, places: SeenPlaces, support_height_m: float | None, config: ConsistencyConfig
+) -> PoseConsistency:
+    """The same with where the support was seen, and with what that says of the height that was given."""
+    found = replace(found, support=find_support(places))
+    words, refuted = ("", False) if support_height_m is None else support_doubt(places, support_height_m, config)
+    if refuted:
+        return replace(found, contradiction=words)
+    return replace(found, doubts=(*found.doubts, words)) if words else found
+
+
 class ConsistencyWatch:
-    """Compares the first view set, then every n-th, every one as long as poses are refuted, and one in which a pose has jumped.
+    """Compares the first view set, then every n-th, every one as long as poses are refuted, and one in which a pose has jumped
+    or another support height was given.
 
     Faults of calibration stay from one view set to the next, and pictures are expensive to compare.
     """
@@ -131,19 +157,23 @@ class ConsistencyWatch:
         self._last: PoseConsistency | None = None
         self._age = 0
         self._poses: dict[str, Array] = {}  # of the view set before
+        self._support_height_m: float | None = None  # as given with the last ones that were compared
 
     def reset(self) -> None:
         """Compare the next view set, whatever was found before."""
         self._last = None
 
-    def check(self, views: Sequence[CameraView], config: ConsistencyConfig) -> PoseConsistency:
-        """Give what holds for these views: found now, or with the last ones that were compared."""
+    def check(
+        self, views: Sequence[CameraView], config: ConsistencyConfig, support_height_m: float | None = None
+    ) -> PoseConsistency:
+        """Give what holds for these views and this height: found now, or with the last ones that were compared."""
         names, last = tuple(view.camera for view in views), self._last
         self._age += 1
         trusted = last is not None and last.cameras == names and not (last.contradiction or last.left_out)
+        trusted = trusted and support_height_m == self._support_height_m
         jumped = self._take_poses(views)
         if last is None or not trusted or jumped or self._age >= config.every:
-            last, self._age = check_poses(views, config), 0
+            last, self._age, self._support_height_m = check_poses(views, config, support_height_m), 0, support_height_m
             if last.contradiction or last.left_out or last.doubts:
                 log.warning("camera poses: %s", "; ".join((last.contradiction, *last.warnings)).lstrip("; "))
         self._last = last
@@ -203,7 +233,7 @@ def _judge(evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfi
     while True:
         part = evidence.within([index for index, name in enumerate(names) if name in active])
         if (mistake := _common_mistake(part, names)) is not None:
-            words = f"they look like {mistake}"
+            words = f"the camera poses look like {mistake}"
             return PoseConsistency(names, tuple(figures.get(name, 0.0) for name in names), contradiction=words)
         cameras = [_measure(part, name, names, config) for name in active]
         figures |= {camera.name: camera.figure(config.min_matches) for camera in cameras}

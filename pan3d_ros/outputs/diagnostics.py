@@ -192,7 +192,7 @@ def _pose_doubt(result: PerceptionResult) -> str:
     if found is None:
         return ""
     if found.contradiction:
-        return f"camera poses contradict the pictures, so nothing is metric: {found.contradiction}"
+        return f"the pictures contradict what was given, so nothing is metric: {found.contradiction}"
     return "; ".join(found.warnings)
 
 

@@ -238,8 +238,8 @@ def unit_vector(vector: Any) -> torch.Tensor:
 
 
 def require_agreeing_poses(scene: SceneResult) -> None:
-    """Raise `RequestError` for a result whose camera poses contradict the pictures: no length of it can be relied on."""
+    """Raise `RequestError` where the pictures contradict the poses or the support's height: no length can be relied on."""
     found = scene.result.consistency
     if found is not None and found.contradiction:
-        words = f"the camera poses contradict the pictures, so there is no grasp: {found.contradiction}"
+        words = f"the pictures contradict what was given, so there is no grasp: {found.contradiction}"
         raise RequestError(ErrorCode.POSES_CONTRADICT, words)

@@ -1,4 +1,4 @@
-"""Poses that contradict the pictures: a textured table with a box, seen by up to four cameras, without a renderer."""
+"""Poses that contradict the pictures: a textured table with a box, seen by up to four cameras."""
 
 from dataclasses import replace
 
@@ -9,50 +9,9 @@ import torch
 from pan3d_core.assembly.consistency import ConsistencyWatch, check_poses, refuse_metres
 from pan3d_core.assembly.pose_hypotheses import MISTAKES, OPTICAL_FROM_BODY, OPTICAL_FROM_OPENGL
 from pan3d_core.config import ConsistencyConfig
-from pan3d_core.geometry.transforms import invert_rigid, look_at
-from pan3d_core.structures import CameraView, PoseConsistency, Reconstruction
-
-WIDTH, HEIGHT, TABLE_M = 320, 240, 0.6
-INTRINSICS = torch.tensor([[330.0, 0.0, 159.5], [0.0, 330.0, 119.5], [0.0, 0.0, 1.0]])
-EYES = ((-0.6, -0.25, 0.55), (-0.65, 0.05, 0.6), (-0.5, 0.35, 0.5), (-0.62, -0.08, 0.45))
-BOX_HEIGHT_M = 0.08
-
-
-def texture(seed=0, cells=60):
-    """(3, n, n) random squares of two sizes, in colour."""
-    rng = np.random.default_rng(seed)
-    fine, coarse = (rng.uniform(0.1, 0.9, (3, n, n)) for n in (cells, cells // 4))
-    picture = 0.5 * np.kron(fine, np.ones((8, 8))) + 0.5 * np.kron(coarse, np.ones((32, 32)))
-    return torch.from_numpy(picture).float()
-
-
-def seen_plane(picture, rays, eye, height):
-    """Colours (3, N) of the plane at a height and where it is hit within the table (N,), with the hit (N, 2)."""
-    reach = (height - eye[2]) / rays[:, 2]
-    hit = eye[None, :2] + reach[:, None] * rays[:, :2]
-    where = hit / TABLE_M * picture.shape[-1] / 2 + picture.shape[-1] / 2
-    inside = ((where >= 0) & (where < picture.shape[-1] - 1)).all(1) & (reach > 0)
-    column, row = where.clamp(0, picture.shape[-1] - 1).long().unbind(1)
-    return picture[:, row, column], inside, hit
-
-
-def rig(eyes=EYES, table=None, top=None):
-    """Views of a textured table with a textured platform on it, at exact poses."""
-    table, top = texture(0) if table is None else table, texture(1) if top is None else top
-    views = []
-    for index, eye in enumerate(eyes):
-        pose = look_at(torch.tensor(eye), torch.tensor([0.02 * index, 0.0, 0.0]))
-        rows, columns = torch.meshgrid(torch.arange(HEIGHT).float(), torch.arange(WIDTH).float(), indexing="ij")
-        pixels = torch.stack([columns.flatten(), rows.flatten(), torch.ones(WIDTH * HEIGHT)])
-        rays = (pose[:3, :3].T @ (torch.linalg.inv(INTRINSICS) @ pixels)).T
-        colors, inside, _ = seen_plane(table, rays, torch.tensor(eye), 0.0)
-        image = torch.where(inside, colors, 0.5)
-        colors, inside, hit = seen_plane(top, rays, torch.tensor(eye), BOX_HEIGHT_M)
-        image = torch.where(inside & (hit.abs() < 0.12).all(1), colors, image)
-        views.append(
-            CameraView(image.reshape(3, HEIGHT, WIDTH), INTRINSICS, pose, camera=f"camera_{index}", frame_id=f"camera_{index}")
-        )
-    return views
+from pan3d_core.geometry.transforms import invert_rigid
+from pan3d_core.structures import PoseConsistency, Reconstruction
+from test.support.table_rig import EYES, rig, texture
 
 
 @pytest.fixture(scope="module")
