@@ -18,8 +18,10 @@ import numpy as np
 
 from pan3d_sim.cameras.renderer import Renderer
 from pan3d_sim.cameras.rig import RigCamera, RigConfig, sample_rig
+from pan3d_sim.library.bank import ObjectLibrary
 from pan3d_sim.objects.appearance import add_finish, add_materials
-from pan3d_sim.objects.kinds import KINDS, ObjectSpec, add_object, object_box, rest_pose, sample_color, sample_object
+from pan3d_sim.objects.coats import Coat, sample_coat
+from pan3d_sim.objects.kinds import KINDS, ObjectSpec, add_object, object_box, rest_pose, sample_object
 from pan3d_sim.objects.meshes import matrix_from_quat
 from pan3d_sim.worlds.world import World
 
@@ -33,8 +35,7 @@ class PlacedObject:
     """An object of the bank as one scene shows it."""
 
     spec: ObjectSpec
-    rgb: tuple[float, float, float]
-    color_name: str
+    coat: Coat
     position: np.ndarray  # (3,) metres, world
     quat_wxyz: np.ndarray  # (4,)
 
@@ -58,6 +59,14 @@ class RenderedScene:
     support_height_m: float
 
 
+@dataclass(frozen=True)
+class ModelledShare:
+    """Modelled objects among the procedural ones."""
+
+    library: ObjectLibrary
+    share: float = 0.6  # of the objects of a bank
+
+
 class ObjectBank:
     """`size` random objects of `kinds` compiled into one model, rendered at a fixed resolution."""
 
@@ -71,10 +80,11 @@ class ObjectBank:
         height: int = 112,
         supersample: int = 2,
         world: World | None = None,
+        models: ModelledShare | None = None,
     ) -> None:
         self.world = world or World()
         self.width, self.height = width, height
-        self.objects = [sample_object(rng, kinds[i % len(kinds)]) for i in range(size)]
+        self.objects = [_draw(rng, kinds[i % len(kinds)], models) for i in range(size)]
         spec = mujoco.MjSpec()
         add_materials(spec, rng)
         self.world.build(spec, rng)
@@ -84,6 +94,7 @@ class ObjectBank:
             add_object(spec, body, obj, f"object_{index}", materials=finish, collision=False)
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
+        self._skins = self.model.geom_matid.copy()
         body_of_geom = self.model.geom_bodyid
         self._geoms = [np.flatnonzero(body_of_geom == self.model.body(f"object_{i}").id) for i in range(size)]
         self._object_of_geom = np.zeros(self.model.ngeom + 1, np.int32)  # 0 = not an object; the last entry serves id -1
@@ -121,8 +132,9 @@ class ObjectBank:
         mocap = self.model.body_mocapid[body.id]
         self.data.mocap_pos[mocap], self.data.mocap_quat[mocap] = placed.position, placed.quat_wxyz
         self.model.geom_group[self._geoms[index]] = SHOWN_GROUP
-        for geom, part in zip(self._geoms[index], placed.spec.parts):
-            self.model.geom_rgba[geom, :3] = placed.spec.part_rgb(part, placed.rgb)
+        self.model.geom_rgba[self._geoms[index], :3] = placed.coat.part_rgb
+        pattern = self.model.material(f"finish_{index}_{placed.spec.pattern}").id
+        self.model.geom_matid[self._geoms[index]] = np.where(placed.coat.painted, pattern, self._skins[self._geoms[index]])
 
     def _place(self, rng: np.random.Generator, count: int) -> dict[int, PlacedObject]:
         """Up to `count` objects at rest on the support without overlap of their outlines."""
@@ -139,8 +151,7 @@ class ObjectBank:
                 outline = _outline(world[:, :2], gap)
                 if all(_separated(outline, other) for other in footprints):
                     footprints.append(outline)
-                    color_name, rgb = sample_color(rng, spec.kind)
-                    placed[int(index)] = PlacedObject(spec, rgb, color_name, position, quat)
+                    placed[int(index)] = PlacedObject(spec, sample_coat(rng, spec), position, quat)
                     break
         return placed
 
@@ -156,9 +167,10 @@ class SceneStream(AbstractContextManager["SceneStream"]):
         width: int = 144,
         height: int = 112,
         world: World | None = None,
+        models: ModelledShare | None = None,
     ) -> None:
         self.kinds, self.num_views, self.width, self.height = tuple(kinds), num_views, width, height
-        self.world = world or World()
+        self.world, self.models = world or World(), models
         self._open: tuple[int, ObjectBank] | None = None  # the block of seeds that it serves, and the bank
 
     def __exit__(self, *_: object) -> None:
@@ -183,8 +195,16 @@ class SceneStream(AbstractContextManager["SceneStream"]):
         if self._open is None or self._open[0] != block:
             self.close()
             rng = np.random.default_rng([block, _BANK_PURPOSE])
-            self._open = block, ObjectBank(rng, self.kinds, width=self.width, height=self.height, world=self.world)
+            sizes = {"width": self.width, "height": self.height}
+            self._open = block, ObjectBank(rng, self.kinds, world=self.world, models=self.models, **sizes)
         return self._open[1]
+
+
+def _draw(rng: np.random.Generator, kind: str, models: ModelledShare | None) -> ObjectSpec:
+    """A procedural object of `kind`, or in its place a modelled one of any kind."""
+    if models is not None and rng.random() < models.share:
+        return models.library.sample(rng)
+    return sample_object(rng, kind)
 
 
 _BANK_PURPOSE, _SCENE_PURPOSE = 0, 1  # independent random numbers

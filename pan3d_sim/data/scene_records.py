@@ -23,7 +23,7 @@ from pan3d_core.views.image_files import opened_picture
 VOCABULARY_FILE, INDEX_FILE = "vocabulary.json", "index.json"
 # Seeds from here on are for measuring only; nothing is ever trained on them.
 FIRST_HELD_OUT_SEED = 1_000_000
-MAX_OBJECTS = 15
+MAX_OBJECTS = 31
 EMPTY_KIND = 255
 IMAGE_FORMATS = {"png": {"compress_level": 4}, "jpg": {"quality": 95, "subsampling": 0}, "webp": {"quality": 95}}
 _PIL_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
@@ -38,12 +38,12 @@ class SceneRecord:
     images: np.ndarray  # (S, H, W, 3) uint8 RGB
     depth: np.ndarray  # (S, H, W) uint16 z-depth in 0.1 mm, 0 = none
     ids: np.ndarray  # (S, H, W) uint8, 0 = none
-    kinds: np.ndarray  # (16,) uint8, index into the kinds of the data set, 255 = no such object
-    colors: np.ndarray  # (16,) uint8, index into the colour words of the data set, 255 likewise
-    rgb: np.ndarray  # (16, 3) uint8, main colour
-    visible_pixels: np.ndarray  # (16, S) uint16
-    world_from_box: np.ndarray  # (16, 4, 4) float32 m, along the object's own axes; zeros where there is no object
-    box_size: np.ndarray  # (16, 3) float32 m, full extents
+    kinds: np.ndarray  # (32,) uint8, index into the kinds of the data set, 255 = no such object
+    colors: np.ndarray  # (32,) uint8, index into the colour words of the data set, 255 likewise
+    rgb: np.ndarray  # (32, 3) uint8, main colour
+    visible_pixels: np.ndarray  # (32, S) uint16
+    world_from_box: np.ndarray  # (32, 4, 4) float32 m, along the object's own axes; zeros where there is no object
+    box_size: np.ndarray  # (32, 3) float32 m, full extents
     intrinsics: np.ndarray  # (S, 3, 3) float32 px
     cam_from_world: np.ndarray  # (S, 4, 4) float32 m
     support_height: np.ndarray  # () float32 m

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pan3d_sim.data.bank import RenderedScene, SceneStream
+from pan3d_sim.data.bank import ModelledShare, RenderedScene, SceneStream
 from pan3d_sim.data.scene_records import (
     FIRST_HELD_OUT_SEED,
     IMAGE_FORMATS,
@@ -29,13 +29,15 @@ from pan3d_sim.data.scene_records import (
     encode_record,
     scene_key,
 )
+from pan3d_sim.library.bank import OBJECT_SPLITS, ObjectLibrary
+from pan3d_sim.library.tables import SPLITS, TRAIN, modelled_kinds, modelled_vocabulary
 from pan3d_sim.objects.kinds import COLORS, HELD_OUT_KINDS, KINDS
 from pan3d_sim.objects.vocabulary import vocabulary
 from pan3d_sim.worlds.config import CELL, WORLDS
 from pan3d_sim.worlds.photographs import read_photographs
 from pan3d_sim.worlds.world import World
 
-FORMAT = 2
+FORMAT = 3
 SHARD_FORMATS = ("arrays", "tar")
 KIND_SETS = {"known": KINDS, "held-out": HELD_OUT_KINDS}
 
@@ -50,10 +52,17 @@ class SceneSettings:
     height: int = 112
     world: str = CELL  # a key of WORLDS
     photographs: str = ""  # folder of photographed surfaces; empty = procedural ones only
+    objects: str = ""  # folder of modelled objects; empty = procedural ones only
+    object_split: str = "train"  # which of them, a key of OBJECT_SPLITS
+    object_share: float = 0.6  # of them among all objects
 
     def __post_init__(self) -> None:
         if self.world not in WORLDS:
             raise ValueError(f"world: expected one of {', '.join(WORLDS)}, got {self.world!r}")
+        if self.object_split not in OBJECT_SPLITS:
+            raise ValueError(f"object_split: expected one of {', '.join(OBJECT_SPLITS)}, got {self.object_split!r}")
+        if not 0 <= self.object_share <= 1:
+            raise ValueError(f"object_share: expected 0 to 1, got {self.object_share}")
         if self.kind_set not in KIND_SETS:
             raise ValueError(f"kind_set: expected one of {', '.join(KIND_SETS)}, got {self.kind_set!r}")
         if self.num_views < 1 or min(self.width, self.height) < 16:
@@ -62,25 +71,43 @@ class SceneSettings:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds that the scenes show."""
-        return KIND_SETS[self.kind_set]
+        """The kinds that the scenes may show. Those of held-out data begin with those of training, in the same order."""
+        if not self.objects:
+            return KIND_SETS[self.kind_set]
+        known = (*KINDS, *modelled_kinds(TRAIN))
+        shown = known if self.is_for_training else (*known, *modelled_kinds(*SPLITS), *HELD_OUT_KINDS)
+        return tuple(dict.fromkeys(shown))
+
+    @property
+    def is_for_training(self) -> bool:
+        """Whether nothing is shown that is for measuring only; seeds are another matter."""
+        return self.kind_set == "known" and (not self.objects or self.object_split == "train")
 
     def stream(self) -> SceneStream:
         """Renders scenes of these settings."""
         photographs = read_photographs(Path(self.photographs)) if self.photographs else None
         world = World(WORLDS[self.world], photographs)
-        return SceneStream(self.kinds, num_views=self.num_views, width=self.width, height=self.height, world=world)
+        models = ModelledShare(self._library(), self.object_share) if self.objects else None
+        sizes = {"num_views": self.num_views, "width": self.width, "height": self.height}
+        return SceneStream(KIND_SETS[self.kind_set], world=world, models=models, **sizes)
 
     def facts(self) -> dict:
         """Contents of a data set's `vocabulary.json`."""
         settings = asdict(self)
         if self.world == CELL:  # data of the plain cell says what it said before there were other worlds
             del settings["world"]
-        # What the pictures are, not where they lie.
+        # What the pictures and the modelled objects are, not where they lie.
         del settings["photographs"]
         if self.photographs:
             settings["photographs"] = read_photographs(Path(self.photographs)).digest
-        return {"format": FORMAT, "settings": settings, "colors": list(COLORS), **vocabulary(self.kinds)}
+        modelled = {name: settings.pop(name) for name in ("objects", "object_split", "object_share")}
+        if not self.objects:  # likewise
+            return {"format": FORMAT, "settings": settings, "colors": list(COLORS), **vocabulary(self.kinds)}
+        modelled["objects"] = self._library().digest
+        return {"format": FORMAT, "settings": settings | modelled, "colors": list(COLORS), **modelled_vocabulary(self.kinds)}
+
+    def _library(self) -> ObjectLibrary:
+        return ObjectLibrary(Path(self.objects), self.object_split)
 
 
 def shard_ranges(first: int, count: int, shard_size: int) -> list[ShardRange]:
@@ -104,8 +131,8 @@ def record_scene(seed: int, scene: RenderedScene, kinds: tuple[str, ...]) -> Sce
     words = tuple(COLORS)
     for k, placed in enumerate(scene.objects, start=1):
         columns["kinds"][k] = kinds.index(placed.spec.kind)
-        columns["colors"][k] = words.index(placed.color_name)
-        columns["rgb"][k] = np.round(255 * np.array(placed.rgb))
+        columns["colors"][k] = words.index(placed.coat.color_name)
+        columns["rgb"][k] = np.round(255 * np.array(placed.coat.rgb))
         columns["visible_pixels"][k] = (scene.ids == k).sum((1, 2))
         columns["world_from_box"][k], columns["box_size"][k] = placed.box()
     return SceneRecord(

@@ -41,6 +41,12 @@ class ObjectSpec:
     pattern: int = 0  # index of the surface pattern, see `appearance`
     specular: float = 0.3  # share of light that the surface mirrors, in training data; cells have one gloss for all
     extents_m: tuple[float, float, float] = field(default=(0.0, 0.0, 0.0))
+    hull: np.ndarray | None = None  # (H, 3) corners of the convex hull of a modelled object, None for procedural ones
+
+    @property
+    def is_modelled(self) -> bool:
+        """Whether it comes from a mesh file, with surfaces of its own."""
+        return self.hull is not None
 
     @property
     def name(self) -> str:
@@ -49,7 +55,9 @@ class ObjectSpec:
 
     @property
     def vertices(self) -> np.ndarray:
-        """(V, 3) all visible vertices in the object frame."""
+        """(V, 3) visible vertices in the object frame: all, or for modelled objects those of the convex hull."""
+        if self.hull is not None:
+            return self.hull
         return np.concatenate([part.mesh.vertices for part in self.parts])
 
     def part_rgb(self, part: Part, rgb: tuple[float, float, float] | None = None) -> tuple[float, float, float]:
@@ -129,6 +137,15 @@ def object_box(obj: ObjectSpec, world_from_object: np.ndarray) -> tuple[np.ndarr
     return world_from_object @ object_from_box, high - low
 
 
+def add_skin(spec: mujoco.MjSpec, name: str, pixels: np.ndarray, specular: float) -> str:
+    """Add a material that shows a texture (h, w, 3) uint8 by its texture coordinates; returns its name."""
+    texture = spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=pixels.shape[1], height=pixels.shape[0])
+    texture.nchannel, texture.data = 3, np.ascontiguousarray(pixels).tobytes()
+    material = spec.add_material(name=name, specular=specular, shininess=0.2 + specular)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+    return str(material.name)
+
+
 def add_object(
     spec: mujoco.MjSpec, body: mujoco.MjsBody, obj: ObjectSpec, prefix: str, *, materials: Materials, collision: bool = True
 ) -> None:
@@ -140,11 +157,17 @@ def add_object(
         mesh = spec.add_mesh(name=f"{prefix}_{index}")
         mesh.uservert = part.mesh.vertices.astype(np.float32).ravel()
         mesh.userface = part.mesh.faces.astype(np.int32).ravel()
+        if part.texcoords is not None:
+            mesh.usertexcoord = part.texcoords.astype(np.float32).ravel()
         mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL  # open or thin surfaces have no volume
         geom = body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh.name, group=VISUAL_GROUP, mass=0.0)
         geom.contype, geom.conaffinity = 0, 0
-        geom.material = materials[obj.pattern if part.tint == "main" else 0]
-        geom.rgba = [*obj.part_rgb(part), 1.0]
+        if part.texture is None:
+            geom.material = materials[obj.pattern if part.tint == "main" else 0]
+            geom.rgba = [*obj.part_rgb(part), part.opacity]
+        else:
+            geom.material = add_skin(spec, f"{prefix}_{index}", part.texture, obj.specular)
+            geom.rgba = [1.0, 1.0, 1.0, part.opacity]
     if not collision:
         return
     types = {"box": mujoco.mjtGeom.mjGEOM_BOX, "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,

@@ -23,6 +23,9 @@ class Part:
 
     mesh: Mesh
     tint: str | tuple[float, float, float] = "main"
+    opacity: float = 1.0
+    texture: Array | None = None  # (h, w, 3) uint8, in place of a pattern
+    texcoords: Array | None = None  # (V, 2) of the mesh's vertices in the texture, v counts downwards
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,10 @@ def _with_views(row: dict[str, np.ndarray], views: np.ndarray) -> dict[str, np.n
 
 
 def _batch_of_rows(rows: list[dict[str, np.ndarray]]) -> SceneBatch:
-    stacked = {name: np.stack([row[name] for row in rows]) for name in _ARRAYS}
-    kinds = stacked["kinds"].astype(np.int64)
+    stacked = {name: np.stack([row[name] for row in rows]) for name in _ARRAYS if name != "kinds"}
+    columns = max(len(row["kinds"]) for row in rows)  # older data has fewer
+    padded = [np.pad(row["kinds"], (0, columns - len(row["kinds"])), constant_values=EMPTY_KIND) for row in rows]
+    kinds = np.stack(padded).astype(np.int64)
     return SceneBatch(
         images=torch.from_numpy(stacked["images"]).permute(0, 1, 4, 2, 3).float() / 255,
         depth=torch.from_numpy(stacked["depth"].astype(np.float32) * 1e-4),
@@ -135,7 +137,8 @@ class ShardSet:
         for folder in self._shards:
             facts = read_json_object(folder / "vocabulary.json", "the words of a shard")
             settings = facts.get("settings")  # older shards have one seed for all scenes, which says nothing
-            if settings and (settings["kind_set"] != "known" or facts["seed"] + facts["scenes"] > FIRST_HELD_OUT_SEED):
+            shown = settings and (settings["kind_set"], settings.get("object_split", "train"))
+            if settings and (shown != ("known", "train") or facts["seed"] + facts["scenes"] > FIRST_HELD_OUT_SEED):
                 raise ValueError(f"data: expected scenes for training, got held-out ones in {folder}")
 
 

@@ -14,10 +14,11 @@ from pan3d_sim.data.shards import SceneSettings
 from pan3d_tools.cli.options import picture_size
 
 # What the two kinds of output mean when an option is not given; options of the other kind are refused.
-_FOLDER_DEFAULTS = {"cameras": 4, "objects": 6, "arrangement": "separated", "size": "640x480"}
+_FOLDER_DEFAULTS = {"cameras": 4, "objects": "6", "arrangement": "separated", "size": "640x480"}
 _SHARD_DEFAULTS = {
     "cameras": 4, "size": "144x112", "kinds": "known", "format": "arrays", "image_format": "png", "shard_size": 200,
     "part": "1/1", "workers": 0, "world": "cell", "photographs": "",
+    "objects": "", "object_split": "train", "object_share": 0.6,
 }  # fmt: skip
 
 
@@ -29,8 +30,10 @@ def add(render: argparse.ArgumentParser) -> None:
     render.add_argument("--count", type=int, default=1, help="number of scenes (default: %(default)s)")
     render.add_argument("--cameras", type=int, help="cameras around the table (default: 4)")
     render.add_argument("--size", metavar="WxH", help="picture size (default: 640x480, shards 144x112)")
+    render.add_argument(
+        "--objects", metavar="N|DIR", help="objects per scene (default: 6); for shards a folder of modelled objects to mix in"
+    )
     folders = render.add_argument_group("scene folders: settled by physics")
-    folders.add_argument("--objects", type=int, help="objects per scene (default: 6)")
     folders.add_argument("--arrangement", help="separated, pile or packed (default: separated)")
     shards = render.add_argument_group("shards: many small scenes by seed; the same command goes on after an interruption")
     shards.add_argument("--shards", action="store_true", help="write shards instead of scene folders")
@@ -39,6 +42,8 @@ def add(render: argparse.ArgumentParser) -> None:
     shards.add_argument("--kinds", help="known (default) or held-out, which no training data shows")
     shards.add_argument("--world", help="cell (default), or a wilder one: surfaces, wild")
     shards.add_argument("--photographs", metavar="DIR", help="photographed surfaces for wilder worlds (default: procedural only)")
+    shards.add_argument("--object-split", help="modelled objects to show: train (default) or held-out, which no training shows")
+    shards.add_argument("--object-share", type=float, help="of modelled objects among all (default: 0.6)")
     shards.add_argument("--shard-size", type=int, help="scenes per shard (default: 200)")
     shards.add_argument("--part", metavar="K/N", help="render every N-th shard only, as machine K of N (default: 1/1)")
     shards.add_argument("--workers", type=int, help="processes (default: one per core)")
@@ -62,14 +67,17 @@ def run_sim_render(options: argparse.Namespace) -> int:
 
 
 def _render_folders(options: argparse.Namespace, width: int, height: int) -> int:
-    changes = {"num_cameras": options.cameras, "num_objects": options.objects, "arrangement": options.arrangement}
+    changes = {"num_cameras": options.cameras, "num_objects": _number(options.objects), "arrangement": options.arrangement}
     for seed in range(options.seed, options.seed + options.count):
         print(render_scene_folder(options.out, seed, width=width, height=height, **changes))
     return 0
 
 
 def _render_shards(options: argparse.Namespace, width: int, height: int) -> int:
-    settings = SceneSettings(options.kinds, options.cameras, width, height, options.world, options.photographs)
+    settings = SceneSettings(
+        options.kinds, options.cameras, width, height, options.world, options.photographs,
+        objects=options.objects, object_split=options.object_split, object_share=options.object_share,
+    )  # fmt: skip
     plan = RenderPlan(
         options.out, options.seed, options.count, settings, options.shard_size, options.format, options.image_format,
         _part(options.part),
@@ -92,6 +100,12 @@ def _show(progress: RenderProgress) -> None:
     left = f"{progress.seconds_left / 60:.1f} min left" if progress.scenes_per_s > 0 else "nothing to do"
     text = f"{progress.done} of {progress.total} scenes, {progress.scenes_per_s:.1f} scenes/s, {left}"
     print(f"\r{text:<70}", end="", file=sys.stderr, flush=True)
+
+
+def _number(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(f"--objects: expected how many objects a scene has, 1 or more, got {text!r}")
+    return int(text)
 
 
 def _part(text: str) -> tuple[int, int]:

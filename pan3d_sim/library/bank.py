@@ -1,0 +1,92 @@
+"""Drawing modelled objects from a folder of prepared ones."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from pan3d_sim.library.convert import PreparedObject, PreparedPart
+from pan3d_sim.library.folder import INDEX_FILE, ObjectFacts, load_object, read_index
+from pan3d_sim.library.tables import TRAIN, UNSEEN_KIND, UNSEEN_OBJECT
+from pan3d_sim.objects.coats import nearest_color
+from pan3d_sim.objects.kinds import NUM_PATTERNS, ObjectSpec
+from pan3d_sim.objects.meshes import Mesh, Part
+from pan3d_sim.objects.shapes import UPRIGHT
+
+# What data sets choose between.
+OBJECT_SPLITS = {"train": (TRAIN,), "held-out": (UNSEEN_OBJECT, UNSEEN_KIND)}
+SCALE_RANGE = (0.85, 1.15)
+_UPRIGHT_SHARE, _POSES = 0.6, 20  # of the resting poses that an object has in its list
+
+
+class ObjectLibrary:
+    """The modelled objects of one split. What it draws follows from the random numbers and the folder's index alone."""
+
+    def __init__(self, folder: Path, split: str = "train") -> None:
+        """Read the index. Raises `ValueError` for an unknown split or a folder without objects of it."""
+        if split not in OBJECT_SPLITS:
+            raise ValueError(f"object split: expected one of {', '.join(OBJECT_SPLITS)}, got {split!r}")
+        self.folder, self.split = Path(folder), split
+        own = [item for item in read_index(self.folder).objects if item.split in OBJECT_SPLITS[split]]
+        if not own:
+            raise ValueError(f"objects: expected some of {split} in {folder}, got none")
+        self._by_kind: dict[str, list[ObjectFacts]] = {}
+        for item in own:
+            self._by_kind.setdefault(item.kind, []).append(item)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of its objects."""
+        return tuple(self._by_kind)
+
+    @property
+    def digest(self) -> str:
+        """Short checksum of the index: equal ones give equal scenes."""
+        return hashlib.sha256((self.folder / INDEX_FILE).read_bytes()).hexdigest()[:12]
+
+    def sample(self, rng: np.random.Generator) -> ObjectSpec:
+        """Draw an object.
+
+        Args:
+            rng: Source of all chance.
+
+        Returns:
+            One of any kind, all kinds equally likely, a little larger or smaller than it is.
+
+        Raises:
+            FileNotFoundError: The object's file is missing.
+            ValueError: The file is damaged; names it.
+        """
+        of_kind = self._by_kind[self.kinds[int(rng.integers(len(self.kinds)))]]
+        facts = of_kind[int(rng.integers(len(of_kind)))]
+        return spec_of(facts.kind, load_object(self.folder / facts.file), rng)
+
+
+def spec_of(kind: str, item: PreparedObject, rng: np.random.Generator) -> ObjectSpec:
+    """A prepared object with a drawn scale, pattern (for repainting) and gloss."""
+    scale = rng.uniform(*SCALE_RANGE)
+    hull = item.hull.astype(float) * scale
+    parts = tuple(_part(part, scale) for part in item.parts)
+    length, depth, height = (hull.max(0) - hull.min(0)).tolist()
+    main = item.parts[0]
+    own_gloss = 0.1 + 0.6 * main.specular
+    return ObjectSpec(
+        kind, nearest_color(main.rgb), main.rgb, parts, (), _resting(item),
+        density=float(rng.uniform(350, 650)), pattern=int(rng.integers(NUM_PATTERNS)),
+        specular=float(np.clip(rng.normal(own_gloss, 0.15), 0.03, 0.8)), extents_m=(length, depth, height), hull=hull,
+    )  # fmt: skip
+
+
+def _part(part: PreparedPart, scale: float) -> Part:
+    mesh = Mesh(part.vertices.astype(float) * scale, part.faces)
+    return Part(mesh, part.rgb, part.opacity, part.texture, part.texcoords)
+
+
+def _resting(item: PreparedObject) -> tuple[tuple[float, float, float, float], ...]:
+    """Poses as a list of which each entry is equally likely: mostly upright, others by how easily the object falls into them."""
+    upright = round(_UPRIGHT_SHARE * _POSES)
+    counts = np.round(item.rest_weights * (_POSES - upright)).astype(int)
+    others = [pose for pose, count in zip(item.rest_quats_wxyz, counts) for _ in range(count)]
+    return (UPRIGHT,) * upright + tuple((float(w), float(x), float(y), float(z)) for w, x, y, z in others)
