@@ -39,6 +39,16 @@ class PlacedObject:
     position: np.ndarray  # (3,) metres, world
     quat_wxyz: np.ndarray  # (4,)
 
+    @property
+    def rgb(self) -> tuple[float, float, float]:
+        """Colour of its main part."""
+        return self.coat.rgb
+
+    @property
+    def color_name(self) -> str:
+        """Word for it."""
+        return self.coat.color_name
+
     def box(self) -> tuple[np.ndarray, np.ndarray]:
         """world_from_box (4, 4) along the object's own axes, and full extents (3,), metres."""
         world_from_object = np.eye(4)

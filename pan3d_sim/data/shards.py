@@ -131,8 +131,8 @@ def record_scene(seed: int, scene: RenderedScene, kinds: tuple[str, ...]) -> Sce
     words = tuple(COLORS)
     for k, placed in enumerate(scene.objects, start=1):
         columns["kinds"][k] = kinds.index(placed.spec.kind)
-        columns["colors"][k] = words.index(placed.coat.color_name)
-        columns["rgb"][k] = np.round(255 * np.array(placed.coat.rgb))
+        columns["colors"][k] = words.index(placed.color_name)
+        columns["rgb"][k] = np.round(255 * np.array(placed.rgb))
         columns["visible_pixels"][k] = (scene.ids == k).sum((1, 2))
         columns["world_from_box"][k], columns["box_size"][k] = placed.box()
     return SceneRecord(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zipfile
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from pan3d_sim.library.catalogue import CatalogueEntry, beside, read_member
 from pan3d_sim.library.obj_files import ObjMaterial, ObjModel, ObjPart, parse_obj
 from pan3d_sim.library.rest_poses import hull_vertices, stable_poses
 from pan3d_sim.library.simplify import Triangles, simplified, unique_rows
+
+_log = logging.getLogger("pan3d.sim.library")
 
 MAX_FACES, MAX_PARTS, MAX_TEXTURE = 2500, 8, 256
 MIN_EXTENT_M, MIN_OPACITY = 0.02, 0.35
@@ -125,7 +128,7 @@ def _corner_texcoords(model: ObjModel, part: ObjPart) -> np.ndarray:
 def _part(mesh: Triangles, index: int, material: ObjMaterial, archive: zipfile.ZipFile, entry: CatalogueEntry) -> PreparedPart:
     own = mesh.part == index
     corners, texels = mesh.corners[own], mesh.texcoords[own]
-    texture = _texture(archive, beside(entry.obj_path, material.texture)) if material.texture else None
+    texture = _texture(archive, beside(entry.obj_path, material.texture), entry.model) if material.texture else None
     if texture is None:
         used, faces = np.unique(corners, return_inverse=True)
         vertices, texcoords = mesh.vertices[used], None
@@ -154,12 +157,17 @@ def _textured(vertices: np.ndarray, corners: np.ndarray, texels: np.ndarray) -> 
     return vertices[points[first]], index, np.column_stack([mean[:, 0], 1.0 - mean[:, 1]])
 
 
-def _texture(archive: zipfile.ZipFile, path: str) -> np.ndarray:
-    """(h, w, 3) uint8, at most `MAX_TEXTURE` wide and high; what is transparent takes the colour of the rest."""
-    with opened_picture(read_member(archive, path), path) as picture:
-        picture = picture.convert("RGBA")
-        picture.thumbnail((MAX_TEXTURE, MAX_TEXTURE))
-        pixels = np.array(picture)
+def _texture(archive: zipfile.ZipFile, path: str, model: str) -> np.ndarray | None:
+    """(h, w, 3) uint8, at most `MAX_TEXTURE` wide and high; what is transparent takes the colour of the rest. None, with a word,
+    where the picture is missing or damaged: the part then has its plain colour."""
+    try:
+        with opened_picture(read_member(archive, path), path) as picture:
+            picture = picture.convert("RGBA")
+            picture.thumbnail((MAX_TEXTURE, MAX_TEXTURE))
+            pixels = np.array(picture)
+    except ValueError as error:
+        _log.warning("%s: a part has its plain colour: %s", model, error)
+        return None
     seen = pixels[..., 3] > 127
     rgb = pixels[..., :3].copy()
     if seen.any():

@@ -18,7 +18,7 @@ from pathlib import Path
 from pan3d_core.runtime.files import written_whole
 from pan3d_sim.library.catalogue import CatalogueEntry, open_catalogue, read_catalogue
 from pan3d_sim.library.convert import prepare
-from pan3d_sim.library.folder import INDEX_FILE, NOTICE_FILE, FolderIndex, ObjectFacts, read_index, save_object, write_index
+from pan3d_sim.library.folder import NOTICE_FILE, FolderIndex, ObjectFacts, read_index, save_object, write_index
 from pan3d_sim.library.notice import LICENCES, notice_text
 from pan3d_sim.library.tables import ListedObject, kind_words, listed_objects
 

@@ -1,4 +1,4 @@
-"""The folder of prepared objects: one file of arrays each, and `index.json` with kinds, licences, authors and what was left out."""
+"""The folder of prepared objects: a file of arrays each, and `index.json` with kinds, licences, authors and what was left out."""
 
 from __future__ import annotations
 

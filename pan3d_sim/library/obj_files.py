@@ -110,7 +110,7 @@ def _add_face(faces: _Faces, corners: list[str], counts: tuple[int, int], known:
         pair = known.get(corner)
         if pair is None:
             fields = corner.split("/")
-            texel = _index(fields[1], counts[1]) if len(fields) > 1 and fields[1] else -1
+            texel = _texel(fields[1], counts[1]) if len(fields) > 1 and fields[1] else -1
             pair = _index(fields[0], counts[0]), texel
             if "-" not in corner:  # indices from the end mean something else further below
                 known[corner] = pair
@@ -128,6 +128,13 @@ def _index(text: str, count: int) -> int:
     if not 0 <= index < count:
         raise ValueError(f"index {number} of {count}")
     return index
+
+
+def _texel(text: str, count: int) -> int:
+    """Like `_index`, but -1 for what leads nowhere: a wrong spot of a texture spoils no shape, and such files exist."""
+    number = int(text)
+    index = number - 1 if number > 0 else count + number
+    return index if 0 <= index < count else -1
 
 
 def _model(

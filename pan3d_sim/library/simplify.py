@@ -81,7 +81,7 @@ def _cleaned(mesh: Triangles) -> Triangles:
 
 
 def unique_rows(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N, K) integers -> where each different row comes first, in the order of the rows' values, and for every row which it is."""
+    """(N, K) integers -> where each different row comes first, in the order of their values, and which each row is."""
     span = np.ptp(keys, axis=0) + 1 if len(keys) else np.ones(keys.shape[1], np.int64)
     if float(np.prod(span.astype(float))) < 2**62:  # one number per row sorts much faster
         keys = np.ravel_multi_index(tuple((keys - keys.min(0)).T), tuple(span)) if len(keys) else keys[:, 0]

@@ -30,7 +30,7 @@ class KindWords:
         """Names, looser descriptions, and names with a material."""
         kind = self.names[0]
         made = [text for material in self.materials for text in (f"{material} {kind}", f"{kind} made of {material}")]
-        return (*self.names, *self.looser, *made)
+        return tuple(text for text in (*self.names, *self.looser, *made) if text not in self.paraphrases)
 
 
 @dataclass(frozen=True)
