@@ -27,14 +27,6 @@ logger = logging.getLogger("pan3d.evaluation")
 
 
 @dataclass(frozen=True)
-class Failure:
-    """An item that could not be evaluated."""
-
-    name: str
-    message: str
-
-
-@dataclass(frozen=True)
 class Processes:
     """Where work is done: in this process, in several of this machine, or on a Ray cluster."""
 
@@ -45,6 +37,14 @@ class Processes:
     def several(self) -> bool:
         """Whether it is done in processes of one thread each."""
         return self.workers > 0 or self.ray_address is not None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An item that could not be evaluated."""
+
+    name: str
+    message: str
 
 
 def run_items(

@@ -47,9 +47,9 @@ def own_masks(instances: InstanceSet, hw: tuple[int, int], mask_threshold: float
     """Do what `own_pixels` does and keep the masks.
 
     Args:
-        instances: Masks of Q instances in S views, at any size.
-        hw: Height and width of the views.
-        mask_threshold: Probability, 0..1, from which a pixel is in a mask.
+        instances: As for `own_pixels`.
+        hw: Likewise; the size of the masks that are kept.
+        mask_threshold: Likewise; kept beside the masks.
 
     Returns:
         What `own_pixels` says, with the masks of all views at their size.

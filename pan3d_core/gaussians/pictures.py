@@ -62,11 +62,11 @@ def instance_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[Pictur
     """Render objects in the colours of the project's palette, with their ids and names.
 
     Args:
-        scene: On any device.
-        path: F cameras.
+        scene: Without objects, all is light and shade.
+        path: As for `color_pictures`.
 
     Returns:
-        F pictures (H, W, 3) uint8, each made when it is asked for.
+        As `color_pictures`.
     """
     labels = {key: f"{key} {scene.names[key]}" for key in scene.ids()}
     for index, made in enumerate(_renderings(scene, path)):
@@ -79,11 +79,11 @@ def semantic_pictures(scene: GaussianScene, path: CameraPath, classes: ClassText
 
     Args:
         scene: With semantic features and their text space.
-        path: F cameras.
+        path: As for `color_pictures`.
         classes: Names with their vectors in the space of the scene's encoder.
 
     Returns:
-        F pictures (H, W, 3) uint8, each made when it is asked for.
+        As `color_pictures`, with the legend's rows below the H of the path.
     """
     colors = {**dict(zip(classes.names, class_colors(classes.names))), NONE_OF_THESE: UNASSIGNED}
     palette, below = np.array([UNASSIGNED, *colors.values()], np.uint8), legend(colors, path.image_hw[1])
@@ -97,11 +97,11 @@ def depth_pictures(scene: GaussianScene, path: CameraPath) -> Iterator[Picture]:
     """Render z-depth on one scale for the whole path, with a bar below where there is room; in metres where the scene is metric.
 
     Args:
-        scene: On any device.
-        path: F cameras.
+        scene: As for `color_pictures`.
+        path: Whose nearest and farthest depth are the ends of the scale.
 
     Returns:
-        F pictures (H, W, 3) uint8, each made when it is asked for.
+        As `color_pictures`, with the bar's rows below the H of the path; the first comes when all depths are known.
     """
     depths = [torch.where(made.opacity >= SOLID, made.depth, 0.0)[0].numpy(force=True) for made in _renderings(scene, path)]
     near, far = overlays.depth_range(*depths)

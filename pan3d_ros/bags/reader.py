@@ -123,9 +123,9 @@ class BagReader:
         """Read messages as `raw` does, decoded: objects with the fields of the ROS messages, arrays as numpy arrays.
 
         Args:
-            topics: Names; None = all.
-            start_s: Begin so long after the bag's start.
-            duration_s: So much of the bag's time; None = to the end.
+            topics: As for `raw`.
+            start_s: Likewise.
+            duration_s: Likewise.
 
         Yields:
             Messages with such an object as `content`.

@@ -79,7 +79,7 @@ class RefinementFolder:
         """Find what an earlier goal has left.
 
         Args:
-            root: Folder of all refinements; `~` is known.
+            root: As for `made`.
             name: Of that one.
 
         Returns:

@@ -199,9 +199,9 @@ def select_by_text(prompt: str, scene: SceneResult, namer: Namer, min_probabilit
 
     Args:
         prompt: The description.
-        scene: The result in which to look.
-        namer: What compares words with objects.
-        min_probability: Matches of words below it are left out, 0..1.
+        scene: As for `select`.
+        namer: Likewise.
+        min_probability: Likewise.
 
     Returns:
         Them, or why there is none.

@@ -1,8 +1,7 @@
 """Damaged files of the library's formats: each is read, or refused with one error that names it."""
 
-import pytest
 import torch
-from fuzzing import AMOUNTS, Reader, check_reader
+from fuzzing import Reader, damaged_files_test
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.gaussians.files import read_scene_file
@@ -29,7 +28,4 @@ READERS: dict[str, Reader] = {
 }
 
 
-@AMOUNTS
-@pytest.mark.parametrize("seed", sorted(READERS))
-def test_damaged_files_are_read_or_refused_by_name(seed, amount, tmp_path):
-    check_reader(READERS[seed], seed, tmp_path, amount)
+test_damaged_files_are_read_or_refused_by_name = damaged_files_test(READERS)

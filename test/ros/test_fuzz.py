@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import pytest
-from fuzzing import AMOUNTS, Reader, check_reader
+from fuzzing import Reader, damaged_files_test
 
 from pan3d_ros.bags.reader import BagReader
 from pan3d_ros.bags.settings import replay_settings
@@ -26,7 +25,4 @@ READERS: dict[str, Reader] = {
 }
 
 
-@AMOUNTS
-@pytest.mark.parametrize("seed", sorted(READERS))
-def test_damaged_files_are_read_or_refused_by_name(seed, amount, tmp_path):
-    check_reader(READERS[seed], seed, tmp_path, amount)
+test_damaged_files_are_read_or_refused_by_name = damaged_files_test(READERS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,15 +93,23 @@ def _inputs(seed: Path) -> st.SearchStrategy[bytes]:
     return raw
 
 
-AMOUNTS = pytest.mark.parametrize("amount", [25, pytest.param(500, marks=pytest.mark.slow)])  # of damaged files per reader
-
-
 def refuses_cleanly(read: Reader, path: Path) -> None:
     """A reader reads a file or raises one error that names it."""
     try:
         read(path)
     except (ValueError, FileNotFoundError) as error:
         assert path.name in str(error) or path.parent.name in str(error), f"{error!r} does not name {path}"
+
+
+def damaged_files_test(readers: Mapping[str, Reader]) -> Callable[[str, int, Path], None]:
+    """A test of each reader, by the name of a whole file of the corpus: with some damaged files, or with many if slow."""
+
+    @pytest.mark.parametrize("amount", [25, pytest.param(500, marks=pytest.mark.slow)])
+    @pytest.mark.parametrize("seed", sorted(readers))
+    def check(seed: str, amount: int, tmp_path: Path) -> None:
+        check_reader(readers[seed], seed, tmp_path, amount)
+
+    return check
 
 
 def check_reader(read: Reader, seed: str, folder: Path, inputs: int) -> None:

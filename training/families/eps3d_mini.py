@@ -40,16 +40,16 @@ OWN_SETTINGS = ("loss", "context_views", "teacher")
 class Eps3dMiniPrediction:
     """Outputs, and the decoder that their semantics are compared with texts by."""
 
-    outputs: Eps3dMiniOutputs
-    decoder: TextDecoder
+    outputs: Eps3dMiniOutputs  # of the context
+    decoder: TextDecoder  # of the model, which trains it
 
 
 @dataclass(frozen=True)
 class Eps3dMiniSample:
     """What the network sees, and the truth of these views followed by those that it does not."""
 
-    inputs: MiniInputs
-    truth: SceneBatch
+    inputs: MiniInputs  # of the context
+    truth: SceneBatch  # of all views, those of the context first
 
 
 class Eps3dMiniFamily:

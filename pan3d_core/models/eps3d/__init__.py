@@ -34,21 +34,9 @@ if TYPE_CHECKING:
 
 # Loaded on first use: the small networks take two modules of this room and need neither the rasteriser nor clustering.
 _NAMES = {
-    "cameras": (
-        "counted_from_centers",
-        "novel_cameras",
-    ),
-    "gaussians": (
-        "VoxelAverage",
-        "VoxelGrid",
-        "gaussians_from_raw",
-        "voxel_grid",
-    ),
-    "heads": (
-        "ImageDpt",
-        "Sem2Ins",
-        "TextDecoder",
-    ),
+    "cameras": ("counted_from_centers", "novel_cameras"),
+    "gaussians": ("VoxelAverage", "VoxelGrid", "gaussians_from_raw", "voxel_grid"),
+    "heads": ("ImageDpt", "Sem2Ins", "TextDecoder"),
     "network": (
         "Eps3d",
         "Eps3dOutput",
@@ -61,14 +49,7 @@ _NAMES = {
         "official_name",
         "render_panoptic",
     ),
-    "readout": (
-        "CellReadout",
-        "PixelInstances",
-        "PixelReadout",
-        "READOUTS",
-        "read_by_cells",
-        "read_by_pixels",
-    ),
+    "readout": ("CellReadout", "PixelInstances", "PixelReadout", "READOUTS", "read_by_cells", "read_by_pixels"),
     "recorded": ("RecordedEps3d",),
 }
 __all__ = [name for names in _NAMES.values() for name in names]

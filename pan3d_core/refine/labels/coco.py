@@ -17,20 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
-from pan3d_core.refine.labels.ids import (
-    Segment,
-    checked_names,
-    ids_of_labels,
-    label_space,
-    labels_of_ids,
-    name_of_image,
-    possible_names,
-    read_json,
-    read_pixels,
-    required,
-)
+from pan3d_core.refine.labels.ids import Segment, image_names, label_space, labels_of_ids, named_ids, read_pixels, required
 from pan3d_core.refine.labels.sources import SceneLabels
-from pan3d_core.runtime.files import inside, named_file, written_whole
+from pan3d_core.runtime.files import inside, named_file, read_json_object, written_whole
 from pan3d_core.structures import CameraView
 
 
@@ -43,19 +32,18 @@ def read_coco_panoptic(
     """Labels of all views; of the file's categories those that occur in these views become classes.
 
     `pictures`: folder of the PNG files, by default the one named like the JSON file, as COCO has it, or else the one it is in.
-    `names` of the views' images, without ending, where they do not follow from the views (see `possible_names`). Raises
+    `names` of the views' images, without ending, where they do not follow from the views (see `image_names`). Raises
     `FileNotFoundError` or `ValueError` naming file and field for a view without annotation or picture, a picture of another
     size, ids without a segment and segments of unknown category.
     """
     path = Path(annotations)
     own = path.with_suffix("")
     folder = Path(pictures) if pictures is not None else own if own.is_dir() else path.parent
-    content = read_json(path)
+    content = read_json_object(path, "labels")
     with named_file(path, "COCO's panoptic format"):
         categories, entry_of = _categories(content, path), _entries(content, path)
     found = []
-    for possible in possible_names(views, names):
-        name = name_of_image(possible, entry_of.__contains__, f"an annotation for image NAME in {path}")
+    for name in image_names(views, names, entry_of.__contains__, f"an annotation for image NAME in {path}"):
         found.append((entry_of[name], _segments(entry_of[name], categories, f"{path}: {name}")))
     used = {segment.name for _, segments in found for segment in segments.values()}
     labels = label_space([item for item in categories.values() if item[0] in used], path)
@@ -75,8 +63,7 @@ def write_coco_panoptic(path: Path | str, scene: SceneLabels, names: Sequence[st
     folder = path.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
-    for number, (view, name) in enumerate(zip(scene.views, checked_names(names, scene), strict=True), start=1):
-        ids, segments = ids_of_labels(view, scene.labels)
+    for number, (name, ids, segments) in enumerate(named_ids(scene, names), start=1):
         if any(item.name is None for item in segments.values()):
             raise ValueError(f"{name}: class_id: expected a class for every mask, got one of unknown class")
         values = ids.numpy(force=True)

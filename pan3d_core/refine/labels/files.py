@@ -11,7 +11,7 @@
 Every id of a thing is one object, `null` one of unknown class; a crowd is pixels of a class that are no single object. With
 `segments` beside or instead of `images` the ids of all other images mean the same. `coco` has the other format.
 
-NAME is the name of the view's image without ending, see `possible_names`.
+NAME is the name of the view's image without ending, see `image_names`.
 """
 
 from __future__ import annotations
@@ -26,20 +26,9 @@ import torch
 from torch import Tensor
 
 from pan3d_core.refine.labels.coco import read_coco_panoptic
-from pan3d_core.refine.labels.ids import (
-    Segment,
-    checked_names,
-    ids_of_labels,
-    label_space,
-    labels_of_ids,
-    name_of_image,
-    possible_names,
-    read_json,
-    read_pixels,
-    required,
-)
+from pan3d_core.refine.labels.ids import Segment, image_names, label_space, labels_of_ids, named_ids, read_pixels, required
 from pan3d_core.refine.labels.sources import SceneLabels
-from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.files import read_json_object, written_whole
 from pan3d_core.settings import refuse_unknown
 from pan3d_core.structures import CameraView
 from pan3d_core.views.image_files import write_16_bit
@@ -53,7 +42,7 @@ ID_MODES = ("L", "P", "I", "I;16", "I;16L", "I;16B")  # Pillow's names of images
 def labels_from_files(path: Path | str, views: Sequence[CameraView], names: Sequence[str] | None = None) -> SceneLabels:
     """Read labels of all views: `path` is a folder with `labels.json`, or the JSON file of COCO's panoptic format.
 
-    `names` of the views' images, without ending, where they do not follow from the views (see `possible_names`).
+    `names` of the views' images, without ending, where they do not follow from the views (see `image_names`).
 
     Errors as `read_label_folder` and `read_coco_panoptic`; `FileNotFoundError` where nothing is at `path`.
 
@@ -93,7 +82,7 @@ def read_label_folder(folder: Path | str, views: Sequence[CameraView], names: Se
     """
     folder = Path(folder)
     where = folder / LABELS_FILE
-    content = read_json(where)
+    content = read_json_object(where, "labels")
     refuse_unknown(content, ("format", "version", "classes", "images", "segments"), f"{where}: ", _ELSEWHERE)
     if content.get("format", FORMAT) != FORMAT or content.get("version", VERSION) != VERSION:
         got = f"{content.get('format')!r} {content.get('version')!r}"
@@ -106,8 +95,8 @@ def read_label_folder(folder: Path | str, views: Sequence[CameraView], names: Se
     labels = label_space(kinds, where)
     of_image = required({"images": {}, **content}, "images", dict, where)
     made = []
-    for view, possible in zip(views, possible_names(views, names), strict=True):
-        name = name_of_image(possible, lambda name: (folder / f"{name}.png").is_file(), f"{folder}/NAME.png")
+    images = image_names(views, names, lambda name: (folder / f"{name}.png").is_file(), f"{folder}/NAME.png")
+    for view, name in zip(views, images, strict=True):
         entries = of_image.get(name, content.get("segments"))
         if not isinstance(entries, dict):
             raise ValueError(f"{where}: images: expected an entry {name!r} or segments for all images, got neither")
@@ -135,8 +124,7 @@ def write_label_folder(folder: Path | str, scene: SceneLabels, names: Sequence[s
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     images = {}
-    for view, name in zip(scene.views, checked_names(names, scene), strict=True):
-        ids, segments = ids_of_labels(view, scene.labels)
+    for name, ids, segments in named_ids(scene, names):
         write_16_bit(folder / f"{name}.png", ids)
         crowds = {key: {"name": item.name, "crowd": True} for key, item in segments.items() if item.crowd}
         images[name] = {str(key): crowds.get(key, item.name) for key, item in segments.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from torch import Tensor
 from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.labels.sources import VOID, FoundSegments, SceneLabels, maps_of_labels, things_first, view_labels
 from pan3d_core.refine.losses import ViewLabels
-from pan3d_core.runtime.files import read_json_object
 from pan3d_core.structures import CameraView, unit_range
 from pan3d_core.views.image_files import opened_picture
 
@@ -30,13 +29,24 @@ class Segment:
 Segments = Mapping[int, Segment]
 
 
-def possible_names(views: Sequence[CameraView], names: Sequence[str] | None) -> list[tuple[str, ...]]:
-    """Of every view the names that its image may have, without ending, the likelier first.
+def image_names(
+    views: Sequence[CameraView], names: Sequence[str] | None, is_there: Callable[[str], bool], wanted: str
+) -> Iterator[str]:
+    """Of every view the name of its image, without ending; of those that it may have, the likeliest that `is_there`.
 
     `names` are these names where the caller knows them, and needed for a part of a scene's views. Otherwise a view's image is
     named by its place and camera as scene folders have it (`00_front`), or by the camera alone where no two views share it
-    (photographs have their file's name as camera). Raises `ValueError` unless there is one of `names` per view.
+    (photographs have their file's name as camera). Raises `ValueError` unless there is one of `names` per view, and
+    `FileNotFoundError` that says what was `wanted` and which names were tried.
     """
+    for possible in _possible_names(views, names):
+        found = next(filter(is_there, possible), None)
+        if found is None:
+            raise FileNotFoundError(f"labels: expected {wanted}, NAME being {' or '.join(possible)}, got none")
+        yield found
+
+
+def _possible_names(views: Sequence[CameraView], names: Sequence[str] | None) -> list[tuple[str, ...]]:
     if names is not None:
         if len(names) != len(views):
             raise ValueError(f"names: expected {len(views)}, one per view, got {len(names)}")
@@ -44,14 +54,6 @@ def possible_names(views: Sequence[CameraView], names: Sequence[str] | None) -> 
     cameras = [view.camera.replace("/", "_") for view in views]
     placed = [f"{index:02d}_{camera}" for index, camera in enumerate(cameras)]
     return [(place, camera) if cameras.count(camera) == 1 else (place,) for place, camera in zip(placed, cameras, strict=True)]
-
-
-def name_of_image(possible: tuple[str, ...], is_there: Callable[[str], bool], wanted: str) -> str:
-    """The first of the possible names that is there; `FileNotFoundError` says what was `wanted` and which names were tried."""
-    for name in possible:
-        if is_there(name):
-            return name
-    raise FileNotFoundError(f"labels: expected {wanted}, NAME being {' or '.join(possible)}, got none")
 
 
 def labels_of_ids(view: CameraView, ids: Tensor, segments: Segments, labels: LabelSpace, name: str) -> ViewLabels:
@@ -79,7 +81,15 @@ def labels_of_ids(view: CameraView, ids: Tensor, segments: Segments, labels: Lab
     return view_labels(unit_range(view.image), found, labels, name)
 
 
-def ids_of_labels(view: ViewLabels, labels: LabelSpace) -> tuple[Tensor, dict[int, Segment]]:
+def named_ids(scene: SceneLabels, names: Sequence[str]) -> Iterator[tuple[str, Tensor, dict[int, Segment]]]:
+    """Of every view its image's name, (H, W) int64 ids and what they mean; `ValueError` unless each has a name of its own."""
+    if len(names) != len(scene.views) or len(set(names)) != len(names):
+        raise ValueError(f"names: expected {len(scene.views)} different ones, one per view, got {list(names)}")
+    for name, view in zip(names, scene.views, strict=True):
+        yield name, *_ids_of_labels(view, scene.labels)
+
+
+def _ids_of_labels(view: ViewLabels, labels: LabelSpace) -> tuple[Tensor, dict[int, Segment]]:
     """(H, W) int64 ids of masks, then of classes elsewhere, and what they mean."""
     semantics, ids = maps_of_labels(view)
     segments = {
@@ -94,22 +104,10 @@ def ids_of_labels(view: ViewLabels, labels: LabelSpace) -> tuple[Tensor, dict[in
     return ids, segments
 
 
-def checked_names(names: Sequence[str], scene: SceneLabels) -> Sequence[str]:
-    """`names`, of which each view needs its own; `ValueError` otherwise."""
-    if len(names) != len(scene.views) or len(set(names)) != len(names):
-        raise ValueError(f"names: expected {len(scene.views)} different ones, one per view, got {list(names)}")
-    return names
-
-
 def read_pixels(path: Path) -> tuple[np.ndarray, str]:
     """Pixels and Pillow's mode of an image file. Raises `FileNotFoundError`, or `ValueError` for what is no image."""
     with opened_picture(path, "labels", "a PNG file") as picture:
         return np.array(picture), picture.mode
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A file of names with values. Raises `FileNotFoundError`, or `ValueError` for anything else."""
-    return read_json_object(path, "labels")
 
 
 def label_space(classes: Sequence[tuple[str, bool]], where: Path | str) -> LabelSpace:

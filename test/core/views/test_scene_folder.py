@@ -7,17 +7,8 @@ from PIL import Image
 
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
+from pan3d_core.views import Scene, SceneObject, SceneTruth, read_depth, read_photographs, read_scene, write_depth, write_scene
 from pan3d_core.views.image_files import read_image, write_image
-from pan3d_core.views.scene_folder import (
-    Scene,
-    SceneObject,
-    SceneTruth,
-    read_depth,
-    read_photographs,
-    read_scene,
-    write_depth,
-    write_scene,
-)
 
 
 @pytest.fixture

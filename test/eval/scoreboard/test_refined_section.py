@@ -11,17 +11,10 @@ from pan3d_core.refine.labels.noise import LabelNoise
 from pan3d_core.refine.labels.sources import maps_of_labels
 from pan3d_eval.rendered.refined import RefinedViewFigures
 from pan3d_eval.scoreboard import board as scoreboard
+from pan3d_eval.scoreboard import refined_scenes
 from pan3d_eval.scoreboard.board import MeasuredRow, measured_row
 from pan3d_eval.scoreboard.page import Board, page_text
-from pan3d_eval.scoreboard.refined_scenes import (
-    PARTS,
-    LabelSource,
-    RefinedProtocol,
-    RefinedSceneReference,
-    RefinedScores,
-    refined_worker,
-    write_refined_scene,
-)
+from pan3d_eval.scoreboard.refined_scenes import PARTS, LabelSource, RefinedProtocol, refined_worker, write_refined_scene
 from pan3d_eval.scoreboard.refined_section import COST, QUALITY, REFINED_ROWS, named_figures, section_text
 from pan3d_eval.scoreboard.rows import ROWS, SceneSet
 from pan3d_tools.cli.evaluation import scoreboard as command
@@ -134,7 +127,7 @@ def test_the_hash_of_a_row_knows_its_source_and_the_files_of_its_scenes(rendered
 
 @pytest.mark.slow
 def test_a_scene_that_cannot_be_read_is_a_failure_and_the_row_has_no_figures(tmp_path):
-    broken = RefinedSceneReference(tmp_path / "nothing")
+    broken = refined_scenes.RefinedSceneReference(tmp_path / "nothing")
     found = measured_row(PERFECT.measurement([broken], TINY), tmp_path / "rows", machine=MACHINE)
     assert found.figures == {"scenes": 0} and len(found.failures) == 1 and "nothing" in found.failures[0]
     text = section_text([PERFECT], {PERFECT.key: found}, TINY)
@@ -145,9 +138,9 @@ def figures(pq: float) -> RefinedViewFigures:
     return RefinedViewFigures(**{item.name: 6 if item.type == "int" else pq for item in fields(RefinedViewFigures)})
 
 
-def scores(name: str, pq: float, minutes: float, memory: float) -> RefinedScores:
+def scores(name: str, pq: float, minutes: float, memory: float) -> refined_scenes.RefinedScores:
     views = dict.fromkeys(PARTS, figures(pq))
-    return RefinedScores(name, views, dict.fromkeys(PARTS, figures(pq / 2)), 30_000, minutes, memory)
+    return refined_scenes.RefinedScores(name, views, dict.fromkeys(PARTS, figures(pq / 2)), 30_000, minutes, memory)
 
 
 def test_figures_are_means_over_scenes_but_counts_are_sums_and_memory_is_the_largest():

@@ -6,18 +6,8 @@ import torch
 from pan3d_core.config import PreprocessConfig
 from pan3d_core.engines import EngineFacts
 from pan3d_core.labels import LabelSpace
-from pan3d_core.refine.labels.sources import (
-    EngineLabelSettings,
-    FoundSegments,
-    SceneLabels,
-    in_label_space,
-    labels_from_callable,
-    labels_from_engine,
-    labels_of_maps,
-    maps_of_labels,
-    things_first,
-    view_labels,
-)
+from pan3d_core.refine.labels import sources
+from pan3d_core.refine.labels.sources import FoundSegments, labels_of_maps, maps_of_labels, view_labels
 from pan3d_core.structures import CameraView, InstanceSet, Reconstruction
 
 LABELS = LabelSpace(("mug", "box", "table"), (True, True, False))
@@ -93,7 +83,7 @@ def test_an_instance_of_several_classes_gets_that_of_most_of_its_pixels():
 )
 def test_what_a_labeller_gets_wrong_is_refused_by_name(found, message):
     with pytest.raises(ValueError, match=message):
-        labels_from_callable(lambda image: found, [CameraView(IMAGE, camera="a")], LABELS)
+        sources.labels_from_callable(lambda image: found, [CameraView(IMAGE, camera="a")], LABELS)
 
 
 def test_a_labeller_sees_every_image_once_in_0_to_1():
@@ -104,27 +94,29 @@ def test_a_labeller_sees_every_image_once_in_0_to_1():
         return NOTHING
 
     views = [CameraView(torch.full((3, 4, 6), 255, dtype=torch.uint8)), CameraView(IMAGE)]
-    made = labels_from_callable(labeller, views, LABELS)
+    made = sources.labels_from_callable(labeller, views, LABELS)
     assert seen == [1.0, 0.0] and len(made.views) == 2 and float(made.views[0].image.max()) == 1.0
 
 
 def test_stuff_before_things_is_refused_and_can_be_reordered():
     mixed = LabelSpace(("table", "mug"), (False, True))
     with pytest.raises(ValueError, match="SceneLabels.labels: expected things before stuff, got table, mug"):
-        SceneLabels(mixed, ())
-    assert things_first(mixed) == LabelSpace(("mug", "table"), (True, False))
+        sources.SceneLabels(mixed, ())
+    assert sources.things_first(mixed) == LabelSpace(("mug", "table"), (True, False))
 
 
 def test_labels_move_to_another_label_space_by_name():
-    scene = SceneLabels(LABELS, (labels_of_maps(IMAGE, torch.tensor([[0, 1, 2, -1, 2, 1]] * 4), torch.eye(4, 6).long(), LABELS),))
+    scene = sources.SceneLabels(
+        LABELS, (labels_of_maps(IMAGE, torch.tensor([[0, 1, 2, -1, 2, 1]] * 4), torch.eye(4, 6).long(), LABELS),)
+    )
     wider = LabelSpace(("box", "pan", "mug", "floor", "table"), (True, True, True, False, False))
-    moved = in_label_space(scene, wider)
+    moved = sources.in_label_space(scene, wider)
     assert moved.views[0].semantics[0].tolist() == [2, 0, 4, -1, 4, 0]
     assert [wider.names[k] for k in moved.views[0].class_id.tolist()] == [
         LABELS.names[k] for k in scene.views[0].class_id.tolist()
     ]
     with pytest.raises(ValueError, match="labels: expected box, table among the classes, of the same kind, got mug, table"):
-        in_label_space(scene, LabelSpace(("mug", "table"), (True, True)))
+        sources.in_label_space(scene, LabelSpace(("mug", "table"), (True, True)))
 
 
 class StripesEngine:
@@ -160,7 +152,9 @@ def downward_view(name: str) -> CameraView:
 
 def test_an_engine_labels_each_view_alone_at_the_size_of_its_image():
     engine = StripesEngine()
-    made = labels_from_engine(engine, [downward_view(name) for name in "abc"], 0.0, EngineLabelSettings(views_at_once=1))
+    made = sources.labels_from_engine(
+        engine, [downward_view(name) for name in "abc"], 0.0, sources.EngineLabelSettings(views_at_once=1)
+    )
     assert engine.calls == [1, 1, 1] and made.labels.names == ("mug", "box", "wall", "table", "floor")
     view = made.views[0]
     assert view.masks.shape == (1, 64, 96) and view.class_id.tolist() == [0] and not view.masks.is_inference()
@@ -175,24 +169,26 @@ def test_an_engine_labels_each_view_alone_at_the_size_of_its_image():
 
 def test_an_engine_may_see_neighbours_together_and_masks_stay_of_one_view():
     engine = StripesEngine()
-    made = labels_from_engine(engine, [downward_view(n) for n in "abc"], 0.0, EngineLabelSettings(views_at_once=2))
+    made = sources.labels_from_engine(
+        engine, [downward_view(n) for n in "abc"], 0.0, sources.EngineLabelSettings(views_at_once=2)
+    )
     assert engine.calls == [2, 1]
     assert [view.class_id.tolist() for view in made.views] == [[0], [0, 1], [0]]
 
 
 def test_table_and_floor_are_void_where_nothing_is_metric():
-    view = labels_from_engine(StripesEngine(is_metric=False), [downward_view("a")], 0.0).views[0]
+    view = sources.labels_from_engine(StripesEngine(is_metric=False), [downward_view("a")], 0.0).views[0]
     assert int(view.semantics[50, 60]) == -1
-    assert int(labels_from_engine(StripesEngine(), [downward_view("a")]).views[0].semantics[50, 60]) == -1
+    assert int(sources.labels_from_engine(StripesEngine(), [downward_view("a")]).views[0].semantics[50, 60]) == -1
 
 
 def test_an_engine_that_looks_for_no_objects_is_refused():
     engine = StripesEngine()
     engine.facts = replace(engine.facts, finds_objects=False)
     with pytest.raises(ValueError, match="engine: expected one that finds objects, got StripesEngine"):
-        labels_from_engine(engine, [downward_view("a")])
+        sources.labels_from_engine(engine, [downward_view("a")])
     with pytest.raises(ValueError, match="views: expected at least one view, got none"):
-        labels_from_engine(StripesEngine(), [])
+        sources.labels_from_engine(StripesEngine(), [])
 
 
 def test_an_engine_without_names_finds_objects_of_one_class():
@@ -203,10 +199,12 @@ def test_an_engine_without_names_finds_objects_of_one_class():
             reconstruction, found = super().__call__(views)
             return reconstruction, InstanceSet(found.mask_logits, None, found.scores, self.facts.labels)
 
-    made = labels_from_engine(Nameless(), [downward_view("a")], 0.0)
+    made = sources.labels_from_engine(Nameless(), [downward_view("a")], 0.0)
     assert made.labels.names == ("object", "table", "floor") and made.views[0].class_id.tolist() == [0, 0]
 
 
 def test_masks_of_few_pixels_are_left_out():
-    view = labels_from_engine(StripesEngine(), [downward_view("a")], 0.0, EngineLabelSettings(min_pixels=2000)).views[0]
+    view = sources.labels_from_engine(
+        StripesEngine(), [downward_view("a")], 0.0, sources.EngineLabelSettings(min_pixels=2000)
+    ).views[0]
     assert len(view.masks) == 0
