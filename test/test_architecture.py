@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from ros_presence import ros_is_here
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("pan3d_core", "pan3d_eval", "pan3d_sim", "pan3d_ros", "pan3d_tools", "training")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+MODULES_OF = {package: [path for path in MODULES if path.relative_to(ROOT).parts[0] == package] for package in PACKAGES}
+# One test for each package, not for each file: starting and reporting thousands of tests takes longer than what they look at.
+OF_EVERY_PACKAGE = pytest.mark.parametrize("package", PACKAGES)
 MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS, MAX_NODE_LINES = 345, 60, 8, 220
 
 # The floors: what each package and each room of the library may import of ours, anywhere in a file, for types or to run. A room
@@ -73,9 +77,23 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(parsed(path)))
+
+
+def nodes_of(package: str) -> Iterator[tuple[Path, ast.AST]]:
+    for path in MODULES_OF[package]:
+        yield from ((path, node) for node in nodes(path))
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in nodes(path) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+
+
 def imports(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -97,27 +115,26 @@ def floors_below(path: Path) -> set[str]:
     return {f"pan3d_core.{room}" for room in (rest[0], *ROOM_FLOORS[rest[0]])}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_import_direction(path):
-    names, package = imports(path), path.relative_to(ROOT).parts[0]
-    ours = {name for name in names if name.split(".")[0] in PACKAGES and name != "pan3d_core"}
-    below = floors_below(path)
-    assert ours <= set(hits(names, tuple(below))), f"may import {', '.join(sorted(below))}"
+@OF_EVERY_PACKAGE
+def test_import_direction(package):
     strangers = [name for name in FOREIGN if package not in FOREIGN[name]]
-    assert not hits(names, tuple(strangers))
-    if package == "pan3d_sim":
-        assert not hits(names, tuple(f"pan3d_core.{room}" for room in SIMULATOR_MAY_NOT_KNOW))
+    for path in MODULES_OF[package]:
+        names, below = imports(path), floors_below(path)
+        ours = {name for name in names if name.split(".")[0] in PACKAGES and name != "pan3d_core"}
+        assert ours <= set(hits(names, tuple(below))), f"{path} may import {', '.join(sorted(below))}"
+        assert not hits(names, tuple(strangers)), f"{path} may not import {', '.join(strangers)}"
+        if package == "pan3d_sim":
+            assert not hits(names, tuple(f"pan3d_core.{room}" for room in SIMULATOR_MAY_NOT_KNOW)), f"{path} knows a network"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_only_optional_libraries_are_imported_inside_functions(path):
-    functions = (node for node in ast.walk(parsed(path)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
-    local = {name for function in functions for node in ast.walk(function) for name in modules_of(node)}
-    optional = OPTIONAL_LIBRARIES[path.relative_to(ROOT).parts[0]]
-    late = sorted(local - set(hits(local, optional)))
-    assert not late, (
-        f"imported inside a function: {', '.join(late)}; move to the top of the file, or name it in OPTIONAL_LIBRARIES"
-    )
+@OF_EVERY_PACKAGE
+def test_only_optional_libraries_are_imported_inside_functions(package):
+    for path in MODULES_OF[package]:
+        local = {name for function in functions(path) for node in ast.walk(function) for name in modules_of(node)}
+        late = sorted(local - set(hits(local, OPTIONAL_LIBRARIES[package])))
+        assert not late, (
+            f"{path}: imports {', '.join(late)} inside a function; move to the top of the file, or name it in OPTIONAL_LIBRARIES"
+        )
 
 
 def modules_of(node: ast.AST) -> list[str]:
@@ -127,19 +144,18 @@ def modules_of(node: ast.AST) -> list[str]:
     return [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_packages_of_ours_are_not_imported_by_a_string(path):
+@OF_EVERY_PACKAGE
+def test_packages_of_ours_are_not_imported_by_a_string(package):
     """Places ("module:name") in one's own package are fine, and tables of places in any package in `pan3d_tools`."""
-    package, tree = path.relative_to(ROOT).parts[0], parsed(path)
-    for node in ast.walk(tree):
+    for path, node in nodes_of(package):
         if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("import_module", "load", "__import__"):
             texts = [item.value for item in ast.walk(node) if isinstance(item, ast.Constant) and isinstance(item.value, str)]
             sisters = [text for text in texts if re.split("[.:]", text)[0] in set(PACKAGES) - {package}]
-            assert not sisters, f"line {node.lineno}: import {sisters[0]} plainly at the top, or load it from a table"
+            assert not sisters, f"{path}:{node.lineno}: import {sisters[0]} plainly at the top, or load it from a table"
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and package != "pan3d_tools":
             place = re.fullmatch(r"(\w+)(\.\w+)*:\w+", node.value)
             sister = place is not None and place[1] in PACKAGES and place[1] != package
-            assert not sister, f"line {node.lineno}: {node.value} is in a sister package: import it plainly at the top"
+            assert not sister, f"{path}:{node.lineno}: {node.value} is in a sister package: import it plainly at the top"
 
 
 def test_every_room_has_its_floor_and_there_are_at_most_eight():
@@ -161,28 +177,27 @@ def test_the_page_of_the_house_names_the_same_floors():
     assert said == {room: set(below) for room, below in ROOM_FLOORS.items()}, "change the table in docs/architecture.md"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_size_budgets(path):
-    text = path.read_text()
-    lines = len(text.splitlines())
-    assert lines <= (MAX_NODE_LINES if path.name.endswith("_node.py") else MAX_MODULE_LINES), f"{lines} lines"
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+@OF_EVERY_PACKAGE
+def test_size_budgets(package):
+    for path in MODULES_OF[package]:
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert lines <= (MAX_NODE_LINES if path.name.endswith("_node.py") else MAX_MODULE_LINES), f"{path}: {lines} lines"
+        for node in functions(path):
             length = node.end_lineno - node.lineno + 1
-            assert length <= MAX_FUNCTION_LINES, f"{node.name}: {length} lines"
+            assert length <= MAX_FUNCTION_LINES, f"{path}: {node.name}: {length} lines"
             arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
             parameters = [argument.arg for argument in arguments if argument.arg not in ("self", "cls")]
-            assert len(parameters) <= MAX_PARAMETERS, f"{node.name}: {len(parameters)} parameters"
+            assert len(parameters) <= MAX_PARAMETERS, f"{path}: {node.name}: {len(parameters)} parameters"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_errors_are_not_swallowed(path):
-    for node in ast.walk(parsed(path)):
+@OF_EVERY_PACKAGE
+def test_errors_are_not_swallowed(package):
+    for path, node in nodes_of(package):
         if isinstance(node, ast.ExceptHandler):
             broad = node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException"))
             reraised = any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
             handed_on = node.name and any(isinstance(i, ast.Name) and i.id == node.name for b in node.body for i in ast.walk(b))
-            assert not broad or reraised or handed_on, f"line {node.lineno}: a broad except that drops the error"
+            assert not broad or reraised or handed_on, f"{path}:{node.lineno}: a broad except that drops the error"
 
 
 def test_module_names_say_something():
