@@ -23,6 +23,7 @@ from pan3d_ros.outputs.diagnostics import diagnostic_array, model_status, parame
 from pan3d_ros.outputs.publishers import ScenePublishers
 from pan3d_ros.outputs.result_store import ResultStore
 from pan3d_ros.parameters.declaration import NodeParameters
+from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.platform.log_bridge import LogBridge
 from pan3d_ros.platform.rclpy_private import destroy_lifecycle_services, guard_transitions, lifecycle_state
 from pan3d_ros.platform.spinning import attempt, run
@@ -60,8 +61,7 @@ class PerceptionNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.data_group = MutuallyExclusiveCallbackGroup()
         period_s = float(self.get_parameter("watchdog.period_s").value)
-        host_clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._watchdog = self.create_timer(period_s, self._watch, callback_group=self.data_group, clock=host_clock)
+        self._watchdog = self.create_timer(period_s, self._watch, self.data_group, Clock(clock_type=ClockType.STEADY_TIME))
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
         self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=lambda _: self.forget("clock_jump"))
         self.add_post_set_parameters_callback(lambda _: self._apply_live_parameters())
@@ -80,7 +80,7 @@ class PerceptionNode(LifecycleNode):
                 raise ValueError("cameras: expected at least one name, got none")
             self.models.use_map(configured_map(node_config))
             self.models.load(node_config, pipeline_config)
-            self.outputs = ScenePublishers(self, node_config.cameras, node_config.publish, pipeline_config.cloud.max_points)
+            self._open_outputs(node_config, pipeline_config.cloud.max_points)
             self.parameters.configured = True
 
         return self._attempt("configure", configure, self._free)
@@ -90,8 +90,8 @@ class PerceptionNode(LifecycleNode):
             node_config, pipeline_config = self.parameters.read()
             model = self.models.load(node_config, pipeline_config)  # again, when unload_on_deactivate has freed it
             super(PerceptionNode, self).on_activate(state)
-            assert self.outputs is not None  # since configure
-            lent = Surroundings(self, self.data_group, model, self.outputs, self.store, self.problems)
+            outputs = self._open_outputs(node_config, pipeline_config.cloud.max_points)
+            lent = Surroundings(self, self.data_group, model, outputs, self.store, self.problems)
             cameras = {name: self.parameters.camera(name) for name in node_config.cameras}
             self.perception = Perception(lent, node_config, cameras, self._on_worker_failure)
             self.perception.start()
@@ -160,11 +160,16 @@ class PerceptionNode(LifecycleNode):
             perception.stop()
         self.store.put(None)
 
+    def _open_outputs(self, config: NodeConfig, max_points: int) -> ScenePublishers:
+        """The publishers, made where there are none yet; they stay until cleanup."""
+        self.outputs = self.outputs or ScenePublishers(self, config.cameras, config.publish, max_points)
+        return self.outputs
+
     def _free(self) -> None:
         self.models.free()
-        outputs, self.outputs = self.outputs, None
-        if outputs is not None:
-            outputs.close()
+        if self.outputs is not None:
+            self.outputs.close()
+        self.outputs = None
         self.parameters.configured = False
 
     def _on_worker_failure(self, error: Exception) -> None:
@@ -208,8 +213,7 @@ def main(arguments: list[str] | None = None) -> None:
     rclpy.init(args=arguments)
     node = PerceptionNode()
     node.parameters.note_files(sys.argv if arguments is None else arguments)
-    threads = int(node.get_parameter("service.max_waiting").value) + 4
-    run(node, threads, autostart=bool(node.get_parameter("autostart").value))
+    run(node, int(node.get_parameter("service.max_waiting").value) + 4, autostart=bool(node.get_parameter("autostart").value))
 
 
 if __name__ == "__main__":
