@@ -13,8 +13,7 @@ import yaml
 
 from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check
 from pan3d_ros.bags.camera_topics import BagCamera, find_cameras
-from pan3d_ros.bags.contents import BagContents, RecordedTopic, read_contents
-from pan3d_ros.bags.frame_chains import chain, guess_reference_frame
+from pan3d_ros.bags.contents import BagContents, RecordedTopic, chain, guess_reference_frame, read_contents
 from pan3d_ros.bags.frames import faults_of
 from pan3d_ros.bags.reader import CLOCK, BagError, BagReader
 from pan3d_ros.bags.timing import clock_offsets_s, nearest_gaps, set_spreads, stamps_refused

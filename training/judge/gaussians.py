@@ -1,4 +1,9 @@
-"""Held-out figures of EPS3D at both sizes, cheap enough to run during training: rendered semantics, instances and colour."""
+"""Held-out figures of EPS3D at both sizes, cheap enough to run during training: rendered semantics, instances and colour.
+
+Beside `pan3d_eval/rendered/gaussians.py`, which judges Gaussians that are stored, by its program: this judges a network in
+training, from batches of shards, by the rendering that its losses use (cameras in the network's frame, semantics read by its own
+decoder). The metrics are the same functions; panoptic quality is left out, and colour is one PSNR per scene and kind of view.
+"""
 
 from __future__ import annotations
 
