@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import cv2
 import numpy as np
 
 from pan3d_tools.stress.edits import cut, encoded_as, nothing, pixels, with_bytes, with_fields
-from pan3d_tools.stress.faults import BOTH, ONE, Edit, Expected, Fault, HarmlessInput, InputFault
+from pan3d_tools.stress.faults import BOTH, Fault, HarmlessInput, MessageFamily
 
-FAMILY = "pictures"
-
-
-def bad(name: str, edit: Edit, words: str, scopes: tuple[str, ...] = (ONE,)) -> InputFault:
-    """A picture that cannot be used."""
-    return InputFault(FAMILY, name, {"image": edit}, Expected("NO_IMAGES", "camera {camera}", words), scopes)
-
-
-def bad_depth(name: str, edit: Edit, words: str, scopes: tuple[str, ...] = (ONE,)) -> InputFault:
-    """A depth image that cannot be used."""
-    return InputFault("depth", name, {"depth": edit}, Expected("NO_IMAGES", "camera {camera}", words), scopes)
-
-
-def fine(name: str, edits: Mapping[str, Edit]) -> HarmlessInput:
-    """A picture of another kind, which shows the same."""
-    return HarmlessInput(FAMILY, name, edits)
+PICTURES = MessageFamily("pictures", "image", "NO_IMAGES")
+DEPTH = MessageFamily("depth", "depth", "NO_IMAGES")
+bad, fine = PICTURES.bad, PICTURES.fine
 
 
 def _padded(message: object) -> object:
@@ -44,46 +29,59 @@ def _millimetres(depth: np.ndarray) -> np.ndarray:
     return np.round(depth * 1000).astype(np.uint16)
 
 
+def of_size(width: int, height: int) -> str:
+    """What is told of a picture of another size than its calibration and its depth."""
+    return rf"expected the (image size|size of the colour image) {width} x {height}\b"
+
+
+def too_long(width: int, height: int) -> str:
+    """What is told of a picture much longer than wide."""
+    return rf"limits\.max_aspect = 20 to 1, got {width} x {height}\b"
+
+
+SILENT = r"^silent for \d+\.\d s; sets are formed without it"
 FAULTS: tuple[Fault, ...] = (
-    bad("an encoding that there is not", with_fields(encoding="rgb9"), "encoding: expected one of", BOTH),
-    bad("an empty encoding", with_fields(encoding=""), "encoding"),
-    bad("8UC3, which does not say in which order its colours are", with_fields(encoding="8UC3"), "encoding"),
-    bad("a depth encoding for colour", with_fields(encoding="32FC1"), "encoding|step|data"),
-    bad("57 bytes", with_bytes(b"\x00" * 57), "data: expected at least", BOTH),
-    bad("no bytes", with_bytes(b""), "data: expected at least"),
-    bad("the first half of the bytes", cut(0.5), "data: expected at least"),
-    bad("all but the last byte", cut(0.99999), "data: expected at least"),
-    bad("a step of 0", with_fields(step=0), "step: expected at least", BOTH),
-    bad("a step of one pixel", with_fields(step=3), "step: expected at least"),
-    bad("a step of 4 GB", with_fields(step=2**32 - 1), "step|data"),
-    bad("a width of 0", with_fields(width=0, step=0), "size"),
-    bad("a height of 0", with_fields(height=0), "size"),
-    bad("sides that make 16 exapixels", with_fields(width=2**32 - 1, height=2**32 - 1), "step|data|size|pixels"),
-    bad("a height that the bytes do not have", with_fields(height=100_000), "data: expected|pixels|size|sides"),
-    bad("one pixel", pixels(lambda rgb: rgb[:1, :1]), "size|pixels|side"),
-    bad("one row", pixels(lambda rgb: rgb[:1]), "size|aspect|side", BOTH),
-    bad("one column", pixels(lambda rgb: rgb[:, :1]), "size|aspect|side"),
-    bad("a strip of 1 x 2500", pixels(lambda rgb: np.resize(rgb, (2500, 1, 3))), "size|aspect|side", BOTH),
-    bad("a picture of another size than its calibration", pixels(lambda rgb: cv2.resize(rgb, (80, 60))), "size", BOTH),
-    bad("a picture turned by 90 degrees", pixels(lambda rgb: np.rot90(rgb)), "size"),
-    InputFault(FAMILY, "none at all", {"image": nothing},
-               Expected("STALE_IMAGES|TIMEOUT", "camera {camera}", "silent|no image|without")),
-    bad_depth("57 bytes", with_bytes(b"\x00" * 57), "data: expected at least", BOTH),
-    bad_depth("no bytes", with_bytes(b""), "data: expected at least"),
-    bad_depth("of another size than the picture", pixels(lambda depth: depth[::2, ::2]), "size of the colour image"),
-    bad_depth("an encoding for colour", encoded_as("rgb8", lambda depth: np.zeros((*depth.shape[:2], 3), np.uint8)), "encoding"),
-    bad_depth("64-bit numbers", with_fields(encoding="64FC1"), "encoding"),
-    InputFault("depth", "none at all", {"depth": nothing},
-               Expected("TIMEOUT|NO_IMAGES", "camera {camera}", "no depth|matching|silent|without")),
-    fine("rows with padding", {"image": _padded}),
-    fine("blue first", {"image": encoded_as("bgr8", lambda rgb: rgb[..., ::-1])}),
-    fine("with alpha", {"image": encoded_as("rgba8", lambda rgb: np.concatenate([rgb, rgb[..., :1] * 0 + 255], axis=-1))}),
-    fine("16 bits", {"image": encoded_as("rgb16", _wide)}),
-    fine("depth in millimetres", {"depth": encoded_as("16UC1", _millimetres)}),
-    fine("depth with NaN in its holes", {"depth": pixels(lambda depth: np.where(depth > 0.9, np.float32(np.nan), depth))}),
-    fine("negative depth where nothing was measured",
-         {"depth": pixels(lambda depth: np.where(depth > 0.9, np.float32(-1.0), depth))}),
-    fine("both in other encodings", {
+    bad("an encoding that there is not", with_fields(encoding="rgb9"), "encoding: expected one of .* got 'rgb9'", BOTH),
+    bad("an empty encoding", with_fields(encoding=""), "encoding: expected one of .*bgr8', .* got ''"),
+    bad("8UC3, which does not order its colours", with_fields(encoding="8UC3"), "got '8UC3'; name the order of its channels"),
+    bad("a depth encoding for colour", with_fields(encoding="32FC1"), "encoding: expected one of .* got '32FC1'"),
+    bad("57 bytes", with_bytes(b"\x00" * 57), r"data: expected at least 57600 bytes .* got 57\b", BOTH),
+    bad("no bytes", with_bytes(b""), r"data: expected at least 57600 bytes .* got 0\b"),
+    bad("the first half of the bytes", cut(0.5), r"data: expected at least 57600 bytes .* got 28800\b"),
+    bad("all but the last byte", cut(0.99999), r"data: expected at least 57600 bytes .* got 57599\b"),
+    bad("a step of 0", with_fields(step=0), r"step: expected at least 480 .* got 0\b", BOTH),
+    bad("a step of one pixel", with_fields(step=3), r"step: expected at least 480 .* got 3\b"),
+    bad("a step of 4 GB", with_fields(step=2**32 - 1), "data: expected at least 511101108585 bytes"),
+    bad("a width of 0", with_fields(width=0, step=0), "a size of at least 1 x 1, got 0 x 120"),
+    bad("a height of 0", with_fields(height=0), "a size of at least 1 x 1, got 160 x 0"),
+    bad("sides of 4 billion pixels", with_fields(width=2**32 - 1, height=2**32 - 1), "limits.max_pixels = .* got 4294967295 x"),
+    bad("a height that the bytes do not have", with_fields(height=100_000), too_long(160, 100_000)),
+    bad("one pixel", pixels(lambda rgb: rgb[:1, :1]), of_size(1, 1)),
+    bad("one row", pixels(lambda rgb: rgb[:1]), too_long(160, 1), BOTH),
+    bad("one column", pixels(lambda rgb: rgb[:, :1]), too_long(1, 120)),
+    bad("a strip of 1 x 2500", pixels(lambda rgb: np.resize(rgb, (2500, 1, 3))), too_long(1, 2500), BOTH),
+    bad("a picture of another size than its calibration", pixels(lambda rgb: cv2.resize(rgb, (80, 60))), of_size(80, 60), BOTH),
+    bad("a picture turned by 90 degrees", pixels(lambda rgb: np.rot90(rgb)), of_size(120, 160)),
+    MessageFamily("pictures", "image", "STALE_IMAGES|TIMEOUT").bad(
+        "none at all", nothing, SILENT, BOTH, "the last image arrived|^without left"
+    ),
+    DEPTH.bad("57 bytes", with_bytes(b"\x00" * 57), r"data: expected at least 76800 bytes .* got 57\b", BOTH),
+    DEPTH.bad("no bytes", with_bytes(b""), r"data: expected at least 76800 bytes .* got 0\b"),
+    DEPTH.bad("of another size than the picture", pixels(lambda depth: depth[::2, ::2]), "colour image 160 x 120, got 80 x 60"),
+    DEPTH.bad("an encoding for colour", with_fields(encoding="rgb8"), "depth Image.encoding: expected one of .* got 'rgb8'"),
+    DEPTH.bad("64-bit numbers", with_fields(encoding="64FC1"), "depth Image.encoding: expected one of .* got '64FC1'"),
+    MessageFamily("depth", "depth", "TIMEOUT|NO_IMAGES").bad(
+        "none at all", nothing, "^images, but no depth on |^image and depth have no matching stamps|"
+        + SILENT, BOTH, "image and depth have no matching stamps|^without left"
+    ),
+    fine("rows with padding", _padded),
+    fine("blue first", encoded_as("bgr8", lambda rgb: rgb[..., ::-1])),
+    fine("with alpha", encoded_as("rgba8", lambda rgb: np.concatenate([rgb, rgb[..., :1] * 0 + 255], axis=-1))),
+    fine("16 bits", encoded_as("rgb16", _wide)),
+    DEPTH.fine("in millimetres", encoded_as("16UC1", _millimetres)),
+    DEPTH.fine("NaN in its holes", pixels(lambda depth: np.where(depth > 0.9, np.float32(np.nan), depth))),
+    DEPTH.fine("negative where nothing was measured", pixels(lambda depth: np.where(depth > 0.9, np.float32(-1.0), depth))),
+    HarmlessInput("pictures", "both in other encodings", {
         "image": encoded_as("bgra8", lambda rgb: np.concatenate([rgb[..., ::-1], rgb[..., :1] * 0 + 255], axis=-1)),
         "depth": encoded_as("16UC1", _millimetres),
     }),
