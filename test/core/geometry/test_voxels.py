@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from pan3d_core.geometry.voxels import build_voxel_graph, components, group_by_tone
+from pan3d_core.geometry.voxels import build_voxel_graph, components, group_by_tone, split_touching
 
 
 def test_components_join_through_corners_and_not_over_gaps():
@@ -36,3 +37,42 @@ def test_a_gradient_does_not_chain_two_colours_together():
     group = group_by_tone(tones, edges, 0.3)
     assert len(set(group)) > 1 and group[0] != group[20]
     assert (group_by_tone(tones * 0.1, edges, 0.3) == 0).all()
+
+
+def painted_fold(degrees: float, second_color: tuple[float, float, float]):
+    """Voxels of a sheet that is folded upwards by an angle at x = 0, its second half painted; graph, colours and normals."""
+    along, across = np.meshgrid(np.arange(-0.1, 0.1, 0.0023), np.arange(0.0, 0.1, 0.0023), indexing="ij")
+    x, y = along.ravel(), across.ravel()
+    angle = np.radians(degrees)
+    rises = x > 0
+    points = np.stack([np.where(rises, x * np.cos(angle), x), y, np.where(rises, x * np.sin(angle), 0.0)], axis=1)
+    normals = np.where(rises[:, None], [-np.sin(angle), 0.0, np.cos(angle)], [0.0, 0.0, 1.0])
+    colors = np.where(rises[:, None], second_color, (0.8, 0.1, 0.1))
+    graph = build_voxel_graph(points, 0.005)
+    return graph, graph.mean_of(colors), graph.mean_of(normals), graph.centers[:, 0] > 0
+
+
+@pytest.mark.parametrize(
+    ("degrees", "color", "parts"),
+    [
+        (60.0, (0.1, 0.1, 0.8), 2),  # a blue box beside a red one
+        (60.0, (0.8, 0.1, 0.1), 1),  # a mug and its handle
+        (0.0, (0.1, 0.1, 0.8), 1),  # a label on a box
+        (3.0, (0.1, 0.1, 0.8), 1),  # a label on a box that is measured badly
+        (-60.0, (0.1, 0.1, 0.8), 1),  # a lid's edge
+    ],
+)
+def test_touching_things_are_parted_where_colour_changes_and_the_surface_folds_inwards(degrees, color, parts):
+    graph, colors, normals, second = painted_fold(degrees, color)
+    group = split_touching(graph, colors, normals / np.linalg.norm(normals, axis=1, keepdims=True), color_step=0.3, min_voxels=20)
+    assert len(set(group)) == parts
+    if parts == 2:
+        assert np.mean((group == group[second][0]) == second) > 0.97
+
+
+def test_a_small_patch_of_another_colour_joins_what_it_lies_on():
+    graph, colors, normals, second = painted_fold(60.0, (0.8, 0.1, 0.1))
+    patch = second & (graph.centers[:, 1] < 0.02) & (graph.centers[:, 0] < 0.02)
+    assert 10 < patch.sum() < 60
+    colors = np.where(patch[:, None], (0.1, 0.1, 0.8), colors)
+    assert len(set(split_touching(graph, colors, normals, color_step=0.3, min_voxels=60))) == 1
