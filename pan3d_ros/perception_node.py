@@ -25,7 +25,7 @@ from pan3d_ros.outputs.result_store import ResultStore
 from pan3d_ros.parameters.declaration import NodeParameters
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.platform.log_bridge import LogBridge
-from pan3d_ros.platform.rclpy_private import destroy_lifecycle_services, guard_transitions, lifecycle_state
+from pan3d_ros.platform.rclpy_private import destroy_lifecycle_services, executor_threads, guard_transitions, lifecycle_state
 from pan3d_ros.platform.spinning import attempt, run
 from pan3d_ros.processing.model_loading import ModelHolder
 from pan3d_ros.processing.perception import Perception, Surroundings
@@ -33,7 +33,7 @@ from pan3d_ros.processing.problem_log import ProblemLog
 from pan3d_ros.processing.supervision import Supervisor
 from pan3d_ros.refinement.server import RefinementServer, RefinementSources, configured_map
 from pan3d_ros.refinement.views import ViewCollector
-from pan3d_ros.services.answers import Answers
+from pan3d_ros.services.answers import SPARE_THREADS, Answers
 from pan3d_ros.services.servers import PerceptionServices
 
 log = logging.getLogger("pan3d.ros.node")
@@ -41,7 +41,7 @@ SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackRe
 
 
 class PerceptionNode(LifecycleNode):
-    """See the module. Spin it with at least `service.max_waiting + 4` threads."""
+    """See the module. Spin it with `service.max_waiting + 4` threads; with fewer, fewer requests wait at a time."""
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("pan3d", **node_options)
@@ -52,10 +52,9 @@ class PerceptionNode(LifecycleNode):
         self.outputs: ScenePublishers | None = None
         self.perception: Perception | None = None
         self.supervisor = Supervisor(self, lambda: self.parameters.read()[0].recovery)
-        self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._is_working)
+        self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._is_working, lambda: executor_threads(self))
         global_services = bool(self.get_parameter("global_services").value)
-        queue = int(self.get_parameter("service.queue").value)
-        self.services_ = PerceptionServices(self, self.answers, global_services, queue)
+        self.services_ = PerceptionServices(self, self.answers, global_services, int(self.get_parameter("service.queue").value))
         sources = RefinementSources(self.parameters, self.models, self.answers, self._seen)
         self.refinement = RefinementServer(self, sources, global_services)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -213,7 +212,8 @@ def main(arguments: list[str] | None = None) -> None:
     rclpy.init(args=arguments)
     node = PerceptionNode()
     node.parameters.note_files(sys.argv if arguments is None else arguments)
-    run(node, int(node.get_parameter("service.max_waiting").value) + 4, autostart=bool(node.get_parameter("autostart").value))
+    threads = int(node.get_parameter("service.max_waiting").value) + SPARE_THREADS
+    run(node, threads, autostart=bool(node.get_parameter("autostart").value))
 
 
 if __name__ == "__main__":

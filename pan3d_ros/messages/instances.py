@@ -166,3 +166,15 @@ def detections(array: InstanceArray) -> object | None:
         detection.results.append(hypothesis)
         message.detections.append(detection)
     return message
+
+
+def only_instances(array: InstanceArray, instance_ids: tuple[int, ...]) -> InstanceArray:
+    """Return the array with these instances alone.
+
+    Args:
+        array: With at least what is to stay.
+        instance_ids: In the order wanted; unknown ones are left out.
+    """
+    by_id = {instance.id: instance for instance in array.instances}
+    fields = {name: getattr(array, name) for name in array.get_fields_and_field_types()}
+    return InstanceArray(**{**fields, "instances": [by_id[i] for i in instance_ids if i in by_id]})

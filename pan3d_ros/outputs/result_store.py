@@ -50,13 +50,21 @@ class ResultStore:
             self._latest = result
             self._changed.notify_all()
 
-    def wait(self, fits: Callable[[SceneResult], bool], timeout_s: float, cancelled: Callable[[], bool]) -> SceneResult | None:
+    def wake(self) -> None:
+        """Let those who wait ask again whether their wait is cancelled."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait(
+        self, fits: Callable[[SceneResult], bool], timeout_s: float, cancelled: Callable[[], bool], poll_s: float = 0.1
+    ) -> SceneResult | None:
         """Wait for a result.
 
         Args:
             fits: Whether the newest result is what is waited for.
             timeout_s: How long.
-            cancelled: Is asked several times a second; True ends it.
+            cancelled: Is asked at every change and after `poll_s`; True ends it.
+            poll_s: Longest time between two such questions.
 
         Returns:
             The newest result once it fits; None when time is up or it is cancelled.
@@ -69,7 +77,7 @@ class ResultStore:
                 left = deadline - time.monotonic()
                 if left <= 0 or cancelled():
                     return None
-                self._changed.wait(min(left, 0.1))
+                self._changed.wait(min(left, poll_s))
 
 
 class Latencies:

@@ -105,7 +105,7 @@ class ServiceConfig(Checked):
     timeout_s: float = setting(10.0, "a request without its own timeout waits so long for a result", range=(0.1, 600.0))
     max_age_s: float = setting(5.0, "a result older than this does not answer a request", range=(0.01, 3600.0))
     max_waiting: int = setting(
-        2, "requests that may wait at the same time; more are answered BUSY", range=(1, 16), read_only=True
+        64, "requests that may wait at the same time; more are answered BUSY", range=(1, 256), read_only=True
     )
     queue: int = setting(
         200,

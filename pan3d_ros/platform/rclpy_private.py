@@ -62,6 +62,18 @@ def lifecycle_state(node: LifecycleNode) -> str:
     return node._state_machine.current_state[1]
 
 
+def executor_threads(node: Node) -> int | None:
+    """Give how many callbacks of a node can run at the same time; None while nobody spins it.
+
+    An executor does not tell its number of threads. Superfluous when it does.
+    """
+    executor = node.executor
+    if executor is None:
+        return None
+    pool = getattr(executor, "_executor", None)  # of a MultiThreadedExecutor
+    return int(pool._max_workers) if pool is not None else 1
+
+
 def parameter_values(node: Node) -> dict[str, Any]:
     """Give the values of all declared parameters by name.
 

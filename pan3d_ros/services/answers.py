@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from pan3d_interfaces.action import Segment
-from pan3d_interfaces.msg import ErrorCode, InstanceArray
+from pan3d_interfaces.msg import ErrorCode
 
 from pan3d_core.config import GraspConfig
-from pan3d_core.grasping.planner import select_grasps
 from pan3d_core.language.namer import Namer
 from pan3d_ros.messages.clouds import cloud_message, cloud_records
 from pan3d_ros.messages.grasps import grasp_message, grasp_poses
-from pan3d_ros.messages.instances import id_image
+from pan3d_ros.messages.instances import id_image, only_instances
 from pan3d_ros.messages.parts import header
 from pan3d_ros.outputs.result_store import ResultStore, SceneResult
 from pan3d_ros.parameters.node_config import NodeConfig
+from pan3d_ros.services.grasp_memory import GraspMemory
 from pan3d_ros.services.requests import (
     RequestError,
     check_classes,
@@ -35,10 +34,18 @@ from pan3d_ros.services.requests import (
     select_by_text,
     unit_vector,
 )
+from pan3d_ros.services.turns import Turns
 
 log = logging.getLogger("pan3d.ros.answers")
+# How often one who waits looks up: to tell how things stand, or, where nobody is told, hardly ever (what ends a wait wakes it).
+WATCHED_S, UNWATCHED_S = 0.1, 1.0
+SPARE_THREADS = 4  # of the executor, for all that is no request
 Progress = Callable[[int, float, str], None]  # stage of Segment.Feedback, 0..1, words
 _STAGES = Segment.Feedback
+
+
+def _nobody(stage: int, share: float, words: str) -> None:
+    """Tell nobody how far an answer is."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,8 @@ class Answers:
     """Each method takes a request and fills a response; every error becomes `error_code` and `message`.
 
     The node says with `perceive` and `stop` how things are. `why_no_result` gives code and words when waiting was in vain;
-    `working` tells whether a view set is being processed; `now_ns` is the node's clock.
+    `working` tells whether a view set is being processed; `now_ns` is the node's clock; `threads` tells how many callbacks
+    can run at a time, None = unknown.
     """
 
     def __init__(
@@ -67,12 +75,12 @@ class Answers:
         now_ns: Callable[[], int],
         why_no_result: Callable[[], tuple[int, str]],
         working: Callable[[], bool],
+        threads: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.situation = Situation(NodeConfig(), GraspConfig())
         self.why_no_result = why_no_result
-        self._store, self._now_ns, self._working = store, now_ns, working
-        self._waiting = 0
-        self._lock = threading.Lock()
+        self._store, self._now_ns, self._working, self._threads = store, now_ns, working, threads
+        self.turns, self._grasp_memory = Turns(), GraspMemory()
 
     def perceive(self, situation: Situation) -> None:
         """Answer by this from now on: the node is active, or its settings have changed."""
@@ -81,9 +89,10 @@ class Answers:
     def stop(self, reason: str = "") -> None:
         """Refuse requests from now on, and end the wait of those that are there. `reason`: in words; empty = as before."""
         self.situation = replace(self.situation, namer=None, inactive_reason=reason or self.situation.inactive_reason)
+        self._store.wake()
 
     def segment(
-        self, request: Any, response: Any, progress: Progress = lambda *_: None, cancelled: Callable[[], bool] = lambda: False
+        self, request: Any, response: Any, progress: Progress = _nobody, cancelled: Callable[[], bool] = lambda: False
     ) -> Any:
         """Answer the SegmentObject service and the Segment action.
 
@@ -105,7 +114,7 @@ class Answers:
             request: Of it.
             response: Of it; is returned, filled.
         """
-        return self._answer(request, response, lambda: self._get_instances(request, response))
+        return self._in_turn(self._get_instances, request, response)
 
     def get_grasp_targets(self, request: Any, response: Any) -> Any:
         """Answer the GetGraspTargets service.
@@ -114,7 +123,7 @@ class Answers:
             request: Of it.
             response: Of it; is returned, filled.
         """
-        return self._answer(request, response, lambda: self._get_grasp_targets(request, response))
+        return self._in_turn(self._get_grasp_targets, request, response)
 
     def set_classes(self, request: Any, response: Any) -> Any:
         """Answer the SetClasses service.
@@ -123,25 +132,26 @@ class Answers:
             request: Of it.
             response: Of it; is returned, filled.
         """
-        return self._answer(request, response, lambda: self._set_classes(request, response))
+        return self._in_turn(self._set_classes, request, response)
 
     def _answer(self, request: Any, response: Any, work: Callable[[], None]) -> Any:
         """Run `work`; requests beyond `service.max_waiting` are refused at once."""
+        self._fill(request, response, work)
+        self.turns.pace()
+        return response
+
+    def _fill(self, request: Any, response: Any, work: Callable[[], None]) -> None:
         response.success = False
         if self.situation.namer is None:
             response.error_code, response.message = ErrorCode.NOT_ACTIVE, self.situation.inactive_reason
-            return response
+            return
         if self.situation.blind_reason:  # not NOT_FOUND: nobody looked
             response.error_code, response.message = ErrorCode.INVALID_REQUEST, self.situation.blind_reason
-            return response
-        with self._lock:
-            if self._waiting >= self.situation.node.service.max_waiting:
-                response.error_code, response.message = ErrorCode.BUSY, f"{self._waiting} requests are waiting already"
-                return response
-            self._waiting += 1
+            return
         try:
-            check_limits(request, self.situation.node.service)
-            work()
+            with self.turns.admitted(self._most_waiting()):
+                check_limits(request, self.situation.node.service)
+                work()
         except RequestError as error:
             response.success, response.error_code, response.message = False, error.code, str(error)
             if error.words and hasattr(response, "prompt_words"):
@@ -150,10 +160,20 @@ class Answers:
             log.exception("a request failed")
             text = f"{type(error).__name__}: {error}"
             response.success, response.error_code, response.message = False, ErrorCode.INFERENCE_ERROR, text
-        finally:
-            with self._lock:
-                self._waiting -= 1
-        return response
+
+    def _most_waiting(self) -> int:
+        """As many as the settings say, and never so many that no thread is left for pictures and timers."""
+        most, threads = self.situation.node.service.max_waiting, self._threads()
+        return most if threads is None else max(1, min(most, threads - SPARE_THREADS))
+
+    def _in_turn(self, work: Callable[[Any, Any], None], request: Any, response: Any) -> Any:
+        """Answer a request that waits for nothing."""
+
+        def compute() -> None:
+            with self.turns.computing:
+                work(request, response)
+
+        return self._answer(request, response, compute)
 
     def _segment(self, request: Any, response: Any, progress: Progress, cancelled: Callable[[], bool]) -> None:
         situation = self.situation
@@ -161,12 +181,20 @@ class Answers:
         if request.prompt_type == request.PROMPT_TEXT:
             _tell_reading(response, read_prompt(request.prompt))
         scene = self._scene(request, progress, cancelled)
+        with self.turns.computing:
+            self._segment_in(scene, request, response, progress)
+        if cancelled():
+            raise RequestError(ErrorCode.CANCELED, "cancelled by the caller")
+        response.latency = (self._now_ns() - scene.newest_ns) * 1e-9
+
+    def _segment_in(self, scene: SceneResult, request: Any, response: Any, progress: Progress) -> None:
+        """Fill in what is there of the objects that are meant."""
         progress(_STAGES.MATCH, 0.8, "resolving the prompt")
-        chosen = select(request, scene, self._namer(), situation.node.service.min_probability)
+        chosen = select(request, scene, self._namer(), self.situation.node.service.min_probability)
         response.none_probability, response.explanation = chosen.none_probability, chosen.explanation
         response.success, response.message = bool(chosen.instance_ids), chosen.message
         response.error_code = ErrorCode.OK if chosen.instance_ids else ErrorCode.NOT_FOUND
-        response.instances = only(scene.instances, chosen.instance_ids)
+        response.instances = only_instances(scene.instances, chosen.instance_ids)
         response.match_probabilities = list(chosen.probabilities)
         if request.max_grasps and chosen.instance_ids:
             progress(_STAGES.GRASP, 0.9, "computing grasps")
@@ -178,14 +206,11 @@ class Answers:
             response.points = self._points(scene, set(chosen.instance_ids))
         if request.return_masks:
             response.masks = masks(scene, set(chosen.instance_ids))
-        if cancelled():
-            raise RequestError(ErrorCode.CANCELED, "cancelled by the caller")
-        response.latency = (self._now_ns() - scene.newest_ns) * 1e-9
 
     def _get_instances(self, request: Any, response: Any) -> None:
         scene = self._newest(request.max_age)
         wanted = tuple(request.instance_ids) or tuple(i.id for i in scene.instances.instances)
-        response.instances = only(scene.instances, wanted)
+        response.instances = only_instances(scene.instances, wanted)
         missing = sorted(set(wanted) - {i.id for i in response.instances.instances})
         response.success = not missing
         response.error_code = ErrorCode.NOT_FOUND if missing else ErrorCode.OK
@@ -258,7 +283,7 @@ class Answers:
             return cancelled() or self.situation.namer is None
 
         timeout_s = request.timeout or service.timeout_s
-        scene = self._store.wait(fits, timeout_s, stop_waiting)
+        scene = self._store.wait(fits, timeout_s, stop_waiting, UNWATCHED_S if progress is _nobody else WATCHED_S)
         if scene is not None:
             return scene
         if cancelled():
@@ -288,17 +313,10 @@ class Answers:
     def _grasps(
         self, scene: SceneResult, instance_id: int, count: int, config: GraspConfig | None = None
     ) -> tuple[list[Any], str]:
-        panoptic = scene.result.panoptic
-        require_agreeing_poses(scene)
-        if all(s.instance_id != instance_id for s in panoptic.segments):
-            raise RequestError(ErrorCode.NOT_FOUND, f"instance {instance_id} is not visible now")
-        if not scene.result.reconstruction.is_metric:
-            raise RequestError(ErrorCode.NOT_METRIC, "the reconstruction has no metric scale, so there is no grasp")
         config = config or self.situation.grasp
-        with torch.inference_mode():
-            found = select_grasps(panoptic, instance_id, config, self.situation.support_height_m)
+        found = self._grasp_memory.find(scene, instance_id, config, self.situation.support_height_m)
         targets = list(found.targets)[: count or config.max_targets]
-        return [grasp_message(target, panoptic.labels) for target in targets], found.message
+        return [grasp_message(target, scene.result.panoptic.labels) for target in targets], found.message
 
     def _points(self, scene: SceneResult, instance_ids: set[int]) -> Any:
         records = cloud_records(scene.result.panoptic, instance_ids, self.situation.cloud_points)
@@ -308,18 +326,6 @@ class Answers:
 def _tell_reading(response: Any, words: tuple[tuple[str, str], ...]) -> None:
     """How each word of the prompt was read, in an answer of SegmentObject or Segment."""
     response.prompt_words, response.prompt_roles = [text for text, _ in words], [role for _, role in words]
-
-
-def only(array: InstanceArray, instance_ids: tuple[int, ...]) -> InstanceArray:
-    """Return the array with these instances alone.
-
-    Args:
-        array: With at least what is to stay.
-        instance_ids: In the order wanted; unknown ones are left out.
-    """
-    by_id = {instance.id: instance for instance in array.instances}
-    fields = {name: getattr(array, name) for name in array.get_fields_and_field_types()}
-    return InstanceArray(**{**fields, "instances": [by_id[i] for i in instance_ids if i in by_id]})
 
 
 def masks(scene: SceneResult, instance_ids: set[int]) -> list[Any]:

@@ -25,8 +25,8 @@ _SERVICES = {
 class PerceptionServices:
     """`~/segment_object`, ... and the action `~/segment`; also without `~` when `global_services` is set.
 
-    Waiting requests occupy a thread of the executor each (`service.max_waiting` bounds them), so it needs more
-    threads than that; `queue` requests of each service wait for one. The callback group is reentrant: cancel requests arrive
+    Waiting requests occupy a thread of the executor each (`service.max_waiting` and its threads bound them), so it needs more
+    threads than wait; `queue` requests of each service wait for one. The callback group is reentrant: cancel requests arrive
     while a goal is executed.
     """
 

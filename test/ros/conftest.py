@@ -22,10 +22,10 @@ def ros_context(process_domain):
 class Spinner:
     """Spins nodes in a thread of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int) -> None:
         from rclpy.executors import MultiThreadedExecutor
 
-        self.executor = MultiThreadedExecutor(num_threads=6)
+        self.executor = MultiThreadedExecutor(num_threads=threads)
         self.nodes = []
         self.thread = threading.Thread(target=self._spin, daemon=True)
         self.error, self.closing = None, False
@@ -58,7 +58,7 @@ class Spinner:
 
 
 @pytest.fixture
-def spinner(ros_context):
-    spinner = Spinner()
+def spinner(ros_context, request):
+    spinner = Spinner(getattr(request, "param", 6))  # threads
     yield spinner
     spinner.close()

@@ -227,7 +227,7 @@ def test_requests_beyond_the_limit_are_refused_at_once(spinner, monkeypatch):
     client = bench.rig.create_client(SegmentObject, "/pan3d/segment_object")
     bench.until(client.service_is_ready, "the service", publish=False)
     waiting = client.call_async(SegmentObject.Request(prompt_type=ALL, timeout=100.0))
-    bench.until(lambda: bench.node.answers._waiting == 1, "the first waits", publish=False)
+    bench.until(lambda: bench.node.answers.turns.waiting == 1, "the first waits", publish=False)
     second = client.call_async(SegmentObject.Request(prompt_type=ALL, timeout=100.0))
     answer = bench.until(lambda: second.done() and second.result(), "the second is refused", publish=False)
     assert answer.error_code == ErrorCode.BUSY

@@ -1,6 +1,7 @@
-"""As many answers come as there were requests, from one client and from many, over real DDS."""
+"""As many answers come as there were requests, from one client and from many, over real DDS and with ROS's own QoS."""
 
 import threading
+import time
 
 import pytest
 import ros_support
@@ -9,13 +10,18 @@ from pan3d_interfaces.msg import ErrorCode
 from pan3d_interfaces.srv import GetGraspTargets, GetInstances, SegmentObject
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+
+from pan3d_core.grasping import planner
+from pan3d_ros.services import grasp_memory
+from pan3d_ros.services.requests import RequestError
+from pan3d_ros.services.turns import ANSWERS_AT_ONCE, GAP_S, Turns
 
 ALL = SegmentObject.Request.PROMPT_ALL
-DEEP = QoSProfile(depth=100)
+COUNT, WAITING = 50, 20
+ENOUGH_THREADS = pytest.mark.parametrize("spinner", [COUNT + 4 + 4], indirect=True)
 
 
-def ask_at_once(bench, nodes, clients_per_node, calls_per_client):
+def ask_at_once(bench, nodes, clients_per_node, calls_per_client, **fields):
     """Answers to all calls, sent without waiting for one another. The callers' nodes have a thread of their own."""
     executor = SingleThreadedExecutor()
     callers = [Node(f"caller_{index}") for index in range(nodes)]
@@ -23,16 +29,14 @@ def ask_at_once(bench, nodes, clients_per_node, calls_per_client):
         executor.add_node(caller)
     thread = threading.Thread(target=executor.spin, daemon=True)
     clients = [
-        caller.create_client(SegmentObject, "/pan3d/segment_object", qos_profile=DEEP)
-        for caller in callers
-        for _ in range(clients_per_node)
+        caller.create_client(SegmentObject, "/pan3d/segment_object") for caller in callers for _ in range(clients_per_node)
     ]
     thread.start()
     try:
         bench.until(lambda: all(client.service_is_ready() for client in clients), "the service, for all clients")
-        request = SegmentObject.Request(prompt_type=ALL, use_latest=True)
+        request = SegmentObject.Request(**fields)
         futures = [client.call_async(request) for client in clients for _ in range(calls_per_client)]
-        bench.until(lambda: all(future.done() for future in futures), "all answers", timeout_s=30.0)
+        bench.until(lambda: all(future.done() for future in futures), "all answers", timeout_s=150.0)
         return [future.result() for future in futures]
     finally:
         executor.shutdown()
@@ -41,24 +45,82 @@ def ask_at_once(bench, nodes, clients_per_node, calls_per_client):
             caller.destroy_node()
 
 
-def require_answers(answers, count):
-    assert len(answers) == count
-    assert {answer.error_code for answer in answers} <= {ErrorCode.OK, ErrorCode.BUSY}
-    assert any(answer.success for answer in answers)
-
-
-def test_twenty_five_calls_of_one_client_get_as_many_answers(spinner, monkeypatch):
+@ENOUGH_THREADS
+@pytest.mark.parametrize(("nodes", "clients", "calls"), [(1, 1, COUNT), pytest.param(2, COUNT // 2, 1, marks=pytest.mark.slow)])
+def test_fifty_calls_at_once_get_fifty_results(spinner, monkeypatch, nodes, clients, calls):
     bench = ros_support.Bench(spinner, monkeypatch).start()
     bench.until(bench.instances, "results")
-    require_answers(ask_at_once(bench, 1, 1, 25), 25)
+    for fields in ({"prompt_type": ALL, "use_latest": True}, {"prompt": "the red one"}):
+        answers = ask_at_once(bench, nodes, clients, calls, **fields)
+        assert [(answer.error_code, bool(answer.instances.instances)) for answer in answers] == [(ErrorCode.OK, True)] * COUNT
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("nodes", "clients", "calls"), [(1, 1, 50), (2, 25, 1)])
-def test_fifty_calls_get_fifty_answers(spinner, monkeypatch, nodes, clients, calls):
+@ENOUGH_THREADS
+def test_all_who_wait_for_the_next_result_get_the_same_one(spinner, monkeypatch):
     bench = ros_support.Bench(spinner, monkeypatch).start()
     bench.until(bench.instances, "results")
-    require_answers(ask_at_once(bench, nodes, clients, calls), 50)
+    bench.engine.delay_s = 1.0
+    client = bench.rig.create_client(SegmentObject, "/pan3d/segment_object")
+    bench.until(client.service_is_ready, "the service", publish=False)
+    calls = [client.call_async(SegmentObject.Request(prompt_type=ALL)) for _ in range(WAITING)]
+    bench.until(lambda: bench.node.answers.turns.waiting == WAITING, "all wait", publish=False)
+    asked = len(bench.instances())
+    bench.until(lambda: all(call.done() for call in calls), "all answers", timeout_s=150.0)
+    stamps = {(call.result().instances.newest_stamp.sec, call.result().instances.newest_stamp.nanosec) for call in calls}
+    assert {call.result().error_code for call in calls} == {ErrorCode.OK}
+    assert len(stamps) == 1
+    assert bench.engine.calls - asked <= 4, "no call has work of its own"
+
+
+def test_requests_never_take_the_threads_that_pictures_and_timers_need(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch).start()  # with six threads
+    client = bench.rig.create_client(SegmentObject, "/pan3d/segment_object")
+    bench.until(client.service_is_ready, "the service", publish=False)
+    calls = [client.call_async(SegmentObject.Request(prompt_type=ALL, timeout=100.0)) for _ in range(8)]
+    bench.until(lambda: sum(call.done() for call in calls) == 6, "all but two are refused", publish=False)
+    assert {call.result().error_code for call in calls if call.done()} == {ErrorCode.BUSY}
+    bench.until(lambda: all(call.done() for call in calls), "the two are answered, so pictures were received")
+    assert sorted(call.result().error_code for call in calls) == sorted([ErrorCode.OK] * 2 + [ErrorCode.BUSY] * 6)
+
+
+def test_many_answers_leave_one_after_the_other_and_few_at_once():
+    turns = Turns()
+    began = time.monotonic()
+    for _ in range(ANSWERS_AT_ONCE):
+        turns.pace()
+    few = time.monotonic() - began
+    for _ in range(20):
+        turns.pace()
+    assert time.monotonic() - began >= 18 * GAP_S
+    assert few < 18 * GAP_S
+
+
+def test_a_request_that_ends_makes_room_for_another():
+    turns = Turns()
+    with turns.admitted(1), pytest.raises(RequestError, match="1 requests are waiting already"), turns.admitted(1):
+        pass
+    with pytest.raises(ZeroDivisionError), turns.admitted(1):
+        raise ZeroDivisionError
+    assert turns.waiting == 0
+
+
+def test_the_same_grasps_are_computed_once_for_all(spinner, monkeypatch):
+    computed = []
+    monkeypatch.setattr(grasp_memory, "select_grasps", lambda *asked: computed.append(asked[1:]) or planner.select_grasps(*asked))
+    bench = ros_support.Bench(spinner, monkeypatch).start()
+    bench.until(lambda: bench.instances() and bench.instances()[-1].instances, "results")
+    bench.until(lambda: bench.node.perception.worker.busy_s == 0, "the last set is done", publish=False)
+    one, other = (item.id for item in bench.instances()[-1].instances[:2])
+    first = bench.call(GetGraspTargets, "get_grasp_targets", instance_id=one)
+    assert bench.call(GetGraspTargets, "get_grasp_targets", instance_id=one).targets == first.targets
+    assert len(computed) == 1
+    bench.call(GetGraspTargets, "get_grasp_targets", instance_id=one, gripper_max_width=0.03)
+    bench.call(GetGraspTargets, "get_grasp_targets", instance_id=other)
+    assert len(computed) == 3
+    seen = len(bench.instances())
+    bench.until(lambda: len(bench.instances()) > seen, "a newer result")
+    bench.call(GetGraspTargets, "get_grasp_targets", instance_id=bench.instances()[-1].instances[0].id)
+    assert len(computed) == 4
 
 
 def test_requests_with_long_lists_or_endless_times_are_refused(spinner, monkeypatch):

@@ -1,0 +1,54 @@
+"""Grasps of the newest result, computed once for everybody who asks."""
+
+from __future__ import annotations
+
+import threading
+
+import torch
+from pan3d_interfaces.msg import ErrorCode
+
+from pan3d_core.config import GraspConfig
+from pan3d_core.grasping.planner import GraspResult, select_grasps
+from pan3d_ros.outputs.result_store import SceneResult
+from pan3d_ros.services.requests import RequestError, require_agreeing_poses
+
+MOST = 50  # answers that are kept of a result
+
+
+class GraspMemory:
+    """Keeps the grasps found in one result: many callers ask for the same object, and it takes tenths of a second."""
+
+    def __init__(self) -> None:
+        self._scene: SceneResult | None = None
+        self._found: dict[tuple[int, GraspConfig, float | None], GraspResult] = {}
+        self._lock = threading.Lock()
+
+    def find(self, scene: SceneResult, instance_id: int, config: GraspConfig, support_height_m: float | None) -> GraspResult:
+        """Find grasps of an object.
+
+        Args:
+            scene: A result; with another one than before, what is kept is forgotten.
+            instance_id: The object in it.
+            config: Rules and gripper.
+            support_height_m: Height of what it stands on, metres, world; None = unknown.
+
+        Returns:
+            What was found.
+
+        Raises:
+            RequestError: The poses contradict the pictures, the object is not in the result, or it is not metric.
+        """
+        require_agreeing_poses(scene)
+        panoptic = scene.result.panoptic
+        if all(segment.instance_id != instance_id for segment in panoptic.segments):
+            raise RequestError(ErrorCode.NOT_FOUND, f"instance {instance_id} is not visible now")
+        if not scene.result.reconstruction.is_metric:
+            raise RequestError(ErrorCode.NOT_METRIC, "the reconstruction has no metric scale, so there is no grasp")
+        key = (instance_id, config, support_height_m)
+        with self._lock:  # held while computing, so that the next with the same question finds the answer
+            if self._scene is not scene or len(self._found) >= MOST:
+                self._scene, self._found = scene, {}
+            if key not in self._found:
+                with torch.inference_mode():
+                    self._found[key] = select_grasps(panoptic, instance_id, config, support_height_m)
+            return self._found[key]
