@@ -6,7 +6,6 @@ import math
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from pan3d_core.assembly.view_matches import Array, Indices, ViewMatches, unit
 
@@ -20,10 +19,10 @@ STEP = 1e-5
 
 
 def pair_transforms(matches: ViewMatches, cam_from_world: Array) -> Array:
-    """(N, 4, 4) second camera from first camera, of each match."""
+    """(..., N, 4, 4) second camera from first camera, of each match, for poses (..., S, 4, 4)."""
     world_from_cam = np.linalg.inv(cam_from_world)
-    pairs: Array = cam_from_world[:, None] @ world_from_cam[None]
-    return pairs[matches.second, matches.first]
+    pairs: Array = cam_from_world[..., :, None, :, :] @ world_from_cam[..., None, :, :, :]
+    return pairs[..., matches.second, matches.first, :, :]
 
 
 def ray_errors(rays: tuple[Array, Array], second_from_first: Array) -> Array:
@@ -51,15 +50,9 @@ def ray_errors(rays: tuple[Array, Array], second_from_first: Array) -> Array:
 
 
 def _cross(a: Array, b: Array) -> Array:
-    """(N, 3) cross products; numpy's own takes several times as long."""
-    return np.stack(
-        [
-            a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1],
-            a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2],
-            a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0],
-        ],
-        axis=1,
-    )
+    """(..., 3) cross products; numpy's own takes several times as long."""
+    (ax, ay, az), (bx, by, bz) = (np.moveaxis(side, -1, 0) for side in (a, b))
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
 
 
 def fit_views(matches: ViewMatches, rays: tuple[Array, Array], cam_from_world: Array, group: Indices) -> Array:
@@ -81,13 +74,11 @@ def fit_views(matches: ViewMatches, rays: tuple[Array, Array], cam_from_world: A
     touched = moving[matches.first] | moving[matches.second]
     part, own = matches.of(touched), (rays[0][touched], rays[1][touched])
     correction: Array = np.eye(4)
+    nudges = [small_motion(twist) for twist in np.diag(np.full(6, STEP))]
     for width in WIDTHS:
-        base = _plane_distances(part, own, _moved(cam_from_world, moving, correction))
-        columns = [
-            (_plane_distances(part, own, _moved(cam_from_world, moving, small_motion(nudge) @ correction)) - base) / STEP
-            for nudge in np.diag(np.full(6, STEP))
-        ]
-        jacobian = np.stack(columns, axis=1)
+        tried = np.stack([correction, *(nudge @ correction for nudge in nudges)])[:, None]
+        base, *nudged = _plane_distances(part, own, np.where(moving[:, None, None], tried @ cam_from_world, cam_from_world))
+        jacobian = (np.stack(nudged, axis=1) - base[:, None]) / STEP
         weight = np.square(width**2 / (width**2 + np.square(base)))
         normal = (jacobian * weight[:, None]).T @ jacobian + np.diag(np.square(PRIOR * max(len(base), 1) ** 0.5))
         step: Array = -np.asarray(np.linalg.solve(normal, (jacobian * weight[:, None]).T @ base), np.float64)
@@ -96,15 +87,12 @@ def fit_views(matches: ViewMatches, rays: tuple[Array, Array], cam_from_world: A
 
 
 def _plane_distances(matches: ViewMatches, rays: tuple[Array, Array], cam_from_world: Array) -> Array:
-    """(N,) signed sine of the angle between the second ray and the epipolar plane of the first."""
+    """(..., N) signed sine of the angle between the second ray and the epipolar plane of the first, for poses (..., S, 4, 4)."""
     transform = pair_transforms(matches, cam_from_world)
-    normal = unit(_cross(np.einsum("nij,nj->ni", transform[:, :3, :3], rays[0]), transform[:, :3, 3]))
-    distances: Array = (rays[1] * normal).sum(1)
+    turned = (transform[..., :3, :3] @ rays[0][:, :, None])[..., 0]
+    normal = unit(_cross(turned, transform[..., :3, 3]))
+    distances: Array = (rays[1] * normal).sum(-1)
     return distances
-
-
-def _moved(cam_from_world: Array, moving: npt.NDArray[np.bool_], correction: Array) -> Array:
-    return np.where(moving[:, None, None], correction @ cam_from_world, cam_from_world)
 
 
 def small_motion(twist: Array) -> Array:
