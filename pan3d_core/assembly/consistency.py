@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pan3d_core.assembly.ground_matches import with_ground_matches
 from pan3d_core.assembly.pose_fit import fit_views, free_fits, motion_size, pair_transforms, ray_errors
 from pan3d_core.assembly.pose_hypotheses import Hypothesis, common_mistakes, exchanges, single_mistakes
 from pan3d_core.assembly.support_height import SeenPlaces, find_support, measured_places, support_doubt, triangulated_places
@@ -86,7 +87,10 @@ class _Camera:
 
 
 def check_poses(
-    views: Sequence[CameraView], config: ConsistencyConfig | None = None, support_height_m: float | None = None
+    views: Sequence[CameraView],
+    config: ConsistencyConfig | None = None,
+    support_height_m: float | None = None,
+    matches: ViewMatches | None = None,
 ) -> PoseConsistency:
     """Compare the poses of views, and the height of the support, with what pictures and sensor depth show.
 
@@ -94,6 +98,7 @@ def check_poses(
         views: Of one moment; those without intrinsics or pose are not judged. Views of one name are one moving camera.
         config: Limits; the defaults where none is given.
         support_height_m: World z of the surface that objects stand on, as it was given; None = unknown.
+        matches: As `match_views` finds them in the views with intrinsics and pose; None = they are not known yet.
 
     Returns:
         A figure per view, cameras that are refuted while at least two others agree, or what speaks against all; and where
@@ -112,7 +117,7 @@ def check_poses(
     if twins := _twins(posed, poses):
         figures = tuple(0.0 if name in twins else None for name in names)
         return replace(nothing, figures=figures, contradiction=f"several cameras share one pose: {', '.join(twins)}")
-    matches = match_views(posed, config)
+    matches = with_ground_matches(match_views(posed, config) if matches is None else matches, posed, poses, config)
     evidence = _Evidence(matches, matches.rays(), poses, math.radians(config.tolerance_deg))
     found = _judge(evidence, tuple(view.camera for view in posed), config)
     by_view = dict(zip(known, found.figures))

@@ -40,6 +40,16 @@ class ViewMatches:
         pixels = self.first_pixels[rows], self.second_pixels[rows]
         return ViewMatches(self.first[rows], self.second[rows], *pixels, self.intrinsics)
 
+    def joined(self, more: ViewMatches) -> ViewMatches:
+        """These and others of the same views."""
+        return ViewMatches(
+            np.concatenate([self.first, more.first]),
+            np.concatenate([self.second, more.second]),
+            np.concatenate([self.first_pixels, more.first_pixels]),
+            np.concatenate([self.second_pixels, more.second_pixels]),
+            self.intrinsics,
+        )
+
     def rays(self, lens: Indices | None = None) -> tuple[Array, Array]:
         """Give the rays through both pixels of each match.
 
@@ -72,7 +82,19 @@ def match_views(views: Sequence[CameraView], config: ConsistencyConfig) -> ViewM
         Matches of all pairs, first view < second view.
     """
     detector = cv2.SIFT.create(config.features, contrastThreshold=CONTRAST)
-    found = [_features(grey_picture(view, config.picture_side), view.hw, detector) for view in views]
+    return match_features([sift_features(grey_picture(view, config.picture_side), view.hw, detector) for view in views], views)
+
+
+def match_features(found: Sequence[tuple[Array, npt.NDArray[np.float32]]], views: Sequence[CameraView]) -> ViewMatches:
+    """Match the features of every two views.
+
+    Args:
+        found: Of each view, homogeneous pixels (K, 3) and descriptors (K, 128) of length 1.
+        views: With intrinsics.
+
+    Returns:
+        Matches of all pairs, first view < second view.
+    """
     rows = [_pair_rows(found, a, b) for a, b in combinations(range(len(views)), 2)]
     intrinsics = np.stack([view.calibration()[0].double().numpy(force=True) for view in views])
     return ViewMatches(
@@ -95,9 +117,21 @@ def grey_picture(view: CameraView, longer_side: int) -> npt.NDArray[np.uint8]:
     return np.asarray(grey, np.uint8)
 
 
-def _features(grey: npt.NDArray[np.uint8], hw: tuple[int, int], detector: cv2.SIFT) -> tuple[Array, npt.NDArray[np.float32]]:
-    """Homogeneous pixels (K, 3) of the full image, and descriptors (K, 128) of length 1."""
-    points, descriptors = detector.detectAndCompute(grey, None)
+def sift_features(
+    grey: npt.NDArray[np.uint8], hw: tuple[int, int], detector: cv2.SIFT, mask: npt.NDArray[np.uint8] | None = None
+) -> tuple[Array, npt.NDArray[np.float32]]:
+    """Find places that can be recognised.
+
+    Args:
+        grey: (h, w), reduced from the full image.
+        hw: Size of the full image.
+        detector: Finds and describes them.
+        mask: (h, w) 0 where none are wanted.
+
+    Returns:
+        Homogeneous pixels (K, 3) of the full image, and descriptors (K, 128) of length 1.
+    """
+    points, descriptors = detector.detectAndCompute(grey, mask)
     if len(points) == 0:
         return np.zeros((0, 3)), np.zeros((0, 128), np.float32)
     scale = np.array([hw[1] / grey.shape[1], hw[0] / grey.shape[0]])
@@ -106,7 +140,7 @@ def _features(grey: npt.NDArray[np.uint8], hw: tuple[int, int], detector: cv2.SI
     return np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1), np.sqrt(descriptors / total).astype(np.float32)
 
 
-def _pair_rows(found: list[tuple[Array, npt.NDArray[np.float32]]], a: int, b: int) -> tuple[Indices, Indices, Array, Array]:
+def _pair_rows(found: Sequence[tuple[Array, npt.NDArray[np.float32]]], a: int, b: int) -> tuple[Indices, Indices, Array, Array]:
     (pixels_a, own), (pixels_b, other) = found[a], found[b]
     if min(len(own), len(other)) < 2:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3))

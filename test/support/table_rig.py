@@ -30,8 +30,8 @@ def seen_plane(picture, rays, eye, height):
     return picture[:, row, column], inside, hit
 
 
-def rig(eyes=EYES, table=None, top=None):
-    """Views of a textured table with a textured platform on it, at exact poses."""
+def rig(eyes=EYES, table=None, top=None, shift_m=0.0):
+    """Views of a textured table with a textured platform on it, at exact poses; the platform stands aside by `shift_m`."""
     table, top = texture(0) if table is None else table, texture(1) if top is None else top
     views = []
     for index, eye in enumerate(eyes):
@@ -41,7 +41,7 @@ def rig(eyes=EYES, table=None, top=None):
         rays = (pose[:3, :3].T @ (torch.linalg.inv(INTRINSICS) @ pixels)).T
         colors, inside, _ = seen_plane(table, rays, torch.tensor(eye), 0.0)
         image = torch.where(inside, colors, 0.5)
-        colors, inside, hit = seen_plane(top, rays, torch.tensor(eye), BOX_HEIGHT_M)
+        colors, inside, hit = seen_plane(top, rays, torch.tensor(eye) - torch.tensor([0.0, shift_m, 0.0]), BOX_HEIGHT_M)
         image = torch.where(inside & (hit.abs() < 0.12).all(1), colors, image)
         views.append(
             CameraView(image.reshape(3, HEIGHT, WIDTH), INTRINSICS, pose, camera=f"camera_{index}", frame_id=f"camera_{index}")

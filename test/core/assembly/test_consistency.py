@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from table_rig import EYES, rig, texture
 
 from pan3d_core.assembly.consistency import ConsistencyWatch, check_poses, refuse_metres
 from pan3d_core.assembly.pose_hypotheses import MISTAKES, OPTICAL_FROM_BODY, OPTICAL_FROM_OPENGL
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.structures import PoseConsistency, Reconstruction
-from test.support.table_rig import EYES, rig, texture
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +146,26 @@ def test_a_watch_compares_again_after_some_sets_and_while_poses_are_refuted(view
         views, lambda pose: turned(2.0) @ pose, which=0
     )  # less than a jump, so the next comparison is due after three sets
     assert [watch.check(drifted, config) is good for _ in range(3)] == [True, True, False]
+
+
+def test_a_platform_that_moved_between_the_exposures_is_no_contradiction():
+    before, after = rig(shift_m=0.0), rig(shift_m=0.06)
+    found = check_poses([*before[:2], *after[2:]], support_height_m=0.0)
+    assert found.contradiction == "" and found.left_out == () and found.doubts == ()
+
+
+def test_all_poses_off_by_one_motion_in_the_world_are_not_seen_without_a_support_height(views):
+    off = np.eye(4)
+    off[:3, 3] = 0.03, 0.0, 0.08
+    shifted = moved(views, lambda pose: torch.from_numpy(pose.double().numpy() @ off))
+    assert check_poses(shifted).warnings == ()
+    found = check_poses(shifted, support_height_m=0.0)
+    assert "workspace.support_height_m says 0.000" in found.contradiction
+
+
+def test_a_wrist_camera_whose_hand_eye_calibration_is_off_is_doubted(views):
+    off = np.eye(4)
+    off[:3, 3] = 0.0, 0.03, 0.04
+    wrist = [replace(view, camera="wrist") for view in moved(views, lambda pose: torch.from_numpy(off).float() @ pose)]
+    found = check_poses(wrist, support_height_m=0.0)
+    assert found.contradiction or found.doubts

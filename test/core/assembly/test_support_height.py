@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from table_rig import BOX_HEIGHT_M, EYES, rig
 
 from pan3d_core.assembly.consistency import ConsistencyWatch, check_poses
 from pan3d_core.assembly.support_height import SeenPlaces, estimate_support_height, find_support, measured_places, support_doubt
 from pan3d_core.config import ConsistencyConfig
-from test.support.table_rig import BOX_HEIGHT_M, EYES, rig
 
 CONFIG = ConsistencyConfig()
 

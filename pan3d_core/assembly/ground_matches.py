@@ -1,0 +1,113 @@
+"""More matches between pictures of a level scene, by looking at each of them as if from above.
+
+Descriptors bear a change of view of some 40 degrees. Seen from above, as the given poses say where that is, a support looks alike
+to all cameras. Only what places look like is compared, never where they lie, so matches do not agree with poses because of it: a
+pose that is a little off, or another height, moves a place in the picture from above and leaves its look.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pan3d_core.assembly.pose_fit import pair_transforms, ray_errors
+from pan3d_core.assembly.pose_hypotheses import common_mistakes
+from pan3d_core.assembly.view_matches import CONTRAST, Array, ViewMatches, grey_picture, match_features, sift_features
+from pan3d_core.config import ConsistencyConfig
+from pan3d_core.structures import CameraView
+
+# With so many fitting matches per view no others are looked for.
+ENOUGH = 20
+# Half the side of the ground that is looked at, as a fraction of the cameras' distance from it.
+HALF_SIDE = 0.5
+# Rays that are flatter than this above the ground see it too foreshortened (sine).
+STEEP = 0.25
+# Pixels along the border of what a camera sees that are no places.
+BORDER = 7
+
+
+def with_ground_matches(
+    matches: ViewMatches, views: Sequence[CameraView], cam_from_world: Array, config: ConsistencyConfig
+) -> ViewMatches:
+    """Add matches from above where few of those that were found fit the poses.
+
+    Where the poses do not let all cameras look down at one place, those are taken that would, had they been made with a usual
+    mistake: so that mistake can be told from pictures of little texture, too.
+
+    Args:
+        matches: Of these views.
+        views: With intrinsics.
+        cam_from_world: (S, 4, 4) metres as they were given.
+        config: Limits.
+
+    Returns:
+        The matches, and more where they were few.
+    """
+    tolerance = math.radians(config.tolerance_deg)
+    fitting = int((ray_errors(matches.rays(), pair_transforms(matches, cam_from_world)) < tolerance).sum())
+    if fitting >= ENOUGH * len(views):
+        return matches
+    for poses in (cam_from_world, *(mistake.cam_from_world for mistake in common_mistakes(cam_from_world))):
+        more = match_on_ground(views, poses, config)
+        if more is not None:
+            return matches.joined(more)
+    return matches
+
+
+def match_on_ground(views: Sequence[CameraView], cam_from_world: Array, config: ConsistencyConfig) -> ViewMatches | None:
+    """Match every two views by how the ground between them looks from above.
+
+    Args:
+        views: With intrinsics.
+        cam_from_world: (S, 4, 4) metres, z of the world up.
+        config: Size of the pictures and number of places.
+
+    Returns:
+        Matches as `match_views` gives them; None where the cameras do not look down at one place.
+    """
+    center = _looked_at(cam_from_world)
+    if center is None:
+        return None
+    eyes = np.linalg.inv(cam_from_world)[:, :3, 3]
+    distance = float(np.median(np.linalg.norm(eyes - center, axis=1)))
+    side, half = config.picture_side, HALF_SIDE * distance
+    step = 2 * half / side
+    world_from_ground = np.array([[step, 0, center[0] - half], [0, -step, center[1] + half], [0, 0, center[2]], [0, 0, 1]])
+    detector = cv2.SIFT.create(config.features, contrastThreshold=CONTRAST)
+    found = []
+    for view, pose in zip(views, cam_from_world):
+        pixel_from_ground = view.calibration()[0].double().numpy(force=True) @ pose[:3] @ world_from_ground
+        picture, seen = _from_above(view, pixel_from_ground, side)
+        pixels, descriptors = sift_features(picture, (side, side), detector, seen)
+        there = pixels @ pixel_from_ground.T
+        found.append((there / there[:, 2:], descriptors))
+    return match_features(found, views)
+
+
+def _looked_at(cam_from_world: Array) -> Array | None:
+    """(3,) the place nearest to all optical axes, where all cameras look down at it."""
+    world_from_cam = np.linalg.inv(cam_from_world)
+    eyes, axes = world_from_cam[:, :3, 3], world_from_cam[:, :3, 2]
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    if np.linalg.cond(across.sum(0)) > 1e6:
+        return None
+    center: Array = np.linalg.solve(across.sum(0), (across @ eyes[:, :, None]).sum(0))[:, 0]
+    towards = center - eyes
+    length = np.linalg.norm(towards, axis=1)
+    ahead = (towards * axes).sum(1) > 0.5 * length
+    down = -towards[:, 2] > STEEP * length
+    return center if bool((ahead & down).all()) else None
+
+
+def _from_above(view: CameraView, pixel_from_ground: Array, side: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """(side, side) grey picture of the ground, and where it is seen (255)."""
+    grey = grey_picture(view, max(view.hw))
+    picture = cv2.warpPerspective(grey, pixel_from_ground, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    seen = cv2.warpPerspective(
+        np.full_like(grey, 255), pixel_from_ground, (side, side), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    )
+    return np.asarray(picture, np.uint8), np.asarray(cv2.erode(seen, np.ones((2 * BORDER + 1,) * 2, np.uint8)), np.uint8)
