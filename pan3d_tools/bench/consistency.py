@@ -1,0 +1,261 @@
+"""`pan3d bench consistency`: how many faults of poses and support heights are told, refused and named, and false alarms.
+
+Faults are rows of data. Each is made with the right poses of a rendered cell, and what `check_poses` says is counted. Matches
+depend on the pictures alone, so they are found once per cell, and every row is judged on the same ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from pan3d_core.assembly.consistency import check_poses
+from pan3d_core.assembly.pose_hypotheses import OPTICAL_FROM_BODY, OPTICAL_FROM_OPENGL
+from pan3d_core.assembly.view_matches import Array, ViewMatches, match_views
+from pan3d_core.config import ConsistencyConfig, ModelConfig, PipelineConfig
+from pan3d_core.engines import build_engine
+from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.structures import CameraView, PoseConsistency
+from pan3d_sim.cameras.depth_noise import DepthNoise
+from pan3d_sim.cell.robot_cell import RobotCell
+
+Poses = Callable[[Array, np.random.Generator], Array]
+CLEAN, WARNED, REFUSED = "clean", "warned", "refused"
+TARGETS = {CLEAN: 0.01, WARNED: 0.80, REFUSED: 0.99}  # at most for clean rigs, at least otherwise
+SENSOR = DepthNoise(sigma_m=0.002, bias_m=0.002, dropout=0.1)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One row: what is wrong, and what must come of it."""
+
+    name: str
+    expected: str
+    change: Poses = lambda poses, _: poses  # (S, 4, 4) right poses -> those that are given
+    words: str = ""  # that name the fault
+    support_m: float = 0.0  # by which the given support height is off
+    depth: bool = False  # with a sensor's depth
+    wrist: bool = False  # the views are of one moving camera
+    blamed: bool = False  # one camera is wrong, and to be left out where there are more than two
+
+
+def everywhere(transform: Array) -> Poses:
+    """A change of all cameras' own frames."""
+    return lambda poses, _: transform @ poses
+
+
+def inverse(poses: Array, _: np.random.Generator) -> Array:
+    """`world_from_cam` for `cam_from_world`."""
+    return np.asarray(np.linalg.inv(poses), np.float64)
+
+
+def motion(rng: np.random.Generator, metres: float, degrees: float) -> Array:
+    """A rigid motion of this size in a random direction."""
+    axis, way = (vector / np.linalg.norm(vector) for vector in rng.normal(size=(2, 3)))
+    angle = math.radians(degrees)
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    transform = np.eye(4)
+    transform[:3, :3] += math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross
+    transform[:3, 3] = metres * way
+    return transform
+
+
+def knocked(metres: float, degrees: float, of_all: bool = False) -> Poses:
+    """One random camera stands elsewhere than its pose says, or all by the same motion."""
+
+    def change(poses: Array, rng: np.random.Generator) -> Array:
+        given, which = poses.copy(), slice(None) if of_all else rng.integers(len(poses))
+        given[which] = motion(rng, metres, degrees) @ given[which]
+        return given
+
+    return change
+
+
+def exchanged(poses: Array, rng: np.random.Generator) -> Array:
+    """Two random cameras have each other's poses."""
+    given, pair = poses.copy(), rng.permutation(len(poses))[:2]
+    given[pair] = poses[pair[::-1]]
+    return given
+
+
+def link_of_one(poses: Array, rng: np.random.Generator) -> Array:
+    """One random camera has the pose of its link frame."""
+    given, which = poses.copy(), rng.integers(len(poses))
+    given[which] = OPTICAL_FROM_BODY.T @ poses[which]
+    return given
+
+
+FAULTS: tuple[Fault, ...] = (
+    Fault("clean", CLEAN),
+    Fault("clean, with sensor depth", CLEAN, depth=True),
+    Fault("clean, one moving camera", CLEAN, wrist=True),
+    Fault("OpenGL axes", REFUSED, everywhere(OPTICAL_FROM_OPENGL), "OpenGL axes"),
+    Fault("the inverse", REFUSED, inverse, "the inverse"),
+    Fault("body axes", REFUSED, everywhere(OPTICAL_FROM_BODY.T), "body"),
+    Fault("one pose for all", REFUSED, lambda poses, _: np.repeat(poses[:1], len(poses), 0), "share one pose"),
+    Fault("two exchanged", REFUSED, exchanged, "exchanged"),
+    Fault("link for optical frame of one", REFUSED, link_of_one, "link", blamed=True),
+    Fault("one by 1 cm", WARNED, knocked(0.01, 0), blamed=True),
+    Fault("one by 1 degree", WARNED, knocked(0, 1), blamed=True),
+    Fault("one by 5 cm", REFUSED, knocked(0.05, 0), blamed=True),
+    Fault("one by 5 degrees", REFUSED, knocked(0, 5), blamed=True),
+    Fault("hand-eye by 2 cm", WARNED, knocked(0.02, 0, of_all=True), wrist=True),
+    Fault("hand-eye by 5 cm", WARNED, knocked(0.05, 0, of_all=True), wrist=True),
+    Fault("hand-eye by 3 degrees", WARNED, knocked(0, 3, of_all=True), wrist=True),
+    Fault("support 2 cm too high", WARNED, words="support", support_m=0.02),
+    Fault("support 2 cm too low", WARNED, words="support", support_m=-0.02),
+    Fault("support 10 cm too high", REFUSED, words="support", support_m=0.1),
+    Fault("support 10 cm too low", REFUSED, words="support", support_m=-0.1),
+    Fault("support 2 cm too high, with sensor depth", WARNED, words="support", support_m=0.02, depth=True),
+    Fault("support 10 cm too low, with sensor depth", REFUSED, words="support", support_m=-0.1, depth=True),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was said of one fault in one cell."""
+
+    told: bool  # in any way
+    refused: bool  # by taking the metres or leaving a camera out
+    named: bool  # with the right words and, where one camera is wrong, the right camera
+    unknown: bool  # no camera has a figure and no support was seen
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="pan3d bench consistency", description=__doc__)
+    parser.add_argument("--first-seed", type=int, default=7000, help="of the cells; limits were tuned on 3000 to 3039")
+    parser.add_argument("--scenes", type=int, default=60, help="number of cells (default: %(default)s)")
+    parser.add_argument("--cameras", nargs="+", type=int, default=[2, 3, 4], help="sizes of the rigs (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=3, help="view sets whose time is measured (default: %(default)s)")
+    return parser.parse_args(argv)
+
+
+def run(argv: list[str]) -> dict:
+    """Judge every fault in every cell, as shares, and measure what the comparison costs."""
+    arguments = parse(argv)
+    verdicts: dict[tuple[int, str], list[Verdict]] = {}
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.scenes):
+        with RobotCell(seed, num_cameras=max(arguments.cameras)) as cell:
+            views, support_m = cell.views(noise=SENSOR), cell.config.support_height_m
+        matches = match_views(views, ConsistencyConfig())
+        for count in arguments.cameras:
+            for fault in FAULTS:
+                found = judge(fault, views[:count], support_m, among(matches, count), np.random.default_rng([seed, count]))
+                verdicts.setdefault((count, fault.name), []).append(found)
+    rigs = {f"{count} cameras": summarize(verdicts, count) for count in arguments.cameras}
+    cells = {"first_seed": arguments.first_seed, "scenes": arguments.scenes}
+    return {**cells, "rigs": rigs, "cost": cost(views, support_m, arguments.frames)}
+
+
+def among(matches: ViewMatches, count: int) -> ViewMatches:
+    """The matches of the first views with each other."""
+    part = matches.of((matches.first < count) & (matches.second < count))
+    return replace(part, intrinsics=part.intrinsics[:count])
+
+
+def judge(fault: Fault, views: Sequence[CameraView], support_m: float, matches: ViewMatches, rng: np.random.Generator) -> Verdict:
+    """Make a fault and see what is said of it.
+
+    Args:
+        fault: The row.
+        views: With right poses and sensor depth.
+        support_m: The right height.
+        matches: Of these views.
+        rng: Of what the fault draws.
+
+    Returns:
+        What was said.
+    """
+    right = np.stack([view.calibration()[1].double().numpy() for view in views])
+    given = fault.change(right, rng)
+    faulty = [
+        replace(
+            view,
+            cam_from_world=torch.from_numpy(pose).float(),
+            depth=view.depth if fault.depth else None,
+            camera="wrist" if fault.wrist else view.camera,
+        )
+        for view, pose in zip(views, given)
+    ]
+    found = check_poses(faulty, ConsistencyConfig(), support_m + fault.support_m, matches)
+    moved = {view.camera for view, a, b in zip(views, right, given) if np.abs(a - b).max() > 1e-6}
+    unknown = found.support is None and not found.contradiction and all(figure is None for figure in found.figures)
+    told = " ".join((found.contradiction, *found.warnings))
+    return Verdict(bool(told), _is_refused(found), _is_named(fault, found, moved), unknown)
+
+
+def _is_refused(found: PoseConsistency) -> bool:
+    return bool(found.contradiction or found.left_out)
+
+
+def _is_named(fault: Fault, found: PoseConsistency, moved: set[str]) -> bool:
+    told = " ".join((found.contradiction, *found.warnings))
+    if fault.blamed and len(found.cameras) > 2:
+        right = set(found.left_out) == moved or (not found.left_out and all(name in told for name in moved))
+    else:
+        right = not found.left_out
+    return bool(told) and fault.words in told and right
+
+
+def summarize(verdicts: dict[tuple[int, str], list[Verdict]], count: int) -> dict:
+    """Give shares of all rows at one size of the rig.
+
+    Args:
+        verdicts: Of every cell by size of the rig and name of the fault.
+        count: Cameras.
+
+    Returns:
+        By fault: shares that were told, refused, named, and of which nothing could be seen.
+    """
+    rows = {}
+    for fault in FAULTS:
+        found = verdicts[count, fault.name]
+        shares = {name: float(np.mean([getattr(v, name) for v in found])) for name in ("told", "refused", "named", "unknown")}
+        reached = shares["refused"] if fault.expected == REFUSED else shares["told"]
+        target = TARGETS[fault.expected]
+        rows[fault.name] = {**shares, "reached": reached <= target if fault.expected == CLEAN else reached >= target}
+    return rows
+
+
+def cost(views: Sequence[CameraView], support_m: float, frames: int) -> dict:
+    """Measure the processor's time of a comparison beside that of a view set with the default engine.
+
+    Args:
+        views: Of one moment; sensor depth is not used.
+        support_m: Height of the support.
+        frames: That are measured.
+
+    Returns:
+        Milliseconds, and the share of a view set that comparing every n-th costs.
+    """
+    bare = [replace(view, depth=None) for view in views]
+    config = PipelineConfig(model=ModelConfig())
+    config = replace(config, workspace=replace(config.workspace, support_height_m=support_m))
+    off = replace(config, consistency=replace(config.consistency, enabled=False))
+    pipeline = PerceptionPipeline(build_engine(config.model), off)
+    pipeline.process(bare)
+    compared = _median_ms(lambda: check_poses(bare, config.consistency, support_m), frames)
+    frame = _median_ms(lambda: pipeline.process(bare), frames)
+    return {
+        "cameras": len(views),
+        "comparison_ms": compared,
+        "view_set_ms": frame,
+        "every": config.consistency.every,
+        "share": compared / config.consistency.every / frame,
+    }
+
+
+def _median_ms(work: Callable[[], object], times: int) -> float:
+    """Processor's time of the process: what other processes do beside it counts little."""
+    taken = []
+    for _ in range(times):
+        begun = time.process_time()
+        work()
+        taken.append(1e3 * (time.process_time() - begun))
+    return float(np.median(taken))
