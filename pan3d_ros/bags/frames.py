@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pan3d_core.config import AlignConfig, PreprocessConfig
 from pan3d_core.runtime.failures import FailureLog
+from pan3d_core.structures import CameraView
 from pan3d_ros.bags.reader import BagReader
 from pan3d_ros.bags.transforms import transforms_of
 from pan3d_ros.inputs.camera_frames import CameraFrame, CameraTopics, FramePairing
@@ -99,8 +100,10 @@ def first_frames(bag: BagReader, inputs: InputConfig, cameras: Mapping[str, Came
     return frames
 
 
-def faults_of(bag: BagReader, node: NodeConfig, cameras: Mapping[str, CameraConfig], *, posed: bool = True) -> dict[str, Fault]:
-    """Tell which cameras the node could not use, by what it does with a set of views.
+def first_views(
+    bag: BagReader, node: NodeConfig, cameras: Mapping[str, CameraConfig], *, posed: bool = True
+) -> tuple[list[CameraView], dict[str, Fault]]:
+    """Make one view of each camera from its first frames, by what the node does with a set of views.
 
     Args:
         bag: Opened; has all their topics.
@@ -109,7 +112,7 @@ def faults_of(bag: BagReader, node: NodeConfig, cameras: Mapping[str, CameraConf
         posed: Whether poses are asked for.
 
     Returns:
-        Camera -> what is wrong with its first frames.
+        Views of the cameras that the node could use, and camera -> what is wrong with the first frames of the others.
 
     Raises:
         BagError: A message cannot be decoded, or the bag has no poses at all.
@@ -129,7 +132,12 @@ def faults_of(bag: BagReader, node: NodeConfig, cameras: Mapping[str, CameraConf
     frames = first_frames(bag, node.input, cameras)
     tried = [next(filter(has_place, found), found[0]) for found in frames.values() if found]
     rules = ViewRules(node.reference_frame, PreprocessConfig(), AlignConfig().max_scene_depth_m)
-    _, faults = usable_views(tried, place, rules, FailureLog(log))
+    views, faults = usable_views(tried, place, rules, FailureLog(log))
     partner = "camera_info and depth" if node.input.use_depth else "camera_info"
     nothing = {name: Fault(Problem.NO_IMAGES, "image", f"no image has its {partner}") for name in frames if not frames[name]}
-    return nothing | faults
+    return views, nothing | faults
+
+
+def faults_of(bag: BagReader, node: NodeConfig, cameras: Mapping[str, CameraConfig], *, posed: bool = True) -> dict[str, Fault]:
+    """Tell which cameras the node could not use; arguments and errors as `first_views`."""
+    return first_views(bag, node, cameras, posed=posed)[1]
