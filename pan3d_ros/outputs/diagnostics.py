@@ -164,6 +164,7 @@ def pipeline_status(
     values: dict[str, Any] = {"latency_p50_s": p50, "latency_p99_s": p99, "busy_s": busy_s, **counts, **problems.totals()}
     if latest is not None:
         values |= {f"{stage}_s": seconds for stage, seconds in {**latest.stages_s, "publish": publish_s}.items()}
+        values |= _pose_figures(latest.result)
     if busy_s > config.watchdog.inference_timeout_s:
         return status("pipeline", ERROR, f"one view set has been in work for {busy_s:.0f} s", values)
     for problem in (Problem.OUT_OF_MEMORY, Problem.INFERENCE_ERROR):
@@ -184,6 +185,15 @@ def pipeline_status(
             "pipeline", WARN, f"latency p50 {p50:.2f} s exceeds the budget of {config.watchdog.latency_budget_s:g} s", values
         )
     return status("pipeline", OK, "results are published", values)
+
+
+def _pose_figures(result: PerceptionResult) -> dict[str, float]:
+    """How well each camera's pose agrees with the pictures, where that is known, and where the support was seen."""
+    found = result.consistency
+    if found is None:
+        return {}
+    figures = {f"consistency_{name}": figure for name, figure in zip(found.cameras, found.figures) if figure is not None}
+    return figures | ({} if found.support is None else {"support_seen_at_m": found.support.height_m})
 
 
 def _pose_doubt(result: PerceptionResult) -> str:
