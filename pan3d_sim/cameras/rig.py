@@ -90,12 +90,21 @@ def sample_rig(
     if num_views < 1:
         raise ValueError(f"num_views: expected at least 1, got {num_views}")
     config = config or RigConfig()
-    azimuths = _spread_azimuths(rng, num_views, config.spread)
+    azimuths = spread_azimuths(rng, num_views, config.spread)
     return [_draw_camera(rng, f"camera_{i}", azimuth, width, height, config) for i, azimuth in enumerate(azimuths)]
 
 
-def _spread_azimuths(rng: np.random.Generator, num_views: int, spread: str) -> np.ndarray:
-    """(N,) degrees: one per equal slice of the arc, so that any two views have parallax."""
+def spread_azimuths(rng: np.random.Generator, num_views: int, spread: str) -> np.ndarray:
+    """Draw azimuths, one per equal slice of the arc, so that any two views have parallax.
+
+    Args:
+        rng: Source of all chance.
+        num_views: How many.
+        spread: "front" or "ring", see `RigConfig`.
+
+    Returns:
+        (N,) degrees in random order.
+    """
     arc = 110.0 if spread == "front" else 360.0
     start = FRONT_AZIMUTH_DEG - arc / 2 if spread == "front" else rng.uniform(0.0, 360.0)
     slices = (np.arange(num_views) + rng.uniform(0.15, 0.85, num_views)) / num_views
@@ -165,7 +174,7 @@ def sample_wrist_rig(
     config = RigConfig(elevation_deg=(40.0, 65.0), distance_m=(0.45, 0.6), support_height_m=support_height_m)
     mount = invert_rigid(hand_from_wrist_cam())
     cameras = []
-    for index, azimuth in enumerate(np.sort(_spread_azimuths(rng, num_views, config.spread))):
+    for index, azimuth in enumerate(np.sort(spread_azimuths(rng, num_views, config.spread))):
         aimed = _draw_camera(rng, f"wrist_{index}", azimuth, width, height, config)
         cameras.append(wrist_camera(aimed.world_from_cam @ mount, width, height, name=f"wrist_{index}"))
     return cameras

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mujoco
 import numpy as np
 
 from pan3d_sim.cameras.renderer import Renderer
-from pan3d_sim.cameras.rig import RigCamera, RigConfig, sample_rig
+from pan3d_sim.cameras.rig import RigCamera, RigConfig
 from pan3d_sim.library.bank import ObjectLibrary
 from pan3d_sim.objects.appearance import add_finish, add_materials
 from pan3d_sim.objects.coats import Coat, sample_coat
@@ -56,6 +56,12 @@ class PlacedObject:
         world_from_object[:3, 3] = self.position
         return object_box(self.spec, world_from_object)
 
+    def sphere(self) -> tuple[float, float, float, float]:
+        """Centre (world, metres) and radius of a ball around the object's box."""
+        world_from_box, size = self.box()
+        x, y, z = world_from_box[:3, 3].tolist()
+        return x, y, z, 0.5 * float(np.linalg.norm(size))
+
 
 @dataclass(frozen=True)
 class RenderedScene:
@@ -67,6 +73,19 @@ class RenderedScene:
     cameras: list[RigCamera]
     objects: list[PlacedObject]
     support_height_m: float
+
+    def raised(self, height_m: float) -> RenderedScene:
+        """The same scene in a world whose origin lies `height_m` lower."""
+        if height_m == 0:
+            return self
+        shift = np.array([0.0, 0.0, height_m])
+        cameras = []
+        for camera in self.cameras:
+            cam_from_world = camera.cam_from_world.copy()
+            cam_from_world[:3, 3] -= cam_from_world[:3, :3] @ shift
+            cameras.append(replace(camera, cam_from_world=cam_from_world))
+        objects = [replace(placed, position=placed.position + shift) for placed in self.objects]
+        return replace(self, cameras=cameras, objects=objects, support_height_m=self.support_height_m + height_m)
 
 
 @dataclass(frozen=True)
@@ -123,11 +142,13 @@ class ObjectBank:
         self.model.geom_group[self._object_of_geom[:-1] > 0] = HIDDEN_GROUP
         for index, shown in placed.items():
             self._show(index, shown)
+        spheres = np.array([shown.sphere() for shown in placed.values()]).reshape(-1, 4)
+        cameras = self.world.cameras(rng, num_views, (self.width, self.height), rig, spheres)
+        self.world.surround(self.model, rng, cameras, spheres)
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
         mujoco.mj_camlight(self.model, self.data)
         self.renderer.update(self.data)
-        cameras = sample_rig(rng, num_views, self.width, self.height, rig)
         views = [self.renderer.render(camera) for camera in cameras]
         images, depth, geom_ids = (np.stack(items) for items in zip(*views))
         bank_ids = self._object_of_geom[geom_ids]
@@ -135,7 +156,8 @@ class ObjectBank:
         row = np.zeros(len(self.objects) + 1, np.uint8)
         for k, index in enumerate(visible):
             row[index + 1] = k + 1
-        return RenderedScene(images, depth, row[bank_ids], cameras, [placed[i] for i in visible], 0.0)
+        scene = RenderedScene(images, depth, row[bank_ids], cameras, [placed[i] for i in visible], 0.0)
+        return scene.raised(self.world.support_height(rng))
 
     def _show(self, index: int, placed: PlacedObject) -> None:
         body = self.model.body(f"object_{index}")
