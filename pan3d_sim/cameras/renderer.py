@@ -15,7 +15,16 @@ NEAR_M, FAR_M = 0.05, 12.0
 class Renderer(AbstractContextManager["Renderer"]):
     """Renders one model into an offscreen buffer of fixed size. Close it (or use `with`): OSMesa wants its context freed."""
 
-    def __init__(self, model: mujoco.MjModel, width: int, height: int, *, shadow_size: int = 512, supersample: int = 1) -> None:
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        width: int,
+        height: int,
+        *,
+        shadow_size: int = 512,
+        supersample: int = 1,
+        sky: bool = False,
+    ) -> None:
         model.vis.global_.offwidth, model.vis.global_.offheight = width * supersample, height * supersample
         # Multisampling would blend ids and depths at edges; `supersample` renders the colours finer instead.
         model.vis.quality.shadowsize, model.vis.quality.offsamples = shadow_size, 0
@@ -32,6 +41,7 @@ class Renderer(AbstractContextManager["Renderer"]):
         self._option.geomgroup[:] = [1, 1, 0, 0, 0, 0]  # visible geoms only; collision shapes stay hidden
         for flag in (mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_SKYBOX, mujoco.mjtRndFlag.mjRND_HAZE):
             self._scene.flags[flag] = 0
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = sky
         self._viewport = mujoco.MjrRect(0, 0, width, height)
         self._fine_viewport = mujoco.MjrRect(0, 0, width * supersample, height * supersample)
         self._camera = mujoco.MjvCamera()

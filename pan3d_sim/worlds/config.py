@@ -20,12 +20,13 @@ class SurfaceRanges:
 class LightRanges:
     """From dim to glaring, from one hard lamp to soft light from everywhere, white or coloured."""
 
-    exposure: tuple[float, float] = (0.45, 1.35)  # factor on all light, even in its logarithm
-    ambient: tuple[float, float] = (0.12, 0.55)  # share of the light that comes from everywhere
+    exposure: tuple[float, float] = (0.6, 1.5)  # factor on all light, even in its logarithm
+    ambient: tuple[float, float] = (0.2, 0.65)  # share of the light that comes from everywhere
     elevation_deg: tuple[float, float] = (18.0, 85.0)
     kelvin: tuple[float, float] = (2700.0, 10000.0)
     colored_share: float = 0.08  # of the scenes: light of one strong colour
     soft_share: float = 0.3  # of the scenes: the main light is wide, its shadow has a rim
+    environment_share: float = 0.5  # of the scenes: light as in the photographed surroundings, where there are some
     hidden_share: float = 0.2  # of the scenes: no shadows at all
     lamp_share: float = 0.3  # of the scenes: a lamp near the table beside the main light
 
@@ -51,7 +52,7 @@ class SurroundingsRanges:
     """What stands around the workspace."""
 
     walls_share: float = 0.7  # of the scenes; the others end at the sky
-    clutter: tuple[int, int] = (0, 14)  # things beside and behind the workspace, both ends included
+    clutter: tuple[int, int] = (0, 15)  # things beside and behind the workspace, both ends included
     shelf_share: float = 0.3
     arm_share: float = 0.25
     floor_share: float = 0.12  # of the scenes: objects stand on the floor

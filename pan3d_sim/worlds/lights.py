@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 
 from pan3d_sim.worlds.config import LightRanges
+from pan3d_sim.worlds.sky import Environment
 
 _EXTRA_SUNS = ("sun_1", "sun_2")  # beside "sun", close to it: together a wide light
 _LAMP = "lamp"
@@ -40,13 +41,16 @@ def white(kelvin: float) -> np.ndarray:
     return rgb / rgb.max()
 
 
-def randomize_lights(model: mujoco.MjModel, rng: np.random.Generator, ranges: LightRanges) -> None:
+def randomize_lights(
+    model: mujoco.MjModel, rng: np.random.Generator, ranges: LightRanges, environment: Environment | None = None
+) -> None:
     """Draw the lights of a scene, in place.
 
     Args:
         model: Compiled with `add_lights`.
         rng: Source of all chance.
         ranges: How far.
+        environment: Whose light is used in some of the scenes.
     """
     level = float(np.exp(rng.uniform(*np.log(ranges.exposure))))
     color = white(np.exp(rng.uniform(*np.log(ranges.kelvin))))
@@ -54,6 +58,11 @@ def randomize_lights(model: mujoco.MjModel, rng: np.random.Generator, ranges: Li
         color = np.array(colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.2, 0.6), 1.0))
     ambient = rng.uniform(*ranges.ambient)
     color_around = 0.5 + 0.5 * white(np.exp(rng.uniform(*np.log(ranges.kelvin))))
+    toward = _direction(rng, ranges.elevation_deg)
+    if environment is not None and rng.random() < ranges.environment_share:
+        color, color_around = environment.light_color, environment.ambient_color
+        toward = -environment.light_direction
+        toward = np.append(toward[:2], min(toward[2], -np.tan(np.radians(ranges.elevation_deg[0])) * np.hypot(*toward[:2])))
     model.vis.headlight.ambient[:] = level * ambient * 0.5 * (color + color_around)
     model.vis.headlight.diffuse[:] = level * rng.uniform(0.0, 0.25) * color_around
     model.vis.headlight.specular[:] = rng.uniform(0.0, 0.15)
@@ -61,7 +70,6 @@ def randomize_lights(model: mujoco.MjModel, rng: np.random.Generator, ranges: Li
     share = rng.uniform(0.5, 1.0)
     shadows = rng.random() >= ranges.hidden_share
     soft = shadows and rng.random() < ranges.soft_share
-    toward = _direction(rng, ranges.elevation_deg)
     suns = ("sun", *_EXTRA_SUNS) if soft else ("sun",)
     spread = rng.uniform(0.02, 0.12)
     for name in ("sun", *_EXTRA_SUNS):

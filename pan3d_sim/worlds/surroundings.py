@@ -17,8 +17,8 @@ _CAPSULE, _ELLIPSOID = mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_ELLI
 _CLUTTER_TYPES = [_BOX] * 8 + [_CYLINDER] * 4 + [_ELLIPSOID] * 3
 _WALLS, _BOARDS, _ARM = 4, 5, 6  # geoms of each; the arm is three links, a palm and two fingers
 _TABLE_EDGE_M = 0.27  # no edge of a table is nearer to the centre: objects stand within 0.24
-_KEEP_OUT_M = 0.40  # nor is anything else that stands on it
-_FREE_RADIUS_M = 0.30  # of the workspace that cameras must see past clutter
+_KEEP_OUT_M = 0.33  # nor is anything else that stands on it
+_FREE_RADIUS_M = 0.25  # of the workspace that cameras must see past clutter
 _NEAR_WALL_M = 0.15  # between the farthest camera and a wall
 
 
@@ -146,7 +146,7 @@ class Surroundings:
         table, tables = model.geom("table").id, model.geom_group[model.geom("table").id] == SHOWN
         for _ in range(8):
             size = np.exp(rng.uniform(np.log(0.02), np.log(0.12), 3))
-            angle, radius = rng.uniform(0, 2 * np.pi), rng.uniform(_KEEP_OUT_M, 1.6)
+            angle, radius = rng.uniform(0, 2 * np.pi), _KEEP_OUT_M + rng.uniform(0.05, 1.0) ** 1.5
             center = np.array([radius * np.cos(angle), radius * np.sin(angle), 0.0])
             on_table = tables and (np.abs(center[:2] - model.geom_pos[table, :2]) < model.geom_size[table, :2] - 0.02).all()
             if not on_table:
@@ -154,7 +154,7 @@ class Surroundings:
             upright = size[1] if model.geom_type[geom] == _CYLINDER else size[2]
             center[2] = (0.0 if on_table else floor) + upright
             reach = float(np.linalg.norm(size))
-            if radius - reach < _KEEP_OUT_M - 0.1 or _in_the_way(eyes, center, reach):
+            if radius - 0.8 * reach < _KEEP_OUT_M or _in_the_way(eyes, center, reach):
                 continue
             model.geom_size[geom] = size
             yaw = rng.uniform(0, np.pi)
@@ -225,6 +225,6 @@ def _in_the_way(eyes: np.ndarray, center: np.ndarray, radius: float) -> bool:
     """Whether a ball touches the cone between some camera and the workspace, or a camera itself."""
     for eye in eyes:
         along = float(np.clip((center - eye) @ -eye / max(float(eye @ eye), 1e-12), 0.0, 1.0))
-        if np.linalg.norm(eye * (1 - along) - center) < radius + 0.06 + _FREE_RADIUS_M * along:
+        if np.linalg.norm(eye * (1 - along) - center) < radius + 0.04 + _FREE_RADIUS_M * along:
             return True
     return False

@@ -14,7 +14,10 @@ from pan3d_sim.worlds.lights import add_lights, randomize_lights
 from pan3d_sim.worlds.photographs import Photographs
 from pan3d_sim.worlds.procedural import Surface, draw_color, draw_surface
 from pan3d_sim.worlds.rigs import sample_any_rig
+from pan3d_sim.worlds.sky import Environment, add_sky, draw_environment
 from pan3d_sim.worlds.surroundings import Surroundings
+
+_PROCEDURAL_SKY_SHARE = 0.25  # where panoramas are at hand
 
 
 class World:
@@ -28,6 +31,12 @@ class World:
         self._surroundings = Surroundings(self.config.surroundings) if self.config.surroundings else None
         self._surfaces: list[Surface] = []
         self._tintable: list[int] = []
+        self._environment: Environment | None = None
+
+    @property
+    def has_sky(self) -> bool:
+        """Whether something is seen where nothing stands."""
+        return self._surroundings is not None
 
     def build(self, spec: mujoco.MjSpec, rng: np.random.Generator) -> None:
         """Add table, floor, lights and their materials to a model.
@@ -46,8 +55,11 @@ class World:
             material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = f"world_{index}"
         if self.config.lights:
             add_lights(spec)
+        self._environment = None
         if self._surroundings:
             self._surroundings.build(spec)
+            self._environment = self._draw_environment(rng)
+            add_sky(spec, self._environment)
 
     def randomize(self, model: mujoco.MjModel, rng: np.random.Generator) -> None:
         """Draw the surfaces and lights of a scene, in place.
@@ -60,7 +72,7 @@ class World:
         for name in ("table", "floor"):
             self._cover(model, model.geom(name).id, rng)
         if self.config.lights:
-            randomize_lights(model, rng, self.config.lights)
+            randomize_lights(model, rng, self.config.lights, self._environment)
 
     def cameras(
         self, rng: np.random.Generator, num_views: int, size: tuple[int, int], rig: RigConfig | None, spheres: np.ndarray
@@ -114,6 +126,13 @@ class World:
         if self.photographs is not None and rng.random() < ranges.photograph_share:
             return self.photographs.surfaces[rng.integers(len(self.photographs.surfaces))]
         return draw_surface(rng)
+
+    def _draw_environment(self, rng: np.random.Generator) -> Environment:
+        known = self.photographs.environments if self.photographs is not None else ()
+        if not known or rng.random() < _PROCEDURAL_SKY_SHARE:
+            return draw_environment(rng)
+        environment = known[rng.integers(len(known))]
+        return environment.turned(int(rng.integers(environment.pixels.shape[1])))
 
     def _cover(self, model: mujoco.MjModel, geom: int, rng: np.random.Generator) -> None:
         """Give a geom one of the surfaces at a scale near its own, with any tint where it takes one."""
