@@ -22,6 +22,7 @@ from pan3d_sim.worlds.sources import PHOTOGRAPH_SOURCES, PhotographSource
 
 _log = logging.getLogger("pan3d.sim.worlds")
 _MIDDLE_GRAY = 0.18  # linear brightness that the median of a panorama is brought to
+_BRIGHTEST = 200.0  # times the median, of a panorama's light
 _BRIGHTEST_SHARE = 0.01  # of a panorama's pixels, which count as its light
 
 
@@ -127,9 +128,13 @@ def panorama_entry(radiance: np.ndarray) -> tuple[np.ndarray, dict]:
         [np.outer(np.cos(elevation), np.cos(azimuth)), np.outer(np.cos(elevation), np.sin(azimuth)),
          np.repeat(np.sin(elevation)[:, None], width, 1)], axis=2,
     )  # fmt: skip
+    # The sun's few pixels are beyond what the files' compression keeps the colour of.
+    radiance = np.minimum(radiance, _BRIGHTEST * max(float(np.median(radiance)), 1e-6))
     luminance = radiance.mean(2)
     weight = (radiance * np.cos(elevation)[:, None, None]).astype(np.float64)
-    bright = luminance >= np.quantile(luminance, 1 - _BRIGHTEST_SHARE)
+    bright = luminance > np.quantile(luminance, 1 - _BRIGHTEST_SHARE)
+    if not bright.any():  # alike everywhere
+        bright = elevation[:, None] > 0.45 * np.pi + np.zeros(width)
     direction = (rays * (weight.mean(2) * bright)[..., None]).sum((0, 1))
     direction /= max(float(np.linalg.norm(direction)), 1e-9)
     light, around = weight[bright].sum(0), weight[~bright].sum(0)

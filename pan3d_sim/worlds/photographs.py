@@ -1,7 +1,8 @@
 """Photographed surfaces and panoramas from a folder: pictures beside `photographs.json`, which lists them.
 
-The list holds one entry a picture: `file` (below the folder), `license`, `author` and `source`. A surface has `size_m`, its width in
-the world; a panorama has `light_direction` (to its strongest light, x forward, y left, z up), `light_color` and `ambient_color`.
+The list holds one entry a picture: `file` (below the folder), `license`, `author` and `source`. A surface has `size_m`, its
+width in the world; a panorama has `light_direction` (to its strongest light, x forward, y left, z up), `light_color` and
+`ambient_color`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 
 from pan3d_sim.cameras.rig import RigCamera, look_at, spread_azimuths
@@ -10,7 +12,8 @@ from pan3d_sim.worlds.config import CameraRanges
 _REACH_M = 0.27  # radius of what objects fill
 _CLEARANCE_M = 0.07  # between a camera and the nearest object's sphere
 _FEWEST_SEEN = 0.5  # of the objects' centres that a camera should see
-_TRIES = 20
+_TRIES = 20  # after which any view that is clear will do
+_STEP_BACK = 1.05
 
 
 def sample_any_rig(
@@ -39,17 +42,13 @@ def sample_any_rig(
     shared = _draw_lens(rng, ranges)
     cameras = []
     for index, azimuth in enumerate(azimuths):
-        best, best_seen = None, -1.0
-        for _ in range(_TRIES):
-            lens = shared if same_lens else _draw_lens(rng, ranges)
+        for attempt in count():  # ends: every attempt stands farther away, and at last clear of everything
+            half, distance = shared if same_lens else _draw_lens(rng, ranges)
+            lens = half, distance * _STEP_BACK**attempt
             camera = _draw_camera(rng, f"camera_{index}", azimuth, np.radians(rng.uniform(*elevation_deg)), size, lens, ranges)
-            seen = _seen_share(camera, spheres)
-            if seen > best_seen:
-                best, best_seen = camera, seen
-            if seen >= _FEWEST_SEEN:
+            if _seen_share(camera, spheres) >= (_FEWEST_SEEN if attempt < _TRIES else 0.0):
+                cameras.append(camera)
                 break
-        assert best is not None
-        cameras.append(best)
     return cameras
 
 

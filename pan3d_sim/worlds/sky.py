@@ -70,9 +70,7 @@ def add_sky(spec: mujoco.MjSpec, environment: Environment) -> None:
         environment: What is seen at infinity.
     """
     faces = [sky_face(environment.pixels, index, _FACE) for index in range(6)]
-    texture = spec.add_texture(
-        name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, width=_FACE, height=6 * _FACE, nchannel=3
-    )
+    texture = spec.add_texture(name="sky", type=mujoco.mjtTexture.mjTEXTURE_SKYBOX, width=_FACE, height=6 * _FACE, nchannel=3)
     texture.data = np.ascontiguousarray(np.concatenate(faces)).tobytes()
 
 

@@ -162,9 +162,7 @@ class Surroundings:
             return [geom]
         return []
 
-    def _place_arm(
-        self, model: mujoco.MjModel, rng: np.random.Generator, eyes: np.ndarray, spheres: np.ndarray
-    ) -> list[int]:
+    def _place_arm(self, model: mujoco.MjModel, rng: np.random.Generator, eyes: np.ndarray, spheres: np.ndarray) -> list[int]:
         """Two links from beside the table to a gripper above or beside the objects, touching none of them."""
         for _ in range(8):
             tip = np.append(rng.uniform(-0.4, 0.4, 2), rng.uniform(0.12, 0.4))

@@ -13,6 +13,7 @@ ACTIONS = commands_of_tools(
         "objects": ("cli.simulation.objects:add", "fetch modelled household objects that training scenes can show"),
         "record": ("cli.simulation.record:add", "write a rosbag2 of the cell as a robot would record it"),
         "render": ("cli.simulation.render:add", "write scene folders, or shards of training data with --shards"),
+        "surfaces": ("cli.simulation.surfaces:add", "fetch photographed surfaces and panoramas that training scenes can show"),
     }
 )
 

