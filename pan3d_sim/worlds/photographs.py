@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -100,9 +102,9 @@ def _surface(where: str, entry: dict, pixels: np.ndarray) -> Surface:
 def _environment(where: str, entry: dict, pixels: np.ndarray) -> Environment:
     vectors = []
     for name in ("light_direction", "light_color", "ambient_color"):
-        value = entry.get(name)
+        value: Any = entry.get(name)
         numbers = isinstance(value, list) and len(value) == 3 and all(isinstance(x, int | float) for x in value)
-        if not numbers or not 0.1 <= np.linalg.norm(value) <= 10 or (name != "light_direction" and min(value) < 0):
+        if not numbers or not 0.1 <= math.hypot(*value) <= 10 or (name != "light_direction" and min(value) < 0):
             raise ValueError(f"{where}: {name}: expected three numbers of a direction or colour, got {value!r}")
         vectors.append(np.array(value, float))
     if pixels.shape[1] != 2 * pixels.shape[0]:

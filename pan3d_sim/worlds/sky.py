@@ -46,7 +46,7 @@ def draw_environment(rng: np.random.Generator, height: int = 128) -> Environment
         The environment; its light comes from above.
     """
     width = 2 * height
-    picture = np.empty((height, width, 3), np.float32)
+    picture: np.ndarray = np.empty((height, width, 3), np.float32)
     top, bottom = int(height * rng.uniform(0.15, 0.4)), int(height * rng.uniform(0.55, 0.8))
     wall = draw_color(rng)
     picture[:top], picture[top:bottom], picture[bottom:] = rng.uniform(0.5, 1.0), wall, draw_color(rng)
