@@ -18,49 +18,14 @@ import numpy as np
 
 from pan3d_sim.cameras.renderer import Renderer
 from pan3d_sim.cameras.rig import RigCamera, RigConfig
+from pan3d_sim.data.placing import PlacedObject, place
 from pan3d_sim.library.bank import ObjectLibrary
 from pan3d_sim.objects.appearance import add_finish, add_materials
-from pan3d_sim.objects.coats import Coat, sample_coat
-from pan3d_sim.objects.kinds import KINDS, ObjectSpec, add_object, object_box, rest_pose, sample_object
-from pan3d_sim.objects.meshes import matrix_from_quat
+from pan3d_sim.objects.kinds import KINDS, ObjectSpec, add_object, sample_object
 from pan3d_sim.worlds.world import World
 
-WORKSPACE_HALF_M = 0.24
 HIDDEN_GROUP, SHOWN_GROUP = 4, 1
 SCENES_PER_BANK = 40  # part of what a seed means: another number gives other scenes
-
-
-@dataclass(frozen=True)
-class PlacedObject:
-    """An object of the bank as one scene shows it."""
-
-    spec: ObjectSpec
-    coat: Coat
-    position: np.ndarray  # (3,) metres, world
-    quat_wxyz: np.ndarray  # (4,)
-
-    @property
-    def rgb(self) -> tuple[float, float, float]:
-        """Colour of its main part."""
-        return self.coat.rgb
-
-    @property
-    def color_name(self) -> str:
-        """Word for it."""
-        return self.coat.color_name
-
-    def box(self) -> tuple[np.ndarray, np.ndarray]:
-        """world_from_box (4, 4) along the object's own axes, and full extents (3,), metres."""
-        world_from_object = np.eye(4)
-        world_from_object[:3, :3] = matrix_from_quat(self.quat_wxyz / np.linalg.norm(self.quat_wxyz))
-        world_from_object[:3, 3] = self.position
-        return object_box(self.spec, world_from_object)
-
-    def sphere(self) -> tuple[float, float, float, float]:
-        """Centre (world, metres) and radius of a ball around the object's box."""
-        world_from_box, size = self.box()
-        x, y, z = world_from_box[:3, 3].tolist()
-        return x, y, z, 0.5 * float(np.linalg.norm(size))
 
 
 @dataclass(frozen=True)
@@ -89,11 +54,12 @@ class RenderedScene:
 
 
 @dataclass(frozen=True)
-class ModelledShare:
-    """Modelled objects among the procedural ones."""
+class Contents:
+    """What a bank's scenes show beside procedural objects that lie apart."""
 
-    library: ObjectLibrary
-    share: float = 0.6  # of the objects of a bank
+    library: ObjectLibrary | None = None  # of modelled objects; None = procedural ones only
+    share: float = 0.6  # of modelled objects in a bank
+    arrangement: str = "plain"  # one of ARRANGEMENTS
 
 
 class ObjectBank:
@@ -109,11 +75,11 @@ class ObjectBank:
         height: int = 112,
         supersample: int = 2,
         world: World | None = None,
-        models: ModelledShare | None = None,
+        contents: Contents | None = None,
     ) -> None:
-        self.world = world or World()
+        self.world, self.contents = world or World(), contents or Contents()
         self.width, self.height = width, height
-        self.objects = [_draw(rng, kinds[i % len(kinds)], models) for i in range(size)]
+        self.objects = [_draw(rng, kinds[i % len(kinds)], self.contents) for i in range(size)]
         spec = mujoco.MjSpec()
         add_materials(spec, rng)
         self.world.build(spec, rng)
@@ -138,7 +104,7 @@ class ObjectBank:
     def render_scene(self, rng: np.random.Generator, num_views: int = 4, rig: RigConfig | None = None) -> RenderedScene:
         """Draw, place and render one scene; every shown object is visible in at least one view or dropped from the list."""
         self.world.randomize(self.model, rng)
-        placed = self._place(rng, int(rng.integers(3, 10)))
+        placed = place(rng, self.objects, self.contents.arrangement)
         self.model.geom_group[self._object_of_geom[:-1] > 0] = HIDDEN_GROUP
         for index, shown in placed.items():
             self._show(index, shown)
@@ -168,25 +134,6 @@ class ObjectBank:
         pattern = self.model.material(f"finish_{index}_{placed.spec.pattern}").id
         self.model.geom_matid[self._geoms[index]] = np.where(placed.coat.painted, pattern, self._skins[self._geoms[index]])
 
-    def _place(self, rng: np.random.Generator, count: int) -> dict[int, PlacedObject]:
-        """Up to `count` objects at rest on the support without overlap of their outlines."""
-        gap = rng.uniform(0.003, 0.012) if rng.random() < 0.35 else rng.uniform(0.015, 0.04)  # packed or separated
-        half = WORKSPACE_HALF_M * rng.uniform(0.6, 1.0)
-        tilted_share = 0.6 if rng.random() < 0.12 else 0.03  # objects in piles lean on each other
-        placed: dict[int, PlacedObject] = {}
-        footprints: list[np.ndarray] = []
-        for index in rng.permutation(len(self.objects))[:count]:
-            spec = self.objects[index]
-            for _ in range(12):
-                position, quat = rest_pose(spec, rng, rng.uniform(-half, half, 2), 0.0, tilted=rng.random() < tilted_share)
-                world = spec.vertices @ matrix_from_quat(quat).T + position
-                outline = _outline(world[:, :2], gap)
-                if all(_separated(outline, other) for other in footprints):
-                    footprints.append(outline)
-                    placed[int(index)] = PlacedObject(spec, sample_coat(rng, spec), position, quat)
-                    break
-        return placed
-
 
 class SceneStream(AbstractContextManager["SceneStream"]):
     """Scenes by seed. Rendering seeds in order is fastest, since neighbours share a bank. Close it, or use `with`."""
@@ -199,10 +146,10 @@ class SceneStream(AbstractContextManager["SceneStream"]):
         width: int = 144,
         height: int = 112,
         world: World | None = None,
-        models: ModelledShare | None = None,
+        contents: Contents | None = None,
     ) -> None:
         self.kinds, self.num_views, self.width, self.height = tuple(kinds), num_views, width, height
-        self.world, self.models = world or World(), models
+        self.world, self.contents = world or World(), contents
         self._open: tuple[int, ObjectBank] | None = None  # the block of seeds that it serves, and the bank
 
     def __exit__(self, *_: object) -> None:
@@ -228,29 +175,15 @@ class SceneStream(AbstractContextManager["SceneStream"]):
             self.close()
             rng = np.random.default_rng([block, _BANK_PURPOSE])
             sizes = {"width": self.width, "height": self.height}
-            self._open = block, ObjectBank(rng, self.kinds, world=self.world, models=self.models, **sizes)
+            self._open = block, ObjectBank(rng, self.kinds, world=self.world, contents=self.contents, **sizes)
         return self._open[1]
 
 
-def _draw(rng: np.random.Generator, kind: str, models: ModelledShare | None) -> ObjectSpec:
+def _draw(rng: np.random.Generator, kind: str, contents: Contents) -> ObjectSpec:
     """A procedural object of `kind`, or in its place a modelled one of any kind."""
-    if models is not None and rng.random() < models.share:
-        return models.library.sample(rng)
+    if contents.library is not None and rng.random() < contents.share:
+        return contents.library.sample(rng)
     return sample_object(rng, kind)
 
 
 _BANK_PURPOSE, _SCENE_PURPOSE = 0, 1  # independent random numbers
-
-
-def _outline(points: np.ndarray, margin: float) -> np.ndarray:
-    """(D,) support distances of (N, 2) points along `_DIRECTIONS`, grown by half of `margin`."""
-    return (points @ _DIRECTIONS.T).max(0) + 0.5 * margin
-
-
-_ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-_DIRECTIONS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
-
-
-def _separated(a: np.ndarray, b: np.ndarray) -> bool:
-    """True when some direction separates two convex outlines (support of -d stands half a turn away)."""
-    return bool((a + np.roll(b, len(b) // 2) < 0).any())

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pan3d_sim.data.bank import ModelledShare, RenderedScene, SceneStream
+from pan3d_sim.data.bank import Contents, RenderedScene, SceneStream
+from pan3d_sim.data.placing import ARRANGEMENTS
 from pan3d_sim.data.scene_records import (
     FIRST_HELD_OUT_SEED,
     IMAGE_FORMATS,
@@ -55,10 +56,13 @@ class SceneSettings:
     objects: str = ""  # folder of modelled objects; empty = procedural ones only
     object_split: str = "train"  # which of them, a key of OBJECT_SPLITS
     object_share: float = 0.6  # of them among all objects
+    arrangement: str = "plain"  # one of ARRANGEMENTS
 
     def __post_init__(self) -> None:
         if self.world not in WORLDS:
             raise ValueError(f"world: expected one of {', '.join(WORLDS)}, got {self.world!r}")
+        if self.arrangement not in ARRANGEMENTS:
+            raise ValueError(f"arrangement: expected one of {', '.join(ARRANGEMENTS)}, got {self.arrangement!r}")
         if self.object_split not in OBJECT_SPLITS:
             raise ValueError(f"object_split: expected one of {', '.join(OBJECT_SPLITS)}, got {self.object_split!r}")
         if not 0 <= self.object_share <= 1:
@@ -87,15 +91,17 @@ class SceneSettings:
         """Renders scenes of these settings."""
         photographs = read_photographs(Path(self.photographs)) if self.photographs else None
         world = World(WORLDS[self.world], photographs)
-        models = ModelledShare(self._library(), self.object_share) if self.objects else None
+        contents = Contents(self._library() if self.objects else None, self.object_share, self.arrangement)
         sizes = {"num_views": self.num_views, "width": self.width, "height": self.height}
-        return SceneStream(KIND_SETS[self.kind_set], world=world, models=models, **sizes)
+        return SceneStream(KIND_SETS[self.kind_set], world=world, contents=contents, **sizes)
 
     def facts(self) -> dict:
         """Contents of a data set's `vocabulary.json`."""
         settings = asdict(self)
-        if self.world == CELL:  # data of the plain cell says what it said before there were other worlds
+        if self.world == CELL:  # data of the plain cell says what it said before there were others; so do the other fields
             del settings["world"]
+        if self.arrangement == "plain":
+            del settings["arrangement"]
         # What the pictures and the modelled objects are, not where they lie.
         del settings["photographs"]
         if self.photographs:

@@ -20,6 +20,12 @@ OBJECT_SPLITS = {"train": (TRAIN,), "held-out": (UNSEEN_OBJECT, UNSEEN_KIND)}
 SCALE_RANGE = (0.85, 1.15)
 _UPRIGHT_SHARE, _POSES = 0.6, 20  # of the resting poses that an object has in its list
 
+_SPIRAL = np.arange(120) + 0.5
+_DOWN = np.arccos(1 - 2 * _SPIRAL / len(_SPIRAL))
+_AROUND = np.pi * (1 + 5**0.5) * _SPIRAL
+_SPHERE = np.stack([np.cos(_AROUND) * np.sin(_DOWN), np.sin(_AROUND) * np.sin(_DOWN), np.cos(_DOWN)], axis=1)
+_DIRECTIONS = np.concatenate([np.eye(3), -np.eye(3), _SPHERE])
+
 
 class ObjectLibrary:
     """The modelled objects of one split. What it draws follows from the random numbers and the folder's index alone."""
@@ -67,7 +73,7 @@ class ObjectLibrary:
 def spec_of(kind: str, item: PreparedObject, rng: np.random.Generator) -> ObjectSpec:
     """A prepared object with a drawn scale, pattern (for repainting) and gloss."""
     scale = rng.uniform(*SCALE_RANGE)
-    hull = item.hull.astype(float) * scale
+    hull = _thinned(item.hull.astype(float)) * scale
     parts = tuple(_part(part, scale) for part in item.parts)
     length, depth, height = (hull.max(0) - hull.min(0)).tolist()
     main = item.parts[0]
@@ -77,6 +83,11 @@ def spec_of(kind: str, item: PreparedObject, rng: np.random.Generator) -> Object
         density=float(rng.uniform(350, 650)), pattern=int(rng.integers(NUM_PATTERNS)),
         specular=float(np.clip(rng.normal(own_gloss, 0.15), 0.03, 0.8)), extents_m=(length, depth, height), hull=hull,
     )  # fmt: skip
+
+
+def _thinned(hull: np.ndarray) -> np.ndarray:
+    """The corners of a hull that lie farthest in some of many directions; the axes are among these, so its box stays."""
+    return hull[np.unique((hull @ _DIRECTIONS.T).argmax(0))]
 
 
 def _part(part: PreparedPart, scale: float) -> Part:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from pan3d_core.language.colors import color_fit
+from pan3d_core.language.colors import oklab
 from pan3d_sim.objects.kinds import COLORS, ObjectSpec, sample_color
 
 # Of modelled objects: those that keep all their surfaces, and those of which only the largest part is painted.
@@ -61,7 +62,17 @@ def sample_coat(rng: np.random.Generator, obj: ObjectSpec) -> Coat:
 
 def nearest_color(rgb: Rgb) -> str:
     """The word of `COLORS` that describes a colour (sRGB 0..1) best."""
-    return max(COLORS, key=lambda word: color_fit(word, np.array(rgb)))
+    return _words()[int(np.argmin(((oklab(np.array(rgb)) - _labs()) ** 2).sum(1)))]
+
+
+@cache
+def _words() -> tuple[str, ...]:
+    return tuple(COLORS)
+
+
+@cache
+def _labs() -> np.ndarray:
+    return oklab(np.array(list(COLORS.values())))
 
 
 def _rgb(values: np.ndarray) -> Rgb:

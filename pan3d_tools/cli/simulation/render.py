@@ -18,7 +18,7 @@ _FOLDER_DEFAULTS = {"cameras": 4, "objects": "6", "arrangement": "separated", "s
 _SHARD_DEFAULTS = {
     "cameras": 4, "size": "144x112", "kinds": "known", "format": "arrays", "image_format": "png", "shard_size": 200,
     "part": "1/1", "workers": 0, "world": "cell", "photographs": "",
-    "objects": "", "object_split": "train", "object_share": 0.6,
+    "arrangement": "plain", "objects": "", "object_split": "train", "object_share": 0.6,
 }  # fmt: skip
 
 
@@ -33,8 +33,10 @@ def add(render: argparse.ArgumentParser) -> None:
     render.add_argument(
         "--objects", metavar="N|DIR", help="objects per scene (default: 6); for shards a folder of modelled objects to mix in"
     )
-    folders = render.add_argument_group("scene folders: settled by physics")
-    folders.add_argument("--arrangement", help="separated, pile or packed (default: separated)")
+    render.add_argument(
+        "--arrangement",
+        help="separated, pile or packed (default: separated); for shards plain (default) or mixed, with heaps of up to 25",
+    )
     shards = render.add_argument_group("shards: many small scenes by seed; the same command goes on after an interruption")
     shards.add_argument("--shards", action="store_true", help="write shards instead of scene folders")
     shards.add_argument("--format", help="arrays (memory-mapped, default) or tar (for streaming)")
@@ -77,6 +79,7 @@ def _render_shards(options: argparse.Namespace, width: int, height: int) -> int:
     settings = SceneSettings(
         options.kinds, options.cameras, width, height, options.world, options.photographs,
         objects=options.objects, object_split=options.object_split, object_share=options.object_share,
+        arrangement=options.arrangement,
     )  # fmt: skip
     plan = RenderPlan(
         options.out, options.seed, options.count, settings, options.shard_size, options.format, options.image_format,
