@@ -11,6 +11,7 @@ import numpy as np
 from pan3d_sim.cameras.rig import RigConfig
 from pan3d_sim.cell.arrangement import ARRANGEMENTS, BodyAddress, add_pile_walls
 from pan3d_sim.cell.hand import HandSpec, add_hand
+from pan3d_sim.library.bank import ObjectLibrary
 from pan3d_sim.objects.appearance import add_environment, add_materials
 from pan3d_sim.objects.kinds import COLLISION_GROUP, KINDS, ObjectSpec, add_object, sample_object
 
@@ -20,7 +21,8 @@ TOUCHES_ALL, FLOOR_ONLY = 3, 2
 
 @dataclass(frozen=True)
 class CellConfig:
-    """What a cell contains. `objects`, when given, replaces drawing `num_objects` of `kinds`."""
+    """What a cell contains. `objects`, when given, replaces drawing `num_objects` of `kinds`; with `models` a share of
+    `model_share` of these are modelled objects instead, of any kind."""
 
     num_objects: int = 6
     arrangement: str = "separated"  # "separated", "pile" or "packed"
@@ -32,6 +34,8 @@ class CellConfig:
     rig: RigConfig = field(default_factory=RigConfig)
     hand: HandSpec = field(default_factory=HandSpec)
     support_height_m: float = 0.0
+    models: ObjectLibrary | None = None
+    model_share: float = 1.0
 
     def __post_init__(self) -> None:
         if self.arrangement not in ARRANGEMENTS:
@@ -50,7 +54,8 @@ def draw_objects(rng: np.random.Generator, config: CellConfig) -> tuple[ObjectSp
         order = order or [str(kind) for kind in rng.permutation(config.kinds)]
         kind = order.pop()
         for _ in range(50):
-            candidate = sample_object(rng, kind)
+            modelled = config.models is not None and rng.random() < config.model_share
+            candidate = config.models.sample(rng, solid=True) if config.models and modelled else sample_object(rng, kind)
             if candidate.name not in {other.name for other in objects}:
                 break
         objects.append(candidate)

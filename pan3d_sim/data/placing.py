@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pan3d_sim.objects.coats import Coat, sample_coat
-from pan3d_sim.objects.kinds import ObjectSpec, object_box, rest_pose
+from pan3d_sim.objects.kinds import ObjectSpec, object_box, rest_pose, surface_points
 from pan3d_sim.objects.meshes import matrix_from_quat
 
 WORKSPACE_HALF_M = 0.24
@@ -162,18 +162,9 @@ def _cells(points: np.ndarray) -> np.ndarray:
     return index
 
 
-def _surface_points(spec: ObjectSpec, seed: int, count: int = 900) -> np.ndarray:
-    """(count, 3) points on the visible surfaces, dense enough that no cell of the map is missed."""
-    vertices = np.concatenate([part.mesh.vertices for part in spec.parts])
-    starts = np.cumsum([0, *(len(part.mesh.vertices) for part in spec.parts[:-1])])
-    faces = np.concatenate([part.mesh.faces + start for part, start in zip(spec.parts, starts)])
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    areas = np.linalg.norm(np.cross(b - a, c - a), axis=1)
-    rng = np.random.default_rng(seed)
-    chosen = np.searchsorted(np.cumsum(areas), rng.random(count) * areas.sum()).clip(max=len(faces) - 1)
-    u, v = np.sqrt(rng.random((count, 1))), rng.random((count, 1))
-    points: np.ndarray = (1 - u) * a[chosen] + u * (1 - v) * b[chosen] + u * v * c[chosen]
-    return points
+def _surface_points(spec: ObjectSpec, seed: int) -> np.ndarray:
+    """(900, 3) points, dense enough that hardly a cell of the map is missed."""
+    return surface_points(spec, np.random.default_rng(seed), 900)
 
 
 def _outline(points: np.ndarray, margin: float) -> np.ndarray:

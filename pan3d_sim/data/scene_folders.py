@@ -25,9 +25,11 @@ def cell_scene(cell: RobotCell) -> Scene:
     """
     views = cell.views()
     ids = torch.from_numpy(cell.instance_ids).long()
-    labels = LabelSpace.things(KINDS)
+    # Kinds of modelled objects come after those that are always there.
+    kinds = tuple(dict.fromkeys((*KINDS, *(obj.kind for obj in cell.objects))))
+    labels = LabelSpace.things(kinds)
     objects = tuple(
-        SceneObject(item.instance_id, item.name, KINDS.index(item.kind), item.box)
+        SceneObject(item.instance_id, item.name, kinds.index(item.kind), item.box)
         for item in cell.truth()
         if sum(item.visible_pixels) > 0
     )

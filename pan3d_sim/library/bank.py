@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from pan3d_sim.library.convert import PreparedObject, PreparedPart
 from pan3d_sim.library.folder import INDEX_FILE, ObjectFacts, load_object, read_index
+from pan3d_sim.library.pieces import convex_pieces
 from pan3d_sim.library.tables import TRAIN, UNSEEN_KIND, UNSEEN_OBJECT
 from pan3d_sim.objects.coats import nearest_color
-from pan3d_sim.objects.kinds import NUM_PATTERNS, ObjectSpec
+from pan3d_sim.objects.kinds import NUM_PATTERNS, ObjectSpec, surface_points
 from pan3d_sim.objects.meshes import Mesh, Part
 from pan3d_sim.objects.shapes import UPRIGHT
 
 # What data sets choose between.
 OBJECT_SPLITS = {"train": (TRAIN,), "held-out": (UNSEEN_OBJECT, UNSEEN_KIND)}
 SCALE_RANGE = (0.85, 1.15)
+_PIECE_POINTS = 3000
 _UPRIGHT_SHARE, _POSES = 0.6, 20  # of the resting poses that an object has in its list
 
 _SPIRAL = np.arange(120) + 0.5
@@ -52,11 +55,12 @@ class ObjectLibrary:
         """Short checksum of the index: equal ones give equal scenes."""
         return hashlib.sha256((self.folder / INDEX_FILE).read_bytes()).hexdigest()[:12]
 
-    def sample(self, rng: np.random.Generator) -> ObjectSpec:
+    def sample(self, rng: np.random.Generator, *, solid: bool = False) -> ObjectSpec:
         """Draw an object.
 
         Args:
             rng: Source of all chance.
+            solid: Add the convex pieces that physics needs.
 
         Returns:
             One of any kind, all kinds equally likely, a little larger or smaller than it is.
@@ -67,7 +71,10 @@ class ObjectLibrary:
         """
         of_kind = self._by_kind[self.kinds[int(rng.integers(len(self.kinds)))]]
         facts = of_kind[int(rng.integers(len(of_kind)))]
-        return spec_of(facts.kind, load_object(self.folder / facts.file), rng)
+        spec = spec_of(facts.kind, load_object(self.folder / facts.file), rng)
+        if not solid:
+            return spec
+        return replace(spec, pieces=convex_pieces(surface_points(spec, np.random.default_rng(0), _PIECE_POINTS)))
 
 
 def spec_of(kind: str, item: PreparedObject, rng: np.random.Generator) -> ObjectSpec:

@@ -42,6 +42,7 @@ class ObjectSpec:
     specular: float = 0.3  # share of light that the surface mirrors, in training data; cells have one gloss for all
     extents_m: tuple[float, float, float] = field(default=(0.0, 0.0, 0.0))
     hull: np.ndarray | None = None  # (H, 3) corners of the convex hull of a modelled object, None for procedural ones
+    pieces: tuple[np.ndarray, ...] = ()  # corners (K, 3) of convex pieces that collide beside the primitives
 
     @property
     def is_modelled(self) -> bool:
@@ -128,6 +129,19 @@ def rest_pose(
     return np.array([*(xy - center), support_height - rotated[:, 2].min()]), quat
 
 
+def surface_points(obj: ObjectSpec, rng: np.random.Generator, count: int) -> np.ndarray:
+    """(count, 3) random points on the visible surfaces, in the object frame."""
+    vertices = np.concatenate([part.mesh.vertices for part in obj.parts])
+    starts = np.cumsum([0, *(len(part.mesh.vertices) for part in obj.parts[:-1])])
+    faces = np.concatenate([part.mesh.faces + start for part, start in zip(obj.parts, starts)])
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    areas = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    chosen = np.searchsorted(np.cumsum(areas), rng.random(count) * areas.sum()).clip(max=len(faces) - 1)
+    u, v = np.sqrt(rng.random((count, 1))), rng.random((count, 1))
+    points: np.ndarray = (1 - u) * a[chosen] + u * (1 - v) * b[chosen] + u * v * c[chosen]
+    return points
+
+
 def object_box(obj: ObjectSpec, world_from_object: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Box of the visible mesh along the object's own axes: world_from_box (4, 4) and its full extents (3,), metres."""
     vertices = obj.vertices
@@ -149,7 +163,7 @@ def add_skin(spec: mujoco.MjSpec, name: str, pixels: np.ndarray, specular: float
 def add_object(
     spec: mujoco.MjSpec, body: mujoco.MjsBody, obj: ObjectSpec, prefix: str, *, materials: Materials, collision: bool = True
 ) -> None:
-    """Add the geoms of `obj` to `body`: visible meshes (group 1, massless) and, when asked, collision primitives (group 3).
+    """Add the geoms of `obj` to `body`: visible meshes (group 1, massless) and, when asked, what collides (group 3).
 
     `materials` names the material of a surface pattern (see `appearance`); `prefix` must be unique in the model.
     """
@@ -172,9 +186,16 @@ def add_object(
         return
     types = {"box": mujoco.mjtGeom.mjGEOM_BOX, "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
              "capsule": mujoco.mjtGeom.mjGEOM_CAPSULE, "sphere": mujoco.mjtGeom.mjGEOM_SPHERE}  # fmt: skip
+    solids = []
     for shape in obj.collision:
         size = [*shape.size, 0.0, 0.0][:3]
-        geom = body.add_geom(type=types[shape.shape], size=size, pos=shape.position, quat=shape.quat_wxyz, group=COLLISION_GROUP)
+        solids.append(body.add_geom(type=types[shape.shape], size=size, pos=shape.position, quat=shape.quat_wxyz))
+    for index, corners in enumerate(obj.pieces):
+        mesh = spec.add_mesh(name=f"{prefix}_piece_{index}")
+        mesh.uservert = corners.astype(np.float32).ravel()
+        solids.append(body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh.name))
+    for geom in solids:
+        geom.group = COLLISION_GROUP
         geom.density = obj.density
         geom.condim, geom.friction = 6, [0.8, 0.005, 0.001]
         geom.solref, geom.solimp = [0.01, 1.0], [0.95, 0.99, 0.001, 0.5, 2.0]

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.spatial import ConvexHull, Delaunay
 
 from pan3d_sim.library.catalogue import open_catalogue, read_catalogue
 from pan3d_sim.library.convert import MAX_TEXTURE, prepare
 from pan3d_sim.library.obj_files import parse_obj
+from pan3d_sim.library.pieces import convex_pieces
 from pan3d_sim.library.rest_poses import stable_poses
 from pan3d_sim.library.simplify import Triangles, simplified
 from pan3d_sim.objects.meshes import lathe, matrix_from_quat
@@ -99,3 +101,22 @@ def test_a_catalogue_without_sizes_is_refused(tmp_path):
     (tmp_path / "b.sh3f").write_bytes(b"no zip")
     with pytest.raises(ValueError, match=r"b\.sh3f: expected a catalogue of models"):
         open_catalogue(tmp_path / "b.sh3f")
+
+
+def test_a_bowl_is_cut_into_pieces_that_leave_it_hollow_and_a_box_stays_whole():
+    rng = np.random.default_rng(0)
+    box = rng.uniform(-0.05, 0.05, (3000, 3))
+    box[np.arange(3000), rng.integers(3, size=3000)] = 0.05 * rng.choice([-1, 1], 3000)
+    assert len(convex_pieces(box)) == 1
+    bowl = rng.normal(size=(3000, 3))
+    bowl = 0.06 * bowl / np.linalg.norm(bowl, axis=1, keepdims=True) * [1, 1, -1]
+    bowl = bowl[bowl[:, 2] < 0]
+    pieces = convex_pieces(bowl)
+    whole = ConvexHull(bowl)
+    assert 4 <= len(pieces) <= 16 and sum(ConvexHull(piece).volume for piece in pieces) < 0.6 * whole.volume
+    assert all(Delaunay(piece).find_simplex([0.0, 0.0, -0.02]) < 0 for piece in pieces), "the bowl is filled"
+
+
+def test_a_sheet_becomes_a_thin_solid():
+    (piece,) = convex_pieces(np.column_stack([np.random.default_rng(0).uniform(0, 0.1, (200, 2)), np.zeros(200)]))
+    assert np.ptp(piece[:, 2]) == pytest.approx(0.002) and ConvexHull(piece).volume > 0
