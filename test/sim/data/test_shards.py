@@ -166,15 +166,19 @@ def test_a_complete_data_set_is_not_rendered_again(whole):
         render_data_set(plan(whole, shard_size=4))
 
 
-def test_two_parts_and_two_workers_give_what_one_process_gives(whole, tmp_path):
+def test_two_parts_give_what_one_gives(whole, tmp_path):
     for k in (1, 2):
         render_data_set(plan(tmp_path / "parts", part=(k, 2)))
         assert len(list((tmp_path / "parts").glob("scenes_*"))) == k
     assert files_of(tmp_path / "parts") == files_of(whole)
-    render_data_set(plan(tmp_path / "workers"), workers=2)
-    assert files_of(tmp_path / "workers") == files_of(whole)
     with pytest.raises(ValueError, match="part: expected k/n"):
         plan(tmp_path, part=(3, 2))
+
+
+@pytest.mark.slow
+def test_two_workers_give_what_one_process_gives(whole, tmp_path):
+    render_data_set(plan(tmp_path / "workers"), workers=2)
+    assert files_of(tmp_path / "workers") == files_of(whole)
 
 
 @pytest.mark.parametrize("shard_format", ["arrays", pytest.param("tar", marks=pytest.mark.slow)])

@@ -42,7 +42,7 @@ def peak_of_rendering(count, image_hw):
     return memory.peak_bytes, float(shown.opacity.mean())
 
 
-@pytest.mark.parametrize("image_hw", [(48, 64), (96, 128)])
+@pytest.mark.parametrize("image_hw", [(48, 64), pytest.param((96, 128), marks=pytest.mark.slow)])
 def test_rendering_colour_and_64_channels_costs_little_per_gaussian(small_lists, image_hw):
     (few, seen), (many, _) = (peak_of_rendering(count, image_hw) for count in (15_000, 30_000))
     assert seen > 0.9  # rendered in earnest
