@@ -30,6 +30,11 @@ _PIL_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
 _NAME = re.compile(r"scenes_(\d{8,})-(\d{8,})")
 
 
+def shows_trained_things(settings: Mapping[str, object]) -> bool:
+    """Whether data of these settings (of its vocabulary file) shows neither kinds nor objects that are for measuring only."""
+    return settings.get("kind_set", "known") == "known" and settings.get("object_split", "train") == "train"
+
+
 @dataclass(frozen=True)
 class SceneRecord:
     """One scene of S views of H x W pixels. Column k of the arrays over objects is object id k; column 0 is no object."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pan3d_core.runtime.files import read_json_object
 from pan3d_core.structures import present
-from pan3d_sim.data.scene_records import EMPTY_KIND, FIRST_HELD_OUT_SEED, SceneRecord
+from pan3d_sim.data.scene_records import EMPTY_KIND, FIRST_HELD_OUT_SEED, SceneRecord, shows_trained_things
 
 _ARRAYS = ("images", "depth", "ids", "kinds", "intrinsics", "cam_from_world", "support_height")
 _log = logging.getLogger("pan3d.training")
@@ -133,12 +133,11 @@ class ShardSet:
         return _batch_of_rows([self._scene(int(i), v) for i, v in zip(indices, views, strict=True)])
 
     def refuse_held_out(self) -> None:
-        """Raise `ValueError` when a shard holds seeds or kinds that are for measuring only."""
+        """Raise `ValueError` when a shard holds seeds, kinds or objects that are for measuring only."""
         for folder in self._shards:
             facts = read_json_object(folder / "vocabulary.json", "the words of a shard")
             settings = facts.get("settings")  # older shards have one seed for all scenes, which says nothing
-            shown = settings and (settings["kind_set"], settings.get("object_split", "train"))
-            if settings and (shown != ("known", "train") or facts["seed"] + facts["scenes"] > FIRST_HELD_OUT_SEED):
+            if settings and (not shows_trained_things(settings) or facts["seed"] + facts["scenes"] > FIRST_HELD_OUT_SEED):
                 raise ValueError(f"data: expected scenes for training, got held-out ones in {folder}")
 
 

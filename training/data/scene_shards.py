@@ -24,6 +24,7 @@ from pan3d_sim.data.scene_records import (
     ShardRange,
     decode_record,
     scene_key,
+    shows_trained_things,
 )
 
 _log = logging.getLogger("pan3d.training")
@@ -135,6 +136,8 @@ def open_tar_shards(location: str | Path, *, held_out: bool = False) -> TarShard
     if not held_out and any(_range_of(name).last >= FIRST_HELD_OUT_SEED for name in names):
         raise ValueError(f"data: expected seeds below {FIRST_HELD_OUT_SEED} for training, got held-out scenes in {location}")
     facts = json.loads(_read_small(location, VOCABULARY_FILE))
+    if not held_out and not shows_trained_things(facts["settings"]):
+        raise ValueError(f"data: expected kinds and objects of training, got held-out ones in {location}")
     return TarShards(location, names, tuple(facts["kinds"]), int(facts["settings"]["num_views"]))
 
 

@@ -81,8 +81,11 @@ def test_a_restored_sampler_continues_when_shards_were_added_in_front(data_folde
 def test_held_out_shards_are_not_trained_on(data_folder, tmp_path):
     shutil.copytree(data_folder / "val" / "part_000", tmp_path / "a")
     words = json.loads((tmp_path / "a" / "vocabulary.json").read_text())
-    for kind_set, first, refused in (("known", 999_998, False), ("known", 999_999, True), ("held-out", 5, True)):
-        facts = {"seed": first, "scenes": 2, "settings": {"kind_set": kind_set}}
+    known, unseen = {"kind_set": "known"}, {"kind_set": "held-out"}
+    split = [{**known, "object_split": name} for name in ("train", "held-out")]
+    rows = ((known, 999_998, False), (known, 999_999, True), (unseen, 5, True), (split[0], 5, False), (split[1], 5, True))
+    for settings, first, refused in rows:
+        facts = {"seed": first, "scenes": 2, "settings": settings}
         (tmp_path / "a" / "vocabulary.json").write_text(json.dumps(words | facts))
         with pytest.raises(ValueError, match="held-out") if refused else contextlib.nullcontext():
             Sampler(ShardSet(tmp_path), seed=0, rank=0, world=1)
@@ -101,3 +104,14 @@ def test_records_and_arrays_give_the_same_batch(data_folder):
     assert batch.teacher is None and expected.pop("teacher") is None
     for name, value in expected.items():
         assert torch.equal(getattr(batch, name), value), name
+
+
+def test_older_shards_with_fewer_columns_stand_in_one_batch_with_new_ones(data_folder, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(data_folder / "train" / "part_000", tmp_path / name)
+    kinds = np.load(tmp_path / "b" / "kinds.npy")
+    np.save(tmp_path / "b" / "kinds.npy", np.pad(kinds, ((0, 0), (0, 16)), constant_values=255))
+    batch = ShardSet(tmp_path).batch(np.array([0, 6]), [np.array([0])] * 2)
+    width = kinds.shape[1]
+    assert batch.kinds.shape == (2, width + 16) and batch.kinds[0, width:].eq(-1).all()
+    assert torch.equal(batch.kinds[0], batch.kinds[1])
