@@ -123,7 +123,8 @@ class ObjectBank:
         for k, index in enumerate(visible):
             row[index + 1] = k + 1
         scene = RenderedScene(images, depth, row[bank_ids], cameras, [placed[i] for i in visible], 0.0)
-        return scene.raised(self.world.support_height(rng))
+        scene = scene.raised(self.world.support_height(rng))
+        return replace(scene, images=self.world.photographed(images, rng))
 
     def _show(self, index: int, placed: PlacedObject) -> None:
         body = self.model.body(f"object_{index}")

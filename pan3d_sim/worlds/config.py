@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pan3d_sim.cameras.effects import EffectRanges
+
 CELL = "cell"
 
 
@@ -69,6 +71,7 @@ class WorldConfig:
     lights: LightRanges | None = None
     cameras: CameraRanges | None = None
     surroundings: SurroundingsRanges | None = None
+    effects: EffectRanges | None = None
 
 
 WORLDS: dict[str, WorldConfig] = {
@@ -77,5 +80,6 @@ WORLDS: dict[str, WorldConfig] = {
     "lights": WorldConfig(lights=LightRanges()),
     "cameras": WorldConfig(cameras=CameraRanges()),
     "surroundings": WorldConfig(surfaces=SurfaceRanges(), surroundings=SurroundingsRanges()),
-    "wild": WorldConfig(SurfaceRanges(), LightRanges(), CameraRanges(), SurroundingsRanges()),
+    "effects": WorldConfig(effects=EffectRanges()),
+    "wild": WorldConfig(SurfaceRanges(), LightRanges(), CameraRanges(), SurroundingsRanges(), EffectRanges()),
 }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
+from pan3d_sim.cameras.effects import apply_effects
 from pan3d_sim.cameras.rig import RigCamera, RigConfig, sample_rig
 from pan3d_sim.objects.appearance import add_environment, add_texture, randomize_appearance
 from pan3d_sim.worlds.config import SurfaceRanges, WorldConfig
@@ -21,7 +22,8 @@ _PROCEDURAL_SKY_SHARE = 0.25  # where panoramas are at hand
 
 
 class World:
-    """Surroundings of objects. `build` is called once a model; `randomize`, `cameras` and `surround` once a scene, in this order.
+    """Surroundings of objects. `build` is called once a model; `randomize`, `cameras` and `surround` once a scene, in this order,
+    then `support_height` and `photographed`.
 
     A world without variation draws from the generator exactly what the plain cell draws.
     """
@@ -107,6 +109,18 @@ class World:
         if self._surroundings:
             for geom in self._surroundings.place(model, rng, cameras, spheres):
                 self._cover(model, geom, rng)
+
+    def photographed(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Take the pictures of a scene with the world's cameras.
+
+        Args:
+            images: (S, H, W, 3) uint8 of ideal cameras.
+            rng: Source of all chance.
+
+        Returns:
+            The same, or with the effects of real cameras.
+        """
+        return images if self.config.effects is None else apply_effects(images, rng, self.config.effects)
 
     def support_height(self, rng: np.random.Generator) -> float:
         """Draw the height of the support above the world's origin, metres.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pan3d_sim.cameras.rig import look_at
-from pan3d_sim.data.bank import ObjectBank, RenderedScene
+from pan3d_sim.data.bank import ObjectBank, RenderedScene, SceneStream
 from pan3d_sim.worlds.config import WORLDS, CameraRanges, LightRanges, SurroundingsRanges
 from pan3d_sim.worlds.lights import white
 from pan3d_sim.worlds.rigs import sample_any_rig
@@ -162,3 +162,32 @@ def test_no_light_is_brighter_than_its_ranges_say(wild):
     ranges = LightRanges()
     for model, _ in scenes_of(wild, 40):
         assert (model.light_diffuse >= 0).all() and model.light_diffuse.max() <= 1.3 * ranges.exposure[1]
+
+
+def test_scenes_of_the_plain_cell_stay_what_they_were_before_there_were_other_worlds():
+    """Figures noted then: shards, held-out scenes and the scoreboard stand on them."""
+    with SceneStream(num_views=1, width=36, height=28) as stream:
+        scene = stream.render(0)
+        model = stream._open[1].model
+    expected = [[0.5608575, -0.8269607, -0.0396847, -0.0202977], [-0.5130124, -0.3095114, -0.8006379, 0.0289071]]
+    assert np.allclose(scene.cameras[0].cam_from_world[:2], expected, atol=1e-6)
+    assert np.allclose(scene.cameras[0].intrinsics[0], [39.7991664, 0, 17.7979027], atol=1e-5)
+    first = ["white pan", "blue book", "blue ball", "purple can", "blue pan", "yellow box", "white vase"]
+    assert [placed.spec.name for placed in scene.objects] == first and scene.support_height_m == 0
+    assert np.allclose(scene.objects[2].position, [-0.0537677, 0.1882485, 0.0112674], atol=1e-6)
+    assert np.allclose(scene.objects[2].rgb, (0.5135473, 0.5258871, 0.5197779), atol=1e-6)
+    assert np.allclose(model.geom("table").rgba[:3], [0.9341391, 0.8074987, 0.8325737], atol=1e-6)
+    assert np.allclose(model.light("sun").dir, [-0.0150919, 0.2048852, -0.9786696], atol=1e-6)
+    assert np.allclose(model.mat_texrepeat[model.material("surface_0").id], 1.0162063, atol=1e-6)
+
+
+def test_wild_scenes_follow_from_their_seed_and_real_cameras_move_nothing():
+    ideal = World(replace(WORLDS["wild"], effects=None))
+    scenes = []
+    for world in (World(WORLDS["wild"]), World(WORLDS["wild"]), ideal):
+        with SceneStream(num_views=1, width=36, height=28, world=world) as stream:
+            scenes.append(stream.render(7))
+    first, again, clean = scenes
+    assert (first.images == again.images).all() and (first.depth == again.depth).all()
+    assert (first.images != clean.images).any() and (first.depth == clean.depth).all() and (first.ids == clean.ids).all()
+    assert (first.cameras[0].cam_from_world == clean.cameras[0].cam_from_world).all()
