@@ -124,4 +124,6 @@ def _compressed(picture: np.ndarray, rng: np.random.Generator, ranges: EffectRan
     low, high = ranges.jpeg_quality
     quality = int(rng.integers(low, high + 1))
     _, stored = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(stored, cv2.IMREAD_COLOR)[..., ::-1]
+    decoded = cv2.imdecode(stored, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded[..., ::-1]

@@ -95,7 +95,8 @@ class ObjectBank:
         self._object_of_geom = np.zeros(self.model.ngeom + 1, np.int32)  # 0 = not an object; the last entry serves id -1
         for index, geoms in enumerate(self._geoms):
             self._object_of_geom[geoms] = index + 1
-        self.renderer = Renderer(self.model, width, height, shadow_size=1024, supersample=supersample, sky=self.world.has_sky)
+        shadow, sky = self.world.shadow_size, self.world.has_sky
+        self.renderer = Renderer(self.model, width, height, shadow_size=shadow, supersample=supersample, sky=sky)
 
     def close(self) -> None:
         """Free the renderer."""

@@ -10,7 +10,7 @@ import numpy as np
 from pan3d_sim.worlds.config import LightRanges
 from pan3d_sim.worlds.sky import Environment
 
-_EXTRA_SUNS = ("sun_1", "sun_2")  # beside "sun", close to it: together a wide light
+_EXTRA_SUNS = ("sun_1",)  # beside "sun", close to it: together a wide light; each costs a pass over the scene
 _LAMP = "lamp"
 _SECOND_RADIATION_CONSTANT = 0.014388  # metre kelvin
 _WAVELENGTHS_M = np.array([600e-9, 540e-9, 460e-9])
@@ -93,7 +93,7 @@ def _set_lamp(model: mujoco.MjModel, rng: np.random.Generator, strength: float) 
     model.light_dir[light] = (target - place) / np.linalg.norm(target - place)
     model.light_cutoff[light], model.light_exponent[light] = rng.uniform(25, 60), rng.uniform(2, 20)
     model.light_attenuation[light] = [1.0, 0.0, rng.uniform(0.0, 0.5)]
-    model.light_castshadow[light] = rng.random() < 0.4
+    model.light_castshadow[light] = False
     model.light_diffuse[light] = 0.8 * strength * white(np.exp(rng.uniform(np.log(2500), np.log(7000))))
     model.light_specular[light] = 0.4 * model.light_diffuse[light]
 

@@ -105,13 +105,13 @@ def test_an_arm_is_in_view_at_times_and_touches_no_object(wild):
 def test_light_is_hard_or_soft_dim_or_bright_and_warm_or_cold(wild):
     suns, levels, warmth, shadows = [], [], [], []
     for model, _ in scenes_of(wild, 60):
-        active = [name for name in ("sun", "sun_1", "sun_2") if model.light(name).active[0]]
+        active = [name for name in ("sun", "sun_1") if model.light(name).active[0]]
         suns.append(len(active))
         shadows.append(bool(model.light("sun").castshadow[0]))
         diffuse = sum(model.light(name).diffuse for name in active)
         levels.append(float(np.mean(model.vis.headlight.ambient + diffuse)))
         warmth.append(float(diffuse[0] / diffuse[2]))
-    assert set(suns) == {1, 3} and set(shadows) == {True, False}
+    assert set(suns) == {1, 2} and set(shadows) == {True, False}
     assert min(levels) < 0.7 < 1.1 < max(levels)
     assert min(warmth) < 0.9 and max(warmth) > 1.6
 
@@ -181,6 +181,7 @@ def test_scenes_of_the_plain_cell_stay_what_they_were_before_there_were_other_wo
     assert np.allclose(model.mat_texrepeat[model.material("surface_0").id], 1.0162063, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_wild_scenes_follow_from_their_seed_and_real_cameras_move_nothing():
     ideal = World(replace(WORLDS["wild"], effects=None))
     scenes = []
