@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import resource
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 
@@ -41,6 +41,8 @@ class EvaluationProtocol:
     use_depth: bool = False  # it sees the scenes' depth images, as from depth cameras
     use_poses: bool = True  # it sees the cameras' poses
     prompts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # class name -> descriptions to be asked for
+    # What a depth camera makes of a view with exact depth, in a scene of this name; None = depth is taken as it is.
+    depth_camera: Callable[[CameraView, str], torch.Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ class SceneEvaluator:
         # Truth has a row for every view, and poses of data sets are what networks are measured at.
         consistency = replace(config.consistency, enabled=False)
         pipeline = self.pipeline.fresh(replace(config, workspace=workspace, consistency=consistency))
-        return pipeline.process([_as_seen(view, self.protocol) for view in scene.views])
+        return pipeline.process([_as_seen(view, self.protocol, scene.name) for view in scene.views])
 
 
 def evaluate_result(result: PerceptionResult, scene: Scene, *, poses_given: bool = True) -> SceneEvaluation:
@@ -222,8 +224,10 @@ def truth_at_network(result: PerceptionResult, truth: SceneTruth) -> tuple[torch
     return ids, torch.stack(depth)
 
 
-def _as_seen(view: CameraView, protocol: EvaluationProtocol) -> CameraView:
+def _as_seen(view: CameraView, protocol: EvaluationProtocol, scene: str) -> CameraView:
     depth, pose = view.depth if protocol.use_depth else None, view.cam_from_world if protocol.use_poses else None
+    if depth is not None and protocol.depth_camera is not None:
+        depth = protocol.depth_camera(view, scene)
     return replace(view, depth=depth, cam_from_world=pose)
 
 

@@ -27,6 +27,7 @@ from pan3d_ros.messages.parts import header, image_message
 from pan3d_ros.parameters.unknown import unknown_parameters
 from pan3d_ros.platform.log_bridge import LogBridge
 from pan3d_ros.platform.rclpy_private import parameter_values, undeclared_overrides
+from pan3d_sim.cameras.depth_sensors import DEPTH_SENSORS
 from pan3d_sim.cell.arrangement import ARRANGEMENTS
 from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.robot_cell import WORLD_FRAME_ID, CellConfig, RobotCell
@@ -50,7 +51,7 @@ class SimNode(Node):
         rate_hz = self._number("rate_hz", 2.0, 0.05, 60.0, "view sets per second")
         streams = StreamOptions(
             depth=self._parameter("publish_depth", False, "publish a depth image per camera"),
-            depth_noise=self._parameter("depth_noise", True, "depth images with the errors of a sensor"),
+            sensor=self._sensor(),
             wrist=self._parameter("wrist_camera", False, "a moving camera on the wrist too"),
             compressed=self._parameter("publish_compressed", False, "publish JPEG images beside the raw ones"),
             transforms=self._parameter("publish_tf", False, "publish /tf and /tf_static beside the pose topics"),
@@ -79,6 +80,11 @@ class SimNode(Node):
     def _parameter(self, name: str, default: Any, description: str, **limits: Any) -> Any:
         descriptor = ParameterDescriptor(description=description, read_only=True, **limits)
         return self.declare_parameter(name, default, descriptor).value
+
+    def _sensor(self) -> str:
+        names = f"exact, {', '.join(DEPTH_SENSORS)}"
+        name: str = self._parameter("depth_sensor", "structured_light", f"errors of depth images: one of {names}")
+        return name if self._parameter("depth_noise", True, "false: exact depth images") else "exact"
 
     def _integer(self, name: str, default: int, low: int, high: int, description: str) -> int:
         limits = [IntegerRange(from_value=low, to_value=high, step=0)]

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pan3d_ros.cell.messages import RenderedCamera, transform_message
 from pan3d_ros.platform.stand_ins import tf2_msgs
-from pan3d_sim.cameras.depth_noise import DepthNoise
+from pan3d_sim.cameras.depth_sensors import depth_sensor
 from pan3d_sim.cameras.rig import RigCamera
 from pan3d_sim.cameras.wrist_path import WristPath
 from pan3d_sim.cell.frame_tree import WRIST, FrameLink, mountings, tool_link
@@ -26,7 +26,7 @@ class StreamOptions:
     """What is published beside colour, calibration and pose."""
 
     depth: bool = False
-    depth_noise: bool = True  # with the errors of a sensor
+    sensor: str = "structured_light"  # whose errors depth has, see `depth_sensor`; "exact" = none
     wrist: bool = False  # a moving camera too
     compressed: bool = False  # JPEG beside the raw images
     transforms: bool = False  # /tf and /tf_static too
@@ -85,7 +85,7 @@ class CellStreams:
         """Go on with another scene of as many cameras."""
         self._cell = cell
         self._rendered: list[RenderedCamera] = []
-        self._noise = DepthNoise() if self._options.depth_noise else None
+        self._sensor = depth_sensor(self._options.sensor)
         self._noise_rng = np.random.default_rng([cell.seed, 0])
         self._path = WristPath.of_seed(cell.seed, cell.config.support_height_m)
         if self._tf is not None:
@@ -135,5 +135,7 @@ class CellStreams:
 
     def _render(self, camera: RigCamera) -> RenderedCamera:
         rgb, depth, ids = (part.copy() for part in self._cell.render(camera))
-        sensor = depth if self._noise is None else self._noise.apply(depth, self._noise_rng)
-        return RenderedCamera(camera, rgb, depth, sensor, ids)
+        measured = depth
+        if self._sensor is not None:
+            measured = self._sensor.measure(self._cell.seen_surfaces(camera, rgb, depth, ids), self._noise_rng)
+        return RenderedCamera(camera, rgb, depth, measured, ids)

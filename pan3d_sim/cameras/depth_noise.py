@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pan3d_sim.cameras.seen_surfaces import SeenSurfaces
+
 
 @dataclass(frozen=True)
 class DepthNoise:
@@ -16,6 +18,10 @@ class DepthNoise:
     bleed: float = 0.5  # share of the pixels at depth edges that get a value between both sides
     dropout: float = 0.0  # share of pixels without a measurement
     edge_step_m: float = 0.02  # a jump between neighbours larger than this is an edge
+
+    def measure(self, seen: SeenSurfaces, rng: np.random.Generator) -> np.ndarray:
+        """Say what the camera gives for what it sees, whatever it is made of: (H, W) float32 z-depth in metres, 0 = none."""
+        return self.apply(seen.depth, rng)
 
     def apply(self, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Noisy copy of a z-depth image (H, W) float32 in metres; 0 = no measurement stays 0."""

@@ -18,9 +18,10 @@ import torch
 
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.structures import CameraView
-from pan3d_sim.cameras.depth_noise import DepthNoise
+from pan3d_sim.cameras.depth_sensors import DepthSensor
 from pan3d_sim.cameras.renderer import Renderer
 from pan3d_sim.cameras.rig import RigCamera, overview_camera, sample_rig, wrist_camera
+from pan3d_sim.cameras.seen_surfaces import SeenSurfaces
 from pan3d_sim.cell.arrangement import Pose, draw_poses, fallen, settle, settle_pile
 from pan3d_sim.cell.hand import HAND_GROUP, Hand
 from pan3d_sim.cell.model import TOUCHES_ALL, CellConfig, body_address, compile_cell, draw_objects
@@ -137,6 +138,11 @@ class RobotCell(AbstractContextManager["RobotCell"]):
         rgb, depth, geom_ids = self._updated_renderer().render(camera)
         return rgb, depth, self._instance_ids(geom_ids)
 
+    def seen_surfaces(self, camera: RigCamera, rgb: np.ndarray, depth: np.ndarray, ids: np.ndarray) -> SeenSurfaces:
+        """What `render` gave for a camera, with the gloss of each object, as depth sensors want it."""
+        gloss = np.array([0.0, *(obj.specular for obj in self.objects)])
+        return SeenSurfaces(depth, float(camera.intrinsics[0, 0]), rgb, gloss=gloss[ids])
+
     def picture(self, camera: RigCamera) -> np.ndarray:
         """RGB (H, W, 3) uint8 with the hand in it."""
         return self._updated_renderer(show_hand=True).render(camera)[0]
@@ -146,7 +152,7 @@ class RobotCell(AbstractContextManager["RobotCell"]):
         *,
         stamp_ns: int = 0,
         depth: bool = True,
-        noise: DepthNoise | None = None,
+        noise: DepthSensor | None = None,
         cameras: Sequence[RigCamera] | None = None,
     ) -> list[CameraView]:
         """What the cameras (default: the fixed ones) see now, without the hand. `instance_ids` goes with it."""
@@ -154,7 +160,7 @@ class RobotCell(AbstractContextManager["RobotCell"]):
         for camera in self.cameras if cameras is None else cameras:
             rgb, z, view_ids = self.render(camera)
             if noise is not None:
-                z = noise.apply(z, self._noise_rng)
+                z = noise.measure(self.seen_surfaces(camera, rgb, z, view_ids), self._noise_rng)
             ids.append(view_ids)
             views.append(_camera_view(camera, rgb, z if depth else None, stamp_ns))
         self.instance_ids = np.stack(ids)  # (S, H, W) int32 of the latest views

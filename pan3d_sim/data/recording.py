@@ -17,7 +17,7 @@ import numpy as np
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from pan3d_sim.cameras.depth_noise import DepthNoise
+from pan3d_sim.cameras.depth_sensors import depth_sensor
 from pan3d_sim.cameras.rig import RigCamera
 from pan3d_sim.cameras.wrist_path import WristPath
 from pan3d_sim.cell.frame_tree import WRIST, mountings, objects_json, tool_link
@@ -45,13 +45,14 @@ class RecordingConfig:
     wrist: bool = True  # record the camera on the wrist too
     compressed: bool = False  # JPEG instead of raw colour
     depth: bool = True  # record aligned depth
-    noisy_depth: bool = True  # depth with the errors of a sensor
+    sensor: str = "structured_light"  # whose errors depth has, see `depth_sensor`; "exact" = none
     tf_rate_hz: float = 100.0
     start_ns: int = 1_800_000_000_000_000_000
 
     def __post_init__(self) -> None:
         if self.storage not in STORAGES:
             raise ValueError(f"storage: expected one of {', '.join(STORAGES)}, got {self.storage!r}")
+        depth_sensor(self.sensor)
         if not (self.seconds > 0 and self.rate_hz > 0 and self.tf_rate_hz > 0 and self.seconds * self.rate_hz >= 1):
             raise ValueError(f"seconds, rate_hz: expected at least one frame, got {self.seconds} s at {self.rate_hz} Hz")
 
@@ -122,6 +123,7 @@ class _Recording:
         self._path = WristPath.of_seed(cell.seed, cell.config.support_height_m)
         self._fixed = {camera.name: camera for camera in cell.cameras}
         self._still: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}  # what the fixed cameras see
+        self._sensor = depth_sensor(config.sensor)
         self._noise_rng = np.random.default_rng([cell.seed, 102])
         self._connections: dict[str, Connection] = {}
         self._waiting: list[tuple[int, int, str, bytes]] = []  # received_ns, order of making, topic, message
@@ -190,7 +192,9 @@ class _Recording:
         else:
             self._put(received_ns, f"/{name}/color/image_raw", make.image(name, stamp_ns, rgb, "rgb8"))
         if self._config.depth:
-            measured = DepthNoise().apply(depth, self._noise_rng) if self._config.noisy_depth else depth
+            measured = depth
+            if self._sensor is not None:
+                measured = self._sensor.measure(self._cell.seen_surfaces(camera, rgb, depth, ids), self._noise_rng)
             message = make.image(name, stamp_ns, millimetres(measured), "16UC1")
             self._put(received_ns + 2_000_000, f"/{name}/depth/image_raw", message)
         truth = f"/ground_truth/{name}"

@@ -33,6 +33,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depth", action="store_true", help="use the depth images of the cameras file or scene folder")
 
 
+def add_sensor_option(parser: argparse.ArgumentParser, default: str) -> None:
+    """The option that chooses whose errors simulated depth has."""
+    names = "exact, structured_light, active_stereo or time_of_flight"
+    parser.add_argument(
+        "--depth-sensor", default=default, metavar="NAME", help=f"errors of depth: {names} (default: %(default)s)"
+    )
+
+
 def pipeline_config(options: argparse.Namespace, support_height_m: float | None = None) -> PipelineConfig:
     """The configuration file, and the options that were given, which win."""
     if options.config is not None and not options.config.exists():

@@ -14,9 +14,11 @@ from pan3d_eval.execution import Processes
 from pan3d_eval.figures import figure_table
 from pan3d_eval.folder import FolderEvaluation, evaluate_folder
 from pan3d_eval.runner import EvaluationProtocol
+from pan3d_sim.cameras.depth_sensors import depth_sensor
+from pan3d_sim.cameras.measured_views import MeasuredViews
 from pan3d_sim.objects.vocabulary import PARAPHRASES
 from pan3d_tools.cli.bag_files import add_bag_options, find_bags
-from pan3d_tools.cli.options import add_model_options, picture_size, pipeline_config, report_folder
+from pan3d_tools.cli.options import add_model_options, add_sensor_option, picture_size, pipeline_config, report_folder
 from pan3d_tools.cli.output import machine_facts, print_table, show_progress, write_json
 from pan3d_tools.reports.scenes import Shown, badness, write_scene_report
 
@@ -39,6 +41,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes of one thread each (default: this one)")
     parser.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster: auto, local or host:port (extra: ray)")
     add_model_options(parser)
+    add_sensor_option(parser, "exact")
     add_bag_options(parser)
 
 
@@ -47,7 +50,7 @@ def run_eval(options: argparse.Namespace) -> int:
     if bags := find_bags(options.scenes):
         code: int = load(BAGS)(options, bags)
         return code
-    config, protocol = pipeline_config(options), EvaluationProtocol(options.depth, not options.no_poses, PARAPHRASES)
+    config, protocol = pipeline_config(options), _protocol(options)
     found = evaluate_folder(
         options.scenes,
         config,
@@ -81,11 +84,19 @@ def run_eval(options: argparse.Namespace) -> int:
     return 1 if evaluation.failures else 0
 
 
+def _protocol(options: argparse.Namespace) -> EvaluationProtocol:
+    sensor = depth_sensor(options.depth_sensor)
+    if sensor is not None and not options.depth:
+        raise ValueError("--depth-sensor: expected together with --depth, since no depth is given without it")
+    camera = None if sensor is None else MeasuredViews(sensor)
+    return EvaluationProtocol(options.depth, not options.no_poses, PARAPHRASES, camera)
+
+
 def run_facts(options: argparse.Namespace, config: PipelineConfig, protocol: EvaluationProtocol) -> list[str]:
     """Sentences about a run."""
     given = ["colour images", "intrinsics"]
     given += ["poses"] if protocol.use_poses else []
-    given += ["depth images"] if protocol.use_depth else []
+    given += [f"depth images ({options.depth_sensor})"] if protocol.use_depth else []
     machine = machine_facts()
     weights = f", weights {config.model.weights}" if config.model.weights else ""
     return [

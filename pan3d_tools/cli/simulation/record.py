@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_sim.data.recording import RecordingConfig, record
-from pan3d_tools.cli.options import picture_size
+from pan3d_tools.cli.options import add_sensor_option, picture_size
 from pan3d_tools.cli.output import print_table
 
 
@@ -22,7 +22,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cameras", type=int, default=3, help="fixed cameras (default: %(default)s)")
     parser.add_argument("--wrist", action=argparse.BooleanOptionalAction, default=True, help="the moving camera on the wrist too")
     parser.add_argument("--depth", action=argparse.BooleanOptionalAction, default=True, help="aligned depth images")
-    parser.add_argument("--exact-depth", action="store_true", help="depth without a sensor's errors")
+    parser.add_argument("--exact-depth", action="store_true", help="the same as --depth-sensor exact")
+    add_sensor_option(parser, "structured_light")
     parser.add_argument("--compressed", action="store_true", help="JPEG instead of raw colour images")
     parser.add_argument("--objects", type=int, default=6, help="objects on the table (default: %(default)s)")
     parser.add_argument("--arrangement", default="separated", help="separated, pile or packed (default: %(default)s)")
@@ -42,7 +43,7 @@ def run_sim_record(options: argparse.Namespace) -> int:
         wrist=options.wrist,
         compressed=options.compressed,
         depth=options.depth,
-        noisy_depth=not options.exact_depth,
+        sensor="exact" if options.exact_depth else options.depth_sensor,
     )
     changes = {"num_cameras": options.cameras, "num_objects": options.objects, "arrangement": options.arrangement}
     with RobotCell(options.seed, width=width, height=height, **changes) as cell:

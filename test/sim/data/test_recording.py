@@ -54,7 +54,7 @@ def bags(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bags")
     with RobotCell(SEED, num_cameras=2, width=160, height=120, num_objects=5) as cell:
         for storage in STORAGES:
-            record(folder / storage, cell, RecordingConfig(seconds=0.6, rate_hz=5, storage=storage, noisy_depth=False))
+            record(folder / storage, cell, RecordingConfig(seconds=0.6, rate_hz=5, storage=storage, sensor="exact"))
     return {storage: Bag(folder / storage) for storage in STORAGES}
 
 
