@@ -64,6 +64,9 @@ class WorkspaceConfig(Checked):
     support_height_m: float | None = setting(
         None, "world z of the surface that objects stand on; none = unknown", range=(-100.0, 100.0)
     )
+    find_support: bool = setting(
+        True, "where that height is unknown and poses are known, take the one at which views see a surface"
+    )
     lower_m: tuple[float, ...] = setting((), "lowest x y z of the volume of interest in the world; empty = unlimited")
     upper_m: tuple[float, ...] = setting((), "highest x y z of the volume of interest in the world; empty = unlimited")
 
@@ -134,6 +137,25 @@ class PlacementConfig(Checked):
     min_baseline_deg: float = setting(
         8.0, "views whose rays to the instance meet at a smaller angle do not correct each other", range=(0.0, 90.0)
     )
+
+
+@dataclass(frozen=True)
+class OutlineConfig(Checked):
+    """Objects cut out of measured depth: what counts as one, and whether a network's objects get these outlines."""
+
+    from_depth: bool = setting(
+        True, "where calibrated views carry measured depth, outlines come from it and names, scores and splits from the network"
+    )
+    detail_rows: int = setting(
+        224, "depth is taken at the least multiple of the network's size with so many rows", range=(1, 4096)
+    )
+    voxel_m: float = setting(0.006, "objects this far apart, at least, are two", range=(0.001, 0.1))
+    clearance_m: float = setting(
+        0.003, "least height above the support that counts as object; noise of the support raises it", range=(0.0, 0.1)
+    )
+    min_points: int = setting(60, "surfaces with fewer measured pixels are no objects", range=(4, 100_000))
+    max_extent_m: float = setting(0.5, "wider surfaces (walls, arms) are no objects", range=(0.01, 10.0))
+    max_gap_m: float = setting(0.25, "surfaces that begin higher above the support are no objects on it", range=(0.0, 10.0))
 
 
 @dataclass(frozen=True)
@@ -276,6 +298,7 @@ class PipelineConfig(Checked):
     align: AlignConfig = group(AlignConfig, "metres")
     consistency: ConsistencyConfig = group(ConsistencyConfig, "poses against pictures")
     placement: PlacementConfig = group(PlacementConfig, "placement of instances")
+    outlines: OutlineConfig = group(OutlineConfig, "outlines from measured depth")
     merge: MergeConfig = group(MergeConfig, "objects")
     cloud: CloudConfig = group(CloudConfig, "point cloud")
     tracking: TrackingConfig = group(TrackingConfig, "ids over time")

@@ -15,16 +15,10 @@ from torch import Tensor
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines import Engine, EngineFacts
-from pan3d_core.engines.depth_clusters import (
-    SATURATED_LOGIT,
-    SupportPlane,
-    above_support,
-    find_support_plane,
-    instances_of_pixels,
-    sensor_reconstruction,
-)
+from pan3d_core.engines.depth_clusters import SATURATED_LOGIT, instances_of_pixels, sensor_reconstruction
 from pan3d_core.engines.mini import FAST3DIS, PREPROCESS, MiniEngine, build
 from pan3d_core.geometry.cameras import normals_from_points
+from pan3d_core.geometry.support import SupportPlane, above_support, find_support_plane
 from pan3d_core.models.mini.fast3dis import Fast3disMiniOutputs
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
@@ -70,7 +64,7 @@ class ClusteredDepth:
         valid = (reconstruction.depth > 0) & torch.isfinite(reconstruction.depth)
         points, normals = (item[valid].double().numpy(force=True) for item in (point_map, normal_map))
         height = views.support_height_m
-        plane = find_support_plane(points) if height is None else SupportPlane(np.array([0.0, 0.0, 1.0]), height)
+        plane = find_support_plane(points) if height is None else SupportPlane.level(height)
         above = above_support(points, plane, clearance_m=CELL_M, ceiling_m=MAX_EXTENT_M, margin_m=CELL_M)
         ids = np.zeros(len(points), dtype=np.int64)
         ids[above] = self._groups(points[above], normals[above])

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -106,8 +107,34 @@ def split_touching(
     Returns:
         (V,) component number of each voxel.
     """
-    tones = colors / (colors.max(axis=1, keepdims=True) + 0.15)  # the same paint in light and in shade comes closer
-    group = _absorb_small(group_by_tone(tones, graph.edges, color_step), graph.edges, min_voxels)
+    return join_smooth_borders(graph, absorb_small(tone_groups(graph, colors, color_step), graph.edges, min_voxels), normals)
+
+
+def tone_groups(graph: VoxelGraph, colors: npt.NDArray[np.floating], color_step: float) -> Ints:
+    """Group voxels of like colour, the same paint in light and in shade nearly alike.
+
+    Args:
+        graph: The voxels.
+        colors: (V, 3) RGB 0..1.
+        color_step: Difference of colour that begins another group.
+
+    Returns:
+        (V,) group of each voxel.
+    """
+    return group_by_tone(colors / (colors.max(axis=1, keepdims=True) + 0.15), graph.edges, color_step)
+
+
+def join_smooth_borders(graph: VoxelGraph, group: Ints, normals: npt.NDArray[np.floating]) -> Ints:
+    """Join groups whose common border folds inwards on less than `CONCAVE_SHARE` of it: they are one surface.
+
+    Args:
+        graph: The voxels.
+        group: (V,) group of each voxel.
+        normals: (V, 3) unit vectors.
+
+    Returns:
+        (V,) number of the joined group of each voxel.
+    """
     border = graph.edges[group[graph.edges[:, 0]] != group[graph.edges[:, 1]]]
     if len(border) == 0:
         return group
@@ -121,8 +148,8 @@ def split_touching(
     # ("Object Partitioning using Local Convexity"), negated.
     fold = ((first[:, 3:] - second[:, 3:]) * offset).sum(axis=1)
     pairs, which = np.unique(np.sort(group[border], axis=1), axis=0, return_inverse=True)
-    concave_share = np.bincount(which.reshape(-1), fold > CONCAVE_FOLD) / np.bincount(which.reshape(-1))
-    joined = components(int(group.max()) + 1, pairs[concave_share < CONCAVE_SHARE])
+    concave = np.bincount(which.reshape(-1), fold > CONCAVE_FOLD) / np.bincount(which.reshape(-1))
+    joined = components(int(group.max()) + 1, pairs[concave < CONCAVE_SHARE])
     return joined[group]
 
 
@@ -173,8 +200,17 @@ def _smooth_over_edges(values: Floats, edges: Ints, rounds: int) -> Floats:
     return values
 
 
-def _absorb_small(group: Ints, edges: Ints, min_voxels: int) -> Ints:
-    """Let each small group join the larger neighbour it shares most edges with; groups without one stay as they are."""
+def absorb_small(group: Ints, edges: Ints, min_voxels: int) -> Ints:
+    """Let each small group join the larger neighbour it shares most edges with; groups without one stay as they are.
+
+    Args:
+        group: (V,) group of each node.
+        edges: (E, 2) neighbours.
+        min_voxels: Groups of fewer nodes are small.
+
+    Returns:
+        (V,) group of each node.
+    """
     sizes = np.bincount(group)
     ends = group[edges]
     border = ends[ends[:, 0] != ends[:, 1]]
@@ -187,3 +223,24 @@ def _absorb_small(group: Ints, edges: Ints, min_voxels: int) -> Ints:
     for small, large in pairs[np.argsort(shared, kind="stable")]:  # the longest border is written last and stays
         target[small] = large
     return target[group]
+
+
+def nearest_group(graph: VoxelGraph, group: Ints, points: npt.NDArray[np.floating], reach_m: float) -> Ints:
+    """Say which group points are next to.
+
+    Args:
+        graph: The voxels.
+        group: (V,) group of each voxel.
+        points: (N, 3) metres.
+        reach_m: The farthest that the middle of a voxel may be.
+
+    Returns:
+        (N,) group of the nearest voxel, -1 where none is near.
+    """
+    if len(graph.counts) == 0 or len(points) == 0:
+        return np.full(len(points), -1, dtype=np.int64)
+    distance, row = cKDTree(graph.centers).query(points, distance_upper_bound=reach_m)
+    near = np.isfinite(np.asarray(distance))
+    found = np.full(len(points), -1, dtype=np.int64)
+    found[near] = group[np.asarray(row)[near]]
+    return found

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pan3d_core.engines.depth_clusters import DepthClusters, find_support_plane
+from pan3d_core.engines.depth_clusters import DepthClusters
+from pan3d_core.geometry.support import find_support_plane
 from pan3d_core.structures import ViewBatch
 from pan3d_eval.metrics.average_precision import instance_ap, measure_overlaps
 
