@@ -5,20 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
 from pan3d_core.assembly.alignment import align_to_world
 from pan3d_core.assembly.consistency import ConsistencyWatch, refuse_metres
+from pan3d_core.assembly.depth_outlines import can_fuse, fuse_outlines
 from pan3d_core.assembly.merging import merge_panoptic
 from pan3d_core.assembly.ownership import OwnedPixels, own_masks, own_pixels
 from pan3d_core.assembly.placement import refine_placement
+from pan3d_core.assembly.support_height import estimate_support_height
 from pan3d_core.assembly.tracking import Tracker
-from pan3d_core.config import ImageLimits, PipelineConfig
+from pan3d_core.config import ImageLimits, PipelineConfig, PreprocessConfig
 from pan3d_core.engines.facts import Engine
 from pan3d_core.engines.memory import run_within_memory
 from pan3d_core.language.namer import Namer
-from pan3d_core.structures import CameraView, PerceptionResult, ViewBatch, to_device
+from pan3d_core.structures import CameraView, PerceptionResult, PoseConsistency, ViewBatch, to_device
 from pan3d_core.views.image_files import require_image_size
 from pan3d_core.views.preprocessing import preprocess
 
@@ -89,15 +92,21 @@ class PerceptionPipeline:
         with clock.stage("poses"):
             consistency = self._watch.check(views, config.consistency, batch.support_height_m)
             batch = batch.select([index for index, name in enumerate(batch.cameras) if name not in consistency.left_out])
+            batch, support_warnings = self._with_support(batch, views, consistency)
 
         with clock.stage("engine"):
             reconstruction, instances, used = run_within_memory(self.engine, batch)
-            warnings = consistency.warnings + _left_out(batch, used) + _partly_posed(used)
+            warnings = consistency.warnings + support_warnings + _left_out(batch, used) + _partly_posed(used)
             batch = to_device(used, reconstruction.depth.device)
 
         with clock.stage("align"):
             reconstruction = align_to_world(reconstruction, batch, config.align)
             reconstruction = refuse_metres(reconstruction, consistency)
+
+        if outlines_fused := self._fuses_outlines(batch, consistency):
+            with clock.stage("outlines"):
+                detailed = _detailed(views, batch, self.engine.facts.preprocess, config.outlines.detail_rows)
+                instances = fuse_outlines(instances, batch, detailed, config.merge.mask_threshold, config.outlines)
 
         with clock.stage("refine"):
             owned: OwnedPixels
@@ -124,7 +133,30 @@ class PerceptionPipeline:
         finds_objects = self.engine.facts.finds_objects
         if not finds_objects:
             warnings = (*warnings, "this engine finds no objects: that there are none here says nothing about the scene")
-        return PerceptionResult(reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects, consistency)
+        return PerceptionResult(
+            reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects, consistency, outlines_fused
+        )
+
+    def _with_support(
+        self, batch: ViewBatch, views: Sequence[CameraView], consistency: PoseConsistency
+    ) -> tuple[ViewBatch, tuple[str, ...]]:
+        """The batch with the support's height as it is seen, where poses are known and the height is not, and a warning."""
+        unknown = batch.support_height_m is None and self.config.workspace.find_support
+        if not unknown or batch.intrinsics is None or batch.cam_from_world is None or consistency.contradiction:
+            return batch, ()
+        seen = consistency.support
+        if seen is None and not self.config.consistency.enabled:
+            seen = estimate_support_height([view for view in views if view.camera in batch.cameras], self.config.consistency)
+        if seen is None:
+            return batch, ("the support's height is not given, and too little of a surface is seen to find it",)
+        how = "depth shows" if seen.by_depth else "pictures show"
+        words = f"the support's height is not given; {how} it at {seen.height_m:.3f} m (+- {seen.sigma_m:.3f} m)"
+        return replace(batch, support_height_m=seen.height_m), (words,)
+
+    def _fuses_outlines(self, batch: ViewBatch, consistency: PoseConsistency) -> bool:
+        facts = self.engine.facts
+        usable = facts.finds_objects and not facts.needs_depth and not consistency.contradiction
+        return usable and can_fuse(batch, self.config.outlines)
 
     def _depth_is_predicted(self, batch: ViewBatch) -> bool:
         return not self.engine.facts.needs_depth and (batch.depth is None or self.config.align.depth_source == "model")
@@ -148,6 +180,17 @@ def require_within(views: Sequence[CameraView], limits: ImageLimits) -> None:
         raise ValueError(f"views: expected at most limits.max_views = {limits.max_views}, got {len(views)}")
     for view in views:
         require_image_size(f"CameraView.image of {view.camera}", *view.hw, limits)
+
+
+def _detailed(views: Sequence[CameraView], batch: ViewBatch, config: PreprocessConfig, rows: int) -> ViewBatch:
+    """The views of a batch at a multiple of its size with so many rows; the batch itself where that is 1 or does not fit."""
+    factor = -(-rows // batch.hw[0])
+    if factor == 1:
+        return batch
+    larger = replace(config, height=factor * config.height, width=factor * config.width, multiple=factor * config.multiple)
+    chosen = [view for view in views if view.camera in batch.cameras]
+    detailed = preprocess(chosen, larger, batch.support_height_m)
+    return detailed if detailed.hw == tuple(factor * side for side in batch.hw) else batch
 
 
 def _left_out(given: ViewBatch, used: ViewBatch) -> tuple[str, ...]:

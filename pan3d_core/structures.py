@@ -310,6 +310,7 @@ class PerceptionResult:
     warnings: tuple[str, ...] = ()
     finds_objects: bool = True  # False: the engine looks for none, so no segments says nothing about the scene
     consistency: PoseConsistency | None = None  # of all given views; None = not compared
+    outlines_fused: bool = False  # objects have the outlines of measured depth and the network's names and scores
 
     @property
     def is_metric(self) -> bool:

@@ -22,6 +22,8 @@ MIN_DEVIATION_M = 0.004
 MAX_GAP_PIXELS = 3.0
 # Boxes whose bottom is this close to the support are extended to it.
 MAX_UNSEEN_BOTTOM_M = 0.03
+# Less than this is no name.
+LEAST_CLASS_SCORE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def segments_of(
                 centroid=torch.from_numpy(points.mean(axis=0, dtype=np.float64)).float(),
                 box=box,
                 color_rgb=torch.from_numpy(_median(colors[mine])),
-                text_embedding=None if instances.text_embeddings is None else instances.text_embeddings[row].cpu(),
+                text_embedding=_embedding(instances, row),
             )
         )
     return tuple(segments), rows
@@ -155,4 +157,12 @@ def _best_class(instances: InstanceSet) -> tuple[list[int], list[float]]:
     if instances.class_logits is None or len(instances.labels) == 0:
         return [-1] * count, [0.0] * count
     best = instances.class_logits.float().softmax(-1)[:, :-1].max(dim=-1)
-    return best.indices.tolist(), best.values.tolist()
+    named = best.values >= LEAST_CLASS_SCORE
+    return best.indices.where(named, -1).tolist(), best.values.where(named, 0.0).tolist()
+
+
+def _embedding(instances: InstanceSet, row: int) -> torch.Tensor | None:
+    """What the instance means, None where the engine does not say; zeros say nothing."""
+    if instances.text_embeddings is None or not bool(instances.text_embeddings[row].any()):
+        return None
+    return instances.text_embeddings[row].cpu()

@@ -6,7 +6,15 @@ import pytest
 import torch
 from raycast_scene import LABELS, TABLE_SCENE, Ball, Scene, cast
 
-from pan3d_core.config import AlignConfig, MergeConfig, PipelineConfig, PlacementConfig, PreprocessConfig, WorkspaceConfig
+from pan3d_core.config import (
+    AlignConfig,
+    MergeConfig,
+    OutlineConfig,
+    PipelineConfig,
+    PlacementConfig,
+    PreprocessConfig,
+    WorkspaceConfig,
+)
 from pan3d_core.engines import EngineFacts
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import InstanceSet, Reconstruction
@@ -218,3 +226,25 @@ def test_the_namer_has_the_last_word(scene):
     result = PerceptionPipeline(TruthfulEngine(scene), CONFIG, Namer()).process(scene.views)
     assert {s.class_id for s in result.panoptic.segments} == {1}
     assert "name" in result.timings_ms
+
+
+def test_depth_gives_outlines_unless_the_settings_keep_the_networks(scene):
+    engine = TruthfulEngine(scene)
+    fused = PerceptionPipeline(engine, CONFIG).process(scene.views)
+    assert fused.outlines_fused and "outlines" in fused.timings_ms
+    kept = PerceptionPipeline(engine, replace(CONFIG, outlines=OutlineConfig(from_depth=False))).process(scene.views)
+    assert not kept.outlines_fused and set(kept.timings_ms) == STAGES
+    assert not PerceptionPipeline(engine, CONFIG).process(without(scene.views, "depth")).outlines_fused
+    assert max(center_errors(fused, scene)) <= max(center_errors(kept, scene)) + 0.002
+
+
+def test_a_support_height_that_is_not_given_is_taken_from_what_is_seen(scene):
+    unknown = replace(CONFIG, workspace=WorkspaceConfig())
+    result = PerceptionPipeline(TruthfulEngine(scene), unknown).process(scene.views)
+    assert result.views.support_height_m == pytest.approx(0.0, abs=0.003)
+    assert any("the support's height is not given; depth shows it at" in warning for warning in result.warnings)
+    left = replace(unknown, workspace=WorkspaceConfig(find_support=False))
+    result = PerceptionPipeline(TruthfulEngine(scene), left).process(scene.views)
+    assert result.views.support_height_m is None and result.warnings == ()
+    without_poses = without(scene.views, "cam_from_world")
+    assert PerceptionPipeline(TruthfulEngine(scene), unknown).process(without_poses).views.support_height_m is None

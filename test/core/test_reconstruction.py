@@ -14,7 +14,7 @@ from pan3d_core.reconstruction import read_pictures
 from pan3d_core.views.image_files import write_image
 from pan3d_core.views.scene_folder import Scene, write_scene
 
-STAGES = ["preprocess", "poses", "engine", "align", "refine", "merge", "track"]
+STAGES = ["preprocess", "poses", "engine", "align", "outlines", "refine", "merge", "track"]
 
 
 class ColorEngine:
@@ -43,7 +43,8 @@ def views():
 def test_views_become_objects_with_names_and_every_stage_is_told(views, engine):
     told = []
     result = reconstruct(views, engine=engine, progress=told.append)
-    assert result.is_metric and {segment.class_id for segment in result.panoptic.segments} == {0}
+    # The engine knows one of the things; the others are shown by depth alone.
+    assert result.is_metric and result.outlines_fused and {segment.class_id for segment in result.panoptic.segments} == {0, -1}
     assert told == STAGES and result.panoptic.labels == LABELS
 
 
