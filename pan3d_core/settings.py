@@ -90,6 +90,8 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
         return Path(value)
     if hint in (int, bool, str) and type(value) is hint:
         return value
+    if origin is None and isinstance(hint, type) and hint not in (int, float, bool, str) and isinstance(value, hint):
+        return value  # what is no plain value, such as a tensor of a checkpoint
     raise ValueError(f"{name}: expected {_name_of(hint)}, got {value!r}")
 
 

@@ -25,7 +25,9 @@ from pan3d_ros.outputs.result_store import ResultStore
 from pan3d_ros.parameters.declaration import NodeParameters
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.platform.log_bridge import LogBridge
+from pan3d_ros.platform.log_folder import ensure_log_folder
 from pan3d_ros.platform.rclpy_private import destroy_lifecycle_services, executor_threads, guard_transitions, lifecycle_state
+from pan3d_ros.platform.shared_memory import remove_stale_segments
 from pan3d_ros.platform.spinning import attempt, run
 from pan3d_ros.processing.model_loading import ModelHolder
 from pan3d_ros.processing.perception import Perception, Surroundings
@@ -209,6 +211,8 @@ class PerceptionNode(LifecycleNode):
 
 def main(arguments: list[str] | None = None) -> None:
     """Executable `perception_node`."""
+    ensure_log_folder()
+    remove_stale_segments()
     rclpy.init(args=arguments)
     node = PerceptionNode()
     node.parameters.note_files(sys.argv if arguments is None else arguments)

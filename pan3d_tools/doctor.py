@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from pathlib import Path
 
 from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check
 from pan3d_core.runtime.minilm_files import PACKAGE, TextEncoderUnavailable, check_files, find_model_folder
+from pan3d_ros.platform.shared_memory import FOLDER, stale_segments
 
+SEGMENT_BYTES = 71e6  # of a process with config/fastdds_large.xml
 LIBRARIES = ("numpy", "scipy", "cv2", "PIL", "yaml", "safetensors")
 RENDER_TIMEOUT_S = 60.0
 _RENDER_PROGRAM = (
@@ -140,6 +143,20 @@ def check_dds_profile() -> Check:
     return Check("DDS profile", OK, name)
 
 
+def check_shared_memory(folder: Path = FOLDER) -> Check:
+    """Whether Fast DDS has room for the segment of one more process; without it messages go by UDP, which loses large ones."""
+    if not folder.is_dir():
+        return Check("shared memory", OPTIONAL, f"no {folder}: messages between processes go by UDP, which is slower")
+    free, stale = shutil.disk_usage(folder).free, stale_segments(folder).size
+    detail = f"{free / 1e6:.0f} MB free in {folder}"
+    if stale:
+        detail += f"; {stale / 1e6:.0f} MB are left by processes that were killed, which pan3d's nodes remove when they start"
+    if free + stale >= SEGMENT_BYTES:
+        return Check("shared memory", OK, detail)
+    mend = f"containers: --ipc=host or --shm-size=1g; otherwise: mount -o remount,size=1G {folder}"
+    return Check("shared memory", OPTIONAL, f"{detail}; a process takes 70, without which its messages go by UDP", mend)
+
+
 def check_renderer() -> Check:
     """Renders one picture in a process of its own, because a broken GL library may end the process."""
     if importlib.util.find_spec("mujoco") is None:
@@ -208,6 +225,7 @@ CHECKS: tuple[Callable[[], Check], ...] = (
     check_interfaces,
     check_ros_extras,
     check_dds_profile,
+    check_shared_memory,
     check_renderer,
     check_bags,
     check_text_encoder,

@@ -149,14 +149,51 @@ build_interfaces() {
   rm -rf build/pan3d_interfaces install/pan3d_interfaces
   # shellcheck source=/dev/null
   source activate.sh
-  AMENT_PREFIX_PATH=$VENV python -m colcon --log-base build/log build \
-    --base-paths pan3d_interfaces --packages-select pan3d_interfaces \
-    --event-handlers console_cohesion+ console_direct- \
-    --cmake-args -DPython3_EXECUTABLE="$VENV/bin/python" -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release --no-warn-unused-cli
+  if [[ $ROOT =~ [^A-Za-z0-9/._+-] ]]; then
+    build_interfaces_elsewhere
+  else
+    build_interfaces_in "$ROOT" "$VENV"
+  fi
+}
+
+build_interfaces_in() { # folder with pan3d_interfaces, virtual environment
+  (
+    cd "$1"
+    AMENT_PREFIX_PATH=$2 CMAKE_PREFIX_PATH=$2 "$2/bin/python" -m colcon --log-base build/log build \
+      --base-paths pan3d_interfaces --packages-select pan3d_interfaces \
+      --event-handlers console_cohesion+ console_direct- \
+      --cmake-args -DPython3_EXECUTABLE="$2/bin/python" -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release --no-warn-unused-cli
+  )
+}
+
+# The generators of messages lose what CMake cuts from paths: blanks, umlauts, brackets. Below such a path they work in a folder
+# of another name, which also reaches the virtual environment by a link; texts in the result then name the places for good.
+build_interfaces_elsewhere() {
+  local place
+  place=$(mktemp -d)
+  cp -r pan3d_interfaces "$place/"
+  ln -s "$VENV" "$place/venv"
+  build_interfaces_in "$place" "$place/venv"
+  "$VENV/bin/python" - "$place" "$ROOT" "$VENV" <<'PY'
+import pathlib
+import sys
+
+place, root, venv = (argument.encode() for argument in sys.argv[1:])
+for path in pathlib.Path(sys.argv[1], "install").rglob("*"):
+    content = path.read_bytes() if path.is_file() else b""
+    if place in content and b"\0" not in content:
+        path.write_bytes(content.replace(place + b"/venv", venv).replace(place, root))
+PY
+  mkdir -p install
+  cp -r "$place/install/." install/
+  rm -rf "$place"
 }
 
 main() {
   local python packages_hash interfaces_hash
+  case $ROOT in
+    *[:\;\'\"\\\$\`]* | *$'\n'*) fail "$ROOT: expected a path without : ; ' \" \\ \$ \` and line breaks, which set-up cannot pass on; move the clone" ;;
+  esac
   packages_hash=$(hash_of requirements setup.py setup.cfg pyproject.toml scripts/setup.sh scripts/repair_ros_wheels.py)
   packages_hash+=-$(grep __version__ pan3d_core/__init__.py | sha256sum | cut -d' ' -f1)
   packages_hash+=-$(find launch config rviz -type f | LC_ALL=C sort | sha256sum | cut -d' ' -f1)-${TORCH_BACKEND:-}-$ROOT

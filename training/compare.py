@@ -26,6 +26,7 @@ from typing import Any
 
 import yaml
 
+from pan3d_core.runtime.files import written_whole
 from training.families import run_config
 from training.settings import merge_settings, parse_assignments, read_yaml
 
@@ -94,7 +95,8 @@ def run_variant(variant: Variant, out: Path, threads: int) -> list[dict[str, Any
         return done
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "settings.yaml"
-    settings.write_text(yaml.safe_dump(variant.values), encoding="utf-8")
+    with written_whole(settings) as part:
+        part.write_text(yaml.safe_dump(variant.values), encoding="utf-8")
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, "-m", "training.train", "--config", str(settings), "--set", f"execution.threads={threads}"]
     with (folder / "output.txt").open("a", encoding="utf-8") as output:
@@ -155,7 +157,8 @@ def main() -> None:
             figures.append(own)
             shown = {name: round(own[0][name], 3) for name in comparison.columns}
             print(f"{len(figures)} of {len(comparison.variants)}  {variant.group} {variant.name}  {shown}", flush=True)
-    (options.out / "table.md").write_text(table(comparison, figures), encoding="utf-8")
+    with written_whole(options.out / "table.md") as part:
+        part.write_text(table(comparison, figures), encoding="utf-8")
     print(table(comparison, figures), end="")
 
 

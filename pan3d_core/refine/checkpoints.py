@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
-import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
@@ -20,12 +17,20 @@ from pan3d_core.refine.model import PanopticMap, QueryGaussians
 from pan3d_core.refine.query_care import MatchCounts
 from pan3d_core.refine.schedule import RefineSettings
 from pan3d_core.refine.views import RefineView
-from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.files import named_file
+from pan3d_core.runtime.torch_files import read_torch, write_torch
+from pan3d_core.settings import read_settings
+from pan3d_core.structures import require_shape
 
 if TYPE_CHECKING:
     from pan3d_core.refine.optimise import Refinement
 
 FORMAT = "pan3d-refine/2"
+# The parts of a checkpoint.
+_KINDS = {
+    "settings": dict, "labels": dict, "views": int, "views_digest": str, "model": dict, "optimizer": dict, "first_queries": dict,
+    "density": dict, "counts": dict, "progress": dict,
+}  # fmt: skip
 BUDGET = ("steps", "minutes", "checkpoint_every", "stop")  # may differ when a run goes on
 
 
@@ -85,11 +90,7 @@ def write_checkpoint(path: Path, refinement: Refinement) -> None:
             "neighbours": list(progress.neighbours), "totals": list(progress.totals),
         },
     }  # fmt: skip
-    with written_whole(path) as part:
-        try:
-            torch.save(content, part)
-        except RuntimeError as error:  # as which torch reports a failed write
-            raise OSError(errno.EIO, f"a checkpoint could not be written ({error})", str(path)) from error
+    write_torch(path, content)
 
 
 def views_digest(views: Sequence[RefineView]) -> str:
@@ -107,27 +108,52 @@ def read_checkpoint(path: Path, settings: RefineSettings, views: Sequence[Refine
     Raises `FileNotFoundError`, or `CheckpointProblem` for a damaged file, one of another kind, and settings or views that it did
     not begin with.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"checkpoint: expected a file, got {path}, which does not exist")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-        pickle.UnpicklingError,
-    ) as error:
-        raise CheckpointProblem(
-            f"{path}: expected a complete checkpoint of a refinement, got something else ({error})"
-        ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        got = content.get("format") if isinstance(content, dict) else type(content).__name__
-        raise CheckpointProblem(f"{path}: format: expected {FORMAT!r}, got {got!r}")
+        with named_file(path, "a checkpoint of a refinement"):
+            content = _content(read_torch(path, "a checkpoint of a refinement"))
+            _check_beginning(path, content, settings, views)
+            return _restored(content)
+    except CheckpointProblem:
+        raise
+    except ValueError as error:
+        raise CheckpointProblem(str(error)) from error
+
+
+def _content(found: object) -> dict[str, Any]:
+    """All parts by name. Raises `ValueError` for another format, and for a part that is missing or of another kind."""
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        got = found.get("format") if isinstance(found, dict) else type(found).__name__
+        raise ValueError(f"format: expected {FORMAT!r}, got {got!r}")
+    for name, kind in _KINDS.items():
+        if not isinstance(found.get(name), kind):
+            got = f"a {type(found[name]).__name__}" if name in found else "nothing"
+            raise ValueError(f"{name}: expected a {kind.__name__}, got {got}")
+    return found
+
+
+def _restored(content: Mapping[str, Any]) -> StoredRefinement:
+    """The parts as what they were. Raises `ValueError` that begins with the part at fault."""
+    labels, state = read_settings(LabelSpace, content["labels"], "labels"), content["model"]
+    sizes = []
+    for name in ("means", "query_means"):
+        if not isinstance(state.get(name), Tensor) or state[name].ndim != 2:
+            raise ValueError(f"model.{name}: expected a tensor (N, 3), got {state.get(name)!r:.40}")
+        sizes.append(len(state[name]))
+    model = PanopticMap.empty(sizes[0], sizes[1], labels)
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ValueError(f"model: {error}") from error
+    progress = read_settings(Progress, {**content["progress"], "counts": content["counts"]}, "progress")
+    for name in ("assigned", "wins"):
+        require_shape(f"counts.{name}", getattr(progress.counts, name), (model.num_queries,))
+    if len(progress.neighbours) not in (0, content["views"]):
+        raise ValueError(f"progress.neighbours: expected one per view, got {len(progress.neighbours)}")
+    first_queries = read_settings(QueryGaussians, content["first_queries"], "first_queries")
+    return StoredRefinement(model, content["optimizer"], progress, first_queries, content["density"])
+
+
+def _check_beginning(path: Path, content: Mapping[str, Any], settings: RefineSettings, views: Sequence[RefineView]) -> None:
     if content["views"] != len(views):
         raise CheckpointProblem(
             f"{path}: views: expected the {content['views']} that the refinement began with, got {len(views)}"
@@ -135,15 +161,6 @@ def read_checkpoint(path: Path, settings: RefineSettings, views: Sequence[Refine
     if content["views_digest"] != views_digest(views):
         raise CheckpointProblem(f"{path}: views: expected those that the refinement began with, got other images or cameras")
     _check_settings(path, content["settings"], _plain(settings))
-    labels = LabelSpace(tuple(content["labels"]["names"]), tuple(content["labels"]["is_thing"]))
-    state = content["model"]
-    model = PanopticMap.empty(len(state["means"]), len(state["query_means"]), labels)
-    model.load_state_dict(state)
-    facts = content["progress"]
-    counts = MatchCounts(**content["counts"])
-    neighbours, totals = tuple(facts["neighbours"]), tuple(facts["totals"])
-    progress = Progress(facts["step"], facts["elapsed_s"], facts["reseeds"], neighbours, counts, totals)
-    return StoredRefinement(model, content["optimizer"], progress, QueryGaussians(**content["first_queries"]), content["density"])
 
 
 def _fields(value: Any) -> dict[str, Any]:

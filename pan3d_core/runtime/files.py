@@ -6,7 +6,11 @@ import errno
 import hashlib
 import json
 import os
+import pickle
 import shutil
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate
@@ -14,8 +18,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
+from numpy.typing import NDArray
+
 # What code stumbles over that goes through content of another kind than it should be.
-_CONTENT_ERRORS = (KeyError, IndexError, TypeError, AttributeError, OverflowError, RuntimeError, AssertionError, MemoryError)
+_CONTENT_ERRORS = (
+    KeyError, IndexError, TypeError, AttributeError, OverflowError, RuntimeError, AssertionError, MemoryError, EOFError,
+    struct.error, zlib.error, zipfile.BadZipFile, pickle.UnpicklingError,
+)  # fmt: skip
 
 
 @contextmanager
@@ -111,6 +121,29 @@ def file_sha256(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def read_array(path: Path | str, what: str) -> NDArray[Any]:
+    """Open an array of numbers in a `.npy` file, memory-mapped.
+
+    Args:
+        path: The file.
+        what: It is, for the error: `"an array of a shard"`.
+
+    Returns:
+        The array, read-only; its values are read from the disk when they are used.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is cut short or something else; names the file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{what}: expected a file {path}, which does not exist")
+    with named_file(path, what):
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(found, np.ndarray):
+            raise ValueError(f"expected {what}, got a {type(found).__name__}")
+        return found
 
 
 def read_json(path: Path | str, what: str) -> object:

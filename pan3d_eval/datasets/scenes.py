@@ -12,7 +12,7 @@ import torch
 
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
-from pan3d_core.runtime.files import read_json_object
+from pan3d_core.runtime.files import named_file, read_array, read_json_object
 from pan3d_core.structures import CameraView
 from pan3d_core.views.scene_folder import DEPTH_UNIT_M, SCENE_FILE, Scene, SceneObject, SceneTruth, read_scene
 from pan3d_eval.datasets.published_files import DEFAULT_VIEWS, ViewSelection
@@ -96,9 +96,14 @@ def paraphrases(references: Sequence[SceneReference], otherwise: Mapping[str, tu
 def read_shard_scene(folder: Path, index: int) -> Scene:
     """Row `index` of a training shard: `images` (N, S, h, w, 3) uint8, `depth` in 0.1 mm, `ids`, `kinds`, cameras; where they
     are there, also the objects' colours and boxes."""
+    with named_file(folder, "a shard of scenes"):
+        return _shard_scene(folder, index)
+
+
+def _shard_scene(folder: Path, index: int) -> Scene:
     names = ("images", "depth", "ids", "kinds", "intrinsics", "cam_from_world", "support_height")
     more = [name for name in ("colors", "world_from_box", "box_size") if (folder / f"{name}.npy").exists()]
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r")[index] for name in (*names, *more)}
+    arrays = {name: read_array(folder / f"{name}.npy", "an array of a shard")[index] for name in (*names, *more)}
     facts = read_json_object(folder / "vocabulary.json", "the words of a shard")
     labels = LabelSpace.things(tuple(facts["kinds"]))
     images = torch.from_numpy(arrays["images"].copy()).permute(0, 3, 1, 2).float() / 255
@@ -136,7 +141,7 @@ def _references_of(path: Path, views: ViewSelection) -> Iterator[SceneReference]
     if (path / SCENE_FILE).exists():
         yield SceneReference(path)
     elif _is_shard(path):
-        yield from (SceneReference(path, index) for index in range(len(np.load(path / "images.npy", mmap_mode="r"))))
+        yield from (SceneReference(path, index) for index in range(len(read_array(path / "images.npy", "an array of a shard"))))
     elif dataset_of(path) is not None:
         yield SceneReference(path, views=views)
     else:

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.files import named_file, read_json_object, written_whole
+from pan3d_core.settings import read_settings
 from pan3d_eval.execution import Failure, MakeWorker, Processes, Progress, run_items
 
 
@@ -35,7 +36,7 @@ class MeasuredRow:
 
     figures: dict[str, float]
     protocols: dict[str, str]  # how a figure was taken, where that is said
-    failures: list[str]  # scenes that could not be measured, and why
+    failures: tuple[str, ...]  # scenes that could not be measured, and why
     machine: dict[str, str]
 
     def value(self, name: str) -> float:
@@ -91,13 +92,22 @@ def measured_row(
     """
     path = folder / f"{measurement.name}-{measurement.hash()}.json"
     if path.exists():
-        return MeasuredRow(**json.loads(path.read_text(encoding="utf-8")))
+        return _read_row(path)
     outcomes = run_items(measurement.make_worker, measurement.items, processes=Processes(1), progress=progress)
-    failures = [f"{item.name}: {item.message}" for item in outcomes if isinstance(item, Failure)]
+    failures = tuple(f"{item.name}: {item.message}" for item in outcomes if isinstance(item, Failure))
     measured = MeasuredRow(*measurement.summary(outcomes), failures, dict(machine))
     with written_whole(path) as part:
         part.write_text(json.dumps(asdict(measured), indent=1), encoding="utf-8")
     return measured
+
+
+def _read_row(path: Path) -> MeasuredRow:
+    with named_file(path, "a measured row"):
+        row = read_settings(MeasuredRow, read_json_object(path, "a measured row"))
+        for name, value in row.figures.items():
+            if not isinstance(value, (int, float)):
+                raise ValueError(f"figures.{name}: expected a number, got {value!r}")
+    return row
 
 
 def table(columns: Iterable[Column], lines: Iterable[Sequence[str]], corner: str = "| |") -> str:

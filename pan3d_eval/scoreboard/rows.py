@@ -13,6 +13,7 @@ from PIL import Image
 from pan3d_core.config import ModelConfig, PipelineConfig
 from pan3d_core.engines.mini import EPS3D, FAST3DIS, MINI, SHIPPED
 from pan3d_core.pictures import overlays
+from pan3d_core.runtime.files import written_whole
 from pan3d_eval.comparison_pictures import instance_pictures, true_instance_pictures
 from pan3d_eval.datasets.scenes import SceneReference
 from pan3d_eval.execution import Failure
@@ -186,5 +187,5 @@ def write_truth_picture(path: Path, row: Row, scenes: SceneSet, weights: str) ->
 
 def _write_columns(path: Path, columns: Sequence[Sequence[np.ndarray]]) -> None:
     tiles = [pictures[min(view, len(pictures) - 1)] for view in PICTURED_VIEWS for pictures in columns]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(overlays.montage(tiles, len(columns), gap=4)).save(path, quality=JPEG_QUALITY)
+    with written_whole(path) as part:
+        Image.fromarray(overlays.montage(tiles, len(columns), gap=4)).save(part, quality=JPEG_QUALITY)

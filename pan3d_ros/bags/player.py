@@ -28,6 +28,7 @@ from pan3d_ros.bags.transforms import BagTransforms, transform_topics
 from pan3d_ros.inputs.transforms import TransformUnavailable
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.parts import header, pose_message, stamp_from_ns
+from pan3d_ros.platform.log_folder import ensure_log_folder
 
 log = logging.getLogger("pan3d.ros.bags")
 CLOCK_PERIOD_S = 0.01
@@ -238,6 +239,7 @@ def play(path: Path | str, options: PlayOptions, keep_on: Callable[[], bool] = l
     Raises:
         BagError: The bag cannot be read or lacks what the options name.
     """
+    ensure_log_folder()
     rclpy.init()
     try:
         node = Node("pan3d_bag_player")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import json
-import pickle
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
 from pan3d_core.refine.optimise import CHECKPOINT_FILE
-from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.files import named_file, read_json_object, written_whole
+from pan3d_core.runtime.torch_files import read_torch, write_torch
+from pan3d_core.settings import read_settings
 from pan3d_ros.refinement.views import UnderstoodView, restored, stored
 
 SCENE_FILE, VIEWS_FILE, JOB_FILE = "gaussians.safetensors", "views.pt", "job.json"
@@ -26,6 +25,14 @@ class FolderProblem(ValueError):
 
 class FolderInUse(FolderProblem):
     """Another process refines in it."""
+
+
+def expanded(name: str, path: str) -> Path:
+    """Replace `~` in the path of a parameter. Raises `FolderProblem` that names it for a user without a home folder."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise FolderProblem(f"{name}: expected a path that can be resolved, got {path!r}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class RefinementFolder:
         Raises:
             FolderProblem: That is not possible, or something of that name is there.
         """
-        found = cls(Path(root).expanduser() / name, fresh=True)
+        found = cls(expanded("refine.folder", root) / name, fresh=True)
         try:
             found.path.mkdir(parents=True)
         except FileExistsError as error:
@@ -88,7 +95,7 @@ class RefinementFolder:
         Raises:
             FolderProblem: There is nothing to go on from.
         """
-        found = cls(Path(root).expanduser() / name, fresh=False)
+        found = cls(expanded("refine.folder", root) / name, fresh=False)
         if not found.path.is_dir():
             raise FolderProblem(f"output: expected what an earlier goal has left, got '{name}': {found.path} does not exist")
         missing = [file for file in (VIEWS_FILE, CHECKPOINT_FILE) if not (found.path / file).is_file()]
@@ -113,16 +120,16 @@ class RefinementFolder:
 
     def write_views(self, views: Sequence[UnderstoodView]) -> None:
         """Keep them for the process, and for all that go on from there."""
-        with written_whole(self.path / VIEWS_FILE) as part:
-            torch.save(stored(views), part)
+        write_torch(self.path / VIEWS_FILE, stored(views))
 
     def read_views(self) -> list[UnderstoodView]:
         """What `write_views` kept. Raises `FolderProblem` for a file of another kind."""
         path = self.path / VIEWS_FILE
         try:
-            return restored(torch.load(path, weights_only=True))
-        except (RuntimeError, EOFError, pickle.UnpicklingError, TypeError, KeyError, ValueError) as error:
-            raise FolderProblem(f"{path}: expected the views of a refinement, got something else ({error})") from error
+            with named_file(path, "the views of a refinement"):
+                return restored(read_torch(path, "the views of a refinement"))
+        except (ValueError, FileNotFoundError) as error:
+            raise FolderProblem(str(error)) from error
 
     def write_job(self, job: RefinementJob) -> None:
         """For the process that is started next."""
@@ -130,8 +137,13 @@ class RefinementFolder:
             part.write_text(json.dumps(asdict(job)), encoding="utf-8")
 
     def read_job(self) -> RefinementJob:
-        """What `write_job` wrote."""
-        return RefinementJob(**json.loads((self.path / JOB_FILE).read_text(encoding="utf-8")))
+        """What `write_job` wrote. Raises `FolderProblem` for a file of another kind, with the field at fault."""
+        path = self.path / JOB_FILE
+        try:
+            with named_file(path, "what a refinement is asked to do"):
+                return read_settings(RefinementJob, read_json_object(path, "what a refinement is asked to do"))
+        except (ValueError, FileNotFoundError) as error:
+            raise FolderProblem(str(error)) from error
 
     @contextmanager
     def claimed(self) -> Iterator[None]:

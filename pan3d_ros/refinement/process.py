@@ -46,10 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     (path,) = sys.argv[1:] if arguments is None else arguments
     folder = RefinementFolder(Path(path), fresh=False)
-    job = folder.read_job()
-    os.nice(job.niceness)
-    torch.set_num_threads(job.threads)
     try:
+        job = folder.read_job()
+        os.nice(job.niceness)
+        torch.set_num_threads(job.threads)
         with folder.claimed():
             report(refine(folder, job, report))
     except torch.OutOfMemoryError as error:
@@ -60,6 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
         report({"failed": "request", "message": str(error)})
     except ValueError as error:  # what refinement says of views that it cannot use, or when it diverges
         report({"failed": "rejected", "message": str(error)})
+    except OSError as error:  # a disk that is full or may not be written; the last checkpoint is as it was
+        report({"failed": "disk", "message": str(error)})
     return 0
 
 

@@ -21,7 +21,7 @@ from pan3d_core.assembly.place_map import RefinedMap, read_map
 from pan3d_ros.parameters.declaration import NodeParameters
 from pan3d_ros.parameters.node_config import NodeConfig, RefineConfig
 from pan3d_ros.processing.model_loading import ModelHolder
-from pan3d_ros.refinement.folder import FolderProblem, RefinementFolder, RefinementJob
+from pan3d_ros.refinement.folder import FolderProblem, RefinementFolder, RefinementJob, expanded
 from pan3d_ros.refinement.runner import ProcessEnded, RefinementRunner
 from pan3d_ros.refinement.views import UnderstoodView, ViewCollector
 from pan3d_ros.services.answers import Answers
@@ -39,6 +39,7 @@ _FAILURES = {
     "rejected": ErrorCode.INFERENCE_ERROR,
     "request": ErrorCode.INVALID_REQUEST,
     "busy": ErrorCode.BUSY,
+    "disk": ErrorCode.INFERENCE_ERROR,
 }
 
 
@@ -212,7 +213,7 @@ class RefinementServer:
 
 def configured_map(config: NodeConfig) -> RefinedMap | None:
     """Read the map that the parameters name, if they do. Raises `OSError` or `ValueError` for one that cannot be used."""
-    path = Path(config.refine.map_file).expanduser()
+    path = expanded("refine.map_file", config.refine.map_file)
     return read_map(path, config.reference_frame) if config.refine.map_file else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,8 +124,8 @@ def stored(views: Sequence[UnderstoodView]) -> list[dict]:
     ]
 
 
-def restored(rows: Sequence[dict]) -> list[UnderstoodView]:
-    """What `stored` made."""
+def restored(rows: Any) -> list[UnderstoodView]:
+    """What `stored` made. Raises what Python does where it is something else."""
     views = []
     for row in rows:
         values = dict(row)

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.files import read_json_object, written_whole
 from pan3d_sim.data.bank import SceneStream
 from pan3d_sim.data.scene_records import IMAGE_FORMATS, INDEX_FILE, VOCABULARY_FILE, SceneRecord, ShardRange
 from pan3d_sim.data.shards import (
@@ -236,7 +236,7 @@ def _check_folder(plan: RenderPlan) -> None:
     marker, facts = plan.out / VOCABULARY_FILE, plan.settings.facts()
     if not marker.exists():
         _write_whole(marker, facts)
-    held_facts = json.loads(marker.read_text(encoding="utf-8"))
+    held_facts = read_json_object(marker, "the words of a data set")
     for name in ("format", "settings", "kinds", "colors"):
         if held_facts.get(name) != facts[name]:
             raise ValueError(f"out: expected data with {name} {facts[name]}, got {marker} with {held_facts.get(name)}")

@@ -1,6 +1,7 @@
 """The program `pan3d`: its commands, and how it ends.
 
-Exit codes: 0 done, 1 the work found something wrong (doctor), 2 the request cannot be met (bad arguments, files, packages).
+Exit codes: 0 done, 1 the work found something wrong (doctor), 2 the request cannot be met (bad arguments, files, packages),
+130 interrupted from the keyboard.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 import logging
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -72,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.command(options)
     except (ValueError, OSError) as error:  # a file that is wrong, missing or forbidden, a disk that is full
         return _refuse(options, str(error), error)
+    except KeyboardInterrupt:
+        print(f"\npan3d {getattr(options, 'name', '')}: interrupted; what was written is whole", file=sys.stderr)
+        return 128 + signal.SIGINT
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
         extra = EXTRA_OF_PACKAGE.get(package)

@@ -19,6 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 
 from pan3d_ros.messages.buffers import stamp_to_ns
+from pan3d_ros.platform.log_folder import ensure_log_folder
 from pan3d_tools.demo.processes import ChildNode, DemoError
 
 SPIN_S = 0.1
@@ -37,6 +38,7 @@ class DemoClient:
         self._children = children
         self._context = Context()
         # Ctrl-C stays with the demo, which ends the children.
+        ensure_log_folder()
         rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = Node("pan3d_demo", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)

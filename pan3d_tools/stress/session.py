@@ -32,6 +32,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.parts import header, image_message, info_message, pose_message
+from pan3d_ros.platform.log_folder import ensure_log_folder
 from pan3d_tools.demo.processes import ChildNode, parameter_arguments
 from pan3d_tools.stress.faults import Edit, UnexpectedBehaviour, require
 from pan3d_tools.stress.scene import EYES, HEIGHT, WIDTH, intrinsics, render, world_from_cam
@@ -258,6 +259,7 @@ def _fill(message: Any, fields: Mapping[str, Any]) -> None:
 def own_context() -> Iterator[Context]:
     """ROS for the block alone: the process may use it for other things, too. Ctrl-C ends the command, which ends the node."""
     context = Context()
+    ensure_log_folder()
     rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
     try:
         yield context

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 
 import pytest
@@ -66,6 +68,20 @@ def test_a_dds_profile_that_does_not_exist_is_missing(monkeypatch, tmp_path):
     assert doctor.check_dds_profile().status == MISSING
     (tmp_path / "no.xml").write_text("<dds/>")
     assert doctor.check_dds_profile().status == OK
+
+
+def test_shared_memory_that_is_full_or_not_there_is_told(monkeypatch, tmp_path):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage._replace(free=10_000_000))
+    full = doctor.check_shared_memory(tmp_path)
+    assert full.status == OPTIONAL and "10 MB free" in full.detail and "--shm-size" in full.mend
+    for name in ("fastrtps_0123456789abcdef", "fastrtps_0123456789abcdef_el"):
+        (tmp_path / name).write_bytes(b"x" * 100_000)
+        os.utime(tmp_path / name, (0, 0))
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage._replace(free=100_000_000))
+    roomy = doctor.check_shared_memory(tmp_path)
+    assert roomy.status == OK and "left by processes that were killed" in roomy.detail
+    assert doctor.check_shared_memory(tmp_path / "none").status == OPTIONAL
 
 
 def test_a_renderer_that_hangs_or_dies_is_reported(monkeypatch):

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pan3d_core.runtime.files import read_json_object
+from pan3d_core.runtime.files import read_array, read_json_object
 from pan3d_core.structures import present
 from pan3d_sim.data.scene_records import EMPTY_KIND, FIRST_HELD_OUT_SEED, SceneRecord, shows_trained_things
 
-_ARRAYS = ("images", "depth", "ids", "kinds", "intrinsics", "cam_from_world", "support_height")
+# The arrays of a shard, and how many axes each has; the first one is that of the scenes.
+_ARRAYS = {"images": 5, "depth": 4, "ids": 4, "kinds": 2, "intrinsics": 4, "cam_from_world": 4, "support_height": 1}
 _log = logging.getLogger("pan3d.training")
 
 
@@ -73,6 +74,18 @@ def _batch_of_rows(rows: list[dict[str, np.ndarray]]) -> SceneBatch:
     )
 
 
+def _read_shard(folder: Path) -> dict[str, np.ndarray]:
+    """The arrays of a shard by name. Raises `ValueError` for files that do not belong together."""
+    arrays = {name: read_array(folder / f"{name}.npy", "an array of a shard") for name in _ARRAYS}
+    scenes, views, *_ = arrays["images"].shape if arrays["images"].ndim == 5 else (None, None)
+    for name, ndim in _ARRAYS.items():
+        shape = arrays[name].shape
+        per_view = name not in ("kinds", "support_height")
+        if len(shape) != ndim or shape[0] != scenes or (per_view and shape[1] != views):
+            raise ValueError(f"{folder / name}.npy: expected {ndim} axes for {scenes} scenes of {views} views, got shape {shape}")
+    return arrays
+
+
 class ShardSet:
     """All complete shard folders below one folder, as one indexable set of scenes."""
 
@@ -93,7 +106,7 @@ class ShardSet:
         for marker in sorted(self.folder.glob("*/vocabulary.json")):
             # Hidden folders are on their way to another name.
             if marker.parent not in self._shards and not marker.parent.name.startswith("."):
-                self._shards[marker.parent] = {n: np.load(marker.parent / f"{n}.npy", mmap_mode="r") for n in _ARRAYS}
+                self._shards[marker.parent] = _read_shard(marker.parent)
         self._count()
         _log.info("%s: %d scenes in %d shards", self.folder, len(self), len(self._shards))
         return len(self)
@@ -116,7 +129,14 @@ class ShardSet:
 
     @property
     def num_views(self) -> int:
-        return next(iter(self._shards.values()))["images"].shape[1]
+        """That every scene has at least."""
+        return min(arrays["images"].shape[1] for arrays in self._shards.values())
+
+    def require_views(self, count: int) -> None:
+        """Raise `ValueError` when a scene has fewer views than `count`."""
+        for folder, arrays in self._shards.items():
+            if (found := arrays["images"].shape[1]) < count:
+                raise ValueError(f"data: expected scenes of at least {count} cameras, got {folder} with {found}")
 
     def vocabulary(self) -> dict:
         """The `vocabulary.json` of the first shard: kinds, descriptions, synonyms_per_kind."""
@@ -125,7 +145,9 @@ class ShardSet:
     def _scene(self, index: int, views: np.ndarray) -> dict[str, np.ndarray]:
         shard = int(np.searchsorted(self._starts, index, side="right")) - 1
         row = index - int(self._starts[shard])
-        arrays = list(self._shards.values())[shard]
+        folder, arrays = list(self._shards.items())[shard]
+        if (found := arrays["images"].shape[1]) <= max(views, default=0):
+            raise ValueError(f"data: expected scenes of at least {max(views) + 1} cameras, got {folder} with {found}")
         return _with_views({name: arrays[name][row] for name in _ARRAYS}, views)
 
     def batch(self, indices: np.ndarray, views: list[np.ndarray]) -> SceneBatch:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from pan3d_core.runtime.files import named_file
 from pan3d_sim.data.scene_records import (
     FIRST_HELD_OUT_SEED,
     INDEX_FILE,
@@ -127,7 +128,7 @@ def open_tar_shards(location: str | Path, *, held_out: bool = False) -> TarShard
     """
     location = str(location).rstrip("/")
     if is_url(location):
-        listed = _listed(json.loads(_read_small(location, INDEX_FILE)), location)
+        listed = _listed(_json_of(location, INDEX_FILE), location)
     else:
         listed = [path.name for path in Path(location).glob("*.tar")]
     names = tuple(sorted(name for name in listed if name.endswith(".tar") and ShardRange.parse(name)))
@@ -135,15 +136,29 @@ def open_tar_shards(location: str | Path, *, held_out: bool = False) -> TarShard
         raise ValueError(f"data: expected shards such as scenes_00000000-00000199.tar in {location}, got none")
     if not held_out and any(_range_of(name).last >= FIRST_HELD_OUT_SEED for name in names):
         raise ValueError(f"data: expected seeds below {FIRST_HELD_OUT_SEED} for training, got held-out scenes in {location}")
-    facts = json.loads(_read_small(location, VOCABULARY_FILE))
-    if not held_out and not shows_trained_things(facts["settings"]):
+    facts = _json_of(location, VOCABULARY_FILE)
+    with named_file(f"{location}/{VOCABULARY_FILE}", "the words of a data set"):
+        shown, num_views = shows_trained_things(facts["settings"]), int(facts["settings"]["num_views"])
+        kinds = tuple(map(str, facts["kinds"]))
+    if not held_out and not shown:
         raise ValueError(f"data: expected kinds and objects of training, got held-out ones in {location}")
-    return TarShards(location, names, tuple(facts["kinds"]), int(facts["settings"]["num_views"]))
+    return TarShards(location, names, kinds, num_views)
 
 
-def _listed(content: object, location: str) -> list[str]:
+def _json_of(location: str, name: str) -> dict[str, Any]:
+    with named_file(f"{location}/{name}", "names with values"):
+        try:
+            content = json.loads(_read_small(location, name))
+        except RecursionError as error:
+            raise ValueError(f"expected JSON, got something else: {error}") from error
+        if not isinstance(content, dict):
+            raise ValueError(f"expected names with values, got a {type(content).__name__}")
+        return content
+
+
+def _listed(content: Mapping[str, Any], location: str) -> list[str]:
     """The shards of an index; `ShardRange.parse` takes plain names only, so that none of them leaves the location."""
-    names = content.get("shards") if isinstance(content, dict) else None
+    names = content.get("shards")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"{location}/{INDEX_FILE}: shards: expected names of files, got {names!r}")
     return names

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.language.minilm import TextEncoder
+from pan3d_core.runtime.files import named_file, written_whole
 from training.data.arrays import SceneBatch, TeacherMaps
 from training.data.text_targets import TextTargets
 
@@ -135,7 +136,7 @@ class FileTeacher:
         path = self.folder / f"{image_key(image)}.npz"
         if not path.exists():
             raise FileNotFoundError(f"teacher: expected {path}, which does not exist; write it for every training image")
-        with np.load(path, allow_pickle=False) as stored:
+        with named_file(path, "ids and features of an image"), np.load(path, allow_pickle=False) as stored:
             missing = {"ids", "features"} - set(stored.files)
             if missing:
                 raise ValueError(f"teacher: expected ids and features in {path}, got none named {min(missing)}")
@@ -147,8 +148,8 @@ class FileTeacher:
     def write(self, image: Tensor, ids: Tensor, features: Tensor) -> Path:
         """Keep what a model says about an image (3, H, W), features in half precision; the path."""
         path = self.folder / f"{image_key(image)}.npz"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        np.savez(path, ids=ids.numpy(force=True).astype(np.int32), features=features.half().numpy(force=True))
+        with written_whole(path) as part, part.open("wb") as stream:
+            np.savez(stream, ids=ids.numpy(force=True).astype(np.int32), features=features.half().numpy(force=True))
         return path
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from pan3d_core.language.minilm import TextEncoder
+from pan3d_core.runtime.files import named_file, written_whole
 from training.data.arrays import ShardSet
 
 
@@ -57,15 +58,17 @@ def encode_descriptions(vocabulary: dict) -> TextTargets:
 
 
 def save_text_targets(targets: TextTargets, path: Path) -> None:
-    np.savez(
-        path, kinds=np.array(targets.kinds), texts=np.array(targets.texts), kind=targets.kind.numpy(),
-        embeddings=targets.embeddings.numpy(), synonyms_per_kind=targets.synonyms_per_kind,
-    )  # fmt: skip
+    """Keep them as one file, which appears whole or not at all."""
+    with written_whole(path) as part, part.open("wb") as stream:
+        np.savez(
+            stream, kinds=np.array(targets.kinds), texts=np.array(targets.texts), kind=targets.kind.numpy(),
+            embeddings=targets.embeddings.numpy(), synonyms_per_kind=np.array(targets.synonyms_per_kind),
+        )  # fmt: skip
 
 
 def load_text_targets(path: Path) -> TextTargets:
-    """Read what `save_text_targets` wrote."""
-    with np.load(path) as data:
+    """Read what `save_text_targets` wrote. Raises `ValueError` that names the file for another content."""
+    with named_file(path, "embedded descriptions"), np.load(path, allow_pickle=False) as data:
         return TextTargets(
             tuple(map(str, data["kinds"])), tuple(map(str, data["texts"])), torch.from_numpy(data["kind"]),
             torch.from_numpy(data["embeddings"]), int(data["synonyms_per_kind"]),

@@ -10,6 +10,7 @@ import torch
 from pan3d_core.models.fast3dis.files import load_fast3dis, save_fast3dis
 from pan3d_core.models.fast3dis.network import Fast3dis
 from pan3d_core.runtime.device import select_device
+from pan3d_core.runtime.files import written_whole
 from pan3d_core.settings import read_settings
 from training.data.arrays import ShardSet
 from training.export.request import ExportRequest, common_facts
@@ -106,4 +107,5 @@ def write_card(model: Fast3dis, facts: dict, out: Path) -> None:
         training_scenes=facts["training_scenes"], learning_rate=facts["config"]["learning_rate"],
         seed=facts["config"]["seed"], device=facts["device"], figures="\n".join(rows),
     )  # fmt: skip
-    out.with_suffix(".md").write_text(text, encoding="utf-8")
+    with written_whole(out.with_suffix(".md")) as part:
+        part.write_text(text, encoding="utf-8")

@@ -18,6 +18,7 @@ from torch import nn
 from pan3d_core.engines.mini import EPS3D, FAST3DIS, MINI, engine_of, read_checkpoint
 from pan3d_core.models.mini.fast3dis import Fast3disMini
 from pan3d_core.models.mini.network import PanMini
+from pan3d_core.runtime.files import written_whole
 
 CURVE_ROWS = 20
 CARDS = Path(__file__).parents[1] / "cards"
@@ -167,7 +168,8 @@ def write_card(weights: Path, lines: list[dict], out: Path, scoreboard: Path | N
         curve_scenes=evaluations[0]["scenes"] if evaluations else 0, curve=curve_table(lines, COLUMNS[name]),
         figure_scenes=next(iter(facts["figures"].values()))["scenes"], figures=figure_table(facts["figures"], COLUMNS[name]),
     )  # fmt: skip
-    out.write_text(card, encoding="utf-8")
+    with written_whole(out) as part:
+        part.write_text(card, encoding="utf-8")
 
 
 def main() -> None:

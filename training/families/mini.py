@@ -32,7 +32,7 @@ from training.data.augment import AugmentConfig, augment, plain_inputs
 from training.data.targets import batch_targets
 from training.data.text_targets import TextTargets, encode_descriptions, load_text_targets, save_text_targets
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
-from training.judge.objects import evaluate
+from training.judge.objects import HELD_OUT_VIEWS, evaluate
 from training.judge.pictures import label_picture
 from training.losses.mini import mini_losses
 from training.run.checkpoints import read_state
@@ -77,6 +77,8 @@ class MiniData:
         self.augmentation = AugmentConfig() if config.sampling.augment else None
         self.bfloat16 = config.execution.precision == "bfloat16"
         self.text = ensure_text_targets(config.data)
+        if (self.folder / "val").exists():  # refused now, not at the first evaluation hours later
+            self.validation.require_views(HELD_OUT_VIEWS)
 
     @cached_property
     def validation(self) -> ShardSet:
@@ -99,7 +101,7 @@ def load_averaged(model: nn.Module, path: str) -> None:
     """Give `model` the averaged weights of a training checkpoint. Parts that its network did not have stay fresh."""
     try:
         state = read_state(Path(path))
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         raise ValueError(
             f"start_from: expected a training checkpoint or a weight file of the family, got {path} ({error})"
         ) from error

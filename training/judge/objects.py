@@ -24,8 +24,10 @@ from training.data.arrays import SceneBatch, ShardSet
 from training.data.augment import plain_inputs
 from training.data.targets import MAX_DEPTH_M, MIN_DEPTH_M, scene_targets
 from training.data.text_targets import TextTargets, load_text_targets
+from training.run.checkpoints import read_state
 from training.run.devices import to_device
 
+HELD_OUT_VIEWS = 4  # of every held-out scene
 MIN_TRUE_CELLS = 8  # an object counts when at least this many half-resolution cells of all views together show it
 REACH_M = 1.5  # depth figures are taken where the truth is nearer: objects and table
 
@@ -106,7 +108,7 @@ def evaluate(
     *,
     scenes: int,
     posed: bool,
-    views: int = 4,
+    views: int = HELD_OUT_VIEWS,
     bfloat16: bool = True,
 ) -> MiniFigures:
     """Measure a network on held-out scenes; it is left in evaluation mode.
@@ -143,10 +145,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--checkpoint", type=Path, required=True, help="a training checkpoint (last.pt)")
     parser.add_argument("--scenes", type=int, default=240)
-    parser.add_argument("--views", type=int, default=4)
+    parser.add_argument("--views", type=int, default=HELD_OUT_VIEWS)
     arguments = parser.parse_args()
     text = load_text_targets(arguments.data / "text_embeddings.npz")
-    state = torch.load(arguments.checkpoint, map_location="cpu", weights_only=True)
+    state = read_state(arguments.checkpoint)
     model = object_network(build_network(state["family"], state["architecture"]))
     model.load_state_dict(state["ema"])
     shards = ShardSet(arguments.data / "val")

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import shutil
 from pathlib import Path
 
-import torch
-
 from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.torch_files import read_torch, write_torch
 
 _log = logging.getLogger("pan3d.training")
 
@@ -63,9 +61,8 @@ class CheckpointFolder:
 
     def _write(self, state: dict, path: Path) -> None:
         try:
-            with written_whole(path) as partial, partial.open("wb") as stream:
-                torch.save(state, stream)
-        except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
+            write_torch(path, state)
+        except OSError as error:
             newest = self.folder / LAST
             rest = f"{newest} is untouched, the run can go on from there" if newest.exists() else "there is no earlier one"
             free = shutil.disk_usage(self.folder).free / 2**20
@@ -82,10 +79,7 @@ class CheckpointFolder:
 
 def read_state(path: Path) -> dict:
     """A checkpoint's state, on the CPU; `ValueError` for a file that is damaged or no training checkpoint."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"checkpoint: expected a complete file, got {path} ({str(error).splitlines()[0]})") from error
+    state = read_torch(path, "checkpoint of a training run")
     if not isinstance(state, dict) or "model" not in state:
         raise ValueError(f"checkpoint: expected the state of a training run, got {path} with other things")
     return state

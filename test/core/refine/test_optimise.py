@@ -80,28 +80,6 @@ def test_an_interrupted_run_ends_in_the_same_bits(table, tmp_path):
     assert not [item for item in tmp_path.rglob("*") if item.name.startswith(".")]
 
 
-def test_a_checkpoint_is_refused_for_other_settings_views_and_files(table, tmp_path):
-    views, _ = table
-    path, settings = tmp_path / "checkpoint.pt", RefineSettings(steps=1)
-    Refinement(table_map(views, **SMALL), views, settings, path).run()
-    assert Refinement.resumed(path, views, replace(settings, steps=50, minutes=1.0)).progress.step == 1
-    with pytest.raises(ValueError, match=r"settings.seed: expected 0 as it began, got 1"):
-        Refinement.resumed(path, views, replace(settings, seed=1))
-    with pytest.raises(ValueError, match=r"views: expected the 6 that the refinement began with, got 5"):
-        Refinement.resumed(path, views[:5], settings)
-    swapped = [views[1], views[0], *views[2:]]
-    with pytest.raises(ValueError, match=r"views: expected those that the refinement began with, got other images or cameras"):
-        Refinement.resumed(path, swapped, settings)
-    with pytest.raises(FileNotFoundError, match="checkpoint: expected a file"):
-        Refinement.resumed(tmp_path / "none.pt", views, settings)
-    (tmp_path / "cut.pt").write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match="expected a complete checkpoint"):
-        Refinement.resumed(tmp_path / "cut.pt", views, settings)
-    torch.save({"format": "other"}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=r"format: expected 'pan3d-refine/2', got 'other'"):
-        Refinement.resumed(tmp_path / "other.pt", views, settings)
-
-
 def test_a_loss_that_is_not_finite_stops_before_it_does_harm(table, tmp_path):
     views, _ = table
     path = tmp_path / "checkpoint.pt"

@@ -118,7 +118,7 @@ def test_a_run_goes_on_from_its_checkpoint_to_the_same_map(scene, tmp_path):
 def test_a_run_goes_on_only_from_what_began_it(scene, tmp_path):
     views, labels = scene
     path = tmp_path / "run.pt"
-    with pytest.raises(FileNotFoundError, match="checkpoint: expected a file"):
+    with pytest.raises(FileNotFoundError, match="checkpoint of a refinement: expected a file"):
         refine_scene(views, labels, settings(), checkpoint=path, resume=True)
     with pytest.raises(ValueError, match="checkpoint: expected a file to resume from, got None"):
         refine_scene(views, labels, settings(), resume=True)

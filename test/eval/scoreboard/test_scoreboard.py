@@ -1,6 +1,7 @@
 """The scoreboard's bookkeeping and its page; the rows themselves are measured by the runner's own tests."""
 
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ UNSEEN = replace(HELD_OUT, key="unseen", title="Unseen kinds", prompts={"teapot"
 
 
 def measured(**figures: float) -> MeasuredRow:
-    return MeasuredRow(figures, {name: f"rule of {name}" for name in figures}, [], MACHINE)
+    return MeasuredRow(figures, {name: f"rule of {name}" for name in figures}, (), MACHINE)
 
 
 def test_every_row_is_there_and_every_baseline_is_a_row():
@@ -42,6 +43,23 @@ def test_a_measured_row_is_kept_until_what_it_depends_on_changes(tmp_path):
     fewer = replace(HELD_OUT, references=HELD_OUT.references[:5])
     assert plain.measurement(fewer, str(weights)).hash() != before[plain.key]
     assert plain.measurement(replace(HELD_OUT, prompts={}), str(weights)).hash() != before[plain.key]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"figures": None}, "figures: expected dict"),
+        ({"figures": {"AP50": "high"}}, "figures.AP50: expected a number, got 'high'"),
+        ({"failures": "none"}, "failures: expected tuple"),
+        ({"failed": []}, "failed: expected one of .*did you mean failures"),
+    ],
+)
+def test_a_kept_row_of_another_content_is_an_error_with_file_and_field(tmp_path, changes, message):
+    measurement = next(row for row in ROWS if not row.network).measurement(HELD_OUT, "")
+    path = tmp_path / f"{measurement.name}-{measurement.hash()}.json"
+    path.write_text(json.dumps(asdict(measured(AP50=0.5)) | changes))
+    with pytest.raises(ValueError, match=rf"{re.escape(path.name)}: {message}"):
+        measured_row(measurement, tmp_path, machine={})
 
 
 def test_the_pictured_scenes_are_spread_and_the_same_for_all():

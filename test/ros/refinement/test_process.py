@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -212,3 +213,38 @@ def test_views_that_cannot_be_refined_are_a_report_and_no_traceback(folder, kept
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     last = json.loads(run.stdout.splitlines()[-1])
     assert last["failed"] == "rejected" and "expected depth in at least one" in last["message"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "job.json: expected JSON"),
+        ('{"minutes": 1}', "job.json: RefinementJob: expected steps, .*, got no steps"),
+        ('{"steps": "5", "minutes": 1}', "job.json: steps: expected int, got '5'"),
+        ('{"steps": 5, "minutes": 1, "step": 3}', "job.json: step: expected one of .*did you mean steps"),
+    ],
+)
+def test_a_job_of_another_content_is_an_error_with_file_and_field(tmp_path, content, message):
+    (tmp_path / "job.json").write_text(content)
+    with pytest.raises(FolderProblem, match=message):
+        RefinementFolder(tmp_path, fresh=False).read_job()
+
+
+def test_a_disk_that_is_full_is_a_report_and_keeps_the_last_checkpoint(interrupted):
+    interrupted.write_job(job(resume=True))
+    before = interrupted.checkpoint.read_bytes()
+    limited = (
+        f"ulimit -f {len(before) // 2048}; exec {shlex.quote(sys.executable)} -m pan3d_ros.refinement.process {interrupted.path}"
+    )
+    run = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=120, check=True)
+    last = json.loads(run.stdout.splitlines()[-1])
+    assert last["failed"] == "disk" and "checkpoint.pt" in last["message"]
+    assert interrupted.checkpoint.read_bytes() == before
+    assert not [path for path in interrupted.path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_user_without_a_home_folder_is_told_which_parameter_needs_one(monkeypatch):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as it is for a user whom the system does not know
+    with pytest.raises(FolderProblem, match=r"refine.folder: expected a path that can be resolved, got '~/maps'"):
+        RefinementFolder.made("~/maps", "map")

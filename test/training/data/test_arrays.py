@@ -115,3 +115,32 @@ def test_older_shards_with_fewer_columns_stand_in_one_batch_with_new_ones(data_f
     width = kinds.shape[1]
     assert batch.kinds.shape == (2, width + 16) and batch.kinds[0, width:].eq(-1).all()
     assert torch.equal(batch.kinds[0], batch.kinds[1])
+
+
+@pytest.mark.parametrize("damage", ["cut", "pickled", "other rows", "gone"])
+def test_a_damaged_array_of_a_shard_is_an_error_with_its_name(data_folder, tmp_path, damage):
+    shutil.copytree(data_folder / "val" / "part_000", tmp_path / "part_000")
+    path = tmp_path / "part_000" / "depth.npy"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "pickled":
+        np.save(path, np.array([{}], dtype=object), allow_pickle=True)
+    elif damage == "other rows":
+        np.save(path, np.load(path)[:1])
+    else:
+        path.unlink()
+    with pytest.raises((ValueError, FileNotFoundError), match=r"part_000/depth\.npy"):
+        ShardSet(tmp_path)
+
+
+def test_scenes_of_too_few_cameras_are_told_with_their_number(data_folder, tmp_path):
+    few = tmp_path / "part_000"
+    shutil.copytree(data_folder / "val" / "part_000", few)
+    for name in ("images", "depth", "ids", "intrinsics", "cam_from_world"):
+        np.save(few / f"{name}.npy", np.load(few / f"{name}.npy")[:, :3])
+    shards = ShardSet(tmp_path)
+    assert shards.num_views == 3
+    shards.require_views(3)
+    for ask in (lambda: shards.require_views(4), lambda: shards.batch(np.array([0]), [np.arange(4)])):
+        with pytest.raises(ValueError, match=r"data: expected scenes of at least 4 cameras, got .*part_000 with 3"):
+            ask()

@@ -227,6 +227,49 @@ def test_scenes_stream_over_http_as_from_disk(folder, monkeypatch):
             open_tar_shards(url)
 
 
+class Redirecting(http.server.BaseHTTPRequestHandler):
+    """Sends whoever asks for a file to `target`, and the file's name after it."""
+
+    def __init__(self, *arguments: object, target: str) -> None:
+        self.target = target
+        super().__init__(*arguments)
+
+    def _redirect(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", f"{self.target}/{self.path.rsplit('/', 1)[-1]}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_HEAD = _redirect
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def redirected(target: str):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Redirecting, target=target)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_shards_that_have_moved_to_another_host_are_read_there(folder, monkeypatch):
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(scene_shards, "FIRST_WAIT_S", 0.01)
+    with served(folder) as there, redirected(there) as url:
+        reader = SceneReader(open_tar_shards(url), seed=1, workers=0, buffer=8)
+        assert seeds_of(reader, 30) == seeds_of(reader_of(folder), 30)
+
+
+@pytest.mark.parametrize("target", ["file://{folder}", "ftp://127.0.0.1", ""])
+def test_a_redirect_to_files_other_protocols_or_itself_is_refused(folder, monkeypatch, target):
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(scene_shards, "FIRST_WAIT_S", 0.01)
+    with redirected(target.format(folder=folder)) as url, pytest.raises(OSError, match=f"{url}/index.json: "):
+        open_tar_shards(url)
+
+
 def test_scene_folders_are_sampled_at_network_size(tmp_path):
     cast_scene = cast((Ball((-0.1, 0.0, 0.04), 0.04), Block((0.1, 0.0, 0.04), (0.07, 0.06, 0.08))), camera_ring(2))
     pose = torch.eye(4)
