@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from pan3d_core.structures import require_shape
 if TYPE_CHECKING:
     from pan3d_core.refine.optimise import Refinement
 
-FORMAT = "pan3d-refine/2"
+FORMAT, WHAT = "pan3d-refine/2", "a checkpoint of a refinement"
 # The parts of a checkpoint.
 _KINDS = {
     "settings": dict, "labels": dict, "views": int, "views_digest": str, "model": dict, "optimizer": dict, "first_queries": dict,
@@ -108,11 +109,18 @@ def read_checkpoint(path: Path, settings: RefineSettings, views: Sequence[Refine
     Raises `FileNotFoundError`, or `CheckpointProblem` for a damaged file, one of another kind, and settings or views that it did
     not begin with.
     """
+    with named_checkpoint(path):
+        content = _content(read_torch(path, WHAT))
+        _check_beginning(path, content, settings, views)
+        return _restored(content)
+
+
+@contextmanager
+def named_checkpoint(path: Path) -> Iterator[None]:
+    """Give whatever is wrong with the content of a checkpoint one kind of error, `CheckpointProblem`, that names the file."""
     try:
-        with named_file(path, "a checkpoint of a refinement"):
-            content = _content(read_torch(path, "a checkpoint of a refinement"))
-            _check_beginning(path, content, settings, views)
-            return _restored(content)
+        with named_file(path, WHAT):
+            yield
     except CheckpointProblem:
         raise
     except ValueError as error:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
 from pan3d_core.models.matching import NonFiniteCost, match_queries
-from pan3d_core.refine.checkpoints import OtherLabels, Progress, read_checkpoint, write_checkpoint
+from pan3d_core.refine.checkpoints import OtherLabels, Progress, named_checkpoint, read_checkpoint, write_checkpoint
 from pan3d_core.refine.density import DensityControl
 from pan3d_core.refine.losses import (
     PanopticSplattingLossWeights,
@@ -86,8 +86,9 @@ class Refinement:
         if labels is not None and labels != stored.model.labels:
             raise OtherLabels(checkpoint, stored.model.labels, labels)
         made = cls(stored.model.to(views[0].labels.image.device), views, settings, checkpoint)
-        made.optimizer.load_state_dict(stored.optimizer)
-        made.density.state |= {name: value.to(made.model.means.device) for name, value in stored.density.items()}
+        with named_checkpoint(checkpoint):
+            made.optimizer.load_state_dict(stored.optimizer)
+            made.density.state |= {name: value.to(made.model.means.device) for name, value in stored.density.items()}
         made.progress, made.first_queries = stored.progress, stored.first_queries
         return made
 

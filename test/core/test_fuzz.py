@@ -1,7 +1,7 @@
 """Damaged files of the library's formats: each is read, or refused with one error that names it."""
 
 import torch
-from fuzzing import Reader, damaged_files_test
+from fuzzing import Reader, broken_files_test, damaged_files_test
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.gaussians.files import read_scene_file
@@ -18,6 +18,8 @@ READERS: dict[str, Reader] = {
     "scene/cameras.json": lambda path: read_photographs([path.with_name("a.png")], path),
     "scene/a.png": read_image,
     "coco/coco.json": lambda path: labels_from_files(path, [VIEW]),
+    "coco/00_a.png": lambda path: labels_from_files(path.with_name("coco.json"), [VIEW]),
+    "labels/00_a.png": lambda path: labels_from_files(path.parent, [VIEW]),
     "labels/labels.json": lambda path: labels_from_files(path.parent, [VIEW]),
     "settings.yaml": PipelineConfig.from_yaml,
     "weights.safetensors": lambda path: (read_weights(path), read_metadata(path)),
@@ -29,3 +31,4 @@ READERS: dict[str, Reader] = {
 
 
 test_damaged_files_are_read_or_refused_by_name = damaged_files_test(READERS)
+test_files_that_broke_a_reader_once_are_read_or_refused_by_name = broken_files_test(READERS)

@@ -1,13 +1,20 @@
 """Damaged files that the nodes and bags read: each is read, or refused with one error that names it."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from fuzzing import Reader, damaged_files_test
+import pytest
+from bag_scene import HEIGHT, WIDTH, BlockBag
+from fuzzing import AMOUNTS, Reader, broken_files_test, check_reader, damaged_files_test
 
-from pan3d_ros.bags.reader import BagReader
+from pan3d_ros.bags.reader import COMPRESSED, IMAGE, INFO, TEXT, TRANSFORMS, BagError, BagReader
 from pan3d_ros.bags.settings import replay_settings
 from pan3d_ros.inputs.transforms import StaticTransforms
-from pan3d_ros.messages.calibration import info_from_file
+from pan3d_ros.messages.calibration import calibration_from_info, info_from_file
+from pan3d_ros.messages.images import compressed_to_rgb, depth_to_metres, image_to_rgb
+from pan3d_ros.messages.poses import matrix_from_pose, transform_numbers
 
 
 def read_bag(path: Path) -> None:
@@ -26,3 +33,39 @@ READERS: dict[str, Reader] = {
 
 
 test_damaged_files_are_read_or_refused_by_name = damaged_files_test(READERS)
+test_files_that_broke_a_reader_once_are_read_or_refused_by_name = broken_files_test(READERS)
+
+
+# What becomes of messages of a type once they are decoded.
+USES: dict[str, Callable[[Any], Any]] = {
+    IMAGE: lambda message: (image_to_rgb(message), depth_to_metres(message)),
+    COMPRESSED: compressed_to_rgb,
+    INFO: lambda message: calibration_from_info(message, WIDTH, HEIGHT),
+    TRANSFORMS: lambda message: [matrix_from_pose("pose", *transform_numbers(item.transform)) for item in message.transforms],
+    TEXT: lambda message: message.data,
+}
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory) -> Path:
+    return BlockBag().write(tmp_path_factory.mktemp("recorded") / "bag")
+
+
+@AMOUNTS
+@pytest.mark.parametrize("kind", sorted(USES))
+def test_damaged_messages_of_a_bag_are_used_or_refused_with_their_topic(recorded, kind, amount, tmp_path):
+    whole = tmp_path / "whole.cdr"
+    with BagReader(recorded) as bag:
+        (topic, *_) = bag.of_type(kind)
+        whole.write_bytes(next(bag.raw([topic])).content)
+
+        def use(path: Path) -> None:
+            try:
+                message = bag.decode(topic, path.read_bytes())
+            except BagError as error:
+                assert topic in str(error)
+                return
+            with suppress(ValueError):  # which costs this one message, and whoever asked names the topic
+                USES[kind](message)
+
+        check_reader(use, "message.cdr", tmp_path / "trial", amount, whole)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ from places import ROOT
 CORPUS = ROOT / "test" / "data" / "fuzz"
 Reader = Callable[[Path], Any]
 
-ODD_VALUES = st.one_of(
+ODD_VALUES: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from(
         [None, True, -1, 0, 2**31, 2**63, 2**70, 1e300, -1e-300, float("nan"), float("inf"), "", "x" * 300, [], {}, [[]]]
     ),
@@ -26,7 +28,7 @@ ODD_VALUES = st.one_of(
     st.text(max_size=8),
     st.integers(),
     st.floats(),
-)
+).map(copy.deepcopy)  # a list that is put in at two places must not hold itself in the end
 
 
 @st.composite
@@ -79,9 +81,18 @@ def changed_values(draw: st.DrawFn, whole: Any) -> Any:
     return content
 
 
+def _stored(content: Any) -> bytes:
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    return stream.getvalue()
+
+
 def _inputs(seed: Path) -> st.SearchStrategy[bytes]:
     whole = seed.read_bytes()
     raw = damaged_bytes(whole)
+    if seed.suffix == ".pt":
+        content = torch.load(io.BytesIO(whole), weights_only=True)
+        return st.one_of(raw, *[changed_values(content).map(_stored)] * 3)
     if seed.suffix == ".json":
         values = changed_values(json.loads(whole)).map(lambda content: json.dumps(content).encode())
         return st.one_of(raw, values, values)
@@ -93,6 +104,55 @@ def _inputs(seed: Path) -> st.SearchStrategy[bytes]:
     return raw
 
 
+AMOUNTS = pytest.mark.parametrize("amount", [25, pytest.param(500, marks=pytest.mark.slow)])  # of damaged files per reader
+
+
+def laid_out(seed: str, folder: Path, whole: Path | None = None) -> Path:
+    """Copy a file of the corpus, with those beside it if it has a folder of its own, to `folder`; the path of the copy."""
+    where = folder / seed
+    if whole is not None or where.parent == folder:
+        where.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(whole or CORPUS / seed, where)
+    else:
+        shutil.copytree((CORPUS / seed).parent, where.parent)
+    return where
+
+
+def damaged_files_test(readers: Mapping[str, Reader]) -> Callable[[str, int, Path], None]:
+    """A test of each reader, by the name of a whole file of the corpus: with some damaged files, or with many if slow."""
+
+    @AMOUNTS
+    @pytest.mark.parametrize("seed", sorted(readers))
+    def check(seed: str, amount: int, tmp_path: Path) -> None:
+        check_reader(readers[seed], seed, tmp_path, amount)
+
+    return check
+
+
+def broken_files_test(readers: Mapping[str, Reader]) -> Callable[[str, Path], None]:
+    """A test of each reader with the kept files that broke it before it was mended."""
+
+    @pytest.mark.parametrize("seed", sorted(readers))
+    def check(seed: str, tmp_path: Path) -> None:
+        check_broken(readers[seed], seed, tmp_path)
+
+    return check
+
+
+def check_broken(read: Reader, seed: str, folder: Path) -> None:
+    """Try a reader with the kept versions of a file that broke it before it was mended.
+
+    Args:
+        read: As for `check_reader`.
+        seed: As for `check_reader`; there may be no such versions of it.
+        folder: An empty one.
+    """
+    where = laid_out(seed, folder)
+    for broken in sorted((CORPUS / "broken" / seed).glob("*")):
+        where.write_bytes(broken.read_bytes())
+        refuses_cleanly(read, where)
+
+
 def refuses_cleanly(read: Reader, path: Path) -> None:
     """A reader reads a file or raises one error that names it."""
     try:
@@ -101,35 +161,21 @@ def refuses_cleanly(read: Reader, path: Path) -> None:
         assert path.name in str(error) or path.parent.name in str(error), f"{error!r} does not name {path}"
 
 
-def damaged_files_test(readers: Mapping[str, Reader]) -> Callable[[str, int, Path], None]:
-    """A test of each reader, by the name of a whole file of the corpus: with some damaged files, or with many if slow."""
-
-    @pytest.mark.parametrize("amount", [25, pytest.param(500, marks=pytest.mark.slow)])
-    @pytest.mark.parametrize("seed", sorted(readers))
-    def check(seed: str, amount: int, tmp_path: Path) -> None:
-        check_reader(readers[seed], seed, tmp_path, amount)
-
-    return check
-
-
-def check_reader(read: Reader, seed: str, folder: Path, inputs: int) -> None:
-    """Try a reader with damaged versions of a file of the corpus.
+def check_reader(read: Reader, seed: str, folder: Path, inputs: int, whole: Path | None = None) -> None:
+    """Try a reader with damaged versions of a file.
 
     Args:
         read: Takes the path of the file, which stands beside copies of the corpus's other files.
         seed: Name of a file in the corpus, which is whole.
         folder: An empty one.
         inputs: How many versions.
+        whole: The file itself, where it is none of the corpus.
     """
-    where = folder / seed
-    if where.parent == folder:
-        shutil.copy(CORPUS / seed, where)
-    else:
-        shutil.copytree((CORPUS / seed).parent, where.parent)
+    where = laid_out(seed, folder, whole)
     read(where)
 
     @settings(max_examples=inputs, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
-    @given(_inputs(CORPUS / seed))
+    @given(_inputs(whole or CORPUS / seed))
     def check(content: bytes) -> None:
         where.write_bytes(content)
         refuses_cleanly(read, where)

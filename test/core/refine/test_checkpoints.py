@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from fuzzing import AMOUNTS, check_reader
 from refine_scenes import table_map, table_views
 
 from pan3d_core.refine.checkpoints import CheckpointProblem
@@ -72,3 +73,9 @@ def test_a_part_of_a_checkpoint_that_is_missing_or_another_is_named_with_the_fil
     torch.save(content, tmp_path / "changed.pt")
     with pytest.raises(CheckpointProblem, match=rf"(?s)changed\.pt: {message}"):
         Refinement.resumed(tmp_path / "changed.pt", views, settings)
+
+
+@AMOUNTS
+def test_a_damaged_checkpoint_is_read_or_refused_by_name(kept, amount, tmp_path):
+    views, settings, whole = kept
+    check_reader(lambda path: Refinement.resumed(path, views, settings), "checkpoint.pt", tmp_path, amount, whole)
