@@ -159,7 +159,8 @@ build_interfaces() {
 build_interfaces_in() { # folder with pan3d_interfaces, virtual environment
   (
     cd "$1"
-    AMENT_PREFIX_PATH=$2 CMAKE_PREFIX_PATH=$2 "$2/bin/python" -m colcon --log-base build/log build \
+    # Without -j of its own colcon also limits the load, and beside other work the build then stands still.
+    MAKEFLAGS=-j$(nproc) AMENT_PREFIX_PATH=$2 CMAKE_PREFIX_PATH=$2 "$2/bin/python" -m colcon --log-base build/log build \
       --base-paths pan3d_interfaces --packages-select pan3d_interfaces \
       --event-handlers console_cohesion+ console_direct- \
       --cmake-args -DPython3_EXECUTABLE="$2/bin/python" -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release --no-warn-unused-cli

@@ -1,9 +1,9 @@
 """What a refinement makes of the views in a folder, and how another one goes on with what it has left; no node is needed."""
 
+import errno
 import fcntl
 import json
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -18,7 +18,7 @@ from pan3d_core.assembly.place_map import map_of_scene
 from pan3d_core.gaussians.files import read_scene_file
 from pan3d_core.refine.schedule import EarlyStop
 from pan3d_ros.refinement.folder import VIEWS_FILE, FolderInUse, FolderProblem, RefinementFolder, RefinementJob
-from pan3d_ros.refinement.process import OPTIMISE, START, WRITE, refine
+from pan3d_ros.refinement.process import OPTIMISE, START, WRITE, main, refine
 from pan3d_ros.refinement.runner import ProcessEnded, RefinementRunner
 
 STEPS = 30
@@ -230,15 +230,18 @@ def test_a_job_of_another_content_is_an_error_with_file_and_field(tmp_path, cont
         RefinementFolder(tmp_path, fresh=False).read_job()
 
 
-def test_a_disk_that_is_full_is_a_report_and_keeps_the_last_checkpoint(interrupted):
-    interrupted.write_job(job(resume=True))
+def test_a_disk_that_is_full_is_a_report_and_keeps_the_last_checkpoint(interrupted, monkeypatch, capsys):
+    interrupted.write_job(job(resume=True, steps=21))
     before = interrupted.checkpoint.read_bytes()
-    limited = (
-        f"ulimit -f {len(before) // 2048}; exec {shlex.quote(sys.executable)} -m pan3d_ros.refinement.process {interrupted.path}"
-    )
-    run = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=120, check=True)
-    last = json.loads(run.stdout.splitlines()[-1])
-    assert last["failed"] == "disk" and "checkpoint.pt" in last["message"]
+
+    def full(content, stream):
+        stream.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    assert main([str(interrupted.path)]) == 0
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last["failed"] == "disk" and "the disk is full" in last["message"] and "checkpoint.pt" in last["message"]
     assert interrupted.checkpoint.read_bytes() == before
     assert not [path for path in interrupted.path.iterdir() if path.name.startswith(".")]
 
