@@ -9,6 +9,7 @@ import os
 import pickle
 import shutil
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 # What code stumbles over that goes through content of another kind than it should be.
 _CONTENT_ERRORS = (
     KeyError, IndexError, TypeError, AttributeError, OverflowError, RuntimeError, AssertionError, MemoryError, EOFError,
-    struct.error, zlib.error, zipfile.BadZipFile, pickle.UnpicklingError,
+    struct.error, zlib.error, zipfile.BadZipFile, pickle.UnpicklingError, SyntaxError, tokenize.TokenError,
 )  # fmt: skip
 
 
