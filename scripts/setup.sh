@@ -204,7 +204,9 @@ main() {
     return
   fi
 
-  mkdir -p build
+  if ! mkdir -p build 2> /dev/null || [ ! -w build ]; then
+    fail "the set-up is not up to date, and $ROOT may not be written by this user"
+  fi
   exec 9> build/setup.lock
   flock 9
   python=$(find_python)
