@@ -145,3 +145,13 @@ def test_where_the_inverse_model_maps_nothing_the_picture_is_black():
     assert straight[0, 120, 160] == 1.0
     assert straight[0, 0, 0] == 0.0
     assert straight.isfinite().all()
+
+
+@pytest.mark.parametrize(("k1", "is_lens"), [(40.0, True), (100.0, False)])
+def test_coefficients_that_leave_less_than_a_tenth_of_the_picture_are_of_no_lens(k1, is_lens):
+    intrinsics = torch.tensor([[60.0, 0.0, 39.5], [0.0, 60.0, 29.5], [0.0, 0.0, 1.0]])
+    if is_lens:  # 11 % are left
+        undistort(torch.zeros(3, 60, 80), intrinsics, "plumb_bob", [k1, 0.0, 0.0, 0.0, 0.0], None)
+        return
+    with pytest.raises(ValueError, match="which leave 7 % of the picture"):
+        undistort(torch.zeros(3, 60, 80), intrinsics, "plumb_bob", [k1, 0.0, 0.0, 0.0, 0.0], None)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from raycast_scene import Ball, Block, camera_ring, cast
 
-from pan3d_core.geometry.level_cameras import locate_cameras
+from pan3d_core.geometry.cameras import unproject_depth
+from pan3d_core.geometry.level_cameras import _level_frame, locate_cameras
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_eval.metrics.poses import rotation_angle_deg
 
@@ -75,3 +76,16 @@ def test_no_objects_and_a_single_view_are_no_error(scene):
     assert found.located.tolist() == [True, False, False, False]
     alone = locate_cameras(scene.depth[:1], intrinsics[:1], masks[:, :1], scene.ids[:1] == 0)
     assert alone.located.tolist() == [True] and torch.equal(alone.cam_from_view1[0], torch.eye(4))
+
+
+def test_the_support_is_what_lies_beside_the_objects_not_a_larger_wall_further_away():
+    height, width = 64, 96
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    aside = torch.maximum((rows - 32).abs(), (columns - 48).abs())
+    mask = aside <= 3
+    intrinsics = torch.tensor([[100.0, 0.0, 47.5], [0.0, 100.0, 31.5], [0.0, 0.0, 1.0]])
+    wall = 0.8 + 0.005 * columns  # slanted
+    depth = torch.where(aside <= 11, 1.0, wall)  # a small table that faces the camera
+    points = unproject_depth(depth[None], intrinsics[None], torch.eye(4)[None])[0]
+    level = _level_frame(points, ~mask, mask[None], 1.0)
+    assert torch.allclose(level[2], torch.tensor([0.0, 0.0, -1.0, 1.0]), atol=1e-3)  # height above the table

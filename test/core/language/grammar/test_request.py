@@ -151,3 +151,25 @@ def test_names_may_hold_words_that_refuse_elsewhere():
     assert read_request("coke zero").noun == "coke zero" and read_request("a stop sign").noun == "stop sign"
     for word in sorted(MAY_NAME):
         assert refusal(f"{word} mugs").word == word
+
+
+def test_words_of_a_use_belong_to_what_is_used():
+    assert read_request("something to drink up").noun == "something to drink up"
+    assert read_request("a thing to hang up a coat").noun == "thing to hang up a coat"
+
+
+def test_with_ends_where_another_thing_begins():
+    both = read_request("a mug with a handle and the bowl")
+    assert [part.noun for part in both.parts] == ["mug with a handle", "bowl"]
+    assert read_request("a mug with a handle, not the red one").noun == "mug with a handle"
+
+
+def test_a_join_behind_a_negation_goes_on_negating():
+    for text, colors, nouns in [
+        ("the mug that is not black or red", ["black", "red"], ["", ""]),
+        ("the one that is not a mug or a bowl", [], ["mug", "bowl"]),
+        ("the mug that is neither black nor red", ["black", "red"], ["", ""]),
+    ]:
+        excluded = [part for whole in read_request(text).excluded for part in whole.parts or (whole,)]
+        assert [color for part in excluded for color, _ in part.colors] == colors, text
+        assert [part.noun for part in excluded] == nouns, text

@@ -1,0 +1,70 @@
+"""The planner's stages one by one: what surrounds an object, its rim, and how deep a hand goes."""
+
+import math
+
+import numpy as np
+import torch
+
+from pan3d_core.config import GraspConfig
+from pan3d_core.geometry.boxes import OrientedBox
+from pan3d_core.grasping.contacts import NAMES, find_pairs
+from pan3d_core.grasping.hands import Hands, insert
+from pan3d_core.grasping.object_cloud import ObjectCloud, build_object_cloud
+from pan3d_core.labels import LabelSpace
+from pan3d_core.structures import Panoptic3D, Segment
+
+CONFIG = GraspConfig()
+
+
+def grid(x_m: tuple[float, float], y_m: tuple[float, float], z_m: float, step_m: float) -> np.ndarray:
+    x, y = np.meshgrid(np.arange(*x_m, step_m), np.arange(*y_m, step_m))
+    return np.stack([x.ravel(), y.ravel(), np.full(x.size, z_m)], axis=1).astype(np.float32)
+
+
+def test_what_stands_beside_an_object_is_an_obstacle_as_fine_as_fingers_need():
+    own, other = grid((0.0, 0.04), (0.0, 0.04), 0.05, 0.003), grid((0.06, 0.14), (0.0, 0.08), 0.05, 0.002)
+    points = torch.from_numpy(np.concatenate([own, other]))
+    ids = torch.tensor([1] * len(own) + [2] * len(other))
+    up = torch.tensor([0.0, 0.0, 1.0]).expand(len(points), 3)
+    box = OrientedBox(torch.eye(4), torch.full((3,), 0.04))
+    segments = tuple(Segment(key, -1, 0.0, 1.0, 100, 1, torch.zeros(3), box, torch.zeros(3)) for key in (1, 2))
+    none = torch.zeros(1, 1, 1, dtype=torch.int64)
+    scene = Panoptic3D(none, none, segments, points, points, ids, up, LabelSpace.things(("thing",)))
+    found = build_object_cloud(scene, 1, 0.0)
+    surface = found.obstacles[found.obstacles[:, 2] > 0.049]
+    gaps = np.linalg.norm(other[:, None] - surface[None], axis=2).min(1)
+    assert gaps.max() < 0.009  # no finger is so thin
+    assert len(surface) < 0.3 * len(other)
+    assert (found.obstacles[:, 2] < 0.045).any(), "what is under it was not seen, and is not free"
+    assert len(build_object_cloud(scene, 2, 0.0).points) > 100
+
+
+def test_an_open_rim_is_found_in_few_points_all_around():
+    angle = np.linspace(-np.pi, np.pi, 64, endpoint=False) + 0.01
+    points = np.stack([0.05 * np.cos(angle), 0.05 * np.sin(angle), np.full(64, 0.06)], axis=1).astype(np.float32)
+    normals = np.stack([np.cos(angle), np.sin(angle), np.zeros(64)], axis=1).astype(np.float32)
+    box = OrientedBox(torch.eye(4), torch.full((3,), 0.1))
+    bowl = ObjectCloud(points, normals, np.ones(64, bool), points[:0], box, points.mean(0), 0.0)
+    pairs, _ = find_pairs(bowl, CONFIG)
+    rim = pairs[pairs.source == NAMES.index("rim")]
+    assert len(rim) == 16
+    assert np.allclose(np.linalg.norm(rim.centers[:, :2], axis=1), 0.05, atol=1e-3)
+    assert np.allclose(rim.centers[:, 2], 0.06 - 0.008, atol=1e-4)
+    assert np.allclose((rim.axes[:, :2] * rim.centers[:, :2]).sum(1), 0.05, atol=1e-3)  # closes across the wall
+    closed = np.concatenate([points, grid((-0.02, 0.02), (-0.02, 0.02), 0.06, 0.01)])
+    up = np.tile(np.float32([0.0, 0.0, 1.0]), (len(closed) - 64, 1))
+    lid = ObjectCloud(closed, np.concatenate([normals, up]), np.ones(len(closed), bool), points[:0], box, closed.mean(0), 0.0)
+    assert NAMES.index("rim") not in find_pairs(lid, CONFIG)[0].source
+    half = ObjectCloud(points[:32], normals[:32], np.ones(32, bool), points[:0], box, points.mean(0), 0.0)
+    assert NAMES.index("rim") not in find_pairs(half, CONFIG)[0].source
+
+
+def test_a_hand_goes_as_deep_as_is_free_and_no_deeper_than_helps():
+    down = np.diag([1.0, -1.0, -1.0]).astype(np.float32)
+    ones = np.ones(3, np.float32)
+    hands = Hands(np.tile(down, (3, 1, 1)), np.zeros((3, 3), np.float32), ones, ones, ones, ones)
+    tip = CONFIG.gripper.tip_beyond_tcp_m
+    moved, reaches = insert(hands, np.array([math.inf, 0.010 - tip, -0.05]), CONFIG)
+    assert reaches.tolist() == [True, True, False]
+    assert np.allclose(-moved.position[:, 2] + tip, [0.024, 0.010, tip], atol=1e-6)  # how far the tips reach past the contacts
+    assert np.allclose(moved.position[:, :2], 0.0)
