@@ -12,25 +12,43 @@ from torch.nn import functional as F
 from pan3d_core.geometry.transforms import invert_rigid, rigid
 from pan3d_core.models.mini.network import MiniInputs
 from training.data.arrays import SceneBatch, TeacherMaps
+from training.data.repaint import repaint
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One of several strengths, drawn for each scene: real rigs are exact, good or bad."""
+
+    shares: tuple[float, ...]
+    strengths: tuple[float, ...]
+
+    def draw(self, count: int, generator: Generator) -> Tensor:
+        """(count,) strengths."""
+        row = torch.multinomial(torch.tensor(self.shares), count, replacement=True, generator=generator)
+        return torch.tensor(self.strengths)[row]
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
     """Strengths; every amount is the half width of a uniform range unless it says otherwise."""
 
-    brightness: float = 0.25
-    contrast: float = 0.25
-    saturation: float = 0.35
-    hue: float = 0.08  # radians of rotation about the grey axis times pi
+    brightness: float = 0.3
+    contrast: float = 0.3
+    saturation: float = 0.5
+    hue: float = 0.1  # radians of rotation about the grey axis times pi
+    gamma: float = 0.35  # of the logarithm of the exponent
+    cast: float = 0.12  # of the light's colour, per scene and channel
     channel_gain: float = 0.06  # per view and channel
-    noise: float = 0.02  # largest standard deviation, 0..1
-    blur_probability: float = 0.25
+    gray_probability: float = 0.12  # share of the scenes that are seen without colour
+    noise: float = 0.03  # largest standard deviation, 0..1
+    blur_probability: float = 0.3
     flip_probability: float = 0.5
+    repaint_surroundings: float = 0.5  # share of the scenes whose table and surroundings get other colours and prints
+    repaint_objects: float = 0.25  # share of the objects
     pose_dropout: float = 0.3  # share of the samples that see no poses
-    support_noise_m: float = 0.005
-    pose_noise_probability: float = 0.5
-    pose_noise_m: float = 0.003  # standard deviation; calibration is never exact
-    pose_noise_rad: float = 0.003
+    support_noise: Noise = Noise((0.6, 0.25, 0.15), (0.005, 0.03, 0.1))  # metres, half widths
+    pose_noise: Noise = Noise((0.4, 0.35, 0.25), (0.0, 0.003, 0.008))  # metres per axis, standard deviations
+    pose_noise_rad_per_m: float = 1.5  # of the cameras' directions beside it
 
 
 def _uniform(shape: tuple[int, ...], half_width: float, generator: Generator) -> Tensor:
@@ -48,21 +66,33 @@ def _about_gray(angle: Tensor, saturation: Tensor) -> Tensor:
     return (gain * eye + (1 - gain) * gray) @ rotation
 
 
+def _color_matrices(count: int, config: AugmentConfig, generator: Generator) -> Tensor:
+    """(count, 3, 3): hue and saturation, some without colour, and the colour of the light."""
+    saturation = 1 + _uniform((count,), config.saturation, generator)
+    saturation = torch.where(torch.rand(count, generator=generator) < config.gray_probability, 0.0, saturation)
+    colors = _about_gray(_uniform((count,), config.hue * math.pi, generator), saturation)
+    cast = 1 + _uniform((count, 3, 1), config.cast, generator)
+    return torch.where(saturation[:, None, None] == 0, 1.0, cast) * colors
+
+
+def _blurred(images: Tensor) -> Tensor:
+    """(B, S, 3, H, W) under a kernel of three pixels."""
+    kernel = images.new_tensor([0.25, 0.5, 0.25])
+    flat = F.pad(images.flatten(0, 2)[:, None], (1, 1, 1, 1), mode="replicate")
+    return F.conv2d(F.conv2d(flat, kernel.view(1, 1, 1, 3)), kernel.view(1, 1, 3, 1))[:, 0].reshape(images.shape)
+
+
 def jitter_colors(images: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
     """Light, colour, blur and noise of (B, S, 3, H, W); colour alike in all views of a scene, gains per view."""
     batch, views = images.shape[:2]
-    colors = _about_gray(
-        _uniform((batch,), config.hue * math.pi, generator), 1 + _uniform((batch,), config.saturation, generator)
-    )
+    out = torch.einsum("bij,bsjhw->bsihw", _color_matrices(batch, config, generator), images)
     gain = 1 + _uniform((batch, 1, 1, 1, 1), config.contrast, generator)
     gain = gain * (1 + _uniform((batch, views, 3, 1, 1), config.channel_gain, generator))
     shift = _uniform((batch, 1, 1, 1, 1), config.brightness * 0.5, generator) + _uniform((batch, views, 1, 1, 1), 0.05, generator)
-    out = torch.einsum("bij,bsjhw->bsihw", colors, images)
     out = (out - 0.5) * gain + 0.5 + shift
+    out = out.clamp_min(1e-4) ** _uniform((batch, 1, 1, 1, 1), config.gamma, generator).exp()
     if torch.rand((), generator=generator) < config.blur_probability:
-        kernel = images.new_tensor([0.25, 0.5, 0.25])
-        flat = F.pad(out.flatten(0, 2)[:, None], (1, 1, 1, 1), mode="replicate")
-        out = F.conv2d(F.conv2d(flat, kernel.view(1, 1, 1, 3)), kernel.view(1, 1, 3, 1))[:, 0].reshape(out.shape)
+        out = _blurred(out)
     strength = torch.rand((batch, 1, 1, 1, 1), generator=generator) * config.noise
     return (out + strength * torch.randn(out.shape, generator=generator)).clamp(0, 1)
 
@@ -99,11 +129,11 @@ def turn_world(batch: SceneBatch, yaw: Tensor) -> SceneBatch:
 
 
 def disturb_poses(cam_from_world: Tensor, config: AugmentConfig, generator: Generator) -> Tensor:
-    """Calibration errors on a share of the scenes: a small rotation and shift of each camera (B, S, 4, 4)."""
+    """Calibration errors as `config.pose_noise` says: a small rotation and shift of each camera (B, S, 4, 4)."""
     batch, views = cam_from_world.shape[:2]
-    chosen = (torch.rand((batch, 1, 1), generator=generator) < config.pose_noise_probability).float()
-    angle = torch.randn((batch, views, 3), generator=generator) * config.pose_noise_rad * chosen
-    shift = torch.randn((batch, views, 3), generator=generator) * config.pose_noise_m * chosen
+    strength = config.pose_noise.draw(batch, generator)[:, None, None]
+    angle = torch.randn((batch, views, 3), generator=generator) * strength * config.pose_noise_rad_per_m
+    shift = torch.randn((batch, views, 3), generator=generator) * strength
     x, y, z = angle.unbind(-1)
     zero = torch.zeros_like(x)
     rotation = torch.matrix_exp(torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(batch, views, 3, 3))
@@ -111,7 +141,7 @@ def disturb_poses(cam_from_world: Tensor, config: AugmentConfig, generator: Gene
 
 
 def augment(batch: SceneBatch, config: AugmentConfig, generator: Generator) -> tuple[SceneBatch, MiniInputs]:
-    """Change the samples of a batch together: colours, mirrored pictures, turned worlds, calibration.
+    """Change the samples of a batch together: paint, colours, mirrored pictures, turned worlds, calibration.
 
     Args:
         batch: Scenes with their truth.
@@ -125,13 +155,14 @@ def augment(batch: SceneBatch, config: AugmentConfig, generator: Generator) -> t
     if torch.rand((), generator=generator) < config.flip_probability:
         batch = flip_batch(batch)
     batch = turn_world(batch, _uniform((size,), math.pi, generator))
+    batch = repaint(batch, config.repaint_surroundings, config.repaint_objects, generator)
     batch = replace(batch, images=jitter_colors(batch.images, config, generator))
     posed = (torch.rand((size,), generator=generator) >= config.pose_dropout).float()
     inputs = MiniInputs(
         images=batch.images,
         intrinsics=batch.intrinsics,
         cam_from_world=disturb_poses(batch.cam_from_world, config, generator),
-        support_height=batch.support_height + _uniform((size,), config.support_noise_m, generator),
+        support_height=batch.support_height + _uniform((size,), 1.0, generator) * config.support_noise.draw(size, generator),
         posed=posed,
     )
     return batch, inputs

@@ -9,7 +9,7 @@ import torch
 from pan3d_core.geometry.cameras import project, unproject_depth
 from pan3d_core.geometry.transforms import transform_points
 from training.data.arrays import SceneBatch, ShardSet
-from training.data.augment import AugmentConfig, augment, disturb_poses, flip_batch, jitter_colors, turn_world
+from training.data.augment import AugmentConfig, Noise, augment, disturb_poses, flip_batch, jitter_colors, turn_world
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_colors_stay_in_range_and_change(batch):
 
 
 def test_disturbed_poses_stay_rigid_and_close(batch):
-    config = AugmentConfig(pose_noise_probability=1.0)
+    config = AugmentConfig(pose_noise=Noise((1.0,), (0.003,)))
     moved = disturb_poses(batch.cam_from_world, config, torch.Generator().manual_seed(0))
     rotation = moved[..., :3, :3]
     torch.testing.assert_close(rotation @ rotation.transpose(-1, -2), torch.eye(3).expand_as(rotation), atol=1e-5, rtol=0)
