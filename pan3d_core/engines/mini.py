@@ -28,7 +28,7 @@ from pan3d_core.models.mini.cameras import unposed_cameras
 from pan3d_core.models.mini.decode import decode_scene
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniSettings
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniSettings
-from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini, plain_arguments
+from pan3d_core.models.mini.network import MiniArchitecture, MiniInputs, MiniOutputs, PanMini
 from pan3d_core.runtime.device import select_device
 from pan3d_core.runtime.files import named_file
 from pan3d_core.runtime.weights import assign_weights, read_metadata, read_weights
@@ -112,7 +112,7 @@ def build_network(name: str, architecture: Mapping[str, Any]) -> PanMini | Fast3
         return Fast3disMini(Fast3disMiniSettings.from_dict(architecture))
     if name == EPS3D:
         return Eps3dMini(Eps3dMiniSettings.from_dict(architecture))
-    return PanMini(**plain_arguments(architecture))
+    return PanMini(MiniArchitecture.of(architecture))
 
 
 def fold_batch_norms(model: nn.Module) -> None:

@@ -26,7 +26,8 @@ from training.data.arrays import SceneBatch
 from training.data.augment import first_views
 from training.data.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
-from training.families.mini import MiniData, load_start
+from training.families.mini import MiniData
+from training.families.starting import load_start, start_architecture
 from training.judge.gaussians import class_texts, evaluate_eps3d, scene_picture, show_scene
 from training.losses.eps3d_mini import Eps3dMiniLossWeights, eps3d_mini_losses
 from training.run.devices import channels_last
@@ -58,7 +59,7 @@ class Eps3dMiniFamily:
     def __init__(self, config: TrainConfig) -> None:
         self.data = MiniData(config)
         own = {name: value for name, value in config.model.items() if name not in OWN_SETTINGS}
-        self.settings = Eps3dMiniSettings.from_dict(own)
+        self.settings = Eps3dMiniSettings.from_dict({"base": start_architecture(config.start_from), **own})
         self.architecture = self.settings.to_dict()
         self.weights = read_settings(Eps3dMiniLossWeights(), config.model.get("loss", {}), "model.loss")
         self.context_views = require_range(config.model.get("context_views", (2, 4)))

@@ -18,7 +18,8 @@ from pan3d_core.runtime.weights import assign_weights
 from pan3d_core.settings import read_settings
 from training.data.targets import batch_targets
 from training.families.family import FamilyEntry, ParameterGroup, groups_by_origin
-from training.families.mini import MiniData, MiniObjects, MiniSample, load_start
+from training.families.mini import MiniData, MiniObjects, MiniSample
+from training.families.starting import load_start, start_architecture
 from training.losses.fast3dis_mini import Fast3disMiniLossWeights, fast3dis_mini_losses
 from training.run.devices import channels_last
 from training.settings import OptimizerConfig, TrainConfig
@@ -35,7 +36,7 @@ class Fast3disMiniFamily(MiniObjects[Fast3disMini, Fast3disMiniOutputs]):
     def __init__(self, config: TrainConfig) -> None:
         self.data = MiniData(config)
         own = {name: value for name, value in config.model.items() if name != "loss"}
-        self.settings = Fast3disMiniSettings.from_dict(own)
+        self.settings = Fast3disMiniSettings.from_dict({"base": start_architecture(config.start_from), **own})
         self.architecture = self.settings.to_dict()
         self.weights = loss_weights(config.model.get("loss", {}))
 

@@ -2,15 +2,13 @@
 
 Settings (`model:` in the file): those of `PanMini`'s constructor; those that are not given are the ones of the weight file that
 `start_from` names, or the constructor's. `start_from` takes such a file (the embedded one, say) or a training checkpoint; a
-network with more queries keeps the ones that it had.
+network with more queries keeps the ones that it had. `image_stem_weights` is the file of EfficientNet-Lite0's published weights,
+for the first run of a network with `image_stem: true`.
 """
 
 from __future__ import annotations
 
-import inspect
-import json
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,32 +18,24 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.engines.mini import FORMATS, read_checkpoint
-from pan3d_core.engines.mini import MINI as MINI_ENGINE
 from pan3d_core.models.mini.decode import decode_scene
 from pan3d_core.models.mini.fast3dis import Fast3disMini
-from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini
-from pan3d_core.runtime.weights import read_metadata
-from pan3d_core.settings import refuse_unknown
+from pan3d_core.models.mini.network import MiniArchitecture, MiniInputs, MiniOutputs, PanMini
 from training.data.arrays import SceneBatch, ShardSet, training_vocabulary
 from training.data.augment import AugmentConfig, augment, plain_inputs
 from training.data.targets import batch_targets
 from training.data.text_targets import TextTargets, encode_descriptions, load_text_targets, save_text_targets
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
+from training.families.starting import assign_start, load_image_stem, load_start, start_architecture
 from training.judge.objects import HELD_OUT_VIEWS, evaluate
 from training.judge.pictures import label_picture
 from training.losses.mini import mini_losses
-from training.run.checkpoints import read_state
 from training.run.devices import channels_last, to_device
 from training.settings import OptimizerConfig, TrainConfig
 
-_log = logging.getLogger("pan3d.training")
-
-B = TypeVar("B", bound=nn.Module)  # a network on the frozen one of `pan3d-mini`
 N = TypeVar("N", PanMini, Fast3disMini)  # a network that finds objects
 A = TypeVar("A", bound=MiniOutputs)  # what it answers
 TEXT_FILE = "text_embeddings.npz"
-QUERIES = "decoder.learned"  # the one parameter whose size is the number of queries
 
 
 @dataclass(frozen=True)
@@ -97,79 +87,6 @@ class MiniData:
         return MiniSample(inputs, varied, self.text.draw(generator))
 
 
-def load_averaged(model: nn.Module, path: str) -> None:
-    """Give `model` the averaged weights of a training checkpoint. Parts that its network did not have stay fresh."""
-    try:
-        state = read_state(Path(path))
-    except (ValueError, FileNotFoundError) as error:
-        raise ValueError(
-            f"start_from: expected a training checkpoint or a weight file of the family, got {path} ({error})"
-        ) from error
-    if "ema" not in state:
-        raise ValueError(f"start_from: expected a training checkpoint, got {path} without averaged weights")
-    assign_start(model, state["ema"], path)
-
-
-def assign_start(model: nn.Module, weights: Mapping[str, Tensor], path: str) -> None:
-    """Give `model` weights by name. What is new in it stays fresh, and so do the queries that it has more of.
-
-    Args:
-        model: The network that learns.
-        weights: Of an earlier network, of the same or fewer parts.
-        path: Where they come from, for messages.
-
-    Raises:
-        ValueError: Weights that the network has no place for, or of other shapes.
-    """
-    own = model.state_dict()
-    if unexpected := [name for name in weights if name not in own]:
-        raise ValueError(f"start_from: expected weights of pan3d-mini, got {path} with {', '.join(unexpected[:4])}")
-    missing = [name for name in own if name not in weights]
-    grown = {name: _grown(name, value, own[name], path) for name, value in weights.items()}
-    model.load_state_dict(grown, strict=False)
-    if missing:
-        _log.warning("%s lacks %d weights, which stay fresh: %s ...", path, len(missing), ", ".join(missing[:4]))
-
-
-def _grown(name: str, value: Tensor, fresh: Tensor, path: str) -> Tensor:
-    """`value` in the shape of `fresh`, whose further queries it gets."""
-    if value.shape == fresh.shape:
-        return value
-    if name.endswith(QUERIES) and value.shape[1:] == fresh.shape[1:] and len(value) < len(fresh):
-        _log.warning("%s has %d queries, %d more start fresh", path, len(value), len(fresh) - len(value))
-        return torch.cat([value.to(fresh), fresh[len(value) :]])
-    raise ValueError(
-        f"start_from: expected {name} of shape {tuple(fresh.shape)}, got {path} with {tuple(value.shape)}; "
-        "is it another network? See model: in the settings"
-    )
-
-
-def start_architecture(path: str) -> dict[str, Any]:
-    """The architecture that a weight file of `pan3d-mini` says it has, as plain values; empty for any other file."""
-    if not path.endswith(".safetensors") or not Path(path).is_file():
-        return {}
-    try:
-        metadata = read_metadata(path)
-    except ValueError:  # damaged: whoever reads the weights says so
-        return {}
-    if metadata.get("format") != FORMATS[MINI_ENGINE]:
-        return {}
-    architecture: dict[str, Any] = json.loads(metadata["content"])["architecture"]
-    return architecture
-
-
-def load_start(model: B, path: str, adopt: Callable[[B, dict[str, Tensor], str], None]) -> None:
-    """Give `model` a weight file of `pan3d-mini` by `adopt`, or the averaged weights of a training checkpoint."""
-    if not path.endswith(".safetensors"):
-        load_averaged(model, path)
-        return
-    try:
-        weights = read_checkpoint(Path(path)).model.state_dict()
-    except (FileNotFoundError, ValueError) as error:
-        raise ValueError(f"start_from: expected a weight file of pan3d-mini, got {path} ({error})") from error
-    adopt(model, weights, path)
-
-
 class MiniObjects(Generic[N, A]):
     """How networks that find objects as `pan3d-mini` does are fed, judged and shown."""
 
@@ -209,9 +126,10 @@ class MiniObjects(Generic[N, A]):
 
 
 def plain_architecture(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `PanMini` that the settings give; `ValueError` for an unknown name."""
-    refuse_unknown(values, sorted(set(inspect.signature(PanMini.__init__).parameters) - {"self"}), "model.")
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    """The fields of `MiniArchitecture` that the settings give, as plain values; `ValueError` for an unknown name."""
+    given = MiniArchitecture.of(values)
+    plain = {name: getattr(given, name) for name in values}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
 
 class MiniFamily(MiniObjects[PanMini, MiniOutputs]):
@@ -219,10 +137,15 @@ class MiniFamily(MiniObjects[PanMini, MiniOutputs]):
 
     def __init__(self, config: TrainConfig) -> None:
         self.data = MiniData(config)
-        self.architecture = plain_architecture({**start_architecture(config.start_from), **config.model})
+        own = {name: value for name, value in config.model.items() if name != "image_stem_weights"}
+        self.image_stem_weights = str(config.model.get("image_stem_weights", ""))
+        self.architecture = plain_architecture({**start_architecture(config.start_from), **own})
 
     def build(self) -> PanMini:
-        return channels_last(PanMini(**self.architecture))
+        model = channels_last(PanMini(MiniArchitecture.of(self.architecture)))
+        if self.image_stem_weights:
+            load_image_stem(model, Path(self.image_stem_weights))
+        return model
 
     def load(self, model: PanMini, path: str) -> None:
         load_start(model, path, assign_start)

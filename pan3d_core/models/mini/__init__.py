@@ -5,7 +5,7 @@ from pan3d_core.models.mini.decode import count_repeats, decode_scene
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniOutputs, Eps3dMiniSettings
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniOutputs, Fast3disMiniSettings
 from pan3d_core.models.mini.geometry import SceneGeometry, scene_geometry
-from pan3d_core.models.mini.network import DenseOutputs, MiniInputs, MiniOutputs, PanMini, SingleViews
+from pan3d_core.models.mini.network import DenseOutputs, MiniArchitecture, MiniInputs, MiniOutputs, PanMini, SingleViews
 from pan3d_core.models.mini.queries import QueryOutputs, QueryPrediction, SceneFeatures
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Fast3disMini",
     "Fast3disMiniOutputs",
     "Fast3disMiniSettings",
+    "MiniArchitecture",
     "MiniInputs",
     "MiniOutputs",
     "PanMini",

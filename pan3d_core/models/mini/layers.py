@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -47,11 +48,28 @@ class ConvStem(nn.Module):
         """Features at stride 2."""
         return F.relu(self.to2(image))
 
-    def forward(self, f2: Tensor, geometry: Tensor, other_views: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """`geometry` (N, G, H/4, W/4) and `other_views` (N, c4, H/4, W/4) -> features at strides 2, 4, 8, 16."""
-        f4 = self.at4(F.relu(self.to4(f2) + self.geometry(geometry) + other_views))
-        f8 = self.at8(F.relu(self.to8(f4)))
-        return f2, f4, f8, self.to16(f8)
+    def forward(
+        self, f2: Tensor, geometry: Tensor, other_views: Tensor, extra: Sequence[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features at strides 2, 4, 8, 16.
+
+        Args:
+            f2: (N, c2, H/2, W/2) of `start`.
+            geometry: (N, G, H/4, W/4).
+            other_views: (N, c4, H/4, W/4).
+            extra: To be added at strides 4, 8 and 16, of as many channels.
+
+        Returns:
+            `f2` and the other three.
+        """
+        at4, at8, at16 = extra or (None, None, None)
+        f4 = self.at4(F.relu(_sum(self.to4(f2) + self.geometry(geometry) + other_views, at4)))
+        f8 = self.at8(F.relu(_sum(self.to8(f4), at8)))
+        return f2, f4, f8, _sum(self.to16(f8), at16)
+
+
+def _sum(maps: Tensor, extra: Tensor | None) -> Tensor:
+    return maps if extra is None else maps + extra
 
 
 class Pyramid(nn.Module):

@@ -11,7 +11,7 @@ a text-aligned vector per query instead of class logits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 import torch
@@ -19,11 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pan3d_core.geometry.transforms import invert_rigid, transform_points
+from pan3d_core.models.mini.image_stem import JoinImageStem
 from pan3d_core.models.mini.layers import Block, ConvStem, Pyramid, rotary_angles
 from pan3d_core.models.mini.plane import PlaneRays, fourier_features, plane_from_world, plane_rays, points_from_rays
 from pan3d_core.models.mini.queries import QueryDecoder, QueryOutputs, SceneFeatures
-from pan3d_core.models.mini.sweep import HeightSweep
-from pan3d_core.settings import read_settings, to_plain
+from pan3d_core.models.mini.sweep import HEIGHTS_M, HeightSweep
+from pan3d_core.settings import read_settings, refuse_unknown, to_plain
 from pan3d_core.structures import present, require_shape
 
 PLANE_WAVELENGTHS_M = (2.0, 1.0, 0.5, 0.25, 0.125)
@@ -88,13 +89,13 @@ class SingleViews:
 
 
 def plain_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of `PanMini` from plain values, whose lists are tuples."""
+    """Fields of `MiniArchitecture` from plain values, whose lists are tuples."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 @dataclass(frozen=True)
 class MiniBasedSettings:
-    """What settings of networks on a `PanMini` share; `base` are its arguments, empty = the shipped one."""
+    """What settings of networks on a `PanMini` share; `base` is its architecture, empty = the first one."""
 
     base: Mapping[str, Any] = field(default_factory=dict)
 
@@ -119,43 +120,58 @@ class MiniWidths:
     text_dim: int
 
 
-class PanMini(nn.Module):
-    """The network; see the module docstring. Defaults are the shipped checkpoint's architecture."""
+@dataclass(frozen=True)
+class MiniArchitecture:
+    """Which network a `PanMini` is. Checkpoints say in what they differ from these values, those of the first one."""
 
-    def __init__(
-        self,
-        dim: int = 192,
-        heads: int = 6,
-        blocks: int = 8,
-        stem: tuple[int, int, int] = (24, 48, 96),
-        pyramid: tuple[int, int, int] = (32, 64, 96),
-        queries: int = 20,
-        decoder_layers: int = 3,
-        text_dim: int = 384,
-    ) -> None:
+    dim: int = 192
+    heads: int = 6
+    blocks: int = 8
+    stem: tuple[int, int, int] = (24, 48, 96)
+    pyramid: tuple[int, int, int] = (32, 64, 96)
+    queries: int = 20
+    decoder_layers: int = 3
+    text_dim: int = 384
+    sweep_heights: tuple[float, ...] = HEIGHTS_M  # above the support, metres
+    image_stem: bool = False  # features learnt from photographs join those of the stem
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> MiniArchitecture:
+        """Of plain values, any of them left out, whose lists are tuples; `ValueError` names an unknown one."""
+        refuse_unknown(values, sorted(item.name for item in fields(cls)), "model.")
+        return cls(**plain_arguments(values))
+
+
+class PanMini(nn.Module):
+    """The network; see the module docstring."""
+
+    def __init__(self, architecture: MiniArchitecture | None = None) -> None:
         super().__init__()
-        self.widths = MiniWidths(dim, stem, pyramid, text_dim)
+        own = architecture or MiniArchitecture()
+        dim, heads, stem, pyramid = own.dim, own.heads, own.stem, own.pyramid
+        self.widths = MiniWidths(dim, stem, pyramid, own.text_dim)
         channels = (*stem, dim)
         self.stem = ConvStem(channels, GEOMETRY_CHANNELS)
-        self.sweep = HeightSweep(stem[0], stem[1])
+        self.sweep = HeightSweep(stem[0], stem[1], own.sweep_heights)
         self.token_geometry = nn.Linear(TOKEN_GEOMETRY, dim)
         self.image_position = nn.Parameter(torch.randn(1, dim, 7, 9) * 0.02)
         self.camera_token = nn.Parameter(torch.randn(dim) * 0.02)
         self.camera_geometry = nn.Linear(17, dim)
         self.first_view = nn.Parameter(torch.randn(dim) * 0.02)
-        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(blocks))
+        self.blocks = nn.ModuleList(Block(dim, heads) for _ in range(own.blocks))
         self.norm = nn.LayerNorm(dim)
         self.head_dim = dim // heads
         self.camera = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, 9))
         self.pyramid = Pyramid(dim, channels, pyramid)
         self.dense4 = nn.Conv2d(pyramid[1], 6, 1)  # log_ratio, log_error, foreground, centre offset (3)
         self.dense2 = nn.Conv2d(pyramid[0], 3, 1)
-        self.dense_text = nn.Linear(pyramid[2], text_dim, bias=False)
-        self.decoder = QueryDecoder(dim, heads, pyramid, queries, decoder_layers, text_dim)
+        self.dense_text = nn.Linear(pyramid[2], own.text_dim, bias=False)
+        self.decoder = QueryDecoder(dim, heads, pyramid, own.queries, own.decoder_layers, own.text_dim)
         self.apply(_initialise)
         for head in (self.dense4, self.dense2):
             nn.init.normal_(head.weight, std=0.01)
             nn.init.zeros_(present("bias", head.bias))
+        self.image_stem = JoinImageStem(channels[1:]) if own.image_stem else None
 
     def forward(self, inputs: MiniInputs) -> MiniOutputs:
         single = self.single_views(inputs)
@@ -169,10 +185,11 @@ class PanMini(nn.Module):
         shift, cam_from_plane = _plane_frame(inputs, posed)
         hw = (inputs.images.shape[-2], inputs.images.shape[-1])
         rays = {s: plane_rays(cam_from_plane, inputs.intrinsics, posed, hw, s) for s in (1, 4, 16)}
-        images = ((inputs.images - 0.45) / 0.25).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        pictures = inputs.images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         geometry = _geometry_channels(rays[4], cam_from_plane, posed).permute(0, 1, 4, 2, 3).flatten(0, 1)
-        f2 = self.stem.start(images)
-        stem = self.stem(f2, geometry, self.sweep(f2, rays[4], cam_from_plane, inputs.intrinsics, posed))
+        f2 = self.stem.start((pictures - 0.45) / 0.25)
+        swept = self.sweep(f2, rays[4], cam_from_plane, inputs.intrinsics, posed)
+        stem = self.stem(f2, geometry, swept, None if self.image_stem is None else self.image_stem(pictures))
         x = self._tokens(stem[3], rays[16], cam_from_plane, inputs, posed)
         xy = torch.cat([rays[16].plane_xy.mean((2, 3))[:, :, None], rays[16].plane_xy.flatten(2, 3)], dim=2)
         for block in self.blocks[:FIRST_CROSS_VIEW]:
@@ -301,7 +318,7 @@ class OnPanMini(nn.Module):
 
     def __init__(self, base: Mapping[str, Any]) -> None:
         super().__init__()
-        self.base = PanMini(**base).requires_grad_(False)
+        self.base = PanMini(MiniArchitecture.of(base)).requires_grad_(False)
 
     def train(self: N, mode: bool = True) -> N:
         """The base stays in evaluation mode: its statistics are frozen like its weights."""

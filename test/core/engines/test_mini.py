@@ -22,7 +22,7 @@ from pan3d_core.engines.mini import (
 )
 from pan3d_core.geometry.transforms import invert_rigid, look_at
 from pan3d_core.models.mini.cameras import cameras_from_head
-from pan3d_core.models.mini.network import PanMini
+from pan3d_core.models.mini.network import MiniArchitecture, PanMini
 from pan3d_core.runtime.checksums import write_weights
 from pan3d_core.views.preprocessing import preprocess
 
@@ -35,7 +35,7 @@ TINY = {
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     torch.manual_seed(0)
-    tensors = {name: value.clone() for name, value in PanMini(**TINY).state_dict().items()}
+    tensors = {name: value.clone() for name, value in PanMini(MiniArchitecture(**TINY)).state_dict().items()}
     tensors["decoder.mask_bias"] = torch.tensor(1.0)  # untrained masks are empty otherwise
     tensors["names.embeddings"] = torch.nn.functional.normalize(torch.randn(3, 16), dim=-1).half()
     content = {"architecture": TINY, "names": ["mug", "cup", "ball"], "class_names": ["mug", "mug", "ball"], "facts": {}}

@@ -2,15 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from trainers import trainer_of
 
 from pan3d_core.engines.mini import DEFAULT_WEIGHTS, SHIPPED, read_checkpoint
+from pan3d_core.models.mini.sweep import HEIGHTS_M
+from training.data.arrays import ShardSet
+from training.data.augment import plain_inputs
 from training.data.text_targets import load_text_targets
 from training.export.mini import export_weights
 from training.families import run_config
-from training.families.mini import MiniFamily, start_architecture
+from training.families.mini import MiniFamily
+from training.families.starting import start_architecture
 
 
 def exported(run_values, data_folder, out: Path, **model) -> dict:
@@ -49,6 +54,27 @@ def test_the_embedded_checkpoint_is_a_start(run_values):
     family.load(model, str(DEFAULT_WEIGHTS))
     shipped = read_checkpoint(DEFAULT_WEIGHTS).model.state_dict()
     assert all(torch.equal(value, shipped[name]) for name, value in model.state_dict().items() if name != "decoder.learned")
+
+
+def test_heights_below_the_support_join_without_changing_the_answer(run_values, data_folder, tmp_path):
+    out = tmp_path / "mini.safetensors"
+    exported(run_values, data_folder, out)
+    heights = [-0.1, -0.05, *HEIGHTS_M]
+    first, second = (
+        trainer_of(run_values("pan3d-mini", start_from=str(out), model=model)).model.eval()
+        for model in ({}, {"sweep_heights": heights, "image_stem": True})
+    )
+    inputs = plain_inputs(ShardSet(data_folder / "val").batch(np.array([0]), [np.arange(3)]), posed=True)
+    with torch.no_grad():
+        torch.testing.assert_close(second(inputs).log_ratio, first(inputs).log_ratio, rtol=0, atol=1e-5)
+
+
+def test_the_image_stem_takes_one_published_file_only(run_values, tmp_path):
+    (tmp_path / "stem.pth").write_bytes(b"other")
+    with pytest.raises(ValueError, match=r"model.image_stem_weights: expected efficientnet-lite0-57934424.pth .* got .*stem.pth"):
+        trainer_of(run_values("pan3d-mini", model={"image_stem": True, "image_stem_weights": str(tmp_path / "stem.pth")}))
+    with pytest.raises(ValueError, match="expected image_stem: true beside it"):
+        trainer_of(run_values("pan3d-mini", model={"image_stem_weights": str(tmp_path / "stem.pth")}))
 
 
 @pytest.mark.parametrize("kind", ["missing", "damaged", "kin", "official"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniSettings
-from pan3d_core.models.mini.network import PanMini
+from pan3d_core.models.mini.network import MiniArchitecture, PanMini
 from pan3d_core.models.mini.queries import QueryOutputs, QueryPrediction
 from training.data.augment import plain_inputs
 from training.data.targets import batch_targets
@@ -77,7 +77,7 @@ def test_constants_are_set_by_name():
 
 def test_a_base_is_adopted_whole_and_frozen(model, tiny):
     torch.manual_seed(1)
-    base = PanMini(**tiny)
+    base = PanMini(MiniArchitecture(**tiny))
     adopt_base(model, base.state_dict(), "there")
     for name, value in model.base.state_dict().items():
         if ".lora." not in name:
@@ -85,4 +85,4 @@ def test_a_base_is_adopted_whole_and_frozen(model, tiny):
     assert torch.equal(model.pixels.pyramid.from16.weight, base.pyramid.from16.weight)
     assert all(p.requires_grad == (".lora." in name) for name, p in model.base.named_parameters())
     with pytest.raises(ValueError, match="there"):
-        adopt_base(model, PanMini(**{**tiny, "dim": 96}).state_dict(), "there")
+        adopt_base(model, PanMini(MiniArchitecture(**{**tiny, "dim": 96})).state_dict(), "there")

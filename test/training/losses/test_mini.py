@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from pan3d_core.models.mini.network import MiniOutputs, PanMini
+from pan3d_core.models.mini.network import MiniArchitecture, MiniOutputs, PanMini
 from pan3d_core.models.mini.queries import QueryOutputs, QueryPrediction
 from training.data.augment import plain_inputs
 from training.data.targets import BatchTargets, batch_targets
@@ -37,7 +37,7 @@ def perfect(targets: BatchTargets, outputs: MiniOutputs, descriptions: torch.Ten
 
 
 def test_right_answers_cost_little_and_are_matched(batch, descriptions, tiny):
-    outputs = PanMini(**tiny)(plain_inputs(batch, posed=True))
+    outputs = PanMini(MiniArchitecture(**tiny))(plain_inputs(batch, posed=True))
     targets = batch_targets(batch, outputs.plane_from_world)
     right = perfect(targets, outputs, descriptions)
     terms = mini_losses(right, targets, torch.ones(2), descriptions)
@@ -51,7 +51,7 @@ def test_right_answers_cost_little_and_are_matched(batch, descriptions, tiny):
 
 
 def test_votes_and_cameras_count_only_where_they_can_be_known(batch, descriptions, tiny):
-    outputs = PanMini(**tiny)(plain_inputs(batch, posed=True))
+    outputs = PanMini(MiniArchitecture(**tiny))(plain_inputs(batch, posed=True))
     targets = batch_targets(batch, outputs.plane_from_world)
     posed = mini_losses(outputs, targets, torch.ones(2), descriptions)
     unposed = mini_losses(outputs, targets, torch.zeros(2), descriptions)
@@ -61,7 +61,7 @@ def test_votes_and_cameras_count_only_where_they_can_be_known(batch, description
 
 def test_scenes_without_objects_have_finite_gradients(batch, descriptions, tiny):
     empty = replace(batch, ids=torch.zeros_like(batch.ids), depth=torch.zeros_like(batch.depth))
-    model = PanMini(**tiny)
+    model = PanMini(MiniArchitecture(**tiny))
     outputs = model(plain_inputs(empty, posed=True))
     terms = mini_losses(outputs, batch_targets(empty, outputs.plane_from_world), torch.ones(2), descriptions)
     terms["total"].backward()

@@ -11,7 +11,7 @@ from trainers import ALONE, trainer_of
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines.mini import build, read_checkpoint
-from pan3d_core.models.mini.network import PanMini
+from pan3d_core.models.mini.network import MiniArchitecture, PanMini
 from training.data.arrays import ShardSet
 from training.data.augment import plain_inputs
 from training.data.targets import batch_targets
@@ -41,7 +41,7 @@ def test_one_scene_is_learnt_by_heart(data_folder, tiny):
     batch = ShardSet(data_folder / "train").batch(np.array([0]), [np.arange(2)])
     text = load_text_targets(data_folder / "text_embeddings.npz")
     descriptions = text.embeddings[[0, 3]]
-    model = PanMini(**tiny)
+    model = PanMini(MiniArchitecture(**tiny))
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3)
     inputs = plain_inputs(batch, posed=True)
     history = []

@@ -9,7 +9,7 @@ import torch
 from pan3d_core.geometry.cameras import pixel_grid, pixel_rays, project, unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid, look_at, transform_points
 from pan3d_core.models.mini.decode import decode_scene, suppress_masks
-from pan3d_core.models.mini.network import MiniInputs, PanMini
+from pan3d_core.models.mini.network import MiniArchitecture, MiniInputs, PanMini
 from pan3d_core.models.mini.plane import grid_intrinsics, plane_from_world, plane_rays
 from pan3d_core.models.mini.queries import select_seeds
 
@@ -44,7 +44,7 @@ def make_inputs(views: int, *, posed: bool = True, batch: int = 1, support: floa
 @pytest.fixture(scope="module")
 def model() -> PanMini:
     torch.manual_seed(0)
-    model = PanMini(**TINY).eval()
+    model = PanMini(MiniArchitecture(**TINY)).eval()
     # Untrained heads answer nearly nothing; make them matter.
     torch.nn.init.normal_(model.dense4.weight, std=0.2)
     torch.nn.init.normal_(model.dense2.weight, std=0.2)
