@@ -53,8 +53,8 @@ class ClusteredDepth:
     `geometry` gives the depth: the sensors' (`sensor_reconstruction`) or a network's.
     """
 
-    def __init__(self, geometry: Callable[[ViewBatch], Reconstruction], cluster: Cluster, *, needs_depth: bool) -> None:
-        self.facts = EngineFacts(PREPROCESS, needs_depth=needs_depth)
+    def __init__(self, geometry: Callable[[ViewBatch], Reconstruction], cluster: Cluster, facts: EngineFacts) -> None:
+        self.facts = facts
         self._geometry, self._cluster = geometry, cluster
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
@@ -91,7 +91,7 @@ class ClusteredFeatures:
     IGGT does. The largest cluster is taken for what is no object. Names nothing."""
 
     def __init__(self, engine: MiniEngine) -> None:
-        self.facts = EngineFacts(PREPROCESS, device=engine.facts.device)
+        self.facts = EngineFacts(engine.facts.preprocess, device=engine.facts.device)
         self._engine = engine
 
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
@@ -153,12 +153,13 @@ def _joined(instances: tuple[InstanceSet, ...], name: str) -> Tensor | None:
 
 
 def _true_depth_dbscan(config: ModelConfig) -> Engine:
-    return ClusteredDepth(sensor_reconstruction, dbscan_points, needs_depth=True)
+    return ClusteredDepth(sensor_reconstruction, dbscan_points, EngineFacts(PREPROCESS, needs_depth=True))
 
 
 def _network_depth_hdbscan(config: ModelConfig) -> Engine:
     network = build(config)
-    return ClusteredDepth(lambda views: network(views)[0], hdbscan_surface, needs_depth=False)
+    facts = EngineFacts(network.facts.preprocess)
+    return ClusteredDepth(lambda views: network(views)[0], hdbscan_surface, facts)
 
 
 def _features_hdbscan(config: ModelConfig) -> Engine:

@@ -16,7 +16,6 @@ from pan3d_core.engines.gaussian_objects import RenderedObjects, rendered_object
 from pan3d_core.engines.mini import (
     AUTOCAST_DTYPES,
     EPS3D,
-    PREPROCESS,
     SHIPPED,
     MiniCheckpoint,
     NameTable,
@@ -54,7 +53,11 @@ class Eps3dMiniEngine:
             expand.weight.detach().flatten(1), bias, encoder="minilm", **checkpoint.facts.get("text_space", {})
         )
         self.facts = EngineFacts(
-            PREPROCESS, self._names.labels, known_names=checkpoint.known_names, text_space=self._space, device=str(device)
+            checkpoint.preprocess,
+            self._names.labels,
+            known_names=checkpoint.known_names,
+            text_space=self._space,
+            device=str(device),
         )
 
     @torch.inference_mode()

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,7 +38,8 @@ MINI, FAST3DIS, EPS3D = "pan3d-mini", "pan3d-mini-fast3dis", "pan3d-mini-eps3d"
 FORMATS = {MINI: "pan3d-mini/1", FAST3DIS: "pan3d-mini-fast3dis/1", EPS3D: "pan3d-mini-eps3d/1"}
 SHIPPED = {name: Path(__file__).parent.parent / "weights" / f"{name}.safetensors" for name in FORMATS}
 DEFAULT_WEIGHTS = SHIPPED[MINI]
-PREPROCESS = PreprocessConfig(height=112, width=144, mode="cover", resample="area")
+FIRST_HW = (112, 144)  # of checkpoints that do not say for which size they are
+PREPROCESS = PreprocessConfig(height=FIRST_HW[0], width=FIRST_HW[1], mode="cover", resample="area")
 NAMES_PREFIX = "names."
 AUTOCAST_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Focal length over image width that is assumed for cameras without intrinsics (53 degrees across).
@@ -57,6 +58,12 @@ class MiniCheckpoint:
     known_names: KnownNames
     facts: dict[str, Any]  # how it was made: data, schedule, seed, figures
     stuff_names: KnownNames | None = None  # of what is no object, in networks that know such
+
+    @property
+    def preprocess(self) -> PreprocessConfig:
+        """How views are prepared for this network: at the size of the pictures that it was trained on."""
+        height, width = self.facts.get("image_hw", FIRST_HW)
+        return replace(PREPROCESS, height=int(height), width=int(width))
 
     @property
     def name_temperature(self) -> float:
@@ -220,7 +227,9 @@ class MiniEngine:
 
     def __init__(self, checkpoint: MiniCheckpoint, config: ModelConfig, device: torch.device) -> None:
         self._names = NameTable.of(checkpoint.known_names, checkpoint.name_temperature, device)
-        self.facts = EngineFacts(PREPROCESS, self._names.labels, known_names=checkpoint.known_names, device=str(device))
+        self.facts = EngineFacts(
+            checkpoint.preprocess, self._names.labels, known_names=checkpoint.known_names, device=str(device)
+        )
         self._config, self._device = config, device
         self._model = ready_network(checkpoint.model, device)
         self._dtype = AUTOCAST_DTYPES[config.precision]

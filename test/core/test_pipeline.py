@@ -116,6 +116,14 @@ def test_poses_of_some_views_place_the_result_and_it_says_so(scene, posed):
         assert bool((result.panoptic.instance_id[3] > 0).any())  # masks are kept where points are not
 
 
+def test_a_support_height_that_is_not_given_is_taken_from_the_views_and_told(scene):
+    known = PerceptionPipeline(TruthfulEngine(scene), CONFIG).process(scene.views)
+    unknown = PerceptionPipeline(TruthfulEngine(scene), replace(CONFIG, workspace=WorkspaceConfig())).process(scene.views)
+    assert abs(unknown.views.support_height_m) < 0.005
+    assert any("support's height is not given" in warning for warning in unknown.warnings)
+    assert not any("support's height" in warning for warning in known.warnings)
+
+
 def test_ids_last_over_updates_and_reset(scene):
     pipeline = PerceptionPipeline(TruthfulEngine(scene), CONFIG)
     later = [replace(view, stamp_ns=view.stamp_ns + 500_000_000) for view in scene.views]

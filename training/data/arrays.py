@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pan3d_core.runtime.files import read_array, read_json_object
 from pan3d_core.structures import present
-from pan3d_sim.data.scene_records import EMPTY_KIND, FIRST_HELD_OUT_SEED, SceneRecord, shows_trained_things
+from pan3d_sim.data.scene_records import EMPTY_KIND, FIRST_HELD_OUT_SEED, MAX_OBJECTS, SceneRecord, shows_trained_things
 
 # The arrays of a shard, and how many axes each has; the first one is that of the scenes.
 _ARRAYS = {"images": 5, "depth": 4, "ids": 4, "kinds": 2, "intrinsics": 4, "cam_from_world": 4, "support_height": 1}
@@ -137,6 +137,12 @@ class ShardSet:
         for folder, arrays in self._shards.items():
             if (found := arrays["images"].shape[1]) < count:
                 raise ValueError(f"data: expected scenes of at least {count} cameras, got {folder} with {found}")
+
+    @property
+    def image_hw(self) -> tuple[int, int]:
+        """Height and width of the pictures of the first shard."""
+        _, _, height, width, _ = next(iter(self._shards.values()))["images"].shape
+        return height, width
 
     def vocabulary(self) -> dict:
         """The `vocabulary.json` of the first shard: kinds, descriptions, synonyms_per_kind."""

@@ -86,8 +86,8 @@ def export_eps3d_mini(state: dict, request: ExportRequest) -> None:
     """Weights with the embeddings of known names and stuff, figures of the file itself and the card."""
     text = load_text_targets(request.data / "text_embeddings.npz")
     teacher, validation = cell_teacher(text, request.data), ShardSet(request.data / "val")
-    earlier = [run_facts(own, text, len(validation)) for own in request.earlier_states()]
-    facts = {**run_facts(state, text, len(validation)), "earlier": earlier}
+    earlier = [run_facts(own, text, validation) for own in request.earlier_states()]
+    facts = {**run_facts(state, text, validation), "earlier": earlier}
     stuff = dict(zip(STUFF, teacher.stuff_embeddings, strict=True))
     export_weights(state, text, facts, request.out, stuff)
     facts["text_space"] = text_space_facts(*rendered_cosines(exported_network(request.out), validation, text, teacher))

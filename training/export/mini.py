@@ -46,9 +46,10 @@ def export_weights(state: dict, text: TextTargets, facts: dict, out: Path, stuff
         raise ValueError(f"out: expected at most {MAX_BYTES} bytes, got {size}")
 
 
-def run_facts(state: dict, text: TextTargets, validation_scenes: int) -> dict:
-    """What a checkpoint says about its making."""
-    facts = {**common_facts(state, validation_scenes), "kinds": len(text.kinds), "descriptions": len(text.texts)}
+def run_facts(state: dict, text: TextTargets, validation: ShardSet) -> dict:
+    """What a checkpoint says about its making, and the size of the pictures that it is for."""
+    facts = {**common_facts(state, len(validation)), "kinds": len(text.kinds), "descriptions": len(text.texts)}
+    facts["image_hw"] = list(validation.image_hw)
     base = Path(state["config"].get("start_from", ""))
     if base.suffix == ".safetensors":  # a frozen network that came as a weight file
         facts["base"] = f"{base.name}, SHA-256 {hashlib.sha256(base.read_bytes()).hexdigest()}"
@@ -73,8 +74,8 @@ def export_mini(state: dict, request: ExportRequest) -> None:
     """Weights with the known names' embeddings, figures of the file itself and the card."""
     text = load_text_targets(request.data / "text_embeddings.npz")
     validation = ShardSet(request.data / "val")
-    earlier = [run_facts(own, text, len(validation)) for own in request.earlier_states()]
-    facts = {**run_facts(state, text, len(validation)), "earlier": earlier}
+    earlier = [run_facts(own, text, validation) for own in request.earlier_states()]
+    facts = {**run_facts(state, text, validation), "earlier": earlier}
     export_weights(state, text, facts, request.out)
     measured = measure(request.out, state["family"], validation, text, request.scenes)
     figures = {name: asdict(value) for name, value in measured.items()}

@@ -158,6 +158,7 @@ def write_card(weights: Path, lines: list[dict], out: Path, scoreboard: Path | N
     card = (CARDS / f"{name}.md").read_text(encoding="utf-8").format(
         parameters=sum(p.numel() for p in model.parameters()) / 1e6, trained=sum(p.numel() for p in trained) / 1e6,
         base=facts.get("base", "unknown"), name=weights.name, megabytes=len(content) / 1e6,
+        size=f"{checkpoint.preprocess.width} x {checkpoint.preprocess.height}",
         digest=digest, board=held_out_tables(scoreboard, digest, name), queries=queries,
         kinds=", ".join(kinds),
         num_kinds=len(kinds), training_scenes=facts["training_scenes"], validation_scenes=facts["validation_scenes"],

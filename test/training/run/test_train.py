@@ -230,7 +230,7 @@ def test_export_loads_as_trained_and_writes_its_card(run_values, data_folder):
     text, validation = load_text_targets(data_folder / "text_embeddings.npz"), ShardSet(data_folder / "val")
     figures = asdict(evaluate(run.trainer.averaged.module, validation, text, scenes=2, posed=True))
     state, out = read_state(run.config.out / "last.pt"), run.config.out / "mini.safetensors"
-    export_weights(state, text, {**run_facts(state, text, len(validation)), "figures": {"cameras known": figures}}, out)
+    export_weights(state, text, {**run_facts(state, text, validation), "figures": {"cameras known": figures}}, out)
     loaded = read_checkpoint(out)
     for name, value in run.trainer.averaged.module.state_dict().items():
         torch.testing.assert_close(loaded.model.state_dict()[name], value, rtol=1e-3, atol=1e-4)
