@@ -60,7 +60,8 @@ def _with_views(row: dict[str, np.ndarray], views: np.ndarray) -> dict[str, np.n
 
 def _batch_of_rows(rows: list[dict[str, np.ndarray]]) -> SceneBatch:
     stacked = {name: np.stack([row[name] for row in rows]) for name in _ARRAYS if name != "kinds"}
-    columns = max(len(row["kinds"]) for row in rows)  # older data has fewer
+    # Older data have room for fewer objects; scenes that are read one by one must fit together.
+    columns = max(MAX_OBJECTS + 1, *(len(row["kinds"]) for row in rows))
     padded = [np.pad(row["kinds"], (0, columns - len(row["kinds"])), constant_values=EMPTY_KIND) for row in rows]
     kinds = np.stack(padded).astype(np.int64)
     return SceneBatch(
