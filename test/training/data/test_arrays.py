@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pan3d_sim.data.scene_records import SceneRecord, empty_columns
+from pan3d_sim.data.scene_records import MAX_OBJECTS, SceneRecord, empty_columns
 from training.data.arrays import Sampler, ShardSet, batch_of_records
 
 
@@ -19,6 +19,7 @@ def test_batch_has_units_ranges_and_the_chosen_views(data_folder):
     assert batch.images.shape == (2, 2, 3, 112, 144) and batch.images.min() >= 0 and batch.images.max() <= 1
     near = batch.depth[batch.ids > 0]
     assert near.min() > 0.3 and near.max() < 1.2
+    assert batch.kinds.shape[1] == MAX_OBJECTS + 1  # although these shards have room for fewer
     assert batch.kinds[:, 0].eq(-1).all() and set(batch.kinds[:, 1:4].unique().tolist()) <= {0, 1}
     alone = shards.batch(np.array([5]), [np.array([1])])
     assert torch.equal(alone.images[0, 0], batch.images[0, 1])

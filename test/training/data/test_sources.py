@@ -78,7 +78,7 @@ def test_broken_samples_are_replaced_counted_and_named(damaged, caplog):
     said = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert source.corrupt == len(said) >= 4 and source.state()["corrupt"] == source.corrupt
     assert "scene 2 of" in caplog.text and "cam_from_world: expected finite values" in caplog.text
-    assert "scene 4 of" in caplog.text and "ids: expected 0 to 15, got 200" in caplog.text
+    assert "scene 4 of" in caplog.text and "ids: expected 0 to 31, got 200" in caplog.text
 
 
 def test_too_many_broken_samples_end_the_run(damaged):
