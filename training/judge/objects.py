@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,8 +20,9 @@ from torch import nn
 from pan3d_core.engines.mini import build_network
 from pan3d_core.models.mini.decode import count_repeats, decode_scene
 from pan3d_core.models.mini.fast3dis import Fast3disMini
-from pan3d_core.models.mini.network import MiniOutputs, PanMini
+from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini
 from pan3d_eval.metrics.average_precision import SceneOverlaps, instance_ap, measure_overlaps
+from pan3d_eval.metrics.calibration import expected_calibration_error
 from training.data.arrays import SceneBatch, ShardSet
 from training.data.augment import plain_inputs
 from training.data.targets import MAX_DEPTH_M, MIN_DEPTH_M, scene_targets
@@ -47,6 +50,11 @@ class MiniFigures:
     abs_rel: float
     abs_rel_objects: float
     kind_accuracy: float  # of the masks that match an object with IoU > 0.5
+    ece: float = math.nan  # of the scores against IoU > 0.5
+
+
+# A batch of scenes, the inputs made of it, and a number to draw chance from -> the truth to compare with, and what is shown.
+Vary: TypeAlias = Callable[[SceneBatch, MiniInputs, int], tuple[SceneBatch, MiniInputs]]
 
 
 class FigureSums:
@@ -56,6 +64,8 @@ class FigureSums:
         self.overlaps: list[SceneOverlaps] = []
         self.scenes = self.named = self.matched = 0
         self.repeats = 0
+        self.scores: list[np.ndarray] = []
+        self.right: list[np.ndarray] = []
         self.errors: list[float] = []
         self.object_errors: list[float] = []
 
@@ -68,6 +78,8 @@ class FigureSums:
         self.repeats += count_repeats(outputs.queries, b)
         overlaps = measure_overlaps(masks, scores, true_ids, min_points=MIN_TRUE_CELLS)
         self.overlaps.append(overlaps)
+        self.scores.append(overlaps.scores)
+        self.right.append((overlaps.ious > 0.5).any(axis=1))
         predicted = text.kind_similarity(outputs.queries.text_embedding[b, kept]).argmax(-1)
         counted = np.flatnonzero(overlaps.true_sizes >= MIN_TRUE_CELLS)
         for column in counted[(overlaps.ious[:, counted] > 0.5).any(axis=0)]:
@@ -86,10 +98,12 @@ class FigureSums:
     def figures(self) -> MiniFigures:
         ap = instance_ap(self.overlaps, min_points=MIN_TRUE_CELLS)
         ap50, ap25, mean_ap = (0.0 if math.isnan(value) else value for value in (ap.ap50, ap.ap25, ap.ap))
+        scores, right = np.concatenate([np.zeros(0), *self.scores]), np.concatenate([np.zeros(0, bool), *self.right])
         return MiniFigures(
             scenes=self.scenes, objects=ap.num_true, ap50=ap50, ap25=ap25, recall50=self.matched / max(ap.num_true, 1),
             abs_rel=float(np.mean(self.errors)), abs_rel_objects=float(np.mean(self.object_errors or [0.0])),
             kind_accuracy=self.named / max(self.matched, 1), ap=mean_ap, repeats=self.repeats / max(self.scenes, 1),
+            ece=expected_calibration_error(scores, right).ece,
         )  # fmt: skip
 
 
@@ -98,6 +112,11 @@ def object_network(model: nn.Module) -> PanMini | Fast3disMini:
     if not isinstance(model, (PanMini, Fast3disMini)):
         raise ValueError(f"checkpoint: expected a network with object queries, got {type(model).__name__}")
     return model
+
+
+def unvaried(batch: SceneBatch, inputs: MiniInputs, seed: int) -> tuple[SceneBatch, MiniInputs]:
+    """Scenes and inputs as they are."""
+    return batch, inputs
 
 
 @torch.no_grad()
@@ -110,6 +129,7 @@ def evaluate(
     posed: bool,
     views: int = HELD_OUT_VIEWS,
     bfloat16: bool = True,
+    vary: Vary = unvaried,
 ) -> MiniFigures:
     """Measure a network on held-out scenes; it is left in evaluation mode.
 
@@ -121,6 +141,7 @@ def evaluate(
         posed: Whether the cameras are given.
         views: Of each scene, the first ones.
         bfloat16: Whether products are taken in bfloat16.
+        vary: What the network is shown instead of scenes and cameras as they are.
 
     Returns:
         Figures over all scenes.
@@ -131,8 +152,9 @@ def evaluate(
     for start in range(0, min(scenes, len(shards)), 4):
         indices = np.arange(start, min(start + 4, scenes, len(shards)))
         batch = shards.batch(indices, [np.arange(views)] * len(indices))
+        batch, inputs = vary(batch, plain_inputs(batch, posed=posed), start)
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            outputs = model(to_device(plain_inputs(batch, posed=posed), device))
+            outputs = model(to_device(inputs, device))
         outputs = to_device(outputs, torch.device("cpu"))
         for b in range(len(indices)):
             sums.add(outputs, batch, b, text)
