@@ -27,6 +27,7 @@ from pan3d_eval.metrics.poses import PoseErrors, pose_errors
 from pan3d_eval.metrics.prompt_accuracy import PromptAnswer, prompt_answers
 from pan3d_eval.metrics.trajectories import absolute_trajectory_error
 from pan3d_eval.protocols.mesh_evaluation import MeshOverlaps, mesh_overlaps
+from pan3d_eval.rig_errors import RigError
 
 MIN_PIXELS = 40  # true instances under this many network pixels over all views do not count
 MIN_PIXELS_IN_VIEW = 10  # likewise where each view is measured on its own
@@ -43,6 +44,7 @@ class EvaluationProtocol:
     prompts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # class name -> descriptions to be asked for
     # What a depth camera makes of a view with exact depth, in a scene of this name; None = depth is taken as it is.
     depth_camera: Callable[[CameraView, str], torch.Tensor] | None = None
+    rig_error: RigError = RigError()  # of the poses and the support's height that it is told
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ class SceneEvaluator:
         """What the pipeline makes of a scene that it has never seen before."""
         scene.known_truth()
         config = self.pipeline.config
-        workspace = replace(config.workspace, support_height_m=scene.support_height_m)
+        workspace = replace(config.workspace, support_height_m=self.protocol.rig_error.told_support(scene.support_height_m))
         # Truth has a row for every view, and poses of data sets are what networks are measured at.
         consistency = replace(config.consistency, enabled=False)
         pipeline = self.pipeline.fresh(replace(config, workspace=workspace, consistency=consistency))
@@ -228,6 +230,8 @@ def _as_seen(view: CameraView, protocol: EvaluationProtocol, scene: str) -> Came
     depth, pose = view.depth if protocol.use_depth else None, view.cam_from_world if protocol.use_poses else None
     if depth is not None and protocol.depth_camera is not None:
         depth = protocol.depth_camera(view, scene)
+    if pose is not None:
+        pose = protocol.rig_error.told_pose(pose, scene, view.camera)
     return replace(view, depth=depth, cam_from_world=pose)
 
 

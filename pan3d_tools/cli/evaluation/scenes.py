@@ -18,6 +18,7 @@ from pan3d_sim.cameras.depth_sensors import depth_sensor
 from pan3d_sim.cameras.measured_views import MeasuredViews
 from pan3d_sim.objects.vocabulary import PARAPHRASES
 from pan3d_tools.cli.bag_files import add_bag_options, find_bags
+from pan3d_tools.cli.evaluation.worlds import add_rig_error_options, add_world_options, rig_error_of, scenes_of
 from pan3d_tools.cli.options import add_model_options, add_sensor_option, picture_size, pipeline_config, report_folder
 from pan3d_tools.cli.output import machine_facts, print_table, show_progress, write_json
 from pan3d_tools.reports.scenes import Shown, badness, write_scene_report
@@ -29,7 +30,7 @@ BAGS = "pan3d_tools.cli.evaluation.bags:run_eval_bags"
 def add(parser: argparse.ArgumentParser) -> None:
     """Put the command's options on its parser."""
     parser.set_defaults(command=run_eval)
-    parser.add_argument("scenes", nargs="+", type=Path, help="scene folders, shard folders, bags, or folders of them")
+    parser.add_argument("scenes", nargs="*", type=Path, help="scene folders, shard folders, bags, or folders of them")
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="folder for report and figures (default: out/eval/ENGINE)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="figures as JSON (default: figures.json in that folder)")
     parser.add_argument("--limit", type=int, default=0, help="most scenes (default: all)")
@@ -40,6 +41,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", metavar="WxH", help="pixels at which engines without a network work and are measured")
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes of one thread each (default: this one)")
     parser.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster: auto, local or host:port (extra: ray)")
+    add_world_options(parser)
+    add_rig_error_options(parser)
     add_model_options(parser)
     add_sensor_option(parser, "exact")
     add_bag_options(parser)
@@ -47,6 +50,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run_eval(options: argparse.Namespace) -> int:
     """Figures of an engine over scenes: a table, a JSON file and a report. 1 when a scene could not be evaluated."""
+    options.scenes = scenes_of(options)
     if bags := find_bags(options.scenes):
         code: int = load(BAGS)(options, bags)
         return code
@@ -89,7 +93,7 @@ def _protocol(options: argparse.Namespace) -> EvaluationProtocol:
     if sensor is not None and not options.depth:
         raise ValueError("--depth-sensor: expected together with --depth, since no depth is given without it")
     camera = None if sensor is None else MeasuredViews(sensor)
-    return EvaluationProtocol(options.depth, not options.no_poses, PARAPHRASES, camera)
+    return EvaluationProtocol(options.depth, not options.no_poses, PARAPHRASES, camera, rig_error_of(options))
 
 
 def run_facts(options: argparse.Namespace, config: PipelineConfig, protocol: EvaluationProtocol) -> list[str]:
