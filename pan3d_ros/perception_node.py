@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from pan3d_interfaces.msg import ErrorCode
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -25,10 +24,9 @@ from pan3d_ros.outputs.result_store import ResultStore
 from pan3d_ros.parameters.declaration import NodeParameters
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.platform.log_bridge import LogBridge
-from pan3d_ros.platform.log_folder import ensure_log_folder
 from pan3d_ros.platform.rclpy_private import destroy_lifecycle_services, executor_threads, guard_transitions, lifecycle_state
-from pan3d_ros.platform.shared_memory import remove_stale_segments
 from pan3d_ros.platform.spinning import attempt, run
+from pan3d_ros.platform.start import start_ros
 from pan3d_ros.processing.model_loading import ModelHolder
 from pan3d_ros.processing.perception import Perception, Surroundings
 from pan3d_ros.processing.problem_log import ProblemLog
@@ -211,9 +209,7 @@ class PerceptionNode(LifecycleNode):
 
 def main(arguments: list[str] | None = None) -> None:
     """Executable `perception_node`."""
-    ensure_log_folder()
-    remove_stale_segments()
-    rclpy.init(args=arguments)
+    start_ros(arguments)
     node = PerceptionNode()
     node.parameters.note_files(sys.argv if arguments is None else arguments)
     threads = int(node.get_parameter("service.max_waiting").value) + SPARE_THREADS

@@ -26,9 +26,8 @@ from pan3d_ros.messages.grasps import grasp_from_message
 from pan3d_ros.messages.parts import header, image_message
 from pan3d_ros.parameters.unknown import unknown_parameters
 from pan3d_ros.platform.log_bridge import LogBridge
-from pan3d_ros.platform.log_folder import ensure_log_folder
 from pan3d_ros.platform.rclpy_private import parameter_values, undeclared_overrides
-from pan3d_ros.platform.shared_memory import remove_stale_segments
+from pan3d_ros.platform.start import start_ros
 from pan3d_sim.cameras.depth_sensors import DEPTH_SENSORS
 from pan3d_sim.cell.arrangement import ARRANGEMENTS
 from pan3d_sim.cell.grasp_trial import GraspTrials
@@ -157,9 +156,7 @@ class SimNode(Node):
 
 def main(arguments: list[str] | None = None) -> int:
     """Console script `sim_node`."""
-    ensure_log_folder()
-    remove_stale_segments()
-    rclpy.init(args=arguments)
+    start_ros(arguments)
     node = None
     try:
         node = SimNode()

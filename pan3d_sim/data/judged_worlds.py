@@ -62,11 +62,15 @@ class WorldScenes:
     def settings(self) -> SceneSettings:
         """What all scenes of it share."""
         own = JUDGED_WORLDS[self.world]
-        folders = {
-            "objects": self.objects if own.modelled else "",
-            "photographs": self.photographs if "world" in own.settings else "",
-        }
-        return SceneSettings(num_views=self.num_views, width=self.width, height=self.height, **folders, **own.settings)
+        objects, photographs = self.objects if own.modelled else "", self.photographs if "world" in own.settings else ""
+        return SceneSettings(
+            num_views=self.num_views,
+            width=self.width,
+            height=self.height,
+            photographs=photographs,
+            objects=objects,
+            **own.settings,
+        )
 
     def render(self, folder: Path, workers: int = 1, report: Report | None = None) -> Path:
         """Render the scenes that are not there yet.

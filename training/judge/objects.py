@@ -79,7 +79,7 @@ class FigureSums:
         overlaps = measure_overlaps(masks, scores, true_ids, min_points=MIN_TRUE_CELLS)
         self.overlaps.append(overlaps)
         self.scores.append(overlaps.scores)
-        self.right.append((overlaps.ious > 0.5).any(axis=1))
+        self.right.append(np.asarray((overlaps.ious > 0.5).any(axis=1)))
         predicted = text.kind_similarity(outputs.queries.text_embedding[b, kept]).argmax(-1)
         counted = np.flatnonzero(overlaps.true_sizes >= MIN_TRUE_CELLS)
         for column in counted[(overlaps.ious[:, counted] > 0.5).any(axis=0)]:

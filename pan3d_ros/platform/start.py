@@ -1,0 +1,19 @@
+"""The start of a process with nodes."""
+
+from __future__ import annotations
+
+import rclpy
+
+from pan3d_ros.platform.log_folder import ensure_log_folder
+from pan3d_ros.platform.shared_memory import remove_stale_segments
+
+
+def start_ros(arguments: list[str] | None = None) -> None:
+    """Initialise ROS where it may stumble otherwise: without a writable home, and after processes that were killed.
+
+    Args:
+        arguments: of the command line; None = those of the process.
+    """
+    ensure_log_folder()
+    remove_stale_segments()
+    rclpy.init(args=arguments)
