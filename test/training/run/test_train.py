@@ -301,7 +301,8 @@ def test_checkpoints_of_the_first_version_can_be_exported(run_values, data_folde
     }
     old = {key: state[key] for key in ("architecture", "model", "ema", "step", "elapsed", "samples", "scenes")}
     text = load_text_targets(data_folder / "text_embeddings.npz")
-    facts = run_facts({**old, "config": settings}, text, 2)
+    facts = run_facts({**old, "config": settings}, text, ShardSet(data_folder / "val"))
+    assert facts["image_hw"] == [112, 144] and facts["validation_scenes"] == 2
     assert facts["config"] == {key: settings[key] for key in facts["config"]} and facts["device"] == "cpu"
 
 
