@@ -39,6 +39,19 @@ def test_what_stands_beside_an_object_is_an_obstacle_as_fine_as_fingers_need():
     assert len(build_object_cloud(scene, 2, 0.0).points) > 100
 
 
+def test_points_far_from_an_object_are_no_part_of_it_wherever_it_stands():
+    own, far = grid((0.5, 0.54), (0.3, 0.34), 0.05, 0.003), grid((0.9, 0.905), (0.3, 0.305), 0.05, 0.002)
+    points = torch.from_numpy(np.concatenate([own, far]))
+    up = torch.tensor([0.0, 0.0, 1.0]).expand(len(points), 3)
+    box = OrientedBox(torch.eye(4), torch.full((3,), 0.04))
+    segment = Segment(1, -1, 0.0, 1.0, 100, 1, torch.zeros(3), box, torch.zeros(3))
+    none = torch.zeros(1, 1, 1, dtype=torch.int64)
+    ids = torch.ones(len(points), dtype=torch.int64)
+    scene = Panoptic3D(none, none, (segment,), points, points, ids, up, LabelSpace.things(("thing",)))
+    found = build_object_cloud(scene, 1, 0.0)
+    assert found.seen.sum() > 100 and found.points[:, 0].max() < 0.6
+
+
 def test_an_open_rim_is_found_in_few_points_all_around():
     angle = np.linspace(-np.pi, np.pi, 64, endpoint=False) + 0.01
     points = np.stack([0.05 * np.cos(angle), 0.05 * np.sin(angle), np.full(64, 0.06)], axis=1).astype(np.float32)
@@ -51,6 +64,11 @@ def test_an_open_rim_is_found_in_few_points_all_around():
     assert np.allclose(np.linalg.norm(rim.centers[:, :2], axis=1), 0.05, atol=1e-3)
     assert np.allclose(rim.centers[:, 2], 0.06 - 0.008, atol=1e-4)
     assert np.allclose((rim.axes[:, :2] * rim.centers[:, :2]).sum(1), 0.05, atol=1e-3)  # closes across the wall
+    broken = points - np.where(np.abs(angle - np.pi / 2) < 0.18, 0.03, 0.0)[:, None] * np.float32([0.0, 0.0, 1.0])
+    gap = ObjectCloud(broken, normals, np.ones(64, bool), points[:0], box, points.mean(0), 0.0)
+    with_gap, _ = find_pairs(gap, CONFIG)
+    places = with_gap.centers[with_gap.source == NAMES.index("rim")]
+    assert len(places) == 15 and places[:, 1].max() < 0.0495  # none where the rim is broken off
     closed = np.concatenate([points, grid((-0.02, 0.02), (-0.02, 0.02), 0.06, 0.01)])
     up = np.tile(np.float32([0.0, 0.0, 1.0]), (len(closed) - 64, 1))
     lid = ObjectCloud(closed, np.concatenate([normals, up]), np.ones(len(closed), bool), points[:0], box, closed.mean(0), 0.0)

@@ -68,3 +68,9 @@ def test_states_equal_those_of_transformers(encoder):
         expected = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
         found = minilm.bert_states(encoder._weights, batch["input_ids"], mask)
     torch.testing.assert_close(found[mask], expected[mask], atol=2e-5, rtol=0)
+
+
+def test_of_long_texts_the_first_128_tokens_count(encoder):
+    whole, cut, shorter = encoder.encode(["mug " * 180, "mug " * 126, "mug " * 100])  # two tokens mark begin and end
+    torch.testing.assert_close(whole, cut, atol=1e-5, rtol=0)
+    assert float((whole - shorter).abs().max()) > 1e-4

@@ -213,3 +213,12 @@ def test_truth_of_another_kind_is_one_error_with_the_file(scene, changes, said, 
     edit(write_scene(tmp_path, scene), **changes)
     with pytest.raises(ValueError, match=rf"scene\.json: .*{said}"):
         read_scene(tmp_path)
+
+
+def test_a_scene_without_a_name_has_that_of_its_folder(scene, tmp_path):
+    write_scene(tmp_path / "kitchen", scene)
+    file = tmp_path / "kitchen" / "scene.json"
+    facts = json.loads(file.read_text())
+    assert facts.pop("name") == "desk"
+    file.write_text(json.dumps(facts))
+    assert read_scene(tmp_path / "kitchen").name == "kitchen"

@@ -173,3 +173,16 @@ def test_a_join_behind_a_negation_goes_on_negating():
         excluded = [part for whole in read_request(text).excluded for part in whole.parts or (whole,)]
         assert [color for part in excluded for color, _ in part.colors] == colors, text
         assert [part.noun for part in excluded] == nouns, text
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("mug abve bowl", "above"), ("the smal mug", "small"), ("the mug belwo the bowl", "below"), ("the frist mug", "first")],
+)
+def test_a_slip_in_the_shortest_guarded_words_is_told_with_the_word_that_is_meant(text, meant):
+    assert f"did you mean '{meant}'" in str(refusal(text))
+
+
+def test_nothing_of_a_kind_behind_what_is_meant_excludes_it():
+    assert [part.colors[0][0] for part in read_request("all mugs nothing red").excluded] == ["red"]
+    assert [part.noun for part in read_request("the mugs, nothing of glass").excluded] == ["glass"]
