@@ -169,10 +169,12 @@ def test_a_join_behind_a_negation_goes_on_negating():
         ("the mug that is not black or red", ["black", "red"], ["", ""]),
         ("the one that is not a mug or a bowl", [], ["mug", "bowl"]),
         ("the mug that is neither black nor red", ["black", "red"], ["", ""]),
+        ("the mug that is not black or on the book", ["black"], ["", ""]),
     ]:
         excluded = [part for whole in read_request(text).excluded for part in whole.parts or (whole,)]
         assert [color for part in excluded for color, _ in part.colors] == colors, text
         assert [part.noun for part in excluded] == nouns, text
+    assert [link.kind for link in read_request("the mug that is not black or on the book").excluded[1].relations] == ["on"]
 
 
 @pytest.mark.parametrize(
