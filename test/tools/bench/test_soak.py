@@ -33,13 +33,13 @@ def test_what_the_process_holds_is_counted(tmp_path):
     thread = threading.Thread(target=ending.wait)
     thread.start()
     with (tmp_path / "file").open("w", encoding="ascii"):
-        ballast = np.ones(20_000_000 // 8)
+        ballast = np.ones(200_000_000 // 8)  # much beside what other tests may have freed meanwhile
         after = process_facts()
     ending.set()
     thread.join()
     assert after["open_files"] == before["open_files"] + 1
     assert after["threads"] == before["threads"] + 1
-    assert after["rss_mb"] - before["rss_mb"] > 0.9 * ballast.nbytes * 1e-6
+    assert after["rss_mb"] - before["rss_mb"] > 0.8 * ballast.nbytes * 1e-6
 
 
 def test_too_few_steps_for_a_slope_are_refused():
