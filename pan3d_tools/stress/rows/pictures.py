@@ -63,7 +63,7 @@ FAULTS: tuple[Fault, ...] = (
     bad("a picture of another size than its calibration", pixels(lambda rgb: cv2.resize(rgb, (80, 60))), of_size(80, 60), BOTH),
     bad("a picture turned by 90 degrees", pixels(lambda rgb: np.rot90(rgb)), of_size(120, 160)),
     MessageFamily("pictures", "image", "STALE_IMAGES|TIMEOUT").bad(
-        "none at all", nothing, SILENT, BOTH, "the last image arrived|^without left"
+        "none at all", nothing, SILENT, BOTH, "the last image arrived|: without left"
     ),
     DEPTH.bad("57 bytes", with_bytes(b"\x00" * 57), r"data: expected at least 76800 bytes .* got 57\b", BOTH),
     DEPTH.bad("no bytes", with_bytes(b""), r"data: expected at least 76800 bytes .* got 0\b"),
@@ -72,7 +72,7 @@ FAULTS: tuple[Fault, ...] = (
     DEPTH.bad("64-bit numbers", with_fields(encoding="64FC1"), "depth Image.encoding: expected one of .* got '64FC1'"),
     MessageFamily("depth", "depth", "TIMEOUT|NO_IMAGES").bad(
         "none at all", nothing, "^images, but no depth on |^image and depth have no matching stamps|"
-        + SILENT, BOTH, "image and depth have no matching stamps|^without left"
+        + SILENT, BOTH, "image and depth have no matching stamps|: without left"
     ),
     fine("rows with padding", _padded),
     fine("blue first", encoded_as("bgr8", lambda rgb: rgb[..., ::-1])),
