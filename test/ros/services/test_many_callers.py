@@ -55,7 +55,7 @@ def test_fifty_calls_at_once_get_fifty_results(spinner, monkeypatch, nodes, clie
         assert [(answer.error_code, bool(answer.instances.instances)) for answer in answers] == [(ErrorCode.OK, True)] * COUNT
 
 
-@pytest.mark.slow  # takes minutes on two cores
+@pytest.mark.slow
 @ENOUGH_THREADS
 def test_all_who_wait_for_the_next_result_get_the_same_one(spinner, monkeypatch):
     bench = ros_support.Bench(spinner, monkeypatch).start()
