@@ -12,8 +12,8 @@ from pan3d_interfaces.msg import ErrorCode
 from pan3d_ros.services.requests import RequestError
 
 COMPUTED_AT_ONCE = 2  # of those that wait for the same result, so that its coming is no rush for the cores
-# A client of ROS's defaults keeps ten answers until it takes them, and what comes on top of ten is lost: with gaps of 8 ms some were,
-# where the client's executor had pictures to send, too.
+# A client of ROS's defaults keeps ten answers until it takes them, and what comes on top of ten is lost: with gaps of 8 ms some
+# were, where the client's executor had pictures to send, too.
 ANSWERS_AT_ONCE, GAP_S = 5, 0.02
 
 

@@ -10,6 +10,7 @@ from pan3d_interfaces.msg import ErrorCode
 from pan3d_interfaces.srv import GetGraspTargets, GetInstances, SegmentObject
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 
 from pan3d_core.grasping import planner
 from pan3d_ros.services import grasp_memory
@@ -61,7 +62,8 @@ def test_all_who_wait_for_the_next_result_get_the_same_one(spinner, monkeypatch)
     bench = ros_support.Bench(spinner, monkeypatch).start()
     bench.until(bench.instances, "results")
     bench.engine.delay_s = 1.0
-    client = bench.rig.create_client(SegmentObject, "/pan3d/segment_object")
+    # Deep, because this caller has pictures to send in the same thread and may take its answers late.
+    client = bench.rig.create_client(SegmentObject, "/pan3d/segment_object", qos_profile=QoSProfile(depth=100))
     bench.until(client.service_is_ready, "the service", publish=False)
     calls = [client.call_async(SegmentObject.Request(prompt_type=ALL)) for _ in range(WAITING)]
     bench.until(lambda: bench.node.answers.turns.waiting == WAITING, "all wait", publish=False)
