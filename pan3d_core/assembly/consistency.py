@@ -21,7 +21,7 @@ from pan3d_core.assembly.pose_hypotheses import Hypothesis, common_mistakes, exc
 from pan3d_core.assembly.support_height import SeenPlaces, find_support, measured_places, support_doubt, triangulated_places
 from pan3d_core.assembly.view_matches import Array, Indices, ViewMatches, grey_picture, match_views
 from pan3d_core.config import ConsistencyConfig
-from pan3d_core.structures import CameraView, PoseConsistency, Reconstruction
+from pan3d_core.structures import CameraView, PoseConsistency, Reconstruction, SupportHeight
 
 log = logging.getLogger("pan3d.consistency")
 
@@ -112,7 +112,8 @@ def check_poses(
         return nothing
     posed = [views[index] for index in known]
     if len(known) < 2:
-        return _with_support(nothing, measured_places(posed), support_height_m, config)
+        measured = measured_places(posed)
+        return _with_support(nothing, measured, find_support(measured), support_height_m, config)
     poses = np.stack([view.calibration()[1].double().numpy(force=True) for view in posed])
     if twins := _twins(posed, poses):
         figures = tuple(0.0 if name in twins else None for name in names)
@@ -126,9 +127,11 @@ def check_poses(
         return found
     kept = [index for index, view in enumerate(posed) if view.camera not in found.left_out]
     places = measured_places([posed[index] for index in kept])
-    if find_support(places) is None:
+    support = find_support(places)
+    if support is None:
         places = triangulated_places(evidence.within(kept).matches, poses, evidence.tolerance)
-    return _with_support(found, places, support_height_m, config)
+        support = find_support(places)
+    return _with_support(found, places, support, support_height_m, config)
 
 
 def refuse_metres(reconstruction: Reconstruction, consistency: PoseConsistency) -> Reconstruction:
@@ -141,11 +144,17 @@ def refuse_metres(reconstruction: Reconstruction, consistency: PoseConsistency) 
 
 
 def _with_support(
-    found: PoseConsistency, places: SeenPlaces, support_height_m: float | None, config: ConsistencyConfig
+    found: PoseConsistency,
+    places: SeenPlaces,
+    support: SupportHeight | None,
+    support_height_m: float | None,
+    config: ConsistencyConfig,
 ) -> PoseConsistency:
     """The same with where the support was seen, and with what that says of the height that was given."""
-    found = replace(found, support=find_support(places))
-    words, refuted = ("", False) if support_height_m is None else support_doubt(places, support_height_m, config)
+    found = replace(found, support=support)
+    if support is None or support_height_m is None:
+        return found
+    words, refuted = support_doubt(places, support, support_height_m, config)
     if refuted:
         return replace(found, contradiction=words)
     return replace(found, doubts=(*found.doubts, words)) if words else found

@@ -150,20 +150,18 @@ def find_support(places: SeenPlaces) -> SupportHeight | None:
     return SupportHeight(height, math.hypot(spread, unsure), len(inside), places.by_depth)
 
 
-def support_doubt(places: SeenPlaces, given_m: float, config: ConsistencyConfig) -> tuple[str, bool]:
+def support_doubt(places: SeenPlaces, found: SupportHeight, given_m: float, config: ConsistencyConfig) -> tuple[str, bool]:
     """Compare a support height that was given with what is seen.
 
     Args:
         places: By matches or by depth.
+        found: The support that `find_support` sees in them.
         given_m: World z.
         config: Limits.
 
     Returns:
-        What speaks against it, empty where nothing does or too little is seen; and whether that refutes it.
+        What speaks against it, empty where nothing does; and whether that refutes it.
     """
-    found = find_support(places)
-    if found is None:
-        return "", False
     off = found.height_m - given_m
     there = int(places.near(given_m).sum())
     if abs(off) <= max(config.support_warn_m, 3 * found.sigma_m) or there >= found.places:

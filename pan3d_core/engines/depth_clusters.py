@@ -77,6 +77,10 @@ class DepthClusters:
         )
         if standing.plane is None:
             logger.warning("no level support plane found: everything measured is grouped")
+        if standing.level_m is not None and views.support_height_m is not None:
+            logger.warning(
+                "hardly anything lies at %.3f m, the support is taken at %.3f m", views.support_height_m, standing.level_m
+            )
         sure = np.flatnonzero(standing.sure)
         pixel_ids = torch.zeros(reconstruction.depth.numel(), dtype=torch.int64)
         pixel_ids[torch.from_numpy(standing.pixel[sure])] = torch.from_numpy(self._groups(standing, sure, views.images))

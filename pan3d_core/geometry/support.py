@@ -45,14 +45,13 @@ class SupportPlane:
 
 @dataclass(frozen=True)
 class PlaneNoise:
-    """How far measured points are scattered about the plane that they lie on."""
+    """How far measured points are scattered about the plane that they lie on: more with the square of the distance."""
 
     sigma_m: float  # standard deviation of heights at 1 m from the camera
-    power: float = 2.0  # it grows with this power of the distance
 
     def at(self, depth: Floats) -> Floats:
         """(N,) z-depth, metres -> (N,) standard deviation of heights, metres."""
-        return self.sigma_m * depth**self.power
+        return self.sigma_m * depth**2
 
 
 def find_support_plane(

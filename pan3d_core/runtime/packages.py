@@ -22,7 +22,7 @@ _BLOCK = 1 << 20
 _AR_MAGIC, _AR_HEADER = b"!<arch>\n", 60
 
 
-class PackageUnavailable(RuntimeError):
+class PackageUnavailable(ValueError):
     """A package could not be fetched, or is not the one that is known."""
 
 
@@ -38,6 +38,15 @@ class PublishedPackage:
     def filename(self) -> str:
         """What it is called in the index."""
         return PurePosixPath(self.url).name
+
+
+# Known to more than one of those who fetch packages.
+SCIKIT_IMAGE = PublishedPackage(
+    "scikit-image 0.26.0 (PyPI)",
+    "https://files.pythonhosted.org/packages/a5/2a/e71c1a7d90e70da67b88ccc609bd6ae54798d5847369b15d3a8052232f9d/"
+    "scikit_image-0.26.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
+    "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
+)
 
 
 def fetch_package(package: PublishedPackage, folder: Path | str, told: Callable[[str], None] | None = None) -> Path:
@@ -67,12 +76,30 @@ def fetch_package(package: PublishedPackage, folder: Path | str, told: Callable[
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             reason = getattr(error, "reason", error)
             raise PackageUnavailable(
-                f"{package.name}: {package.url} could not be fetched ({reason}); put the file itself into {folder}"
+                f"{package.name}: {package.url} could not be fetched ({reason}); a copy from elsewhere serves as well"
             ) from error
-        found = file_sha256(part)
-        if found != package.sha256:
-            raise PackageUnavailable(f"{package.name}: {package.url}: expected sha256 {package.sha256}, got {found}; not used")
+        check_package(package, part, package.url)
     return path
+
+
+def check_package(package: PublishedPackage, path: Path, where: str | None = None) -> None:
+    """Refuse a file that is not the package that is known.
+
+    Args:
+        package: Which one it should be.
+        path: The file.
+        where: What to call it in the error; None = by its path.
+
+    Raises:
+        PackageUnavailable: It is another file, or cannot be read.
+    """
+    where = where or str(path)
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        raise PackageUnavailable(f"{package.name}: {where} cannot be read ({error})") from error
+    if found != package.sha256:
+        raise PackageUnavailable(f"{package.name}: {where}: expected sha256 {package.sha256}, got {found}; not used")
 
 
 def extract_files(archive: Path, files: Mapping[str, str], folder: Path | str) -> list[Path]:

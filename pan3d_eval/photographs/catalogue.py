@@ -10,20 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pan3d_core.runtime.packages import PublishedPackage, extract_files, fetch_package
+from pan3d_core.runtime.packages import SCIKIT_IMAGE, PublishedPackage, extract_files, fetch_package
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom; shares of the picture
 
-_FILES_HOST = "https://files.pythonhosted.org/packages"
-SCIKIT_IMAGE = PublishedPackage(
-    "scikit-image 0.26.0 (PyPI)",
-    f"{_FILES_HOST}/a5/2a/e71c1a7d90e70da67b88ccc609bd6ae54798d5847369b15d3a8052232f9d/"
-    "scikit_image-0.26.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
-    "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
-)
 MVTB_DATA = PublishedPackage(
     "mvtb-data 1.6.1 (PyPI)",
-    f"{_FILES_HOST}/d2/af/b17e99d5e8ac9d416a60ca0929a554c4ef461dc3a34c6beb3789307c1685/mvtb_data-1.6.1-py3-none-any.whl",
+    "https://files.pythonhosted.org/packages/d2/af/b17e99d5e8ac9d416a60ca0929a554c4ef461dc3a34c6beb3789307c1685/"
+    "mvtb_data-1.6.1-py3-none-any.whl",
     "0ca9c30e100fa272421068a167ea6529085ff8f4afdca72e5fad681c52cabdbf",
 )
 OPENCV_DOC = PublishedPackage(

@@ -29,10 +29,16 @@ JUDGED_WORLDS: Mapping[str, JudgedWorld] = {
     "cell": JudgedWorld("the plain cell", {}),
     "unseen-kinds": JudgedWorld("procedural kinds that no training shows", {"kind_set": "held-out"}),
     "surfaces": JudgedWorld("known kinds on tables of any colour and print", {"world": "surfaces"}),
+    "lights": JudgedWorld("known kinds in light of any kind", {"world": "lights"}),
+    "cameras": JudgedWorld("known kinds by any lens, from near and far, high and low", {"world": "cameras"}),
+    "surroundings": JudgedWorld("known kinds among walls, clutter and tables that end", {"world": "surroundings"}),
+    "effects": JudgedWorld("known kinds by cameras that err", {"world": "effects"}),
     "wild": JudgedWorld("known kinds in the wildest world", {"world": "wild"}),
+    "heaps": JudgedWorld("known kinds apart, touching and heaped", {"arrangement": "mixed"}),
     "modelled": JudgedWorld("modelled household objects, unseen, in the plain cell", _MODELLED, True),
     "modelled-surfaces": JudgedWorld("the same on tables of any colour and print", {**_MODELLED, "world": "surfaces"}, True),
     "modelled-wild": JudgedWorld("the same in the wildest world", {**_MODELLED, "world": "wild"}, True),
+    "modelled-heaps": JudgedWorld("the same apart, touching and heaped", {**_MODELLED, "arrangement": "mixed"}, True),
 }
 
 

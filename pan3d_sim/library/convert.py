@@ -18,7 +18,6 @@ _log = logging.getLogger("pan3d.sim.library")
 
 MAX_FACES, MAX_PARTS, MAX_TEXTURE = 2500, 8, 256
 MIN_EXTENT_M, MIN_OPACITY = 0.02, 0.35
-MAX_HULL_CORNERS = 64
 _UV_CELLS = 8  # triangles of one vertex share a texture coordinate where theirs fall into the same of so many cells
 
 
@@ -136,7 +135,7 @@ def _part(mesh: Triangles, index: int, material: ObjMaterial, archive: zipfile.Z
         vertices, faces, texcoords = _textured(mesh.vertices, corners, texels)
     faces = faces.reshape(-1, 3)
     if not _is_closed(vertices, faces):
-        faces = np.concatenate([faces + 0, faces[:, ::-1] + len(vertices)])
+        faces = np.concatenate([faces, faces[:, ::-1] + len(vertices)])
         vertices = np.concatenate([vertices, vertices])
         texcoords = None if texcoords is None else np.concatenate([texcoords, texcoords])
     return PreparedPart(

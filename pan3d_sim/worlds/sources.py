@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pan3d_core.runtime.packages import PublishedPackage
+from pan3d_core.runtime.packages import SCIKIT_IMAGE, PublishedPackage
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,7 @@ _DEBIAN = "https://deb.debian.org/debian/pool/main/"
 
 PHOTOGRAPH_SOURCES: tuple[PhotographSource, ...] = (
     PhotographSource(
-        PublishedPackage(
-            "scikit-image 0.26.0",
-            "https://files.pythonhosted.org/packages/a5/2a/e71c1a7d90e70da67b88ccc609bd6ae54798d5847369b15d3a8052232f9d/"
-            "scikit_image-0.26.0-cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64.whl",
-            "74aa5518ccea28121f57a95374581d3b979839adc25bb03f289b1bc9b99c58af",
-        ),
+        SCIKIT_IMAGE,
         "scikit-image", "", "skimage/data/", "CC0-1.0", "CC0Textures (brick, gravel), linolafett (grass)",
         "https://scikit-image.org/docs/stable/api/skimage.data.html",
         {"brick.png": 1.2, "grass.png": 0.5, "gravel.png": 0.6},

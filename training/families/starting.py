@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from pan3d_core.engines.mini import FORMATS, MINI, read_checkpoint
 from pan3d_core.models.mini.image_stem import published_names
 from pan3d_core.models.mini.network import PanMini
+from pan3d_core.runtime.files import file_sha256
 from pan3d_core.runtime.weights import read_metadata
 from training.run.checkpoints import read_state
 
@@ -72,8 +72,7 @@ def load_image_stem(model: PanMini, path: Path) -> None:
     """
     if model.image_stem is None:
         raise ValueError("model.image_stem_weights: expected image_stem: true beside it, got false")
-    content = path.read_bytes() if path.is_file() else b""
-    if hashlib.sha256(content).hexdigest() != IMAGE_STEM_SHA256:
+    if not path.is_file() or file_sha256(path) != IMAGE_STEM_SHA256:
         raise ValueError(
             f"model.image_stem_weights: expected efficientnet-lite0-57934424.pth with SHA-256 {IMAGE_STEM_SHA256}, got {path}"
         )

@@ -11,8 +11,6 @@ from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.models.mini.plane import PlaneRays
 
 HEIGHTS_M = (0.0, 0.01, 0.02, 0.035, 0.05, 0.07, 0.09, 0.115, 0.14, 0.17, 0.2, 0.24)
-# Planes below the support, for supports that are said to be higher than they are.
-BELOW_M = (-0.12, -0.07, -0.035, -0.015)
 HIGHEST_SHARE = 2 / 3  # of a camera's own height
 MAX_OTHERS = 7  # views that each view is compared with: more cost in the square and are more than was trained with
 NEAREST_M = 0.05  # points closer to a camera, or behind it, are not seen by it

@@ -30,7 +30,7 @@ def render_world(options: argparse.Namespace) -> Path:
         options.world_cameras,
         width,
         height,
-        options.objects,
+        options.object_folder,
         options.photographs,
     )
     return scenes.render(options.world_folder, report=lambda progress: show_progress(progress.done, progress.total))

@@ -17,7 +17,10 @@ def add_world_options(parser: argparse.ArgumentParser) -> None:
     """Put the options of rendered worlds on a parser."""
     worlds = parser.add_argument_group("worlds: scenes of the simulated cell, rendered by held-out seeds and kept")
     worlds.add_argument(
-        "--world", metavar="NAME", help="cell, unseen-kinds, surfaces, wild, modelled, modelled-surfaces, modelled-wild"
+        "--world",
+        metavar="NAME",
+        help="cell, unseen-kinds, surfaces, lights, cameras, surroundings, effects, wild, heaps, "
+        "modelled, modelled-surfaces, modelled-wild, modelled-heaps",
     )
     worlds.add_argument("--world-scenes", type=int, default=20, metavar="N", help="scenes (default: %(default)s)")
     worlds.add_argument("--world-seed", type=int, default=1_000_000, metavar="SEED", help="the first one (default: %(default)s)")
@@ -26,7 +29,7 @@ def add_world_options(parser: argparse.ArgumentParser) -> None:
     worlds.add_argument(
         "--world-folder", type=Path, default=Path("data/worlds"), metavar="DIR", help="keeps them (default: %(default)s)"
     )
-    worlds.add_argument("--objects", default="", metavar="DIR", help="modelled objects (`pan3d sim objects fetch`)")
+    worlds.add_argument("--object-folder", default="", metavar="DIR", help="modelled objects (`pan3d sim objects fetch`)")
     worlds.add_argument("--photographs", default="", metavar="DIR", help="photographed surfaces (default: procedural ones only)")
 
 

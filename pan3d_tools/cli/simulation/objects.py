@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pan3d_sim.library.fetch import PACKAGE, VERSION, fetch_objects
+from pan3d_sim.library.fetch import PACKAGE, fetch_objects
 from pan3d_sim.library.folder import NOTICE_FILE
 
 
@@ -17,7 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     fetch.set_defaults(command=run_fetch)
     fetch.add_argument("-o", "--out", type=Path, default=Path("out/objects"), help="folder to be (default: %(default)s)")
     fetch.add_argument(
-        "--package", type=Path, metavar="FILE", help=f"a copy of {PACKAGE}_{VERSION}_all.deb (default: from Debian's mirrors)"
+        "--package", type=Path, metavar="FILE", help=f"a copy of {PACKAGE.filename} (default: from Debian's archive)"
     )
 
 

@@ -14,11 +14,11 @@ from pan3d_sim.data.shards import SceneSettings
 from pan3d_tools.cli.options import picture_size
 
 # What the two kinds of output mean when an option is not given; options of the other kind are refused.
-_FOLDER_DEFAULTS = {"cameras": 4, "objects": "6", "arrangement": "separated", "size": "640x480"}
+_FOLDER_DEFAULTS = {"cameras": 4, "objects": 6, "arrangement": "separated", "size": "640x480"}
 _SHARD_DEFAULTS = {
     "cameras": 4, "size": "144x112", "kinds": "known", "format": "arrays", "image_format": "png", "shard_size": 200,
     "part": "1/1", "workers": 0, "world": "cell", "photographs": "",
-    "arrangement": "plain", "objects": "", "object_split": "train", "object_share": 0.6,
+    "arrangement": "plain", "object_folder": "", "object_split": "train", "object_share": 0.6,
 }  # fmt: skip
 
 
@@ -31,12 +31,11 @@ def add(render: argparse.ArgumentParser) -> None:
     render.add_argument("--cameras", type=int, help="cameras around the table (default: 4)")
     render.add_argument("--size", metavar="WxH", help="picture size (default: 640x480, shards 144x112)")
     render.add_argument(
-        "--objects", metavar="N|DIR", help="objects per scene (default: 6); for shards a folder of modelled objects to mix in"
-    )
-    render.add_argument(
         "--arrangement",
         help="separated, pile or packed (default: separated); for shards plain (default) or mixed, with heaps of up to 25",
     )
+    folders = render.add_argument_group("scene folders: settled by physics")
+    folders.add_argument("--objects", type=int, help="objects per scene (default: 6)")
     shards = render.add_argument_group("shards: many small scenes by seed; the same command goes on after an interruption")
     shards.add_argument("--shards", action="store_true", help="write shards instead of scene folders")
     shards.add_argument("--format", help="arrays (memory-mapped, default) or tar (for streaming)")
@@ -44,6 +43,7 @@ def add(render: argparse.ArgumentParser) -> None:
     shards.add_argument("--kinds", help="known (default) or held-out, which no training data shows")
     shards.add_argument("--world", help="cell (default), surfaces, lights, cameras, surroundings, effects or wild (all of them)")
     shards.add_argument("--photographs", metavar="DIR", help="photographed surfaces for wilder worlds (default: procedural only)")
+    shards.add_argument("--object-folder", metavar="DIR", help="modelled objects to mix in (default: procedural ones only)")
     shards.add_argument("--object-split", help="modelled objects to show: train (default) or held-out, which no training shows")
     shards.add_argument("--object-share", type=float, help="of modelled objects among all (default: 0.6)")
     shards.add_argument("--shard-size", type=int, help="scenes per shard (default: 200)")
@@ -63,13 +63,13 @@ def run_sim_render(options: argparse.Namespace) -> int:
         if getattr(options, name) is None:
             setattr(options, name, value)
     width, height = picture_size(options.size)
-    if options.count < 1 or options.cameras < 1:
-        raise ValueError("--count, --cameras: expected at least one scene and one camera")
+    if options.count < 1 or options.cameras < 1 or (options.objects is not None and options.objects < 1):
+        raise ValueError("--count, --cameras, --objects: expected at least one scene, camera and object")
     return _render_shards(options, width, height) if options.shards else _render_folders(options, width, height)
 
 
 def _render_folders(options: argparse.Namespace, width: int, height: int) -> int:
-    changes = {"num_cameras": options.cameras, "num_objects": _number(options.objects), "arrangement": options.arrangement}
+    changes = {"num_cameras": options.cameras, "num_objects": options.objects, "arrangement": options.arrangement}
     for seed in range(options.seed, options.seed + options.count):
         print(render_scene_folder(options.out, seed, width=width, height=height, **changes))
     return 0
@@ -78,7 +78,7 @@ def _render_folders(options: argparse.Namespace, width: int, height: int) -> int
 def _render_shards(options: argparse.Namespace, width: int, height: int) -> int:
     settings = SceneSettings(
         options.kinds, options.cameras, width, height, options.world, options.photographs,
-        objects=options.objects, object_split=options.object_split, object_share=options.object_share,
+        objects=options.object_folder, object_split=options.object_split, object_share=options.object_share,
         arrangement=options.arrangement,
     )  # fmt: skip
     plan = RenderPlan(
@@ -103,12 +103,6 @@ def _show(progress: RenderProgress) -> None:
     left = f"{progress.seconds_left / 60:.1f} min left" if progress.scenes_per_s > 0 else "nothing to do"
     text = f"{progress.done} of {progress.total} scenes, {progress.scenes_per_s:.1f} scenes/s, {left}"
     print(f"\r{text:<70}", end="", file=sys.stderr, flush=True)
-
-
-def _number(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise ValueError(f"--objects: expected how many objects a scene has, 1 or more, got {text!r}")
-    return int(text)
 
 
 def _part(text: str) -> tuple[int, int]:

@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from pan3d_core.runtime.packages import PackageUnavailable, PublishedPackage, extract_files, fetch_package, open_members
+from test.support.packages import debian_bytes, tar_bytes
 
 FILES = {"usr/share/things/cup.obj": b"v 0 0 0\n", "usr/share/things/cup.png": b"picture" * 100}
-
-
-def tar_bytes(compression: str = "xz") -> bytes:
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode=f"w:{compression}") as tar:  # type: ignore[call-overload]
-        for name, data in FILES.items():
-            entry = tarfile.TarInfo(f"./{name}")
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
-    return content.getvalue()
-
-
-def debian_bytes(data: bytes, name: str = "data.tar.xz") -> bytes:
-    def member(name: str, data: bytes) -> bytes:
-        header = f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data):<10}`\n".encode()
-        return header + data + b"\n" * (len(data) % 2)
-
-    return b"!<arch>\n" + member("debian-binary", b"2.0\n") + member("control.tar.xz", b"odd") + member(name, data)
 
 
 def written(folder: Path, kind: str) -> Path:
@@ -40,7 +21,7 @@ def written(folder: Path, kind: str) -> Path:
             for name, data in FILES.items():
                 zipped.writestr(name, data)
     else:
-        path.write_bytes(debian_bytes(tar_bytes()) if kind == ".deb" else tar_bytes("gz"))
+        path.write_bytes(debian_bytes(tar_bytes(FILES)) if kind == ".deb" else tar_bytes(FILES, "gz"))
     return path
 
 
@@ -99,5 +80,5 @@ def test_another_file_than_the_known_one_is_not_kept(tmp_path):
 
 def test_a_package_that_cannot_be_reached_says_what_to_do(tmp_path):
     package = PublishedPackage("things 1.0", (tmp_path / "nowhere.whl").as_uri(), "0" * 64)
-    with pytest.raises(PackageUnavailable, match="could not be fetched .*put the file itself into"):
+    with pytest.raises(PackageUnavailable, match="could not be fetched .*a copy from elsewhere serves"):
         fetch_package(package, tmp_path / "kept")

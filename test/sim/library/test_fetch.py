@@ -1,32 +1,23 @@
 """Tests of fetching, unpacking and converting; no network is asked."""
 
-import io
-import tarfile
+from dataclasses import replace
 
 import pytest
 
+from pan3d_core.runtime.files import file_sha256
 from pan3d_sim.library import fetch
 from pan3d_sim.library.fetch import ObjectsUnavailable, convert_all, fetch_objects, unpack_catalogues
 from pan3d_sim.library.folder import INDEX_FILE, NOTICE_FILE, read_index
+from test.support.packages import debian_bytes, tar_bytes
 
 
 def _package(path, members):
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:xz") as tar:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    parts = {"debian-binary": b"2.0\n", "control.tar.xz": b"odd", "data.tar.xz": stream.getvalue()}
-    content = b"!<arch>\n"
-    for name, data in parts.items():
-        content += f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data):<10}`\n".encode() + data + b"\n" * (len(data) % 2)
-    path.write_bytes(content)
+    path.write_bytes(debian_bytes(tar_bytes(members)))
     return path
 
 
 def test_catalogues_are_unpacked_from_a_debian_package(tmp_path, catalogue):
-    members = {"./usr/share/doc/x": b"text", "./usr/share/Scopia.sh3f": catalogue.read_bytes()}
+    members = {"usr/share/doc/x": b"text", "usr/share/Scopia.sh3f": catalogue.read_bytes()}
     found = unpack_catalogues(_package(tmp_path / "a.deb", members), tmp_path / "out")
     assert list(found) == ["Scopia"] and found["Scopia"].read_bytes() == catalogue.read_bytes()
     with pytest.raises(ObjectsUnavailable, match="got none"):
@@ -53,7 +44,7 @@ def test_what_cannot_be_used_is_left_out_with_the_reason_and_the_rest_is_there(t
 def test_another_package_is_not_unpacked(tmp_path):
     package = tmp_path / "a.deb"
     package.write_bytes(b"something else")
-    with pytest.raises(ObjectsUnavailable, match="expected sha256 .* not unpacked"):
+    with pytest.raises(ObjectsUnavailable, match="expected sha256 .* not used"):
         fetch_objects(tmp_path / "out", package)
     with pytest.raises(ObjectsUnavailable, match="cannot be read"):
         fetch_objects(tmp_path / "out", tmp_path / "none.deb")
@@ -61,16 +52,15 @@ def test_another_package_is_not_unpacked(tmp_path):
 
 
 def test_without_a_network_it_says_why_and_that_the_procedural_objects_serve(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch, "MIRRORS", ((tmp_path / "none.deb").as_uri(),))
-    with pytest.raises(ObjectsUnavailable, match="cannot be fetched .*the procedural objects serve"):
+    monkeypatch.setattr(fetch, "PACKAGE", replace(fetch.PACKAGE, url=(tmp_path / "none.deb").as_uri()))
+    with pytest.raises(ObjectsUnavailable, match="could not be fetched .*the procedural objects serve"):
         fetch_objects(tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_fetching_again_does_nothing_and_another_folder_is_not_overwritten(tmp_path, catalogue, rows, monkeypatch):
     package = _package(tmp_path / "a.deb", {"Scopia.sh3f": catalogue.read_bytes()})
-    with package.open("rb") as stream:
-        monkeypatch.setattr(fetch, "SHA256", fetch._digest(stream))
+    monkeypatch.setattr(fetch, "PACKAGE", replace(fetch.PACKAGE, sha256=file_sha256(package)))
     monkeypatch.setattr(fetch, "listed_objects", lambda: tuple(rows))
     out = tmp_path / "out"
     first = fetch_objects(out, package)

@@ -63,7 +63,7 @@ def refused(capsys, arguments: list[str]) -> str:
 
 
 def test_what_is_missing_or_wrong_is_named(folder, tmp_path, capsys):
-    assert "checkpoint: expected a file" in refused(capsys, command(folder, tmp_path, "--resume"))
+    assert "a checkpoint of a refinement: expected a file" in refused(capsys, command(folder, tmp_path, "--resume"))
     assert "RefineSettings.steps" in refused(capsys, command(folder, tmp_path, "--steps", "0"))
     assert "RenderChoices.attention: expected one of local, global" in refused(
         capsys, command(folder, tmp_path, "--attention", "far")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+from pan3d_sim.data.judged_worlds import JUDGED_WORLDS
 from pan3d_tools import cli
+from pan3d_tools.cli.evaluation.worlds import add_world_options
+
+ROOT = Path(__file__).parents[3]
 
 SMALL = (
     "--world-scenes",
@@ -53,3 +60,12 @@ def test_a_world_is_rendered_and_judged_and_wrong_calibration_costs_accuracy(wor
 def test_what_cannot_be_judged_is_told(arguments, words, worlds, tmp_path, capsys):
     assert cli.main(["eval", *arguments, *SMALL, "--world-folder", str(worlds), "-o", str(tmp_path)]) != 0
     assert words in capsys.readouterr().err
+
+
+def test_every_world_is_named_by_the_command_and_on_its_page(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")  # so that the help breaks no name
+    parser = argparse.ArgumentParser()
+    add_world_options(parser)
+    told, page = parser.format_help(), (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
+    for name in JUDGED_WORLDS:
+        assert f"`{name}`" in page and re.search(rf"\b{name}\b", told)
