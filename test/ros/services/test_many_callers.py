@@ -47,7 +47,7 @@ def ask_at_once(bench, nodes, clients_per_node, calls_per_client, **fields):
 
 
 @ENOUGH_THREADS
-@pytest.mark.parametrize(("nodes", "clients", "calls"), [(1, 1, COUNT), pytest.param(2, COUNT // 2, 1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("nodes", "clients", "calls"), [(1, 1, COUNT), (2, COUNT // 2, 1)])
 def test_fifty_calls_at_once_get_fifty_results(spinner, monkeypatch, nodes, clients, calls):
     bench = ros_support.Bench(spinner, monkeypatch).start()
     bench.until(bench.instances, "results")
@@ -56,7 +56,6 @@ def test_fifty_calls_at_once_get_fifty_results(spinner, monkeypatch, nodes, clie
         assert [(answer.error_code, bool(answer.instances.instances)) for answer in answers] == [(ErrorCode.OK, True)] * COUNT
 
 
-@pytest.mark.slow
 @ENOUGH_THREADS
 def test_all_who_wait_for_the_next_result_get_the_same_one(spinner, monkeypatch):
     bench = ros_support.Bench(spinner, monkeypatch).start()
