@@ -19,11 +19,11 @@ from torch import Tensor
 
 from pan3d_core.assembly.ownership import own_pixels
 from pan3d_core.config import OutlineConfig
-from pan3d_core.geometry.standing import StandingPoints, standing_points
+from pan3d_core.geometry.standing import ObjectLimits, StandingPoints, VoxelSurface, standing_points
 from pan3d_core.geometry.voxels import (
+    SMALL_PIECE,
     VoxelGraph,
     absorb_small,
-    build_voxel_graph,
     components,
     join_smooth_borders,
     nearest_group,
@@ -36,8 +36,6 @@ Ints = npt.NDArray[np.int64]
 
 SURE_LOGIT = 20.0  # a mask that was measured is certain: sigmoid(20) is 1 in float32
 NO_ROW, NO_PART = -1, -2
-GRAZING_COSINE = 0.12  # pixels seen flatter than this lie on depth edges and would bridge objects
-MIN_VOXELS = 12  # smaller pieces belong to their neighbours
 MAX_GAP_M = 0.02  # pieces of one mask this close are one object
 MANY_HOLES = 0.4  # a mask with a larger share of pixels without depth is believed whatever lies between its pieces
 LEAST_REST = 0.5  # a mask of which surfaces of other masks leave less is no object
@@ -109,38 +107,37 @@ def _parts(standing: StandingPoints, claimed: Ints, images: Tensor, config: Outl
     """Surfaces of one object each, out of what stands on the support for sure."""
     of_pixel = np.zeros(claimed.size, dtype=np.int64)
     sure = np.flatnonzero(standing.sure)
-    steady = sure[standing.facing[sure] > GRAZING_COSINE]
+    is_steady = standing.steady(sure)
+    steady = sure[is_steady]
     if len(steady) < config.min_points:
         return _Parts(of_pixel.reshape(claimed.shape), (), np.zeros(0, dtype=np.int64))
-    graph = build_voxel_graph(standing.points[steady], config.voxel_m)
+    surface = standing.surface(steady, images, config.voxel_m)
+    graph = surface.graph
     label = _majority(graph, claimed.reshape(-1)[standing.pixel[steady]])
-    pixels = images.permute(0, 2, 3, 1).reshape(-1, 3).double().numpy(force=True)
-    colors = graph.mean_of(pixels[standing.pixel[steady]])
-    normals = graph.mean_of(standing.normals[steady])
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
-    group = _grouped(graph, label, colors, normals)
+    group = _grouped(surface, label)
 
+    limits = ObjectLimits(config.min_points, config.max_extent_m, config.max_gap_m)
     group_of_point = nearest_group(graph, group, standing.points[sure], config.voxel_m)
-    group_of_point[standing.facing[sure] > GRAZING_COSINE] = group[graph.voxel_of_point]
+    group_of_point[is_steady] = group[graph.voxel_of_point]
     rows: list[int] = []
     clouds = []
     for index in range(int(group.max()) + 1):
         members = sure[group_of_point == index]
-        if _is_object(standing, members, config):
+        if standing.is_object(members, limits):
             rows.append(_row_of(label[group == index]))
             clouds.append(graph.centers[group == index])
             of_pixel[standing.pixel[members]] = len(rows)
     return _Parts(of_pixel.reshape(claimed.shape), tuple(clouds), np.array(rows, dtype=np.int64))
 
 
-def _grouped(graph: VoxelGraph, label: Ints, colors: Floats, normals: Floats) -> Ints:
+def _grouped(surface: VoxelSurface, label: Ints) -> Ints:
     """(V,) number of the surface of each voxel: pieces that one mask claims, or of one colour where none does, joined where
     nothing folds between them."""
-    tone = tone_groups(graph, colors, COLOR_STEP)
-    key = np.where(label > 0, label, -1 - tone)
+    graph = surface.graph
+    key = np.where(label > 0, label, -1 - tone_groups(graph, surface.colors, COLOR_STEP))
     first, second = graph.edges.T
     piece = components(len(label), graph.edges[key[first] == key[second]])
-    return join_smooth_borders(graph, absorb_small(piece, graph.edges, MIN_VOXELS), normals)
+    return join_smooth_borders(graph, absorb_small(piece, graph.edges, SMALL_PIECE), surface.normals)
 
 
 def _majority(graph: VoxelGraph, labels: Ints) -> Ints:
@@ -158,13 +155,6 @@ def _row_of(label: Ints) -> int:
     votes = np.bincount(label)
     votes[0] = 0
     return int(votes.argmax()) - 1 if votes.sum() > 0 else NO_ROW
-
-
-def _is_object(standing: StandingPoints, members: Ints, config: OutlineConfig) -> bool:
-    points = standing.points[members]
-    if len(points) < config.min_points or float(np.ptp(points, axis=0).max()) > config.max_extent_m:
-        return False
-    return standing.plane is None or float(standing.plane.height(points).min()) <= config.max_gap_m
 
 
 def _completed(parts: _Parts, standing: StandingPoints, claimed: Ints, measured: npt.NDArray[np.bool_]) -> _Parts:

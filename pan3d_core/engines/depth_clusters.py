@@ -16,17 +16,14 @@ from torch import Tensor
 
 from pan3d_core.config import ModelConfig, OutlineConfig, PreprocessConfig
 from pan3d_core.engines.facts import EngineFacts
-from pan3d_core.geometry.standing import StandingPoints, standing_points
-from pan3d_core.geometry.support import SupportPlane
-from pan3d_core.geometry.voxels import build_voxel_graph, components, nearest_group, split_touching
+from pan3d_core.geometry.standing import ObjectLimits, StandingPoints, standing_points
+from pan3d_core.geometry.voxels import SMALL_PIECE, components, nearest_group, split_touching
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
 logger = logging.getLogger("pan3d.engines.depth_clusters")
 
 SATURATED_LOGIT = 20.0  # a mask of this engine is certain: sigmoid(20) is 1 in float32
-MIN_VOXELS = 12  # fewer of one colour belong to their neighbours
-GRAZING_COSINE = 0.12  # pixels seen flatter than this lie on depth edges and would bridge objects
 
 
 def build(config: ModelConfig) -> DepthClusters:
@@ -90,32 +87,24 @@ class DepthClusters:
 
     def _groups(self, standing: StandingPoints, sure: np.ndarray, images: Tensor) -> np.ndarray:
         """Number of the object, 0 = none, of each of the points `sure`."""
-        points = standing.points[sure]
-        steady = standing.facing[sure] > GRAZING_COSINE
+        steady = standing.steady(sure)
         if steady.sum() < self.min_points:
-            return np.zeros(len(points), dtype=np.int64)
-        graph = build_voxel_graph(points[steady], self.voxel_m)
+            return np.zeros(len(sure), dtype=np.int64)
+        surface = standing.surface(sure[steady], images, self.voxel_m)
+        graph = surface.graph
         if self.color_step > 0:
-            normals = graph.mean_of(standing.normals[sure][steady])
-            normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
-            pixels = images.permute(0, 2, 3, 1).reshape(-1, 3).double().numpy(force=True)
-            colors = graph.mean_of(pixels[standing.pixel[sure]][steady])
-            group = split_touching(graph, colors, normals, color_step=self.color_step, min_voxels=MIN_VOXELS)
+            group = split_touching(graph, surface.colors, surface.normals, color_step=self.color_step, min_voxels=SMALL_PIECE)
         else:
             group = components(len(graph.counts), graph.edges)
-        group_of_point = nearest_group(graph, group, points, self.voxel_m)
+        group_of_point = nearest_group(graph, group, standing.points[sure], self.voxel_m)
         group_of_point[steady] = group[graph.voxel_of_point]
-        ids = np.zeros(len(points), dtype=np.int64)
+        limits = ObjectLimits(self.min_points, self.max_extent_m, self.max_gap_m)
+        ids = np.zeros(len(sure), dtype=np.int64)
         for index in range(int(group.max()) + 1):
             members = group_of_point == index
-            if self._is_object(points[members], standing.plane):
+            if standing.is_object(sure[members], limits):
                 ids[members] = ids.max() + 1
         return ids
-
-    def _is_object(self, points: np.ndarray, plane: SupportPlane | None) -> bool:
-        if len(points) < self.min_points or float(np.ptp(points, axis=0).max()) > self.max_extent_m:
-            return False
-        return plane is None or float(plane.height(points).min()) <= self.max_gap_m
 
 
 def instances_of_pixels(pixel_ids: Tensor, min_points: int) -> InstanceSet:

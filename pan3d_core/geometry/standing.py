@@ -26,6 +26,7 @@ from pan3d_core.geometry.support import (
     within_outline,
 )
 from pan3d_core.geometry.transforms import invert_rigid
+from pan3d_core.geometry.voxels import VoxelGraph, build_voxel_graph
 
 Floats = npt.NDArray[np.floating]
 Bools = npt.NDArray[np.bool_]
@@ -34,7 +35,26 @@ Ints = npt.NDArray[np.int64]
 SMOOTHED_PIXELS, SMOOTHED_M = 5, 0.012  # neighbours this near in the picture and in depth are of one surface
 SURE_SIGMAS, LIKELY_SIGMAS, LIKELY_M = 3.0, 1.0, 0.001  # from where on a point is above the support for sure, and perhaps
 SEEN_THROUGH_M = 0.012  # a view that measures this much farther looks through a point
+GRAZING_COSINE = 0.12  # between line of sight and normal
 LEAST_SHARE_ON_SUPPORT = 0.02  # of all measured points; a given height with fewer is not that of the support
+
+
+@dataclass(frozen=True)
+class ObjectLimits:
+    """Which groups of standing points are objects."""
+
+    min_points: int  # fewer are none
+    max_extent_m: float  # wider ones (walls, arms) are none
+    max_gap_m: float  # those that begin higher above the support are none on it
+
+
+@dataclass(frozen=True)
+class VoxelSurface:
+    """Voxels of points with the look of their surface."""
+
+    graph: VoxelGraph
+    colors: Floats  # (V, 3) RGB 0..1
+    normals: Floats  # (V, 3) unit
 
 
 @dataclass(frozen=True)
@@ -48,6 +68,34 @@ class StandingPoints:
     sure: Bools  # (N,) above the support beyond its noise; the others may be the support
     plane: SupportPlane | None
     level_m: float | None  # world z of the support where it was looked for; None = it was given
+
+    def steady(self, rows: Ints) -> Bools:
+        """Tell which of the points are seen steeply enough; the others lie on depth edges and would bridge objects."""
+        return self.facing[rows] > GRAZING_COSINE
+
+    def is_object(self, rows: Ints, limits: ObjectLimits) -> bool:
+        """Whether a group of the points is an object on the support."""
+        points = self.points[rows]
+        if len(points) < limits.min_points or float(np.ptp(points, axis=0).max()) > limits.max_extent_m:
+            return False
+        return self.plane is None or float(self.plane.height(points).min()) <= limits.max_gap_m
+
+    def surface(self, rows: Ints, images: Tensor, voxel_m: float) -> VoxelSurface:
+        """Put points into voxels.
+
+        Args:
+            rows: (M,) which of them.
+            images: (S, 3, h, w) RGB 0..1, in which they were measured.
+            voxel_m: Side of a voxel.
+
+        Returns:
+            The voxels with mean colour and normal.
+        """
+        graph = build_voxel_graph(self.points[rows], voxel_m)
+        pixels = images.permute(0, 2, 3, 1).reshape(-1, 3).double().numpy(force=True)
+        normals = graph.mean_of(self.normals[rows])
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+        return VoxelSurface(graph, graph.mean_of(pixels[self.pixel[rows]]), normals)
 
 
 def standing_points(

@@ -21,6 +21,7 @@ HALF_NEIGHBOURHOOD = np.array(
     [(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (z, y, x) > (0, 0, 0)], dtype=np.int64
 )
 
+SMALL_PIECE = 12  # voxels: pieces of fewer belong to their neighbours
 CONCAVE_FOLD, CONCAVE_SHARE = 0.1, 0.15  # sine of the fold, and the share of a border that has it, between two objects
 
 
