@@ -147,7 +147,7 @@ class PerceptionPipeline:
         seen = consistency.support
         if seen is None and not self.config.consistency.enabled:
             seen = estimate_support_height([view for view in views if view.camera in batch.cameras], self.config.consistency)
-        if seen is None:
+        if seen is None or not seen.wide:  # no guess is made that would put everything elsewhere, and say so in metres
             return batch, ("the support's height is not given, and too little of a surface is seen to find it",)
         how = "depth shows" if seen.by_depth else "pictures show"
         words = f"the support's height is not given; {how} it at {seen.height_m:.3f} m (+- {seen.sigma_m:.3f} m)"

@@ -278,6 +278,7 @@ class SupportHeight:
     sigma_m: float  # standard deviation
     places: int  # that were seen on it
     by_depth: bool  # measured by sensors; else by rays that meet
+    wide: bool  # seen over an area; else a small thing's top or a line across a wall may have been taken for it
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,11 @@ TALLEST_M, ABOVE_SHARE = 0.35, 0.5
 UNSURE_MATCHES, UNSURE_DEPTH = 0.001, 0.003
 # Depth is read at this many pixels of a view, in the middle of the picture, where the floor beside a table is not.
 DEPTH_PIXELS, MIDDLE = 4000, 0.7
-# Against a height that is far off speak at most this share of as many places there as at the surface's, a surface that is as
-# wide as this (standard deviation in its narrow direction, fraction of the distance) where a box could be meant, and at most
-# this share of places that could be objects on it.
-FEW_THERE, WIDE, FEW_ABOVE = 0.25, 0.12, 0.35
+# A surface is wide with this standard deviation in its narrow direction, as a fraction of the distance.
+WIDE = 0.12
+# Against a height that is far off speak at most this share of as many places there as at the surface's, a wide surface where a
+# box could be meant, and at most this share of places that could be objects on it.
+FEW_THERE, FEW_ABOVE = 0.25, 0.35
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,10 @@ def find_support(places: SeenPlaces) -> SupportHeight | None:
         return None
     inside = heights[np.abs(heights - lowest) <= layer]
     height = float(np.median(inside))
+    wide = _narrow_spread(places.points[places.near(height), :2]) >= WIDE * places.distance_m
     spread = 1.4826 * float(np.median(np.abs(inside - height))) / math.sqrt(len(inside))
     unsure = (UNSURE_DEPTH if places.by_depth else UNSURE_MATCHES) * places.distance_m
-    return SupportHeight(height, math.hypot(spread, unsure), len(inside), places.by_depth)
+    return SupportHeight(height, math.hypot(spread, unsure), len(inside), places.by_depth, wide)
 
 
 def support_doubt(places: SeenPlaces, found: SupportHeight, given_m: float, config: ConsistencyConfig) -> tuple[str, bool]:
@@ -166,8 +168,7 @@ def support_doubt(places: SeenPlaces, found: SupportHeight, given_m: float, conf
     there = int(places.near(given_m).sum())
     if abs(off) <= max(config.support_warn_m, 3 * found.sigma_m) or there >= found.places:
         return "", False
-    layer = places.near(found.height_m)
-    if off > 0 and _narrow_spread(places.points[layer, :2]) < WIDE * places.distance_m:
+    if off > 0 and not found.wide:
         return "", False  # a box on a plain table would look alike
     words = f"the support is at {found.height_m:.3f} m, workspace.support_height_m says {given_m:.3f}"
     far = abs(off) >= config.support_refuse_m and there <= FEW_THERE * found.places

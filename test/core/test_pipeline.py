@@ -17,7 +17,7 @@ from pan3d_core.config import (
 )
 from pan3d_core.engines import EngineFacts
 from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.structures import InstanceSet, Reconstruction
+from pan3d_core.structures import InstanceSet, PoseConsistency, Reconstruction, SupportHeight
 
 CONFIG = PipelineConfig(workspace=WorkspaceConfig(support_height_m=0.0))
 STAGES = {"preprocess", "poses", "engine", "align", "refine", "merge", "track", "total"}
@@ -122,6 +122,17 @@ def test_a_support_height_that_is_not_given_is_taken_from_the_views_and_told(sce
     assert abs(unknown.views.support_height_m) < 0.005
     assert any("support's height is not given" in warning for warning in unknown.warnings)
     assert not any("support's height" in warning for warning in known.warnings)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_a_support_that_may_be_a_wall_is_not_taken_for_one(scene, monkeypatch, wide):
+    pipeline = PerceptionPipeline(TruthfulEngine(scene), replace(CONFIG, workspace=WorkspaceConfig()))
+    names = tuple(view.camera for view in scene.views)
+    found = PoseConsistency(names, (1.0,) * len(names), support=SupportHeight(0.3, 0.001, 40, by_depth=False, wide=wide))
+    monkeypatch.setattr(pipeline._watch, "check", lambda *_: found)
+    result = pipeline.process(scene.views)
+    assert result.views.support_height_m == (0.3 if wide else None)
+    assert any("too little of a surface is seen" in warning for warning in result.warnings) is not wide
 
 
 def test_ids_last_over_updates_and_reset(scene):

@@ -68,6 +68,17 @@ def test_stray_places_below_do_not_lower_the_support():
     assert found is not None and abs(found.height_m - 0.1) < 0.002
 
 
+def test_a_wall_and_a_small_top_are_no_wide_surface():
+    rng = np.random.default_rng(8)
+    wall = rng.uniform(-0.4, 0.4, (200, 3)) * [1.0, 0.01, 1.0]
+    wall[:60, 2] = 0.05 + rng.normal(0.0, 0.001, 60)  # a row of its pattern
+    for places in (wall, layer(rng, 0.1, 60, half_m=0.1)):
+        found = find_support(seen(places))
+        assert found is not None and not found.wide
+    table = find_support(seen(layer(rng, 0.1, 60)))
+    assert table is not None and table.wide
+
+
 def test_few_places_say_nothing():
     rng = np.random.default_rng(3)
     few = seen(layer(rng, 0.0, 8))

@@ -14,7 +14,7 @@ from pan3d_ros.outputs.result_store import Latencies
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.processing.problem_log import ProblemLog
 
-SUPPORT = SupportHeight(0.742, 0.001, 40, by_depth=False)
+SUPPORT = SupportHeight(0.742, 0.001, 40, by_depth=False, wide=True)
 AGREEING = PoseConsistency(("a", "b", "c"), (0.97, None, 0.9), support=SUPPORT)
 KNOCKED = PoseConsistency(("a", "b", "c"), (0.97, 0.95, 0.2), ("c",), ("its pose looks like a body or *_link frame",))
 REFUTED = PoseConsistency(("a", "b", "c"), (0.1, 0.0, 0.1), contradiction="the camera poses look like OpenGL axes")
