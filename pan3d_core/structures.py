@@ -9,7 +9,7 @@ float32 unless a field says otherwise. All classes are frozen: a stage makes a n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
@@ -333,14 +333,3 @@ class GraspTarget:
     box: OrientedBox
     stamp_ns: int = 0
     world_frame_id: str = "world"
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """What the simulator's truth says about one executed grasp."""
-
-    seed: int
-    lifted: bool
-    failure: str  # "none", "no_target", "unreachable", "collision", "missed", "slipped", "wrong_object"
-    grasp: GraspTarget | None = None
-    details: dict[str, float] = field(default_factory=dict)

@@ -7,12 +7,12 @@ with a control run of the same length in which the hand stays away.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import mujoco
 import numpy as np
 
-from pan3d_core.structures import GraspTarget, TrialResult
+from pan3d_core.structures import GraspTarget
 from pan3d_sim.cell.hand import SQUEEZE_M
 from pan3d_sim.cell.motion import between, displacement, raised, rotation
 from pan3d_sim.cell.robot_cell import CellState, RobotCell
@@ -31,6 +31,17 @@ PUSHED_M = 0.010  # the target may be brushed on the way in, but not pushed fart
 BLOCKED_M = 0.008  # the hand stays this far behind its command: something is in the way
 SQUEEZED_M = 0.001  # jaws closer than this hold nothing
 CLEAN_M, CLEAN_DEG = 0.02, 20.0
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What the simulator's truth says about one executed grasp."""
+
+    seed: int
+    lifted: bool
+    failure: str  # "none", "no_target", "unreachable", "collision", "missed", "slipped", "wrong_object"
+    grasp: GraspTarget | None = None
+    details: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
