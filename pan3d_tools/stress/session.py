@@ -26,6 +26,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, Image
@@ -113,7 +114,11 @@ class Session:
         self._received = 0
         self._listener.create_subscription(InstanceArray, f"/{NODE}/instances", self._take_result, 50)
         self._listener.create_subscription(DiagnosticArray, "/diagnostics", self._take_lines, 50)
-        self._clients = {name: self._listener.create_client(kind, f"/{NODE}/{name}") for name, kind in _SERVICES.items()}
+        # Deep, because the thread that takes the answers also sends the pictures.
+        queue = QoSProfile(depth=100)
+        self._clients = {
+            name: self._listener.create_client(kind, f"/{NODE}/{name}", qos_profile=queue) for name, kind in _SERVICES.items()
+        }
         self._executor = SingleThreadedExecutor(context=context)
         for node in (self.cameras, self._listener):
             self._executor.add_node(node)

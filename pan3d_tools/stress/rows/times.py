@@ -21,8 +21,9 @@ def bad(name: str, edits: dict[str, Edit], expected: Expected, scopes: tuple[str
 STALE = Expected("STALE_IMAGES", "pipeline", "old|input.max_image_age_s")
 FUTURE = Expected("STALE_IMAGES", "pipeline", "future|ahead|input.max_future_s")
 UNPAIRED = Expected(
-    "TIMEOUT|NO_IMAGES", "camera {camera}", "^image and depth have no matching stamps|no view set for|stamps never match"
-)
+    "TIMEOUT|NO_IMAGES", "camera {camera}", "^image and depth have no matching stamps|no view set for|stamps never match",
+    answer="image and depth have no matching stamps|no view set for|stamps never match",
+)  # fmt: skip
 FAULTS: tuple[Fault, ...] = (
     bad("20 s old", of_camera(shifted(-20.0)), STALE, (ALL,)),
     bad("an hour old", of_camera(shifted(-3600.0)), STALE, (ALL,)),

@@ -8,7 +8,7 @@ import torch
 from pan3d_core.config import GraspConfig
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.grasping.contacts import NAMES, find_pairs
-from pan3d_core.grasping.hands import Hands, insert
+from pan3d_core.grasping.hands import Hands, insert, low_end
 from pan3d_core.grasping.object_cloud import ObjectCloud, build_object_cloud
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import Panoptic3D, Segment
@@ -86,3 +86,13 @@ def test_a_hand_goes_as_deep_as_is_free_and_no_deeper_than_helps():
     assert reaches.tolist() == [True, True, False]
     assert np.allclose(-moved.position[:, 2] + tip, [0.024, 0.010, tip], atol=1e-6)  # how far the tips reach past the contacts
     assert np.allclose(moved.position[:, :2], 0.0)
+
+
+def test_the_low_end_of_marked_values_is_their_quantile():
+    rng = np.random.default_rng(0)
+    values, rows = rng.normal(size=(200, 40)), rng.random((200, 40)) < rng.random((200, 1)) * 0.3
+    marked = rows.any(1)
+    found = low_end(values, rows, 0.1)
+    assert np.allclose(found[marked], np.nanquantile(np.where(rows, values, np.nan)[marked], 0.1, axis=1))
+    assert marked.any() and not marked.all()
+    assert np.all(found[~marked] == 0)

@@ -14,6 +14,7 @@ from rclpy.qos import QoSProfile
 
 from pan3d_core.grasping import planner
 from pan3d_ros.services import grasp_memory
+from pan3d_ros.services.answers import SHARED_S
 from pan3d_ros.services.requests import RequestError
 from pan3d_ros.services.turns import ANSWERS_AT_ONCE, GAP_S, Turns
 
@@ -123,6 +124,36 @@ def test_the_same_grasps_are_computed_once_for_all(spinner, monkeypatch):
     bench.until(lambda: len(bench.instances()) > seen, "a newer result")
     bench.call(GetGraspTargets, "get_grasp_targets", instance_id=bench.instances()[-1].instances[0].id)
     assert len(computed) == 4
+
+
+@ENOUGH_THREADS
+def test_grasps_are_of_one_result_while_several_wait(spinner, monkeypatch):
+    """Results come faster than grasps are computed: with the newest for each caller, the last of many would wait long."""
+    computed = []
+
+    def slowly(panoptic, *asked):
+        computed.append(panoptic)
+        time.sleep(0.1)
+        return planner.select_grasps(panoptic, *asked)
+
+    monkeypatch.setattr(grasp_memory, "select_grasps", slowly)
+    bench = ros_support.Bench(spinner, monkeypatch).start()
+    bench.until(lambda: bench.instances() and bench.instances()[-1].instances, "results")
+    client = bench.rig.create_client(GetGraspTargets, "/pan3d/get_grasp_targets", qos_profile=QoSProfile(depth=100))
+    bench.until(client.service_is_ready, "the service")
+    one = bench.instances()[-1].instances[0].id
+    alone = bench.call(GetGraspTargets, "get_grasp_targets", instance_id=one)
+    computed.clear()
+    began = time.monotonic()
+    calls = [client.call_async(GetGraspTargets.Request(instance_id=one)) for _ in range(WAITING)]
+    bench.until(lambda: all(call.done() for call in calls), "all answers")
+    assert {call.result().error_code for call in calls} == {alone.error_code}
+    for_all = len(computed)
+    assert for_all <= 2 + (time.monotonic() - began) / SHARED_S < WAITING
+    seen = len(bench.instances())
+    bench.until(lambda: len(bench.instances()) > seen, "a newer result")
+    bench.call(GetGraspTargets, "get_grasp_targets", instance_id=one)
+    assert len(computed) == for_all + 1, "who asks alone gets those of the newest result"
 
 
 def test_requests_with_long_lists_or_endless_times_are_refused(spinner, monkeypatch):
