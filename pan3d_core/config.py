@@ -46,8 +46,9 @@ class PreprocessConfig(Checked):
     width: int = setting(144, "network width in pixels", range=(14, 4096))
     mode: str = setting(
         "cover",
-        "cover: fill height x width and cut the rest; width: VGGT's crop rule; pad: VGGT's pad rule; longest: Depth Anything 3's",
-        choices=("cover", "width", "pad", "longest"),
+        "whole: cut nothing, in a frame of the picture's shape; cover: fill height x width and cut the rest; "
+        "width: VGGT's crop rule; pad: VGGT's pad rule; longest: Depth Anything 3's",
+        choices=("whole", "cover", "width", "pad", "longest"),
     )
     multiple: int = setting(14, "all modes but cover: free sides are rounded to a multiple of this", range=(1, 64))
     resample: str = setting(

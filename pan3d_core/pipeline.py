@@ -23,7 +23,9 @@ from pan3d_core.engines.memory import run_within_memory
 from pan3d_core.language.namer import Namer
 from pan3d_core.structures import CameraView, PerceptionResult, PoseConsistency, ViewBatch, to_device
 from pan3d_core.views.image_files import require_image_size
-from pan3d_core.views.preprocessing import preprocess
+from pan3d_core.views.preprocessing import preprocess, seen_shares
+
+CUT_TOLD = 0.05  # share of a picture outside the network's frame that is worth a warning
 
 
 class StageClock:
@@ -96,7 +98,7 @@ class PerceptionPipeline:
 
         with clock.stage("engine"):
             reconstruction, instances, used = run_within_memory(self.engine, batch)
-            warnings = consistency.warnings + support_warnings + _left_out(batch, used) + _partly_posed(used)
+            warnings = consistency.warnings + support_warnings + _left_out(batch, used) + _partly_posed(used) + _cut(used)
             batch = to_device(used, reconstruction.depth.device)
 
         with clock.stage("align"):
@@ -199,6 +201,15 @@ def _left_out(given: ViewBatch, used: ViewBatch) -> tuple[str, ...]:
     if count == 0:
         return ()
     return (f"out of memory: {count} of {given.num_views} views were left out, used were {', '.join(used.cameras)}",)
+
+
+def _cut(batch: ViewBatch) -> tuple[str, ...]:
+    """A warning when a part of the pictures worth telling never reaches the network."""
+    shares = {camera: share for camera, share in zip(batch.cameras, seen_shares(batch)) if share < 1 - CUT_TOLD}
+    if not shares:
+        return ()
+    of = ", ".join(f"{share:.0%} of {camera}" for camera, share in shares.items())
+    return (f"the network's frame cuts the pictures, objects outside are not found: it sees the middle {of}",)
 
 
 def _partly_posed(batch: ViewBatch) -> tuple[str, ...]:

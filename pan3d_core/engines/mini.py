@@ -39,7 +39,7 @@ FORMATS = {MINI: "pan3d-mini/1", FAST3DIS: "pan3d-mini-fast3dis/1", EPS3D: "pan3
 SHIPPED = {name: Path(__file__).parent.parent / "weights" / f"{name}.safetensors" for name in FORMATS}
 DEFAULT_WEIGHTS = SHIPPED[MINI]
 FIRST_HW = (112, 144)  # of checkpoints that do not say for which size they are
-PREPROCESS = PreprocessConfig(height=FIRST_HW[0], width=FIRST_HW[1], mode="cover", resample="area")
+PREPROCESS = PreprocessConfig(height=FIRST_HW[0], width=FIRST_HW[1], mode="whole", multiple=16, resample="area")
 NAMES_PREFIX = "names."
 AUTOCAST_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Focal length over image width that is assumed for cameras without intrinsics (53 degrees across).

@@ -9,8 +9,10 @@ never blended: the mean of two depths across an edge is a point in empty space.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import torch
@@ -22,6 +24,9 @@ from pan3d_core.geometry.transforms import is_rigid
 from pan3d_core.structures import CameraView, ViewBatch, unit_range
 
 log = logging.getLogger("pan3d.preprocess")
+
+LONGEST_FRAME = 3.0  # long side over short side of mode "whole"; beyond it, convolutions and positions see what they never saw
+SIZE_FOR_SHAPE = 0.25  # mode "whole": a frame may be larger or smaller by 10 % where that spares stretching by 2.5 %
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,9 @@ def preprocess(views: Sequence[CameraView], config: PreprocessConfig, support_he
     official crop mode; with `resample="lanczos"` that of SegVGGT): the given width, the height in multiples, the middle
     `height` rows at most; "pad" fits the longer side and fills up with white; "longest" is the rule of Depth Anything 3
     (with `resample="opencv"`): the longer side becomes that of (height, width), then both sides go to the nearest multiple,
-    and views of different size are cut to the smallest height and width.
+    and views of different size are cut to the smallest height and width; "whole" cuts nothing: a frame of about height x
+    width pixels whose sides are multiples and nearest in shape to the picture, which is stretched into it by a few percent at
+    most. A strip longer than `LONGEST_FRAME` and views of different shape are filled up with white.
 
     Intrinsics and poses are all or nothing: when one view lacks them the batch has None (logged), and the poses that there are
     become its `known_poses`. Depth is (S, h, w)
@@ -123,6 +130,26 @@ def require_usable(view: CameraView, config: PreprocessConfig) -> None:
     _fit(view.hw, config)
 
 
+def seen_shares(batch: ViewBatch) -> tuple[float, ...]:
+    """Say how much of each original picture lies in the frame that the network sees.
+
+    Args:
+        batch: As `preprocess` makes it.
+
+    Returns:
+        For each view the share of its area, 0..1.
+    """
+    shares = []
+    for mapping, (height, width) in zip(batch.network_from_original.cpu(), batch.original_hw):
+        share = 1.0
+        for axis, (original, network) in enumerate(((width, batch.hw[1]), (height, batch.hw[0]))):
+            scale, shift = float(mapping[axis, axis]), float(mapping[axis, 2])
+            first, last = ((edge - shift) / scale for edge in (-0.5, network - 0.5))  # edges of the frame, in original pixels
+            share *= max(0.0, min(last, original - 0.5) - max(first, -0.5)) / original
+        shares.append(share)
+    return tuple(shares)
+
+
 def _check_view(view: CameraView) -> None:
     if view.cam_from_world is not None and not is_rigid(view.cam_from_world):
         raise ValueError(
@@ -146,6 +173,8 @@ def _fit(hw: tuple[int, int], config: PreprocessConfig) -> _Fit:
         resized = max(config.height, round(height * factor)), max(config.width, round(width * factor))
         return _Fit(resized, (resized[0] - config.height) // 2, (resized[1] - config.width) // 2, (config.height, config.width))
     step = config.multiple
+    if config.mode == "whole":
+        return _whole(hw, config)
     if config.mode == "longest":
         factor = max(config.height, config.width) / max(hw)
         via = max(1, round(height * factor)), max(1, round(width * factor))
@@ -161,6 +190,26 @@ def _fit(hw: tuple[int, int], config: PreprocessConfig) -> _Fit:
         return _Fit(resized, 0, 0, resized).padded_to(config.height, config.width)
     rows = min(resized[0], config.height)
     return _Fit(resized, (resized[0] - rows) // 2, 0, (rows, config.width))
+
+
+@lru_cache(maxsize=64)
+def _whole(hw: tuple[int, int], config: PreprocessConfig) -> _Fit:
+    """The frame of about as many pixels as asked for that is nearest in shape, and the picture stretched to fill it."""
+    step, pixels, shape = config.multiple, config.height * config.width, hw[1] / hw[0]
+    wanted = min(max(shape, 1 / LONGEST_FRAME), LONGEST_FRAME)
+    most = math.ceil((pixels * LONGEST_FRAME) ** 0.5 / step)
+    frames = [(step * rows, step * columns) for rows in range(1, most + 1) for columns in range(1, most + 1)]
+
+    def distance(frame: tuple[int, int]) -> float:
+        stretch = abs(math.log(frame[1] / frame[0] / wanted))
+        return stretch + SIZE_FOR_SHAPE * abs(math.log(frame[0] * frame[1] / pixels))
+
+    rows, columns = min(frames, key=distance)
+    if shape == wanted:
+        return _Fit((rows, columns), 0, 0, (rows, columns))
+    factor = min(rows / hw[0], columns / hw[1])
+    resized = max(1, round(hw[0] * factor)), max(1, round(hw[1] * factor))
+    return _Fit(resized, 0, 0, resized).padded_to(rows, columns)
 
 
 def _framed_alike(fits: list[_Fit], mode: str) -> list[_Fit]:

@@ -16,6 +16,7 @@ from pan3d_core.config import (
     WorkspaceConfig,
 )
 from pan3d_core.engines import EngineFacts
+from pan3d_core.engines.depth_clusters import DepthClusters
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import InstanceSet, PoseConsistency, Reconstruction, SupportHeight
 
@@ -114,6 +115,18 @@ def test_poses_of_some_views_place_the_result_and_it_says_so(scene, posed):
     if posed > 1:
         assert max(center_errors(result, scene)) < 0.02
         assert bool((result.panoptic.instance_id[3] > 0).any())  # masks are kept where points are not
+
+
+def test_what_the_frame_of_the_network_cuts_is_said(scene):
+    """A square frame of a picture that is wider by a third loses a quarter of it; the frame of the engine's own loses nothing."""
+    square = DepthClusters(PreprocessConfig(height=112, width=112, mode="cover"))
+    warnings = PerceptionPipeline(square, CONFIG).process(scene.views).warnings
+    share = scene.views[0].hw[0] / scene.views[0].hw[1]
+    assert any(
+        f"the network's frame cuts the pictures, objects outside are not found: it sees the middle {share:.0%} of" in w
+        for w in warnings
+    )
+    assert not any("cuts" in warning for warning in PerceptionPipeline(DepthClusters(), CONFIG).process(scene.views).warnings)
 
 
 def test_a_support_height_that_is_not_given_is_taken_from_the_views_and_told(scene):

@@ -12,11 +12,12 @@ from pan3d_core.config import PreprocessConfig
 from pan3d_core.geometry.cameras import project
 from pan3d_core.geometry.transforms import look_at
 from pan3d_core.structures import CameraView
-from pan3d_core.views.preprocessing import preprocess, require_usable
+from pan3d_core.views.preprocessing import preprocess, require_usable, seen_shares
 
 # Results of the official VGGT and SegVGGT loaders, every few pixels; `sum` runs over all of them.
 OFFICIAL = np.load(DATA / "preprocess_official.npz")
 MINI = PreprocessConfig()
+WHOLE = PreprocessConfig(height=144, width=192, mode="whole", multiple=16)
 NAMES = ("landscape_48x36", "portrait_20x44", "rgba_30x22", "gray_26x26", "wide_62x11")
 
 
@@ -74,7 +75,7 @@ def ramp_view(height: int, width: int, **more) -> CameraView:
 @pytest.mark.parametrize("hw", [(480, 640), (240, 320), (720, 1280), (300, 200), (90, 100), (112, 144)])
 @pytest.mark.parametrize(
     "config",
-    [MINI, PreprocessConfig(height=126, width=126, mode="width"), PreprocessConfig(height=126, width=126, mode="pad")],
+    [MINI, WHOLE, PreprocessConfig(height=126, width=126, mode="width"), PreprocessConfig(height=126, width=126, mode="pad")],
 )
 def test_pixel_map_says_where_each_pixel_came_from(hw, config):
     batch = preprocess([ramp_view(*hw)], config)
@@ -114,6 +115,44 @@ def test_views_at_network_size_pass_unchanged():
     assert torch.equal(batch.images[0], view.image)
     assert torch.equal(batch.intrinsics[0], view.intrinsics)
     assert batch.support_height_m == 0.02
+
+
+@pytest.mark.parametrize(
+    ("hw", "frame"),
+    [((480, 640), (144, 192)), ((640, 480), (192, 144)), ((720, 1280), (128, 224)), ((800, 1280), (128, 208)),
+     ((500, 500), (160, 160)), ((1024, 1280), (144, 176)), ((112, 144), (144, 192)), ((100, 800), (96, 288)),
+     ((800, 100), (288, 96))],
+)  # fmt: skip
+def test_a_whole_picture_is_kept_in_a_frame_of_its_shape(hw, frame):
+    batch = preprocess([ramp_view(*hw)], WHOLE)
+    assert batch.hw == frame
+    assert seen_shares(batch) == pytest.approx((1.0,))
+    across, down = batch.network_from_original[0].diagonal()[:2].tolist()
+    assert 0.95 < across / down < 1.05
+    # Both ends of the picture are in it, each once: a ramp from side to side, beside it only the white of the filling.
+    inside = batch.images[0][:, (batch.images[0] < 1).all(0)]
+    assert float(inside[0].min()) < 5 / 2000
+    assert float(inside[0].max()) > (hw[1] - 6) / 2000
+
+
+def test_views_of_different_shape_are_whole_in_one_frame():
+    batch = preprocess([ramp_view(480, 640), ramp_view(720, 1280)], WHOLE)
+    assert batch.hw == (144, 224)
+    assert seen_shares(batch) == pytest.approx((1.0, 1.0))
+    assert bool((batch.images[0, :, :, :16] == 1).all())
+    assert bool((batch.images[1, :, :8] == 1).all())
+
+
+def test_a_frame_twice_as_fine_has_the_same_shape():
+    for hw in ((480, 640), (720, 1280), (100, 800)):
+        twice = replace(WHOLE, height=2 * WHOLE.height, width=2 * WHOLE.width, multiple=2 * WHOLE.multiple)
+        coarse, fine = (preprocess([ramp_view(*hw)], config).hw for config in (WHOLE, twice))
+        assert fine == (2 * coarse[0], 2 * coarse[1])
+
+
+@pytest.mark.parametrize(("hw", "share"), [((112, 144), 1.0), ((720, 1280), 0.7232), ((1280, 720), 0.4375)])
+def test_how_much_of_a_picture_is_cut_is_known(hw, share):
+    assert seen_shares(preprocess([ramp_view(*hw)], MINI))[0] == pytest.approx(share, abs=2e-3)
 
 
 @pytest.mark.parametrize(
