@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from pan3d_core.config import AlignConfig
 from pan3d_core.geometry.alignment import CameraFit, Similarity, fit_cameras
@@ -242,6 +241,11 @@ def _fitted_to_measured(depth: Tensor, measured: Tensor) -> Tensor:
 
 
 def _window_mean(values: Tensor, size: int) -> Tensor:
-    """(S, h, w) mean over size x size windows with zeros outside: rows, then columns, which is `size` times faster."""
-    rows = avg_pool2d(values[:, None], (1, size), stride=1, padding=(0, size // 2))
-    return avg_pool2d(rows, (size, 1), stride=1, padding=(size // 2, 0))[:, 0]
+    """(S, h, w) mean over size x size windows with zeros outside, by sums that run along the rows and then the columns."""
+    for axis in (-1, -2):
+        length = values.shape[axis]
+        sums = torch.cat([torch.zeros_like(values.narrow(axis, 0, 1)), values.cumsum(axis, dtype=torch.float64)], dim=axis)
+        place = torch.arange(length, device=values.device)
+        last, first = (place + size // 2 + 1).clamp_max(length), (place - size // 2).clamp_min(0)
+        values = ((sums.index_select(axis, last) - sums.index_select(axis, first)) / size).to(values.dtype)
+    return values

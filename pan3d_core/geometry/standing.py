@@ -129,7 +129,6 @@ def standing_points(
     point_map = unproject_depth(smooth, intrinsics, cam_from_world)
     centers = invert_rigid(cam_from_world)[:, :3, 3]
     normals = normals_from_points(point_map, centers)
-    facing = (normals * torch.nn.functional.normalize(centers[:, None, None] - point_map, dim=-1)).sum(-1)
 
     pixel = torch.nonzero(((smooth > 0) & torch.isfinite(smooth)).flatten())[:, 0].numpy()
     points = point_map.reshape(-1, 3).double().numpy()[pixel]
@@ -149,11 +148,13 @@ def standing_points(
     kept = np.flatnonzero(likely)
     kept = kept[~seen_through(points[kept], view[kept], depth, intrinsics, cam_from_world)]
     rows = torch.from_numpy(pixel[kept])
+    own_normals = normals.reshape(-1, 3)[rows]
+    sight = centers[torch.from_numpy(view[kept])] - point_map.reshape(-1, 3)[rows]
     return StandingPoints(
         pixel=pixel[kept],
         points=points[kept],
-        normals=normals.reshape(-1, 3)[rows].double().numpy(),
-        facing=facing.flatten()[rows].double().numpy(),
+        normals=own_normals.double().numpy(),
+        facing=(own_normals * torch.nn.functional.normalize(sight, dim=-1)).sum(-1).double().numpy(),
         sure=sure[kept],
         plane=plane,
         level_m=level_m,
