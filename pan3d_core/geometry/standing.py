@@ -129,7 +129,6 @@ def standing_points(
     point_map = unproject_depth(smooth, intrinsics, cam_from_world)
     centers = invert_rigid(cam_from_world)[:, :3, 3]
     normals = normals_from_points(point_map, centers)
-
     pixel = torch.nonzero(((smooth > 0) & torch.isfinite(smooth)).flatten())[:, 0].numpy()
     points = point_map.reshape(-1, 3).double().numpy()[pixel]
     distance = smooth.flatten().double().numpy()[pixel]
@@ -142,19 +141,19 @@ def standing_points(
         height = plane.height(points)
         noise = plane_noise(height, distance)
         sure, likely = _heights_that_count(height, distance, noise, clearance_m, ceiling_m)
-        own = np.abs(height) < np.maximum(LIKELY_SIGMAS * noise.at(distance), clearance_m)
-        either = np.flatnonzero(likely | own)
-        likely[either] &= within_outline(points[either], plane, own[either], margin_m)
+        flat = np.abs(height) < np.maximum(LIKELY_SIGMAS * noise.at(distance), clearance_m)
+        either = np.flatnonzero(likely | flat)
+        likely[either] &= within_outline(points[either], plane, flat[either], margin_m)
     kept = np.flatnonzero(likely)
     kept = kept[~seen_through(points[kept], view[kept], depth, intrinsics, cam_from_world)]
     rows = torch.from_numpy(pixel[kept])
-    own_normals = normals.reshape(-1, 3)[rows]
-    sight = centers[torch.from_numpy(view[kept])] - point_map.reshape(-1, 3)[rows]
+    own = normals.reshape(-1, 3)[rows]
+    sight = torch.nn.functional.normalize(centers[torch.from_numpy(view[kept])] - point_map.reshape(-1, 3)[rows], dim=-1)
     return StandingPoints(
         pixel=pixel[kept],
         points=points[kept],
-        normals=own_normals.double().numpy(),
-        facing=(own_normals * torch.nn.functional.normalize(sight, dim=-1)).sum(-1).double().numpy(),
+        normals=own.double().numpy(),
+        facing=(own * sight).sum(-1).double().numpy(),
         sure=sure[kept],
         plane=plane,
         level_m=level_m,

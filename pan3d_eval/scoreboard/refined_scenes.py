@@ -24,7 +24,14 @@ from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_reconstruction
 from pan3d_core.refine.labels.files import read_label_folder, write_label_folder
 from pan3d_core.refine.labels.noise import LabelNoise, noisy_labels
-from pan3d_core.refine.labels.sources import SceneLabels, in_label_space, labels_from_engine, labels_of_maps, maps_of_labels
+from pan3d_core.refine.labels.sources import (
+    EngineLabelSettings,
+    SceneLabels,
+    in_label_space,
+    labels_from_engine,
+    labels_of_maps,
+    maps_of_labels,
+)
 from pan3d_core.refine.model import PanopticMap
 from pan3d_core.refine.run import FirstSurfaces, SceneSettings, refine_scene
 from pan3d_core.refine.schedule import RefineSettings
@@ -164,8 +171,9 @@ class RefinedSceneEvaluator:
     def _labels(self, scene: Scene, true_labels: SceneLabels, rows: dict[str, list[int]]) -> dict[str, SceneLabels]:
         """Of every part; an engine sees the parts apart, so that labels of given views know nothing of those held out."""
         if self.engine is not None:
-            colour = scene.without_depth().views
-            found = {p: labels_from_engine(self.engine, [colour[r] for r in rows[p]], scene.support_height_m) for p in PARTS}
+            colour, height_m = scene.without_depth().views, scene.support_height_m
+            wanted = EngineLabelSettings(classes=true_labels.labels.names)
+            found = {p: labels_from_engine(self.engine, [colour[r] for r in rows[p]], height_m, wanted) for p in PARTS}
             return {part: in_label_space(own, true_labels.labels) for part, own in found.items()}
         made = true_labels
         if self.source.noise is not None:

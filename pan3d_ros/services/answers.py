@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,7 +40,6 @@ log = logging.getLogger("pan3d.ros.answers")
 # How often one who waits looks up: to tell how things stand, or, where nobody is told, hardly ever (what ends a wait wakes it).
 WATCHED_S, UNWATCHED_S = 0.1, 1.0
 SPARE_THREADS = 4  # of the executor, for all that is no request
-SHARED_S = 1.0  # so long, several waiting callers get grasps of the same result
 Progress = Callable[[int, float, str], None]  # stage of Segment.Feedback, 0..1, words
 _STAGES = Segment.Feedback
 
@@ -61,14 +59,6 @@ class Situation:
     namer: Namer | None = None  # None while the node is not active
     inactive_reason: str = "the node is not active"
     blind_reason: str = ""  # why no object is ever found; empty while the engine looks for some
-
-
-@dataclass(frozen=True)
-class Shared:
-    """The result that grasps are computed of while several callers wait."""
-
-    scene: SceneResult
-    since_s: float  # monotonic
 
 
 class Answers:
@@ -91,7 +81,6 @@ class Answers:
         self.why_no_result = why_no_result
         self._store, self._now_ns, self._working, self._threads = store, now_ns, working, threads
         self.turns, self._grasp_memory = Turns(), GraspMemory()
-        self._shared: Shared | None = None
 
     def perceive(self, situation: Situation) -> None:
         """Answer by this from now on: the node is active, or its settings have changed."""
@@ -134,7 +123,7 @@ class Answers:
             request: Of it.
             response: Of it; is returned, filled.
         """
-        return self._answer(request, response, lambda: self._get_grasp_targets(request, response))
+        return self._in_turn(self._get_grasp_targets, request, response)
 
     def set_classes(self, request: Any, response: Any) -> Any:
         """Answer the SetClasses service.
@@ -230,6 +219,7 @@ class Answers:
             response.points = self._points(scene, set(wanted))
 
     def _get_grasp_targets(self, request: Any, response: Any) -> None:
+        situation = self.situation
         if not request.instance_id and (problem := check_prompt(request.prompt)):
             raise RequestError(ErrorCode.INVALID_REQUEST, f"{problem}, and no instance_id")
         if not request.instance_id:
@@ -237,23 +227,8 @@ class Answers:
         width = request.gripper_max_width
         if not math.isfinite(width) or width < 0:
             raise RequestError(ErrorCode.INVALID_REQUEST, f"gripper_max_width: expected at least 0, got {width}")
-        with self.turns.computing:
-            self._shared = self._shared_or(self._newest(request.max_age), request.max_age)
-            self._grasp_in(self._shared.scene, request, response)
-
-    def _shared_or(self, newest: SceneResult, asked_s: float) -> Shared:
-        """While several wait, the result that those before them got grasps of: results come faster than grasps are computed,
-        and with the newest for each, the last of many would wait long."""
-        now_s, shared = time.monotonic(), self._shared
-        lasts = shared is not None and now_s - shared.since_s <= SHARED_S and self.turns.waiting > 1
-        # Of before a jump of the clock, or too old by now: not any more.
-        if shared is None or not lasts or shared.scene.newest_ns > newest.newest_ns:
-            return Shared(newest, now_s)
-        return shared if self._age_s(shared.scene) <= self._oldest_s(asked_s) else Shared(newest, now_s)
-
-    def _grasp_in(self, scene: SceneResult, request: Any, response: Any) -> None:
-        """Fill in grasps of the object that is meant."""
-        situation = self.situation
+        oldest_ns = self._now_ns() - int((request.max_age or situation.node.service.max_age_s) * 1e9)
+        scene = self._grasp_memory.scene_for(self._newest(request.max_age), self.turns.waiting > 1, oldest_ns)
         require_agreeing_poses(scene)  # before names: what is not found at wrong poses may well be there
         instance_id = request.instance_id
         if not instance_id:
@@ -261,7 +236,7 @@ class Answers:
             if not chosen.instance_ids:
                 raise RequestError(ErrorCode.NOT_FOUND, chosen.message)
             instance_id = chosen.instance_ids[0]
-        config, width = situation.grasp, request.gripper_max_width
+        config = situation.grasp
         if width:
             config = replace(config, gripper=replace(config.gripper, max_width_m=min(width, config.gripper.max_width_m)))
         targets, response.message = self._grasps(scene, instance_id, request.max_grasps, config)
@@ -324,19 +299,13 @@ class Answers:
         scene = self._store.latest
         if scene is None:
             raise self._no_result("there is no result yet")
-        age_s, limit_s = self._age_s(scene), self._oldest_s(max_age_s)
+        age_s = (self._now_ns() - scene.newest_ns) * 1e-9
+        limit_s = max_age_s or self.situation.node.service.max_age_s
         if age_s > limit_s:
             code, why = self.why_no_result()
             code = ErrorCode.STALE_IMAGES if code == ErrorCode.TIMEOUT else code
             raise RequestError(code, f"the newest result is {age_s:.1f} s old, allowed are {limit_s:g} s; {why}")
         return scene
-
-    def _age_s(self, scene: SceneResult) -> float:
-        return (self._now_ns() - scene.newest_ns) * 1e-9
-
-    def _oldest_s(self, asked_s: float) -> float:
-        """How old a result may be; `asked_s` of 0 = as the settings say."""
-        return asked_s or self.situation.node.service.max_age_s
 
     def _no_result(self, what: str) -> RequestError:
         code, why = self.why_no_result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import torch
 from pan3d_interfaces.msg import ErrorCode
@@ -13,6 +14,7 @@ from pan3d_ros.outputs.result_store import SceneResult
 from pan3d_ros.services.requests import RequestError, require_agreeing_poses
 
 MOST = 50  # answers that are kept of a result
+SHARED_S = 1.0  # so long, several waiting callers get grasps of the same result
 
 
 class GraspMemory:
@@ -22,6 +24,30 @@ class GraspMemory:
         self._scene: SceneResult | None = None
         self._found: dict[tuple[int, GraspConfig, float | None], GraspResult] = {}
         self._lock = threading.Lock()
+        self._shared: tuple[SceneResult, float] | None = None  # what was last handed out as the newest, and when (monotonic)
+
+    def scene_for(self, newest: SceneResult, several_wait: bool, oldest_ns: int) -> SceneResult:
+        """Choose the result whose grasps answer a request.
+
+        Results come faster than grasps are computed: with the newest for each, the last of many callers would wait long.
+
+        Args:
+            newest: Result.
+            several_wait: Whether this is one of several requests that are there.
+            oldest_ns: Stamp of the oldest result that may answer.
+
+        Returns:
+            The newest, or while several wait the one that was the newest a moment ago.
+        """
+        now_s = time.monotonic()
+        with self._lock:
+            if several_wait and self._shared is not None:
+                scene, since_s = self._shared
+                # A newer stamp than the newest result's is from before the clock jumped back.
+                if now_s - since_s <= SHARED_S and oldest_ns <= scene.newest_ns <= newest.newest_ns:
+                    return scene
+            self._shared = newest, now_s
+            return newest
 
     def find(self, scene: SceneResult, instance_id: int, config: GraspConfig, support_height_m: float | None) -> GraspResult:
         """Find grasps of an object.

@@ -106,6 +106,12 @@ def round_table(facts: dict) -> str:
     return "\n".join([head, *body])
 
 
+def base_of(facts: dict) -> str:
+    """The weight file that the first round to start from one started from, with its checksum."""
+    found = [item["base"] for item in (*facts.get("earlier", []), facts) if "base" in item]
+    return found[0] if found else "nothing"
+
+
 def held_out_tables(page: Path | None, digest: str, name: str = "pan3d-mini") -> str:
     """The rows of the engine `name` with this checkpoint (SHA-256 `digest`) on a scoreboard page, under the page's own headings;
     where the page is of another checkpoint, how to write it."""
@@ -157,7 +163,7 @@ def write_card(weights: Path, lines: list[dict], out: Path, scoreboard: Path | N
     trained = {id(p): p for p in model.parameters() if p.requires_grad}.values()
     card = (CARDS / f"{name}.md").read_text(encoding="utf-8").format(
         parameters=sum(p.numel() for p in model.parameters()) / 1e6, trained=sum(p.numel() for p in trained) / 1e6,
-        base=facts.get("base", "unknown"), name=weights.name, megabytes=len(content) / 1e6,
+        base=base_of(facts), name=weights.name, megabytes=len(content) / 1e6,
         size=f"{checkpoint.preprocess.width} x {checkpoint.preprocess.height}",
         digest=digest, board=held_out_tables(scoreboard, digest, name), queries=queries,
         kinds=", ".join(kinds),

@@ -86,6 +86,7 @@ class EngineLabelSettings:
     mask_prob: float = 0.5  # a pixel belongs to a mask above this probability
     min_pixels: int = 20  # of the image in a mask; smaller ones are left out
     table_thickness_m: float = 0.05  # what lies lower under the support's surface is floor
+    classes: tuple[str, ...] = ()  # names that a mask may have, as those of a scene with a list of its own; empty = all
 
     def __post_init__(self) -> None:
         if self.views_at_once < 1:
@@ -246,7 +247,12 @@ def labels_from_engine(
     if not engine.facts.finds_objects:
         raise ValueError(f"engine: expected one that finds objects, got {type(engine).__name__}, which looks for none")
     known = engine.facts.labels
-    named = known if len(known) else LabelSpace.things([UNNAMED])
+    columns = [row for row, name in enumerate(known.names) if not settings.classes or name in settings.classes]
+    if len(known) and not columns:
+        wanted, got = ", ".join(known.names), ", ".join(settings.classes)
+        raise ValueError(f"settings.classes: expected some of those that the engine knows, {wanted}, got {got}")
+    chosen = LabelSpace(tuple(known.names[row] for row in columns), tuple(known.is_thing[row] for row in columns))
+    named = chosen if len(known) else LabelSpace.things([UNNAMED])
     added = tuple(name for name in STUFF if name not in named.names)
     own = LabelSpace((*named.names, *added), (*named.is_thing, *(False for _ in added)))
     labels = things_first(own)
@@ -259,7 +265,7 @@ def labels_from_engine(
             reconstruction, instances = engine(batch)
         for index, view in enumerate(group):
             semantics = _stuff_of_view(view, batch, reconstruction, index, settings, labels)
-            made.append(_instances_of_view(view, batch, instances, index, (settings, labels, class_of), semantics))
+            made.append(_instances_of_view(view, batch, instances, index, (settings, labels, class_of, columns), semantics))
     return SceneLabels(labels, tuple(made))
 
 
@@ -268,18 +274,18 @@ def _instances_of_view(
     batch: ViewBatch,
     instances: InstanceSet,
     index: int,
-    rules: tuple[EngineLabelSettings, LabelSpace, Tensor],
+    rules: tuple[EngineLabelSettings, LabelSpace, Tensor, list[int]],
     semantics: Tensor,
 ) -> ViewLabels:
     """One view's masks at image size on top of `semantics`."""
-    settings, labels, class_of = rules
+    settings, labels, class_of, columns = rules
     image = unit_range(view.image).cpu()
     logits = _at_image_size(instances.mask_logits[:, index].float().cpu(), batch, index, "bilinear", outside=-torch.inf)
     owner = owner_of_pixels(logits.sigmoid(), instances.scores.cpu(), settings.mask_prob)
     if instances.class_logits is None:
         class_id = torch.zeros(len(logits), dtype=torch.int64)
     else:
-        class_id = class_of[instances.class_logits[:, :-1].argmax(-1).cpu()]
+        class_id = class_of[instances.class_logits[:, columns].argmax(-1).cpu()]
     stuff = [row for row, value in enumerate(class_id.tolist(), start=1) if not labels.is_thing[value]]
     is_stuff = torch.isin(owner, torch.tensor(stuff, dtype=torch.int64))
     semantics = torch.where(is_stuff, torch.cat([class_id.new_full((1,), VOID), class_id])[owner], semantics)

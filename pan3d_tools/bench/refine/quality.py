@@ -16,7 +16,7 @@ from pan3d_core.config import ModelConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.refine.first_map.initialise import SurfaceSettings
 from pan3d_core.refine.labels.noise import LabelNoise, noisy_labels
-from pan3d_core.refine.labels.sources import SceneLabels, in_label_space, labels_from_engine
+from pan3d_core.refine.labels.sources import EngineLabelSettings, SceneLabels, in_label_space, labels_from_engine
 from pan3d_core.refine.losses import PANOPTICSPLATTING_WEIGHTS
 from pan3d_core.refine.optimise import Refinement
 from pan3d_core.refine.rendering import RenderChoices
@@ -85,10 +85,11 @@ def made_case(settings: QualitySettings) -> Case:
     journey = render_refine_scene(settings.seed, replace(seen, num_views=settings.path_views, hold_out_every=0))
     engine = build_engine(ModelConfig(device="cpu", threads=1))
     generator = torch.Generator().manual_seed(settings.seed)
+    wanted = EngineLabelSettings(classes=scene.labels.names)
     found, noisy = {}, {}
     for name in ("given", "held_out"):
         views = [replace(view, depth=None) for view in scene.views(getattr(scene, name))]
-        found[name] = in_label_space(labels_from_engine(engine, views, scene.scene.support_height_m), scene.labels)
+        found[name] = in_label_space(labels_from_engine(engine, views, scene.scene.support_height_m, wanted), scene.labels)
         noisy[name] = noisy_labels(found[name], LabelNoise().times(settings.noise), generator)
     return Case(scene, journey, found, noisy)
 

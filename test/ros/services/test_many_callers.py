@@ -14,7 +14,7 @@ from rclpy.qos import QoSProfile
 
 from pan3d_core.grasping import planner
 from pan3d_ros.services import grasp_memory
-from pan3d_ros.services.answers import SHARED_S
+from pan3d_ros.services.grasp_memory import SHARED_S
 from pan3d_ros.services.requests import RequestError
 from pan3d_ros.services.turns import ANSWERS_AT_ONCE, GAP_S, Turns
 

@@ -5,7 +5,7 @@ from pan3d_core.config import ModelConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
-from pan3d_core.refine.labels.sources import in_label_space, labels_from_engine
+from pan3d_core.refine.labels.sources import EngineLabelSettings, in_label_space, labels_from_engine
 from pan3d_eval.rendered.refined import label_figures
 from pan3d_sim.data.refine_scene import REFINE_LABELS, RefineSceneSettings, render_refine_scene
 from pan3d_sim.objects.kinds import KINDS
@@ -83,7 +83,8 @@ def test_settings_that_make_no_scene_are_refused(wrong, message):
 def test_labels_of_the_embedded_engine_are_right_in_each_view_and_no_object_is_one_over_all_views():
     shown = render_refine_scene(1004, RefineSceneSettings(num_views=8, width=128, height=96, num_objects=4, hold_out_every=0))
     engine = build_engine(ModelConfig(threads=1))
-    found = labels_from_engine(engine, shown.scene.views, shown.scene.support_height_m)
+    wanted = EngineLabelSettings(classes=shown.labels.names)
+    found = labels_from_engine(engine, shown.scene.views, shown.scene.support_height_m, wanted)
     result = label_figures(in_label_space(found, shown.labels), shown.truth(shown.given))
     assert result.per_view_pq > 0.5 and result.accuracy > 0.85
     assert result.pq < 0.4 and result.identity_switches > 20

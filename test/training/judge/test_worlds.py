@@ -48,4 +48,4 @@ def test_a_checkpoint_is_judged_at_the_scenes_size_and_a_weight_file_at_its_own(
     text = load_text_targets(data_folder / "text_embeddings.npz")
     figures = judged.figures(ShardSet(data_folder / "val"), text, unvaried, 1)
     assert figures.scenes == 1 and 0 <= figures.ap50 <= 1
-    assert Judged.read(DEFAULT_WEIGHTS).image_hw == (112, 144)
+    assert Judged.read(DEFAULT_WEIGHTS).image_hw == (144, 192)

@@ -1,5 +1,6 @@
 """FAST3DIS on the small network: both passes in one, geometry untouched, anchors where votes are, cameras that it must find."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from pan3d_core.models.mini.fast3dis import UNIT_M, Fast3disMini, Fast3disMiniSe
 from pan3d_core.models.mini.geometry import scene_geometry
 from pan3d_core.models.mini.network import MiniInputs, PanMini
 from pan3d_core.models.mini.plane import grid_intrinsics
+from pan3d_core.runtime.weights import read_metadata
 
 BASE = {
     "dim": 48, "heads": 3, "blocks": 4, "stem": (8, 16, 24), "pyramid": (8, 16, 24), "queries": 6, "decoder_layers": 2,
@@ -167,10 +169,12 @@ def test_settings_survive_plain_values_and_unknown_names_are_refused():
 
 
 @torch.inference_mode()
-def test_its_base_is_the_shipped_network():
+def test_the_shipped_network_can_be_its_base():
     shipped = read_checkpoint(DEFAULT_WEIGHTS).model
     assert isinstance(shipped, PanMini)
-    names = {name.replace(".linear.", ".") for name in Fast3disMini().base.state_dict() if ".lora." not in name}
+    architecture = json.loads(read_metadata(DEFAULT_WEIGHTS)["content"])["architecture"]
+    network = Fast3disMini(Fast3disMiniSettings.from_dict({"base": architecture}))
+    names = {name.replace(".linear.", ".") for name in network.base.state_dict() if ".lora." not in name}
     assert names == set(shipped.state_dict())
 
 
