@@ -16,7 +16,7 @@ import torch
 from training.export.eps3d_mini import export_eps3d_mini
 from training.export.fast3dis import export_fast3dis
 from training.export.mini import export_mini
-from training.export.request import ExportRequest
+from training.export.request import ExportRequest, mixed_state
 from training.run.checkpoints import LAST, read_state
 
 # Each takes the state of a trainer and writes `request.out` and the card beside it.
@@ -35,12 +35,14 @@ def export_run(request: ExportRequest) -> None:
         request: The run, the data to measure on and the file to write.
 
     Raises:
-        ValueError: The run's family has no file format of its own.
+        ValueError: The run's family has no file format of its own, or what is to be mixed in is of another network.
     """
     state = {"family": "pan3d-mini", **read_state(request.run / LAST)}  # checkpoints of the first version do not name it
     family = state["family"]
     if family not in EXPORTERS:
         raise ValueError(f"run: expected a run of {', '.join(EXPORTERS)}, got one of {family} in {request.run}")
+    if request.mixed is not None:
+        state = mixed_state(state, *request.mixed)
     request.out.parent.mkdir(parents=True, exist_ok=True)
     EXPORTERS[family](state, request)
 
@@ -53,6 +55,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=320, help="held-out scenes for the card's figures")
+    parser.add_argument(
+        "--mix", type=Path, metavar="CHECKPOINT", help="an earlier checkpoint of the same network whose weights are mixed in"
+    )
+    parser.add_argument("--mix-share", type=float, default=0.3, help="share of --mix in the exported weights")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    export_run(ExportRequest(arguments.run, tuple(arguments.earlier), arguments.data, arguments.out, arguments.scenes))
+    mixed = None if arguments.mix is None else (arguments.mix, arguments.mix_share)
+    export_run(ExportRequest(arguments.run, tuple(arguments.earlier), arguments.data, arguments.out, arguments.scenes, mixed))

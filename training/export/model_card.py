@@ -106,6 +106,18 @@ def round_table(facts: dict) -> str:
     return "\n".join([head, *body])
 
 
+def mixture(facts: dict) -> str:
+    """A sentence on what the weights are mixed of; empty where they are of one moment."""
+    mixed = facts.get("mixed")
+    if not mixed:
+        return ""
+    share = mixed["share"]
+    return (
+        f"The file holds {1 - share:g} times the last weights plus {share:g} times those after {mixed['samples']} samples of the "
+        "first round (interpolation as in arXiv 2109.01903), which keeps more of what was known of the plain cell."
+    )
+
+
 def base_of(facts: dict) -> str:
     """The weight file that the first round to start from one started from, with its checksum."""
     found = [item["base"] for item in (*facts.get("earlier", []), facts) if "base" in item]
@@ -168,7 +180,7 @@ def write_card(weights: Path, lines: list[dict], out: Path, scoreboard: Path | N
         digest=digest, board=held_out_tables(scoreboard, digest, name), queries=queries,
         kinds=", ".join(kinds),
         num_kinds=len(kinds), training_scenes=facts["training_scenes"], validation_scenes=facts["validation_scenes"],
-        descriptions=facts["descriptions"], rounds=round_table(facts),
+        descriptions=facts["descriptions"], rounds=round_table(facts), mixture=mixture(facts),
         machine=machine(facts.get("device", "cpu"), config["ranks"]),
         precision="bfloat16 products" if config["bfloat16"] else "float32",
         total_batch=config["ranks"] * config["batch"],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from training.run.checkpoints import LAST, read_state
 
 
@@ -17,6 +19,7 @@ class ExportRequest:
     data: Path  # folder with val/
     out: Path  # the file to write
     scenes: int  # held-out scenes for the figures
+    mixed: tuple[Path, float] | None = None  # a checkpoint of the same lineage, and its share in the exported weights
 
     def earlier_states(self) -> list[dict]:
         return [read_state(run / LAST) for run in self.earlier]
@@ -26,12 +29,39 @@ class ExportRequest:
         return [run / "log.jsonl" for run in (*self.earlier, self.run)]
 
 
+def mixed_state(state: dict, path: Path, share: float) -> dict:
+    """Mix the averaged weights of two checkpoints of one lineage: what the first knew of the world that a run started from, and
+    what the last learnt of others (robust fine-tuning by interpolation, Wortsman et al. 2021, arXiv 2109.01903, eq. 1).
+
+    Args:
+        state: Of the run that is exported.
+        path: Of the other checkpoint.
+        share: Of the other, 0..1.
+
+    Returns:
+        The state with mixed `ema`, and with `mixed` saying of what.
+
+    Raises:
+        ValueError: The share is out of range, or the checkpoint is of another network.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"mix: expected a share of 0 to 1, got {share:g}")
+    other = read_state(path)
+    if other.get("architecture") != state.get("architecture") or set(other["ema"]) != set(state["ema"]):
+        raise ValueError(f"mix: expected a checkpoint of the network that is exported, got {path} of another one")
+    ema = {
+        name: torch.lerp(own, other["ema"][name].to(own.dtype), share) if own.is_floating_point() else own
+        for name, own in state["ema"].items()
+    }
+    return {**state, "ema": ema, "mixed": {"share": share, "steps": other["step"], "samples": other["samples"]}}
+
+
 def common_facts(state: dict, validation_scenes: int) -> dict:
     """What a checkpoint of any family says about its making."""
     return {
         "training_scenes": state["scenes"], "validation_scenes": validation_scenes, "steps": state["step"],
         "samples": state["samples"], "minutes": round(state["elapsed"] / 60, 1), "config": recipe(state["config"]),
-        "device": state.get("device", "cpu"),
+        "device": state.get("device", "cpu"), "mixed": state.get("mixed"),
     }  # fmt: skip
 
 

@@ -16,8 +16,10 @@ from training.data.arrays import ShardSet
 from training.data.augment import plain_inputs
 from training.data.targets import batch_targets
 from training.data.text_targets import load_text_targets
+from training.export.exporters import export_run
 from training.export.mini import export_weights, run_facts
 from training.export.model_card import held_out_tables, joined_logs, round_table, write_card
+from training.export.request import ExportRequest, mixed_state
 from training.families import FAMILIES, run_config
 from training.judge.objects import evaluate
 from training.losses.mini import mini_losses
@@ -240,6 +242,26 @@ def test_export_loads_as_trained_and_writes_its_card(run_values, data_folder):
     write_card(out, lines, run.config.out / "card.md")
     card = (run.config.out / "card.md").read_text()
     assert "| 1 | 4 | 2 |" in card and "{" not in card
+
+
+def test_an_export_mixes_in_an_earlier_checkpoint_of_the_same_network(run_values, data_folder, tmp_path):
+    for steps in (1, 3):
+        Run(run_config(run_values("pan3d-mini", steps=steps, out=str(tmp_path / str(steps)))), ALONE).go()
+    early, late = (tmp_path / name / "last.pt" for name in "13")
+    mixed = mixed_state(read_state(late), early, 0.25)
+    name = "decoder.learned"
+    wanted = 0.75 * read_state(late)["ema"][name] + 0.25 * read_state(early)["ema"][name]
+    torch.testing.assert_close(mixed["ema"][name], wanted)
+    assert mixed["mixed"] == {"share": 0.25, "steps": 1, "samples": read_state(early)["samples"]}
+    out = tmp_path / "mini.safetensors"
+    export_run(ExportRequest(tmp_path / "3", (), data_folder, out, 1, (early, 0.25)))
+    torch.testing.assert_close(read_checkpoint(out).model.state_dict()[name], wanted, rtol=1e-3, atol=1e-4)
+    assert "0.75 times the last weights plus 0.25 times those after" in out.with_suffix(".md").read_text()
+    with pytest.raises(ValueError, match=r"mix: expected a share of 0 to 1, got 2"):
+        mixed_state(read_state(late), early, 2.0)
+    other = {**read_state(late), "architecture": {"dim": 96}}
+    with pytest.raises(ValueError, match=r"mix: expected a checkpoint of the network that is exported, got .*last.pt of another"):
+        mixed_state(other, early, 0.5)
 
 
 def test_the_card_tells_of_earlier_rounds(run_values):
