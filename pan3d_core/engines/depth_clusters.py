@@ -41,7 +41,7 @@ class DepthClusters:
     above the plane.
     """
 
-    preprocess: PreprocessConfig = PreprocessConfig(height=240, width=320, mode="whole", multiple=16)
+    preprocess: PreprocessConfig = PreprocessConfig(height=240, width=320, mode="whole", multiple=4)
     _: KW_ONLY
     voxel_m: float = OutlineConfig.voxel_m
     clearance_m: float = OutlineConfig.clearance_m

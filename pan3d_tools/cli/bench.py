@@ -25,6 +25,7 @@ BENCHES = commands_of_tools(
         "refine": ("bench.refine.command:run", "refining a scene: a step's memory and time, the map over its labels"),
         "naming": ("bench.naming:run", "words for things that are there and for things that are not"),
         "photographs": ("bench.photographs:run", "photographs of real things from public packages"),
+        "worlds": ("bench.worlds:run", "engines in rendered worlds of every kind; what wrong calibration and fewer views cost"),
         "metrics": ("bench.metrics:run", "measuring a ScanNet-size scene on one core"),
         "sim": ("bench.cell:run", "rendering and physics of the robot cell"),
         "grasp": ("bench.grasp:run", "grasps executed in the robot cell"),

@@ -1,15 +1,18 @@
 """What a person reads after an evaluation."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from pan3d_core.structures import PoseConsistency
 from pan3d_eval.comparison_pictures import ids_on_picture, in_true_colors
 from pan3d_eval.execution import Failure
 from pan3d_eval.metrics.objects import ObjectErrors
 from pan3d_tools.reports.bags import write_bag_report
+from pan3d_tools.reports.reconstruction import camera_list
 
 
 def errors(instance_id: int, segment_id: int, mask_iou: float) -> ObjectErrors:
@@ -31,6 +34,19 @@ def test_ids_are_enlarged_in_place():
     rows, columns = np.nonzero(large == 3)
     assert large.shape == (32, 40) and abs(rows.mean() - 15.5) < 0.6 and abs(columns.mean() - 23.5) < 0.6
     assert len(rows) == pytest.approx(16 * 16, rel=0.15)
+
+
+def test_each_camera_is_listed_with_its_figure_and_why_it_was_left_out():
+    consistency = PoseConsistency(
+        ("a", "b", "c"), (0.95, 0.1, None), left_out=("b",), reasons=("its pose looks like OpenGL axes",)
+    )
+    result = SimpleNamespace(consistency=consistency)
+    assert camera_list(result) == [
+        {"camera": "a", "consistency": 0.95, "left_out": None},
+        {"camera": "b", "consistency": 0.1, "left_out": "its pose looks like OpenGL axes"},
+        {"camera": "c", "consistency": None, "left_out": None},
+    ]
+    assert camera_list(SimpleNamespace(consistency=None)) == []
 
 
 def test_bags_on_a_page(tmp_path):
