@@ -40,8 +40,8 @@ def test_pictures_to_objects(capsys):
     example("pictures_to_objects").main()
     said = capsys.readouterr().out
     assert "metric: True" in said
-    names = [line.split()[1] for line in said.splitlines()[1:]]
-    assert len(names) == 6 and len(set(names) & {"pan", "vase", "bowl", "bottle", "block", "hammer"}) >= 5
+    # The block, in fifth place, is taken for a ball with a probability of 0.33.
+    assert [line.split()[1] for line in said.splitlines()[1:]] == ["pan", "vase", "bottle", "bowl", "ball", "hammer"]
 
 
 def test_prompt_to_grasp(capsys):
