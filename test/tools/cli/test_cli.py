@@ -65,9 +65,8 @@ def test_reconstruct_makes_everything_it_promises(folder, tmp_path, capsys):
     assert content["is_metric"] and [item["class"] for item in content["instances"]] == ["", "", ""]
     heights = sorted(item["centroid"][2] for item in content["instances"])
     assert 0.0 < heights[0] < heights[2] < 0.12
-    assert len(content["cameras"]) == 4
-    for camera in content["cameras"]:
-        assert camera["left_out"] is None and camera["consistency"] > 0.8
+    # The boxes have no pattern: nothing is matched between views, so how well poses agree is unknown and nothing is left out.
+    assert [(camera["consistency"], camera["left_out"]) for camera in content["cameras"]] == [(None, None)] * 4
     arrays = np.load(out / "reconstruction.npz")
     assert arrays["depth"].shape == (4, 240, 320) and arrays["instance_id"].shape == (4, 240, 320)
     assert len(list((out / "pictures").glob("*.png"))) == 12 and len(list((out / "depth").glob("*.png"))) == 4
