@@ -7,8 +7,8 @@ from remembered_scenes import CAMERAS, seen
 
 from pan3d_core.memory import WorldMemory
 from pan3d_core.structures import PerceptionResult, ViewBatch
+from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.instances import remembered_instances
-from pan3d_ros.messages.parts import stamp_to_ns
 
 MUG = Block((0.0, 0.0, 0.05), (0.06, 0.06, 0.1), rgb=(0.8, 0.1, 0.1))
 OTHER = Block((0.0, 0.25, 0.03), (0.06, 0.06, 0.06), rgb=(0.8, 0.7, 0.1))
