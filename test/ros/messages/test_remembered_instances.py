@@ -11,8 +11,8 @@ from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.instances import remembered_instances
 
 MUG = Block((0.0, 0.0, 0.05), (0.06, 0.06, 0.1), rgb=(0.8, 0.1, 0.1))
-OTHER = Block((0.0, 0.25, 0.03), (0.06, 0.06, 0.06), rgb=(0.8, 0.7, 0.1))
-ARM = Block((0.12, 0.0, 0.2), (0.04, 0.3, 0.3), rgb=(0.3, 0.3, 0.3))
+OTHER = Block((0.25, 0.1, 0.03), (0.06, 0.06, 0.06), rgb=(0.8, 0.7, 0.1))  # on this side of the arm
+ARM = Block((0.12, 0.0, 0.2), (0.04, 0.5, 0.3), rgb=(0.3, 0.3, 0.3))
 
 
 def told(memory: WorldMemory, objects, stamp_s: float, overlooked=(), is_metric=True) -> dict[int, Instance]:
