@@ -14,6 +14,7 @@ from pan3d_core.views.synchronizer import ViewSetSynchronizer
 from pan3d_ros.inputs.camera_inputs import UNPAIRED_S, CameraInput
 from pan3d_ros.outputs.result_store import Latencies, SceneResult
 from pan3d_ros.parameters.node_config import NodeConfig
+from pan3d_ros.platform.shared_memory import OTHER_USERS, OTHER_USERS_MEND, other_users
 from pan3d_ros.processing.problem_log import Problem, ProblemLog
 
 UNPAIRED = "image and depth have no matching stamps; see input.pair_slop_s"
@@ -75,14 +76,8 @@ def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> Diag
     values = {"rate_hz": camera.rate_hz(now_s), "silence_s": camera.silence_s(now_s), **camera.counts}
     values |= {reason: n for reason, n in problems.totals().items() if reason.startswith(f"{camera.name}: ")}
     level, message = OK, "images arrive"
-    publishers = camera.publishers()
     if not camera.counts["image"]:
-        level, message = WARN, f"no image on {camera.topics.image}"
-        message += (
-            f" although it has {publishers} publishers; compare QoS (ros2 topic info -v)"
-            if publishers
-            else ": it has no publisher"
-        )
+        level, message = WARN, f"no image on {camera.topics.image}{_why_none(camera.publishers())}"
     elif camera.lacks_info(now_s):
         level, message = ERROR, f"images, but no camera_info on {camera.topics.info}; set camera.{camera.name}.calibration_file"
     elif camera.info_problem:
@@ -99,6 +94,16 @@ def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> Diag
         if level == OK and (recent := problems.recent(problem, camera.name)):
             level, message = ERROR, recent[0]
     return status(f"camera {camera.name}", level, message, values)
+
+
+def _why_none(publishers: int) -> str:
+    """Why no image comes from so many publishers."""
+    if not publishers:
+        return ": it has no publisher"
+    words = f" although it has {publishers} publishers; "
+    if users := other_users():
+        return f"{words}{', '.join(users)} uses ROS on this machine, too, and {OTHER_USERS}: {OTHER_USERS_MEND}"
+    return f"{words}compare QoS (ros2 topic info -v)"
 
 
 def sync_status(sync: ViewSetSynchronizer, slop_s: float) -> DiagnosticStatus:
