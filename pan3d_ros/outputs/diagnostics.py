@@ -60,6 +60,21 @@ def parameter_status(unknown: Sequence[str]) -> DiagnosticStatus:
     return status("parameters", WARN if unknown else OK, "; ".join(unknown) or "all given parameters are known")
 
 
+def service_status(node_name: str, everywhere: bool, problem: str) -> DiagnosticStatus:
+    """Tell under which names requests are answered.
+
+    Args:
+        node_name: Fully qualified.
+        everywhere: Whether the services are offered without a namespace too.
+        problem: Why they are not although they should be, or who else could answer.
+
+    Returns:
+        ERROR with the problem, else OK.
+    """
+    offered = f"{node_name}/segment_object" + (" and /segment_object" if everywhere else "")
+    return status("services", ERROR if problem else OK, problem or f"offered as {offered} and so on")
+
+
 def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> DiagnosticStatus:
     """Tell what comes from one camera, and what does not.
 
