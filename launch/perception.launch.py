@@ -14,7 +14,11 @@ from pan3d_ros.platform.launch_arguments import parameter_sources, refuse_unknow
 
 SHARE = FindPackageShare("pan3d_ros")
 ARGUMENTS = (
-    ("namespace", "perception", "namespace of the node; camera topics are relative to it"),
+    (
+        "namespace",
+        "",
+        "of the node and of camera topics, as most drivers publish without one; each of several robots needs its own",
+    ),
     ("params_file", "", "YAML file with parameters; launch arguments that are not empty win over it"),
     ("cameras", "", "names of the cameras, separated by commas"),
     ("reference_frame", "", "frame of everything that is published"),

@@ -12,7 +12,7 @@ from launch_ros.substitutions import FindPackageShare
 from pan3d_ros.platform.launch_arguments import refuse_unknown_arguments, simulated_camera_names
 
 ARGUMENTS = (
-    ("namespace", "perception", "namespace of both nodes"),
+    ("namespace", "", "namespace of both nodes"),
     ("seed", "0", "scene"),
     ("arrangement", "separated", "separated, pile or packed"),
     ("num_objects", "6", "objects on the table"),

@@ -92,18 +92,19 @@ def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> Diag
     level, message = OK, "images arrive"
     publishers = camera.publishers()
     if not camera.counts["image"]:
-        level, message = WARN, f"no image on {camera.topics.image}"
+        level, message = WARN, f"no image on {camera.heard.image}"
         message += (
             f" although it has {publishers} publishers; compare QoS (ros2 topic info -v)"
             if publishers
-            else ": it has no publisher"
+            else f": it has no publisher{camera.elsewhere('image')}"
         )
     elif camera.lacks_info(now_s):
-        level, message = ERROR, f"images, but no camera_info on {camera.topics.info}; set camera.{camera.name}.calibration_file"
+        level, message = ERROR, f"images, but no camera_info on {camera.heard.info}{camera.elsewhere('info')}"
+        message += f"; or set camera.{camera.name}.calibration_file"
     elif camera.info_problem:
         level, message = ERROR, camera.info_problem
     elif camera.lacks_depth(now_s):
-        level, message = ERROR, f"images, but no depth on {camera.topics.depth}"
+        level, message = ERROR, f"images, but no depth on {camera.heard.depth}{camera.elsewhere('depth')}"
     elif camera.unpaired_s(now_s) > UNPAIRED_S:
         level, message = ERROR, UNPAIRED
     elif dead:
@@ -256,13 +257,13 @@ def why_no_result(
     """
     now_s = time.monotonic()
     if not inputs or not any(camera.counts["image"] for camera in inputs):
-        topics = ", ".join(camera.topics.image for camera in inputs)
+        topics = ", ".join(f"{camera.heard.image}{camera.elsewhere('image')}" for camera in inputs)
         return ErrorCode.NO_IMAGES, f"no image has arrived on {topics}"
     if all(camera.silence_s(now_s) > 2.0 for camera in inputs):
         silence = min(camera.silence_s(now_s) for camera in inputs)
         return ErrorCode.STALE_IMAGES, f"the last image arrived {silence:.1f} s ago"
     if not any(camera.counts["frame"] for camera in inputs) and all(c.waits_for_info and not c.counts["info"] for c in inputs):
-        return ErrorCode.NO_CAMERA_INFO, f"no camera_info on {inputs[0].topics.info}"
+        return ErrorCode.NO_CAMERA_INFO, f"no camera_info on {inputs[0].heard.info}{inputs[0].elsewhere('info')}"
     if old := [f"{camera.name}: {camera.info_problem}" for camera in inputs if camera.info_problem]:
         return ErrorCode.NO_CAMERA_INFO, "; ".join(old)
     order = (Problem.TF_FAILURE, Problem.NO_CAMERA_INFO, Problem.OUT_OF_MEMORY, Problem.INFERENCE_ERROR)
