@@ -150,8 +150,9 @@ class CameraInput:
         kinds = {"image": self._image_type, "info": CameraInfo, "depth": self._depth_type}
         kind = f"sensor_msgs/msg/{kinds[part].__name__}"
         own = f"{node.get_fully_qualified_name()}/"  # what the node itself publishes
-        typed = [topic for topic, types in node.get_topic_names_and_types() if kind in types and not topic.startswith(own)]
-        others = [topic for topic in typed if node.count_publishers(topic)]
+        heard = {subscription.topic_name for subscription in node.subscriptions}  # by its other cameras
+        typed = [topic for topic, types in node.get_topic_names_and_types() if kind in types and topic not in heard]
+        others = [topic for topic in typed if not topic.startswith(own) and node.count_publishers(topic)]
         return hint(getattr(self.topics, part), others, kind, f"camera.{self.name}.{part}_topic")
 
     def _choose_reliable(self, topic: str) -> bool:

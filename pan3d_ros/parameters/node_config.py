@@ -64,7 +64,7 @@ class SyncConfig(Checked):
         read_only=True,
     )
     camera_timeout_s: float = setting(
-        2.0, "a camera silent for so long is dead and not waited for", range=(0.05, 3600.0), read_only=True
+        2.0, "a camera silent for so long while others send is dead and not waited for", range=(0.05, 3600.0), read_only=True
     )
 
 
