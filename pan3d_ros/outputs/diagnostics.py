@@ -16,6 +16,7 @@ from pan3d_ros.outputs.result_store import Latencies, SceneResult
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.processing.problem_log import Problem, ProblemLog
 
+UNASKED_S = 10.0  # after so long without a lookup nothing is said of camera poses
 UNPAIRED = "image and depth have no matching stamps; see input.pair_slop_s"
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 
@@ -131,6 +132,9 @@ def sync_status(sync: ViewSetSynchronizer, slop_s: float) -> DiagnosticStatus:
     values: dict[str, Any] = {"sets": sync.delivered, "clock_jumps": sync.jumps}
     values |= {f"{camera}: {reason}": n for (camera, reason), n in list(sync.drops.items())}
     dead = sync.dead_cameras(now_s)
+    if not sync.delivered and (dead or not sync.starved_s(now_s)):
+        nothing = f"nothing from {', '.join(dead)}" if dead else "no camera has sent what makes a view"
+        return status("synchronization", WARN, f"no view set yet: {nothing}", values)
     if dead:
         return status("synchronization", WARN, f"without {', '.join(dead)}", values)
     if sync.starved_s(now_s) > 2.0:
@@ -141,16 +145,32 @@ def sync_status(sync: ViewSetSynchronizer, slop_s: float) -> DiagnosticStatus:
             message += " mend the clocks or set camera.<name>.time_offset_s"
             return status("synchronization", WARN, message, values)
         return status("synchronization", WARN, "no view set for 2 s", values)
+    if not sync.delivered:
+        return status("synchronization", WARN, "no view set yet", values)
     return status("synchronization", OK, "view sets are formed", values)
 
 
-def transform_status(problems: ProblemLog) -> DiagnosticStatus:
-    """WARN when poses are missing, ERROR when they are for 2 s."""
-    recent = problems.recent(Problem.TF_FAILURE)
-    if recent is None:
-        return status("transforms", OK, "camera poses are known")
-    message, lasting_s = recent
-    return status("transforms", ERROR if lasting_s > 2.0 else WARN, message)
+def transform_status(problems: ProblemLog, posed: bool, known_s: float | None) -> DiagnosticStatus:
+    """Tell whether the cameras' poses are known.
+
+    Args:
+        problems: Why views were dropped.
+        posed: Whether poses are asked for at all.
+        known_s: Seconds since a pose was found; None = none ever was.
+
+    Returns:
+        WARN when poses are missing or none was asked for lately, ERROR when they are missing for 2 s.
+    """
+    if recent := problems.recent(Problem.TF_FAILURE):
+        message, lasting_s = recent
+        return status("transforms", ERROR if lasting_s > 2.0 else WARN, message)
+    if not posed:
+        return status("transforms", OK, "cameras are unposed, as transforms.source says")
+    if known_s is None:
+        return status("transforms", WARN, "no camera pose has been looked up yet")
+    if known_s > UNASKED_S:
+        return status("transforms", WARN, f"the last camera pose was looked up {known_s:.0f} s ago")
+    return status("transforms", OK, "camera poses are known")
 
 
 def pipeline_status(
