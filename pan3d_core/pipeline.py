@@ -16,11 +16,11 @@ from pan3d_core.assembly.merging import merge_panoptic
 from pan3d_core.assembly.ownership import OwnedPixels, own_masks, own_pixels
 from pan3d_core.assembly.placement import refine_placement
 from pan3d_core.assembly.support_height import estimate_support_height
-from pan3d_core.assembly.tracking import Tracker
 from pan3d_core.config import ImageLimits, PipelineConfig, PreprocessConfig
 from pan3d_core.engines.facts import Engine
 from pan3d_core.engines.memory import run_within_memory
 from pan3d_core.language.namer import Namer
+from pan3d_core.memory.world import WorldMemory
 from pan3d_core.structures import CameraView, PerceptionResult, PoseConsistency, ViewBatch, to_device
 from pan3d_core.views.image_files import require_image_size
 from pan3d_core.views.preprocessing import preprocess, seen_shares
@@ -51,7 +51,7 @@ class StageClock:
 
 
 class PerceptionPipeline:
-    """Camera views in, objects in the world out. Keeps tracks; not for use by two threads at once.
+    """Camera views in, objects in the world out. Remembers them (`memory`); not for use by two threads at once.
 
     The views of a moving camera are chosen by a `KeyframeWindow` before they come here.
     """
@@ -60,19 +60,19 @@ class PerceptionPipeline:
         self.engine = engine
         self.config = config or PipelineConfig()
         self.namer = namer
-        self.tracker = Tracker(self.config.tracking)
+        self.memory = WorldMemory(self.config.tracking, self.config.memory)
         self._watch = ConsistencyWatch()
 
     def reset(self) -> None:
-        """Forget the tracks and what was thought of the poses, as after a jump of the clock. Ids go on."""
-        self.tracker.reset()
+        """Forget the objects and what was thought of the poses, as after a jump of the clock. Ids go on."""
+        self.memory.reset()
         self._watch.reset()
 
     def reconfigure(self, config: PipelineConfig) -> None:
-        """Take over other settings from the next view set on; tracks stay, and so does the engine, whatever `config.model` says.
+        """Take over other settings from the next view set on; objects stay, and so does the engine, whatever `config.model` says.
         Any thread may call this."""
         self.config = config
-        self.tracker.reconfigure(config.tracking)
+        self.memory.reconfigure(config.tracking, config.memory)
         if self.namer is not None:
             self.namer.config = config.naming
 
@@ -83,7 +83,7 @@ class PerceptionPipeline:
     @torch.no_grad()
     def process(self, views: Sequence[CameraView], progress: Callable[[str], None] | None = None) -> PerceptionResult:
         """Views that belong together -> result. `progress` is told the name of every stage as it begins; an exception of it
-        ends the call and leaves the tracks as they are. Raises `ValueError` for views that cannot be used, naming the field."""
+        ends the call and leaves the memory as it is. Raises `ValueError` for views that cannot be used, naming the field."""
         config, clock = self.config, StageClock(progress)
 
         with clock.stage("preprocess"):
@@ -122,7 +122,7 @@ class PerceptionPipeline:
             panoptic = merge_panoptic(reconstruction, owned, batch, config)
 
         with clock.stage("track"):
-            panoptic = self.tracker.update(panoptic, comparable=reconstruction.is_metric)
+            panoptic = self.memory.update(panoptic, reconstruction, comparable=reconstruction.is_metric)
 
         if self.namer is not None:
             with clock.stage("name"):

@@ -19,7 +19,7 @@ from pan3d_core.views.synchronizer import ViewSet, ViewSetSynchronizer
 from pan3d_ros.inputs.camera_frames import CameraFrame
 from pan3d_ros.inputs.camera_inputs import CameraInput
 from pan3d_ros.inputs.live_transforms import LiveTransforms
-from pan3d_ros.messages.instances import Sightings, instance_array
+from pan3d_ros.messages.instances import instance_array, remembered_instances
 from pan3d_ros.outputs.diagnostics import camera_status, pipeline_status, sync_status, transform_status, why_no_result
 from pan3d_ros.outputs.publishers import ScenePublishers, stats_message
 from pan3d_ros.outputs.result_store import Latencies, ResultStore, SceneResult
@@ -85,7 +85,6 @@ class Perception:
         self.sync: ViewSetSynchronizer[CameraFrame] = ViewSetSynchronizer(config.cameras, sync_rules(config), offsets)
         settings = self._model.pipeline.config
         self._window: KeyframeWindow[CameraView] = KeyframeWindow(settings.keyframe)
-        self._sightings = Sightings(int(settings.tracking.max_lost_s * 1e9))
         self.seen = ViewCollector(config.refine, settings)
         tools = Tools(self._model.pipeline, self._transforms.source, self._window, self._problems, self._now_ns)
         self._processor = SetProcessor(config, tools, self._publish, self._restart, lambda: self.worker.stopping)
@@ -189,7 +188,6 @@ class Perception:
         self._store.put(None)
 
     def _restart(self) -> None:
-        self._sightings.clear()
         self.seen.clear()
 
     def _publish(self, done: ProcessedSet) -> None:
@@ -204,7 +202,9 @@ class Perception:
     def _publish_result(self, done: ProcessedSet) -> None:
         started_s = time.monotonic()
         self.seen.add(done.result)
-        instances = instance_array(done.result, self._sightings.update(done.result))
+        pipeline = self._model.pipeline
+        known = remembered_instances(done.result, pipeline.memory.world, pipeline.config.tracking.max_lost_s)
+        instances = instance_array(done.result, known)
         scene = SceneResult(done.sequence, done.result, instances, done.frame_ids, done.stages_s)
         self._publish_s = 0.0
         self._store.put(scene)

@@ -17,7 +17,7 @@ from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
-from pan3d_core.assembly.place_map import RefinedMap, read_map
+from pan3d_core.memory.place_map import RefinedMap, read_map
 from pan3d_ros.parameters.declaration import NodeParameters
 from pan3d_ros.parameters.node_config import NodeConfig, RefineConfig
 from pan3d_ros.processing.model_loading import ModelHolder
