@@ -200,7 +200,7 @@ def pipeline_status(
     values: dict[str, Any] = {"latency_p50_s": p50, "latency_p99_s": p99, "busy_s": busy_s, **counts, **problems.totals()}
     if latest is not None:
         values |= {f"{stage}_s": seconds for stage, seconds in {**latest.stages_s, "publish": publish_s}.items()}
-        values |= _pose_figures(latest.result)
+        values |= _pose_figures(latest.result) | _support_figures(latest.result)
     if busy_s > config.watchdog.inference_timeout_s:
         return status("pipeline", ERROR, f"one view set has been in work for {busy_s:.0f} s", values)
     for problem in (Problem.OUT_OF_MEMORY, Problem.INFERENCE_ERROR):
@@ -215,12 +215,16 @@ def pipeline_status(
     if doubt := _pose_doubt(latest.result):
         return status("pipeline", WARN, doubt, values)
     if not latest.result.reconstruction.is_metric:
-        return status("pipeline", WARN, "the result is not metric: no grasps; camera poses or depth are needed", values)
+        words = "the result is not metric: no grasps; camera poses or depth are needed"
+        if latest.result.views.cam_from_world is not None and latest.result.views.support_height_m is None:
+            words += ", or the support's height: set workspace.support_height_m"
+        return status("pipeline", WARN, words, values)
     if config.watchdog.latency_budget_s and p50 > config.watchdog.latency_budget_s:
         return status(
             "pipeline", WARN, f"latency p50 {p50:.2f} s exceeds the budget of {config.watchdog.latency_budget_s:g} s", values
         )
-    return status("pipeline", OK, "results are published", values)
+    level, words = _support_words(latest.result)
+    return status("pipeline", level, words or "results are published", values)
 
 
 def _pose_figures(result: PerceptionResult) -> dict[str, float]:
@@ -230,6 +234,23 @@ def _pose_figures(result: PerceptionResult) -> dict[str, float]:
         return {}
     figures = {f"consistency_{name}": figure for name, figure in zip(found.cameras, found.figures) if figure is not None}
     return figures | ({} if found.support is None else {"support_seen_at_m": found.support.height_m})
+
+
+def _support_figures(result: PerceptionResult) -> dict[str, float]:
+    """The support's height that was used, and how well it is known where it was found."""
+    height_m, found = result.views.support_height_m, result.found_support
+    used = {} if height_m is None else {"support_height_m": float(height_m)}
+    return used | ({} if found is None else {"support_height_sigma_m": found.sigma_m})
+
+
+def _support_words(result: PerceptionResult) -> tuple[bytes, str]:
+    """What is to be said of the support's height where nobody gave it: OK where it was found, WARN where it was not."""
+    if (found := result.found_support) is not None:
+        return OK, f"results are published; workspace.support_height_m is not given, {found.height_m:.3f} m was found"
+    if result.views.support_height_m is None:
+        words = "the support's height is neither given nor found, so nothing keeps grasps off it: set workspace.support_height_m"
+        return WARN, words
+    return OK, ""
 
 
 def _pose_doubt(result: PerceptionResult) -> str:
