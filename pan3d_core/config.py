@@ -65,9 +65,8 @@ class WorkspaceConfig(Checked):
     support_height_m: float | None = setting(
         None, "world z of the surface that objects stand on; none = unknown", range=(-100.0, 100.0)
     )
-    find_support: bool = setting(
-        True, "where that height is unknown and poses are known, take the one at which views see a surface"
-    )
+    find_support: bool = setting(True, "where that height is unknown and poses are known, take that at which views see a surface")
+    freeze_support: bool = setting(False, "keep the height that was found last while this is on, instead of looking for it anew")
     lower_m: tuple[float, ...] = setting((), "lowest x y z of the volume of interest in the world; empty = unlimited")
     upper_m: tuple[float, ...] = setting((), "highest x y z of the volume of interest in the world; empty = unlimited")
 

@@ -77,7 +77,6 @@ class LoadedModel:
         return Situation(
             node=node_config,
             grasp=config.grasp,
-            support_height_m=config.workspace.support_height_m,
             cloud_points=config.cloud.max_points,
             namer=self.namer,
             blind_reason="" if self.engine.facts.finds_objects else blind_reason(self.name),

@@ -142,10 +142,12 @@ class Perception:
         dead = self.sync.dead_cameras(time.monotonic())
         counts = {"sets": self.sync.delivered, "processed": self._processor.processed, "replaced": self.worker.replaced}
         busy_s, latest = self.worker.busy_s, self._store.latest
+        posed_s = self._processor.posed_s
+        known_s = None if posed_s is None else time.monotonic() - posed_s
         return [
             *[camera_status(camera, camera.name in dead, self._problems) for camera in self.inputs],
             sync_status(self.sync, self._config.sync.slop_s),
-            transform_status(self._problems),
+            transform_status(self._problems, self._transforms.source is not None, known_s),
             pipeline_status(latest, self._publish_s, self.latencies, self._problems, busy_s, self._config, counts),
         ]
 
