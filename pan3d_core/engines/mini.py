@@ -24,11 +24,12 @@ from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.labels import LabelSpace
 from pan3d_core.language.known_names import KnownNames
+from pan3d_core.models.mini.calibration import CalibrationMemory, MiniInputs
 from pan3d_core.models.mini.cameras import unposed_cameras
 from pan3d_core.models.mini.decode import decode_scene
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniSettings
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniSettings
-from pan3d_core.models.mini.network import MiniArchitecture, MiniInputs, MiniOutputs, PanMini
+from pan3d_core.models.mini.network import MiniArchitecture, MiniOutputs, PanMini
 from pan3d_core.runtime.device import select_device
 from pan3d_core.runtime.files import named_file
 from pan3d_core.runtime.weights import assign_weights, read_metadata, read_weights
@@ -232,19 +233,20 @@ class MiniEngine:
         )
         self._config, self._device = config, device
         self._model = ready_network(checkpoint.model, device)
+        self._calibrations = CalibrationMemory(self._model.calibrate)
         self._dtype = AUTOCAST_DTYPES[config.precision]
 
-    @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
         """Instances best first; metric only where cameras and support plane are known (see the module docstring)."""
         _, reconstruction, instances = self.outputs(views)
         return reconstruction, instances
 
+    @torch.inference_mode()
     def outputs(self, views: ViewBatch) -> tuple[MiniOutputs, Reconstruction, InstanceSet]:
         """Return what a call gives, and first the network's raw outputs that it was made from."""
         inputs = mini_inputs(views, self._device)
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
-            outputs: MiniOutputs = self._model(inputs)
+            outputs: MiniOutputs = self._model(inputs, self._calibrations(inputs))
         instances = self._instances(outputs)
         return outputs, self._reconstruction(outputs, inputs, instances), instances
 
