@@ -19,11 +19,11 @@ from pan3d_core.engines.mini import (
     SHIPPED,
     MiniCheckpoint,
     NameTable,
-    mini_inputs,
     prepare_threads,
     read_checkpoint,
     ready_network,
 )
+from pan3d_core.engines.mini_inputs import mini_inputs
 from pan3d_core.geometry.alignment import Similarity
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid

@@ -45,11 +45,11 @@ class Calibration:
     cam_from_plane: Tensor  # (B, S, 4, 4) identities without poses
     rays: dict[int, PlaneRays]  # by stride: 1, 4, 16
     sweep: SweepGrid
-    geometry: Tensor  # (B S, GEOMETRY_CHANNELS, h4, w4) for the stem
+    geometry: Tensor  # (B, S, GEOMETRY_CHANNELS, h4, w4) for the stem
     token_geometry: Tensor  # (B, S, h16, w16, TOKEN_GEOMETRY)
     camera_numbers: Tensor  # (B, S, 17) pose, flag, normalised intrinsics
     first_view: Tensor  # (B, S) 1 for the view whose frame all others are in, without poses; else 0
-    rotation: Tensor  # (2, B, 1, S (1 + h16 w16), head_dim / 2) cosine and sine of rotary positions on the plane
+    rotation: Tensor  # (2, B, S, 1 + h16 w16, head_dim / 2) cosine and sine of rotary positions on the plane
     posed: Tensor  # (B,) 1 or 0
 
 
@@ -78,14 +78,14 @@ def _calibrate(inputs: MiniInputs, levels: tuple[float, ...], head_dim: int) -> 
     hw = (inputs.images.shape[-2], inputs.images.shape[-1])
     rays = {s: plane_rays(cam_from_plane, inputs.intrinsics, posed, hw, s) for s in (1, 4, 16)}
     xy = torch.cat([rays[16].plane_xy.mean((2, 3))[:, :, None], rays[16].plane_xy.flatten(2, 3)], dim=2)
-    angles = rotary_angles(xy.flatten(1, 2), head_dim)
+    angles = rotary_angles(xy, head_dim)
     first = torch.arange(inputs.images.shape[1], device=posed.device) == 0
     return Calibration(
         plane_from_world=shift,
         cam_from_plane=cam_from_plane,
         rays=rays,
         sweep=sweep_grid(rays[4], cam_from_plane, inputs.intrinsics, levels),
-        geometry=_geometry_channels(rays[4], cam_from_plane, posed).permute(0, 1, 4, 2, 3).flatten(0, 1),
+        geometry=_geometry_channels(rays[4], cam_from_plane, posed).permute(0, 1, 4, 2, 3),
         token_geometry=_token_channels(rays[16], cam_from_plane, posed),
         camera_numbers=_camera_numbers(inputs, cam_from_plane, posed),
         first_view=(1 - posed)[:, None] * first,

@@ -106,11 +106,11 @@ def rotate_by_position(x: Tensor, rotation: Tensor) -> Tensor:
 
 
 def rotary_angles(plane_xy: Tensor, head_dim: int, longest_m: float = 3.0, shortest_m: float = 0.15) -> Tensor:
-    """(N, L, 2) metres -> (N, 1, L, head_dim / 2) angles, half of them from x and half from y, geometric wavelengths."""
+    """(..., 2) metres -> (..., head_dim / 2) angles, half of them from x and half from y, geometric wavelengths."""
     count = head_dim // 4
     steps = torch.linspace(0, 1, count, device=plane_xy.device)
     frequency = 2 * math.pi / longest_m * (longest_m / shortest_m) ** steps
-    return (plane_xy[..., None] * frequency).flatten(-2)[:, None]
+    return (plane_xy[..., None] * frequency).flatten(-2)
 
 
 class Attention(nn.Module):

@@ -175,7 +175,7 @@ class PanMini(nn.Module):
         f2 = self.stem.start((pictures - 0.45) / 0.25)
         swept = self.sweep(f2, calibration.sweep, calibration.posed)
         extra = None if self.image_stem is None else self.image_stem(pictures)
-        stem = self.stem(f2, calibration.geometry, swept, extra)
+        stem = self.stem(f2, calibration.geometry.flatten(0, 1), swept, extra)
         x = self._tokens(stem[3], calibration)
         for block in self.blocks[:FIRST_CROSS_VIEW]:
             x = block(x.flatten(0, 1)).view_as(x)
@@ -192,14 +192,14 @@ class PanMini(nn.Module):
         return torch.cat([camera[:, :, None], tokens], dim=2)
 
     def cross_views(self, tokens: Tensor, rotation: Tensor) -> Tensor:
-        """The other blocks, by turns over all views and within each, and the norm: (B, S, 1 + h w, dim) -> the same."""
+        """The other blocks, by turns over all views and within each, and the norm: tokens (B, S, 1 + h w, dim) -> the same."""
         batch, views, count, _ = tokens.shape
-        x = tokens
+        x, of_all = tokens, rotation.flatten(2, 3)[:, :, None]
         for number, block in enumerate(self.blocks[FIRST_CROSS_VIEW:], start=FIRST_CROSS_VIEW):
             if number % 2 == 0:
                 x = block(x.reshape(batch * views, count, -1))
             else:
-                x = block(x.reshape(batch, views * count, -1), rotation)
+                x = block(x.reshape(batch, views * count, -1), of_all)
         normed: Tensor = self.norm(x.reshape(batch, views, count, -1))
         return normed
 

@@ -122,4 +122,5 @@ def _likeness(described: Tensor, own: Tensor, grid: SweepGrid) -> Tensor:
     batch, views, others, levels, height, _ = grid.inside.shape
     sampled = F.grid_sample(described[:, grid.other].flatten(0, 2), grid.place.flatten(0, 2), align_corners=False)
     sampled = sampled.unflatten(0, (batch, views, others)).unflatten(-2, (levels, height))
-    return (sampled * own[:, :, None, :, None]).sum(3) * grid.inside
+    likeness: Tensor = (sampled * own[:, :, None, :, None]).sum(3) * grid.inside
+    return likeness
