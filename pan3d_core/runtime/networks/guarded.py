@@ -37,7 +37,7 @@ class GuardedNetwork:
             return self._torch(inputs)
         except RuntimeUnavailable as error:
             return self._failed(inputs, str(error))
-        strange = [name for name, value in outputs.items() if not bool(torch.isfinite(value).all())]
+        strange = [name for name, value in outputs.items() if not _finite(value)]
         if strange:
             return self._failed(inputs, f"{self.facts.name} answers numbers in {', '.join(strange)} that are not finite")
         self._failures = 0
@@ -56,3 +56,8 @@ class GuardedNetwork:
         if words not in self._told:
             self._told.add(words)
             logger.warning("%s", words)
+
+
+def _finite(values: Tensor) -> bool:
+    """A number that is none makes the sum none, which is known in a tenth of the time that looking at each takes."""
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
