@@ -29,6 +29,12 @@ class ModelConfig(Checked):
     precision: str = setting(
         "float32", "number format of the network", choices=("float32", "bfloat16", "float16"), read_only=True
     )
+    runtime: str = setting(
+        "auto",
+        "what runs the network; auto: the fastest of those that are installed and that pan3d export has prepared, else torch",
+        choices=("auto", "torch", "onnxruntime", "openvino", "tensorrt"),
+        read_only=True,
+    )
     threads: int = setting(0, "CPU threads of the network; 0 = the engine's own choice", range=(0, 256), read_only=True)
     min_score: float = setting(0.3, "instances below this probability are dropped", range=SHARE)
     nms_iou: float = setting(0.5, "of two instances whose masks overlap more than this, the better stays", range=SHARE)

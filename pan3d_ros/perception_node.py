@@ -188,7 +188,7 @@ class PerceptionNode(LifecycleNode):
         """Once per period: QoS that no longer fits, and /diagnostics."""
         name, model = str(self.get_parameter("model.name").value), self.models.model
         problem = "; ".join(filter(None, (self.problem, self.supervisor.watch())))
-        parts = [model_status(lifecycle_state(self), problem, name, model.device if model else "")]
+        parts = [model_status(lifecycle_state(self), problem, name, model.engine.facts if model else None)]
         parts.append(parameter_status(self.parameters.unknown()))
         parts.append(service_status(self.get_fully_qualified_name(), *self.names.review()))
         if (perception := self.perception) is not None:
