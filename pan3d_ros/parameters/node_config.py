@@ -64,7 +64,7 @@ class SyncConfig(Checked):
         read_only=True,
     )
     camera_timeout_s: float = setting(
-        2.0, "a camera silent for so long is dead and not waited for", range=(0.05, 3600.0), read_only=True
+        2.0, "a camera silent for so long while others send is dead and not waited for", range=(0.05, 3600.0), read_only=True
     )
 
 
@@ -165,6 +165,14 @@ class RefineConfig(Checked):
 
 
 @dataclass(frozen=True)
+class WorldConfig(Checked):
+    """What is remembered of objects, kept from one start to the next."""
+
+    file: str = setting("", ".safetensors file of ~/save_world and ~/load_world; empty = none", read_only=True)
+    load: bool = setting(False, "read world.file, where it is there, whenever a model is loaded", read_only=True)
+
+
+@dataclass(frozen=True)
 class CameraConfig(Checked):
     """One camera; parameters `camera.<name>.*`."""
 
@@ -184,7 +192,9 @@ class NodeConfig(Checked):
 
     cameras: tuple[str, ...] = setting((), "names of the cameras", read_only=True)
     reference_frame: str = setting("base_link", "frame of everything that is published", read_only=True)
-    global_services: bool = setting(False, "offer the services also as /segment_object and so on", read_only=True)
+    global_services: bool = setting(
+        False, "offer the services also as /segment_object and so on; configure fails where another node does", read_only=True
+    )
     autostart: bool = setting(False, "configure and activate by itself, without a lifecycle manager", read_only=True)
     unload_on_deactivate: bool = setting(False, "free the network when the node is deactivated")
     input: InputConfig = group(InputConfig, "camera topics")
@@ -195,6 +205,7 @@ class NodeConfig(Checked):
     watchdog: WatchdogConfig = group(WatchdogConfig, "supervision")
     recovery: RecoveryConfig = group(RecoveryConfig, "after failures")
     refine: RefineConfig = group(RefineConfig, "maps of the place")
+    world: WorldConfig = group(WorldConfig, "remembered objects")
 
     def __post_init__(self) -> None:
         super().__post_init__()

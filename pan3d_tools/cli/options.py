@@ -21,6 +21,23 @@ def picture_size(text: str) -> tuple[int, int]:
     return width, height
 
 
+def add_fetch(parser: argparse.ArgumentParser, folder: Path, summary: str) -> argparse.ArgumentParser:
+    """Give a command that fetches material its action `fetch`, with `--out`.
+
+    Args:
+        parser: Of the command.
+        folder: Where it comes to lie by default.
+        summary: What `fetch` does.
+
+    Returns:
+        The parser of `fetch`, for what is its own.
+    """
+    actions = parser.add_subparsers(dest=argparse.SUPPRESS, metavar="ACTION", required=True)
+    fetch = actions.add_parser("fetch", help=summary)
+    fetch.add_argument("-o", "--out", type=Path, default=folder, metavar="DIR", help="folder for it (default: %(default)s)")
+    return fetch
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Options that choose and set up an engine."""
     parser.add_argument("--config", type=Path, help="YAML file with pipeline settings")
@@ -30,6 +47,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", help="checkpoint file (default: the one that comes with the engine)")
     parser.add_argument("--device", help="auto (default), cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, help="CPU threads of the network (default: the engine's choice)")
+    parser.add_argument("--runtime", help="what runs the network: auto (default), torch, onnxruntime, openvino or tensorrt")
     parser.add_argument("--depth", action="store_true", help="use the depth images of the cameras file or scene folder")
 
 
@@ -46,7 +64,13 @@ def pipeline_config(options: argparse.Namespace, support_height_m: float | None 
     if options.config is not None and not options.config.exists():
         raise FileNotFoundError(f"--config: expected a file, got {options.config}, which does not exist")
     values = {} if options.config is None else PipelineConfig.from_yaml(options.config).to_dict()
-    given = {"name": options.model, "weights": options.weights, "device": options.device, "threads": options.threads}
+    given = {
+        "name": options.model,
+        "weights": options.weights,
+        "device": options.device,
+        "threads": options.threads,
+        "runtime": options.runtime,
+    }
     values["model"] = {**values.get("model", {}), **{key: value for key, value in given.items() if value is not None}}
     if support_height_m is not None:
         values["workspace"] = {**values.get("workspace", {}), "support_height_m": support_height_m}

@@ -17,12 +17,12 @@ from torch.nn import functional as F
 
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorDecoder, AnchorPrediction, AnchorSettings, SceneViews
 from pan3d_core.models.layers.transformer import LoraLinear, add_lora, lora_rows
+from pan3d_core.models.mini.calibration import Calibration, MiniInputs
 from pan3d_core.models.mini.geometry import SceneGeometry, scene_geometry
 from pan3d_core.models.mini.layers import Pyramid
 from pan3d_core.models.mini.network import (
     FIRST_CROSS_VIEW,
     MiniBasedSettings,
-    MiniInputs,
     MiniOutputs,
     OnPanMini,
     SingleViews,
@@ -128,9 +128,10 @@ class Fast3disMini(OnPanMini):
         """The adapted layers of the base."""
         return [module for module in self.base.modules() if isinstance(module, LoraLinear)]
 
-    def forward(self, inputs: MiniInputs) -> Fast3disMiniOutputs:
+    def forward(self, inputs: MiniInputs, calibration: Calibration | None = None) -> Fast3disMiniOutputs:
+        """B scenes, and what `calibrate` gives for them where that is known -> all raw outputs."""
         with torch.no_grad():
-            single = self.base.single_views(inputs)
+            single = self.base.single_views(inputs.images, calibration or self.calibrate(inputs))
         plain, adapted = self.dual_pass(single)
         with torch.no_grad():
             dense, scene = self.base.dense(single, plain)
@@ -145,13 +146,13 @@ class Fast3disMini(OnPanMini):
 
     def dual_pass(self, single: SingleViews) -> tuple[Tensor, Tensor]:
         """Tokens (B, S, 1 + h16 w16, dim) of the geometry pass and of the feature pass."""
-        tokens, angles = single.tokens, single.angles
+        tokens, rotation = single.tokens, single.calibration.rotation
         if torch.is_grad_enabled():
             with torch.no_grad(), lora_rows(self.base, "none"):
-                plain = self.base.cross_views(tokens, angles)
-            return plain, self.base.cross_views(tokens, angles)
+                plain = self.base.cross_views(tokens, rotation)
+            return plain, self.base.cross_views(tokens, rotation)
         with lora_rows(self.base, "second half"):
-            both = self.base.cross_views(torch.cat([tokens, tokens]), torch.cat([angles, angles]))
+            both = self.base.cross_views(torch.cat([tokens, tokens]), torch.cat([rotation, rotation], dim=1))
         plain, adapted = both.chunk(2)
         return plain, adapted
 

@@ -1,9 +1,4 @@
-"""All settings of the library, with their defaults, in one place.
-
-YAML files and ROS parameters are views of these dataclasses, made from the fields: every field carries
-`metadata` with `description`, and where they apply `range` (lowest, highest), `choices` and `read_only`
-(fixed while a pipeline runs). Nothing else in the project repeats a default.
-"""
+"""Settings of the stages of a view set, and all settings together."""
 
 from __future__ import annotations
 
@@ -12,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pan3d_core.config.answers import GraspConfig, NamingConfig
 from pan3d_core.settings import ANGLE_DEG, SHARE, Checked, group, nested_names, read_settings, read_yaml, setting, to_plain
 
 
@@ -28,6 +24,12 @@ class ModelConfig(Checked):
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", read_only=True)
     precision: str = setting(
         "float32", "number format of the network", choices=("float32", "bfloat16", "float16"), read_only=True
+    )
+    runtime: str = setting(
+        "auto",
+        "what runs the network; auto: the fastest of those that are installed and that pan3d export has prepared, else torch",
+        choices=("auto", "torch", "onnxruntime", "openvino", "tensorrt"),
+        read_only=True,
     )
     threads: int = setting(0, "CPU threads of the network; 0 = the engine's own choice", range=(0, 256), read_only=True)
     min_score: float = setting(0.3, "instances below this probability are dropped", range=SHARE)
@@ -65,9 +67,8 @@ class WorkspaceConfig(Checked):
     support_height_m: float | None = setting(
         None, "world z of the surface that objects stand on; none = unknown", range=(-100.0, 100.0)
     )
-    find_support: bool = setting(
-        True, "where that height is unknown and poses are known, take the one at which views see a surface"
-    )
+    find_support: bool = setting(True, "where that height is unknown and poses are known, take that at which views see a surface")
+    freeze_support: bool = setting(False, "keep the height that was found last while this is on, instead of looking for it anew")
     lower_m: tuple[float, ...] = setting((), "lowest x y z of the volume of interest in the world; empty = unlimited")
     upper_m: tuple[float, ...] = setting((), "highest x y z of the volume of interest in the world; empty = unlimited")
 
@@ -180,9 +181,7 @@ class MergeConfig(Checked):
         "of its largest part; 0 = keep all",
         range=SHARE,
     )
-    support_clearance_m: float = setting(
-        0.004, "points lower than this above the support belong to no instance", range=(-0.1, 0.1)
-    )
+    support_clearance_m: float = setting(0.004, "points lower above the support belong to no instance", range=(-0.1, 0.1))
 
 
 @dataclass(frozen=True)
@@ -206,6 +205,21 @@ class TrackingConfig(Checked):
 
 
 @dataclass(frozen=True)
+class MemoryConfig(Checked):
+    """What is remembered of objects that are not seen. `tracking.enabled` switches it off together with ids."""
+
+    remember_s: float = setting(600.0, "objects hidden, gone or outside all views are forgotten after this", range=(0.0, 1e7))
+    max_objects: int = setting(256, "most objects remembered; those seen longest ago are forgotten", range=(1, 100_000))
+    surface_points: int = setting(1024, "most points of an object's fused surface", range=(16, 100_000))
+    margin_m: float = setting(0.02, "depth this near, or within 3 %, neither hides a place nor shows it empty", range=(0.0, 1.0))
+    gone_after: int = setting(3, "view sets in a row that show an object's place empty, until it is gone", range=(1, 1000))
+    min_likeness: float = setting(0.6, "least likeness (size, colour, meaning) of an object found elsewhere", range=SHARE)
+    moved_m: float = setting(0.03, "an object whose middle is further from where it rested has moved", range=(0.0, 1.0))
+    settle_s: float = setting(1.0, "an object counts as moved for this time after its last movement", range=(0.0, 3600.0))
+    space_cell_m: float = setting(0.025, "cells of free and unknown space; 0 = none", range=(0.0, 0.5), read_only=True)
+
+
+@dataclass(frozen=True)
 class KeyframeConfig(Checked):
     """Which view sets of a moving camera are reconstructed together."""
 
@@ -218,75 +232,11 @@ class KeyframeConfig(Checked):
 
 
 @dataclass(frozen=True)
-class GripperConfig(Checked):
-    """A parallel-jaw hand. Finger and palm sizes are (closing direction, sideways, along the approach)."""
-
-    max_width_m: float = setting(0.08, "largest opening between the pads", range=(0.001, 1.0), read_only=True)
-    finger_thickness_m: float = setting(0.010, "finger size along the closing direction", range=(0.001, 0.2), read_only=True)
-    finger_breadth_m: float = setting(0.020, "finger size across closing and approach", range=(0.001, 0.2), read_only=True)
-    finger_length_m: float = setting(0.050, "finger size along the approach, palm to tip", range=(0.005, 0.5), read_only=True)
-    tip_beyond_tcp_m: float = setting(0.010, "tips end this far beyond the grasp point", range=(0.0, 0.5), read_only=True)
-    palm_width_m: float = setting(0.120, "palm size along the closing direction", range=(0.005, 1.0), read_only=True)
-    palm_breadth_m: float = setting(0.040, "palm size across closing and approach", range=(0.005, 1.0), read_only=True)
-    palm_length_m: float = setting(0.040, "palm size along the approach", range=(0.005, 1.0), read_only=True)
-
-
-@dataclass(frozen=True)
-class GraspConfig(Checked):
-    """Search for antipodal grasps."""
-
-    gripper: GripperConfig = group(GripperConfig, "shape of the hand")
-    approach_distance_m: float = setting(0.10, "free way along the approach, from pre-grasp to grasp", range=(0.0, 1.0))
-    max_tilt_deg: float = setting(75.0, "largest angle between approach and straight down", range=ANGLE_DEG)
-    friction: float = setting(0.5, "friction coefficient between pads and object", range=(0.05, 2.0))
-    clearance_m: float = setting(0.010, "free space between pad and object on each side before closing", range=(0.0, 0.1))
-    collision_margin_m: float = setting(0.003, "distance that the hand keeps from everything else", range=(0.0, 0.1))
-    max_width_fraction: float = setting(0.95, "widest object, as a fraction of the opening", range=(0.1, 1.0))
-    num_pairs: int = setting(120, "contact pairs that are tried", range=(10, 100_000))
-    num_directions: int = setting(12, "approach directions around each contact pair", range=(1, 180))
-    max_targets: int = setting(10, "most grasps returned", range=(1, 1000))
-
-
-@dataclass(frozen=True)
-class NamingConfig(Checked):
-    """From words to objects."""
-
-    none_similarity: float = setting(
-        0.5, "cosine of two meanings from which the same thing is more likely meant than not", range=(-1.0, 1.0)
-    )
-    similarity_temperature: float = setting(0.05, "cosine difference that changes the odds by a factor of e", range=(0.001, 1.0))
-    class_weight: float = setting(
-        0.5, "weight of the class head against the text-aligned embedding in what a segment is believed to be", range=SHARE
-    )
-    # Kinds that look alike from afar share their probability (a ball and a block), so what fits may be far below one half.
-    min_score: float = setting(0.15, "a prompt is answered when a segment fits at least this well", range=SHARE)
-    encoder: str = setting(
-        "auto",
-        "text encoder: auto = that of the engine's text space, else minilm; vectors of another one cannot be compared",
-        choices=("auto", "minilm", "clip-vit-b32", "lseg"),
-        read_only=True,
-    )
-    encoder_weights: str = setting(
-        "",
-        "weights of the text encoder: none for minilm, a folder in Hugging Face layout for clip-vit-b32, demo_e200.ckpt with "
-        "CLIP's vocab.json and merges.txt beside it for lseg",
-        read_only=True,
-    )
-    templates: tuple[str, ...] = setting(
-        (),
-        "words outside the known names are said in these ways, each with {} once, and averaged; empty = as they are",
-        read_only=True,
-    )
-
-
-@dataclass(frozen=True)
 class ImageLimits(Checked):
     """What is refused before any work is done on it; a picture's size is read from its header, before it is decoded."""
 
     max_pixels: int = setting(50_000_000, "pictures with more pixels are refused", range=(1, 1_000_000_000))
-    max_aspect: float = setting(
-        20.0, "pictures whose longer side is more than this many times the shorter", range=(1.0, 10_000.0)
-    )
+    max_aspect: float = setting(20.0, "pictures whose longer side is more times the shorter", range=(1.0, 10_000.0))
     max_views: int = setting(1000, "views that are looked at together", range=(1, 100_000))
 
 
@@ -303,6 +253,7 @@ class PipelineConfig(Checked):
     merge: MergeConfig = group(MergeConfig, "objects")
     cloud: CloudConfig = group(CloudConfig, "point cloud")
     tracking: TrackingConfig = group(TrackingConfig, "ids over time")
+    memory: MemoryConfig = group(MemoryConfig, "objects that are not seen")
     keyframe: KeyframeConfig = group(KeyframeConfig, "moving cameras")
     grasp: GraspConfig = group(GraspConfig, "grasps")
     naming: NamingConfig = group(NamingConfig, "words")
