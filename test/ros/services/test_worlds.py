@@ -2,6 +2,8 @@
 
 import pytest
 import ros_support
+from pan3d_interfaces.msg import ErrorCode
+from pan3d_interfaces.srv import SegmentObject
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
@@ -36,6 +38,24 @@ def test_a_world_is_saved_and_the_next_node_begins_with_it(spinner, monkeypatch,
     assert {item.id for item in bench.instances()[-1].instances if item.state != item.LOST} < ids
     answer = bench.call(Trigger, "load_world")
     assert answer.success and f"2 objects of {path} take the place of the 2 remembered" in answer.message
+
+
+def test_who_asks_for_what_is_remembered_and_not_seen_is_told_so(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch, memory__gone_after=1000).start()
+    bench.until(lambda: bench.instances() and len(seen(bench)) == 2, "results")
+    blue = next(item for item in bench.instances()[-1].instances if item.color_rgb[2] > 0.5)
+    for region in (ros_support.RED, ros_support.BLUE):
+        bench.rig.rgb[region] = 128
+        bench.rig.depth[region] = ros_support.CAMERA_HEIGHT_M
+    bench.until(lambda: all(item.state == item.LOST for item in bench.instances()[-1].instances), "both are taken away")
+    kinds = SegmentObject.Request
+    by_id = bench.call(SegmentObject, "segment_object", use_latest=True, prompt_type=kinds.PROMPT_INSTANCE, instance_id=blue.id)
+    assert by_id.error_code == ErrorCode.NOT_FOUND and not by_id.instances.instances
+    assert f"remembered and not seen now: {blue.class_name} {blue.id}, last seen" in by_id.message
+    by_words = bench.call(SegmentObject, "segment_object", use_latest=True, prompt=f"the {blue.class_name}")
+    assert by_words.error_code == ErrorCode.NOT_FOUND and f"{blue.class_name} {blue.id}, last seen" in by_words.message
+    other = bench.call(SegmentObject, "segment_object", use_latest=True, prompt="the mug")
+    assert other.error_code == ErrorCode.NOT_FOUND and "remembered" not in other.message
 
 
 def test_what_cannot_be_saved_or_read_says_why(spinner, monkeypatch, tmp_path):
