@@ -21,8 +21,8 @@ from pan3d_core.structures import Segment, require_shape
 FORMAT, VERSION = "pan3d-world", 1
 FACTS: Mapping[str, type] = {
     "instance_id": int, "reason": str, "name_scores": dict, "since_ns": int, "first_seen_ns": int, "last_seen_ns": int,
-    "sightings": int, "sides": int, "class_id": int, "class_score": float, "score": float, "num_points": int, "num_views": int, "cell_m": float,
-    "rest_count": int, "history": list,
+    "sightings": int, "sides": int, "class_id": int, "class_score": float, "score": float, "num_points": int, "num_views": int,
+    "cell_m": float, "rest_count": int, "history": list,
 }  # fmt: skip
 # Of each object, by the place where it belongs.
 SHAPES: Mapping[str, tuple[int | None, ...]] = {
