@@ -3,8 +3,8 @@ SHELL := /bin/bash
 
 # make demo ARGS="--seed 3 --depth"; make test ARGS="-m slow"; make setup TORCH_BACKEND=cpu (see scripts/setup.sh)
 ARGS ?=
-# Processes of the test suite. Each takes one core and up to 2 GB of memory.
-WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+# Processes of the test suite: one more than cores, since tests over DDS wait much of their time. Each takes up to 2 GB of memory.
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
 export TORCH_BACKEND
 
 .PHONY: help setup demo test docs scoreboard lint lint-style lint-types doctor interfaces clean distclean

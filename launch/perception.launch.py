@@ -10,12 +10,16 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from pan3d_ros.platform.launch_arguments import PERCEPTION_PARAMETERS, perception_overrides, refuse_unknown_arguments
+from pan3d_ros.platform.launch_arguments import parameter_sources, refuse_unknown_arguments
 
 SHARE = FindPackageShare("pan3d_ros")
 ARGUMENTS = (
-    ("namespace", "perception", "namespace of the node; camera topics are relative to it"),
-    ("params_file", "", "YAML file with parameters; launch arguments that are not empty go before it"),
+    (
+        "namespace",
+        "",
+        "of the node and of camera topics, as most drivers publish without one; each of several robots needs its own",
+    ),
+    ("params_file", "", "YAML file with parameters; launch arguments that are not empty win over it"),
     ("cameras", "", "names of the cameras, separated by commas"),
     ("reference_frame", "", "frame of everything that is published"),
     ("model", "", "engine: pan3d-mini, pan3d-mini-fast3dis, fast3dis, segvggt, da3 or depth_clusters"),
@@ -24,9 +28,9 @@ ARGUMENTS = (
     ("use_depth", "", "true: subscribe to depth images"),
     ("static_extrinsics", "", "YAML file with the poses of fixed cameras"),
     ("support_height", "", "height of the table in the reference frame, metres"),
-    ("global_services", "true", "offer /segment_object and the other services without namespace too"),
-    ("autostart", "true", "configure and activate at once"),
-    ("use_sim_time", "false", "take the time from /clock"),
+    ("global_services", "", "offer /segment_object and the other services without namespace too; true unless params_file says"),
+    ("autostart", "", "configure and activate at once; true unless params_file says"),
+    ("use_sim_time", "", "take the time from /clock; false unless params_file says"),
     ("use_respawn", "false", "start the node again when it dies"),
     ("log_level", "info", "debug, info, warn or error"),
     ("rviz", "false", "start RViz"),
@@ -36,8 +40,8 @@ ARGUMENTS = (
 def perception(context: LaunchContext) -> list[Node]:
     refuse_unknown_arguments(__file__, context.argv, [name for name, _, _ in ARGUMENTS], sys.argv)
     values = {name: context.perform_substitution(LaunchConfiguration(name)) for name, _, _ in ARGUMENTS}
-    parameters = [values["params_file"]] if values["params_file"] else []
-    parameters.append(perception_overrides({name: values[name] for name in PERCEPTION_PARAMETERS}))
+    defaults = context.perform_substitution(PathJoinSubstitution([SHARE, "config", "launch_defaults.param.yaml"]))
+    parameters = parameter_sources(defaults, values)
     node = Node(
         package="pan3d_ros",
         executable="perception_node",

@@ -12,18 +12,19 @@ from launch_ros.substitutions import FindPackageShare
 from pan3d_ros.platform.launch_arguments import refuse_unknown_arguments, simulated_camera_names
 
 ARGUMENTS = (
-    ("namespace", "perception", "namespace of both nodes"),
+    ("namespace", "", "namespace of both nodes"),
     ("seed", "0", "scene"),
     ("arrangement", "separated", "separated, pile or packed"),
     ("num_objects", "6", "objects on the table"),
     ("num_cameras", "4", "fixed cameras around the table"),
     ("rate", "2.0", "view sets per second"),
-    ("use_depth", "false", "true: depth cameras"),
+    ("use_depth", "", "true: depth cameras, and perception subscribes to them"),
+    ("support_height", "", "what perception is told of the table's height: empty = the true 0.0, nan = unknown"),
     ("params_file", "", "YAML file with parameters of perception"),
     ("model", "", "engine: pan3d-mini, pan3d-mini-fast3dis, fast3dis, segvggt, da3 or depth_clusters (needs use_depth)"),
     ("weights", "", "checkpoint file"),
     ("device", "", "auto, cpu, cuda or cuda:N"),
-    ("autostart", "true", "configure and activate perception at once"),
+    ("autostart", "", "configure and activate perception at once; true unless params_file says"),
     ("log_level", "info", "debug, info, warn or error"),
     ("rviz", "false", "start RViz"),
 )
@@ -52,7 +53,11 @@ def cell_and_perception(context: LaunchContext) -> list[Node | IncludeLaunchDesc
         output="screen",
     )
     arguments = {name: values[name] for name in PASSED_ON}
-    arguments |= {"cameras": ",".join(cameras), "reference_frame": "base_link", "support_height": "0.0"}
+    arguments |= {
+        "cameras": ",".join(cameras),
+        "reference_frame": "base_link",
+        "support_height": values["support_height"] or "0.0",
+    }
     source = PathJoinSubstitution([FindPackageShare("pan3d_ros"), "launch", "perception.launch.py"])
     perception = IncludeLaunchDescription(PythonLaunchDescriptionSource(source), launch_arguments=arguments.items())
     # The perception launch file sets the DDS profile, so it comes first: both processes need it.

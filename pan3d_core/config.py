@@ -71,9 +71,8 @@ class WorkspaceConfig(Checked):
     support_height_m: float | None = setting(
         None, "world z of the surface that objects stand on; none = unknown", range=(-100.0, 100.0)
     )
-    find_support: bool = setting(
-        True, "where that height is unknown and poses are known, take the one at which views see a surface"
-    )
+    find_support: bool = setting(True, "where that height is unknown and poses are known, take that at which views see a surface")
+    freeze_support: bool = setting(False, "keep the height that was found last while this is on, instead of looking for it anew")
     lower_m: tuple[float, ...] = setting((), "lowest x y z of the volume of interest in the world; empty = unlimited")
     upper_m: tuple[float, ...] = setting((), "highest x y z of the volume of interest in the world; empty = unlimited")
 
@@ -186,9 +185,7 @@ class MergeConfig(Checked):
         "of its largest part; 0 = keep all",
         range=SHARE,
     )
-    support_clearance_m: float = setting(
-        0.004, "points lower than this above the support belong to no instance", range=(-0.1, 0.1)
-    )
+    support_clearance_m: float = setting(0.004, "points lower above the support belong to no instance", range=(-0.1, 0.1))
 
 
 @dataclass(frozen=True)
@@ -209,6 +206,21 @@ class TrackingConfig(Checked):
     max_distance_m: float = setting(0.08, "an object that moved further between updates is a new one", range=(0.0, 10.0))
     min_similarity: float = setting(0.3, "lowest similarity (box, place, colour, meaning) of the same object", range=SHARE)
     max_lost_s: float = setting(5.0, "an object unseen for longer is forgotten", range=(0.0, 3600.0))
+
+
+@dataclass(frozen=True)
+class MemoryConfig(Checked):
+    """What is remembered of objects that are not seen. `tracking.enabled` switches it off together with ids."""
+
+    remember_s: float = setting(600.0, "objects hidden, gone or outside all views are forgotten after this", range=(0.0, 1e7))
+    max_objects: int = setting(256, "most objects remembered; those seen longest ago are forgotten", range=(1, 100_000))
+    surface_points: int = setting(1024, "most points of an object's fused surface", range=(16, 100_000))
+    margin_m: float = setting(0.02, "depth this near, or within 3 %, neither hides a place nor shows it empty", range=(0.0, 1.0))
+    gone_after: int = setting(3, "view sets in a row that show an object's place empty, until it is gone", range=(1, 1000))
+    min_likeness: float = setting(0.6, "least likeness (size, colour, meaning) of an object found elsewhere", range=SHARE)
+    moved_m: float = setting(0.03, "an object whose middle is further from where it rested has moved", range=(0.0, 1.0))
+    settle_s: float = setting(1.0, "an object counts as moved for this time after its last movement", range=(0.0, 3600.0))
+    space_cell_m: float = setting(0.025, "cells of free and unknown space; 0 = none", range=(0.0, 0.5), read_only=True)
 
 
 @dataclass(frozen=True)
@@ -290,9 +302,7 @@ class ImageLimits(Checked):
     """What is refused before any work is done on it; a picture's size is read from its header, before it is decoded."""
 
     max_pixels: int = setting(50_000_000, "pictures with more pixels are refused", range=(1, 1_000_000_000))
-    max_aspect: float = setting(
-        20.0, "pictures whose longer side is more than this many times the shorter", range=(1.0, 10_000.0)
-    )
+    max_aspect: float = setting(20.0, "pictures whose longer side is more times the shorter", range=(1.0, 10_000.0))
     max_views: int = setting(1000, "views that are looked at together", range=(1, 100_000))
 
 
@@ -309,6 +319,7 @@ class PipelineConfig(Checked):
     merge: MergeConfig = group(MergeConfig, "objects")
     cloud: CloudConfig = group(CloudConfig, "point cloud")
     tracking: TrackingConfig = group(TrackingConfig, "ids over time")
+    memory: MemoryConfig = group(MemoryConfig, "objects that are not seen")
     keyframe: KeyframeConfig = group(KeyframeConfig, "moving cameras")
     grasp: GraspConfig = group(GraspConfig, "grasps")
     naming: NamingConfig = group(NamingConfig, "words")

@@ -16,12 +16,12 @@ from pan3d_core.assembly.merging import merge_panoptic
 from pan3d_core.assembly.ownership import OwnedPixels, own_masks, own_pixels
 from pan3d_core.assembly.placement import refine_placement
 from pan3d_core.assembly.support_height import estimate_support_height
-from pan3d_core.assembly.tracking import Tracker
 from pan3d_core.config import ImageLimits, PipelineConfig, PreprocessConfig
 from pan3d_core.engines.facts import Engine
 from pan3d_core.engines.memory import run_within_memory
 from pan3d_core.language.namer import Namer
-from pan3d_core.structures import CameraView, PerceptionResult, PoseConsistency, ViewBatch, to_device
+from pan3d_core.memory.world import WorldMemory
+from pan3d_core.structures import CameraView, PerceptionResult, PoseConsistency, SupportHeight, ViewBatch, to_device
 from pan3d_core.views.image_files import require_image_size
 from pan3d_core.views.preprocessing import preprocess, seen_shares
 
@@ -51,7 +51,7 @@ class StageClock:
 
 
 class PerceptionPipeline:
-    """Camera views in, objects in the world out. Keeps tracks; not for use by two threads at once.
+    """Camera views in, objects in the world out. Remembers them (`memory`); not for use by two threads at once.
 
     The views of a moving camera are chosen by a `KeyframeWindow` before they come here.
     """
@@ -60,19 +60,20 @@ class PerceptionPipeline:
         self.engine = engine
         self.config = config or PipelineConfig()
         self.namer = namer
-        self.tracker = Tracker(self.config.tracking)
+        self.memory = WorldMemory(self.config.tracking, self.config.memory)
         self._watch = ConsistencyWatch()
+        self._support: SupportHeight | None = None  # found last
 
     def reset(self) -> None:
-        """Forget the tracks and what was thought of the poses, as after a jump of the clock. Ids go on."""
-        self.tracker.reset()
+        """Forget the objects and what was thought of the poses, as after a jump of the clock. Ids go on."""
+        self.memory.reset()
         self._watch.reset()
 
     def reconfigure(self, config: PipelineConfig) -> None:
-        """Take over other settings from the next view set on; tracks stay, and so does the engine, whatever `config.model` says.
+        """Take over other settings from the next view set on; objects stay, and so does the engine, whatever `config.model` says.
         Any thread may call this."""
         self.config = config
-        self.tracker.reconfigure(config.tracking)
+        self.memory.reconfigure(config.tracking, config.memory)
         if self.namer is not None:
             self.namer.config = config.naming
 
@@ -83,7 +84,7 @@ class PerceptionPipeline:
     @torch.no_grad()
     def process(self, views: Sequence[CameraView], progress: Callable[[str], None] | None = None) -> PerceptionResult:
         """Views that belong together -> result. `progress` is told the name of every stage as it begins; an exception of it
-        ends the call and leaves the tracks as they are. Raises `ValueError` for views that cannot be used, naming the field."""
+        ends the call and leaves the memory as it is. Raises `ValueError` for views that cannot be used, naming the field."""
         config, clock = self.config, StageClock(progress)
 
         with clock.stage("preprocess"):
@@ -94,7 +95,9 @@ class PerceptionPipeline:
         with clock.stage("poses"):
             consistency = self._watch.check(views, config.consistency, batch.support_height_m)
             batch = batch.select([index for index, name in enumerate(batch.cameras) if name not in consistency.left_out])
-            batch, support_warnings = self._with_support(batch, views, consistency)
+            found_support, support_warnings = self._find_support(batch, views, consistency)
+            if found_support is not None:
+                batch = replace(batch, support_height_m=found_support.height_m)
 
         with clock.stage("engine"):
             reconstruction, instances, used = run_within_memory(self.engine, batch)
@@ -122,7 +125,7 @@ class PerceptionPipeline:
             panoptic = merge_panoptic(reconstruction, owned, batch, config)
 
         with clock.stage("track"):
-            panoptic = self.tracker.update(panoptic, comparable=reconstruction.is_metric)
+            panoptic = self.memory.update(panoptic, reconstruction, comparable=reconstruction.is_metric)
 
         if self.namer is not None:
             with clock.stage("name"):
@@ -135,25 +138,31 @@ class PerceptionPipeline:
         finds_objects = self.engine.facts.finds_objects
         if not finds_objects:
             warnings = (*warnings, "this engine finds no objects: that there are none here says nothing about the scene")
+        timings_ms = clock.with_total()
         return PerceptionResult(
-            reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects, consistency, outlines_fused
+            reconstruction, panoptic, batch, timings_ms, warnings, finds_objects, consistency, outlines_fused, found_support
         )
 
-    def _with_support(
+    def _find_support(
         self, batch: ViewBatch, views: Sequence[CameraView], consistency: PoseConsistency
-    ) -> tuple[ViewBatch, tuple[str, ...]]:
-        """The batch with the support's height as it is seen, where poses are known and the height is not, and a warning."""
-        unknown = batch.support_height_m is None and self.config.workspace.find_support
+    ) -> tuple[SupportHeight | None, tuple[str, ...]]:
+        """The support as it is seen, or as it was found before and is to be kept, where poses are known and its height is not;
+        and a warning."""
+        workspace = self.config.workspace
+        unknown = batch.support_height_m is None and workspace.find_support
         if not unknown or batch.intrinsics is None or batch.cam_from_world is None or consistency.contradiction:
-            return batch, ()
+            return None, ()
+        if workspace.freeze_support and (kept := self._support) is not None:
+            return kept, (f"the support's height is not given; {kept.height_m:.3f} m, found before, is kept",)
         seen = consistency.support
         if seen is None and not self.config.consistency.enabled:
             seen = estimate_support_height([view for view in views if view.camera in batch.cameras], self.config.consistency)
         if seen is None or not seen.wide:  # no guess is made that would put everything elsewhere, and say so in metres
-            return batch, ("the support's height is not given, and too little of a surface is seen to find it",)
+            words = "the support's height is not given, and too little of a surface is seen to find it"
+            return None, (f"{words}: set workspace.support_height_m",)
+        self._support = seen
         how = "depth shows" if seen.by_depth else "pictures show"
-        words = f"the support's height is not given; {how} it at {seen.height_m:.3f} m (+- {seen.sigma_m:.3f} m)"
-        return replace(batch, support_height_m=seen.height_m), (words,)
+        return seen, (f"the support's height is not given; {how} it at {seen.height_m:.3f} m (+- {seen.sigma_m:.3f} m)",)
 
     def _fuses_outlines(self, batch: ViewBatch, consistency: PoseConsistency) -> bool:
         facts = self.engine.facts

@@ -312,6 +312,7 @@ class PerceptionResult:
     finds_objects: bool = True  # False: the engine looks for none, so no segments says nothing about the scene
     consistency: PoseConsistency | None = None  # of all given views; None = not compared
     outlines_fused: bool = False  # objects have the outlines of measured depth and the network's names and scores
+    found_support: SupportHeight | None = None  # whose height was used because none was given
 
     @property
     def is_metric(self) -> bool:

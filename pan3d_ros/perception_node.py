@@ -18,7 +18,7 @@ from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from pan3d_ros.outputs.diagnostics import diagnostic_array, model_status, parameter_status
+from pan3d_ros.outputs.diagnostics import diagnostic_array, model_status, parameter_status, service_status
 from pan3d_ros.outputs.publishers import ScenePublishers
 from pan3d_ros.outputs.result_store import ResultStore
 from pan3d_ros.parameters.declaration import NodeParameters
@@ -34,6 +34,7 @@ from pan3d_ros.processing.supervision import Supervisor
 from pan3d_ros.refinement.server import RefinementServer, RefinementSources, configured_map
 from pan3d_ros.refinement.views import ViewCollector
 from pan3d_ros.services.answers import SPARE_THREADS, Answers
+from pan3d_ros.services.names import ServiceNames
 from pan3d_ros.services.servers import PerceptionServices
 
 log = logging.getLogger("pan3d.ros.node")
@@ -53,10 +54,8 @@ class PerceptionNode(LifecycleNode):
         self.perception: Perception | None = None
         self.supervisor = Supervisor(self, lambda: self.parameters.read()[0].recovery)
         self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._is_working, lambda: executor_threads(self))
-        global_services = bool(self.get_parameter("global_services").value)
-        self.services_ = PerceptionServices(self, self.answers, global_services, int(self.get_parameter("service.queue").value))
-        sources = RefinementSources(self.parameters, self.models, self.answers, self._seen)
-        self.refinement = RefinementServer(self, sources, global_services)
+        refinement = RefinementServer(self, RefinementSources(self.parameters, self.models, self.answers, self._seen))
+        self.names = ServiceNames(self, (PerceptionServices(self, self.answers), refinement))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.data_group = MutuallyExclusiveCallbackGroup()
         period_s = float(self.get_parameter("watchdog.period_s").value)
@@ -79,6 +78,7 @@ class PerceptionNode(LifecycleNode):
                 raise ValueError("cameras: expected at least one name, got none")
             self.models.use_map(configured_map(node_config))
             self.models.load(node_config, pipeline_config)
+            self.names.require()  # now, since others have been discovered while the model was loaded
             self._open_outputs(node_config, pipeline_config.cloud.max_points)
             self.parameters.configured = True
 
@@ -130,10 +130,9 @@ class PerceptionNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Stop the worker before the entities it publishes with are gone."""
-        self.refinement.close()
+        self.names.close()
         self._stop()
         self._free()
-        self.services_.close()
         self.bridge.detach()
         super().destroy_node()
         destroy_lifecycle_services(self)
@@ -191,6 +190,7 @@ class PerceptionNode(LifecycleNode):
         problem = "; ".join(filter(None, (self.problem, self.supervisor.watch())))
         parts = [model_status(lifecycle_state(self), problem, name, model.engine.facts if model else None)]
         parts.append(parameter_status(self.parameters.unknown()))
+        parts.append(service_status(self.get_fully_qualified_name(), *self.names.review()))
         if (perception := self.perception) is not None:
             perception.refresh_qos()
             parts += perception.diagnose()

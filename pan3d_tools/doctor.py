@@ -16,7 +16,7 @@ from pathlib import Path
 from pan3d_core.runtime import networks
 from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check
 from pan3d_core.runtime.minilm_files import PACKAGE, TextEncoderUnavailable, check_files, find_model_folder
-from pan3d_ros.platform.shared_memory import FOLDER, stale_segments
+from pan3d_ros.platform.shared_memory import FOLDER, OTHER_USERS, OTHER_USERS_MEND, other_users, stale_segments
 
 SEGMENT_BYTES = 71e6  # of a process with config/fastdds_large.xml
 LIBRARIES = ("numpy", "scipy", "cv2", "PIL", "yaml", "safetensors")
@@ -153,6 +153,10 @@ def check_shared_memory(folder: Path = FOLDER) -> Check:
     if stale:
         detail += f"; {stale / 1e6:.0f} MB are left by processes that were killed, which pan3d's nodes remove when they start"
     if free + stale >= SEGMENT_BYTES:
+        if others := other_users(folder):
+            return Check(
+                "shared memory", OPTIONAL, f"{detail}; {', '.join(others)} uses it, too: {OTHER_USERS}", OTHER_USERS_MEND
+            )
         return Check("shared memory", OK, detail)
     mend = f"containers: --ipc=host or --shm-size=1g; otherwise: mount -o remount,size=1G {folder}"
     return Check("shared memory", OPTIONAL, f"{detail}; a process takes 70, without which its messages go by UDP", mend)

@@ -44,13 +44,14 @@ ROOM_FLOORS = {
     "models": ("geometry", "structures", "labels", "settings", "runtime", "rendering", "language"),
     "gaussians": ("geometry", "structures", "labels", "runtime", "views", "rendering", "pictures", "language"),
     "engines": ("geometry", "structures", "labels", "settings", "config", "runtime", "views", "rendering", "language", "models"),
-    "assembly": ("geometry", "structures", "labels", "config", "runtime", "rendering", "gaussians"),
+    "assembly": ("geometry", "structures", "labels", "config", "runtime", "rendering"),
+    "memory": ("geometry", "structures", "labels", "config", "runtime", "gaussians"),
     "grasping": ("geometry", "structures", "labels", "config"),
     "refine": (
         "geometry", "structures", "labels", "settings", "config", "runtime", "views", "rendering", "pictures", "language",
         "models", "gaussians", "assembly",
     ),
-    "pipeline": ("structures", "config", "views", "assembly", "engines", "language", "runtime"),
+    "pipeline": ("structures", "config", "views", "assembly", "engines", "language", "memory", "runtime"),
     "reconstruction": ("structures", "config", "views", "engines", "language", "pipeline"),
 }  # fmt: skip
 # Libraries of the world that only some packages may know.

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 import pan3d_core
 
@@ -60,6 +61,10 @@ def test_metadata_of_the_wheel(wheel):
     assert metadata["Requires-Python"] == "<3.14,>=3.10"
     assert (ROOT / "README.md").read_text().splitlines()[0] in text
     assert "example.com" not in text  # no address is made up
+    papers = {
+        reference["url"] for reference in yaml.safe_load((ROOT / "CITATION.cff").read_text())["references"] if "url" in reference
+    }
+    assert {line.split(", ")[1] for line in metadata.get_all("Project-URL")} == papers
     (torch,) = (line for line in metadata.get_all("Requires-Dist") if line.startswith("torch"))
     assert ">=" in torch and "==" not in torch
 

@@ -1,23 +1,18 @@
-"""From an engine's answer to objects in the world, with ids that last; knows results and cameras, no model and no engine."""
+"""From an engine's answer to objects in the world; knows results and cameras, no model and no engine."""
 
 from pan3d_core.assembly.alignment import align_to_world
 from pan3d_core.assembly.consistency import ConsistencyWatch, check_poses
 from pan3d_core.assembly.merging import between_surfaces, merge_panoptic
 from pan3d_core.assembly.ownership import OwnedMasks, OwnedPixels, own_masks, own_pixels
-from pan3d_core.assembly.place_map import RefinedMap, map_of_scene
 from pan3d_core.assembly.placement import refine_placement
-from pan3d_core.assembly.tracking import Tracker
 
 __all__ = [
     "ConsistencyWatch",
     "OwnedMasks",
     "OwnedPixels",
-    "RefinedMap",
-    "Tracker",
     "align_to_world",
     "between_surfaces",
     "check_poses",
-    "map_of_scene",
     "merge_panoptic",
     "own_masks",
     "own_pixels",

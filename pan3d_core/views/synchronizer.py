@@ -14,6 +14,10 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+# What a gap in which no camera sends counts at most towards the silence of each, as a share of the timeout: where the host was
+# busy, or all cameras are slow, the one whose view comes first must not find all others dead.
+GAP_SHARE = 0.25
+
 COMPLETE, PARTIAL = "latest_complete", "latest_partial"
 
 
@@ -25,7 +29,7 @@ class SyncRules:
     queue: int = 10  # views kept per camera
     min_cameras: int = 1  # smallest set that may be delivered
     policy: str = COMPLETE  # COMPLETE waits for every live camera, PARTIAL for min_cameras only
-    camera_timeout_s: float = 2.0  # a camera silent for so long is dead: sets are delivered without it
+    camera_timeout_s: float = 2.0  # a camera silent for so long, while others send, is dead: sets are delivered without it
     jump_back_ns: int = 500_000_000  # a stamp so much older than its predecessor means that time started over
 
     def __post_init__(self) -> None:
@@ -77,6 +81,9 @@ class ViewSetSynchronizer(Generic[T]):
         self._views: dict[str, deque[tuple[int, T]]] = {c: deque() for c in self.cameras}
         self._last_stamp: dict[str, int] = {}
         self._last_arrival: dict[str, float] = {}
+        self._any_arrival_s = 0.0
+        self._sending_s = 0.0  # for how long cameras have been sending
+        self._last_sending_s: dict[str, float] = {}  # the same at the last view of each
         self._started_s: float | None = None
         self._delivered_s: float | None = None
         self._delivered_newest: int | None = None
@@ -100,9 +107,11 @@ class ViewSetSynchronizer(Generic[T]):
             self.drops[camera, "duplicate" if stamp_ns == last else "out_of_order"] += 1
             return None
         if self._started_s is None:
-            self._started_s = arrival_s
+            self._started_s = self._any_arrival_s = arrival_s
         self._last_stamp[camera] = stamp_ns
         self._last_arrival[camera] = arrival_s
+        self._sending_s += min(max(arrival_s - self._any_arrival_s, 0.0), GAP_SHARE * self.rules.camera_timeout_s)
+        self._any_arrival_s, self._last_sending_s[camera] = arrival_s, self._sending_s
         views = self._views[camera]
         views.append((stamp_ns, item))
         if len(views) > self.rules.queue:
@@ -129,8 +138,8 @@ class ViewSetSynchronizer(Generic[T]):
         return {c: min((s - r for s in stamps[c] for r in stamps[filled[0]]), key=abs) for c in filled[1:]}
 
     def _take(self, now_s: float) -> ViewSet[T] | None:
-        dead = self.dead_cameras(now_s)
-        wanted = [c for c in self.cameras if c not in dead]
+        silent_s = {c: self._sending_s - self._last_sending_s.get(c, 0.0) for c in self.cameras}
+        wanted = [c for c in self.cameras if silent_s[c] <= self.rules.camera_timeout_s]
         required = self.rules.min_cameras if self.rules.policy == PARTIAL else max(self.rules.min_cameras, len(wanted))
         for newest in sorted({stamp for c in wanted for stamp, _ in self._views[c]}, reverse=True):
             if self._delivered_newest is not None and newest <= self._delivered_newest:

@@ -69,6 +69,10 @@ class CameraTopics:
             pose=config.pose_topic or f"{name}/pose",
         )
 
+    def resolved(self, resolve: Callable[[str], str]) -> CameraTopics:
+        """The same topics under other names. `resolve`: from a name to its full one."""
+        return CameraTopics(*(resolve(name) for name in (self.image, self.info, self.depth, self.pose)))
+
     def from_the_root(self) -> CameraTopics:
         """The same names in the namespace /, as in bags."""
         return CameraTopics(*(f"/{name.lstrip('/')}" for name in (self.image, self.info, self.depth, self.pose)))

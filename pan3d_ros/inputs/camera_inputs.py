@@ -16,6 +16,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pan3d_ros.inputs.camera_frames import CameraFrame, CameraTopics, FramePairing
+from pan3d_ros.inputs.elsewhere import hint
 from pan3d_ros.parameters.node_config import CameraConfig, InputConfig
 from pan3d_ros.platform.stand_ins import ApproximateTimeSynchronizer
 
@@ -42,7 +43,9 @@ class CameraInput:
         self.name = name
         self._faults: dict[str, str] = {}  # topic -> why its newest pose or a publisher was refused
         self.topics = CameraTopics.of(name, camera_config, input_config.image_transport)
+        self.heard = self.topics.resolved(node.resolve_topic_name)  # as others see them, to tell a person
         self._image_type = CompressedImage if input_config.image_transport == "compressed" else Image
+        self._depth_type = CompressedImage if self.topics.depth.endswith("compressedDepth") else Image
         self._node, self._group = node, callback_group
         self._input = input_config
         self._on_pose = on_pose
@@ -116,8 +119,7 @@ class CameraInput:
         if self.waits_for_info:
             wanted["info"] = (CameraInfo, self.topics.info, self._take_info)
         if self._input.use_depth:
-            kind = CompressedImage if self.topics.depth.endswith("compressedDepth") else Image
-            wanted["depth"] = (kind, self.topics.depth, self._take_depth)
+            wanted["depth"] = (self._depth_type, self.topics.depth, self._take_depth)
         if self._on_pose is not None:
             wanted["pose"] = (PoseStamped, self.topics.pose, partial(self._take_pose, self._on_pose))
         for key, (kind, topic, callback) in wanted.items():
@@ -132,6 +134,26 @@ class CameraInput:
     def publishers(self) -> int:
         """Number of publishers on the image topic."""
         return len(self._node.get_publishers_info_by_topic(self._subscriptions["image"].topic_name))
+
+    def elsewhere(self, part: str) -> str:
+        """Say where a topic that nobody publishes may be instead; empty where that is not known.
+
+        Args:
+            part: "image", "info" or "depth".
+
+        Returns:
+            Words to go on with, see `hint`.
+        """
+        node, wanted = self._node, getattr(self.heard, part)
+        if node.count_publishers(wanted):
+            return ""
+        kinds = {"image": self._image_type, "info": CameraInfo, "depth": self._depth_type}
+        kind = f"sensor_msgs/msg/{kinds[part].__name__}"
+        own = f"{node.get_fully_qualified_name()}/"  # what the node itself publishes
+        heard = {subscription.topic_name for subscription in node.subscriptions}  # by its other cameras
+        typed = [topic for topic, types in node.get_topic_names_and_types() if kind in types and topic not in heard]
+        others = [topic for topic in typed if not topic.startswith(own) and node.count_publishers(topic)]
+        return hint(getattr(self.topics, part), others, kind, f"camera.{self.name}.{part}_topic")
 
     def _choose_reliable(self, topic: str) -> bool:
         if self._input.qos != "auto":

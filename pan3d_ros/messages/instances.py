@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 from pan3d_interfaces.msg import Instance, InstanceArray, LabelInfo
@@ -11,6 +11,7 @@ from std_msgs.msg import ColorRGBA, Header
 from torch import Tensor
 
 from pan3d_core.labels import LabelSpace
+from pan3d_core.memory import MemoryObject, ObjectState, World
 from pan3d_core.pictures.palette import class_colors
 from pan3d_core.structures import PerceptionResult, Segment
 from pan3d_ros.messages.clouds import label_of_class
@@ -18,35 +19,37 @@ from pan3d_ros.messages.parts import header, image_message, point_message, pose_
 from pan3d_ros.platform.stand_ins import vision_msgs
 
 
-@dataclass
-class Sightings:
-    """When each object was seen first and last, and what those seen no more looked like."""
+def remembered_instances(result: PerceptionResult, world: World, max_lost_s: float) -> list[Instance]:
+    """Make Instances of all that is known after a view set.
 
-    max_lost_ns: int
-    _first_ns: dict[int, int] = field(default_factory=dict)
-    _known: dict[int, Instance] = field(default_factory=dict)
+    Args:
+        result: Newest.
+        world: What is remembered with it.
+        max_lost_s: For how long an object is told whose place was seen empty.
 
-    def update(self, result: PerceptionResult) -> list[Instance]:
-        """Instances of this result, then the lost ones that are still remembered."""
-        now_ns = max(result.views.stamps_ns)
-        current = {}
-        for segment in result.panoptic.segments:
-            first = self._first_ns.setdefault(segment.instance_id, now_ns)
-            current[segment.instance_id] = instance_message(segment, result.panoptic.labels, first, now_ns)
-        lost = {}
-        for instance_id, message in self._known.items():
-            age_ns = now_ns - (message.last_seen.sec * 1_000_000_000 + message.last_seen.nanosec)
-            if instance_id not in current and 0 <= age_ns <= self.max_lost_ns:
-                message.state = Instance.LOST
-                lost[instance_id] = message
-        self._known = current | lost
-        self._first_ns = {i: ns for i, ns in self._first_ns.items() if i in self._known}
-        return list(self._known.values())
+    Returns:
+        Those that the result shows, then, where it is metric, the remembered ones that it does not show, `LOST`.
+    """
+    now_ns, known = max(result.views.stamps_ns), {item.instance_id: item for item in world.objects}
+    panoptic, instances = result.panoptic, []
+    for segment in panoptic.segments:
+        first_ns = known[segment.instance_id].first_seen_ns if segment.instance_id in known else now_ns
+        instances.append(instance_message(segment, panoptic.labels, first_ns, now_ns))
+    shown = {segment.instance_id for segment in panoptic.segments}
+    for item in world.objects if result.is_metric else ():
+        gone = item.state is ObjectState.GONE and now_ns - item.last_seen_ns > max_lost_s * 1e9
+        if item.instance_id not in shown and not gone:
+            instances.append(_lost_instance(item, panoptic.labels))
+    return instances
 
-    def clear(self) -> None:
-        """Forget all objects."""
-        self._first_ns.clear()
-        self._known.clear()
+
+def _lost_instance(item: MemoryObject, labels: LabelSpace) -> Instance:
+    """As it was last seen; its class may be of labels that the result no longer has."""
+    class_id = labels.names.index(item.name) if item.name in labels.names else -1
+    segment = replace(item.segment, class_id=class_id)
+    message = instance_message(segment, labels, item.first_seen_ns, item.last_seen_ns)
+    message.state = Instance.LOST
+    return message
 
 
 def instance_message(segment: Segment, labels: LabelSpace, first_ns: int, now_ns: int) -> Instance:

@@ -64,7 +64,7 @@ class SyncConfig(Checked):
         read_only=True,
     )
     camera_timeout_s: float = setting(
-        2.0, "a camera silent for so long is dead and not waited for", range=(0.05, 3600.0), read_only=True
+        2.0, "a camera silent for so long while others send is dead and not waited for", range=(0.05, 3600.0), read_only=True
     )
 
 
@@ -184,7 +184,9 @@ class NodeConfig(Checked):
 
     cameras: tuple[str, ...] = setting((), "names of the cameras", read_only=True)
     reference_frame: str = setting("base_link", "frame of everything that is published", read_only=True)
-    global_services: bool = setting(False, "offer the services also as /segment_object and so on", read_only=True)
+    global_services: bool = setting(
+        False, "offer the services also as /segment_object and so on; configure fails where another node does", read_only=True
+    )
     autostart: bool = setting(False, "configure and activate by itself, without a lifecycle manager", read_only=True)
     unload_on_deactivate: bool = setting(False, "free the network when the node is deactivated")
     input: InputConfig = group(InputConfig, "camera topics")

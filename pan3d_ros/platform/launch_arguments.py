@@ -38,6 +38,30 @@ def perception_overrides(arguments: Mapping[str, str]) -> dict[str, object]:
     }
 
 
+def parameter_sources(defaults_file: str, arguments: Mapping[str, str]) -> list[str | dict[str, object]]:
+    """Line up what sets parameters of the perception node; later entries win, as launch_ros hands them over.
+
+    Defaults are a file with a section `/**`, as a dictionary would become one for the node's full name, which ROS puts above
+    every `/**` of a user's file, whatever their order.
+
+    Args:
+        defaults_file: What holds where nobody says anything else.
+        arguments: Launch argument -> text; an empty one sets nothing.
+
+    Returns:
+        Paths of parameter files, and at last parameter -> value of the arguments.
+
+    Raises:
+        ValueError: Names the argument that cannot be read.
+    """
+    sources: list[str | dict[str, object]] = [
+        defaults_file,
+        arguments.get("params_file", "").strip(),
+        perception_overrides(arguments),
+    ]
+    return [source for source in sources if source]
+
+
 def refuse_unknown_arguments(launch_file: str, given: Sequence[str], declared: Iterable[str], command: Sequence[str]) -> None:
     """Refuse arguments that launch would take without a word, as `modle:=da3`.
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import torch
 
-from pan3d_core.assembly.place_map import RefinedMap
 from pan3d_core.config import PipelineConfig
 from pan3d_core.engines import Engine, build_engine
 from pan3d_core.engines.warm_up import warm_up
 from pan3d_core.language.namer import Namer
+from pan3d_core.memory.place_map import RefinedMap
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.services.answers import Situation
@@ -77,7 +77,6 @@ class LoadedModel:
         return Situation(
             node=node_config,
             grasp=config.grasp,
-            support_height_m=config.workspace.support_height_m,
             cloud_points=config.cloud.max_points,
             namer=self.namer,
             blind_reason="" if self.engine.facts.finds_objects else blind_reason(self.name),
@@ -115,7 +114,7 @@ class ModelHolder:
         """
         if self._model is None:
             model = LoadedModel.load(node_config, config)
-            model.pipeline.tracker.use_map(self._map)
+            model.pipeline.memory.use_map(self._map)
             self._model = model
         return self._model
 
@@ -123,7 +122,7 @@ class ModelHolder:
         """Take the map, or none, for this model and for those after it."""
         self._map = found
         if (model := self._model) is not None:
-            model.pipeline.tracker.use_map(found)
+            model.pipeline.memory.use_map(found)
 
     def free(self) -> None:
         """Let go of the weights. Nobody else may hold the model any more."""

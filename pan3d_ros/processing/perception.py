@@ -19,7 +19,7 @@ from pan3d_core.views.synchronizer import ViewSet, ViewSetSynchronizer
 from pan3d_ros.inputs.camera_frames import CameraFrame
 from pan3d_ros.inputs.camera_inputs import CameraInput
 from pan3d_ros.inputs.live_transforms import LiveTransforms
-from pan3d_ros.messages.instances import Sightings, instance_array
+from pan3d_ros.messages.instances import instance_array, remembered_instances
 from pan3d_ros.outputs.diagnostics import camera_status, pipeline_status, sync_status, transform_status, why_no_result
 from pan3d_ros.outputs.publishers import ScenePublishers, stats_message
 from pan3d_ros.outputs.result_store import Latencies, ResultStore, SceneResult
@@ -85,7 +85,6 @@ class Perception:
         self.sync: ViewSetSynchronizer[CameraFrame] = ViewSetSynchronizer(config.cameras, sync_rules(config), offsets)
         settings = self._model.pipeline.config
         self._window: KeyframeWindow[CameraView] = KeyframeWindow(settings.keyframe)
-        self._sightings = Sightings(int(settings.tracking.max_lost_s * 1e9))
         self.seen = ViewCollector(config.refine, settings)
         tools = Tools(self._model.pipeline, self._transforms.source, self._window, self._problems, self._now_ns)
         self._processor = SetProcessor(config, tools, self._publish, self._restart, lambda: self.worker.stopping)
@@ -143,10 +142,12 @@ class Perception:
         dead = self.sync.dead_cameras(time.monotonic())
         counts = {"sets": self.sync.delivered, "processed": self._processor.processed, "replaced": self.worker.replaced}
         busy_s, latest = self.worker.busy_s, self._store.latest
+        posed_s = self._processor.posed_s
+        known_s = None if posed_s is None else time.monotonic() - posed_s
         return [
             *[camera_status(camera, camera.name in dead, self._problems) for camera in self.inputs],
             sync_status(self.sync, self._config.sync.slop_s),
-            transform_status(self._problems),
+            transform_status(self._problems, self._transforms.source is not None, known_s),
             pipeline_status(latest, self._publish_s, self.latencies, self._problems, busy_s, self._config, counts),
         ]
 
@@ -187,7 +188,6 @@ class Perception:
         self._store.put(None)
 
     def _restart(self) -> None:
-        self._sightings.clear()
         self.seen.clear()
 
     def _publish(self, done: ProcessedSet) -> None:
@@ -202,7 +202,9 @@ class Perception:
     def _publish_result(self, done: ProcessedSet) -> None:
         started_s = time.monotonic()
         self.seen.add(done.result)
-        instances = instance_array(done.result, self._sightings.update(done.result))
+        pipeline = self._model.pipeline
+        known = remembered_instances(done.result, pipeline.memory.world, pipeline.config.tracking.max_lost_s)
+        instances = instance_array(done.result, known)
         scene = SceneResult(done.sequence, done.result, instances, done.frame_ids, done.stages_s)
         self._publish_s = 0.0
         self._store.put(scene)

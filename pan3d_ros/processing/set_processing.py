@@ -69,6 +69,7 @@ class SetProcessor:
         self.processed = 0
         self.failed_in_a_row = 0  # sets since the last result
         self.last_failure: Exception | None = None
+        self.posed_s: float | None = None  # when a camera's pose was found last, `time.monotonic()`
         self._failures = FailureLog(log)
         self._config = config
         self._tools, self._problems = tools, tools.problems
@@ -183,7 +184,9 @@ class SetProcessor:
         source, timeout_s = self._tools.transforms, self._config.transforms.timeout_s
         if source is None:
             return None
-        return wait_for_transform(source, frame.camera, frame.frame_id, frame.stamp_ns, timeout_s, self._is_over)
+        found = wait_for_transform(source, frame.camera, frame.frame_id, frame.stamp_ns, timeout_s, self._is_over)
+        self.posed_s = time.monotonic()
+        return found
 
     def _perceive(self, views: list[CameraView]) -> PerceptionResult | None:
         """None, reported, when these views give no result."""

@@ -21,10 +21,10 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from pan3d_core.assembly.place_map import ids_in_common, renumbered
 from pan3d_core.gaussians.files import write_scene_file
 from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.geometry.cameras import unproject_depth
+from pan3d_core.memory.place_map import ids_in_common, renumbered
 from pan3d_core.refine.checkpoints import CheckpointProblem, OtherLabels
 from pan3d_core.refine.first_map.queries import QuerySettings
 from pan3d_core.refine.labels.sources import SceneLabels

@@ -17,7 +17,7 @@ from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
-from pan3d_core.assembly.place_map import RefinedMap, read_map
+from pan3d_core.memory.place_map import RefinedMap, read_map
 from pan3d_ros.parameters.declaration import NodeParameters
 from pan3d_ros.parameters.node_config import NodeConfig, RefineConfig
 from pan3d_ros.processing.model_loading import ModelHolder
@@ -54,7 +54,7 @@ class RefinementSources:
 
 
 class RefinementServer:
-    """`~/refine_scene`, also without `~` when `global_services` is set; one refinement at a time.
+    """The action refine_scene; one refinement at a time.
 
     A running one occupies a thread of the executor, which only waits: the work is done by a process of low priority. It
     outlives a deactivation of the node, as its views have been collected before.
@@ -62,35 +62,41 @@ class RefinementServer:
     Args:
         node: That offers the action.
         sources: What refinements take from it, and where a map goes.
-        global_services: Whether the action has a second name without a namespace.
     """
 
-    def __init__(self, node: Node, sources: RefinementSources, global_services: bool) -> None:
-        self._sources = sources
+    names = ("refine_scene/_action/send_goal",)  # as it appears in the graph, behind a prefix
+
+    def __init__(self, node: Node, sources: RefinementSources) -> None:
+        self._node, self._sources = node, sources
         self._running = threading.Lock()
         self._closing = False
         self._step = 0
-        group = ReentrantCallbackGroup()
-        self._servers = [
-            ActionServer(
-                node,
-                RefineScene,
-                prefix + "refine_scene",
-                execute_callback=self._execute,
-                goal_callback=lambda _: GoalResponse.ACCEPT,  # a refused goal could not say why
-                cancel_callback=lambda _: CancelResponse.ACCEPT,
-                callback_group=group,
-            )
-            for prefix in (["~/", "/"] if global_services else ["~/"])
-        ]
+
+    def offer(self, prefix: str) -> Callable[[], None]:
+        """Offer it.
+
+        Args:
+            prefix: Before its name, as "~/".
+
+        Returns:
+            What destroys it.
+        """
+        server = ActionServer(
+            self._node,
+            RefineScene,
+            prefix + "refine_scene",
+            execute_callback=self._execute,
+            goal_callback=lambda _: GoalResponse.ACCEPT,  # a refused goal could not say why
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            callback_group=ReentrantCallbackGroup(),
+        )
+        return server.destroy
 
     def close(self) -> None:
-        """End a refinement that runs, then the servers."""
+        """End a refinement that runs."""
         self._closing = True
         if self._running.acquire(timeout=CLOSE_TIMEOUT_S):
             self._running.release()
-        for server in self._servers:
-            server.destroy()
 
     def _execute(self, goal: Any) -> RefineScene.Result:
         result = RefineScene.Result()

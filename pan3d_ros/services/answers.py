@@ -54,7 +54,6 @@ class Situation:
 
     node: NodeConfig
     grasp: GraspConfig
-    support_height_m: float | None = None
     cloud_points: int = 0
     namer: Namer | None = None  # None while the node is not active
     inactive_reason: str = "the node is not active"
@@ -315,7 +314,7 @@ class Answers:
         self, scene: SceneResult, instance_id: int, count: int, config: GraspConfig | None = None
     ) -> tuple[list[Any], str]:
         config = config or self.situation.grasp
-        found = self._grasp_memory.find(scene, instance_id, config, self.situation.support_height_m)
+        found = self._grasp_memory.find(scene, instance_id, config, scene.result.views.support_height_m)  # given or found
         targets = list(found.targets)[: count or config.max_targets]
         return [grasp_message(target, scene.result.panoptic.labels) for target in targets], found.message
 

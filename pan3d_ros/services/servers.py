@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pan3d_interfaces.action import Segment
@@ -23,42 +24,58 @@ _SERVICES = {
 
 
 class PerceptionServices:
-    """`~/segment_object`, ... and the action `~/segment`; also without `~` when `global_services` is set.
+    """The services segment_object, ... and the action segment.
 
     Waiting requests occupy a thread of the executor each (`service.max_waiting` and its threads bound them), so it needs more
-    threads than wait; `queue` requests of each service wait for one. The callback group is reentrant: cancel requests arrive
-    while a goal is executed.
+    threads than wait; `service.queue` requests of each service wait for one. The callback group is reentrant: cancel requests
+    arrive while a goal is executed.
     """
 
-    def __init__(self, node: Node, answers: Answers, global_services: bool, queue: int) -> None:
-        self._answers = answers
-        group = ReentrantCallbackGroup()
+    names = (*_SERVICES, "segment/_action/send_goal")  # as they appear in the graph, behind a prefix
+
+    def __init__(self, node: Node, answers: Answers) -> None:
+        self._node, self._answers = node, answers
+        self._group = ReentrantCallbackGroup()
+
+    def offer(self, prefix: str) -> Callable[[], None]:
+        """Offer them all.
+
+        Args:
+            prefix: Before every name, as "~/".
+
+        Returns:
+            What destroys them.
+        """
+        node, group = self._node, self._group
         # The usual ten are lost from when more callers ask at once than there are threads, and a lost request is never answered.
+        queue = int(node.get_parameter("service.queue").value)
         profile = QoSProfile(depth=queue, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
-        prefixes = ["~/", "/"] if global_services else ["~/"]
-        self._actions = []
-        for prefix in prefixes:
-            for name, (kind, method) in _SERVICES.items():
-                node.create_service(kind, prefix + name, getattr(answers, method), qos_profile=profile, callback_group=group)
-            self._actions.append(
-                ActionServer(
-                    node,
-                    Segment,
-                    prefix + "segment",
-                    execute_callback=self._execute,
-                    goal_callback=lambda _: GoalResponse.ACCEPT,
-                    cancel_callback=lambda _: CancelResponse.ACCEPT,
-                    callback_group=group,
-                    goal_service_qos_profile=profile,
-                    result_service_qos_profile=profile,
-                    cancel_service_qos_profile=profile,
-                )
-            )
+        services = [
+            node.create_service(kind, prefix + name, getattr(self._answers, method), qos_profile=profile, callback_group=group)
+            for name, (kind, method) in _SERVICES.items()
+        ]
+        action = ActionServer(
+            node,
+            Segment,
+            prefix + "segment",
+            execute_callback=self._execute,
+            goal_callback=lambda _: GoalResponse.ACCEPT,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            callback_group=group,
+            goal_service_qos_profile=profile,
+            result_service_qos_profile=profile,
+            cancel_service_qos_profile=profile,
+        )
+
+        def withdraw() -> None:
+            action.destroy()
+            for service in services:
+                node.destroy_service(service)
+
+        return withdraw
 
     def close(self) -> None:
-        """Destroy the action servers (services go with the node)."""
-        for server in self._actions:
-            server.destroy()
+        """Nothing runs by itself that would have to be ended."""
 
     def _execute(self, goal: Any) -> Segment.Result:
         last: list[Any] = [None]

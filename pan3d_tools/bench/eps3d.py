@@ -39,11 +39,11 @@ from pan3d_core.models.mini.eps3d import Eps3dMiniOutputs, Eps3dMiniSettings
 from pan3d_core.structures import Gaussians, ViewBatch, present
 from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.scene_folder import Scene
-from pan3d_tools.bench.clustering import scenes_with
 from pan3d_tools.bench.cost.da3 import Cost, floor_s
 from pan3d_tools.bench.cost.eps3d import eps3d_cost, geometry_cost
 from pan3d_tools.bench.fast3dis import seconds_on
 from pan3d_tools.bench.official.turns import Clock, take_turns
+from pan3d_tools.bench.parts.clustering import scenes_with
 
 PARTS = ("mini", "cuda")
 OFFICIAL_HW = (448, 448)

@@ -4,7 +4,7 @@
   Anything 3 (blocks, depth and camera heads, no rays), one without and one with low-rank corrections. `trunk` is the blocks
   alone. `counted_ratio` is the ratio of the operations.
 * `anchors`: 300 anchors beside the paper's 80. `growth` is what the decoder takes longer, as a share of the whole forward pass.
-* `decoder`: `bench/anchor_scaling.py`.
+* `decoder`: `bench/parts/anchor_scaling.py`.
 * `cuda`: whole forward passes with a CUDA device; `x_floor` is the time over the least that `bench/da3_cost.py` counts for
   half precision, also where the pass is in float32.
 
@@ -28,10 +28,10 @@ from pan3d_core.models.da3.network import DA3_VARIANTS, Da3Settings
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorSettings
 from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disSettings
 from pan3d_core.models.layers.transformer import lora_rows
-from pan3d_tools.bench.anchor_scaling import Sweep, decoder_of, run_decoder, scaling, scene_of
 from pan3d_tools.bench.cost.da3 import cross_view_cost, fast3dis_cost, floor_s, heads_cost, shared_cost
 from pan3d_tools.bench.official.side_worker import fill_by_name
 from pan3d_tools.bench.official.turns import Clock, take_turns
+from pan3d_tools.bench.parts.anchor_scaling import Sweep, decoder_of, run_decoder, scaling, scene_of
 
 PARTS = ("dual", "anchors", "decoder", "cuda")
 ANCHORS = (80, 300)  # the paper's number and ours

@@ -7,8 +7,9 @@ modelled objects are left out where no folder of them is given. `--page` writes 
 from __future__ import annotations
 
 import argparse
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,15 @@ from pan3d_eval.figures import figure_table
 from pan3d_eval.folder import evaluate_folder
 from pan3d_eval.rig_errors import RigError
 from pan3d_eval.runner import EvaluationProtocol
+from pan3d_sim.cameras.depth_sensors import depth_sensor
+from pan3d_sim.cameras.measured_views import MeasuredViews
 from pan3d_sim.data.judged_worlds import JUDGED_WORLDS, WorldScenes
 from pan3d_tools.bench.curves import Line, curve_picture
 from pan3d_tools.cli.output import machine_facts
 
 TEMPLATE = Path(__file__).with_name("worlds.md")
 CELL = "cell"
+NO_ERROR, USUAL_VIEWS = RigError(), 4
 # Title, name in `pan3d_eval.figures`, format.
 COLUMNS = (
     ("AP50", "AP50", ".3f"), ("AP25", "AP25", ".3f"), ("AbsRel on objects", "depth AbsRel on objects", ".3f"),
@@ -33,6 +37,7 @@ POSES = tuple(RigError(position_m=metres, rotation_deg=100 * metres) for metres 
 SUPPORTS = tuple(RigError(support_m=metres) for metres in (-0.1, -0.05, -0.02, 0.0, 0.02, 0.05, 0.1))
 VIEWS = (1, 2, 3, 4, 6, 8)
 Figures = dict[str, float]  # by name in `pan3d_eval.figures`
+Measured = Callable[[str, str, RigError, int], Figures]
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,12 @@ class Judge:
     photographs: str
     weights: str
 
-    def figures(self, world: str, engine: str, error: RigError | None = None, num_views: int = 4) -> Figures:
+    def figures(self, world: str, contender: str, error: RigError, num_views: int) -> Figures:
         """Measure an engine in a world.
 
         Args:
             world: Of `JUDGED_WORLDS`.
-            engine: Or baseline.
+            contender: Engine or baseline, with `+SENSOR` for depth as that sensor measures it.
             error: Of what it is told.
             num_views: Of each scene.
 
@@ -69,17 +74,20 @@ class Judge:
             All figures of `pan3d eval`.
 
         Raises:
-            ValueError: The world cannot be rendered, or a scene could not be measured.
+            ValueError: The world cannot be rendered, there is no such sensor, or a scene could not be measured.
         """
+        engine, _, sensor_name = contender.partition("+")
         folder = WorldScenes(
             world, self.scenes, num_views=num_views, objects=self.objects, photographs=self.photographs
         ).render(self.folder)  # fmt: skip
         model = ModelConfig(name=engine, weights=self.weights if engine == "pan3d-mini" else "")
-        protocol = EvaluationProtocol(use_depth=engine == "depth_clusters", rig_error=error or RigError())
+        sensor = depth_sensor(sensor_name or "exact")
+        camera = None if sensor is None else MeasuredViews(sensor)
+        protocol = EvaluationProtocol(use_depth=bool(sensor_name), depth_camera=camera, rig_error=error)
         judged = evaluate_folder(folder, PipelineConfig(model=model), protocol)
         if len(judged.measured()) < len(judged.references):
             raise ValueError(
-                f"{world}, {engine}: expected figures of {len(judged.references)} scenes, got {len(judged.measured())}"
+                f"{world}, {contender}: expected figures of {len(judged.references)} scenes, got {len(judged.measured())}"
             )
         return {figure.name: figure.value for figure in figure_table(judged.evaluation)}
 
@@ -88,7 +96,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pan3d bench worlds", description=__doc__.splitlines()[0])
     parser.add_argument("--worlds", nargs="*", choices=tuple(JUDGED_WORLDS), help="default: all that can be rendered")
     parser.add_argument(
-        "--engines", nargs="+", default=["pan3d-mini"], help="depth_clusters is given depth (default: pan3d-mini)"
+        "--engines",
+        nargs="+",
+        default=["pan3d-mini"],
+        metavar="ENGINE[+SENSOR]",
+        help="engines or baselines, with depth as a sensor measures it (exact, structured_light, "
+        "active_stereo, time_of_flight), such as depth_clusters+active_stereo (default: pan3d-mini)",
     )
     parser.add_argument("--weights", default="", help="checkpoint of pan3d-mini (default: the shipped one)")
     parser.add_argument("--scenes", type=int, default=16, help="of each world (default: %(default)s)")
@@ -107,8 +120,9 @@ def run(argv: list[str]) -> dict[str, object]:
     worlds = [name for name, world in JUDGED_WORLDS.items() if options.object_folder or not world.modelled]
     if options.worlds is not None:
         worlds = options.worlds
-    table = {world: {engine: judge.figures(world, engine) for engine in options.engines} for world in worlds}
-    curves = () if options.no_curves else measured_curves(judge, options.engines)
+    measured = functools.cache(judge.figures)  # the undisturbed cell is a place of every curve
+    table = {world: {engine: measured(world, engine, NO_ERROR, USUAL_VIEWS) for engine in options.engines} for world in worlds}
+    curves = () if options.no_curves else measured_curves(measured, options.engines)
     if options.page is not None:
         write_page(options.page, options.scenes, table, curves)
     names = [name for _, name, _ in COLUMNS]
@@ -122,21 +136,21 @@ def run(argv: list[str]) -> dict[str, object]:
     }
 
 
-def measured_curves(judge: Judge, engines: Sequence[str]) -> tuple[Curve, ...]:
+def measured_curves(measured: Measured, engines: Sequence[str]) -> tuple[Curve, ...]:
     """Measure what wrong poses, a wrong support height and the number of views cost in the plain cell.
 
     Args:
-        judge: That measures.
+        measured: As `Judge.figures`.
         engines: Or baselines.
 
     Returns:
         Three curves.
     """
     by_error = {
-        errors: {engine: tuple(judge.figures(CELL, engine, error) for error in errors) for engine in engines}
+        errors: {engine: tuple(measured(CELL, engine, error, USUAL_VIEWS) for error in errors) for engine in engines}
         for errors in (POSES, SUPPORTS)
     }
-    by_views = {engine: tuple(judge.figures(CELL, engine, num_views=count) for count in VIEWS) for engine in engines}
+    by_views = {engine: tuple(measured(CELL, engine, NO_ERROR, count) for count in VIEWS) for engine in engines}
     return (
         Curve("worlds_poses", "Each camera displaced, and turned by 1 degree for each centimetre", "camera off by, mm",
               tuple(1000 * error.position_m for error in POSES), by_error[POSES]),

@@ -9,7 +9,7 @@ from pan3d_core.runtime.lazy import load
 from pan3d_tools.doctor import exit_code, format_report, run_checks
 
 # Imported for recordings only: an installation is to be checked where torch is missing.
-INSPECTION = "pan3d_tools.cli.bag_inspection:run_inspection"
+INSPECTION = "pan3d_tools.cli.bags.inspection:run_inspection"
 NAMES_CAMERAS, POSE_CHECKS = (f"pan3d_tools.cli.pose_checks:{name}" for name in ("names_cameras", "run_pose_checks"))
 
 

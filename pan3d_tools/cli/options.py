@@ -21,6 +21,23 @@ def picture_size(text: str) -> tuple[int, int]:
     return width, height
 
 
+def add_fetch(parser: argparse.ArgumentParser, folder: Path, summary: str) -> argparse.ArgumentParser:
+    """Give a command that fetches material its action `fetch`, with `--out`.
+
+    Args:
+        parser: Of the command.
+        folder: Where it comes to lie by default.
+        summary: What `fetch` does.
+
+    Returns:
+        The parser of `fetch`, for what is its own.
+    """
+    actions = parser.add_subparsers(dest=argparse.SUPPRESS, metavar="ACTION", required=True)
+    fetch = actions.add_parser("fetch", help=summary)
+    fetch.add_argument("-o", "--out", type=Path, default=folder, metavar="DIR", help="folder for it (default: %(default)s)")
+    return fetch
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Options that choose and set up an engine."""
     parser.add_argument("--config", type=Path, help="YAML file with pipeline settings")

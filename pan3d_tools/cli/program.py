@@ -33,7 +33,7 @@ COMMANDS = commands_of_tools(
         ),
         "eval": ("cli.evaluation.scenes:add", "measure an engine on scenes with truth, and show where it was worst"),
         "scoreboard": ("cli.evaluation.scoreboard:add", "measure all engines and baselines on the held-out scenes"),
-        "replay": ("cli.replay:add", "play a rosbag2 over ROS 2 where ros2 bag is not installed"),
+        "replay": ("cli.bags.replay:add", "play a rosbag2 over ROS 2 where ros2 bag is not installed"),
         "sim": ("cli.simulation:add", "the simulated robot cell"),
         "bench": ("cli.bench:add", "measure speed and quality"),
         "stress": ("cli.stress:add", "faults against a running perception node: is each answered, survived and named?"),

@@ -22,12 +22,12 @@ from pan3d_core.refine.schedule import EarlyStop, RefineSettings
 from pan3d_core.runtime.lazy import load
 from pan3d_core.structures import CameraView, PerceptionResult
 from pan3d_core.views.scene_folder import Scene, read_scene, write_scene
-from pan3d_tools.cli.bag_files import find_bags
+from pan3d_tools.cli.bags.files import find_bags
 from pan3d_tools.cli.options import add_model_options, build_pipeline
 from pan3d_tools.cli.output import machine_facts, write_json
 
 # Imported for bags only: scenes are refined where rosbags is not installed.
-KEYFRAMES = "pan3d_tools.cli.bag_keyframes:scene_of_bag"
+KEYFRAMES = "pan3d_tools.cli.bags.keyframes:scene_of_bag"
 ENGINE = "pan3d-mini"  # its labels and surfaces make the best maps of the scoreboard
 
 

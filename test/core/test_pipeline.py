@@ -137,6 +137,26 @@ def test_a_support_height_that_is_not_given_is_taken_from_the_views_and_told(sce
     assert not any("support's height" in warning for warning in known.warnings)
 
 
+def test_a_height_that_was_found_is_kept_for_as_long_as_it_is_frozen(scene, monkeypatch):
+    pipeline = PerceptionPipeline(TruthfulEngine(scene), replace(CONFIG, workspace=WorkspaceConfig()))
+    frozen = replace(pipeline.config, workspace=WorkspaceConfig(freeze_support=True))
+    names = tuple(view.camera for view in scene.views)
+    heights = iter((0.3, 0.4, 0.5))
+
+    def seen(*_):
+        support = SupportHeight(next(heights), 0.001, 40, by_depth=False, wide=True)
+        return PoseConsistency(names, (1.0,) * len(names), support=support)
+
+    monkeypatch.setattr(pipeline._watch, "check", seen)
+    first = pipeline.process(scene.views)
+    pipeline.reconfigure(frozen)
+    second = pipeline.process(scene.views)
+    pipeline.reconfigure(replace(frozen, workspace=WorkspaceConfig()))
+    third = pipeline.process(scene.views)
+    assert [result.views.support_height_m for result in (first, second, third)] == [0.3, 0.3, 0.5]
+    assert second.found_support == first.found_support and "0.300 m, found before, is kept" in second.warnings[0]
+
+
 @pytest.mark.parametrize("wide", [True, False])
 def test_a_support_that_may_be_a_wall_is_not_taken_for_one(scene, monkeypatch, wide):
     pipeline = PerceptionPipeline(TruthfulEngine(scene), replace(CONFIG, workspace=WorkspaceConfig()))
@@ -145,7 +165,8 @@ def test_a_support_that_may_be_a_wall_is_not_taken_for_one(scene, monkeypatch, w
     monkeypatch.setattr(pipeline._watch, "check", lambda *_: found)
     result = pipeline.process(scene.views)
     assert result.views.support_height_m == (0.3 if wide else None)
-    assert any("too little of a surface is seen" in warning for warning in result.warnings) is not wide
+    assert any("seen to find it: set workspace.support_height_m" in warning for warning in result.warnings) is not wide
+    assert (result.found_support is not None) == wide
 
 
 def test_ids_last_over_updates_and_reset(scene):

@@ -92,7 +92,9 @@ def test_a_result_is_not_repeated_when_input_turns_bad(spinner, monkeypatch):
 def test_no_images_and_stale_images(spinner, monkeypatch):
     bench = ros_support.Bench(spinner, monkeypatch, input__max_image_age_s=5.0).start()
     bench.until(
-        lambda: bench.listener.shows("camera front", WARN, "no image on front/image_raw"), "the diagnostic", publish=False
+        lambda: bench.listener.shows("camera front", WARN, "no image on /front/image_raw"),
+        "the diagnostic",
+        publish=False,
     )
     answer = bench.call(SegmentObject, "segment_object", prompt_type=ALL, timeout=0.2)
     assert (answer.success, answer.error_code) == (False, ErrorCode.NO_IMAGES)

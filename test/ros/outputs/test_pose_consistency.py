@@ -29,7 +29,8 @@ def scene(found, metric=True):
         finds_objects=True,
         reconstruction=SimpleNamespace(is_metric=metric),
         panoptic=SimpleNamespace(segments=(), points=()),
-        views=SimpleNamespace(cameras=("a", "b", "c")),
+        views=SimpleNamespace(cameras=("a", "b", "c"), support_height_m=0.742, cam_from_world=True),
+        found_support=None,
     )
     stamp = Header().stamp
     instances = SimpleNamespace(header=Header(), newest_stamp=stamp)

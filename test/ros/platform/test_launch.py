@@ -6,11 +6,13 @@ import ast
 from pathlib import Path
 
 import pytest
+import yaml
 from places import ROOT
 
 from pan3d_ros.platform.launch_arguments import (
     PERCEPTION_PARAMETERS,
     camera_names,
+    parameter_sources,
     perception_overrides,
     refuse_unknown_arguments,
     simulated_camera_names,
@@ -48,6 +50,58 @@ def test_arguments_become_typed_parameters():
 def test_an_argument_that_cannot_be_read_is_named(name, text):
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         perception_overrides({name: text})
+
+
+FILE = """
+/**:
+  ros__parameters:
+    cameras: [front]
+    use_sim_time: true
+    autostart: false
+    global_services: false
+"""
+
+
+def in_force(sources, folder) -> dict[str, object]:
+    """What a node at /perception/pan3d has of these sources, written to its command line as launch_ros does."""
+    from pan3d_ros.perception_node import PerceptionNode
+
+    words = ["--ros-args", "-r", "__ns:=/perception"]
+    for number, source in enumerate(sources):
+        if isinstance(source, dict):  # launch_ros gives it the section of the node's full name
+            path = folder / f"launch_params_{number}"
+            path.write_text(yaml.dump({"/perception/pan3d": {"ros__parameters": source}}))
+            source = str(path)
+        words += ["--params-file", source]
+    node = PerceptionNode(cli_args=words, use_global_arguments=False)
+    try:
+        names = ("use_sim_time", "autostart", "global_services", "cameras")
+        return {name: node.get_parameter(name).value for name in names}
+    finally:
+        node.destroy_node()
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "expected"),
+    [
+        ("", {}, (False, True, True, [])),
+        (FILE, {}, (True, False, False, ["front"])),
+        (FILE, {"autostart": "true", "cameras": "left", "use_sim_time": "false"}, (False, True, False, ["left"])),
+    ],
+    ids=["defaults", "file", "arguments"],
+)
+def test_a_parameter_file_wins_over_launch_defaults_and_arguments_over_both(ros_context, tmp_path, text, arguments, expected):
+    (tmp_path / "mine.yaml").write_text(text)
+    given = dict.fromkeys(PERCEPTION_PARAMETERS, "") | {"params_file": str(tmp_path / "mine.yaml") if text else ""} | arguments
+    sources = parameter_sources(str(ROOT / "config" / "launch_defaults.param.yaml"), given)
+    found = in_force(sources, tmp_path)
+    assert tuple(found.values()) == (*expected[:3], expected[3])
+
+
+def test_no_launch_argument_with_a_parameter_has_a_default_of_its_own():
+    for path in FILES:
+        given = {name: default for name, default in declared(path).items() if name in PERCEPTION_PARAMETERS}
+        assert not any(given.values()), f"{path.name}: a default here would win over parameter files: {given}"
 
 
 def test_an_unknown_launch_argument_is_refused_with_the_one_that_was_meant():
@@ -110,3 +164,32 @@ def test_launch_files_describe_something_where_launch_is_installed(path):
     description = PythonLaunchDescriptionSource(str(path)).try_get_launch_description_without_context()
     names = {entity.name for entity in description.entities if isinstance(entity, DeclareLaunchArgument)}
     assert names == set(declared(path))
+
+
+def test_real_launch_hands_over_defaults_then_the_file_then_arguments(ros_context, tmp_path, monkeypatch):
+    pytest.importorskip("launch.actions")
+    pytest.importorskip("launch_ros.actions")
+    from launch import LaunchContext
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+    from launch.utilities import perform_substitutions
+
+    index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+    index.mkdir(parents=True)
+    (index / "pan3d_ros").touch()
+    (tmp_path / "share" / "pan3d_ros").symlink_to(ROOT)
+    (tmp_path / "lib" / "pan3d_ros").mkdir(parents=True)
+    executable = tmp_path / "lib" / "pan3d_ros" / "perception_node"
+    executable.touch(mode=0o755)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path), prepend=":")
+    (tmp_path / "mine.yaml").write_text(FILE)
+    context = LaunchContext(argv=[])
+    context.launch_configurations.update(declared(LAUNCH / "perception.launch.py"))
+    context.launch_configurations.update(params_file=str(tmp_path / "mine.yaml"), cameras="left")
+    source = PythonLaunchDescriptionSource(str(LAUNCH / "perception.launch.py"))
+    (action,) = [e for e in source.get_launch_description(context).entities if type(e).__name__ == "OpaqueFunction"]
+    (node,) = action.execute(context)
+    node._perform_substitutions(context)
+    words = [perform_substitutions(context, part) for part in node.cmd if type(part[0]).__name__ == "TextSubstitution"]
+    files = [following for word, following in zip(words, words[1:]) if word == "--params-file"]
+    assert files[:2] == [str(tmp_path / "share/pan3d_ros/config/launch_defaults.param.yaml"), str(tmp_path / "mine.yaml")]
+    assert tuple(in_force(files, tmp_path).values()) == (True, False, False, ["left"])

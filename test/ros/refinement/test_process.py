@@ -14,8 +14,8 @@ import pytest
 import torch
 from understood_views import BALL, BLOCK, understood_views
 
-from pan3d_core.assembly.place_map import map_of_scene
 from pan3d_core.gaussians.files import read_scene_file
+from pan3d_core.memory.place_map import map_of_scene
 from pan3d_core.refine.schedule import EarlyStop
 from pan3d_ros.refinement.folder import VIEWS_FILE, FolderInUse, FolderProblem, RefinementFolder, RefinementJob
 from pan3d_ros.refinement.process import OPTIMISE, START, WRITE, main, refine

@@ -12,9 +12,10 @@ from pan3d_core.models.da3.head import HeadSettings
 from pan3d_core.models.da3.network import DA3_VARIANTS, AnyViewDa3, Da3Settings
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorSettings
 from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disSettings
-from pan3d_tools.bench import anchor_scaling, fast3dis
+from pan3d_tools.bench import fast3dis
 from pan3d_tools.bench.cost.da3 import Cost, da3_cost, fast3dis_cost, floor_s
 from pan3d_tools.bench.official.turns import Clock, line_through, take_turns
+from pan3d_tools.bench.parts import anchor_scaling
 
 ANCHORS = AnchorSettings(queries=12, dim=32, heads=4, feed_forward=48, layers=4, bands=8)
 IMAGE_HW = (70, 98)  # odd numbers of patches

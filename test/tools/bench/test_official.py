@@ -5,11 +5,11 @@ import sys
 import pytest
 import torch
 
-from pan3d_tools.bench import decode
 from pan3d_tools.bench.official import da3, da3_worker, sides, vggt
 from pan3d_tools.bench.official.live_memory import LiveMemory
 from pan3d_tools.bench.official.side_worker import Side, measure
 from pan3d_tools.bench.official.vggt_worker import run_ours as run_our_vggt
+from pan3d_tools.bench.parts import decode
 
 
 def side(name, wall_s, peak_mib, depth):

@@ -12,27 +12,30 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_a_world_is_judged(tmp_path):
-    arguments = ["--engines", "depth_clusters", "--scenes", "1", "--worlds", "cell", "--no-curves"]
+    arguments = ["--engines", "depth_clusters+exact", "depth_clusters+active_stereo"]
+    arguments += ["--scenes", "1", "--worlds", "cell", "--no-curves"]
     page = tmp_path / "docs" / "worlds.md"
     found = worlds.run([*arguments, "--world-folder", str(tmp_path / "scenes"), "--page", str(page)])
-    figures = found["worlds"]["cell"]["depth_clusters"]
+    figures = found["worlds"]["cell"]["depth_clusters+exact"]
     assert figures["AP50"] > 0.5 and figures["centre error (mm)"] < 15 and not found["curves"]
+    noisy = found["worlds"]["cell"]["depth_clusters+active_stereo"]
+    assert noisy["depth AbsRel on objects"] > figures["depth AbsRel on objects"] == 0.0
     text = page.read_text()
-    assert f"| the plain cell (`cell`) | depth_clusters | {figures['AP50']:.3f} |" in text and "{" not in text
+    assert f"| the plain cell (`cell`) | depth_clusters+exact | {figures['AP50']:.3f} |" in text and "{" not in text
 
 
 def test_curves_are_of_what_is_told_and_of_the_number_of_views(tmp_path):
     asked = []
 
-    class Counting:
-        def figures(self, world, engine, error=None, num_views=4):
-            asked.append((world, engine, error, num_views))
-            return {"AP50": 1 / len(asked), "centre error (mm)": float(len(asked))}
+    def counted(world, engine, error, num_views):
+        asked.append((world, engine, error, num_views))
+        return {"AP50": 1 / len(asked), "centre error (mm)": float(len(asked))}
 
-    curves = worlds.measured_curves(Counting(), ["one", "two"])
-    told = [(error.position_m, error.rotation_deg, error.support_m) for _, engine, error, _ in asked if error and engine == "one"]
+    curves = worlds.measured_curves(counted, ["one", "two"])
+    erring = asked[: len(asked) - 2 * len(worlds.VIEWS)]
+    told = [(error.position_m, error.rotation_deg, error.support_m) for _, engine, error, _ in erring if engine == "one"]
     assert len(told) == 11 and (0.01, 1.0, 0.0) in told and (0.0, 0.0, 0.1) in told
-    assert [views for _, engine, error, views in asked if error is None and engine == "two"] == [1, 2, 3, 4, 6, 8]
+    assert [views for _, engine, _, views in asked[len(erring) :] if engine == "two"] == [1, 2, 3, 4, 6, 8]
     assert {world for world, *_ in asked} == {"cell"}
     poses = curves[0]
     assert poses.places == (0.0, 5.0, 10.0, 20.0)
@@ -44,7 +47,9 @@ def test_curves_are_of_what_is_told_and_of_the_number_of_views(tmp_path):
     assert "| one | 0.500 |  |  |  |  |  |" in page.read_text()
 
 
-def test_worlds_of_modelled_objects_need_a_folder_of_them(tmp_path):
+def test_sensors_are_known_ones_and_modelled_objects_come_from_a_folder(tmp_path):
+    with pytest.raises(ValueError, match="depth_sensor: expected one of exact, .* got 'sonar'"):
+        worlds.run(["--engines", "pan3d-mini+sonar", "--worlds", "cell", "--scenes", "1", "--world-folder", str(tmp_path)])
     with pytest.raises(ValueError, match="pan3d sim objects fetch"):
         worlds.run(["--worlds", "modelled", "--scenes", "1", "--world-folder", str(tmp_path)])
 

@@ -10,6 +10,7 @@ import re
 import tarfile
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -190,12 +191,16 @@ class FailingOnce(http.server.SimpleHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def served(folder: Path):
-    FailingOnce.seen = set()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(FailingOnce, directory=str(folder))) as server:
+def answering(handler: Callable[..., http.server.BaseHTTPRequestHandler]):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+def served(folder: Path):
+    FailingOnce.seen = set()
+    return answering(functools.partial(FailingOnce, directory=str(folder)))
 
 
 def test_scenes_stream_over_http_as_from_disk(folder, monkeypatch):
@@ -231,12 +236,8 @@ class Redirecting(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@contextlib.contextmanager
 def redirected(target: str):
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Redirecting, target=target)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    return answering(functools.partial(Redirecting, target=target))
 
 
 def test_shards_that_have_moved_to_another_host_are_read_there(folder, monkeypatch):

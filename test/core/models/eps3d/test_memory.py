@@ -8,7 +8,7 @@ from pan3d_core.models.eps3d.network import FEATURES, PARTS, raw_channels, rende
 from pan3d_core.rendering import tiles as rasterize_tiles
 from pan3d_core.rendering.rasterizer import rasterize
 from pan3d_tools.bench.official.live_memory import LiveMemory
-from pan3d_tools.bench.rasterize import made_up_scene
+from pan3d_tools.bench.parts.rasterize import made_up_scene
 
 BYTES_PER_GAUSSIAN = 1500
 SIDE = 100  # of the images; every pixel becomes one Gaussian

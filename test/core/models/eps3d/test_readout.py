@@ -20,7 +20,7 @@ from pan3d_core.models.eps3d.readout import (
     read_by_pixels,
     unit_features,
 )
-from pan3d_tools.bench.readout import SCENES, made_up, mean_f1, run
+from pan3d_tools.bench.parts.readout import SCENES, made_up, mean_f1, run
 
 
 @pytest.fixture(scope="module")

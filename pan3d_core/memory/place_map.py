@@ -11,12 +11,12 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pan3d_core.assembly.likeness import similarity
 from pan3d_core.gaussians.files import read_scene_file
 from pan3d_core.gaussians.places import MIN_OPACITY, TRIM
 from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.geometry.boxes import OrientedBox, upright_box
 from pan3d_core.geometry.spherical_harmonics import CONSTANT
+from pan3d_core.memory.likeness import similarity
 from pan3d_core.structures import Panoptic3D, Segment
 
 # Of an object over what any of the two ids has: fewer common pixels are chance.
@@ -28,7 +28,7 @@ class MapMatching:
     """When an object that is seen is one of the map."""
 
     max_distance_m: float = 0.05  # assumed: of the boxes' middles
-    min_similarity: float = 0.5  # assumed: of place, overlap and colour, as the tracker weighs them
+    min_similarity: float = 0.5  # assumed: of place, overlap and colour, as the memory weighs them
 
     def __post_init__(self) -> None:
         if not self.max_distance_m > 0 or not 0 <= self.min_similarity <= 1:

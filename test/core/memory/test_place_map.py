@@ -7,12 +7,12 @@ import torch
 from gaussian_boxes import BOXES, boxes_scene
 from panoptic_results import ids_of, panoptic_of
 
-from pan3d_core.assembly.place_map import MapMatching, RefinedMap, ids_in_common, map_of_scene, read_map, renumbered
-from pan3d_core.assembly.tracking import Tracker
 from pan3d_core.gaussians.files import write_scene_file
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.transforms import rigid
 from pan3d_core.labels import LabelSpace
+from pan3d_core.memory import WorldMemory
+from pan3d_core.memory.place_map import MapMatching, RefinedMap, ids_in_common, map_of_scene, read_map, renumbered
 from pan3d_core.structures import Panoptic3D, Segment
 
 LABELS = LabelSpace.things(("red box", "blue box", "mug"))
@@ -67,9 +67,9 @@ def test_of_two_that_could_be_one_object_the_likelier_is(refined):
 
 def test_a_restarted_tracker_gives_the_same_ids_and_names_again(refined):
     for _ in range(2):
-        tracker = Tracker()
-        tracker.use_map(refined)
-        made = tracker.update(panoptic(seen(1, 1, (0.005, 0.0, 0.0)), seen(2, 0)))
+        memory = WorldMemory()
+        memory.use_map(refined)
+        made = memory.update(panoptic(seen(1, 1, (0.005, 0.0, 0.0)), seen(2, 0)))
         assert ids_of(made) == [7, 41]
         assert [LABELS.name(item.class_id) for item in made.segments] == ["blue box", "red box"]
         assert [item.class_score for item in made.segments] == [1.0, 1.0]
@@ -78,28 +78,28 @@ def test_a_restarted_tracker_gives_the_same_ids_and_names_again(refined):
 
 
 def test_names_that_are_no_class_of_the_scene_leave_the_class_as_it_was(refined):
-    tracker = Tracker()
-    tracker.use_map(refined)
-    (item,) = tracker.update(panoptic(seen(1, 2))).segments
+    memory = WorldMemory()
+    memory.use_map(refined)
+    (item,) = memory.update(panoptic(seen(1, 2))).segments
     assert (item.instance_id, item.class_id, item.class_score) == (12, 2, 0.6)
 
 
 def test_new_objects_get_ids_beyond_the_map_and_tracks_keep_theirs_when_objects_move(refined):
-    tracker = Tracker()
-    tracker.use_map(refined)
-    assert ids_of(tracker.update(panoptic(seen(1, 0), seen(2, 1, (0.2, 0.0, 0.0))))) == [41, 42]
-    assert ids_of(tracker.update(panoptic(seen(1, 0, (0.04, 0.0, 0.0)), stamp_s=1.0))) == [41]
-    assert ids_of(tracker.update(panoptic(seen(1, 0, (0.08, 0.0, 0.0)), seen(2, 0), stamp_s=2.0))) == [41, 43]
+    memory = WorldMemory()
+    memory.use_map(refined)
+    assert ids_of(memory.update(panoptic(seen(1, 0), seen(2, 1, (0.2, 0.0, 0.0))))) == [41, 42]
+    assert ids_of(memory.update(panoptic(seen(1, 0, (0.04, 0.0, 0.0)), stamp_s=1.0))) == [41]
+    assert ids_of(memory.update(panoptic(seen(1, 0, (0.08, 0.0, 0.0)), seen(2, 0), stamp_s=2.0))) == [41, 43]
 
 
 def test_a_map_that_comes_later_replaces_the_ids_and_none_is_given_to_two_objects(refined):
-    tracker = Tracker()
-    given = [ids_of(tracker.update(panoptic(seen(1, 0), seen(2, 2), stamp_s=float(k)))) for k in range(2)]
+    memory = WorldMemory()
+    given = [ids_of(memory.update(panoptic(seen(1, 0), seen(2, 2), stamp_s=float(k)))) for k in range(2)]
     assert given == [[1, 2], [1, 2]]
-    tracker.use_map(refined)
-    assert ids_of(tracker.update(panoptic(seen(1, 0), seen(2, 2), seen(3, 1, (0.2, 0.0, 0.0)), stamp_s=3.0))) == [41, 12, 42]
-    tracker.use_map(None)
-    assert ids_of(tracker.update(panoptic(seen(1, 0), stamp_s=4.0))) == [43]
+    memory.use_map(refined)
+    assert ids_of(memory.update(panoptic(seen(1, 0), seen(2, 2), seen(3, 1, (0.2, 0.0, 0.0)), stamp_s=3.0))) == [41, 12, 42]
+    memory.use_map(None)
+    assert ids_of(memory.update(panoptic(seen(1, 0), stamp_s=4.0))) == [43]
 
 
 def test_a_map_is_read_only_where_metres_and_frame_are_the_robots(tmp_path):

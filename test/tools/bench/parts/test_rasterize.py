@@ -3,7 +3,7 @@
 import pytest
 
 from pan3d_tools.bench.official.rasterize_reference import FILE
-from pan3d_tools.bench.rasterize import kept_bytes, made_up_scene, parse, run
+from pan3d_tools.bench.parts.rasterize import kept_bytes, made_up_scene, parse, run
 
 # The five functions that are called of gsplat's module, by the project's own; lists with every Gaussian in every tile.
 REFERENCE = """

@@ -6,12 +6,12 @@ import pytest
 import torch
 from panoptic_results import ids_of, panoptic_of
 
-from pan3d_core.assembly.likeness import similarity
-from pan3d_core.assembly.tracking import Tracker
 from pan3d_core.config import TrackingConfig
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.transforms import rigid
 from pan3d_core.labels import LabelSpace
+from pan3d_core.memory import WorldMemory
+from pan3d_core.memory.likeness import similarity
 from pan3d_core.structures import Panoptic3D, Segment
 
 RED, BLUE = (0.8, 0.1, 0.1), (0.1, 0.1, 0.8)
@@ -27,79 +27,79 @@ def scene(segments, stamp_s: float = 0.0) -> Panoptic3D:
 
 
 def test_ids_follow_objects_whatever_their_order():
-    tracker = Tracker()
-    first = tracker.update(scene([segment(1, (0.0, 0.0, 0.03)), segment(2, (0.2, 0.0, 0.03), BLUE)]))
-    second = tracker.update(scene([segment(1, (0.21, 0.01, 0.03), BLUE), segment(2, (0.01, 0.0, 0.03))], 0.5))
+    memory = WorldMemory()
+    first = memory.update(scene([segment(1, (0.0, 0.0, 0.03)), segment(2, (0.2, 0.0, 0.03), BLUE)]))
+    second = memory.update(scene([segment(1, (0.21, 0.01, 0.03), BLUE), segment(2, (0.01, 0.0, 0.03))], 0.5))
     assert ids_of(second) == ids_of(first)[::-1]
     assert second.instance_id.tolist() == [[[0, *ids_of(second)]]]
     assert second.point_instance_id.tolist() == [0, *ids_of(second)]
 
 
 def test_colour_decides_between_neighbours():
-    tracker = Tracker()
-    first = tracker.update(scene([segment(1, (0.0, 0.0, 0.03)), segment(2, (0.05, 0.0, 0.03), BLUE)]))
-    moved = tracker.update(scene([segment(1, (0.03, 0.0, 0.03)), segment(2, (0.08, 0.0, 0.03), BLUE)], 0.5))
+    memory = WorldMemory()
+    first = memory.update(scene([segment(1, (0.0, 0.0, 0.03)), segment(2, (0.05, 0.0, 0.03), BLUE)]))
+    moved = memory.update(scene([segment(1, (0.03, 0.0, 0.03)), segment(2, (0.08, 0.0, 0.03), BLUE)], 0.5))
     assert ids_of(moved) == ids_of(first)
 
 
 def test_far_objects_are_new_and_ids_are_not_reused():
-    tracker = Tracker()
-    first = tracker.update(scene([segment(1, (0.0, 0.0, 0.03))]))
-    second = tracker.update(scene([segment(1, (0.3, 0.0, 0.03))], 0.5))
+    memory = WorldMemory()
+    first = memory.update(scene([segment(1, (0.0, 0.0, 0.03))]))
+    second = memory.update(scene([segment(1, (0.3, 0.0, 0.03))], 0.5))
     assert ids_of(second) != ids_of(first)
-    tracker.reset()
-    third = tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 1.0))
+    memory.reset()
+    third = memory.update(scene([segment(1, (0.0, 0.0, 0.03))], 1.0))
     assert len({*ids_of(first), *ids_of(second), *ids_of(third)}) == 3
     assert 0 not in ids_of(third)
 
 
 def test_an_object_comes_back_within_the_lost_time_only():
-    tracker = Tracker(TrackingConfig(max_lost_s=2.0))
-    first = ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))])))
-    tracker.update(scene([], 1.0))
-    assert ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 1.9))) == first
-    assert ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 4.5))) != first
+    memory = WorldMemory(TrackingConfig(max_lost_s=2.0))
+    first = ids_of(memory.update(scene([segment(1, (0.0, 0.0, 0.03))])))
+    memory.update(scene([], 1.0))
+    assert ids_of(memory.update(scene([segment(1, (0.0, 0.0, 0.03))], 1.9))) == first
+    assert ids_of(memory.update(scene([segment(1, (0.0, 0.0, 0.03))], 4.5))) != first
 
 
 def test_clock_that_jumps_back_forgets(caplog):
-    tracker = Tracker()
-    first = ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 10.0)))
-    assert ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 9.0))) != first
+    memory = WorldMemory()
+    first = ids_of(memory.update(scene([segment(1, (0.0, 0.0, 0.03))], 10.0)))
+    assert ids_of(memory.update(scene([segment(1, (0.0, 0.0, 0.03))], 9.0))) != first
     assert "time went back" in caplog.text
 
 
 def test_unmetric_scenes_get_new_ids_and_leave_no_trace():
-    tracker = Tracker()
-    first = ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))])))
-    unmetric = ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 0.1), comparable=False))
+    memory = WorldMemory()
+    first = ids_of(memory.update(scene([segment(1, (0.0, 0.0, 0.03))])))
+    unmetric = ids_of(memory.update(scene([segment(1, (0.0, 0.0, 0.03))], 0.1), comparable=False))
     assert unmetric != first
-    assert ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 0.2))) == first
+    assert ids_of(memory.update(scene([segment(1, (0.0, 0.0, 0.03))], 0.2))) == first
 
 
 def test_ids_of_results_that_are_not_metric_are_never_used_again():
-    tracker, seen = Tracker(), []
+    memory, seen = WorldMemory(), []
     for step in range(6):
         given = scene([segment(1, (0.0, 0.0, 0.03)), segment(2, (0.3, 0.0, 0.03), BLUE)], float(step))
-        result = tracker.update(given, comparable=False)
+        result = memory.update(given, comparable=False)
         assert result.instance_id.tolist() == [[[0, *ids_of(result)]]]
         assert [item.instance_id for item in result.segments] == ids_of(result)
         seen += ids_of(result)
-    metric = ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 6.0)))
+    metric = ids_of(memory.update(scene([segment(1, (0.0, 0.0, 0.03))], 6.0)))
     assert len({*seen, *metric}) == 13
     assert 0 not in seen
 
 
 def test_a_clock_that_stands_still_is_no_clock_that_jumped_back():
-    tracker = Tracker()
-    first = ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 10.0)))
-    assert ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], 10.0))) == first
+    memory = WorldMemory()
+    first = ids_of(memory.update(scene([segment(1, (0.0, 0.0, 0.03))], 10.0)))
+    assert ids_of(memory.update(scene([segment(1, (0.0, 0.0, 0.03))], 10.0))) == first
 
 
 def test_an_object_is_lost_only_after_the_lost_time_has_passed():
     for after_s, stays in ((2.0, True), (2.001, False)):
-        tracker = Tracker(TrackingConfig(max_lost_s=2.0))
-        first = ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))])))
-        assert (ids_of(tracker.update(scene([segment(1, (0.0, 0.0, 0.03))], after_s))) == first) == stays
+        memory = WorldMemory(TrackingConfig(max_lost_s=2.0))
+        first = ids_of(memory.update(scene([segment(1, (0.0, 0.0, 0.03))])))
+        assert (ids_of(memory.update(scene([segment(1, (0.0, 0.0, 0.03))], after_s))) == first) == stays
 
 
 def test_each_likeness_counts_by_its_weight():
@@ -120,7 +120,7 @@ def test_each_likeness_counts_by_its_weight():
 
 def test_disabled_tracking_changes_nothing():
     panoptic = scene([segment(7, (0.0, 0.0, 0.03))])
-    assert Tracker(TrackingConfig(enabled=False)).update(panoptic) is panoptic
+    assert WorldMemory(TrackingConfig(enabled=False)).update(panoptic) is panoptic
 
 
 def test_similarity_is_1_for_the_same_and_0_for_the_far():

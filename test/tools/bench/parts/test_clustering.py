@@ -3,7 +3,7 @@
 import pytest
 
 from pan3d_eval.baselines import cluster_features
-from pan3d_tools.bench.clustering import parse, run
+from pan3d_tools.bench.parts.clustering import parse, run
 
 
 @pytest.mark.parametrize("wrong", [["--views", "0"], ["--scenes", "0"]])
