@@ -45,6 +45,7 @@ GraphBuilder = Callable[[ModelConfig, tuple[int, int] | None], Graph]  # setting
 # Engines whose networks run in other runtimes than torch: name -> the function that describes the network.
 GRAPHS: dict[str, str] = {
     "pan3d-mini": "pan3d_core.engines.mini:graph",
+    "pan3d-mini-fast3dis": "pan3d_core.engines.mini:graph",
     "segvggt": "pan3d_core.engines.segvggt:graph",
     "da3": "pan3d_core.engines.da3:graph",
 }

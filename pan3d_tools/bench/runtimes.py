@@ -90,7 +90,7 @@ def race(graph: Graph, networks: dict[str, Network], views: int, rounds: int) ->
     runners: dict[str, Callable[[], object]] = {name: _runner(network, inputs) for name, network in networks.items()}
     if isinstance(graph.module, MiniGraph):
         mini, scene = graph.module.network, sample_inputs(views, (inputs["images"].shape[-2], inputs["images"].shape[-1]))
-        runners[ANEW] = lambda: networks["torch"](graph_inputs(scene.images, mini.calibrate(scene)))
+        runners[ANEW] = lambda: networks["torch"](graph_inputs(scene, mini.calibrate(scene)))
     walls: dict[str, list[float]] = {name: [] for name in runners}
     cpus: dict[str, list[float]] = {name: [] for name in runners}
     for number in range(rounds + 2):
