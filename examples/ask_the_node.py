@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
         answer = node.wait(node.client.call_async(request), "an answer")
         print(f"{prompt}: {answer.explanation}" if answer.success else f"{prompt}: error {answer.error_code}, {answer.message}")
         for grasp in answer.grasps:
-            print(f"  quality {grasp.quality:.2f}, opened {1000 * grasp.width:.0f} mm")
+            print(f"  quality {grasp.quality:.2f}, opened {1000 * grasp.opening:.0f} mm")
         if answer.success and not answer.grasps:
             print(f"  no grasp: {answer.grasp_message}")
     finally:

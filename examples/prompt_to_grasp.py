@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     answer = select_grasps(result.panoptic, found.best, config.grasp, 0.0, is_metric=result.is_metric)
     for grasp in answer.targets[:3]:
         x, y, z = grasp.world_from_grasp[:3, 3].tolist()  # between the pads; +z approach, +x closing
-        print(f"  score {grasp.score:.2f}: at {x:+.3f} {y:+.3f} {z:+.3f} m, opened {1000 * grasp.width_m:.0f} mm")
+        print(f"  score {grasp.score:.2f}: at {x:+.3f} {y:+.3f} {z:+.3f} m, opened {1000 * grasp.opening_m:.0f} mm")
     if not answer.targets:
         print(f"  no grasp: {answer.reason}")
 

@@ -329,8 +329,11 @@ class GraspTarget:
     class_id: int
     score: float  # 0..1
     world_from_grasp: Tensor  # (4, 4)
-    width_m: float  # opening needed before closing
+    width_m: float  # opening that the object needs: its width and clearance on both sides
     pregrasp_distance_m: float  # retreat along -z from which the approach is free
     box: OrientedBox
     stamp_ns: int = 0
     world_frame_id: str = "world"
+    opening_m: float = 0.0  # to approach with: as wide as there is room for the fingers; 0 = `width_m`
+    object_width_m: float = 0.0  # of the object between the pads; 0 = unknown
+    depth_m: float = 0.0  # that the finger tips are past the surface under the pads, along the approach

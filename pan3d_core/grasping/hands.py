@@ -157,6 +157,7 @@ class Contact:
     patch: np.ndarray  # points under the pad that touches fewer
     engaged: np.ndarray  # metres of the object between the pads, along the approach
     both_seen: np.ndarray  # bool: surface was seen under both pads
+    past: np.ndarray  # metres that the finger tips are past the middle of the surface under the pads
 
     def __getitem__(self, rows: np.ndarray) -> Contact:
         return Contact(*(getattr(self, item.name)[rows] for item in fields(self)))
@@ -183,7 +184,10 @@ def contact_of(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> Contact
     agreement = np.where(both, np.minimum(agree_left, agree_right), np.where(either, np.maximum(agree_left, agree_right), 0.0))
     patch = np.where(both, np.minimum(count_left, count_right), np.maximum(count_left, count_right))
     engaged = np.where(between.any(1), gripper.tip_beyond_tcp_m - low_end(z, between, 0.1), 0.0).astype(np.float32)
-    return Contact(low, high, agreement, np.where(either, patch, 0), np.clip(engaged, 0, None), both)
+    touched = under_left | under_right
+    past = gripper.tip_beyond_tcp_m - (z * touched).sum(1) / np.maximum(touched.sum(1), 1)
+    past = np.where(touched.any(1), past, engaged / 2).astype(np.float32)  # nothing seen there: of what is between the pads
+    return Contact(low, high, agreement, np.where(either, patch, 0), np.clip(engaged, 0, None), both, np.clip(past, 0, None))
 
 
 def _robust_end(x: np.ndarray, rows: np.ndarray, sign: int, default: np.ndarray) -> np.ndarray:

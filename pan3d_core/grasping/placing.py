@@ -33,6 +33,7 @@ class PlacedHands:
     """Hands that hold the object, and what became of the others."""
 
     hands: Hands
+    contact: Contact
     scores: np.ndarray  # (H,) 0..1
     tried: int
     table: int  # hands stopped first by the support,
@@ -60,9 +61,10 @@ def place_hands(pairs: ContactPairs, cloud: ObjectCloud, config: GraspConfig) ->
     scores = hand_scores(hands, contact, cloud, config.gripper)
     best = np.argsort(-scores, kind="stable")[:_FINALISTS]
     best = best[scores[best] > MIN_SCORE]
-    hands, scores = _settled(hands[best], contact[best], cloud, config)
+    hands, contact = _settled(hands[best], contact[best], cloud, config)
+    scores = hand_scores(hands, contact, cloud, config.gripper)
     weak = int(reaches.sum()) - int((scores > MIN_SCORE).sum())
-    return PlacedHands(hands, scores, len(placed), *_stopped_by(free, reaches), weak)
+    return PlacedHands(hands, contact, scores, len(placed), *_stopped_by(free, reaches), weak)
 
 
 def _stopped_by(free: FreeDepth, reaches: np.ndarray) -> tuple[int, int, int]:
@@ -72,8 +74,8 @@ def _stopped_by(free: FreeDepth, reaches: np.ndarray) -> tuple[int, int, int]:
     return table, others, own
 
 
-def _settled(hands: Hands, contact: Contact, cloud: ObjectCloud, config: GraspConfig) -> tuple[Hands, np.ndarray]:
-    """Centre the hands on what their pads will touch, and check and score them again where they then are."""
+def _settled(hands: Hands, contact: Contact, cloud: ObjectCloud, config: GraspConfig) -> tuple[Hands, Contact]:
+    """Centre the hands on what their pads will touch, and check them again where they then are, with what they touch there."""
     hands = recenter(hands, contact, config)
     hands = hands[hands.width <= config.gripper.max_width_m * config.max_width_fraction]
     free = free_depth(hands, cloud, config).total
@@ -86,4 +88,4 @@ def _settled(hands: Hands, contact: Contact, cloud: ObjectCloud, config: GraspCo
     room = free_depth(wide, cloud, careful)
     has_room = (room.others >= 0) & (room.own >= 0) & (depth_to_support(wide, cloud, config) >= 0)
     hands = replace(hands, opening=np.where(has_room, wide.opening, hands.opening))
-    return hands, hand_scores(hands, contact_of(hands, cloud, config), cloud, config.gripper)
+    return hands, contact_of(hands, cloud, config)

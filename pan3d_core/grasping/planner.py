@@ -15,9 +15,9 @@ import torch
 
 from pan3d_core.config import GraspConfig
 from pan3d_core.grasping.contacts import NAMES, find_pairs
-from pan3d_core.grasping.hands import Hands
+from pan3d_core.grasping.hands import Hands, narrow_opening
 from pan3d_core.grasping.object_cloud import build_object_cloud
-from pan3d_core.grasping.placing import MIN_SCORE, place_hands
+from pan3d_core.grasping.placing import MIN_SCORE, PlacedHands, place_hands
 from pan3d_core.structures import GraspTarget, Panoptic3D
 
 REASONS = {
@@ -110,7 +110,7 @@ def select_grasps(
         weak=placed.weak,
         kept=len(kept),
     )
-    targets = tuple(_target(placed.hands, row, float(placed.scores[row]), panoptic, instance_id, config) for row in kept)
+    targets = tuple(_target(placed, row, panoptic, instance_id, config) for row in kept)
     methods = tuple(NAMES[placed.hands.source[row]] for row in kept)
     return GraspResult(targets, "found" if targets else _reason(found), found, methods)
 
@@ -141,21 +141,24 @@ def _reason(counts: GraspCounts) -> str:
     return most
 
 
-def _target(hands: Hands, row: int, score: float, panoptic: Panoptic3D, instance_id: int, config: GraspConfig) -> GraspTarget:
-    segment = panoptic.segment(instance_id)
+def _target(placed: PlacedHands, row: int, panoptic: Panoptic3D, instance_id: int, config: GraspConfig) -> GraspTarget:
+    hands, segment = placed.hands, panoptic.segment(instance_id)
     world_from_grasp = torch.eye(4)
     world_from_grasp[:3, :3] = torch.from_numpy(_orthonormal(hands.rotation[row]))
     world_from_grasp[:3, 3] = torch.from_numpy(hands.position[row])
     return GraspTarget(
         instance_id=instance_id,
         class_id=segment.class_id,
-        score=min(score, 1.0),
+        score=min(float(placed.scores[row]), 1.0),
         world_from_grasp=world_from_grasp,
-        width_m=float(hands.opening[row]),
+        width_m=float(narrow_opening(hands.width[row], config)),
         pregrasp_distance_m=config.approach_distance_m,
         box=segment.box,
         stamp_ns=panoptic.stamp_ns,
         world_frame_id=panoptic.world_frame_id,
+        opening_m=float(hands.opening[row]),
+        object_width_m=float(hands.width[row]),
+        depth_m=float(placed.contact.past[row]),
     )
 
 

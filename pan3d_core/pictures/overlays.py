@@ -174,7 +174,7 @@ def error_picture(depth: Floats, true_depth: Floats, limit_m: float) -> Picture:
 
 def grasp_lines(grasp: GraspTarget) -> list[Line]:
     """Fingers, palm and approach way of a grasp as polylines in the world."""
-    half = grasp.width_m / 2
+    half = (grasp.opening_m or grasp.width_m) / 2
     hand = np.array([[-half, 0, 0.008], [-half, 0, -FINGER_M], [half, 0, -FINGER_M], [half, 0, 0.008]])
     way = np.array([[0, 0, -FINGER_M], [0, 0, -FINGER_M - grasp.pregrasp_distance_m]])
     pose = grasp.world_from_grasp.double().numpy(force=True)

@@ -37,7 +37,8 @@ def grasp_message(grasp: GraspTarget, labels: LabelSpace) -> GraspTargetMessage:
     message.approach_distance = message.approach_min_distance = float(grasp.pregrasp_distance_m)
     message.retreat_direction = Vector3(z=1.0)
     message.retreat_distance = RETREAT_M
-    message.width = float(grasp.width_m)
+    message.width, message.opening = float(grasp.width_m), float(grasp.opening_m or grasp.width_m)
+    message.object_width, message.depth = float(grasp.object_width_m), float(grasp.depth_m)
     message.quality = float(grasp.score)
     top_down = -float(approach[2]) >= _TOP_DOWN_COSINE
     message.method = GraspTargetMessage.METHOD_TOP_DOWN if top_down else GraspTargetMessage.METHOD_ANTIPODAL
@@ -64,6 +65,8 @@ def grasp_from_message(message: GraspTargetMessage) -> GraspTarget:
     """The grasp of a message, unnamed; `ValueError` for numbers that are not finite or out of range."""
     if not 0.0 < message.width <= 1.0:
         raise ValueError(f"grasp.width: expected 0 to 1 m, got {message.width}")
+    if not 0.0 <= message.opening <= 1.0:
+        raise ValueError(f"grasp.opening: expected 0 to 1 m, got {message.opening}")
     if not 0.0 <= message.approach_distance <= 1.0:
         raise ValueError(f"grasp.approach_distance: expected 0 to 1 m, got {message.approach_distance}")
     return GraspTarget(
@@ -76,6 +79,9 @@ def grasp_from_message(message: GraspTargetMessage) -> GraspTarget:
         box=box_from_message("grasp.object", message.object_pose, message.object_size),
         stamp_ns=stamp_to_ns(message.header.stamp),
         world_frame_id=message.header.frame_id,
+        opening_m=message.opening,
+        object_width_m=message.object_width,
+        depth_m=message.depth,
     )
 
 

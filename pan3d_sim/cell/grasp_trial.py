@@ -73,7 +73,7 @@ class GraspTrials:
         """Execute a grasp with the hand and say what happened.
 
         Args:
-            grasp: Its `world_from_grasp`, `width_m` and `pregrasp_distance_m` count.
+            grasp: Its `world_from_grasp`, `opening_m` (`width_m` where it is 0) and `pregrasp_distance_m` count.
             target: Index in `cell.objects` of what should be lifted; None takes the object nearest to the grasp.
             restore: Put the cell back afterwards; otherwise the hand keeps holding what it has.
             observe: Called at the end of each phase, while the cell shows it.
@@ -88,7 +88,7 @@ class GraspTrials:
         target = _nearest_object(cell, world_from_grasp[:3, 3]) if target is None else target
         if target is None or target in cell.removed or not 0 <= target < len(cell.objects):
             return TrialResult(cell.seed, False, "no_target", grasp)
-        if not _reachable(cell, world_from_grasp, grasp.width_m):
+        if not _reachable(cell, world_from_grasp, grasp.opening_m or grasp.width_m):
             return TrialResult(cell.seed, False, "unreachable", grasp)
         start = cell.save()
         control = self._control_poses(start)
@@ -124,7 +124,7 @@ class _Trial:
         self.cell, self.grasp, self.goal, self.target = cell, grasp, world_from_grasp, target
         self.control, self.observe = control, observe
         self.model, self.data, self.hand = cell.model, cell.data, cell.hand
-        self.width = min(grasp.width_m, cell.config.hand.opening_m)
+        self.width = min(grasp.opening_m or grasp.width_m, cell.config.hand.opening_m)
         self.start_poses = _poses(cell)
         self.depth_m = 0.0
         self.hit = ""

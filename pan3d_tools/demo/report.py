@@ -213,7 +213,7 @@ def _grasp_rows(journey: Journey) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for rank, grasp in enumerate(journey.answer.grasps, start=1):
         tilt = math.degrees(math.acos(min(max(-grasp.approach_direction.z, -1.0), 1.0)))
-        rows.append((rank, f"{grasp.quality:.3f}", f"{1000 * grasp.width:.0f}", f"{tilt:.0f}"))
+        rows.append((rank, f"{grasp.quality:.3f}", f"{1000 * grasp.opening:.0f}", f"{tilt:.0f}"))
     return rows or [(journey.answer.grasp_message or "none", "", "", "")]
 
 

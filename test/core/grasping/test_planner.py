@@ -93,7 +93,7 @@ def force_closure(grasp, points, normals, friction):
     local = (points - world_from_grasp[:3, 3]) @ world_from_grasp[:3, :3]
     turned = normals @ world_from_grasp[:3, :3]
     under_pads = (np.abs(local[:, 1]) < 0.010) & (local[:, 2] > -0.03) & (local[:, 2] < 0.010)
-    under_pads &= np.abs(local[:, 0]) < grasp.width_m / 2
+    under_pads &= np.abs(local[:, 0]) < grasp.opening_m / 2
     if under_pads.sum() < 4:
         return False
     local, turned = local[under_pads], turned[under_pads]
@@ -125,7 +125,7 @@ def touches(grasp, points, support_height_m=None):
     for back in np.linspace(0, grasp.pregrasp_distance_m, 21):
         origin = world_from_grasp[:3, 3] - back * world_from_grasp[:3, 2]
         local = (points - origin) @ world_from_grasp[:3, :3]
-        for low, high in hand_parts(grasp.width_m):
+        for low, high in hand_parts(grasp.opening_m):
             if ((local > np.array(low)) & (local < np.array(high))).all(1).any():
                 return True
             if support_height_m is not None:
@@ -155,7 +155,7 @@ def test_grasps_hold_by_force_closure_and_touch_nothing(name, noise):
     assert held[0] and np.mean(held) >= 0.8, held
     for grasp in result.targets:
         assert not touches(grasp, np.zeros((0, 3)), support_height_m=0.0)
-        assert grasp.width_m <= CONFIG.gripper.max_width_m + 1e-6
+        assert grasp.object_width_m < grasp.width_m <= grasp.opening_m <= CONFIG.gripper.max_width_m + 1e-6
         assert grasp.world_from_grasp[2, 2] < -np.cos(np.radians(CONFIG.max_tilt_deg)) + 1e-3
         rotation = grasp.world_from_grasp[:3, :3]
         torch.testing.assert_close(rotation @ rotation.T, torch.eye(3), atol=1e-5, rtol=0)
@@ -173,6 +173,18 @@ def test_fingers_close_around_the_middle_of_a_box():
     axis = 0 if abs(closing[0]) > 0.98 else 1
     assert abs(grasp.world_from_grasp[axis, 3] - (0.1, 0.05)[axis]) < 0.004
     assert abs(grasp.width_m - min(0.08, (0.05, 0.07)[axis] + 2 * CONFIG.clearance_m)) < 0.006
+    assert abs(grasp.object_width_m - (0.05, 0.07)[axis]) < 0.006
+
+
+def test_widths_are_of_the_object_and_the_opening_is_of_the_room():
+    """A thin post is approached with jaws that are open all the way, and still its own width is told, and how deep it is held."""
+    points, normals = cylinder_surface(np.array([0.0, 0.0, 0.06]), 0.012, 0.12, np.random.default_rng(2))
+    targets = select_grasps(as_scene((points, normals)), 1, CONFIG, 0.0).targets
+    assert max(grasp.opening_m for grasp in targets) == pytest.approx(CONFIG.gripper.max_width_m)
+    for grasp in targets:
+        assert abs(grasp.object_width_m - 0.024) < 0.006
+        assert abs(grasp.width_m - grasp.object_width_m - 2 * CONFIG.clearance_m) < 1e-6
+        assert 0.003 < grasp.depth_m < CONFIG.gripper.finger_length_m
 
 
 def test_neighbours_are_not_touched():

@@ -1,6 +1,7 @@
 """Calibration, clouds, objects, markers and grasps as messages."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from pan3d_ros.messages.buffers import assign_bytes
 from pan3d_ros.messages.calibration import CalibrationError, calibration_from_info, info_from_file
 from pan3d_ros.messages.cameras import to_camera_view
 from pan3d_ros.messages.clouds import POINT, cloud_from_message, cloud_message, cloud_records, pack_rgb, unpack_rgb
-from pan3d_ros.messages.grasps import grasp_message, grasp_poses
+from pan3d_ros.messages.grasps import grasp_from_message, grasp_message, grasp_poses
 from pan3d_ros.messages.instances import detections, instance_message
 from pan3d_ros.messages.markers import MAX_SINGLE_BOXES, MarkerDrawing
 from pan3d_ros.messages.parts import header, image_message, info_message
@@ -308,8 +309,13 @@ def test_frusta_end_on_the_corners_of_the_images():
 def test_grasps():
     world_from_grasp = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
     world_from_grasp[:3, 3] = torch.tensor([0.1, 0.2, 0.05])
-    grasp = GraspTarget(7, 0, 0.75, world_from_grasp, 0.05, 0.1, segment().box, 42, "base_link")
+    grasp = GraspTarget(7, 0, 0.75, world_from_grasp, 0.05, 0.1, segment().box, 42, "base_link", 0.08, 0.03, 0.01)
     message = grasp_message(grasp, LABELS)
+    assert (message.width, message.opening) == pytest.approx((0.05, 0.08))
+    assert (message.object_width, message.depth) == pytest.approx((0.03, 0.01))
+    assert grasp_message(replace(grasp, opening_m=0.0), LABELS).opening == pytest.approx(0.05)
+    back = grasp_from_message(message)
+    assert (back.opening_m, back.object_width_m, back.depth_m) == pytest.approx((0.08, 0.03, 0.01))
     assert (message.header.frame_id, message.header.stamp.nanosec, message.class_name) == ("base_link", 42, "mug")
     assert (message.approach_direction.z, message.retreat_direction.z) == (-1.0, 1.0)
     assert message.method == GraspTargetMessage.METHOD_TOP_DOWN
