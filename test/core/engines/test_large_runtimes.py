@@ -64,6 +64,7 @@ def test_a_graph_says_what_a_decoder_needs(checkpoint):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # writing a graph takes minutes on a busy machine
 def test_segvggt_answers_the_same_in_every_runtime(checkpoint):
     pytest.importorskip("onnxscript")
     config = ModelConfig(name="segvggt", weights=str(checkpoint), device="cpu", min_score=0.0)
@@ -109,6 +110,7 @@ def test_members_that_see_views_alone_have_no_graph(da3_file, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # writing a graph takes minutes on a busy machine
 def test_da3_answers_the_same_in_every_runtime(da3_file):
     pytest.importorskip("onnxscript")
     config = ModelConfig(name="da3", weights=str(da3_file), device="cpu")

@@ -60,6 +60,7 @@ def test_the_engine_answers_as_in_torch(weights, cache, runtime):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # writing a graph takes minutes on a busy machine
 def test_anchors_answer_as_in_torch_where_poses_are_known(cache):
     """The checkpoint that comes with the package; without poses torch runs it in any case."""
     pytest.importorskip("openvino")

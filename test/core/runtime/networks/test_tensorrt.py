@@ -25,6 +25,7 @@ def test_versions_known_for_wrong_depth_are_refused_for_these_networks_alone():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # writing a graph takes minutes on a busy machine
 def test_an_engine_for_several_gpus_is_built_without_one(tmp_path):
     pytest.importorskip("onnxscript")
     found = pytest.importorskip("tensorrt_rtx")
