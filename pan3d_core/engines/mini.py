@@ -149,7 +149,7 @@ def graph_of_checkpoint(checkpoint: MiniCheckpoint, hw: tuple[int, int]) -> Grap
     """Describe the network of a checkpoint for pictures of one size.
 
     Args:
-        checkpoint: Of `pan3d-mini`, ready for inference.
+        checkpoint: Of `pan3d-mini` or `pan3d-mini-fast3dis`, ready for inference.
         hw: Rows and columns.
 
     Returns:
@@ -158,15 +158,17 @@ def graph_of_checkpoint(checkpoint: MiniCheckpoint, hw: tuple[int, int]) -> Grap
     Raises:
         ValueError: It is of another network.
     """
-    if not isinstance(checkpoint.model, PanMini):
-        raise ValueError(f"export: expected a checkpoint of {MINI}, got {type(checkpoint.model).__name__}")
-    graph = mini_graph(MINI, checkpoint.model, hw, checkpoint.checksum)
+    model = checkpoint.model
+    if isinstance(model, Eps3dMini):
+        raise ValueError(f"export: expected a checkpoint of {MINI} or {FAST3DIS}, got one of {EPS3D}, which runs in torch alone")
+    name, base = (MINI, model) if isinstance(model, PanMini) else (FAST3DIS, model.base)
+    described = mini_graph(name, model, hw, checkpoint.checksum)
     known, prepared = checkpoint.known_names, replace(checkpoint.preprocess, height=hw[0], width=hw[1])
     content = {
         "names": known.names, "class_names": known.class_names, "facts": checkpoint.facts, "preprocess": to_plain(prepared),
-        "sweep_heights": checkpoint.model.sweep.levels, "head_dim": checkpoint.model.head_dim,
+        "sweep_heights": base.sweep.levels, "head_dim": base.head_dim,
     }  # fmt: skip
-    return replace(graph, metadata={"format": FORMATS[MINI], "content": json.dumps(content)})
+    return replace(described, metadata={"format": FORMATS[name], "content": json.dumps(content)})
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ class MiniEngine:
         self._dtype = AUTOCAST_DTYPES[config.precision]
         preprocess = checkpoint.preprocess
         self._networks: SizedNetworks | None = None
-        if isinstance(self._model, PanMini):
+        if not isinstance(self._model, Eps3dMini):
             graph_of = partial(graph_of_checkpoint, replace(checkpoint, model=self._model))
             wanted = Wanted(torch.get_num_threads(), config.precision)
             self._networks = SizedNetworks(graph_of, (preprocess.height, preprocess.width), config.runtime, wanted)
@@ -222,23 +224,29 @@ class MiniEngine:
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
         """Instances best first; metric only where cameras and support plane are known (see the module docstring)."""
-        if self._networks is None:
-            return self.outputs(views)[1:]
         inputs = mini_inputs(views, self._device)
+        if self._networks is None or (isinstance(self._model, Fast3disMini) and not bool(inputs.posed[0])):
+            return self._described(self._whole(inputs), inputs)
         calibration = self._calibrations(inputs)
-        answer = self._networks(views.hw)(graph_inputs(inputs.images, calibration))
-        outputs = graph_outputs(answer, calibration)
-        instances = self._instances(outputs)
-        return self._reconstruction(outputs, inputs, instances), instances
+        answer = self._networks(views.hw)(graph_inputs(inputs, calibration))
+        return self._described(graph_outputs(answer, calibration), inputs)
 
     @torch.inference_mode()
     def outputs(self, views: ViewBatch) -> tuple[MiniOutputs, Reconstruction, InstanceSet]:
         """Return what a call gives, and first all raw outputs of the network in torch that it was made from."""
         inputs = mini_inputs(views, self._device)
+        outputs = self._whole(inputs)
+        return outputs, *self._described(outputs, inputs)
+
+    def _whole(self, inputs: MiniInputs) -> MiniOutputs:
+        """The network in torch, with all that it says."""
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
             outputs: MiniOutputs = self._model(inputs, self._calibrations(inputs))
+        return outputs
+
+    def _described(self, outputs: MiniOutputs, inputs: MiniInputs) -> tuple[Reconstruction, InstanceSet]:
         instances = self._instances(outputs)
-        return outputs, self._reconstruction(outputs, inputs, instances), instances
+        return self._reconstruction(outputs, inputs, instances), instances
 
     def _reconstruction(self, outputs: MiniOutputs, inputs: MiniInputs, instances: InstanceSet) -> Reconstruction:
         log_error = nn.functional.interpolate(outputs.log_error, size=outputs.plane_depth.shape[-2:], mode="bilinear")[0]

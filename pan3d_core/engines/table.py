@@ -45,10 +45,13 @@ GraphBuilder = Callable[[ModelConfig, tuple[int, int] | None], Graph]  # setting
 # Engines whose networks run in other runtimes than torch: name -> the function that describes the network.
 GRAPHS: dict[str, str] = {
     "pan3d-mini": "pan3d_core.engines.mini:graph",
+    "pan3d-mini-fast3dis": "pan3d_core.engines.mini:graph",
+    "segvggt": "pan3d_core.engines.segvggt:graph",
+    "da3": "pan3d_core.engines.da3:graph",
 }
 
 if TYPE_CHECKING:
-    GRAPH_BUILDERS: tuple[GraphBuilder, ...] = (mini.graph,)
+    GRAPH_BUILDERS: tuple[GraphBuilder, ...] = (mini.graph, segvggt.graph, da3.graph)
 
 
 def build_graph(config: ModelConfig, picture_hw: tuple[int, int] | None = None) -> Graph:

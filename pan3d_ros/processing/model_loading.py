@@ -58,7 +58,8 @@ class LoadedModel:
         if not engine.facts.finds_objects:
             log.warning("%s: clouds and depth are published, requests are refused", blind_reason(config.model.name))
         warm_up(engine, len(node_config.cameras))
-        log.info("%s on %s is ready after %.1f s", config.model.name, device, time.monotonic() - started)
+        runtime = "torch" if engine.facts.runtime is None else engine.facts.runtime().name
+        log.info("%s in %s on %s is ready after %.1f s", config.model.name, runtime, device, time.monotonic() - started)
         return cls(config.model.name, engine, PerceptionPipeline(engine, config, namer), namer, device)
 
     def reconfigure(self, config: PipelineConfig) -> None:

@@ -38,6 +38,7 @@ from pan3d_core.models.mini.queries import (
     select_seeds,
     under_masks,
 )
+from pan3d_core.runtime.exporting import is_functional
 
 UNIT_M = 0.1  # anchors are measured in decimetres: what stands on a table is about one of them
 _POINT_FEATURES = 2 * 3 * len(POINT_WAVELENGTHS_M)
@@ -147,7 +148,7 @@ class Fast3disMini(OnPanMini):
     def dual_pass(self, single: SingleViews) -> tuple[Tensor, Tensor]:
         """Tokens (B, S, 1 + h16 w16, dim) of the geometry pass and of the feature pass."""
         tokens, rotation = single.tokens, single.calibration.rotation
-        if torch.is_grad_enabled():
+        if is_functional():
             with torch.no_grad(), lora_rows(self.base, "none"):
                 plain = self.base.cross_views(tokens, rotation)
             return plain, self.base.cross_views(tokens, rotation)
@@ -164,8 +165,8 @@ class Fast3disMini(OnPanMini):
         across = torch.stack([k[..., 0, 0], k[..., 0, 2] + 0.5], dim=-1) / width
         down = torch.stack([k[..., 1, 1], k[..., 1, 2] + 0.5], dim=-1) / height
         focal_center = torch.stack([across[..., 0], down[..., 0], across[..., 1], down[..., 1]], dim=-1)
-        cam_from_scene = geometry.cam_from_scene.clone()
-        cam_from_scene[..., :3, 3] /= UNIT_M
+        moved = geometry.cam_from_scene
+        cam_from_scene = torch.cat([moved[..., :3], torch.cat([moved[..., :3, 3:] / UNIT_M, moved[..., 3:, 3:]], dim=-2)], dim=-1)
         return SceneViews(pixels.maps, pixels.maps[0].mean((1, 3, 4)), cam_from_scene, focal_center)
 
     def _seeds(self, pixels: PixelMaps, geometry: SceneGeometry) -> tuple[Tensor, Tensor] | None:

@@ -44,7 +44,8 @@ def scene_geometry(
     """
     dense, scene = found
     points, centers, cameras = scene.points4.clone(), scene.centers4.clone(), single.calibration.cam_from_plane.clone()
-    unposed = torch.nonzero(single.calibration.posed == 0)[:, 0].tolist()
+    # A graph makes no decisions by values: it is for scenes whose cameras are known.
+    unposed = [] if torch.compiler.is_exporting() else torch.nonzero(single.calibration.posed == 0)[:, 0].tolist()
     if not unposed:
         return SceneGeometry(points, centers, scene.foreground4, cameras)
     queries: QueryOutputs = base.decoder(scene)

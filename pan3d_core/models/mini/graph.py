@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from pan3d_core.geometry.transforms import look_at
 from pan3d_core.models.mini.calibration import GEOMETRY_CHANNELS, TOKEN_GEOMETRY, Calibration, MiniInputs
+from pan3d_core.models.mini.fast3dis import Fast3disMini
 from pan3d_core.models.mini.network import MiniOutputs, PanMini
 from pan3d_core.models.mini.plane import PlaneRays
 from pan3d_core.models.mini.queries import QueryOutputs, QueryPrediction
@@ -31,22 +34,44 @@ class MiniGraph(nn.Module):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """As `input_specs` and `output_specs` have them, in their order."""
-        images, geometry, token_geometry, camera_numbers, first_view, rotation, *others = tensors
-        other, place, inside, seen, plane_depth4, rays_cam4, cam_from_plane, posed = others
-        unused = posed.new_zeros(0)
-        at_4 = PlaneRays(plane_depth4, unused, unused, rays_cam4, unused)
-        at_1 = PlaneRays(unused, unused, unused, unused, unused)
-        known = Calibration(
-            plane_from_world=unused, cam_from_plane=cam_from_plane, rays={1: at_1, 4: at_4},
-            sweep=SweepGrid(other, place, inside, seen), geometry=geometry, token_geometry=token_geometry,
-            camera_numbers=camera_numbers, first_view=first_view, rotation=rotation, posed=posed,
-        )  # fmt: skip
-        outputs = self.network.perceive(images, known)
-        queries = outputs.queries
-        return (
-            outputs.log_ratio, outputs.log_error, outputs.foreground_logits, outputs.center_offset, outputs.view1_from_cam,
-            queries.mask_logits, queries.layers[-1].objectness_logits, queries.quality_logits, queries.text_embedding,
-        )  # fmt: skip
+        return _in_order(self.network.perceive(tensors[0], _calibration_of(tensors[1:])))
+
+
+class Fast3disMiniGraph(nn.Module):
+    """The same of a `Fast3disMini`, for scenes whose cameras are known; the last input are their intrinsics."""
+
+    def __init__(self, network: Fast3disMini) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """As `input_specs` and `output_specs` have them, in their order."""
+        images, *known, intrinsics = tensors
+        calibration = _calibration_of(known)
+        unused = intrinsics.new_zeros(0)
+        return _in_order(self.network(MiniInputs(images, intrinsics, unused, unused, calibration.posed), calibration))
+
+
+def _calibration_of(tensors: Sequence[Tensor]) -> Calibration:
+    """From what follows the images."""
+    geometry, token_geometry, camera_numbers, first_view, rotation, other, place, inside, seen, *others = tensors
+    plane_depth4, rays_cam4, cam_from_plane, posed = others
+    unused = posed.new_zeros(0)
+    at_4 = PlaneRays(plane_depth4, unused, unused, rays_cam4, unused)
+    at_1 = PlaneRays(unused, unused, unused, unused, unused)
+    return Calibration(
+        plane_from_world=unused, cam_from_plane=cam_from_plane, rays={1: at_1, 4: at_4},
+        sweep=SweepGrid(other, place, inside, seen), geometry=geometry, token_geometry=token_geometry,
+        camera_numbers=camera_numbers, first_view=first_view, rotation=rotation, posed=posed,
+    )  # fmt: skip
+
+
+def _in_order(outputs: MiniOutputs) -> tuple[Tensor, ...]:
+    queries = outputs.queries
+    return (
+        outputs.log_ratio, outputs.log_error, outputs.foreground_logits, outputs.center_offset, outputs.view1_from_cam,
+        queries.mask_logits, queries.layers[-1].objectness_logits, queries.quality_logits, queries.text_embedding,
+    )  # fmt: skip
 
 
 def input_specs(network: PanMini, hw: tuple[int, int]) -> tuple[TensorSpec, ...]:
@@ -71,9 +96,9 @@ def input_specs(network: PanMini, hw: tuple[int, int]) -> tuple[TensorSpec, ...]
     return tuple(TensorSpec(n, shape, torch.int64 if n == "other" else torch.float32) for n, shape in shapes.items())
 
 
-def output_specs(network: PanMini, hw: tuple[int, int]) -> tuple[TensorSpec, ...]:
+def output_specs(network: PanMini, queries: int, hw: tuple[int, int]) -> tuple[TensorSpec, ...]:
     """Name what the graph gives for pictures of `hw` pixels, in the order of `MiniGraph.forward`."""
-    (h2, w2), queries = (hw[0] // 2, hw[1] // 2), len(network.decoder.learned)
+    h2, w2 = hw[0] // 2, hw[1] // 2
     shapes: dict[str, tuple[int | str, ...]] = {
         "log_ratio": (1, "views", h2, w2),
         "log_error": (1, "views", h2, w2),
@@ -88,23 +113,23 @@ def output_specs(network: PanMini, hw: tuple[int, int]) -> tuple[TensorSpec, ...
     return tuple(TensorSpec(name, shape) for name, shape in shapes.items())
 
 
-def graph_inputs(images: Tensor, calibration: Calibration) -> dict[str, Tensor]:
+def graph_inputs(inputs: MiniInputs, calibration: Calibration) -> dict[str, Tensor]:
     """Name the tensors of one scene.
 
     Args:
-        images: (1, S, 3, H, W) RGB 0..1.
-        calibration: Of its views.
+        inputs: One scene of S views.
+        calibration: Of these views.
 
     Returns:
-        What `MiniGraph` takes.
+        What `MiniGraph` and `Fast3disMiniGraph` take.
     """
     sweep, at_4 = calibration.sweep, calibration.rays[4]
     return {
-        "images": images, "geometry": calibration.geometry, "token_geometry": calibration.token_geometry,
+        "images": inputs.images, "geometry": calibration.geometry, "token_geometry": calibration.token_geometry,
         "camera_numbers": calibration.camera_numbers, "first_view": calibration.first_view, "rotation": calibration.rotation,
         "other": sweep.other, "place": sweep.place, "inside": sweep.inside, "seen": sweep.seen,
         "plane_depth4": at_4.plane_depth, "rays_cam4": at_4.rays_cam, "cam_from_plane": calibration.cam_from_plane,
-        "posed": calibration.posed,
+        "posed": calibration.posed, "intrinsics": inputs.intrinsics,
     }  # fmt: skip
 
 
@@ -153,8 +178,8 @@ def sample_inputs(views: int, hw: tuple[int, int], posed: bool = True) -> MiniIn
     )
 
 
-def mini_graph(engine: str, network: PanMini, hw: tuple[int, int], checksum: str) -> Graph:
-    """Describe a `pan3d-mini` for pictures of one size.
+def mini_graph(engine: str, network: PanMini | Fast3disMini, hw: tuple[int, int], checksum: str) -> Graph:
+    """Describe a `pan3d-mini` or `pan3d-mini-fast3dis` for pictures of one size.
 
     Args:
         engine: Its name.
@@ -163,15 +188,22 @@ def mini_graph(engine: str, network: PanMini, hw: tuple[int, int], checksum: str
         checksum: Of the weights.
 
     Returns:
-        The graph, for 1 to `MAX_VIEWS` views, posed or not.
+        The graph, for 1 to `MAX_VIEWS` views; of the first posed or not, of the second posed.
     """
 
     def samples(views: int) -> dict[str, Tensor]:
         scene = sample_inputs(views, hw)
         device = next(network.parameters()).device
         with torch.no_grad():
-            named = graph_inputs(scene.images, network.calibrate(scene))
-        return {name: value.to(device) for name, value in named.items()}
+            named = graph_inputs(scene, network.calibrate(scene))
+        return {spec.name: named[spec.name].to(device) for spec in inputs}
 
-    specs = input_specs(network, hw), output_specs(network, hw)
-    return Graph(engine, MiniGraph(network).eval(), *specs, AXES, samples, TOLERANCE, checksum)
+    if isinstance(network, PanMini):
+        inputs = input_specs(network, hw)
+        outputs = output_specs(network, len(network.decoder.learned), hw)
+        module: nn.Module = MiniGraph(network)
+    else:
+        inputs = (*input_specs(network.base, hw), TensorSpec("intrinsics", (1, "views", 3, 3)))
+        outputs = output_specs(network.base, network.settings.decoder.queries, hw)
+        module = Fast3disMiniGraph(network)
+    return Graph(engine, module.eval(), inputs, outputs, AXES, samples, TOLERANCE, checksum)

@@ -47,7 +47,7 @@ def write_onnx(graph: Graph, path: Path) -> None:
     """
     try:
         import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
+        import onnxscript.optimizer
     except ImportError as error:
         raise RuntimeUnavailable(f"export: needs the packages onnx and onnxscript ({error}); {INSTALL}") from error
     inputs = graph.samples(EXAMPLE_VIEWS)
@@ -72,6 +72,10 @@ def write_onnx(graph: Graph, path: Path) -> None:
     if program is None:
         raise RuntimeUnavailable(f"export: {graph.engine} cannot be written as ONNX: the exporter gave nothing")
     _require_free_axes(graph, program.model)
+    # TensorRT wants the axes of reductions as constants, not as what follows from constants, and knows no sequences of tensors.
+    with _quiet():
+        onnxscript.optimizer.fold_constants(program.model, onnx_shape_inference=False)
+        onnxscript.optimizer.remove_unused_nodes(program.model)
     program.model.metadata_props.update(graph.metadata, pan3d_format=FORMAT, engine=graph.engine, checksum=graph.checksum)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in graph.module.state_dict().values())
     program.save(str(path), external_data=weights > LARGEST_IN_ONE_FILE)
@@ -129,7 +133,7 @@ def _metadata_props(path: Path) -> Mapping[str, str]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """The exporter tells of its own insides; what fails is raised."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pan3d_core.runtime.networks.built import Wanted
+from pan3d_core.runtime.networks.cache import cache_folder
 from pan3d_core.runtime.networks.interface import Graph, Network, RuntimeFacts
 from pan3d_core.runtime.networks.table import open_network
 
@@ -34,3 +35,24 @@ class SizedNetworks:
     def facts(self) -> RuntimeFacts:
         """Of the network that was asked for last."""
         return self._last.facts
+
+
+def networks_of_large(
+    engine: str, graph_of: Callable[[Size], Graph], size: Size, runtime: str, wanted: Wanted
+) -> SizedNetworks | None:
+    """Open the networks of an engine with gigabytes of weights, whose checksum is not worth computing for nothing.
+
+    Args:
+        engine: Its name.
+        graph_of: Rows and columns of pictures to graph.
+        size: Of the pictures that are expected.
+        runtime: As `ModelConfig.runtime`.
+        wanted: Threads, precision, whether files may be built.
+
+    Returns:
+        None where torch runs it: it was asked for, or nothing has ever been built for this engine.
+    """
+    built = (cache_folder() / "engines" / engine).is_dir()
+    if runtime == "torch" or (runtime == "auto" and not built):
+        return None
+    return SizedNetworks(graph_of, size, runtime, wanted)

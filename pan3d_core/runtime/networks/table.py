@@ -40,7 +40,7 @@ class Runtime:
 RUNTIMES = {
     "tensorrt": Runtime(
         "pan3d_core.runtime.networks.tensorrt_network:open_network", ("tensorrt", "tensorrt_rtx"), ("cuda",),
-        ("float32", "float16", "bfloat16"), "TensorRT comes with JetPack; on a PC: pip install tensorrt-rtx",
+        ("float32",), "TensorRT comes with JetPack; on a PC: pip install tensorrt-rtx",
     ),
     "openvino": Runtime(
         "pan3d_core.runtime.networks.openvino_network:open_network", ("openvino",), ("cpu",), ("float32",),

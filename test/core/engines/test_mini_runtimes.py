@@ -59,6 +59,21 @@ def test_the_engine_answers_as_in_torch(weights, cache, runtime):
         torch.testing.assert_close(others.class_logits, instances.class_logits, atol=1e-3, rtol=0)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # writing a graph takes minutes on a busy machine
+def test_anchors_answer_as_in_torch_where_poses_are_known(cache):
+    """The checkpoint that comes with the package; without poses torch runs it in any case."""
+    pytest.importorskip("openvino")
+    plain, engine = (build_engine(ModelConfig(name="pan3d-mini-fast3dis", runtime=name)) for name in ("torch", "openvino"))
+    assert engine.facts.runtime().name == "openvino"
+    views = preprocess(cast(TABLE_SCENE).views, engine.facts.preprocess, 0.0)
+    for given in (views, views.select([1]), replace(views, cam_from_world=None)):
+        (expected, instances), (found, others) = plain(given), engine(given)
+        torch.testing.assert_close(found.depth, expected.depth, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(others.scores, instances.scores, atol=1e-3, rtol=0)
+        torch.testing.assert_close(others.mask_logits, instances.mask_logits, atol=1e-2, rtol=0)
+
+
 @pytest.mark.parametrize("runtime", ON_CPU)
 def test_auto_takes_what_was_prepared(weights, cache, runtime):
     pytest.importorskip(runtime)
