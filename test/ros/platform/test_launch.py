@@ -9,6 +9,7 @@ import pytest
 import yaml
 from places import ROOT
 
+from pan3d_core.engines import ENGINES
 from pan3d_ros.platform.launch_arguments import (
     PERCEPTION_PARAMETERS,
     camera_names,
@@ -20,6 +21,14 @@ from pan3d_ros.platform.launch_arguments import (
 
 LAUNCH = ROOT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.py"))
+
+
+def described(path: Path) -> dict[str, str]:
+    """Argument -> description of a launch file, from its source."""
+    source = next(
+        line for line in ast.parse(path.read_text()).body if getattr(getattr(line, "targets", [0])[0], "id", "") == "ARGUMENTS"
+    )
+    return {name: text for name, _, text in ast.literal_eval(source.value)}
 
 
 def declared(path: Path) -> dict[str, str]:
@@ -118,6 +127,12 @@ def test_an_unknown_launch_argument_is_refused_with_the_one_that_was_meant():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_launch_file_refuses_unknown_arguments(path):
     assert "refuse_unknown_arguments(__file__, context.argv, " in path.read_text()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_show_args_lists_every_engine(path):
+    listed = described(path)["model"].partition(": ")[2].partition(" (")[0].replace(" or ", ", ").split(", ")
+    assert sorted(listed) == sorted(ENGINES)
 
 
 def test_camera_names_of_yaml_style_lists_are_understood():
