@@ -33,9 +33,8 @@ from pan3d_ros.processing.problem_log import ProblemLog
 from pan3d_ros.processing.supervision import Supervisor
 from pan3d_ros.refinement.server import RefinementServer, RefinementSources, configured_map
 from pan3d_ros.refinement.views import ViewCollector
+from pan3d_ros.services import PerceptionServices, ServiceNames, WorldServices
 from pan3d_ros.services.answers import SPARE_THREADS, Answers
-from pan3d_ros.services.names import ServiceNames
-from pan3d_ros.services.servers import PerceptionServices
 
 log = logging.getLogger("pan3d.ros.node")
 SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.ERROR
@@ -55,7 +54,8 @@ class PerceptionNode(LifecycleNode):
         self.supervisor = Supervisor(self, lambda: self.parameters.read()[0].recovery)
         self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._is_working, lambda: executor_threads(self))
         refinement = RefinementServer(self, RefinementSources(self.parameters, self.models, self.answers, self._seen))
-        self.names = ServiceNames(self, (PerceptionServices(self, self.answers), refinement))
+        worlds = WorldServices(self, lambda: self.parameters.read()[0], self.models.memory)
+        self.names = ServiceNames(self, (PerceptionServices(self, self.answers), refinement, worlds))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.data_group = InputGate()
         period_s = float(self.get_parameter("watchdog.period_s").value)
@@ -188,7 +188,7 @@ class PerceptionNode(LifecycleNode):
         """Once per period: QoS that no longer fits, and /diagnostics."""
         name, model = str(self.get_parameter("model.name").value), self.models.model
         problem = "; ".join(filter(None, (self.problem, self.supervisor.watch())))
-        parts = [model_status(lifecycle_state(self), problem, name, model.device if model else "")]
+        parts = [model_status(lifecycle_state(self), problem, name, model.engine.facts if model else None)]
         parts.append(parameter_status(self.parameters.unknown()))
         parts.append(service_status(self.get_fully_qualified_name(), *self.names.review()))
         if (perception := self.perception) is not None:

@@ -13,9 +13,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from pan3d_core.runtime import networks
 from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check
 from pan3d_core.runtime.minilm_files import PACKAGE, TextEncoderUnavailable, check_files, find_model_folder
-from pan3d_ros.platform.shared_memory import FOLDER, stale_segments
+from pan3d_ros.platform.shared_memory import FOLDER, OTHER_USERS, OTHER_USERS_MEND, other_users, stale_segments
 
 SEGMENT_BYTES = 71e6  # of a process with config/fastdds_large.xml
 LIBRARIES = ("numpy", "scipy", "cv2", "PIL", "yaml", "safetensors")
@@ -152,6 +153,10 @@ def check_shared_memory(folder: Path = FOLDER) -> Check:
     if stale:
         detail += f"; {stale / 1e6:.0f} MB are left by processes that were killed, which pan3d's nodes remove when they start"
     if free + stale >= SEGMENT_BYTES:
+        if others := other_users(folder):
+            return Check(
+                "shared memory", OPTIONAL, f"{detail}; {', '.join(others)} uses it, too: {OTHER_USERS}", OTHER_USERS_MEND
+            )
         return Check("shared memory", OK, detail)
     mend = f"containers: --ipc=host or --shm-size=1g; otherwise: mount -o remount,size=1G {folder}"
     return Check("shared memory", OPTIONAL, f"{detail}; a process takes 70, without which its messages go by UDP", mend)
@@ -195,6 +200,20 @@ def check_text_encoder() -> Check:
     return Check("text encoder", OK, f"{PACKAGE} at {folder}, hashes as expected")
 
 
+def check_runtimes() -> Check:
+    """What networks may run in; which of them `auto` takes depends on what `pan3d export` has prepared."""
+    if importlib.util.find_spec("torch") is None:
+        return Check("runtimes", OPTIONAL, "torch is missing", "mend torch first")
+    there = networks.installed_runtimes()
+    detail = ", ".join(f"{name} {version}" for name, version in there.items())
+    if len(there) == 1:
+        return Check("runtimes", OPTIONAL, detail, "networks run faster on a CPU with: pip install 'pan3d[openvino]'")
+    prepared = sorted({folder.parent.name for folder in networks.entries() if (folder / "verified.json").is_file()})
+    if not prepared:
+        return Check("runtimes", OPTIONAL, f"{detail}; no network is prepared, all run in torch", "pan3d export pan3d-mini")
+    return Check("runtimes", OK, f"{detail}; prepared: {', '.join(prepared)}")
+
+
 def check_weights() -> Check:
     folder = Path(__file__).parents[1] / "pan3d_core" / "weights"
     found = sorted(folder.glob("*.safetensors"))
@@ -230,6 +249,7 @@ CHECKS: tuple[Callable[[], Check], ...] = (
     check_bags,
     check_text_encoder,
     check_weights,
+    check_runtimes,
 )
 
 

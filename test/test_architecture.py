@@ -63,7 +63,18 @@ FOREIGN = {
 # Libraries that an installation may lack, or that cost seconds or side effects; they alone are imported inside functions, by a
 # plain `import` in the function that needs them. Whatever else is imported stands at the top of its file.
 OPTIONAL_LIBRARIES = {
-    "pan3d_core": ("gsplat", "imageio_ffmpeg", "tokenizers", "transformers"),
+    "pan3d_core": (
+        "gsplat",
+        "imageio_ffmpeg",
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
+        "openvino",
+        "tensorrt",
+        "tensorrt_rtx",
+        "tokenizers",
+        "transformers",
+    ),
     "pan3d_eval": ("ray",),
     "pan3d_sim": (),
     "pan3d_ros": (),
@@ -208,7 +219,8 @@ def test_module_names_say_something():
 
 # Rooms whose `__init__` says in one sentence what they are for and what they may know, and names what is public.
 ROOMS_WITH_PUBLIC_NAMES = (
-    "pan3d_core.geometry", "pan3d_core.runtime", "pan3d_core.views", "pan3d_core.rendering", "pan3d_core.pictures",
+    "pan3d_core.geometry", "pan3d_core.runtime", "pan3d_core.runtime.networks", "pan3d_core.views", "pan3d_core.rendering",
+    "pan3d_core.pictures",
     "pan3d_core.language", "pan3d_core.gaussians",
     "pan3d_core.assembly", "pan3d_core.grasping", "pan3d_core.refine", "pan3d_core.refine.first_map",
     "pan3d_core.refine.labels",

@@ -62,12 +62,20 @@ def align_to_world(reconstruction: Reconstruction, views: ViewBatch, config: Ali
     if views.depth is not None:
         aligned = _align_to_measured_depth(aligned, views, views.depth, config)
     if aligned.is_metric and views.cam_from_world is not None:
-        spread, distance = _spread(views.cam_from_world), _median_depth(aligned)
-        if spread > MAX_SPREAD_PER_DEPTH * distance:
-            raise _other_unit(f"cameras {spread:.3g} m from their middle that see a scene in {distance:.3g} m")
+        _require_one_unit(aligned, views.cam_from_world)
     if not aligned.is_metric:
         log.warning("the reconstruction is not metric (%s)", aligned.alignment)
     return aligned
+
+
+def _require_one_unit(reconstruction: Reconstruction, given: Tensor) -> None:
+    """Refuse cameras much farther apart than what they see is away."""
+    spread = _spread(given)
+    # The nearest depth is known sooner than the median, and nearly always enough.
+    if spread > MAX_SPREAD_PER_DEPTH * _least_depth(reconstruction):
+        distance = _median_depth(reconstruction)
+        if spread > MAX_SPREAD_PER_DEPTH * distance:
+            raise _other_unit(f"cameras {spread:.3g} m from their middle that see a scene in {distance:.3g} m")
 
 
 def _align_to_cameras(reconstruction: Reconstruction, views: ViewBatch, given: Tensor, config: AlignConfig) -> Reconstruction:
@@ -76,8 +84,8 @@ def _align_to_cameras(reconstruction: Reconstruction, views: ViewBatch, given: T
         raise _other_unit(f"cameras {spread:.3g} m from their middle")
     difference = float((reconstruction.cam_from_world - given).abs().max())
     if reconstruction.is_metric and difference < SAME_CAMERA_M:
-        depth, reach = _median_depth(reconstruction), float(invert_rigid(given)[:, :3, 3].norm(dim=-1).median())
-        if min(depth, reach) > config.max_scene_depth_m:
+        reach = float(invert_rigid(given)[:, :3, 3].norm(dim=-1).median())
+        if reach > config.max_scene_depth_m and (depth := _median_depth(reconstruction)) > config.max_scene_depth_m:
             raise _other_unit(f"cameras {reach:.3g} m from the origin that see a scene in {depth:.3g} m")
         return replace(reconstruction, cam_from_world=given, is_metric=True, alignment_residual_m=0.0, alignment="given cameras")
     fit = fit_cameras(reconstruction.cam_from_world.cpu(), given.cpu(), config.min_baseline_m)
@@ -116,6 +124,11 @@ def _spread(cam_from_world: Tensor) -> float:
     """RMS distance of camera centres from their mean."""
     centers = invert_rigid(cam_from_world.double())[:, :3, 3]
     return float((centers - centers.mean(0)).square().sum(-1).mean().sqrt())
+
+
+def _least_depth(reconstruction: Reconstruction) -> float:
+    depth = reconstruction.depth
+    return float(depth.masked_fill(depth <= 0, torch.inf).amin())
 
 
 def _median_depth(reconstruction: Reconstruction) -> float:

@@ -34,10 +34,14 @@ JUMP_M, JUMP_DEG = 0.15, 20.0
 TWIN_SIDE, ALIKE, FLAT = 48, 0.7, 6.0
 # A mistake is named when it explains this many times what the given poses do.
 NAMED_FACTOR = 2.0
+# And this share of all matches, most of which may be wrong: by chance one of many mistakes explains some.
+EXPLAINED_SHARE = 0.15
 # Share of matches that are right between views as far apart as in a cell: a mistake explains no more.
 MOST_RIGHT = 0.7
 # Six numbers that may move find agreement by chance among few matches: so many times the fewest must be won to refute.
 REFUTING_GAIN = 1.25
+# So far off is no drift of a calibration; a shift may be fitted as half a turn, so shares of both count together.
+GROSS_M, GROSS_DEG = 0.03, 3.0
 # Of two cameras that would both explain a disagreement, the second must explain less than this share.
 BLAMED_SHARE = 0.75
 
@@ -256,8 +260,7 @@ def _judge(evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfi
             break
         worst = max(bad, key=lambda camera: camera.gain)
         others = [camera.gain for camera in cameras if camera is not worst]
-        enough = worst.gain >= REFUTING_GAIN * config.min_matches
-        refuted = enough and (worst.figure(config.min_matches) or 0.0) < config.refuse_below
+        refuted = _is_refuted(worst, config)
         if len(active) < 3 or max(others) > BLAMED_SHARE * worst.gain:
             words = f"the poses of {', '.join(camera.name for camera in bad)} do not fit together"
             if refuted:
@@ -285,6 +288,14 @@ def _is_doubtful(camera: _Camera, config: ConsistencyConfig) -> bool:
     return figure is not None and figure < config.warn_below and camera.gain >= config.min_matches // 2
 
 
+def _is_refuted(doubtful: _Camera, config: ConsistencyConfig) -> bool:
+    """Whether a doubtful camera's pose is wrong for sure: much speaks for another one, or less for one that is far away."""
+    if doubtful.gain >= REFUTING_GAIN * config.min_matches and (doubtful.figure(config.min_matches) or 0.0) < config.refuse_below:
+        return True
+    degrees, metres = motion_size(doubtful.correction)
+    return doubtful.gain >= config.min_matches and degrees / GROSS_DEG + metres / GROSS_M > 1
+
+
 def _measure(evidence: _Evidence, name: str, names: tuple[str, ...], config: ConsistencyConfig) -> _Camera:
     """Count what fits one camera as it is, and at its best."""
     views = tuple(index for index, other in enumerate(names) if other == name)
@@ -299,6 +310,9 @@ def _measure(evidence: _Evidence, name: str, names: tuple[str, ...], config: Con
     possible = int(own.fits(moved).sum())
     if possible < NAMED_FACTOR * config.min_matches or given < possible * config.refuse_below:
         possible = max(possible, free_fits(own.matches, own.rays, own.tolerance))
+        if len(views) == 1:
+            mended = max(int(own.fits(item.cam_from_world).sum()) for item in single_mistakes(own.poses, views[0]))
+            possible = max(possible, mended if mended >= EXPLAINED_SHARE * len(own.matches) else 0)
     return _Camera(name, views, given, possible, correction)
 
 
@@ -327,5 +341,5 @@ def _best(evidence: _Evidence, hypotheses: list[Hypothesis], given: int) -> str 
     counts = [int(evidence.fits(item.cam_from_world, item.lens).sum()) for item in hypotheses]
     log.debug("matches %d, given %d, mistakes %s", len(evidence.matches), given, counts)
     best = int(np.argmax(counts))
-    enough = max(NAMED_FACTOR * given, 12, 0.15 * len(evidence.matches))
+    enough = max(NAMED_FACTOR * given, 12, EXPLAINED_SHARE * len(evidence.matches))
     return hypotheses[best].fault if counts[best] >= enough else None

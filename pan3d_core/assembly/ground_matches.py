@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pan3d_core.assembly.pose_fit import pair_transforms, ray_errors
-from pan3d_core.assembly.pose_hypotheses import common_mistakes
+from pan3d_core.assembly.pose_hypotheses import common_mistakes, single_mistakes
 from pan3d_core.assembly.view_matches import CONTRAST, Array, ViewMatches, grey_picture, match_features, sift_features
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView
@@ -36,7 +36,7 @@ def with_ground_matches(
     """Add matches from above where few of those that were found fit the poses.
 
     Where the poses do not let all cameras look down at one place, those are taken that would, had they been made with a usual
-    mistake: so that mistake can be told from pictures of little texture, too.
+    mistake, or one camera's with it: so that mistake can be told from pictures of little texture, too.
 
     Args:
         matches: Of these views.
@@ -55,7 +55,9 @@ def with_ground_matches(
         more = match_on_ground(views, poses, config)
         if more is not None:
             return matches.joined(more)
-    return matches
+    single = [item.cam_from_world for view in range(len(views)) for item in single_mistakes(cam_from_world, view)]
+    more = match_on_ground(views, min(single, key=_miss), config)
+    return matches if more is None else matches.joined(more)
 
 
 def match_on_ground(views: Sequence[CameraView], cam_from_world: Array, config: ConsistencyConfig) -> ViewMatches | None:
@@ -101,6 +103,15 @@ def _looked_at(cam_from_world: Array) -> Array | None:
     ahead = (towards * axes).sum(1) > 0.5 * length
     down = -towards[:, 2] > STEEP * length
     return center if bool((ahead & down).all()) else None
+
+
+def _miss(cam_from_world: Array) -> float:
+    """How far the place that cameras look down at is from the farthest optical axis, as a share of its distance; inf = none."""
+    center = _looked_at(cam_from_world)
+    if center is None:
+        return math.inf
+    in_camera = cam_from_world[:, :3, :3] @ center + cam_from_world[:, :3, 3]
+    return float((np.linalg.norm(in_camera[:, :2], axis=1) / np.linalg.norm(in_camera, axis=1)).max())
 
 
 def _from_above(view: CameraView, pixel_from_ground: Array, side: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:

@@ -36,6 +36,9 @@ WIDE = 0.12
 # Against a height that is far off speak at most this share of as many places there as at the surface's, a wide surface where a
 # box could be meant, and at most this share of places that could be objects on it.
 FEW_THERE, FEW_ABOVE = 0.25, 0.35
+# Beside a box stand other things, lower ones too: a surface half as wide is no box's top where at most this share of the places
+# from it on is lower, and what is above it spreads this far.
+HALF_WIDE, FEW_LOWER, WIDE_ABOVE = 0.07, 0.05, 0.09
 
 
 @dataclass(frozen=True)
@@ -168,12 +171,23 @@ def support_doubt(places: SeenPlaces, found: SupportHeight, given_m: float, conf
     there = int(places.near(given_m).sum())
     if abs(off) <= max(config.support_warn_m, 3 * found.sigma_m) or there >= found.places:
         return "", False
-    if off > 0 and not found.wide:
+    if off > 0 and not found.wide and not _is_lowest(places, found, given_m):
         return "", False  # a box on a plain table would look alike
     words = f"the support is at {found.height_m:.3f} m, workspace.support_height_m says {given_m:.3f}"
     far = abs(off) >= config.support_refuse_m and there <= FEW_THERE * found.places
     could_stand = places.points[:, 2] > given_m - LAYER * places.distance_m
     return words, far and (off > 0 or float(could_stand.mean()) < FEW_ABOVE)
+
+
+def _is_lowest(places: SeenPlaces, found: SupportHeight, given_m: float) -> bool:
+    """Whether things stand about on what was found, and nothing is seen of what would stand beside it if it were a box."""
+    heights, layer = places.points[:, 2], LAYER * places.distance_m
+    above = (heights > found.height_m + 2 * layer) & (heights <= found.height_m + TALLEST_M)
+    lower = (heights >= given_m - layer) & (heights < found.height_m - 2 * layer)
+    if above.sum() < MIN_MATCHES or lower.sum() > FEW_LOWER * (found.places + above.sum()):
+        return False
+    surface, things = (_narrow_spread(places.points[rows, :2]) for rows in (places.near(found.height_m), above))
+    return surface >= HALF_WIDE * places.distance_m and things >= WIDE_ABOVE * places.distance_m
 
 
 def _narrow_spread(points: Array) -> float:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -18,7 +20,9 @@ from torch import Tensor
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.engines.foreign_weights import named_weights
+from pan3d_core.engines.picture_sizes import network_size
 from pan3d_core.models.da3.cameras import pixel_centred, relative_to_first
+from pan3d_core.models.da3.graph import da3_graph, da3_inputs, da3_output
 from pan3d_core.models.da3.network import (
     DA3_VARIANTS,
     METRIC_FOCAL,
@@ -33,8 +37,13 @@ from pan3d_core.models.da3.network import (
     build_da3,
     variant_of,
 )
+from pan3d_core.runtime.checksums import checksum_of
 from pan3d_core.runtime.device import autocast_dtype, select_device
+from pan3d_core.runtime.networks.built import Wanted
+from pan3d_core.runtime.networks.interface import Graph
+from pan3d_core.runtime.networks.sized import SizedNetworks, networks_of_large
 from pan3d_core.runtime.weights import read_weights
+from pan3d_core.settings import to_plain
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
 logger = logging.getLogger("pan3d.engines.da3")
@@ -46,6 +55,7 @@ LICENCE_NOTE = (
 # The rule of the official programs: long side 504, both sides in multiples of 14.
 OFFICIAL_PREPROCESS = PreprocessConfig(height=504, width=504, mode="longest", multiple=14, resample="opencv")
 METRIC = "da3-metric-large"
+USUAL_PICTURE = (480, 640)  # whose network is prepared when nobody says what the cameras give
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,7 @@ class Da3Engine:
     name: str  # which member
     facts: EngineFacts
     backbone_dtype: torch.dtype | None = None
+    networks: SizedNetworks | None = None  # of calibrated views, in a runtime that may be another than torch
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
@@ -63,11 +74,17 @@ class Da3Engine:
         if isinstance(self.model, MonocularDa3):
             reconstruction = self._view_by_view(views, images)
         else:
-            cameras = known_cameras(views, images.device)
-            output: Da3Output = self.model(images, cameras=cameras, backbone_dtype=self.backbone_dtype)
+            output = self._any_view(images, known_cameras(views, images.device))
             reconstruction = reconstruction_of(output, is_metric=isinstance(self.model, NestedDa3))
         nothing = images.new_zeros(0, views.num_views, *views.hw)
         return reconstruction, InstanceSet(nothing, None, images.new_zeros(0), self.facts.labels)
+
+    def _any_view(self, images: Tensor, cameras: tuple[Tensor, Tensor] | None) -> Da3Output:
+        if self.networks is not None and cameras is not None:
+            network = self.networks((images.shape[-2], images.shape[-1]))
+            return da3_output(network(da3_inputs(images, *cameras)))
+        output: Da3Output = self.model(images, cameras=cameras, backbone_dtype=self.backbone_dtype)
+        return output
 
     def _view_by_view(self, views: ViewBatch, images: Tensor) -> Reconstruction:
         alone = f"expected that of every view, since {self.name} sees each alone, got none"
@@ -150,6 +167,45 @@ def build(config: ModelConfig) -> Da3Engine:
         FileNotFoundError: The checkpoint is not there.
         ValueError: None is named, or it is damaged or that of another model; or the device is unknown.
     """
+    model, name = _load(config)
+    log_licence(DA3_VARIANTS[name].licence if name in DA3_VARIANTS else NON_COMMERCIAL)
+    logger.warning("%s finds no objects: depth and cameras are all that it gives", name)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    networks = None
+    if isinstance(model, AnyViewDa3):
+        size, wanted = network_size(OFFICIAL_PREPROCESS, USUAL_PICTURE), Wanted(torch.get_num_threads(), config.precision)
+        networks = networks_of_large("da3", _graphs_of(model, name), size, config.runtime, wanted)
+    device = str(next(model.parameters()).device)
+    runtime = None if networks is None else networks.facts
+    facts = EngineFacts(OFFICIAL_PREPROCESS, finds_objects=False, device=device, runtime=runtime)
+    return Da3Engine(model, name, facts, autocast_dtype(config.precision), networks)
+
+
+def graph(config: ModelConfig, picture_hw: tuple[int, int] | None = None) -> Graph:
+    """Describe the network of calibrated views as `pan3d export` writes it.
+
+    Args:
+        config: As for `build`; only weights and device count.
+        picture_hw: Rows and columns of the cameras' pictures; None = 480 x 640.
+
+    Returns:
+        The graph.
+
+    Raises:
+        FileNotFoundError: As `build`.
+        ValueError: As `build`; or the member is none of SMALL to GIANT.
+    """
+    model, name = _load(config)
+    if not isinstance(model, AnyViewDa3):
+        raise ValueError(
+            f"export: expected SMALL, BASE, LARGE or GIANT of Depth Anything 3, got {name}, which runs in torch alone"
+        )
+    return _graphs_of(model, name)(network_size(OFFICIAL_PREPROCESS, picture_hw or USUAL_PICTURE))
+
+
+def _load(config: ModelConfig) -> tuple[AnyViewDa3 | MonocularDa3 | NestedDa3, str]:
+    """The network ready for inference on its device, and which member it is."""
     device = select_device(config.device)
     path = Path(named_weights(config, "a Depth Anything 3 checkpoint", LICENCE_NOTE))
     found = read_weights(path)
@@ -157,9 +213,18 @@ def build(config: ModelConfig) -> Da3Engine:
     with torch.device("meta"):
         model = build_da3(name)
     assign_official(model, found, path)
-    log_licence(DA3_VARIANTS[name].licence if name in DA3_VARIANTS else NON_COMMERCIAL)
-    logger.warning("%s finds no objects: depth and cameras are all that it gives", name)
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    facts = EngineFacts(OFFICIAL_PREPROCESS, finds_objects=False, device=str(device))
-    return Da3Engine(model.eval().to(device), name, facts, autocast_dtype(config.precision))
+    return model.eval().to(device), name
+
+
+def _graphs_of(model: AnyViewDa3, name: str) -> Callable[[tuple[int, int]], Graph]:
+    """Rows and columns to graph."""
+
+    @cache  # gigabytes of weights are summed up once
+    def checksum() -> str:
+        return checksum_of({key: value.cpu() for key, value in model.state_dict().items()}, {})
+
+    def graph_of(hw: tuple[int, int]) -> Graph:
+        content = {"member": name, "preprocess": to_plain(replace(OFFICIAL_PREPROCESS, height=hw[0], width=hw[1]))}
+        return replace(da3_graph(model, hw, checksum()), metadata={"format": "da3/1", "content": json.dumps(content)})
+
+    return graph_of

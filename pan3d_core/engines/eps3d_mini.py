@@ -19,18 +19,18 @@ from pan3d_core.engines.mini import (
     SHIPPED,
     MiniCheckpoint,
     NameTable,
-    mini_inputs,
     prepare_threads,
     read_checkpoint,
     ready_network,
 )
+from pan3d_core.engines.mini_inputs import mini_inputs
 from pan3d_core.geometry.alignment import Similarity
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.models.eps3d.network import PanopticRendering, render_panoptic
+from pan3d_core.models.mini.calibration import CalibrationMemory, MiniInputs
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniOutputs
-from pan3d_core.models.mini.network import MiniInputs
 from pan3d_core.rendering.motion import moved_gaussians
 from pan3d_core.runtime.device import select_device
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch, present
@@ -44,6 +44,7 @@ class Eps3dMiniEngine:
         if not isinstance(checkpoint.model, Eps3dMini):
             raise ValueError(f"checkpoint: expected one of {EPS3D}, got {type(checkpoint.model).__name__}")
         self._model = ready_network(checkpoint.model, device)
+        self._calibrations = CalibrationMemory(self._model.calibrate)
         self._dtype = AUTOCAST_DTYPES[config.precision]
         self._names = NameTable.of(checkpoint.known_names, checkpoint.name_temperature, device)
         self._stuff = NameTable.of(present("MiniCheckpoint.stuff_names", checkpoint.stuff_names), self._names.temperature, device)
@@ -73,7 +74,7 @@ class Eps3dMiniEngine:
     def network(self, inputs: MiniInputs) -> Eps3dMiniOutputs:
         """Run the network alone, Gaussians included."""
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
-            outputs: Eps3dMiniOutputs = self._model(inputs)
+            outputs: Eps3dMiniOutputs = self._model(inputs, self._calibrations(inputs))
         return outputs
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +12,7 @@ from pan3d_core.labels import LabelSpace
 if TYPE_CHECKING:  # these need torch, which the command line's help does not wait for
     from pan3d_core.language.known_names import KnownNames
     from pan3d_core.language.text_space import TextSpace
+    from pan3d_core.runtime.networks.interface import RuntimeFacts
     from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
 
@@ -25,6 +27,7 @@ class EngineFacts:
     known_names: KnownNames | None = None  # words that it understands without a text encoder
     text_space: TextSpace | None = None  # in which the semantics of its Gaussians are compared with texts; None: it gives none
     device: str = "cpu"  # where its network runs, as torch names devices
+    runtime: Callable[[], RuntimeFacts] | None = None  # what runs it now; None: torch, since nothing else can
 
 
 class Engine(Protocol):

@@ -8,10 +8,10 @@ view, and nothing is metric.
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,18 +21,26 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines.facts import EngineFacts
-from pan3d_core.geometry.cameras import unproject_depth
+from pan3d_core.engines.mini_inputs import mini_inputs
+from pan3d_core.engines.picture_sizes import network_size
 from pan3d_core.labels import LabelSpace
 from pan3d_core.language.known_names import KnownNames
+from pan3d_core.models.mini.calibration import CalibrationMemory, MiniInputs
 from pan3d_core.models.mini.cameras import unposed_cameras
 from pan3d_core.models.mini.decode import decode_scene
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniSettings
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniSettings
-from pan3d_core.models.mini.network import MiniArchitecture, MiniInputs, MiniOutputs, PanMini
+from pan3d_core.models.mini.graph import graph_inputs, graph_outputs, mini_graph
+from pan3d_core.models.mini.network import MiniArchitecture, MiniOutputs, PanMini
+from pan3d_core.runtime.checksums import CHECKSUM, checksum_of
 from pan3d_core.runtime.device import select_device
 from pan3d_core.runtime.files import named_file
+from pan3d_core.runtime.networks.built import Wanted
+from pan3d_core.runtime.networks.interface import Graph
+from pan3d_core.runtime.networks.sized import SizedNetworks
 from pan3d_core.runtime.weights import assign_weights, read_metadata, read_weights
-from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch, present
+from pan3d_core.settings import to_plain
+from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
 MINI, FAST3DIS, EPS3D = "pan3d-mini", "pan3d-mini-fast3dis", "pan3d-mini-eps3d"
 FORMATS = {MINI: "pan3d-mini/1", FAST3DIS: "pan3d-mini-fast3dis/1", EPS3D: "pan3d-mini-eps3d/1"}
@@ -42,12 +50,8 @@ FIRST_HW = (112, 144)  # of checkpoints that do not say for which size they are
 PREPROCESS = PreprocessConfig(height=FIRST_HW[0], width=FIRST_HW[1], mode="whole", multiple=16, resample="area")
 NAMES_PREFIX = "names."
 AUTOCAST_DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
-# Focal length over image width that is assumed for cameras without intrinsics (53 degrees across).
-GUESSED_FOCAL = 1.0
-SUPPORT_BIN_M = 0.005
 NAME_TEMPERATURE = 0.07
 Network = TypeVar("Network", bound=nn.Module)
-logger = logging.getLogger("pan3d.engines.mini")
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class MiniCheckpoint:
     known_names: KnownNames
     facts: dict[str, Any]  # how it was made: data, schedule, seed, figures
     stuff_names: KnownNames | None = None  # of what is no object, in networks that know such
+    checksum: str = ""  # of its tensors and words
 
     @property
     def preprocess(self) -> PreprocessConfig:
@@ -101,7 +106,8 @@ def read_checkpoint(path: Path, name: str = MINI) -> MiniCheckpoint:
         words, stuff = tuple(content.get("stuff", ())), None
         if words:
             stuff = KnownNames(words, words, found[NAMES_PREFIX + "stuff"].float())
-        return MiniCheckpoint(model.eval(), known, content["facts"], stuff)
+        checksum = metadata.get(CHECKSUM) or checksum_of(found, metadata)
+        return MiniCheckpoint(model.eval(), known, content["facts"], stuff, checksum)
 
 
 def engine_of(path: Path) -> str:
@@ -139,60 +145,30 @@ def ready_network(model: Network, device: torch.device) -> Network:
     return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # unknown to torch's stubs
 
 
-def support_height_from_depth(views: ViewBatch) -> float | None:
-    """Find the height of the surface that objects stand on: the one at which the sensors see most points.
+def graph_of_checkpoint(checkpoint: MiniCheckpoint, hw: tuple[int, int]) -> Graph:
+    """Describe the network of a checkpoint for pictures of one size.
 
     Args:
-        views: With depth, intrinsics and cameras.
+        checkpoint: Of `pan3d-mini` or `pan3d-mini-fast3dis`, ready for inference.
+        hw: Rows and columns.
 
     Returns:
-        World z in metres; None where fewer than 500 pixels are measured.
+        The graph, with what the engine needs beside it.
 
     Raises:
-        ValueError: One of the three is missing.
+        ValueError: It is of another network.
     """
-    depth, intrinsics = present("ViewBatch.depth", views.depth), present("ViewBatch.intrinsics", views.intrinsics)
-    points = unproject_depth(depth, intrinsics, present("ViewBatch.cam_from_world", views.cam_from_world))
-    heights = points[..., 2][(depth > 0) & torch.isfinite(depth)]
-    if len(heights) < 500:
-        return None
-    bins = torch.round(heights / SUPPORT_BIN_M)
-    level, counts = bins.unique(return_counts=True)
-    near = (bins - level[counts.argmax()]).abs() <= 1
-    return float(heights[near].median())
-
-
-def mini_inputs(views: ViewBatch, device: torch.device) -> MiniInputs:
-    """Make what the network takes: one scene, posed where cameras and the support plane's height are known."""
-    count, (height, width) = views.num_views, views.hw
-    support_height = known_support_height(views)
-    intrinsics, cam_from_world = views.intrinsics, views.cam_from_world
-    posed = support_height is not None
-    if intrinsics is None:
-        focal = GUESSED_FOCAL * width
-        guess = torch.tensor([[focal, 0.0, (width - 1) / 2], [0.0, focal, (height - 1) / 2], [0.0, 0.0, 1.0]])
-        intrinsics = guess.expand(count, 3, 3)
-    if not posed or cam_from_world is None:
-        cam_from_world = torch.eye(4).expand(count, 4, 4)
-    return MiniInputs(
-        images=views.images[None].to(device),
-        intrinsics=intrinsics[None].to(device),
-        cam_from_world=cam_from_world[None].to(device),
-        support_height=torch.tensor([support_height or 0.0], device=device),
-        posed=torch.tensor([float(posed)], device=device),
-    )
-
-
-def known_support_height(views: ViewBatch) -> float | None:
-    """Return the height of the support plane (m) when the network can use it together with known cameras, else None."""
-    if views.intrinsics is None or views.cam_from_world is None:
-        return None
-    if views.support_height_m is not None:
-        return views.support_height_m
-    found = None if views.depth is None else support_height_from_depth(views)
-    if found is None:
-        logger.warning("the support height is unknown, so the camera poses cannot be used; set support_height_m")
-    return found
+    model = checkpoint.model
+    if isinstance(model, Eps3dMini):
+        raise ValueError(f"export: expected a checkpoint of {MINI} or {FAST3DIS}, got one of {EPS3D}, which runs in torch alone")
+    name, base = (MINI, model) if isinstance(model, PanMini) else (FAST3DIS, model.base)
+    described = mini_graph(name, model, hw, checkpoint.checksum)
+    known, prepared = checkpoint.known_names, replace(checkpoint.preprocess, height=hw[0], width=hw[1])
+    content = {
+        "names": known.names, "class_names": known.class_names, "facts": checkpoint.facts, "preprocess": to_plain(prepared),
+        "sweep_heights": base.sweep.levels, "head_dim": base.head_dim,
+    }  # fmt: skip
+    return replace(described, metadata={"format": FORMATS[name], "content": json.dumps(content)})
 
 
 @dataclass(frozen=True)
@@ -227,26 +203,50 @@ class MiniEngine:
 
     def __init__(self, checkpoint: MiniCheckpoint, config: ModelConfig, device: torch.device) -> None:
         self._names = NameTable.of(checkpoint.known_names, checkpoint.name_temperature, device)
-        self.facts = EngineFacts(
-            checkpoint.preprocess, self._names.labels, known_names=checkpoint.known_names, device=str(device)
-        )
         self._config, self._device = config, device
         self._model = ready_network(checkpoint.model, device)
+        self._calibrations = CalibrationMemory(self._model.calibrate)
         self._dtype = AUTOCAST_DTYPES[config.precision]
+        preprocess = checkpoint.preprocess
+        self._networks: SizedNetworks | None = None
+        if not isinstance(self._model, Eps3dMini):
+            graph_of = partial(graph_of_checkpoint, replace(checkpoint, model=self._model))
+            wanted = Wanted(torch.get_num_threads(), config.precision)
+            self._networks = SizedNetworks(graph_of, (preprocess.height, preprocess.width), config.runtime, wanted)
+        self.facts = EngineFacts(
+            preprocess,
+            self._names.labels,
+            known_names=checkpoint.known_names,
+            device=str(device),
+            runtime=None if self._networks is None else self._networks.facts,
+        )
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
         """Instances best first; metric only where cameras and support plane are known (see the module docstring)."""
-        _, reconstruction, instances = self.outputs(views)
-        return reconstruction, instances
-
-    def outputs(self, views: ViewBatch) -> tuple[MiniOutputs, Reconstruction, InstanceSet]:
-        """Return what a call gives, and first the network's raw outputs that it was made from."""
         inputs = mini_inputs(views, self._device)
+        if self._networks is None or (isinstance(self._model, Fast3disMini) and not bool(inputs.posed[0])):
+            return self._described(self._whole(inputs), inputs)
+        calibration = self._calibrations(inputs)
+        answer = self._networks(views.hw)(graph_inputs(inputs, calibration))
+        return self._described(graph_outputs(answer, calibration), inputs)
+
+    @torch.inference_mode()
+    def outputs(self, views: ViewBatch) -> tuple[MiniOutputs, Reconstruction, InstanceSet]:
+        """Return what a call gives, and first all raw outputs of the network in torch that it was made from."""
+        inputs = mini_inputs(views, self._device)
+        outputs = self._whole(inputs)
+        return outputs, *self._described(outputs, inputs)
+
+    def _whole(self, inputs: MiniInputs) -> MiniOutputs:
+        """The network in torch, with all that it says."""
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
-            outputs: MiniOutputs = self._model(inputs)
+            outputs: MiniOutputs = self._model(inputs, self._calibrations(inputs))
+        return outputs
+
+    def _described(self, outputs: MiniOutputs, inputs: MiniInputs) -> tuple[Reconstruction, InstanceSet]:
         instances = self._instances(outputs)
-        return outputs, self._reconstruction(outputs, inputs, instances), instances
+        return self._reconstruction(outputs, inputs, instances), instances
 
     def _reconstruction(self, outputs: MiniOutputs, inputs: MiniInputs, instances: InstanceSet) -> Reconstruction:
         log_error = nn.functional.interpolate(outputs.log_error, size=outputs.plane_depth.shape[-2:], mode="bilinear")[0]
@@ -296,6 +296,26 @@ def build(config: ModelConfig) -> MiniEngine:
     checkpoint = read_checkpoint(Path(config.weights) if config.weights else SHIPPED[name], name)
     prepare_threads(config)
     return MiniEngine(checkpoint, config, device)
+
+
+def graph(config: ModelConfig, picture_hw: tuple[int, int] | None = None) -> Graph:
+    """Describe the network of `pan3d-mini` as `pan3d export` writes it.
+
+    Args:
+        config: As for `build`; only name, weights and device count.
+        picture_hw: Rows and columns of the cameras' pictures; None = of the shape that the network was trained on.
+
+    Returns:
+        The graph.
+
+    Raises:
+        FileNotFoundError: As `build`.
+        ValueError: As `build`; or the engine is another one.
+    """
+    name = config.name if config.name in FORMATS else MINI
+    found = read_checkpoint(Path(config.weights) if config.weights else SHIPPED[name], name)
+    ready = replace(found, model=ready_network(found.model, select_device(config.device)))
+    return graph_of_checkpoint(ready, network_size(found.preprocess, picture_hw))
 
 
 def prepare_threads(config: ModelConfig) -> None:

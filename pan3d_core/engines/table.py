@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines.facts import Engine
 from pan3d_core.runtime.lazy import load
+from pan3d_core.runtime.networks.interface import Graph
 from pan3d_core.settings import did_you_mean
 
 if TYPE_CHECKING:
     from pan3d_core.engines import da3, depth_clusters, eps3d, eps3d_mini, fast3dis, mini, segvggt
 
 EngineBuilder = Callable[[ModelConfig], Engine]
+logger = logging.getLogger("pan3d.engines")
 
 # Name -> the function that builds the engine, or where it stands. An engine of one's own may be added as a function.
 ENGINES: dict[str, str | EngineBuilder] = {
@@ -38,6 +41,38 @@ if TYPE_CHECKING:  # a type checker cannot look behind the texts above; that the
         depth_clusters.build,
     )
 
+GraphBuilder = Callable[[ModelConfig, tuple[int, int] | None], Graph]  # settings, rows and columns of pictures
+# Engines whose networks run in other runtimes than torch: name -> the function that describes the network.
+GRAPHS: dict[str, str] = {
+    "pan3d-mini": "pan3d_core.engines.mini:graph",
+    "pan3d-mini-fast3dis": "pan3d_core.engines.mini:graph",
+    "segvggt": "pan3d_core.engines.segvggt:graph",
+    "da3": "pan3d_core.engines.da3:graph",
+}
+
+if TYPE_CHECKING:
+    GRAPH_BUILDERS: tuple[GraphBuilder, ...] = (mini.graph, segvggt.graph, da3.graph)
+
+
+def build_graph(config: ModelConfig, picture_hw: tuple[int, int] | None = None) -> Graph:
+    """Describe the network of an engine as a function of named tensors.
+
+    Args:
+        config: Name, weights and device.
+        picture_hw: Rows and columns of the cameras' pictures; None = the size that the engine names.
+
+    Returns:
+        The graph.
+
+    Raises:
+        ValueError: The engine runs in torch alone, and the message lists the others; or weights do not fit.
+        FileNotFoundError: The weights are not where `config.weights` says.
+    """
+    if config.name not in GRAPHS:
+        raise ValueError(f"export: expected one of {', '.join(GRAPHS)}, got {config.name!r}{did_you_mean(config.name, GRAPHS)}")
+    builder: GraphBuilder = load(GRAPHS[config.name])
+    return builder(config, picture_hw)
+
 
 def build_engine(config: ModelConfig) -> Engine:
     """Build the engine that `config.name` asks for, weights loaded.
@@ -57,4 +92,7 @@ def build_engine(config: ModelConfig) -> Engine:
         raise ValueError(f"ModelConfig.name: expected one of {', '.join(sorted(ENGINES))}, got {config.name!r}{hint}")
     entry = ENGINES[config.name]
     builder: EngineBuilder = load(entry) if isinstance(entry, str) else entry
-    return builder(config)
+    engine = builder(config)
+    if engine.facts.runtime is None and config.runtime not in ("auto", "torch"):
+        logger.warning("model.runtime %s: %s runs in torch alone", config.runtime, config.name)
+    return engine

@@ -117,8 +117,9 @@ def color_fit(word: str, rgb: npt.NDArray[np.floating], shade: int = 0) -> float
     known = canonical_color(word)
     if known is None:
         raise ValueError(f"word: expected a colour word such as {', '.join(BASE_COLORS)}, got {word!r}")
-    own = _distance(known, rgb)
-    nearest = min(_distance(base, rgb) for base in BASE_COLORS)
+    features = _features(np.asarray(rgb))
+    own = _distance(known, features)
+    nearest = min(_distance(base, features) for base in BASE_COLORS)
     fit = math.exp(-max(0.0, own**2 - nearest**2) / (2 * _RATIO_SIGMA**2))
     if shade:
         lightness = float(oklab(np.asarray(rgb))[0])
@@ -128,8 +129,9 @@ def color_fit(word: str, rgb: npt.NDArray[np.floating], shade: int = 0) -> float
 
 def name_color(rgb: npt.NDArray[np.floating]) -> str:
     """The basic colour word that fits best."""
-    return min(BASE_COLORS, key=lambda word: _distance(word, rgb))
+    features = _features(np.asarray(rgb))
+    return min(BASE_COLORS, key=lambda word: _distance(word, features))
 
 
-def _distance(word: str, rgb: npt.NDArray[np.floating]) -> float:
-    return float(np.linalg.norm(_TABLE[word] - _features(np.asarray(rgb)), axis=-1).min())
+def _distance(word: str, features: npt.NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(_TABLE[word] - features, axis=-1).min())

@@ -13,7 +13,7 @@ from pan3d_core.memory.evidence import RELATIVE_MARGIN
 from pan3d_core.structures import Reconstruction
 
 CELLS = (64, 64, 32)
-PORTIONS = 8  # view sets in which every cell has its turn once
+PORTIONS = 16  # view sets in which every cell has its turn once
 SUREST = 4  # votes beyond which a cell gets no surer, so that it can change as fast later as at first
 ENTERED, PASSED = 2, -1  # votes of a view that sees a surface in the cell, and of one that looks through it
 

@@ -63,13 +63,10 @@ def _binned(surface: FusedSurface) -> FusedSurface:
     """One point to a cell: means weighted by counts, and the sums of these."""
     cells = (surface.points / surface.cell_m).floor().to(torch.int64)
     cells = cells - cells.amin(0)
-    spans = cells.amax(0) + 1
-    keys = (cells[:, 0] * spans[1] + cells[:, 1]) * spans[2] + cells[:, 2]
-    unique, rows = keys.unique(return_inverse=True)
-    counts = torch.zeros(len(unique), dtype=torch.int64).index_add_(0, rows, surface.counts)
-
-    def mean(values: Tensor) -> Tensor:
-        sums = torch.zeros(len(unique), 3).index_add_(0, rows, values * surface.counts[:, None])
-        return sums / counts[:, None]
-
-    return replace(surface, points=mean(surface.points), colors=mean(surface.colors), counts=counts)
+    _, wide, high = (cells.amax(0) + 1).tolist()
+    unique, rows = ((cells[:, 0] * wide + cells[:, 1]) * high + cells[:, 2]).unique(return_inverse=True)
+    weights = surface.counts.float()[:, None]
+    values = torch.cat([surface.points * weights, surface.colors * weights, weights], dim=1)
+    sums = torch.zeros(len(unique), 7).index_add_(0, rows, values)
+    means = sums[:, :6] / sums[:, 6:]
+    return replace(surface, points=means[:, :3], colors=means[:, 3:], counts=sums[:, 6].long())

@@ -13,13 +13,13 @@ from torch import Tensor
 from pan3d_core.config import MemoryConfig, TrackingConfig
 from pan3d_core.memory.evidence import Evidence, Place, look_for
 from pan3d_core.memory.likeness import place
-from pan3d_core.memory.matching import match_by_looks, match_by_place
+from pan3d_core.memory.matching import GONE_COST, HIDDEN_COST, match_by_looks, match_by_place
 from pan3d_core.memory.objects import MemoryObject, ObjectState
 from pan3d_core.memory.place_map import RefinedMap
 from pan3d_core.memory.sighting import Sighting, first_sighting, next_sighting
 from pan3d_core.memory.space import SpaceMap
 from pan3d_core.memory.unseen import explained, forgotten
-from pan3d_core.structures import Panoptic3D, Reconstruction, Segment
+from pan3d_core.structures import Panoptic3D, Reconstruction
 
 log = logging.getLogger("pan3d.memory")
 
@@ -133,26 +133,34 @@ class WorldMemory:
             matched |= {rest[row]: instance_id for row, instance_id in of_map.items()}
         missed = {key: item for key, item in known.items() if key not in matched.values()}
         evidence = _evidence(missed, seen, panoptic, self.config.margin_m)
-        elsewhere = {key: item for key, item in missed.items() if self._is_elsewhere(item, evidence.get(key))}
+        costs = {key: cost for key, item in missed.items() if (cost := self._elsewhere_cost(item, evidence.get(key))) is not None}
         strangers = {k: segment for k, segment in enumerate(segments) if k not in matched}
-        matched |= match_by_looks(strangers, elsewhere, self.config.min_likeness)
+        matched |= match_by_looks(strangers, {key: missed[key] for key in costs}, costs, self.config.min_likeness)
         ids = [matched[k] if k in matched else self._new_id() for k in range(len(segments))]
         new_ids = {segment.instance_id: new for segment, new in zip(segments, ids)}
         return ids, {key: _with_ids(item, new_ids) for key, item in evidence.items()}
 
-    def _is_elsewhere(self, item: MemoryObject, evidence: Evidence | None) -> bool:
-        """Whether an object that is not found is surely not at its place, so that another place may have it."""
-        away = item.state in (ObjectState.GONE, ObjectState.HELD) or item.instance_id in self._held
-        return away or (evidence is not None and evidence.place is Place.EMPTY)
+    def _elsewhere_cost(self, item: MemoryObject, evidence: Evidence | None) -> float | None:
+        """What it costs to take an object that is not found for one that is seen elsewhere; None = it is not elsewhere, as far as
+        anybody knows."""
+        if item.state is ObjectState.HELD or item.instance_id in self._held:
+            return 0.0
+        if item.state is ObjectState.GONE:
+            return GONE_COST
+        if evidence is None or evidence.place not in (Place.EMPTY, Place.HIDDEN):
+            return None
+        if evidence.place is Place.EMPTY:
+            return 0.0
+        return None if evidence.hidden_by else HIDDEN_COST  # an object that stands before it carries nothing
 
     def _remember(
         self, panoptic: Panoptic3D, known: Mapping[int, MemoryObject], seen: Reconstruction | None, evidence: dict[int, Evidence]
     ) -> None:
         objects = dict(known)
-        for segment in panoptic.segments:
-            sighting = _sighting(segment, panoptic, seen)
-            before, held = known.get(segment.instance_id), segment.instance_id in self._held
-            objects[segment.instance_id] = (
+        for sighting in _sightings(panoptic, seen, self.config.surface_points):
+            instance_id = sighting.segment.instance_id
+            before, held = known.get(instance_id), instance_id in self._held
+            objects[instance_id] = (
                 first_sighting(sighting, self.config) if before is None else next_sighting(before, sighting, self.config, held)
             )
         for instance_id in known.keys() - {segment.instance_id for segment in panoptic.segments}:
@@ -214,14 +222,23 @@ def _with_ids(evidence: Evidence, new_ids: Mapping[int, int]) -> Evidence:
     return replace(evidence, hidden_by=tuple(new_ids[old] for old in evidence.hidden_by if old in new_ids))
 
 
-def _sighting(segment: Segment, panoptic: Panoptic3D, seen: Reconstruction | None) -> Sighting:
-    mine = panoptic.point_instance_id == segment.instance_id
-    eyes = None
-    if seen is not None:
-        shows = (panoptic.instance_id == segment.instance_id).flatten(1).any(-1)
-        eyes = seen.world_from_cam[shows, :3, 3] - place(segment)
-    name = panoptic.labels.name(segment.class_id)
-    return Sighting(segment, name, panoptic.stamp_ns, panoptic.points[mine], panoptic.point_colors[mine], eyes)
+def _sightings(panoptic: Panoptic3D, seen: Reconstruction | None, max_points: int) -> list[Sighting]:
+    """One for each segment, of at most so many points."""
+    owned = panoptic.point_instance_id.nonzero()[:, 0]
+    order = owned[panoptic.point_instance_id[owned].argsort(stable=True)]
+    sorted_ids = panoptic.point_instance_id[order]
+    eyes = None if seen is None else seen.world_from_cam[:, :3, 3]
+    shown = [set(view.unique().tolist()) for view in panoptic.instance_id] if seen is not None else []
+    found = []
+    for segment in panoptic.segments:
+        ends = torch.searchsorted(sorted_ids, torch.tensor([segment.instance_id, segment.instance_id + 1]))
+        first, last = ends.tolist()
+        mine = order[first : last : max(1, (last - first) // max_points)]
+        views = [view for view, ids in enumerate(shown) if segment.instance_id in ids]
+        away = None if eyes is None else eyes[views] - place(segment)
+        name = panoptic.labels.name(segment.class_id)
+        found.append(Sighting(segment, name, panoptic.stamp_ns, panoptic.points[mine], panoptic.point_colors[mine], away))
+    return found
 
 
 def renumbered_scene(panoptic: Panoptic3D, ids: list[int]) -> Panoptic3D:

@@ -61,6 +61,11 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         content = _read_safetensors(path)
     elif path.suffix in (".pt", ".pth", ".bin", ".ckpt"):
         content = _read_torch(path)
+    elif path.suffix == ".onnx":
+        raise ValueError(
+            f"weights: expected a checkpoint, got {path}, a network written by pan3d export; name the checkpoint that it was "
+            "written from, and model.runtime finds the network"
+        )
     else:
         raise ValueError(f"weights: expected a .safetensors, .pt, .pth, .bin or .ckpt file, got {path.name}")
     return unwrap(content, path)

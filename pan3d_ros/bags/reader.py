@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,11 +19,9 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from pan3d_core.runtime.files import inside
-from pan3d_core.settings import read_yaml
+from pan3d_ros.bags.metadata import METADATA, check_metadata
 
 SUFFIXES = (".mcap", ".db3")
-METADATA = "metadata.yaml"
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
 IMAGE, COMPRESSED, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
 POSE, TEXT, CLOCK = "geometry_msgs/msg/PoseStamped", "std_msgs/msg/String", "rosgraph_msgs/msg/Clock"
@@ -62,17 +60,19 @@ class BagReader:
         self._stores: dict[str, Typestore] = {}
 
     def __enter__(self) -> BagReader:
-        with self._explained("opened"):
+        with self._explained("opened"), ExitStack() as until_whole:
             self._reader = rosbag2.Reader(_what_to_open(self.path))
             self._reader.open()
+            until_whole.callback(self._reader.close)
             self._list_topics()
+            until_whole.pop_all()  # `__exit__` closes it
         return self
 
     def _list_topics(self) -> None:
         for connection in self._reader.connections:
             facts = (connection.topic, connection.msgtype, connection.msgcount)
             if not all(isinstance(fact, kind) for fact, kind in zip(facts, (str, str, int))):
-                raise BagError(f"topics with a name, a type and a number of messages each, not {facts}")
+                raise BagError(f"{self.path}: expected topics with a name, a type and a number of messages each, got {facts}")
             self._connections.setdefault(connection.topic, []).append(connection)
         for topic, connections in sorted(self._connections.items()):
             kinds = sorted({connection.msgtype for connection in connections})
@@ -115,6 +115,9 @@ class BagReader:
         stop_ns = None if duration_s is None else start_ns + int(duration_s * 1e9)
         with self._explained("read"):
             for connection, received_ns, data in self._reader.messages(wanted, start_ns, stop_ns):
+                if not isinstance(received_ns, int) or not isinstance(data, bytes):  # SQLite stores anything in any column
+                    got = f"{type(data).__name__} at {received_ns!r}"
+                    raise BagError(f"{self.path}: {connection.topic}: expected bytes with a time of receipt, got {got}")
                 yield BagMessage(connection.topic, received_ns, data)
 
     def messages(
@@ -194,11 +197,24 @@ class BagReader:
         """What rosbags and the storage raise, as `BagError` with the name of the bag."""
         try:
             yield
+        except BagError:  # names it already
+            raise
         except Exception as error:  # a damaged file can make the storage libraries raise anything
-            text = f"{self.path}: expected a rosbag2 that can be {doing}, got {_words(error)}"
-            if any(word in str(error) for word in ("end magic", "Truncated", "footer", "empty")):
+            text = f"{_damaged_part(self.path)}: expected a rosbag2 that can be {doing}, got {_words(error)}"
+            if any(word in str(error) for word in ("end magic", "Truncated", "footer", "seems to be empty")):
                 text += "; the recording did not end properly: mend it with `mcap recover` (db3: `ros2 bag reindex`)"
+            if "decompress" in str(error):
+                text += f"; is compression_mode in {METADATA} right?"
             raise BagError(text) from error
+
+
+def _damaged_part(path: Path) -> Path:
+    """The first file of a bag that cannot be opened by itself; the bag where they all can, or none is named by a storage."""
+    for file in _storage_files(path):
+        with suppress(Exception), rosbag2.Reader(file):  # what is wrong with it is told by `_explained`
+            continue
+        return file
+    return path
 
 
 def _storage_files(folder: Path) -> list[Path]:
@@ -212,28 +228,27 @@ def _what_to_open(path: Path) -> Path:
     if path.suffix == ".bag":
         raise BagError(f"{path}: expected a rosbag2, got a ROS 1 bag; convert it with `rosbags-convert --src {path} --dst DIR`")
     if path.is_file():
-        return path
-    if (path / METADATA).exists():
-        _check_storage_paths(path)
+        return _readable(path)
+    if (path / METADATA).is_file():
+        try:
+            check_metadata(path)
+        except ValueError as error:
+            raise BagError(str(error)) from error
+        for file in _storage_files(path):
+            _readable(file)
         return path
     files = _storage_files(path)
     if len(files) != 1:
-        raise BagError(f"{path}: expected metadata.yaml or one .mcap or .db3 file, got {len(files)}; try `ros2 bag reindex`")
-    return files[0]
+        hint = f"{len(files)}; try `ros2 bag reindex`" if files else "neither"
+        raise BagError(f"{path}: expected {METADATA} or one .mcap or .db3 file in it, got {hint}")
+    return _readable(files[0])
 
 
-def _check_storage_paths(folder: Path) -> None:
-    """`BagError` where the metadata names files that are not in the bag's folder."""
-    where = folder / METADATA
-    try:
-        facts = read_yaml(where, "metadata of a bag").get("rosbag2_bagfile_information")
-        names = facts.get("relative_file_paths") if isinstance(facts, dict) else None
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{where}: relative_file_paths: expected names of files, got {names!r}")
-        for name in names:
-            inside(folder, name, f"{where}: relative_file_paths")
-    except ValueError as error:
-        raise BagError(str(error)) from error
+def _readable(file: Path) -> Path:
+    """`file`, unless SQLite would take its path for another one: rosbags hands it over as the address of a file."""
+    if file.suffix == ".db3" and any(mark in str(file) for mark in "#?%"):
+        raise BagError(f"{file}: expected a path without #, ? and % for a bag in db3 format; rename it")
+    return file
 
 
 def _words(error: BaseException) -> str:

@@ -9,11 +9,13 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from pan3d_interfaces.msg import ErrorCode
 
+from pan3d_core.engines import EngineFacts
 from pan3d_core.structures import PerceptionResult
 from pan3d_core.views.synchronizer import ViewSetSynchronizer
 from pan3d_ros.inputs.camera_inputs import UNPAIRED_S, CameraInput
 from pan3d_ros.outputs.result_store import Latencies, SceneResult
 from pan3d_ros.parameters.node_config import NodeConfig
+from pan3d_ros.platform.shared_memory import OTHER_USERS, OTHER_USERS_MEND, other_users
 from pan3d_ros.processing.problem_log import Problem, ProblemLog
 
 UNASKED_S = 10.0  # after so long without a lookup nothing is said of camera poses
@@ -40,20 +42,26 @@ def status(name: str, level: bytes, message: str, values: Mapping[str, Any] | No
     return DiagnosticStatus(name=name, level=level, message=message, values=pairs)
 
 
-def model_status(state: str, problem: str, model: str, device: str) -> DiagnosticStatus:
-    """Tell the lifecycle state and why the last transition failed.
+def model_status(state: str, problem: str, model: str, facts: EngineFacts | None) -> DiagnosticStatus:
+    """Tell the lifecycle state, why the last transition failed, and what runs the network.
 
     Args:
         state: Name of the lifecycle state.
         problem: Why the last transition failed; empty when it did not.
         model: Name of the engine.
-        device: Where it runs.
+        facts: Of the engine, once it is loaded.
 
     Returns:
-        ERROR with the problem, else OK.
+        ERROR with the problem; WARN where torch runs the network because another runtime could not; else OK.
     """
-    level = ERROR if problem else OK
-    return status("model", level, problem or state, {"state": state, "model": model, "device": device})
+    values = {"state": state, "model": model, "device": "" if facts is None else facts.device}
+    runtime = None if facts is None or facts.runtime is None else facts.runtime()
+    if runtime is None:
+        return status("model", ERROR if problem else OK, problem or state, values)
+    values |= {"runtime": f"{runtime.name} {runtime.version}", "precision": runtime.precision, "runtime reason": runtime.reason}
+    if problem or not runtime.fell_back:
+        return status("model", ERROR if problem else OK, problem or state, values)
+    return status("model", WARN, f"{state}; {runtime.name} runs the network {runtime.reason}", values)
 
 
 def parameter_status(unknown: Sequence[str]) -> DiagnosticStatus:
@@ -91,14 +99,8 @@ def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> Diag
     values = {"rate_hz": camera.rate_hz(now_s), "silence_s": camera.silence_s(now_s), **camera.counts}
     values |= {reason: n for reason, n in problems.totals().items() if reason.startswith(f"{camera.name}: ")}
     level, message = OK, "images arrive"
-    publishers = camera.publishers()
     if not camera.counts["image"]:
-        level, message = WARN, f"no image on {camera.heard.image}"
-        message += (
-            f" although it has {publishers} publishers; compare QoS (ros2 topic info -v)"
-            if publishers
-            else f": it has no publisher{camera.elsewhere('image')}"
-        )
+        level, message = WARN, f"no image on {camera.heard.image}{_why_none(camera)}"
     elif camera.lacks_info(now_s):
         level, message = ERROR, f"images, but no camera_info on {camera.heard.info}{camera.elsewhere('info')}"
         message += f"; or set camera.{camera.name}.calibration_file"
@@ -116,6 +118,17 @@ def camera_status(camera: CameraInput, dead: bool, problems: ProblemLog) -> Diag
         if level == OK and (recent := problems.recent(problem, camera.name)):
             level, message = ERROR, recent[0]
     return status(f"camera {camera.name}", level, message, values)
+
+
+def _why_none(camera: CameraInput) -> str:
+    """Why no image of a camera comes."""
+    publishers = camera.publishers()
+    if not publishers:
+        return f": it has no publisher{camera.elsewhere('image')}"
+    words = f" although it has {publishers} publishers; "
+    if users := other_users():
+        return f"{words}{', '.join(users)} uses ROS on this machine, too, and {OTHER_USERS}: {OTHER_USERS_MEND}"
+    return f"{words}compare QoS (ros2 topic info -v)"
 
 
 def sync_status(sync: ViewSetSynchronizer, slop_s: float) -> DiagnosticStatus:

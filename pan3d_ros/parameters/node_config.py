@@ -165,6 +165,14 @@ class RefineConfig(Checked):
 
 
 @dataclass(frozen=True)
+class WorldConfig(Checked):
+    """What is remembered of objects, kept from one start to the next."""
+
+    file: str = setting("", ".safetensors file of ~/save_world and ~/load_world; empty = none", read_only=True)
+    load: bool = setting(False, "read world.file, where it is there, whenever a model is loaded", read_only=True)
+
+
+@dataclass(frozen=True)
 class CameraConfig(Checked):
     """One camera; parameters `camera.<name>.*`."""
 
@@ -197,6 +205,7 @@ class NodeConfig(Checked):
     watchdog: WatchdogConfig = group(WatchdogConfig, "supervision")
     recovery: RecoveryConfig = group(RecoveryConfig, "after failures")
     refine: RefineConfig = group(RefineConfig, "maps of the place")
+    world: WorldConfig = group(WorldConfig, "remembered objects")
 
     def __post_init__(self) -> None:
         super().__post_init__()

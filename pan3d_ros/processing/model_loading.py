@@ -13,10 +13,11 @@ from pan3d_core.config import PipelineConfig
 from pan3d_core.engines import Engine, build_engine
 from pan3d_core.engines.warm_up import warm_up
 from pan3d_core.language.namer import Namer
-from pan3d_core.memory.place_map import RefinedMap
+from pan3d_core.memory import RefinedMap, WorldMemory
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.services.answers import Situation
+from pan3d_ros.services.worlds import begin_with_stored
 
 log = logging.getLogger("pan3d.ros.model")
 
@@ -57,7 +58,8 @@ class LoadedModel:
         if not engine.facts.finds_objects:
             log.warning("%s: clouds and depth are published, requests are refused", blind_reason(config.model.name))
         warm_up(engine, len(node_config.cameras))
-        log.info("%s on %s is ready after %.1f s", config.model.name, device, time.monotonic() - started)
+        runtime = "torch" if engine.facts.runtime is None else engine.facts.runtime().name
+        log.info("%s in %s on %s is ready after %.1f s", config.model.name, runtime, device, time.monotonic() - started)
         return cls(config.model.name, engine, PerceptionPipeline(engine, config, namer), namer, device)
 
     def reconfigure(self, config: PipelineConfig) -> None:
@@ -106,7 +108,7 @@ class ModelHolder:
             config: As for `LoadedModel.load`.
 
         Returns:
-            The model, which follows the map in use.
+            The model, which follows the map in use and remembers the stored world.
 
         Raises:
             ValueError: As `LoadedModel.load`.
@@ -115,8 +117,13 @@ class ModelHolder:
         if self._model is None:
             model = LoadedModel.load(node_config, config)
             model.pipeline.memory.use_map(self._map)
+            begin_with_stored(model.pipeline.memory, node_config)
             self._model = model
         return self._model
+
+    def memory(self) -> WorldMemory | None:
+        """What the model in use remembers; None without a model."""
+        return None if (model := self._model) is None else model.pipeline.memory
 
     def use_map(self, found: RefinedMap | None) -> None:
         """Take the map, or none, for this model and for those after it."""

@@ -30,6 +30,7 @@ from pan3d_ros.processing.problem_log import Problem, ProblemLog
 from pan3d_ros.processing.set_processing import ProcessedSet, SetProcessor, Tools, sync_rules
 from pan3d_ros.processing.worker import LatestWorker
 from pan3d_ros.refinement.views import ViewCollector
+from pan3d_ros.services.worlds import world_status
 
 log = logging.getLogger("pan3d.ros.perception")
 STOP_TIMEOUT_S = 30.0
@@ -159,6 +160,7 @@ class Perception:
             *[camera_status(camera, camera.name in dead, self._problems) for camera in self.inputs],
             sync_status(self.sync, self._config.sync.slop_s),
             transform_status(self._problems, self._transforms.source is not None, known_s),
+            world_status(self._model.pipeline.memory.world),
             pipeline_status(latest, self._publish_s, self.latencies, self._problems, busy_s, self._config, counts),
         ]
 

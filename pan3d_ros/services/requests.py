@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from pan3d_interfaces.msg import ErrorCode
+from pan3d_interfaces.msg import ErrorCode, Instance
 from pan3d_interfaces.srv import SegmentObject
 
 from pan3d_core.language import selection
@@ -17,6 +18,7 @@ from pan3d_core.language.grammar import NotUnderstood
 from pan3d_core.language.namer import Namer
 from pan3d_core.language.parsing import MAX_PROMPT_LENGTH, parse_prompt
 from pan3d_core.structures import PerceptionResult
+from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.outputs.result_store import SceneResult
 from pan3d_ros.parameters.node_config import ServiceConfig
 
@@ -191,7 +193,25 @@ def select(request: Any, scene: SceneResult, namer: Namer, min_probability: floa
         chosen = selection.select_by_point(result, (point.x, point.y, point.z))
     else:
         chosen = _by_pixels(request, result)
+    if not chosen.instance_ids and (known := _remembered(request, scene, chosen)):
+        chosen = replace(chosen, message=f"{chosen.message}; {known}")
     return selection.limit_selection(chosen, result, request.min_score, request.max_results or None)
+
+
+def _remembered(request: Any, scene: SceneResult, chosen: selection.Selection) -> str:
+    """What is remembered of the object that was asked for and is not seen now; empty = nothing."""
+    nouns = {word.lower() for word, role in chosen.words if role == "noun"}
+    newest_ns, told = stamp_to_ns(scene.instances.newest_stamp), []
+    for item in scene.instances.instances:
+        asked = (
+            item.id == request.instance_id
+            if request.prompt_type == _KINDS.PROMPT_INSTANCE
+            else nouns & {*item.class_name.split()}
+        )
+        if item.state == Instance.LOST and asked:
+            age_s = (newest_ns - stamp_to_ns(item.last_seen)) * 1e-9
+            told.append(f"{item.class_name or 'object'} {item.id}, last seen {age_s:.1f} s before")
+    return f"remembered and not seen now: {'; '.join(told)}" if told else ""
 
 
 def select_by_text(prompt: str, scene: SceneResult, namer: Namer, min_probability: float) -> selection.Selection:

@@ -28,7 +28,8 @@ from pan3d_core.config import ModelConfig
 from pan3d_core.engines import Engine, build_engine
 from pan3d_core.engines.eps3d_mini import Eps3dMiniEngine
 from pan3d_core.engines.gaussian_objects import rendered_objects
-from pan3d_core.engines.mini import EPS3D, MINI, mini_inputs
+from pan3d_core.engines.mini import EPS3D, MINI
+from pan3d_core.engines.mini_inputs import mini_inputs
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.models.eps3d.gaussians import VoxelAverage, voxel_grid

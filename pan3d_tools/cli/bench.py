@@ -12,7 +12,9 @@ from pan3d_tools.cli.output import flat_rows, machine_facts, print_table, write_
 BENCHES = commands_of_tools(
     {
         "frame": ("bench.frame:run", "whole frame journey in one process"),
+        "runtimes": ("bench.runtimes:run", "one network in every runtime that is installed, beside torch"),
         "soak": ("bench.soak:run", "thousands of view sets in one process: memory, files, threads and times that grow"),
+        "memory": ("bench.memory.stream:run", "ids and states of objects over thousands of steps of a busy table"),
         "consistency": ("bench.consistency:run", "faults of poses and support heights: told, refused, named; false alarms"),
         "vggt": ("bench.official.vggt:run", "VGGT forward pass, beside the official code when it is there"),
         "da3": ("bench.official.da3:run", "Depth Anything 3 forward pass, beside the official code when it is there"),

@@ -47,6 +47,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", help="checkpoint file (default: the one that comes with the engine)")
     parser.add_argument("--device", help="auto (default), cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, help="CPU threads of the network (default: the engine's choice)")
+    parser.add_argument("--runtime", help="what runs the network: auto (default), torch, onnxruntime, openvino or tensorrt")
     parser.add_argument("--depth", action="store_true", help="use the depth images of the cameras file or scene folder")
 
 
@@ -63,7 +64,13 @@ def pipeline_config(options: argparse.Namespace, support_height_m: float | None 
     if options.config is not None and not options.config.exists():
         raise FileNotFoundError(f"--config: expected a file, got {options.config}, which does not exist")
     values = {} if options.config is None else PipelineConfig.from_yaml(options.config).to_dict()
-    given = {"name": options.model, "weights": options.weights, "device": options.device, "threads": options.threads}
+    given = {
+        "name": options.model,
+        "weights": options.weights,
+        "device": options.device,
+        "threads": options.threads,
+        "runtime": options.runtime,
+    }
     values["model"] = {**values.get("model", {}), **{key: value for key, value in given.items() if value is not None}}
     if support_height_m is not None:
         values["workspace"] = {**values.get("workspace", {}), "support_height_m": support_height_m}

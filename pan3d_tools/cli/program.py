@@ -20,6 +20,10 @@ from pan3d_tools.cli.command_parser import add_commands, commands_of_tools
 COMMANDS = commands_of_tools(
     {
         "reconstruct": ("cli.reconstruct:add", "cloud, instances, depth and pictures from plain image files"),
+        "export": (
+            "cli.export:add",
+            "build an engine's network for ONNX Runtime, OpenVINO or TensorRT, and compare it with torch",
+        ),
         "refine": ("cli.refine:add", "optimise the Gaussians and objects of one scene from its views and 2D labels"),
         "render": ("cli.render:add", "pictures of a scene of 3D Gaussians along a camera path"),
         "edit": ("cli.edit:add", "remove, recolour, move and copy objects of a scene of 3D Gaussians"),
@@ -44,6 +48,10 @@ EXTRA_OF_PACKAGE = {
     "rclpy": "ros",
     "pan3d_ros": "ros",
     "pan3d_interfaces": "ros",
+    "onnx": "onnx",
+    "onnxscript": "onnx",
+    "onnxruntime": "onnx",
+    "openvino": "openvino",
     "open3d": "view",
     "ray": "ray",
     "rosbags": "bags",

@@ -107,7 +107,7 @@ def _page_of(path: str) -> str | None:
 class Room:
     """A package or a folder of modules in it, and its page of the API: what its `__all__` names.
 
-    The modules of a package that are in no room (`pan3d_core/config.py`) stand whole on the package's page.
+    The modules of a package that are in no room (`pan3d_core/labels.py`) stand whole on the package's page.
     """
 
     def __init__(self, folder: Path) -> None:

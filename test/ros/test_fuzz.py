@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from bag_scene import HEIGHT, WIDTH, BlockBag
 from fuzzing import AMOUNTS, Reader, broken_files_test, check_reader, damaged_files_test
+from rosbags.rosbag2 import StoragePlugin
 
 from pan3d_ros.bags.reader import COMPRESSED, IMAGE, INFO, TEXT, TRANSFORMS, BagError, BagReader
 from pan3d_ros.bags.settings import replay_settings
@@ -18,7 +19,7 @@ from pan3d_ros.messages.poses import matrix_from_pose, transform_numbers
 
 
 def read_bag(path: Path) -> None:
-    with BagReader(path.parent) as bag:
+    with BagReader(path) as bag:
         for _ in bag.messages():
             pass
 
@@ -27,13 +28,19 @@ READERS: dict[str, Reader] = {
     "calibration.yaml": info_from_file,
     "transforms.yaml": lambda path: StaticTransforms(path, "base_link"),
     "parameters.yaml": lambda path: replay_settings([path]),
-    "bag/metadata.yaml": read_bag,
-    "bag/bag.mcap": read_bag,
+    "bag/metadata.yaml": lambda path: read_bag(path.parent),
+    "bag/bag.mcap": lambda path: read_bag(path.parent),
 }
 
 
 test_damaged_files_are_read_or_refused_by_name = damaged_files_test(READERS)
 test_files_that_broke_a_reader_once_are_read_or_refused_by_name = broken_files_test(READERS)
+
+
+@AMOUNTS
+def test_a_damaged_database_is_read_or_refused_by_name(amount, tmp_path):
+    whole = BlockBag(sets=1, cameras=("front",)).write(tmp_path / "bag", StoragePlugin.SQLITE3) / "bag.db3"
+    check_reader(read_bag, "trial.db3", tmp_path / "trial", amount, whole)
 
 
 # What becomes of messages of a type once they are decoded.

@@ -81,6 +81,9 @@ def test_shared_memory_that_is_full_or_not_there_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage._replace(free=100_000_000))
     roomy = doctor.check_shared_memory(tmp_path)
     assert roomy.status == OK and "left by processes that were killed" in roomy.detail
+    monkeypatch.setattr(doctor, "other_users", lambda folder: ("camera",))
+    shared = doctor.check_shared_memory(tmp_path)
+    assert shared.status == OPTIONAL and "camera uses it, too" in shared.detail and "BUILTIN_TRANSPORTS=UDPv4" in shared.mend
     assert doctor.check_shared_memory(tmp_path / "none").status == OPTIONAL
 
 

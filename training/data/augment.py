@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from pan3d_core.geometry.transforms import invert_rigid, rigid
-from pan3d_core.models.mini.network import MiniInputs
+from pan3d_core.models.mini.calibration import MiniInputs
 from training.data.arrays import SceneBatch, TeacherMaps
 from training.data.repaint import repaint
 

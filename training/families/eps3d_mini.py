@@ -18,8 +18,8 @@ from torch import Generator, Tensor, nn
 
 from pan3d_core.engines.mini import DEFAULT_WEIGHTS, PREPROCESS
 from pan3d_core.models.eps3d.heads import TextDecoder
+from pan3d_core.models.mini.calibration import MiniInputs
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniOutputs, Eps3dMiniSettings
-from pan3d_core.models.mini.network import MiniInputs
 from pan3d_core.runtime.weights import assign_weights
 from pan3d_core.settings import read_settings
 from training.data.arrays import SceneBatch

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from pan3d_core.models.mini.calibration import MiniInputs
 from pan3d_core.models.mini.decode import decode_scene
 from pan3d_core.models.mini.fast3dis import Fast3disMini
-from pan3d_core.models.mini.network import MiniArchitecture, MiniInputs, MiniOutputs, PanMini
+from pan3d_core.models.mini.network import MiniArchitecture, MiniOutputs, PanMini
 from training.data.arrays import SceneBatch, ShardSet, training_vocabulary
 from training.data.augment import AugmentConfig, augment, plain_inputs
 from training.data.targets import batch_targets

@@ -18,9 +18,10 @@ import torch
 from torch import nn
 
 from pan3d_core.engines.mini import build_network
+from pan3d_core.models.mini.calibration import MiniInputs
 from pan3d_core.models.mini.decode import count_repeats, decode_scene
 from pan3d_core.models.mini.fast3dis import Fast3disMini
-from pan3d_core.models.mini.network import MiniInputs, MiniOutputs, PanMini
+from pan3d_core.models.mini.network import MiniOutputs, PanMini
 from pan3d_eval.metrics.average_precision import SceneOverlaps, instance_ap, measure_overlaps
 from pan3d_eval.metrics.calibration import expected_calibration_error
 from training.data.arrays import SceneBatch, ShardSet

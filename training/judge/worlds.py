@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from pan3d_core.engines.mini import build_network, engine_of, read_checkpoint
-from pan3d_core.models.mini.network import MiniInputs
+from pan3d_core.models.mini.calibration import MiniInputs
 from training.data.arrays import SceneBatch, ShardSet
 from training.data.augment import AugmentConfig, Noise, disturb_poses, plain_inputs
 from training.data.repaint import LUMA, repaint

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from pan3d_core.models.layers.patch_encoder import PatchProjection
 from pan3d_core.models.layers.transformer import CPU_SLICE_BYTES, Block, Dense, LinearBuilder, Rope2d, SwiGlu
+from pan3d_core.runtime.exporting import is_functional
 
 PATCH_SIZE = 14
 NATIVE_GRID = 37
@@ -105,9 +106,18 @@ class Da3Backbone(nn.Module):
             for index in range(settings.depth)
         )
         self.norm = nn.LayerNorm(dim)
+        self._fixed: tuple[int, int] | None = None  # the grid that `_table` is for
+
+    @torch.no_grad()
+    def fix_grid(self, grid_hw: tuple[int, int]) -> None:
+        """Keep the position table of one grid, for inference; see `PatchEncoder.fix_size`."""
+        self.register_buffer("_table", self.position_table(grid_hw).clone(), persistent=False)
+        self._fixed = grid_hw
 
     def position_table(self, grid_hw: tuple[int, int]) -> Tensor:
         """(1, 1 + patches, dim): resized by factors, not by size, unless the grid is the native one."""
+        if grid_hw == self._fixed:
+            return self.get_buffer("_table")
         if grid_hw == (NATIVE_GRID, NATIVE_GRID):
             return self.pos_embed
         grid = self.pos_embed[:, 1:].float().unflatten(1, (NATIVE_GRID, NATIVE_GRID)).permute(0, 3, 1, 2)
@@ -119,7 +129,7 @@ class Da3Backbone(nn.Module):
         """(B, S, 3, H, W) normalised images -> (B, S, 1 + N, dim)."""
         patches = self.patch_embed(images.flatten(0, 1))
         table = self.position_table((images.shape[-2] // PATCH_SIZE, images.shape[-1] // PATCH_SIZE))
-        slot = (self.cls_token + table[:, :1]).expand(len(patches), -1, -1)
+        slot = (self.cls_token + table[:, :1]).expand(patches.shape[0], -1, -1)
         tokens: Tensor = torch.cat([slot, patches + table[:, 1:]], dim=1).unflatten(0, images.shape[:2])
         return tokens
 
@@ -174,7 +184,7 @@ class Da3Backbone(nn.Module):
                 x = self.blocks[index](x.view(batch, views * count, dim), across).view(batch, views, count, dim)
             else:
                 x = within_views(self.blocks[index], x, within)
-                latest = x if torch.is_grad_enabled() or index + 1 not in self.settings.taps else x.clone()
+                latest = x if is_functional() or index + 1 not in self.settings.taps else x.clone()
             if index in self.settings.taps:
                 taps.append(self._tap(latest, x, back))
                 camera = reordered(torch.cat([latest[:, :, 0], x[:, :, 0]], dim=-1), back)
@@ -190,7 +200,7 @@ def within_views(block: nn.Module, x: Tensor, rope: Rope2d | None = None) -> Ten
 
     On a CPU one view after the other, where together they would need tensors that `CPU_SLICE_BYTES` tells to avoid."""
     views = x.shape[1]
-    if torch.is_grad_enabled() or x.device.type != "cpu" or 3 * x.numel() * x.element_size() <= CPU_SLICE_BYTES:
+    if is_functional() or x.device.type != "cpu" or 3 * x.numel() * x.element_size() <= CPU_SLICE_BYTES:
         together: Tensor = block(x.flatten(0, 1), rope)
         return together.view(x.shape)
     for view in range(views):

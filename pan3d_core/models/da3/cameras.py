@@ -42,7 +42,10 @@ class CameraEncoder(nn.Module):
     def forward(self, cam_from_world: Tensor, intrinsics: Tensor, image_hw: tuple[int, int]) -> Tensor:
         """(B, S, 4, 4) as `relative_to_first` gives them and (B, S, 3, 3) in pixels of the image -> (B, S, dim). The principal
         point is not used."""
-        code = pose_encoding_from_cameras(invert_rigid(cam_from_world), intrinsics, image_hw)
+        return self.encoded(pose_encoding_from_cameras(invert_rigid(cam_from_world), intrinsics, image_hw))
+
+    def encoded(self, code: Tensor) -> Tensor:
+        """(B, S, 9) codes of `world_from_cam` -> (B, S, dim)."""
         tokens: Tensor = self.trunk_norm(self.trunk(self.token_norm(self.pose_branch(code))))
         return tokens
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,16 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def frames_of(taps: list[Tensor]) -> Iterator[list[Tensor]]:
+    """The taps (n, patches, dim) one frame after the other, since full-size maps are large; all at once for a graph, which a loop
+    would fix the number of frames of."""
+    if torch.compiler.is_exporting():
+        yield taps
+        return
+    for frame in range(len(taps[0])):
+        yield [tap[frame : frame + 1] for tap in taps]
 
 
 def ray_neck(features: int) -> nn.Sequential:
@@ -77,8 +88,8 @@ class DualHead(DPT):
         time."""
         grid_hw, aspect = (image_hw[0] // 14, image_hw[1] // 14), image_hw[1] / image_hw[0]
         depth, ray = [], []
-        for frame in range(len(taps[0])):
-            maps = self.pyramid([tap[frame : frame + 1] for tap in taps], grid_hw, aspect)
+        for levels in frames_of(taps):
+            maps = self.pyramid(levels, grid_hw, aspect)
             if rays:
                 ray.append(self.rays_of(list(maps), image_hw))
             depth.append(self.depth_of(maps, image_hw))
@@ -104,8 +115,8 @@ class MonocularHead(DPT):
         """Four taps (n, patches, dim) -> logarithm of depth and sky value, (n, H, W) each, frame by frame."""
         grid_hw, aspect = (image_hw[0] // 14, image_hw[1] // 14), image_hw[1] / image_hw[0]
         depth, sky = [], []
-        for frame in range(len(taps[0])):
-            fused = resize(self([tap[frame : frame + 1] for tap in taps], grid_hw, aspect), image_hw)
+        for levels in frames_of(taps):
+            fused = resize(self(levels, grid_hw, aspect), image_hw)
             depth.append(self.scratch.output_conv2(fused)[:, 0])
             sky.append(self.scratch.sky_output_conv2(fused)[:, 0].relu())
         return torch.cat(depth), torch.cat(sky)

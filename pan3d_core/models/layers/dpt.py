@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pan3d_core.runtime.exporting import is_functional
+
 # Weight of the grid embedding beside the features.
 GRID_EMBEDDING_SCALE = 0.1
 
@@ -42,7 +44,7 @@ def add_grid_embedding(x: Tensor, aspect: float) -> Tensor:
     across, down = grid_embedding((x.shape[-2], x.shape[-1]), x.shape[1], aspect, x.device)
     across, down = across.T[:, None, :] * GRID_EMBEDDING_SCALE, down.T[:, :, None] * GRID_EMBEDDING_SCALE
     half = x.shape[1] // 2
-    if torch.is_grad_enabled():
+    if is_functional():
         return torch.cat([x[:, :half] + across, x[:, half:] + down], dim=1)
     x[:, :half] += across
     x[:, half:] += down
@@ -214,6 +216,9 @@ def fused_chunks(head: DPT, features: dict[int, Tensor], grid_hw: tuple[int, int
     """
     patches = grid_hw[0] * grid_hw[1]
     levels = [features[layer].flatten(0, 1)[:, -patches:] for layer in head.layers]
+    if torch.compiler.is_exporting():  # a loop would fix the number of frames
+        yield head(levels, grid_hw, aspect)
+        return
     for start in range(0, len(levels[0]), head.frames_per_chunk):
         chunk = slice(start, start + head.frames_per_chunk)
         yield head([tokens[chunk] for tokens in levels], grid_hw, aspect)

@@ -40,9 +40,19 @@ class PatchEncoder(nn.Module):
         blocks = [Block(dim, num_heads, eps=1e-6, init_scale=1.0) for _ in range(depth)]
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self._fixed: tuple[int, int] | None = None  # the size that `_table` is for
+
+    @torch.no_grad()
+    def fix_size(self, image_hw: tuple[int, int]) -> None:
+        """Keep the position table of one size, for inference: a graph then holds it as numbers instead of the resizing, which
+        runtimes do in ways of their own."""
+        self.register_buffer("_table", self.position_table(image_hw).clone(), persistent=False)
+        self._fixed = image_hw
 
     def position_table(self, image_hw: tuple[int, int]) -> Tensor:
         """(1, 1 + patches, dim) for an image of this size: resized unless the image is the native square."""
+        if image_hw == self._fixed:
+            return self.get_buffer("_table")
         native = self.native_grid * self.patch_size
         if image_hw == (native, native):
             return self.pos_embed
@@ -56,7 +66,7 @@ class PatchEncoder(nn.Module):
         """(n, 3, H, W) normalised images -> (n, 1 + registers + patches, dim) after the final norm."""
         patches = self.patch_embed(images)
         table = self.position_table((images.shape[-2], images.shape[-1]))
-        count = len(images)
+        count = images.shape[0]
         x = torch.cat(
             [
                 (self.cls_token + table[:, :1]).expand(count, -1, -1),

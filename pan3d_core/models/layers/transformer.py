@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pan3d_core.runtime.exporting import is_functional
+
 # From so many rows on a linear layer pays as a convolution.
 CONVOLUTION_ROWS = 64
 HAS_ONEDNN = torch.backends.mkldnn.is_available()
@@ -36,7 +38,7 @@ class LayerScale(nn.Module):
 
     def forward(self, residual: Tensor, update: Tensor) -> Tensor:
         """residual + gamma * update; without gradient tracking `residual` itself is changed."""
-        if torch.is_grad_enabled():
+        if is_functional():
             return torch.addcmul(residual, update, self.gamma)
         return residual.addcmul_(update, self.gamma)
 
@@ -49,7 +51,7 @@ class Dense(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) -> (..., outputs)."""
         rows = x.numel() // self.in_features
-        if torch.is_grad_enabled() or rows < CONVOLUTION_ROWS or not _convolution_is_faster(x, self.weight):
+        if is_functional() or rows < CONVOLUTION_ROWS or not _convolution_is_faster(x, self.weight):
             return super().forward(x)
         picture = x.reshape(1, rows, 1, self.in_features).permute(0, 3, 1, 2)
         result = F.conv2d(picture, self.weight[:, :, None, None], self.bias)
@@ -124,7 +126,7 @@ class LoraLinear(nn.Module):
         result: Tensor = self.linear(x)
         if self.rows == "none":
             return result
-        if torch.is_grad_enabled() and self.rows == "all":
+        if is_functional() and self.rows == "all":
             return torch.add(result, self.lora.lora_B(self.lora.lora_A(x)), alpha=self.scaling)
         first = len(x) // 2 if self.rows == "second half" else 0
         low_rank = self.lora.lora_A(x[first:]).flatten(0, -2)
@@ -222,11 +224,11 @@ class Rope2d:
     def rotate(self, x: Tensor) -> Tensor:
         """Rotate (batch, P, heads, head_dim); without gradient tracking in place."""
         if self.every > 1:
-            x = x.clone() if torch.is_grad_enabled() else x
+            x = x.clone() if is_functional() else x
             x[:, :: self.every] = Rope2d(self.cos, self.sin).rotate(x[:, :: self.every])
             return x
         first, second = x.unflatten(-1, (2, 2, -1)).unbind(-2)
-        if torch.is_grad_enabled():
+        if is_functional():
             turned = [first * self.cos - second * self.sin, second * self.cos + first * self.sin]
             return torch.stack(turned, dim=-2).flatten(-3)
         turned_first = (first * self.cos).addcmul_(second, self.sin, value=-1)
@@ -238,7 +240,7 @@ class Rope2d:
 def normalised(norm: nn.Module, x: Tensor) -> Tensor:
     """norm(x); without gradient tracking stored in `x` itself."""
     result: Tensor = norm(x)
-    if torch.is_grad_enabled() or isinstance(norm, nn.Identity):
+    if is_functional() or isinstance(norm, nn.Identity):
         return result
     return x.copy_(result)
 
@@ -296,7 +298,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, rope: Rope2d | None = None) -> Tensor:
         """(batch, tokens, dim) -> same shape."""
         x = self.ls1(x, self.attn(x, rope, self.norm1))
-        if torch.is_grad_enabled():
+        if is_functional():
             x = self.ls2(x, self.mlp(self.norm2(x)))
             return x
         for rows in row_slices(x, 4 * x.shape[-1] * x.element_size()):

@@ -18,9 +18,10 @@ from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.models.eps3d.gaussians import VoxelAverage, voxel_grid
 from pan3d_core.models.eps3d.heads import Sem2Ins, TextDecoder
+from pan3d_core.models.mini.calibration import Calibration, MiniInputs
 from pan3d_core.models.mini.geometry import SceneGeometry, scene_geometry
 from pan3d_core.models.mini.layers import Pyramid
-from pan3d_core.models.mini.network import DenseOutputs, MiniBasedSettings, MiniInputs, OnPanMini, SingleViews
+from pan3d_core.models.mini.network import DenseOutputs, MiniBasedSettings, OnPanMini, SingleViews
 from pan3d_core.models.mini.plane import fourier_features
 from pan3d_core.models.mini.queries import POINT_WAVELENGTHS_M
 from pan3d_core.structures import Gaussians
@@ -104,10 +105,11 @@ class Eps3dMini(OnPanMini):
         for parameter in self.gaussian_head.output[-1].parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, inputs: MiniInputs) -> Eps3dMiniOutputs:
+    def forward(self, inputs: MiniInputs, calibration: Calibration | None = None) -> Eps3dMiniOutputs:
+        """B scenes, and what `calibrate` gives for them where that is known -> all that the network says."""
         with torch.no_grad():
-            single = self.base.single_views(inputs)
-            tokens = self.base.cross_views(single.tokens, single.angles)
+            single = self.base.single_views(inputs.images, calibration or self.calibrate(inputs))
+            tokens = self.base.cross_views(single.tokens, single.calibration.rotation)
             found = self.base.dense(single, tokens)
             dense = found[0]
             geometry = scene_geometry(self.base, inputs, single, found)

@@ -17,12 +17,12 @@ from torch.nn import functional as F
 
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorDecoder, AnchorPrediction, AnchorSettings, SceneViews
 from pan3d_core.models.layers.transformer import LoraLinear, add_lora, lora_rows
+from pan3d_core.models.mini.calibration import Calibration, MiniInputs
 from pan3d_core.models.mini.geometry import SceneGeometry, scene_geometry
 from pan3d_core.models.mini.layers import Pyramid
 from pan3d_core.models.mini.network import (
     FIRST_CROSS_VIEW,
     MiniBasedSettings,
-    MiniInputs,
     MiniOutputs,
     OnPanMini,
     SingleViews,
@@ -38,6 +38,7 @@ from pan3d_core.models.mini.queries import (
     select_seeds,
     under_masks,
 )
+from pan3d_core.runtime.exporting import is_functional
 
 UNIT_M = 0.1  # anchors are measured in decimetres: what stands on a table is about one of them
 _POINT_FEATURES = 2 * 3 * len(POINT_WAVELENGTHS_M)
@@ -128,9 +129,10 @@ class Fast3disMini(OnPanMini):
         """The adapted layers of the base."""
         return [module for module in self.base.modules() if isinstance(module, LoraLinear)]
 
-    def forward(self, inputs: MiniInputs) -> Fast3disMiniOutputs:
+    def forward(self, inputs: MiniInputs, calibration: Calibration | None = None) -> Fast3disMiniOutputs:
+        """B scenes, and what `calibrate` gives for them where that is known -> all raw outputs."""
         with torch.no_grad():
-            single = self.base.single_views(inputs)
+            single = self.base.single_views(inputs.images, calibration or self.calibrate(inputs))
         plain, adapted = self.dual_pass(single)
         with torch.no_grad():
             dense, scene = self.base.dense(single, plain)
@@ -145,13 +147,13 @@ class Fast3disMini(OnPanMini):
 
     def dual_pass(self, single: SingleViews) -> tuple[Tensor, Tensor]:
         """Tokens (B, S, 1 + h16 w16, dim) of the geometry pass and of the feature pass."""
-        tokens, angles = single.tokens, single.angles
-        if torch.is_grad_enabled():
+        tokens, rotation = single.tokens, single.calibration.rotation
+        if is_functional():
             with torch.no_grad(), lora_rows(self.base, "none"):
-                plain = self.base.cross_views(tokens, angles)
-            return plain, self.base.cross_views(tokens, angles)
+                plain = self.base.cross_views(tokens, rotation)
+            return plain, self.base.cross_views(tokens, rotation)
         with lora_rows(self.base, "second half"):
-            both = self.base.cross_views(torch.cat([tokens, tokens]), torch.cat([angles, angles]))
+            both = self.base.cross_views(torch.cat([tokens, tokens]), torch.cat([rotation, rotation], dim=1))
         plain, adapted = both.chunk(2)
         return plain, adapted
 
@@ -163,8 +165,8 @@ class Fast3disMini(OnPanMini):
         across = torch.stack([k[..., 0, 0], k[..., 0, 2] + 0.5], dim=-1) / width
         down = torch.stack([k[..., 1, 1], k[..., 1, 2] + 0.5], dim=-1) / height
         focal_center = torch.stack([across[..., 0], down[..., 0], across[..., 1], down[..., 1]], dim=-1)
-        cam_from_scene = geometry.cam_from_scene.clone()
-        cam_from_scene[..., :3, 3] /= UNIT_M
+        moved = geometry.cam_from_scene
+        cam_from_scene = torch.cat([moved[..., :3], torch.cat([moved[..., :3, 3:] / UNIT_M, moved[..., 3:, 3:]], dim=-2)], dim=-1)
         return SceneViews(pixels.maps, pixels.maps[0].mean((1, 3, 4)), cam_from_scene, focal_center)
 
     def _seeds(self, pixels: PixelMaps, geometry: SceneGeometry) -> tuple[Tensor, Tensor] | None:

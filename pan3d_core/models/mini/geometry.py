@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pan3d_core.geometry.cameras import unproject_depth
+from pan3d_core.models.mini.calibration import MiniInputs
 from pan3d_core.models.mini.cameras import unposed_cameras
 from pan3d_core.models.mini.decode import decode_scene
-from pan3d_core.models.mini.network import MAX_LOG_RATIO, DenseOutputs, MiniInputs, PanMini, SingleViews
+from pan3d_core.models.mini.network import MAX_LOG_RATIO, DenseOutputs, PanMini, SingleViews
 from pan3d_core.models.mini.plane import grid_intrinsics
 from pan3d_core.models.mini.queries import QueryOutputs, SceneFeatures
 
@@ -42,8 +43,9 @@ def scene_geometry(
         Of the same scenes, without gradient.
     """
     dense, scene = found
-    points, centers, cameras = scene.points4.clone(), scene.centers4.clone(), single.cam_from_plane.clone()
-    unposed = torch.nonzero(single.posed == 0)[:, 0].tolist()
+    points, centers, cameras = scene.points4.clone(), scene.centers4.clone(), single.calibration.cam_from_plane.clone()
+    # A graph makes no decisions by values: it is for scenes whose cameras are known.
+    unposed = [] if torch.compiler.is_exporting() else torch.nonzero(single.calibration.posed == 0)[:, 0].tolist()
     if not unposed:
         return SceneGeometry(points, centers, scene.foreground4, cameras)
     queries: QueryOutputs = base.decoder(scene)
@@ -51,7 +53,7 @@ def scene_geometry(
         kept, _ = decode_scene(queries, b)
         cameras[b] = unposed_cameras(dense, b, queries.mask_logits[b, kept], inputs.intrinsics[b])
         log_ratio = F.avg_pool2d(dense.log_ratio[b], 2).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
-        depth = single.rays[4].plane_depth[b] * log_ratio.exp()
+        depth = single.calibration.rays[4].plane_depth[b] * log_ratio.exp()
         points[b] = unproject_depth(depth, grid_intrinsics(inputs.intrinsics[b], 4), cameras[b])
         middle = points[b].flatten(0, 2).median(0).values
         points[b] -= middle

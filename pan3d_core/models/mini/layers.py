@@ -98,19 +98,19 @@ class Pyramid(nn.Module):
         return p2, p4, p8
 
 
-def rotate_by_position(x: Tensor, angle: Tensor) -> Tensor:
-    """Rotary embedding (Su et al. 2021, eq. 34): x (N, heads, L, 2 K), angle (N, 1, L, K) radians."""
+def rotate_by_position(x: Tensor, rotation: Tensor) -> Tensor:
+    """Rotary embedding (Su et al. 2021, eq. 34): x (N, heads, L, 2 K), rotation (2, N, 1, L, K) cosine and sine of angles."""
     first, second = x.chunk(2, dim=-1)
-    cos, sin = angle.cos(), angle.sin()
+    cos, sin = rotation[0], rotation[1]
     return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
 
 
 def rotary_angles(plane_xy: Tensor, head_dim: int, longest_m: float = 3.0, shortest_m: float = 0.15) -> Tensor:
-    """(N, L, 2) metres -> (N, 1, L, head_dim / 2) angles, half of them from x and half from y, geometric wavelengths."""
+    """(..., 2) metres -> (..., head_dim / 2) angles, half of them from x and half from y, geometric wavelengths."""
     count = head_dim // 4
     steps = torch.linspace(0, 1, count, device=plane_xy.device)
     frequency = 2 * math.pi / longest_m * (longest_m / shortest_m) ** steps
-    return (plane_xy[..., None] * frequency).flatten(-2)[:, None]
+    return (plane_xy[..., None] * frequency).flatten(-2)
 
 
 class Attention(nn.Module):
@@ -129,13 +129,13 @@ class Attention(nn.Module):
         parts: Tensor = x.unflatten(-1, (self.heads, -1))
         return parts.transpose(-2, -3)
 
-    def forward(self, x: Tensor, memory: Tensor, angles: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
-        """x (N, L, dim), memory (N, M, memory_dim), angles (self-attention only) and additive bias (N, 1, L, M)."""
+    def forward(self, x: Tensor, memory: Tensor, rotation: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """x (N, L, dim), memory (N, M, memory_dim), rotation by position (self-attention only) and additive bias (N, 1, L, M)."""
         query = self.query_norm(self._split(self.query(x)))
         key, value = self.key_value(memory).chunk(2, dim=-1)
         key = self.key_norm(self._split(key))
-        if angles is not None:
-            query, key = rotate_by_position(query, angles), rotate_by_position(key, angles)
+        if rotation is not None:
+            query, key = rotate_by_position(query, rotation), rotate_by_position(key, rotation)
         value = self._split(value)
         if torch.is_grad_enabled():
             # Written out: with a few hundred tokens on a CPU this trains faster than the fused kernel.
@@ -164,8 +164,8 @@ class Block(nn.Module):
         self.feed_norm = nn.LayerNorm(dim)
         self.feed = FeedForward(dim)
 
-    def forward(self, x: Tensor, angles: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, rotation: Tensor | None = None) -> Tensor:
         normed = self.attention_norm(x)
-        x = x + self.attention(normed, normed, angles)
+        x = x + self.attention(normed, normed, rotation)
         x = x + self.feed(self.feed_norm(x))
         return x

@@ -19,34 +19,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pan3d_core.geometry.transforms import invert_rigid, transform_points
+from pan3d_core.models.mini.calibration import GEOMETRY_CHANNELS, TOKEN_GEOMETRY, Calibration, MiniInputs, calibrate
 from pan3d_core.models.mini.image_stem import JoinImageStem
-from pan3d_core.models.mini.layers import Block, ConvStem, Pyramid, rotary_angles
-from pan3d_core.models.mini.plane import PlaneRays, fourier_features, plane_from_world, plane_rays, points_from_rays
+from pan3d_core.models.mini.layers import Block, ConvStem, Pyramid
+from pan3d_core.models.mini.plane import points_from_rays
 from pan3d_core.models.mini.queries import QueryDecoder, QueryOutputs, SceneFeatures
 from pan3d_core.models.mini.sweep import HEIGHTS_M, HeightSweep
 from pan3d_core.settings import read_settings, refuse_unknown, to_plain
-from pan3d_core.structures import present, require_shape
+from pan3d_core.structures import present
 
-PLANE_WAVELENGTHS_M = (2.0, 1.0, 0.5, 0.25, 0.125)
-_XY_FEATURES = 2 * 2 * len(PLANE_WAVELENGTHS_M)
-GEOMETRY_CHANNELS = _XY_FEATURES + 9
-TOKEN_GEOMETRY = _XY_FEATURES + 9
 MAX_LOG_RATIO = 2.5
 FIRST_CROSS_VIEW = 1  # the block from which on views meet: odd blocks see all of them
 
 B = TypeVar("B", bound="MiniBasedSettings")
 N = TypeVar("N", bound="OnPanMini")
-
-
-@dataclass(frozen=True)
-class MiniInputs:
-    """B scenes of S views of (H, W) pixels, H and W multiples of 16."""
-
-    images: Tensor  # (B, S, 3, H, W) RGB 0..1
-    intrinsics: Tensor  # (B, S, 3, 3) pixels
-    cam_from_world: Tensor  # (B, S, 4, 4) metres, world z up; any finite value where not posed
-    support_height: Tensor  # (B,) metres, world height of the support plane
-    posed: Tensor  # (B,) float, 1 = `cam_from_world` and `support_height` are known, 0 = they are ignored
 
 
 @dataclass(frozen=True)
@@ -79,13 +65,9 @@ class MiniOutputs(DenseOutputs):
 class SingleViews:
     """What the network knows before the views meet, and the calibration that it goes on to use."""
 
-    plane_from_world: Tensor  # (B, 4, 4) identity without poses
-    cam_from_plane: Tensor  # (B, S, 4, 4) identities without poses
-    rays: dict[int, PlaneRays]  # by stride: 1, 4, 16
+    calibration: Calibration
     stem: tuple[Tensor, Tensor, Tensor, Tensor]  # (B S, c, H/s, W/s) at strides 2, 4, 8, 16
     tokens: Tensor  # (B, S, 1 + h16 w16, dim) camera token first
-    angles: Tensor  # (B, 1, S (1 + h16 w16), head_dim / 2) rotary positions on the plane
-    posed: Tensor  # (B,) 1 or 0
 
 
 def plain_arguments(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,50 +155,51 @@ class PanMini(nn.Module):
             nn.init.zeros_(present("bias", head.bias))
         self.image_stem = JoinImageStem(channels[1:]) if own.image_stem else None
 
-    def forward(self, inputs: MiniInputs) -> MiniOutputs:
-        single = self.single_views(inputs)
-        dense, scene = self.dense(single, self.cross_views(single.tokens, single.angles))
+    def forward(self, inputs: MiniInputs, calibration: Calibration | None = None) -> MiniOutputs:
+        """B scenes, and what `calibrate` gives for them where that is known -> all raw outputs."""
+        return self.perceive(inputs.images, calibration or self.calibrate(inputs))
+
+    def calibrate(self, inputs: MiniInputs) -> Calibration:
+        """Compute what depends on cameras, support plane and picture size alone."""
+        return calibrate(inputs, self.sweep.levels, self.head_dim)
+
+    def perceive(self, images: Tensor, calibration: Calibration) -> MiniOutputs:
+        """Images (B, S, 3, H, W) RGB 0..1 of calibrated views -> all raw outputs."""
+        single = self.single_views(images, calibration)
+        dense, scene = self.dense(single, self.cross_views(single.tokens, calibration.rotation))
         return MiniOutputs(**vars(dense), queries=self.decoder(scene))
 
-    def single_views(self, inputs: MiniInputs) -> SingleViews:
+    def single_views(self, images: Tensor, calibration: Calibration) -> SingleViews:
         """Stem, tokens and the blocks in which every view is alone. The sweep compares views by their calibration already."""
-        self._check(inputs)
-        posed = inputs.posed.float()
-        shift, cam_from_plane = _plane_frame(inputs, posed)
-        hw = (inputs.images.shape[-2], inputs.images.shape[-1])
-        rays = {s: plane_rays(cam_from_plane, inputs.intrinsics, posed, hw, s) for s in (1, 4, 16)}
-        pictures = inputs.images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        geometry = _geometry_channels(rays[4], cam_from_plane, posed).permute(0, 1, 4, 2, 3).flatten(0, 1)
+        pictures = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         f2 = self.stem.start((pictures - 0.45) / 0.25)
-        swept = self.sweep(f2, rays[4], cam_from_plane, inputs.intrinsics, posed)
-        stem = self.stem(f2, geometry, swept, None if self.image_stem is None else self.image_stem(pictures))
-        x = self._tokens(stem[3], rays[16], cam_from_plane, inputs, posed)
-        xy = torch.cat([rays[16].plane_xy.mean((2, 3))[:, :, None], rays[16].plane_xy.flatten(2, 3)], dim=2)
+        swept = self.sweep(f2, calibration.sweep, calibration.posed)
+        extra = None if self.image_stem is None else self.image_stem(pictures)
+        stem = self.stem(f2, calibration.geometry.flatten(0, 1), swept, extra)
+        x = self._tokens(stem[3], calibration)
         for block in self.blocks[:FIRST_CROSS_VIEW]:
             x = block(x.flatten(0, 1)).view_as(x)
-        return SingleViews(shift, cam_from_plane, rays, stem, x, rotary_angles(xy.flatten(1, 2), self.head_dim), posed)
+        return SingleViews(calibration, stem, x)
 
-    def _tokens(self, features: Tensor, rays: PlaneRays, cam_from_plane: Tensor, inputs: MiniInputs, posed: Tensor) -> Tensor:
+    def _tokens(self, features: Tensor, calibration: Calibration) -> Tensor:
         """Stem features (B S, dim, h, w) -> tokens (B, S, 1 + h w, dim)."""
-        batch, views = inputs.images.shape[:2]
+        leading = calibration.camera_numbers.shape[:2]
         position = F.interpolate(self.image_position, size=features.shape[-2:], mode="bilinear", align_corners=True)
-        tokens = (features + position).flatten(2).transpose(1, 2).unflatten(0, (batch, views))
-        tokens = tokens + self.token_geometry(_token_channels(rays, cam_from_plane, posed)).flatten(2, 3)
-        camera = self.camera_token + self.camera_geometry(_camera_numbers(inputs, cam_from_plane, posed))
-        unposed = (1 - posed)[:, None]
-        first = torch.cat([unposed, torch.zeros_like(unposed).expand(-1, views - 1)], dim=1)
-        camera = camera + first[..., None] * self.first_view
+        tokens = (features + position).flatten(2).transpose(1, 2).unflatten(0, leading)
+        tokens = tokens + self.token_geometry(calibration.token_geometry).flatten(2, 3)
+        camera = self.camera_token + self.camera_geometry(calibration.camera_numbers)
+        camera = camera + calibration.first_view[..., None] * self.first_view
         return torch.cat([camera[:, :, None], tokens], dim=2)
 
-    def cross_views(self, tokens: Tensor, angles: Tensor) -> Tensor:
-        """The other blocks, by turns over all views and within each, and the norm: (B, S, 1 + h w, dim) -> the same."""
+    def cross_views(self, tokens: Tensor, rotation: Tensor) -> Tensor:
+        """The other blocks, by turns over all views and within each, and the norm: tokens (B, S, 1 + h w, dim) -> the same."""
         batch, views, count, _ = tokens.shape
-        x = tokens
+        x, of_all = tokens, rotation.flatten(2, 3)[:, :, None]
         for number, block in enumerate(self.blocks[FIRST_CROSS_VIEW:], start=FIRST_CROSS_VIEW):
             if number % 2 == 0:
                 x = block(x.reshape(batch * views, count, -1))
             else:
-                x = block(x.reshape(batch, views * count, -1), angles)
+                x = block(x.reshape(batch, views * count, -1), of_all)
         normed: Tensor = self.norm(x.reshape(batch, views, count, -1))
         return normed
 
@@ -224,7 +207,8 @@ class PanMini(nn.Module):
         """Outputs of `cross_views` -> everything but the queries, and what those look at."""
         tokens = x[:, :, 1:]
         batch, views = tokens.shape[:2]
-        posed, rays, cam_from_plane = single.posed, single.rays, single.cam_from_plane
+        known = single.calibration
+        posed, rays, cam_from_plane = known.posed, known.rays, known.cam_from_plane
         grid = tokens.flatten(0, 1).transpose(1, 2).unflatten(2, single.stem[3].shape[-2:])
         p2, p4, p8 = self.pyramid(grid, single.stem)
         dense4 = self.dense4(p4).float()
@@ -240,21 +224,10 @@ class PanMini(nn.Module):
         dense_text = self.dense_text(p8.permute(0, 1, 3, 4, 2)) if self.training else p8.new_zeros(0)
         outputs = DenseOutputs(
             log_ratio=dense2[:, :, 0], log_error=dense2[:, :, 1] - 3.0, foreground_logits=dense2[:, :, 2],
-            plane_depth=rays[1].plane_depth, center_offset=offset, plane_from_world=single.plane_from_world,
+            plane_depth=rays[1].plane_depth, center_offset=offset, plane_from_world=known.plane_from_world,
             view1_from_cam=self.camera(x[:, :, 0]).float(), dense_text=dense_text,
         )  # fmt: skip
         return outputs, scene
-
-    @staticmethod
-    def _check(inputs: MiniInputs) -> None:
-        require_shape("images", inputs.images, (None, None, 3, None, None))
-        batch, views, _, height, width = inputs.images.shape
-        if height % 16 or width % 16:
-            raise ValueError(f"images: expected height and width to be multiples of 16, got {height} x {width}")
-        require_shape("intrinsics", inputs.intrinsics, (batch, views, 3, 3))
-        require_shape("cam_from_world", inputs.cam_from_world, (batch, views, 4, 4))
-        require_shape("support_height", inputs.support_height, (batch,))
-        require_shape("posed", inputs.posed, (batch,))
 
 
 def _initialise(module: nn.Module) -> None:
@@ -262,50 +235,6 @@ def _initialise(module: nn.Module) -> None:
         nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5 * 0.8)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def _plane_frame(inputs: MiniInputs, posed: Tensor) -> tuple[Tensor, Tensor]:
-    """`plane_from_world` (B, 4, 4) and `cam_from_plane` (B, S, 4, 4), identities without poses."""
-    hw = (inputs.images.shape[-2], inputs.images.shape[-1])
-    shift = plane_from_world(inputs.cam_from_world, inputs.intrinsics, inputs.support_height, hw)
-    cam_from_plane = inputs.cam_from_world @ invert_rigid(shift)[:, None]
-    eye = torch.eye(4, dtype=shift.dtype, device=shift.device)
-    known = posed[:, None, None] > 0
-    return torch.where(known, shift, eye), torch.where(known[:, None], cam_from_plane, eye)
-
-
-def _geometry_channels(rays: PlaneRays, cam_from_plane: Tensor, posed: Tensor) -> Tensor:
-    """(B, S, h, w, GEOMETRY_CHANNELS) for the stem; without poses only the camera rays are not zero."""
-    flag = posed[:, None, None, None, None]
-    center = invert_rigid(cam_from_plane)[..., :3, 3]
-    height = center[:, :, None, None, 2:].expand(*rays.plane_depth.shape, 1)
-    known = torch.cat(
-        [
-            fourier_features(rays.plane_xy, PLANE_WAVELENGTHS_M), rays.plane_xy, rays.hits[..., None],
-            rays.plane_depth.log()[..., None], rays.rays_plane[..., 2:], height, torch.ones_like(height),
-        ], dim=-1,
-    )  # fmt: skip
-    return torch.cat([known * flag, rays.rays_cam[..., :2]], dim=-1)
-
-
-def _token_channels(rays: PlaneRays, cam_from_plane: Tensor, posed: Tensor) -> Tensor:
-    """(B, S, h, w, TOKEN_GEOMETRY): Fourier features of the plane point, Plücker ray, flag, camera ray."""
-    flag = posed[:, None, None, None, None]
-    center = invert_rigid(cam_from_plane)[..., :3, 3][:, :, None, None].expand_as(rays.rays_plane)
-    direction = F.normalize(rays.rays_plane, dim=-1)
-    moment = torch.linalg.cross(center, direction, dim=-1)
-    known = torch.cat([fourier_features(rays.plane_xy, PLANE_WAVELENGTHS_M), direction, moment, rays.hits[..., None]], dim=-1)
-    return torch.cat([known * flag, rays.rays_cam[..., :2]], dim=-1)
-
-
-def _camera_numbers(inputs: MiniInputs, cam_from_plane: Tensor, posed: Tensor) -> Tensor:
-    """(B, S, 17): pose, flag and normalised intrinsics."""
-    height, width = inputs.images.shape[-2:]
-    flag = posed[:, None, None]
-    pose = cam_from_plane[..., :3, :].flatten(-2) * flag
-    k = inputs.intrinsics
-    lens = torch.stack([k[..., 0, 0] / width, k[..., 1, 1] / height, k[..., 0, 2] / width, k[..., 1, 2] / height], dim=-1)
-    return torch.cat([pose, flag.expand(*pose.shape[:2], 1), lens], dim=-1)
 
 
 def world_points(outputs: DenseOutputs, points_plane: Tensor) -> Tensor:
@@ -319,6 +248,10 @@ class OnPanMini(nn.Module):
     def __init__(self, base: Mapping[str, Any]) -> None:
         super().__init__()
         self.base = PanMini(MiniArchitecture.of(base)).requires_grad_(False)
+
+    def calibrate(self, inputs: MiniInputs) -> Calibration:
+        """As the base."""
+        return self.base.calibrate(inputs)
 
     def train(self: N, mode: bool = True) -> N:
         """The base stays in evaluation mode: its statistics are frozen like its weights."""

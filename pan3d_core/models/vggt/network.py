@@ -18,6 +18,7 @@ from pan3d_core.models.layers.dpt import DPT, dense_maps, dense_output
 from pan3d_core.models.layers.patch_encoder import PatchEncoder
 from pan3d_core.models.layers.transformer import Block, Dense, LinearBuilder, Mlp, Rope2d
 from pan3d_core.models.vggt.pose_encoding import cameras_from_pose_encoding
+from pan3d_core.runtime.exporting import is_functional
 from pan3d_core.runtime.weights import load_weights
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
@@ -72,7 +73,7 @@ class Aggregator(nn.Module):
         batch, frames = images.shape[:2]
         patches = self.patch_embed(imagenet_normalized(images.flatten(0, 1)))
         special = torch.cat([self.camera_token, self.register_token], dim=2)
-        special = torch.cat([special[:, :1], special[:, 1:].expand(-1, frames - 1, -1, -1)], dim=1)
+        special = special.index_select(1, (torch.arange(frames, device=special.device) > 0).long())
         return torch.cat([special.expand(batch, -1, -1, -1).flatten(0, 1), patches], dim=1)
 
     def forward(
@@ -99,7 +100,7 @@ class Aggregator(nn.Module):
             x = frame_block(x.reshape(batch * frames, tokens, dim), frame_rope)
             after_frame = None
             if layer in keep_layers:
-                after_frame = x if torch.is_grad_enabled() else x.clone()
+                after_frame = x if is_functional() else x.clone()
             x = global_block(x.reshape(batch, frames * tokens, dim), global_rope)
             if after_frame is not None:
                 shape = (batch, frames, tokens, dim)

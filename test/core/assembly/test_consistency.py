@@ -8,7 +8,9 @@ import torch
 from table_rig import EYES, rig, texture
 
 from pan3d_core.assembly.consistency import ConsistencyWatch, check_poses, refuse_metres
+from pan3d_core.assembly.pose_fit import pair_transforms, ray_errors
 from pan3d_core.assembly.pose_hypotheses import MISTAKES, OPTICAL_FROM_BODY, OPTICAL_FROM_OPENGL
+from pan3d_core.assembly.view_matches import match_views
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.structures import PoseConsistency, Reconstruction
@@ -169,3 +171,36 @@ def test_a_wrist_camera_whose_hand_eye_calibration_is_off_is_doubted(views):
     wrist = [replace(view, camera="wrist") for view in moved(views, lambda pose: torch.from_numpy(off).float() @ pose)]
     found = check_poses(wrist, support_height_m=0.0)
     assert found.contradiction or found.doubts
+
+
+def right_matches(views, which, count):
+    """Right matches of all views, of them only so many that see what one camera sees."""
+    matches = match_views(views, ConsistencyConfig())
+    poses = np.stack([view.cam_from_world.double().numpy() for view in views])
+    right = ray_errors(matches.rays(), pair_transforms(matches, poses)) < np.radians(0.1)
+    own = (matches.first == which) | (matches.second == which)
+    return matches.of(right & (~own | (np.cumsum(right & own) <= count)))
+
+
+@pytest.mark.parametrize(("metres", "refuted"), [(0.012, False), (0.05, True)])
+def test_few_places_refute_a_camera_that_is_far_off_and_doubt_one_that_is_near(views, metres, refuted):
+    def shifted(pose):
+        pose = pose.clone()
+        pose[1, 3] += metres
+        return pose
+
+    found = check_poses(moved(views, shifted, which=2), matches=right_matches(views, 2, count=14))
+    assert found.left_out == (("camera_2",) if refuted else ()) and "camera_2" in " ".join(found.warnings)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_one_camera_with_the_pose_of_its_link_is_found_where_only_pictures_from_above_are_alike(views, count):
+    matches = match_views(views[:count], ConsistencyConfig())
+    none = matches.of(np.zeros(len(matches), bool))
+    given = moved(views[:count], MADE["body or *_link frame"], which=1)
+    found = check_poses(given, matches=none)
+    if count == 2:
+        assert "camera_1" in found.contradiction
+    else:
+        assert found.left_out == ("camera_1",) and "body or *_link frame" in found.reasons[0]
+    assert check_poses(views[:count], matches=none).warnings == ()

@@ -102,6 +102,20 @@ def test_a_textured_box_on_a_plain_table_is_no_other_support():
     assert doubt(seen(box), 0.0) == ("", False)
 
 
+def things_on(rng, height, half_m, lower=0):
+    """A narrow layer with things about on it, and so many places between 0 and the layer."""
+    about = np.concatenate([layer(rng, height + rise, 15, half_m=half_m) for rise in (0.03, 0.06)])
+    return seen(layer(rng, height, 60, half_m=0.1), about, layer(rng, height / 2, lower))
+
+
+def test_what_things_stand_about_on_is_the_support_where_nothing_lower_is_seen():
+    rng = np.random.default_rng(8)
+    words, refuted = doubt(things_on(rng, 0.1, half_m=0.3), 0.0)
+    assert "the support is at 0.10" in words and refuted
+    assert doubt(things_on(rng, 0.1, half_m=0.3, lower=8), 0.0) == ("", False)  # those stand beside a box
+    assert doubt(things_on(rng, 0.1, half_m=0.08), 0.0) == ("", False)  # those stand on a box
+
+
 def test_a_tray_on_a_table_may_be_the_support():
     rng = np.random.default_rng(6)
     assert doubt(seen(layer(rng, 0.0, 40), layer(rng, 0.03, 60)), 0.03) == ("", False)

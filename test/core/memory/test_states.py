@@ -1,9 +1,11 @@
 """What becomes of objects: hidden, gone, moved, held, uncertain; and who is who when they come back."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from raycast_scene import Ball, Block, camera_ring
-from remembered_scenes import CAMERAS, remembered, shown
+from remembered_scenes import CAMERAS, remembered, seen, shown
 
 from pan3d_core.config import MemoryConfig, TrackingConfig
 from pan3d_core.memory import ObjectState, WorldMemory
@@ -126,15 +128,35 @@ def test_twins_do_not_swap():
     assert shown(memory, [at(MUG, 0.12, 0.25), at(MUG, -0.12, 0.1)], 0.6) == [first, second]
 
 
-def test_a_new_twin_is_another_object_while_the_first_is_hidden_or_seen():
+def test_a_new_twin_is_another_object_while_the_first_is_seen_or_behind_an_object():
     memory = WorldMemory()
     (mug,) = shown(memory, [MUG], 0.0)
     assert shown(memory, [MUG, at(MUG, -0.1, 0.25)], 1.0) == [mug, mug + 1]
     memory = WorldMemory()
     (mug,) = shown(memory, [MUG], 0.0)
     twin = Block((0.25, 0.0, 0.05), MUG.size, rgb=MUG.rgb)  # before the arm
-    assert shown(memory, [MUG, ARM, twin], 1.0, overlooked=[1]) == [mug + 1]
+    assert mug not in shown(memory, [MUG, ARM, twin], 1.0)
     assert remembered(memory, mug).state is ObjectState.OCCLUDED
+
+
+def test_what_an_arm_may_have_carried_is_known_by_its_looks():
+    memory = WorldMemory()
+    (mug,) = shown(memory, [MUG], 0.0)
+    assert shown(memory, [MUG, ARM], 1.0, overlooked=[1]) == []
+    there = Block((0.25, 0.0, 0.05), MUG.size, rgb=MUG.rgb)
+    assert shown(memory, [ARM, there], 2.0, overlooked=[0]) == [mug]
+    memory = WorldMemory()
+    (mug,) = shown(memory, [MUG], 0.0)
+    another = Block((0.25, 0.0, 0.05), (0.06, 0.06, 0.07), rgb=(0.8, 0.35, 0.1))  # not alike enough
+    assert shown(memory, [MUG, ARM, another], 2.0, overlooked=[1]) == [mug + 1]
+
+
+def test_of_two_that_could_be_it_the_one_that_vanished_just_now_is():
+    memory = WorldMemory(config=MemoryConfig(gone_after=1))
+    one, two = at(MUG, 0.0, -0.2), at(MUG, 0.0, 0.2)
+    first, second = shown(memory, [one, two], 0.0)
+    shown(memory, [two], 1.0)  # the first is gone
+    assert shown(memory, [at(MUG, -0.05, -0.05)], 2.0) == [second]  # nearer to the first
 
 
 def test_another_kind_of_thing_is_not_who_is_gone():
@@ -168,3 +190,13 @@ def test_memory_is_bounded_and_the_gone_are_forgotten_first():
     shown(memory, [BALL, *others], 3.0)
     ids = [item.instance_id for item in memory.world.objects]
     assert len(ids) == 3 and mug not in ids and ball in ids
+
+
+def test_a_name_is_what_most_sightings_say():
+    memory = WorldMemory()
+    names = []
+    for step, kind in enumerate((1, 1, 0, 1, 0, 0, 0)):
+        panoptic, found = seen([MUG], float(step))
+        memory.update(replace(panoptic, segments=tuple(replace(item, class_id=kind) for item in panoptic.segments)), found)
+        names.append(remembered(memory, 1).name)
+    assert names == ["box", "box", "box", "box", "box", "box", "ball"]

@@ -47,6 +47,12 @@ def test_official_wrappings(tmp_path, state, wrap):
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
+def test_an_exported_network_is_no_checkpoint(tmp_path):
+    (tmp_path / "mini.onnx").write_bytes(b"")
+    with pytest.raises(ValueError, match="expected a checkpoint, got .*mini.onnx, a network written by pan3d export; name the"):
+        read_weights(tmp_path / "mini.onnx")
+
+
 def test_safetensors_in_half_precision_become_the_models_dtype(tmp_path, state):
     save_file({name: value.half() for name, value in state.items()}, tmp_path / "w.safetensors")
     model = small_model()

@@ -2,10 +2,11 @@
 
 import fcntl
 import os
+import pwd
 
 import pytest
 
-from pan3d_ros.platform.shared_memory import YOUNG_S, remove_stale_segments, stale_segments
+from pan3d_ros.platform.shared_memory import YOUNG_S, other_users, remove_stale_segments, stale_segments
 
 DEAD, ALIVE, YOUNG = "fastrtps_0123456789abcdef", "fastrtps_fedcba9876543210", "fastrtps_00000000000000aa"
 OTHERS = ("fastrtps_port7000", "fastrtps_port7000_el", "sem.fastrtps_port7000_mutex", "somebody_else")
@@ -37,3 +38,21 @@ def test_segments_of_dead_processes_go_and_all_others_stay(folder):
 
 def test_a_system_without_shared_memory_has_none_that_is_stale(tmp_path):
     assert remove_stale_segments(tmp_path / "none").paths == ()
+
+
+def test_only_other_users_whose_processes_are_alive_are_named(folder, monkeypatch):
+    assert other_users(folder) == ()
+    with (folder / f"{ALIVE}_el").open("rb") as lock, (folder / f"{YOUNG}_el").open("rb") as young:
+        for handle in (lock, young):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        assert other_users(folder) == ()  # they are this user's own
+        mine = os.geteuid()
+        monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+        assert other_users(folder) == (pwd.getpwuid(mine).pw_name,)
+
+        def unknown(number):
+            raise KeyError(number)
+
+        monkeypatch.setattr(pwd, "getpwuid", unknown)
+        assert other_users(folder) == (str(mine),)  # as in a container
+    assert other_users(folder) == ()  # all are dead now

@@ -64,6 +64,18 @@ def test_the_address_answers_with_a_page(serve):
         assert answer.status == 200 and b"<html" in answer.read()
 
 
+@pytest.mark.parametrize(
+    "path", ["/../../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/etc/passwd", "etc/passwd"]
+)
+def test_files_of_the_machine_are_not_served(serve, path):
+    # Urls are tidied by clients on the way, so the request is written by hand, from as deep as any folder of packages is.
+    asked = path.replace("../../../", "../" * 40).replace("%2e%2e/%2e%2e/", "%2e%2e/" * 40)
+    with socket.create_connection(("127.0.0.1", int(serve().address.rsplit(":", 1)[1])), timeout=30) as connection:
+        connection.sendall(f"GET {asked} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 404") and b"root:" not in answer
+
+
 def test_a_click_selects_what_is_seen_there(serve):
     viewer = serve()
     viewer.attempt(lambda: viewer.pick(*ray_to_box(1), 500.0))

@@ -7,8 +7,8 @@ import torch
 
 from pan3d_core.geometry.transforms import invert_rigid, look_at
 from pan3d_core.models.eps3d.network import render_panoptic
+from pan3d_core.models.mini.calibration import MiniInputs
 from pan3d_core.models.mini.eps3d import RAW_CHANNELS, Eps3dMini, Eps3dMiniSettings
-from pan3d_core.models.mini.network import MiniInputs
 
 BASE = {
     "dim": 48, "heads": 3, "blocks": 4, "stem": (8, 16, 24), "pyramid": (8, 16, 24), "queries": 6, "decoder_layers": 2,

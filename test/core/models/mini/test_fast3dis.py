@@ -12,9 +12,10 @@ from pan3d_core.geometry.cameras import pixel_grid, project
 from pan3d_core.geometry.transforms import look_at, transform_points
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorSettings
 from pan3d_core.models.layers.transformer import LoraLinear, add_lora, lora_rows, merge_lora
+from pan3d_core.models.mini.calibration import MiniInputs
 from pan3d_core.models.mini.fast3dis import UNIT_M, Fast3disMini, Fast3disMiniSettings
 from pan3d_core.models.mini.geometry import scene_geometry
-from pan3d_core.models.mini.network import MiniInputs, PanMini
+from pan3d_core.models.mini.network import PanMini
 from pan3d_core.models.mini.plane import grid_intrinsics
 from pan3d_core.runtime.weights import read_metadata
 
@@ -56,11 +57,14 @@ def inputs(views: int, *, posed: tuple[float, ...] = (1.0,)) -> MiniInputs:
 
 @torch.inference_mode()
 def test_the_shared_pass_is_two_separate_passes(model):
-    single = model.base.single_views(inputs(3))
+    given = inputs(3)
+    single = model.base.single_views(given.images, model.calibrate(given))
     passes = model.dual_pass(single)
     for rows, tokens in zip(("none", "all"), passes, strict=True):
         with lora_rows(model.base, rows):
-            torch.testing.assert_close(tokens, model.base.cross_views(single.tokens, single.angles), atol=1e-5, rtol=0)
+            torch.testing.assert_close(
+                tokens, model.base.cross_views(single.tokens, single.calibration.rotation), atol=1e-5, rtol=0
+            )
     assert float((passes[0] - passes[1]).abs().max()) > 1e-2
 
 
@@ -97,7 +101,7 @@ def test_training_moves_only_what_is_new_and_sees_the_same(model):
 @torch.inference_mode()
 def test_anchors_start_at_votes_for_centres(model):
     given = inputs(3)
-    single = model.base.single_views(given)
+    single = model.base.single_views(given.images, model.calibrate(given))
     plain, adapted = model.dual_pass(single)
     dense, scene = model.base.dense(single, plain)
     votes = torch.full_like(scene.centers4, 0.02)
@@ -136,7 +140,7 @@ def test_equal_views_give_equal_masks(model):
 @torch.inference_mode()
 def test_points_and_cameras_of_a_scene_share_a_frame_with_poses_and_without(model):
     given = inputs(2, posed=(1.0, 0.0))
-    single = model.base.single_views(given)
+    single = model.base.single_views(given.images, model.calibrate(given))
     dense, scene = model.base.dense(single, model.dual_pass(single)[0])
     geometry = scene_geometry(model.base, given, single, (dense, scene))
     points = transform_points(geometry.cam_from_scene.flatten(0, 1), geometry.points4.flatten(0, 1).flatten(1, 2))

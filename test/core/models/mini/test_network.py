@@ -8,8 +8,9 @@ import torch
 
 from pan3d_core.geometry.cameras import pixel_grid, pixel_rays, project, unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid, look_at, transform_points
+from pan3d_core.models.mini.calibration import MiniInputs
 from pan3d_core.models.mini.decode import decode_scene, suppress_masks
-from pan3d_core.models.mini.network import MiniArchitecture, MiniInputs, PanMini
+from pan3d_core.models.mini.network import MiniArchitecture, PanMini
 from pan3d_core.models.mini.plane import grid_intrinsics, plane_from_world, plane_rays
 from pan3d_core.models.mini.queries import select_seeds
 

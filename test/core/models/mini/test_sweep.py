@@ -4,7 +4,7 @@ import torch
 from raycast_scene import TABLE_SCENE, cast
 
 from pan3d_core.models.mini.plane import plane_rays
-from pan3d_core.models.mini.sweep import HEIGHTS_M, HeightSweep, sweep_points
+from pan3d_core.models.mini.sweep import HEIGHTS_M, HeightSweep, sweep_grid, sweep_points
 
 
 def scene_rays(scene, posed=1.0):
@@ -38,11 +38,10 @@ def test_surfaces_look_alike_at_their_own_height():
     lifted by 7 cm at 7 cm."""
     scene = cast(())
     rays, cameras, intrinsics = scene_rays(scene)
-    sweep = HeightSweep(3, 4, channels=3)
+    sweep, at = HeightSweep(3, 4, channels=3), sweep_grid(rays, cameras, intrinsics)
     sweep.describe = torch.nn.Identity()  # colours themselves
     found = {}
     sweep.project = type("Keep", (torch.nn.Module,), {"forward": lambda self, x: found.setdefault("likeness", x)})()
-    fine, _, _ = scene_rays(scene)
     grid = plane_rays(cameras, intrinsics, torch.ones(1), tuple(scene.views[0].image.shape[-2:]), 2)
     for height in (0.0, 0.07):
         found.clear()
@@ -53,7 +52,7 @@ def test_surfaces_look_alike_at_their_own_height():
             + grid.rays_plane * (grid.plane_depth * share[..., None, None])[..., None]
         )
         colors = texture(points)[:, 0].transpose(0, 1)
-        sweep(colors, fine, cameras, intrinsics, torch.ones(1))
+        sweep(colors, at, torch.ones(1))
         likeness, seen = found["likeness"][:, : len(HEIGHTS_M)], found["likeness"][:, 2 * len(HEIGHTS_M) :]
         everywhere = (seen > 0.9).all(1)
         best = likeness.argmax(1)[everywhere]
@@ -69,8 +68,8 @@ def test_without_poses_or_other_views_there_is_nothing_to_say():
     rays, cameras, intrinsics = scene_rays(scene, posed=0.0)
     height, width = (2 * size for size in rays.plane_depth.shape[-2:])
     features = torch.rand(4, 6, height, width)
-    assert not sweep(features, rays, cameras, intrinsics, torch.zeros(1)).any()
+    assert not sweep(features, sweep_grid(rays, cameras, intrinsics), torch.zeros(1)).any()
     rays, cameras, intrinsics = scene_rays(scene)
     first = type(rays)(**{name: value[:, :1] for name, value in vars(rays).items()})
-    alone = sweep(features[:1], first, cameras[:, :1], intrinsics[:, :1], torch.ones(1))
+    alone = sweep(features[:1], sweep_grid(first, cameras[:, :1], intrinsics[:, :1]), torch.ones(1))
     torch.testing.assert_close(alone, sweep.project.bias[None, :, None, None].expand_as(alone))

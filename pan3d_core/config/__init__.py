@@ -1,0 +1,44 @@
+"""All settings of the library, with their defaults, in one place.
+
+YAML files and ROS parameters are views of these dataclasses, made from the fields: every field carries
+`metadata` with `description`, and where they apply `range` (lowest, highest), `choices` and `read_only`
+(fixed while a pipeline runs). Nothing else in the project repeats a default.
+"""
+
+from pan3d_core.config.answers import GraspConfig, GripperConfig, NamingConfig
+from pan3d_core.config.pipeline import (
+    AlignConfig,
+    CloudConfig,
+    ConsistencyConfig,
+    ImageLimits,
+    KeyframeConfig,
+    MemoryConfig,
+    MergeConfig,
+    ModelConfig,
+    OutlineConfig,
+    PipelineConfig,
+    PlacementConfig,
+    PreprocessConfig,
+    TrackingConfig,
+    WorkspaceConfig,
+)
+
+__all__ = [
+    "AlignConfig",
+    "CloudConfig",
+    "ConsistencyConfig",
+    "GraspConfig",
+    "GripperConfig",
+    "ImageLimits",
+    "KeyframeConfig",
+    "MemoryConfig",
+    "MergeConfig",
+    "ModelConfig",
+    "NamingConfig",
+    "OutlineConfig",
+    "PipelineConfig",
+    "PlacementConfig",
+    "PreprocessConfig",
+    "TrackingConfig",
+    "WorkspaceConfig",
+]

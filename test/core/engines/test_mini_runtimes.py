@@ -1,0 +1,114 @@
+"""A small untrained `pan3d-mini` in other runtimes: the engine answers the same, posed or not, for 1 to 8 views."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from raycast_scene import TABLE_SCENE, cast
+from safetensors.torch import save_file
+
+from pan3d_core.config import ModelConfig
+from pan3d_core.engines import build_engine, build_graph
+from pan3d_core.engines.mini import FORMATS
+from pan3d_core.models.mini.network import MiniArchitecture, PanMini
+from pan3d_core.runtime.networks.verify import output_errors
+from pan3d_core.views.preprocessing import preprocess
+
+TINY = {
+    "dim": 32, "heads": 2, "blocks": 2, "stem": (4, 8, 12), "pyramid": (4, 8, 12), "queries": 3, "decoder_layers": 1,
+    "text_dim": 8, "sweep_heights": (0.0, 0.05),
+}  # fmt: skip
+ON_CPU = ("onnxruntime", "openvino")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    tensors = {name: value.clone() for name, value in PanMini(MiniArchitecture(**TINY)).state_dict().items()}
+    tensors["decoder.mask_bias"] = torch.tensor(1.0)  # untrained masks are empty otherwise
+    tensors["names.embeddings"] = torch.nn.functional.normalize(torch.randn(2, 8), dim=-1)
+    content = {"architecture": TINY, "names": ["mug", "ball"], "class_names": ["mug", "ball"], "facts": {"image_hw": (48, 64)}}
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_file(tensors, path, metadata={"format": FORMATS["pan3d-mini"], "content": json.dumps(content)})
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One for the whole module: writing the network takes seconds."""
+    pytest.importorskip("onnxscript")
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAN3D_CACHE", str(folder))
+        yield folder
+
+
+@pytest.mark.parametrize("runtime", ON_CPU)
+def test_the_engine_answers_as_in_torch(weights, cache, runtime):
+    pytest.importorskip(runtime)
+    plain = build_engine(ModelConfig(weights=weights, runtime="torch", min_score=0.0))
+    engine = build_engine(ModelConfig(weights=weights, runtime=runtime, min_score=0.0))
+    assert engine.facts.runtime().name == runtime and plain.facts.runtime().name == "torch"
+    views = preprocess(cast(TABLE_SCENE).views, engine.facts.preprocess, 0.0)
+    for given in (views, views.select([1]), replace(views, cam_from_world=None)):
+        (expected, instances), (found, others) = plain(given), engine(given)
+        torch.testing.assert_close(found.depth, expected.depth, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(found.cam_from_world, expected.cam_from_world, atol=1e-4, rtol=0)
+        torch.testing.assert_close(others.mask_logits, instances.mask_logits, atol=1e-3, rtol=0)
+        torch.testing.assert_close(others.class_logits, instances.class_logits, atol=1e-3, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # writing a graph takes minutes on a busy machine
+def test_anchors_answer_as_in_torch_where_poses_are_known(cache):
+    """The checkpoint that comes with the package; without poses torch runs it in any case."""
+    pytest.importorskip("openvino")
+    plain, engine = (build_engine(ModelConfig(name="pan3d-mini-fast3dis", runtime=name)) for name in ("torch", "openvino"))
+    assert engine.facts.runtime().name == "openvino"
+    views = preprocess(cast(TABLE_SCENE).views, engine.facts.preprocess, 0.0)
+    for given in (views, views.select([1]), replace(views, cam_from_world=None)):
+        (expected, instances), (found, others) = plain(given), engine(given)
+        torch.testing.assert_close(found.depth, expected.depth, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(others.scores, instances.scores, atol=1e-3, rtol=0)
+        torch.testing.assert_close(others.mask_logits, instances.mask_logits, atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("runtime", ON_CPU)
+def test_auto_takes_what_was_prepared(weights, cache, runtime):
+    pytest.importorskip(runtime)
+    assert build_engine(ModelConfig(weights=weights)).facts.runtime().name in ON_CPU
+
+
+def test_pictures_of_another_shape_go_to_torch(weights, cache, caplog):
+    pytest.importorskip("onnxruntime")
+    engine = build_engine(ModelConfig(weights=weights, runtime="onnxruntime"))
+    scene = cast(TABLE_SCENE)
+    wide = [replace(view, image=view.image[..., : view.image.shape[-2] // 2, :], depth=None) for view in scene.views]
+    reconstruction, _ = engine(preprocess(wide, engine.facts.preprocess, 0.0))
+    assert reconstruction.depth.shape[1:] != (48, 64) and engine.facts.runtime().name == "torch"
+    assert "pan3d export pan3d-mini" in caplog.text
+
+
+def test_the_graph_of_other_pictures_is_another(weights):
+    usual, wide = (build_graph(ModelConfig(weights=weights), size) for size in (None, (360, 640)))
+    assert usual.inputs[0].shape == (1, "views", 3, 48, 64) and wide.inputs[0].shape == (1, "views", 3, 48, 80)
+    content = json.loads(wide.metadata["content"])
+    assert content["names"] == ["mug", "ball"] and content["preprocess"]["width"] == 80
+
+
+def test_torch_is_its_own_equal(weights):
+    graph = build_graph(ModelConfig(weights=weights))
+    engine = build_engine(ModelConfig(weights=weights, runtime="torch"))
+    errors = output_errors(graph, engine._networks((48, 64)), views=(1, 3))
+    assert {error.largest for error in errors} == {0.0} and len(errors) == len(graph.outputs)
+
+
+def test_engines_without_a_graph_are_named(weights):
+    with pytest.raises(ValueError, match="export: expected one of pan3d-mini.*got 'depth_clusters'"):
+        build_graph(ModelConfig(name="depth_clusters"))
+
+
+def test_an_engine_that_torch_alone_runs_says_so(caplog):
+    engine = build_engine(ModelConfig(name="depth_clusters", runtime="openvino"))
+    assert engine.facts.runtime is None and "depth_clusters runs in torch alone" in caplog.text

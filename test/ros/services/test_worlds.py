@@ -1,0 +1,87 @@
+"""The node keeps what it remembers in a file, and begins with it."""
+
+import pytest
+import ros_support
+from pan3d_interfaces.msg import ErrorCode
+from pan3d_interfaces.srv import SegmentObject
+from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
+
+from pan3d_core.memory import read_world, write_world
+from pan3d_ros.perception_node import FAILURE, SUCCESS
+
+
+def seen(bench) -> set[int]:
+    return {item.id for item in bench.instances()[-1].instances}
+
+
+def test_a_world_is_saved_and_the_next_node_begins_with_it(spinner, monkeypatch, tmp_path):
+    path = tmp_path / "worlds" / "table.safetensors"
+    bench = ros_support.Bench(spinner, monkeypatch, world__file=str(path), world__load=True).start()
+    bench.until(lambda: bench.instances() and len(seen(bench)) == 2, "results")
+    bench.until(lambda: bench.listener.shows("world", b"\x00", "2 visible"), "the world in /diagnostics")
+    ids = seen(bench)
+    answer = bench.call(Trigger, "save_world")
+    assert answer.success and answer.message == f"2 objects are in {path}"
+    stored = read_world(path, "base_link")
+    assert {item.instance_id for item in stored.objects} == ids
+
+    # A node that begins anew: the same objects have their ids, and what is not there is remembered.
+    assert bench.node.trigger_deactivate() == SUCCESS and bench.node.trigger_cleanup() == SUCCESS
+    write_world(path, stored)
+    bench.rig.rgb[ros_support.BLUE] = 128
+    bench.rig.depth[ros_support.BLUE] = ros_support.CAMERA_HEIGHT_M
+    count = len(bench.instances())
+    assert bench.node.trigger_configure() == SUCCESS and bench.node.trigger_activate() == SUCCESS
+    bench.until(lambda: len(bench.instances()) > count + 4, "results again")
+    bench.until(lambda: bench.listener.shows("world", b"\x00", "1 visible, 1 gone"), "what became of the other")
+    assert {item.id for item in bench.instances()[-1].instances if item.state != item.LOST} < ids
+    answer = bench.call(Trigger, "load_world")
+    assert answer.success and f"2 objects of {path} take the place of the 2 remembered" in answer.message
+
+
+def test_who_asks_for_what_is_remembered_and_not_seen_is_told_so(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch, memory__gone_after=1000).start()
+    bench.until(lambda: bench.instances() and len(seen(bench)) == 2, "results")
+    blue = next(item for item in bench.instances()[-1].instances if item.color_rgb[2] > 0.5)
+    for region in (ros_support.RED, ros_support.BLUE):
+        bench.rig.rgb[region] = 128
+        bench.rig.depth[region] = ros_support.CAMERA_HEIGHT_M
+    bench.until(lambda: all(item.state == item.LOST for item in bench.instances()[-1].instances), "both are taken away")
+    kinds = SegmentObject.Request
+    by_id = bench.call(SegmentObject, "segment_object", use_latest=True, prompt_type=kinds.PROMPT_INSTANCE, instance_id=blue.id)
+    assert by_id.error_code == ErrorCode.NOT_FOUND and not by_id.instances.instances
+    assert f"remembered and not seen now: {blue.class_name} {blue.id}, last seen" in by_id.message
+    by_words = bench.call(SegmentObject, "segment_object", use_latest=True, prompt=f"the {blue.class_name}")
+    assert by_words.error_code == ErrorCode.NOT_FOUND and f"{blue.class_name} {blue.id}, last seen" in by_words.message
+    other = bench.call(SegmentObject, "segment_object", use_latest=True, prompt="the mug")
+    assert other.error_code == ErrorCode.NOT_FOUND and "remembered" not in other.message
+
+
+def test_what_cannot_be_saved_or_read_says_why(spinner, monkeypatch, tmp_path):
+    bench = ros_support.Bench(spinner, monkeypatch)
+    for name in ("save_world", "load_world"):
+        answer = bench.call(Trigger, name)
+        assert not answer.success and "the node is not configured" in answer.message
+    bench.start()
+    answer = bench.call(Trigger, "save_world")
+    assert not answer.success and answer.message == "world.file: expected the path of a .safetensors file, got none"
+    assert not bench.node.set_parameters([Parameter("world.file", value="/etc/passwd")])[0].successful
+
+
+@pytest.mark.parametrize("content", [b"", b"no world", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])
+def test_a_damaged_world_fails_configure_by_name(spinner, monkeypatch, tmp_path, content):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(content)
+    bench = ros_support.Bench(spinner, monkeypatch, world__file=str(path), world__load=True)
+    assert bench.node.trigger_configure() == FAILURE
+    assert str(path) in bench.node.problem
+    path.unlink()
+    assert bench.node.trigger_configure() == SUCCESS  # there is none yet: nothing is remembered
+
+
+def test_a_file_of_another_kind_is_never_written(spinner, monkeypatch, tmp_path):
+    bench = ros_support.Bench(spinner, monkeypatch, world__file=str(tmp_path / "a.yaml")).start()
+    answer = bench.call(Trigger, "save_world")
+    assert not answer.success and "expected a path that ends in .safetensors" in answer.message
+    assert not list(tmp_path.iterdir())
