@@ -199,7 +199,7 @@ def test_real_launch_hands_over_defaults_then_the_file_then_arguments(ros_contex
     (tmp_path / "mine.yaml").write_text(FILE)
     context = LaunchContext(argv=[])
     context.launch_configurations.update(declared(LAUNCH / "perception.launch.py"))
-    context.launch_configurations.update(params_file=str(tmp_path / "mine.yaml"), cameras="left")
+    context.launch_configurations.update(params_file=str(tmp_path / "mine.yaml"), cameras="left", namespace="perception")
     source = PythonLaunchDescriptionSource(str(LAUNCH / "perception.launch.py"))
     (action,) = [e for e in source.get_launch_description(context).entities if type(e).__name__ == "OpaqueFunction"]
     (node,) = action.execute(context)
