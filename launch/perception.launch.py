@@ -22,7 +22,7 @@ ARGUMENTS = (
     ("params_file", "", "YAML file with parameters; launch arguments that are not empty win over it"),
     ("cameras", "", "names of the cameras, separated by commas"),
     ("reference_frame", "", "frame of everything that is published"),
-    ("model", "", "engine: pan3d-mini, pan3d-mini-fast3dis, fast3dis, segvggt, da3 or depth_clusters"),
+    ("model", "", "engine: pan3d-mini, pan3d-mini-fast3dis, pan3d-mini-eps3d, eps3d, fast3dis, segvggt, da3 or depth_clusters"),
     ("weights", "", "checkpoint file"),
     ("device", "", "auto, cpu, cuda or cuda:N"),
     ("use_depth", "", "true: subscribe to depth images"),

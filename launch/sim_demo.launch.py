@@ -21,7 +21,11 @@ ARGUMENTS = (
     ("use_depth", "", "true: depth cameras, and perception subscribes to them"),
     ("support_height", "", "what perception is told of the table's height: empty = the true 0.0, nan = unknown"),
     ("params_file", "", "YAML file with parameters of perception"),
-    ("model", "", "engine: pan3d-mini, pan3d-mini-fast3dis, fast3dis, segvggt, da3 or depth_clusters (needs use_depth)"),
+    (
+        "model",
+        "",
+        "engine: pan3d-mini, pan3d-mini-fast3dis, pan3d-mini-eps3d, eps3d, fast3dis, segvggt, da3 or depth_clusters (depth)",
+    ),
     ("weights", "", "checkpoint file"),
     ("device", "", "auto, cpu, cuda or cuda:N"),
     ("autostart", "", "configure and activate perception at once; true unless params_file says"),

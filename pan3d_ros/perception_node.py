@@ -13,11 +13,11 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from pan3d_interfaces.msg import ErrorCode
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from pan3d_ros.inputs.gate import InputGate
 from pan3d_ros.outputs.diagnostics import diagnostic_array, model_status, parameter_status, service_status
 from pan3d_ros.outputs.publishers import ScenePublishers
 from pan3d_ros.outputs.result_store import ResultStore
@@ -57,7 +57,7 @@ class PerceptionNode(LifecycleNode):
         worlds = WorldServices(self, lambda: self.parameters.read()[0], self.models.memory)
         self.names = ServiceNames(self, (PerceptionServices(self, self.answers), refinement, worlds))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.data_group = MutuallyExclusiveCallbackGroup()
+        self.data_group = InputGate()
         period_s = float(self.get_parameter("watchdog.period_s").value)
         self._watchdog = self.create_timer(period_s, self._watch, self.data_group, Clock(clock_type=ClockType.STEADY_TIME))
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)

@@ -1,5 +1,5 @@
-"""What cameras send, paired to frames, and where they are; knows messages and parameters, and only `camera_inputs` and
-`live_transforms` know ROS."""
+"""What cameras send, paired to frames, and where they are; knows messages and parameters, and only `camera_inputs`, `gate`,
+`live_transforms` and `serialized` know ROS."""
 
 from typing import TYPE_CHECKING
 

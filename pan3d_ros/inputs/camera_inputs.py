@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,9 +18,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from pan3d_ros.inputs.camera_frames import CameraFrame, CameraTopics, FramePairing
 from pan3d_ros.inputs.elsewhere import hint
+from pan3d_ros.inputs.serialized import Serialized
+from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.parameters.node_config import CameraConfig, InputConfig
+from pan3d_ros.platform.rclpy_private import take_waiting
 from pan3d_ros.platform.stand_ins import ApproximateTimeSynchronizer
 
+PARTS = ("pose", "info", "depth", "image")  # of a camera, in the order in which they are taken
 UNPAIRED_S = 2.0  # images that come for so long without becoming frames are an error
 
 
@@ -27,7 +32,7 @@ class CameraInput:
     """Subscribes to one camera and hands over complete frames.
 
     All callbacks belong to `callback_group`, which must be mutually exclusive. `now_s` below is
-    `time.monotonic()`.
+    `time.monotonic()`. Whatever comes makes it take all that waits, of other cameras too where `drain_all` is set.
     """
 
     def __init__(
@@ -41,6 +46,9 @@ class CameraInput:
         callback_group: CallbackGroup,
     ) -> None:
         self.name = name
+        self.drain_all = self._drain_own
+        self._handlers: dict[str, Callable[[Any], None]] = {}
+        self._taking = threading.RLock()
         self._faults: dict[str, str] = {}  # topic -> why its newest pose or a publisher was refused
         self.topics = CameraTopics.of(name, camera_config, input_config.image_transport)
         self.heard = self.topics.resolved(node.resolve_topic_name)  # as others see them, to tell a person
@@ -53,7 +61,9 @@ class CameraInput:
             name, input_config, camera_config, partial(self._pass_on, on_frame), ApproximateTimeSynchronizer
         )
         self.counts = self._pairing.counts  # image, info, depth, frame, bad_pose
-        self._arrivals: deque[float] = deque(maxlen=30)
+        self._arrived_s: float | None = None  # the newest image
+        self._stamp_ns = 0  # of it
+        self._gaps_s: deque[float] = deque(maxlen=30)  # between stamps of images
         self._started_s = self._began_s = self._framed_s = time.monotonic()
         self._subscriptions: dict[str, Any] = {}
         self._chosen: dict[str, tuple[bool, bool]] = {}  # reliable, latched
@@ -80,15 +90,15 @@ class CameraInput:
         self._pairing.forget()
 
     def rate_hz(self, now_s: float) -> float:
-        """Images per second over the last 30, 0 when they stopped."""
-        arrivals = list(self._arrivals)
-        if len(arrivals) < 2 or now_s - arrivals[-1] > 2.0:
+        """Images per second as the stamps of those say that came one after the other, 0 when they stopped."""
+        gaps = sorted(self._gaps_s)
+        if not gaps or self.silence_s(now_s) > 2.0:
             return 0.0
-        return (len(arrivals) - 1) / max(arrivals[-1] - arrivals[0], 1e-6)
+        return 1.0 / max(gaps[len(gaps) // 4], 1e-6)  # most gaps are of images that nobody took between
 
     def silence_s(self, now_s: float) -> float:
         """Seconds without an image."""
-        return now_s - (self._arrivals[-1] if self._arrivals else self._started_s)
+        return now_s - (self._started_s if self._arrived_s is None else self._arrived_s)
 
     @property
     def info_problem(self) -> str:
@@ -107,7 +117,7 @@ class CameraInput:
 
     def unpaired_s(self, now_s: float) -> float:
         """Seconds for which images have come that did not become frames; 0 while they do, and without images."""
-        if not self._arrivals or now_s - self._arrivals[-1] > UNPAIRED_S:
+        if self._arrived_s is None or now_s - self._arrived_s > UNPAIRED_S:
             return 0.0
         return now_s - max(self._framed_s, self._began_s)
 
@@ -128,7 +138,7 @@ class CameraInput:
                 continue
             if key in self._subscriptions:
                 self._node.destroy_subscription(self._subscriptions.pop(key))
-            self._subscriptions[key] = self._subscribe(kind, topic, callback, *qos)
+            self._subscriptions[key] = self._subscribe(key, kind, topic, callback, *qos)
             self._chosen[key] = qos
 
     def publishers(self) -> int:
@@ -150,10 +160,10 @@ class CameraInput:
         kinds = {"image": self._image_type, "info": CameraInfo, "depth": self._depth_type}
         kind = f"sensor_msgs/msg/{kinds[part].__name__}"
         own = f"{node.get_fully_qualified_name()}/"  # what the node itself publishes
-        heard = {subscription.topic_name for subscription in node.subscriptions}  # by its other cameras
-        typed = [topic for topic, types in node.get_topic_names_and_types() if kind in types and topic not in heard]
-        others = [topic for topic in typed if not topic.startswith(own) and node.count_publishers(topic)]
-        return hint(getattr(self.topics, part), others, kind, f"camera.{self.name}.{part}_topic")
+        typed = [topic for topic, types in node.get_topic_names_and_types() if kind in types and not topic.startswith(own)]
+        others = [topic for topic in typed if node.count_publishers(topic)]
+        heard = {subscription.topic_name for subscription in node.subscriptions}  # by other cameras of the node
+        return hint(getattr(self.topics, part), others, kind, f"camera.{self.name}.{part}_topic", heard)
 
     def _choose_reliable(self, topic: str) -> bool:
         if self._input.qos != "auto":
@@ -166,10 +176,12 @@ class CameraInput:
         offers = self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topic))
         return bool(offers) and all(o.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for o in offers)
 
-    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], reliable: bool, latched: bool) -> Any:
+    def _subscribe(self, key: str, kind: type, topic: str, callback: Callable[[Any], None], reliable: bool, latched: bool) -> Any:
         durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-        depth = self._input.pair_queue if kind in (CameraInfo, PoseStamped) else 2
+        # What waits while nobody takes it; poses come faster than images and are wanted at their stamps.
+        depth = {PoseStamped: 100, CameraInfo: 4}.get(kind, 2)
+        pixels = kind in (Image, CompressedImage)
         profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability)
 
         def incompatible(event: Any) -> None:
@@ -177,28 +189,50 @@ class CameraInput:
             self._faults[topic] = fault
             self._node.get_logger().error(f"{self.name}: {fault}", throttle_duration_sec=30.0)
 
-        def take(message: Any) -> None:
+        def handle(message: Any) -> None:
             self._faults.pop(topic, None)  # whatever was wrong, now it comes
-            callback(message)
+            callback(Serialized(kind, message) if pixels else message)
 
+        def take(message: Any) -> None:
+            with self._taking:
+                handle(message)
+            self.drain_all()
+
+        self._handlers[key] = handle
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
-        return self._node.create_subscription(kind, topic, take, profile, callback_group=self._group, event_callbacks=events)
+        return self._node.create_subscription(
+            kind, topic, take, profile, callback_group=self._group, event_callbacks=events, raw=pixels
+        )
+
+    def drain(self, part: str) -> None:
+        """Take all that waits in the middleware. `part`: one of `PARTS`; others than poses in the callback group only."""
+        with self._taking:
+            if (subscription := self._subscriptions.get(part)) is not None:
+                for message in take_waiting(subscription):
+                    self._handlers[part](message)
+
+    def _drain_own(self) -> None:
+        for part in PARTS:
+            self.drain(part)
 
     def _pass_on(self, on_frame: Callable[[CameraFrame], None], frame: CameraFrame) -> None:
         self._framed_s = time.monotonic()
         on_frame(frame)
 
-    def _take_image(self, message: Image | CompressedImage) -> None:
+    def _take_image(self, message: Serialized) -> None:
         now_s = time.monotonic()
         if self.silence_s(now_s) > UNPAIRED_S:
             self._began_s = now_s  # images begin again; what they lack is to be judged from here
-        self._arrivals.append(now_s)
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        if self._arrived_s is not None and stamp_ns > self._stamp_ns:
+            self._gaps_s.append((stamp_ns - self._stamp_ns) * 1e-9)
+        self._arrived_s, self._stamp_ns = now_s, stamp_ns
         self._pairing.take("image", message)
 
     def _take_info(self, message: CameraInfo) -> None:
         self._pairing.take("info", message)
 
-    def _take_depth(self, message: Image | CompressedImage) -> None:
+    def _take_depth(self, message: Serialized) -> None:
         self._pairing.take("depth", message)
 
     def _take_pose(self, on_pose: Callable[[str, PoseStamped], None], message: PoseStamped) -> None:

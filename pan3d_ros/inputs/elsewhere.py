@@ -5,7 +5,7 @@ No ROS in here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 MOST_NAMED = 3
 
@@ -27,7 +27,7 @@ def topics_elsewhere(name: str, topics: Iterable[str]) -> tuple[tuple[str, ...],
     return tuple((same or sorted(tails, key=lambda topic: (-tails[topic], topic)))[:MOST_NAMED]), bool(same)
 
 
-def hint(name: str, topics: Iterable[str], kind: str, parameter: str) -> str:
+def hint(name: str, topics: Collection[str], kind: str, parameter: str, heard: Collection[str] = ()) -> str:
     """Say where a topic that has no publisher may be found, and how to listen there.
 
     Args:
@@ -35,6 +35,7 @@ def hint(name: str, topics: Iterable[str], kind: str, parameter: str) -> str:
         topics: Others of the same type that have a publisher, fully qualified.
         kind: Name of the type.
         parameter: That renames the topic.
+        heard: Those that the node listens to already, which are told only if they have the name.
 
     Returns:
         Words that go on after the topic's name; empty where there is no such topic.
@@ -42,7 +43,8 @@ def hint(name: str, topics: Iterable[str], kind: str, parameter: str) -> str:
     found, same = topics_elsewhere(name, topics)
     if same:
         return f"; {found[0]} has a publisher: remap, start the node in that namespace, or set {parameter}"
-    return f"; {kind} is published on {', '.join(found)}: remap, or set {parameter}" if found else ""
+    free, _ = topics_elsewhere(name, (topic for topic in topics if topic not in heard))
+    return f"; {kind} is published on {', '.join(free)}: remap, or set {parameter}" if free else ""
 
 
 def _common_tail(first: Sequence[str], second: Sequence[str]) -> int:

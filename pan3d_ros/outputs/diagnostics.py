@@ -146,7 +146,7 @@ def sync_status(sync: ViewSetSynchronizer, slop_s: float) -> DiagnosticStatus:
     values |= {f"{camera}: {reason}": n for (camera, reason), n in list(sync.drops.items())}
     dead = sync.dead_cameras(now_s)
     if not sync.delivered and (dead or not sync.starved_s(now_s)):
-        nothing = f"nothing from {', '.join(dead)}" if dead else "no camera has sent what makes a view"
+        nothing = f"nothing comes without {', '.join(dead)}" if dead else "no camera has sent what makes a view"
         return status("synchronization", WARN, f"no view set yet: {nothing}", values)
     if dead:
         return status("synchronization", WARN, f"without {', '.join(dead)}", values)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 
 from pan3d_core.config import PipelineConfig
@@ -17,7 +16,8 @@ from pan3d_core.structures import CameraView
 from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_core.views.synchronizer import ViewSet, ViewSetSynchronizer
 from pan3d_ros.inputs.camera_frames import CameraFrame
-from pan3d_ros.inputs.camera_inputs import CameraInput
+from pan3d_ros.inputs.camera_inputs import PARTS, CameraInput
+from pan3d_ros.inputs.gate import DrainingTransforms, InputGate, Intake
 from pan3d_ros.inputs.live_transforms import LiveTransforms
 from pan3d_ros.messages.instances import instance_array, remembered_instances
 from pan3d_ros.outputs.diagnostics import camera_status, pipeline_status, sync_status, transform_status, why_no_result
@@ -45,7 +45,7 @@ class Surroundings:
     """What a node lends to its perception for as long as it is active."""
 
     node: Node  # for topics, TF and the time
-    callback_group: CallbackGroup  # mutually exclusive: of all inputs
+    gate: InputGate  # callback group of all inputs
     model: LoadedModel
     outputs: ScenePublishers
     store: ResultStore
@@ -75,10 +75,11 @@ class Perception:
         self.latencies = Latencies()
         self.worked = False  # there was a result
         self.inputs: list[CameraInput] = []
-        self._node, self._group, self._config, self._cameras = around.node, around.callback_group, config, cameras
+        self._node, self._group, self._config, self._cameras = around.node, around.gate, config, cameras
         self._model, self._outputs = around.model, around.outputs
         self._store, self._problems = around.store, around.problems
         self._jumps = 0
+        self._formed: tuple[ViewSet[CameraFrame], int] | None = None  # by what is being taken
         self._failures = FailureLog(log)
         self._publish_s = 0.0  # of the newest result; not in it, because others read it while it is published
         self._transforms = LiveTransforms.of(around.node, config)
@@ -87,9 +88,16 @@ class Perception:
         settings = self._model.pipeline.config
         self._window: KeyframeWindow[CameraView] = KeyframeWindow(settings.keyframe)
         self.seen = ViewCollector(config.refine, settings)
-        tools = Tools(self._model.pipeline, self._transforms.source, self._window, self._problems, self._now_ns)
+        source = self._transforms.source
+        if self._transforms.pose_topics is not None and source is not None:
+            source = DrainingTransforms(source, self._drain_poses)
+        tools = Tools(self._model.pipeline, source, self._window, self._problems, self._now_ns)
         self._processor = SetProcessor(config, tools, self._publish, self._restart, lambda: self.worker.stopping)
-        self.worker: LatestWorker[tuple[ViewSet[CameraFrame], int]] = LatestWorker(self._process, on_failure)
+        self.worker: LatestWorker[tuple[ViewSet[CameraFrame], int]] = LatestWorker(
+            self._process, on_failure, on_idle=lambda: self._intake.idle()
+        )
+        rate_hz, is_idle = (lambda: self._config.input.max_rate_hz), (lambda: self.worker.is_idle)
+        self._intake = Intake(around.node, around.gate, self._drain, rate_hz, is_idle)
 
     def start(self) -> None:
         """Subscribe."""
@@ -97,11 +105,14 @@ class Perception:
         on_pose = self._transforms.pose_topics.add if self._transforms.pose_topics else None
         for name, camera in self._cameras.items():
             self.inputs.append(CameraInput(self._node, name, self._config.input, camera, self._take, on_pose, self._group))
+        for each in self.inputs:
+            each.drain_all = self._drain
 
     def stop(self) -> None:
         """Unsubscribe, end the worker, take markers off the screen."""
         for camera in self.inputs:
             camera.close()
+        self._intake.close()
         self._transforms.close()
         if not self.worker.stop(STOP_TIMEOUT_S):
             log.error("the worker did not end within %.0f s", STOP_TIMEOUT_S)
@@ -162,6 +173,20 @@ class Perception:
         """Error code and words for a request that waited in vain."""
         return why_no_result(self.inputs, self._problems, self.sync, self._config.sync.slop_s)
 
+    def _drain(self) -> None:
+        """Take what waits for any camera; of several view sets in it the newest goes on. In the gate's callbacks only."""
+        for part in PARTS:  # all poses first, as images are judged by them
+            for camera in self.inputs:
+                camera.drain(part)
+        formed, self._formed = self._formed, None
+        if formed is not None:
+            self.worker.offer(formed)
+            self._intake.took()
+
+    def _drain_poses(self) -> None:
+        for camera in list(self.inputs):
+            camera.drain("pose")
+
     def _now_ns(self) -> int:
         return self._node.get_clock().now().nanoseconds
 
@@ -183,7 +208,7 @@ class Perception:
             self._forget_results()
             epoch = self._processor.epoch
         if view_set is not None:
-            self.worker.offer((view_set, epoch))
+            self._formed = view_set, epoch
 
     def _forget_results(self) -> None:
         self._processor.forget()

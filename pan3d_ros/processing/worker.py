@@ -16,15 +16,22 @@ class LatestWorker(Generic[T]):
     """Runs `process(job)` in its own thread; a waiting job is replaced by a newer one.
 
     An exception out of `process` ends the thread: it is logged with its traceback, kept in `failure` and
-    handed to `on_failure`. Errors that concern one job only must be handled inside `process`.
+    handed to `on_failure`. Errors that concern one job only must be handled inside `process`. `on_idle` is called in the thread
+    after a job when no other waits.
     """
 
-    def __init__(self, process: Callable[[T], None], on_failure: Callable[[Exception], None], name: str = "pan3d-worker") -> None:
+    def __init__(
+        self,
+        process: Callable[[T], None],
+        on_failure: Callable[[Exception], None],
+        name: str = "pan3d-worker",
+        on_idle: Callable[[], None] = lambda: None,
+    ) -> None:
         self.failure: Exception | None = None
         self.processed = 0
         self.replaced = 0
         self._process = process
-        self._on_failure = on_failure
+        self._on_failure, self._on_idle = on_failure, on_idle
         self._waiting: T | None = None
         self._busy_since_s: float | None = None
         self._stopping = False
@@ -36,6 +43,11 @@ class LatestWorker(Generic[T]):
     def stopping(self) -> bool:
         """True once `stop` was called; long waits inside `process` should end then."""
         return self._stopping
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a job would be begun at once."""
+        return self._busy_since_s is None and self._waiting is None
 
     @property
     def busy_s(self) -> float:
@@ -85,3 +97,5 @@ class LatestWorker(Generic[T]):
             finally:
                 self._busy_since_s = None
             self.processed += 1
+            if self.is_idle:
+                self._on_idle()

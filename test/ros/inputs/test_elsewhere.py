@@ -30,6 +30,7 @@ def test_what_is_said_names_the_parameter():
     )
     assert hint("front/depth", ["/cam/z"], "Image", "p") == "; Image is published on /cam/z: remap, or set p"
     assert hint("front/depth", [], "Image", "p") == ""
+    assert hint("front/depth", ["/wrist/depth"], "Image", "p", {"/wrist/depth"}) == ""
 
 
 def test_a_node_in_another_namespace_than_its_cameras_says_where_they_are(spinner, monkeypatch):
@@ -57,4 +58,4 @@ def test_an_answer_says_where_the_images_are(spinner, monkeypatch):
     bench = ros_support.Bench(spinner, monkeypatch, camera__front__image_topic="elsewhere/image_raw").start()
     answer = bench.call(SegmentObject, "segment_object", timeout=0.2, prompt_type=SegmentObject.Request.PROMPT_ALL)
     assert answer.error_code == ErrorCode.NO_IMAGES
-    assert "on /elsewhere/image_raw; sensor_msgs/msg/Image is published on /front/image_raw, /front/depth:" in answer.message
+    assert "on /elsewhere/image_raw; sensor_msgs/msg/Image is published on /front/image_raw:" in answer.message

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from places import ROOT
 
+from pan3d_core.engines import ENGINES
 from pan3d_ros.platform.launch_arguments import (
     PERCEPTION_PARAMETERS,
     camera_names,
@@ -20,6 +21,14 @@ from pan3d_ros.platform.launch_arguments import (
 
 LAUNCH = ROOT / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.py"))
+
+
+def described(path: Path) -> dict[str, str]:
+    """Argument -> description of a launch file, from its source."""
+    source = next(
+        line for line in ast.parse(path.read_text()).body if getattr(getattr(line, "targets", [0])[0], "id", "") == "ARGUMENTS"
+    )
+    return {name: text for name, _, text in ast.literal_eval(source.value)}
 
 
 def declared(path: Path) -> dict[str, str]:
@@ -120,6 +129,12 @@ def test_every_launch_file_refuses_unknown_arguments(path):
     assert "refuse_unknown_arguments(__file__, context.argv, " in path.read_text()
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_show_args_lists_every_engine(path):
+    listed = described(path)["model"].partition(": ")[2].partition(" (")[0].replace(" or ", ", ").split(", ")
+    assert sorted(listed) == sorted(ENGINES)
+
+
 def test_camera_names_of_yaml_style_lists_are_understood():
     assert camera_names("[front, wrist]") == ["front", "wrist"]
 
@@ -184,7 +199,7 @@ def test_real_launch_hands_over_defaults_then_the_file_then_arguments(ros_contex
     (tmp_path / "mine.yaml").write_text(FILE)
     context = LaunchContext(argv=[])
     context.launch_configurations.update(declared(LAUNCH / "perception.launch.py"))
-    context.launch_configurations.update(params_file=str(tmp_path / "mine.yaml"), cameras="left")
+    context.launch_configurations.update(params_file=str(tmp_path / "mine.yaml"), cameras="left", namespace="perception")
     source = PythonLaunchDescriptionSource(str(LAUNCH / "perception.launch.py"))
     (action,) = [e for e in source.get_launch_description(context).entities if type(e).__name__ == "OpaqueFunction"]
     (node,) = action.execute(context)
