@@ -20,9 +20,9 @@ from pan3d_core.structures import Segment, require_shape
 
 FORMAT, VERSION = "pan3d-world", 1
 FACTS: Mapping[str, type] = {
-    "instance_id": int, "reason": str, "name": str, "since_ns": int, "first_seen_ns": int, "last_seen_ns": int, "sightings": int,
-    "sides": int, "class_id": int, "class_score": float, "score": float, "num_points": int, "num_views": int, "cell_m": float,
-    "rest_count": int, "history": list,
+    "instance_id": int, "reason": str, "name_scores": dict, "since_ns": int, "first_seen_ns": int, "last_seen_ns": int,
+    "sightings": int, "sides": int, "class_id": int, "class_score": float, "score": float, "num_points": int, "num_views": int,
+    "cell_m": float, "rest_count": int, "history": list,
 }  # fmt: skip
 # Of each object, by the place where it belongs.
 SHAPES: Mapping[str, tuple[int | None, ...]] = {
@@ -117,7 +117,6 @@ def _object_from(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> Memory
         state=ObjectState(facts["state"]),
         since_ns=facts["since_ns"],
         reason=facts["reason"],
-        name=facts["name"],
         segment=Segment(
             facts["instance_id"], facts["class_id"], facts["class_score"], facts["score"], facts["num_points"],
             facts["num_views"], own["centroid"], OrientedBox(own["box.world_from_box"], own["box.size"]), own["seen_color"],
@@ -129,6 +128,7 @@ def _object_from(facts: dict[str, Any], tensors: Mapping[str, Tensor]) -> Memory
         last_seen_ns=facts["last_seen_ns"],
         sightings=facts["sightings"],
         color_rgb=own["color"],
+        name_scores={str(name): float(score) for name, score in facts["name_scores"].items()},
         text_embedding=vector,
         sides=facts["sides"],
         history=tuple(Placed(int(stamp), (float(x), float(y), float(z))) for stamp, x, y, z in facts["history"]),
@@ -141,7 +141,7 @@ def _facts_of(item: MemoryObject) -> dict[str, Any]:
         "instance_id": item.instance_id,
         "state": item.state.value,
         "reason": item.reason,
-        "name": item.name,
+        "name_scores": dict(item.name_scores),
         "since_ns": item.since_ns,
         "first_seen_ns": item.first_seen_ns,
         "last_seen_ns": item.last_seen_ns,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -81,7 +82,6 @@ class MemoryObject:
     state: ObjectState
     since_ns: int  # begin of the state
     reason: str  # what the state rests on, in words
-    name: str  # of its class; empty = unnamed
     segment: Segment  # as it was last seen
     surface: FusedSurface  # all that was seen of it since it last moved
     rest: Rest
@@ -89,12 +89,18 @@ class MemoryObject:
     last_seen_ns: int
     sightings: int  # view sets that showed it
     color_rgb: Tensor  # (3,) mean over sightings, 0..1
+    name_scores: Mapping[str, float]  # name of a class -> sum of the probabilities that sightings gave it
     text_embedding: Tensor | None = None  # (E,) unit mean over sightings
     sides: int = 0  # bit k: seen from the k-th of NUM_SIDES directions since it last moved
     hidden_by: tuple[int, ...] = ()  # objects before it while OCCLUDED; none = something that is no object
     history: tuple[Placed, ...] = ()  # where it came to rest, oldest first; a bounded number
     empty_steps: int = 0  # view sets in a row that showed its place empty
     doubted_ns: int | None = None  # since when nothing explains that it is not seen; None = it is explained
+
+    @property
+    def name(self) -> str:
+        """Name of the class that its sightings say most; empty = unnamed."""
+        return max(self.name_scores, key=self.name_scores.__getitem__, default="")
 
     @property
     def box(self) -> OrientedBox:

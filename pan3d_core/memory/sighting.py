@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,6 +16,7 @@ from pan3d_core.memory.surface import empty_surface, fuse
 from pan3d_core.structures import Segment
 
 MAX_PLACES = 32  # of an object's history
+MAX_NAMES = 8  # that an object is remembered to have been called
 MAX_WEIGHT = 50  # sightings that the mean colour and vector weigh, at most, so that they can follow slow changes
 SPREADS = 4.0  # a place further from the mean than so many standard deviations is another one
 
@@ -46,7 +48,6 @@ def first_sighting(seen: Sighting, config: MemoryConfig) -> MemoryObject:
         state=ObjectState.VISIBLE,
         since_ns=seen.stamp_ns,
         reason="seen",
-        name=seen.name,
         segment=seen.segment,
         surface=fuse(empty_surface(), seen.points, seen.colors, config.surface_points),
         rest=first_rest(seen.segment.box),
@@ -54,6 +55,7 @@ def first_sighting(seen: Sighting, config: MemoryConfig) -> MemoryObject:
         last_seen_ns=seen.stamp_ns,
         sightings=1,
         color_rgb=seen.segment.color_rgb,
+        name_scores=_with_name({}, seen),
         text_embedding=seen.segment.text_embedding,
         sides=_sides(seen.eyes_from_place),
         history=(_placed(seen),),
@@ -86,13 +88,13 @@ def next_sighting(item: MemoryObject, seen: Sighting, config: MemoryConfig, held
         state=state,
         since_ns=since_ns,
         reason=reason,
-        name=seen.name or item.name,
         segment=seen.segment,
         surface=fuse(surface, seen.points, seen.colors, config.surface_points),
         rest=first_rest(seen.segment.box) if restarted else longer_rest(item.rest, seen.segment.box),
         last_seen_ns=seen.stamp_ns,
         sightings=item.sightings + 1,
         color_rgb=item.color_rgb + weight * (seen.segment.color_rgb - item.color_rgb),
+        name_scores=_with_name(item.name_scores, seen),
         text_embedding=_mean_direction(item.text_embedding, seen.segment.text_embedding, weight),
         sides=_sides(seen.eyes_from_place) | (0 if restarted else item.sides),
         history=(*item.history, _placed(seen))[-MAX_PLACES:] if restarted else item.history,
@@ -121,6 +123,14 @@ def _state(item: MemoryObject, seen: Sighting, moved_m: float, config: MemoryCon
         return item.state, item.since_ns, item.reason
     since_ns = item.since_ns if item.state is ObjectState.VISIBLE else seen.stamp_ns
     return ObjectState.VISIBLE, since_ns, "seen"
+
+
+def _with_name(scores: Mapping[str, float], seen: Sighting) -> dict[str, float]:
+    """With what this sighting is called; of many names the likeliest stay."""
+    if not seen.name:
+        return dict(scores)
+    added = {**scores, seen.name: scores.get(seen.name, 0.0) + seen.segment.class_score}
+    return dict(sorted(added.items(), key=lambda pair: -pair[1])[:MAX_NAMES])
 
 
 def _placed(seen: Sighting) -> Placed:

@@ -5,6 +5,7 @@ from fuzzing import Reader, broken_files_test, damaged_files_test
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.gaussians.files import read_scene_file
+from pan3d_core.memory.files import read_world
 from pan3d_core.pictures.cloud_files import read_ply
 from pan3d_core.refine.labels.files import labels_from_files
 from pan3d_core.runtime.weights import read_metadata, read_weights
@@ -25,6 +26,7 @@ READERS: dict[str, Reader] = {
     "weights.safetensors": lambda path: (read_weights(path), read_metadata(path)),
     "weights.pt": read_weights,
     "gaussians.safetensors": read_scene_file,
+    "world.safetensors": read_world,
     "gaussians.ply": read_scene_file,
     "cloud.ply": read_ply,
 }

@@ -73,6 +73,14 @@ def test_refine_a_scene(capsys):
     assert said[-1].startswith("used_up: ") and "objects {" in said[-1]
 
 
+def test_remember_a_table(capsys):
+    example("remember_a_table").main(["-o", "table.safetensors"])
+    lines = re.findall(
+        r"^  (\d+) \w+: visible, seen; seen (\d) times, from \d+% of all sides$", capsys.readouterr().out, re.MULTILINE
+    )
+    assert lines == [(str(number), str(times)) for times in (1, 2, 3) for number in range(1, 7)]
+
+
 def test_judge_a_folder(capsys):
     example("judge_a_folder").main(["--engine", "depth_clusters", "--depth"])
     said = capsys.readouterr().out

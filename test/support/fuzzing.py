@@ -87,12 +87,29 @@ def _stored(content: Any) -> bytes:
     return stream.getvalue()
 
 
+def _with_facts(whole: bytes) -> st.SearchStrategy[bytes]:
+    """A safetensors file with other values in the JSON that its metadata hold; its tensors stay, and so does their checksum."""
+    end = 8 + int.from_bytes(whole[:8], "little")
+    header = json.loads(whole[8:end])
+    facts = {name: json.loads(text) for name, text in header["__metadata__"].items() if text[:1] in ("{", "[")}
+
+    def stored(changed: Any) -> bytes:
+        texts = {name: json.dumps(value) for name, value in changed.items()} if isinstance(changed, dict) else {}
+        others = {name: text for name, text in header["__metadata__"].items() if name not in facts}
+        told = json.dumps(header | {"__metadata__": others | texts}).encode()
+        return len(told).to_bytes(8, "little") + told + whole[end:]
+
+    return changed_values(facts).map(stored)
+
+
 def _inputs(seed: Path) -> st.SearchStrategy[bytes]:
     whole = seed.read_bytes()
     raw = damaged_bytes(whole)
     if seed.suffix == ".pt":
         content = torch.load(io.BytesIO(whole), weights_only=True)
         return st.one_of(raw, *[changed_values(content).map(_stored)] * 3)
+    if seed.suffix == ".safetensors":
+        return st.one_of(raw, _with_facts(whole), _with_facts(whole))
     if seed.suffix == ".json":
         values = changed_values(json.loads(whole)).map(lambda content: json.dumps(content).encode())
         return st.one_of(raw, values, values)

@@ -1,9 +1,11 @@
 """What becomes of objects: hidden, gone, moved, held, uncertain; and who is who when they come back."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from raycast_scene import Ball, Block, camera_ring
-from remembered_scenes import CAMERAS, remembered, shown
+from remembered_scenes import CAMERAS, remembered, seen, shown
 
 from pan3d_core.config import MemoryConfig, TrackingConfig
 from pan3d_core.memory import ObjectState, WorldMemory
@@ -188,3 +190,13 @@ def test_memory_is_bounded_and_the_gone_are_forgotten_first():
     shown(memory, [BALL, *others], 3.0)
     ids = [item.instance_id for item in memory.world.objects]
     assert len(ids) == 3 and mug not in ids and ball in ids
+
+
+def test_a_name_is_what_most_sightings_say():
+    memory = WorldMemory()
+    names = []
+    for step, kind in enumerate((1, 1, 0, 1, 0, 0, 0)):
+        panoptic, found = seen([MUG], float(step))
+        memory.update(replace(panoptic, segments=tuple(replace(item, class_id=kind) for item in panoptic.segments)), found)
+        names.append(remembered(memory, 1).name)
+    assert names == ["box", "box", "box", "box", "box", "box", "ball"]

@@ -21,7 +21,8 @@ def test_why_no_image_comes(monkeypatch, publishers, users, words):
     camera = SimpleNamespace(
         name="front",
         counts={"image": 0},
-        topics=SimpleNamespace(image="/front/image"),
+        heard=SimpleNamespace(image="/front/image"),
+        elsewhere=lambda kind: "",
         publishers=lambda: publishers,
         rate_hz=lambda now_s: 0.0,
         silence_s=lambda now_s: 9.0,
