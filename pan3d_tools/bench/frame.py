@@ -32,6 +32,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--model", default="pan3d-mini", help="engine (default: %(default)s)")
     parser.add_argument("--weights", default="", help="its checkpoint (default: the one that comes with it)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--runtime", default="auto", help="what runs the network, as model.runtime (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: the engine's choice)")
     parser.add_argument("--repeats", type=int, default=50, help="measured view sets (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=5, help="view sets before them (default: %(default)s)")
@@ -48,7 +49,13 @@ def run(argv: list[str]) -> dict:
     arguments = parse(argv)
     scene = _scene(arguments)
     config = PipelineConfig(
-        model=ModelConfig(name=arguments.model, weights=arguments.weights, device=arguments.device, threads=arguments.threads)
+        model=ModelConfig(
+            name=arguments.model,
+            weights=arguments.weights,
+            device=arguments.device,
+            runtime=arguments.runtime,
+            threads=arguments.threads,
+        )
     )
     config = replace(config, workspace=replace(config.workspace, support_height_m=scene.support_height_m))
     pipeline = PerceptionPipeline(build_engine(config.model), config)
@@ -64,6 +71,7 @@ def run(argv: list[str]) -> dict:
         stages.append({**outer, **{name: ms for name, ms in result.timings_ms.items() if name != "total"}})
     return {
         "model": arguments.model,
+        "runtime": "torch" if pipeline.engine.facts.runtime is None else pipeline.engine.facts.runtime().name,
         "views": [list(image.shape[:2]) for image in images],
         "network_hw": list(result.views.hw),
         "objects": len(result.panoptic.segments),

@@ -73,7 +73,9 @@ def built(entry: CacheEntry, write: Callable[[Path], None], wanted: Wanted) -> P
     if found is not None:
         return found
     if not wanted.build:
-        raise RuntimeUnavailable(f"{entry.filename} is not built yet; pan3d export {entry.group} builds it once")
+        raise RuntimeUnavailable(
+            f"{entry.filename} is not built yet for such pictures; pan3d export {entry.group} [--picture WxH] builds it once"
+        )
     logger.info("building %s for %s, which happens once", entry.filename, entry.group)
     started = time.monotonic()
     try:
