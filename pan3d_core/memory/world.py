@@ -157,7 +157,8 @@ class WorldMemory:
         self, panoptic: Panoptic3D, known: Mapping[int, MemoryObject], seen: Reconstruction | None, evidence: dict[int, Evidence]
     ) -> None:
         objects = dict(known)
-        for sighting in _sightings(panoptic, seen, self.config.surface_points):
+        # Half of what a surface may hold: it is filled over some view sets, at half the cost of each.
+        for sighting in _sightings(panoptic, seen, max(1, self.config.surface_points // 2)):
             instance_id = sighting.segment.instance_id
             before, held = known.get(instance_id), instance_id in self._held
             objects[instance_id] = (
@@ -228,13 +229,13 @@ def _sightings(panoptic: Panoptic3D, seen: Reconstruction | None, max_points: in
     order = owned[panoptic.point_instance_id[owned].argsort(stable=True)]
     sorted_ids = panoptic.point_instance_id[order]
     eyes = None if seen is None else seen.world_from_cam[:, :3, 3]
-    shown = [set(view.unique().tolist()) for view in panoptic.instance_id] if seen is not None else []
+    counts = [view.flatten().bincount() for view in panoptic.instance_id] if seen is not None else []
     found = []
     for segment in panoptic.segments:
         ends = torch.searchsorted(sorted_ids, torch.tensor([segment.instance_id, segment.instance_id + 1]))
         first, last = ends.tolist()
-        mine = order[first : last : max(1, (last - first) // max_points)]
-        views = [view for view, ids in enumerate(shown) if segment.instance_id in ids]
+        mine = order[first : last : max(1, -(-(last - first) // max_points))]
+        views = [view for view, pixels in enumerate(counts) if segment.instance_id < len(pixels) and pixels[segment.instance_id]]
         away = None if eyes is None else eyes[views] - place(segment)
         name = panoptic.labels.name(segment.class_id)
         found.append(Sighting(segment, name, panoptic.stamp_ns, panoptic.points[mine], panoptic.point_colors[mine], away))
