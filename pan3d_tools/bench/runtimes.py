@@ -12,7 +12,6 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -23,6 +22,7 @@ from pan3d_core.runtime.networks import RUNTIMES, Graph, Network, Wanted, open_n
 from pan3d_core.runtime.networks.built import network_file
 from pan3d_core.runtime.networks.table import misfit
 from pan3d_core.runtime.networks.verify import output_errors
+from pan3d_ros.bags.figures import resident_mb
 
 ANEW = "torch, calibration anew"
 
@@ -117,9 +117,3 @@ def _runner(network: Network, inputs: dict[str, torch.Tensor]) -> Callable[[], o
 
 def _ratio(own: list[float], torchs: list[float]) -> float:
     return statistics.median(one / other for one, other in zip(own, torchs))
-
-
-def resident_mb() -> float:
-    """Memory of this process that is in use now."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 2**20

@@ -91,6 +91,8 @@ def test_a_client_may_ask_and_look_but_change_nothing():
         "set_parameters_atomically",
         "change_state",
         "set_classes",
+        "save_world",
+        "load_world",
         "refine_scene/_action/send_goal",
     ):
         assert not covers(publish, f"rq/pan3d/{service}Request"), service

@@ -4,7 +4,8 @@ import torch
 from tiny_graphs import tiny_graph
 
 from pan3d_core.runtime.networks.torch_network import TorchNetwork
-from pan3d_tools.bench.runtimes import parse, race, resident_mb
+from pan3d_ros.bags.figures import resident_mb
+from pan3d_tools.bench.runtimes import parse, race
 
 
 def test_ratios_are_to_torch_in_the_same_round():
