@@ -18,6 +18,8 @@ from pan3d_core.structures import Segment
 MAX_PLACES = 32  # of an object's history
 MAX_NAMES = 8  # that an object is remembered to have been called
 MAX_WEIGHT = 50  # sightings that the mean colour and vector weigh, at most, so that they can follow slow changes
+# A surface that was seen often, from the same sides, hardly changes: every so many sightings renew it.
+OFTEN, RENEWED = 8, 4
 SPREADS = 4.0  # a place further from the mean than so many standard deviations is another one
 
 
@@ -81,6 +83,9 @@ def next_sighting(item: MemoryObject, seen: Sighting, config: MemoryConfig, held
     moved_m = _moved(item.rest, seen, config)
     restarted = moved_m > 0
     surface = empty_surface() if restarted else item.surface
+    sides = _sides(seen.eyes_from_place) | (0 if restarted else item.sides)
+    if restarted or sides != item.sides or item.rest.count < OFTEN or item.sightings % RENEWED == 0:
+        surface = fuse(surface, seen.points, seen.colors, config.surface_points)
     state, since_ns, reason = _state(item, seen, moved_m, config, held)
     weight = 1.0 / min(item.sightings + 1, MAX_WEIGHT)
     return replace(
@@ -89,14 +94,14 @@ def next_sighting(item: MemoryObject, seen: Sighting, config: MemoryConfig, held
         since_ns=since_ns,
         reason=reason,
         segment=seen.segment,
-        surface=fuse(surface, seen.points, seen.colors, config.surface_points),
+        surface=surface,
         rest=first_rest(seen.segment.box) if restarted else longer_rest(item.rest, seen.segment.box),
         last_seen_ns=seen.stamp_ns,
         sightings=item.sightings + 1,
         color_rgb=item.color_rgb + weight * (seen.segment.color_rgb - item.color_rgb),
         name_scores=_with_name(item.name_scores, seen),
         text_embedding=_mean_direction(item.text_embedding, seen.segment.text_embedding, weight),
-        sides=_sides(seen.eyes_from_place) | (0 if restarted else item.sides),
+        sides=sides,
         history=(*item.history, _placed(seen))[-MAX_PLACES:] if restarted else item.history,
         hidden_by=(),
         empty_steps=0,

@@ -53,6 +53,17 @@ def test_places_and_sides_of_a_still_object_get_better_with_views():
     assert len(item.surface) > 1.5 * len(remembered(first, 1).surface)
 
 
+def test_a_surface_that_was_seen_often_is_renewed_now_and_then_and_at_once_from_a_new_side():
+    memory, ring = WorldMemory(), camera_ring(16, arc_deg=337.5)
+    counts = []
+    for step in range(20):
+        shown(memory, [BOX], float(step), cameras=ring[:2])
+        counts.append(int(remembered(memory, 1).surface.counts.max()))
+    assert counts[:8] == list(range(1, 9)) and counts[8:] == [9 + k // 4 for k in range(12)]
+    shown(memory, [BOX], 20.0, cameras=ring[8:10])
+    assert int(remembered(memory, 1).surface.counts.sum()) > 0 and remembered(memory, 1).unseen_share < 0.8
+
+
 def test_a_partly_hidden_object_has_not_moved():
     memory = WorldMemory()
     long = Block((0.0, 0.0, 0.03), (0.06, 0.24, 0.06))
