@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from pan3d_core.gaussians.ownership import gaussian_instance_ids
 from pan3d_core.language.prompts import name_segments
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.rendering.rasterizer import rasterize
+from pan3d_core.runtime.checksums import read_stored
 from pan3d_core.runtime.files import named_file, written_whole
 from pan3d_core.structures import Gaussians, PerceptionResult, require_shape, to_device
 
@@ -194,15 +194,7 @@ def read_gaussian_scene(path: Path | str) -> GaussianScene:
         FileNotFoundError: There is none.
         ValueError: It is damaged, of another kind, or holds values that `GaussianScene` refuses; names file and field.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"scene: expected a file of 3D Gaussians, got {path}, which does not exist")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise ValueError(f"scene: expected a complete safetensors file, got {path} ({error})") from error
+    tensors, metadata = read_stored(path, "scene", "a file of 3D Gaussians")
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path}: format: expected {FORMAT!r}, got {metadata.get('format')!r}")
     with named_file(path, "a scene of 3D Gaussians"):

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.memory.objects import MemoryObject, ObjectState, Placed, Rest
 from pan3d_core.memory.surface import FusedSurface
 from pan3d_core.memory.world import World
-from pan3d_core.runtime.checksums import check_checksum, write_weights
+from pan3d_core.runtime.checksums import check_checksum, read_stored, write_weights
 from pan3d_core.runtime.files import named_file
 from pan3d_core.structures import Segment, require_shape
 
@@ -69,15 +68,7 @@ def read_world(path: Path | str, world_frame_id: str | None = None) -> World:
         FileNotFoundError: There is none.
         ValueError: It is damaged, of another kind, version or frame; names file and field.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"world: expected a file, got {path}, which does not exist")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise ValueError(f"world: expected a complete safetensors file, got {path} ({error})") from error
+    tensors, metadata = read_stored(path, "world", "a file")
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path}: format: expected {FORMAT!r}, got {metadata.get('format')!r}")
     check_checksum(path, tensors, metadata)

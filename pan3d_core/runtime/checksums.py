@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -51,6 +52,30 @@ def check_checksum(path: Path | str, tensors: Mapping[str, Tensor], metadata: Ma
         raise ValueError(
             f"weights: expected content with checksum {expected[:16]}..., got {path} with {found[:16]}...: the file is damaged"
         )
+
+
+def read_stored(path: Path | str, name: str, expected: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read what a safetensors file holds, on the CPU; nobody has checked what that means.
+
+    Args:
+        path: The file.
+        name: What the file is to its reader, for errors: `"scene"`.
+        expected: What it should be, for errors: `"a file of 3D Gaussians"`.
+
+    Returns:
+        Tensors by name, and words by name.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is no complete safetensors file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{name}: expected {expected}, got {path}, which does not exist")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise ValueError(f"{name}: expected a complete safetensors file, got {path} ({error})") from error
 
 
 def write_weights(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
