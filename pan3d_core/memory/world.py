@@ -19,7 +19,7 @@ from pan3d_core.memory.place_map import RefinedMap
 from pan3d_core.memory.sighting import Sighting, first_sighting, next_sighting
 from pan3d_core.memory.space import SpaceMap
 from pan3d_core.memory.unseen import explained, forgotten
-from pan3d_core.structures import Panoptic3D, Reconstruction
+from pan3d_core.structures import Panoptic3D, Reconstruction, to_device
 
 log = logging.getLogger("pan3d.memory")
 
@@ -90,7 +90,9 @@ class WorldMemory:
         """Forget all objects and the space."""
         self.world = replace(self.world, objects=())
         self.space.reset()
-        self._newest_ns, self._held = None, frozenset()
+        self._newest_ns = None
+        with self._held_lock:
+            self._held = frozenset()
 
     def update(self, panoptic: Panoptic3D, seen: Reconstruction | None = None, *, comparable: bool = True) -> Panoptic3D:
         """Take a view set into the memory.
@@ -114,11 +116,13 @@ class WorldMemory:
         if not comparable:
             return renumbered_scene(panoptic, [self._new_id() for _ in panoptic.segments])
         known = forgotten(self.world.objects, panoptic.stamp_ns, self.tracking.max_lost_s, self.config)
-        ids, evidence = self._identify(panoptic, known, seen)
+        # What is remembered outlives a view set and its device; it is little, and much of it is decided in Python.
+        seen = None if seen is None else to_device(replace(seen, gaussians=None), "cpu")
+        ids, evidence = self._identify(_on_cpu(panoptic), known, seen)
         renamed = renumbered_scene(panoptic, ids)
         if self._map is not None:
             renamed = self._map.named(renamed)
-        self._remember(renamed, known, seen, evidence)
+        self._remember(_on_cpu(renamed), known, seen, evidence)
         return renamed
 
     def _identify(
@@ -207,6 +211,11 @@ class WorldMemory:
     def _new_id(self) -> int:
         self._next_id += 1
         return self._next_id - 1
+
+
+def _on_cpu(panoptic: Panoptic3D) -> Panoptic3D:
+    segments = (replace(to_device(item, "cpu"), box=to_device(item.box, "cpu")) for item in panoptic.segments)
+    return replace(to_device(panoptic, "cpu"), segments=tuple(segments))
 
 
 def _evidence(

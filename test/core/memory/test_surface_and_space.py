@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from pan3d_core.config import MemoryConfig
 from pan3d_core.memory import ObjectState, Space, WorldMemory, read_world, write_world
 from pan3d_core.memory.surface import empty_surface, fuse
+from pan3d_core.structures import to_device
 
 BOX = Block((0.0, 0.0, 0.04), (0.1, 0.06, 0.08), 0.3)
 OTHER = Block((0.1, 0.2, 0.03), (0.06, 0.06, 0.06), rgb=(0.8, 0.7, 0.1))
@@ -155,3 +156,16 @@ def test_without_a_map_of_space_there_is_none():
     memory = WorldMemory(config=MemoryConfig(space_cell_m=0.0))
     shown(memory, [BOX], 0.0)
     assert not len(memory.space.cells(Space.FREE)) and memory.space.at(torch.zeros(1, 3)).tolist() == [Space.UNKNOWN]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_results_of_a_gpu_are_remembered_on_the_cpu():
+    memory, plain = WorldMemory(), WorldMemory()
+    for step in range(3):
+        panoptic, found = seen([BOX, OTHER], float(step))
+        segments = tuple(replace(to_device(item, "cuda"), box=to_device(item.box, "cuda")) for item in panoptic.segments)
+        renamed = memory.update(replace(to_device(panoptic, "cuda"), segments=segments), to_device(found, "cuda"))
+        assert renamed.instance_id.is_cuda and renamed.segments[0].centroid.is_cuda
+        assert [item.instance_id for item in renamed.segments] == shown(plain, [BOX, OTHER], float(step))
+    assert all(not item.surface.points.is_cuda and not item.rest.center_m.is_cuda for item in memory.world.objects)
