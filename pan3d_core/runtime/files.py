@@ -188,3 +188,24 @@ def read_json_object(path: Path | str, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected names with values, got a {type(content).__name__}")
     return content
+
+
+def read_rows(path: Path, columns: int) -> Iterator[list[str]]:
+    """Read a table of text with one row per line, cells between `|`; lines that begin with # and empty ones are none.
+
+    Args:
+        path: The file, in UTF-8.
+        columns: Cells of every row.
+
+    Yields:
+        Cells, without blanks around them.
+
+    Raises:
+        ValueError: A row has another number of cells; names the file.
+    """
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            cells = [cell.strip() for cell in line.split("|")]
+            if len(cells) != columns:
+                raise ValueError(f"{path.name}: expected {columns} columns, got {len(cells)} in {line!r}")
+            yield cells

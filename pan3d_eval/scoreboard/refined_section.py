@@ -30,9 +30,7 @@ from pan3d_eval.scoreboard.refined_scenes import (
 
 MEASURE_VERSION = 4  # to be raised whenever a figure or the refinement changes its meaning: kept rows are then measured again
 QUALITY = (
-    Column("PQ", "pq"),
-    Column("SQ", "sq"),
-    Column("RQ", "rq"),
+    *(Column(name.upper(), name) for name in ("pq", "sq", "rq")),
     Column("per-view PQ", "per_view_pq"),
     Column("loose PQ", "loose_pq"),
     Column("mIoU", "miou"),

@@ -30,7 +30,6 @@ class LoadedModel:
     engine: Engine
     pipeline: PerceptionPipeline
     namer: Namer
-    device: str
 
     @classmethod
     def load(cls, node_config: NodeConfig, config: PipelineConfig) -> LoadedModel:
@@ -60,7 +59,7 @@ class LoadedModel:
         warm_up(engine, len(node_config.cameras))
         runtime = "torch" if engine.facts.runtime is None else engine.facts.runtime().name
         log.info("%s in %s on %s is ready after %.1f s", config.model.name, runtime, device, time.monotonic() - started)
-        return cls(config.model.name, engine, PerceptionPipeline(engine, config, namer), namer, device)
+        return cls(config.model.name, engine, PerceptionPipeline(engine, config, namer), namer)
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take over live settings from the next view set on; tracks stay."""

@@ -240,7 +240,7 @@ class Perception:
         latency_s = (self._now_ns() - scene.newest_ns) * 1e-9
         self.latencies.add(latency_s)
         stages_s = {**scene.stages_s, "publish": self._publish_s}
-        message = stats_message(scene, stages_s, self._model.name, self._model.device, latency_s, self.latencies)
+        message = stats_message(scene, stages_s, self._model.name, self._model.engine.facts.device, latency_s, self.latencies)
         message.sets_received, message.sets_processed = self.sync.delivered, self._processor.processed
         message.sets_replaced = self.worker.replaced
         drops = self._problems.totals()

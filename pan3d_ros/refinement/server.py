@@ -244,11 +244,11 @@ def job_of(request: Any, settings: NodeConfig) -> RefinementJob:
     """
     config = settings.refine
     return RefinementJob(
-        steps=int(request.steps if request.steps or request.minutes else config.steps),
-        minutes=float(request.minutes),
         resume=request.resume,
         stop_below=config.stop_below,
         checkpoint_every=config.checkpoint_steps,
+        steps=int(request.steps if request.steps or request.minutes else config.steps),
+        minutes=float(request.minutes),
         world_frame_id=settings.reference_frame,
         device=config.device,
         threads=config.threads,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pan3d_core.runtime.files import read_rows
 from pan3d_sim.objects.vocabulary import DESCRIPTIONS, HELD_OUT_DESCRIPTIONS, PARAPHRASES
 
 # Shown in training; never shown, though others of the kind are; nothing of the kind is ever shown.
@@ -53,7 +54,7 @@ class ListedObject:
 def kind_words() -> dict[str, KindWords]:
     """Words of the kinds that are modelled only, in their fixed order."""
     found = {}
-    for kind, names, looser, paraphrases, materials in _rows("kinds.txt", 5):
+    for kind, names, looser, paraphrases, materials in read_rows(_FOLDER / "kinds.txt", 5):
         found[kind] = KindWords((kind, *_listed(names)), _listed(looser), _listed(paraphrases), _listed(materials))
     return found
 
@@ -62,7 +63,7 @@ def kind_words() -> dict[str, KindWords]:
 def listed_objects() -> tuple[ListedObject, ...]:
     """All objects that are used, in the order of their kinds."""
     rows = []
-    for catalogue, model, kind, split, longest in _rows("objects.txt", 5):
+    for catalogue, model, kind, split, longest in read_rows(_FOLDER / "objects.txt", 5):
         rows.append(ListedObject(catalogue, model, kind, split, None if longest == "-" else float(longest) / 100))
     return tuple(rows)
 
@@ -96,15 +97,6 @@ def modelled_vocabulary(kinds: Sequence[str]) -> dict:
         "synonyms_per_kind": NAMES_PER_KIND,
         "paraphrases": {kind: list(texts) for kind, texts in paraphrases.items()},
     }
-
-
-def _rows(name: str, columns: int) -> Iterator[list[str]]:
-    for line in (_FOLDER / name).read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            cells = [cell.strip() for cell in line.split("|")]
-            if len(cells) != columns:
-                raise ValueError(f"{name}: expected {columns} columns, got {len(cells)} in {line!r}")
-            yield cells
 
 
 def _listed(cell: str) -> tuple[str, ...]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 
+from pan3d_core.runtime.files import read_rows
 from pan3d_core.runtime.packages import SCIKIT_IMAGE, PublishedPackage
 
 
@@ -23,6 +26,15 @@ class PhotographSource:
     panoramas: tuple[str, ...] = ()
 
 
+@cache
+def _widths() -> dict[str, dict[str, float]]:
+    """Of the table of surfaces, by folder."""
+    found: dict[str, dict[str, float]] = {}
+    for folder, name, width in read_rows(Path(__file__).with_name("surfaces.txt"), 3):
+        found.setdefault(folder, {})[name] = float(width)
+    return found
+
+
 _DEBIAN = "https://deb.debian.org/debian/pool/main/"
 
 PHOTOGRAPH_SOURCES: tuple[PhotographSource, ...] = (
@@ -30,7 +42,7 @@ PHOTOGRAPH_SOURCES: tuple[PhotographSource, ...] = (
         SCIKIT_IMAGE,
         "scikit-image", "", "skimage/data/", "CC0-1.0", "CC0Textures (brick, gravel), linolafett (grass)",
         "https://scikit-image.org/docs/stable/api/skimage.data.html",
-        {"brick.png": 1.2, "grass.png": 0.5, "gravel.png": 0.6},
+        _widths()["scikit-image"],
     ),
     PhotographSource(
         PublishedPackage(
@@ -40,14 +52,7 @@ PHOTOGRAPH_SOURCES: tuple[PhotographSource, ...] = (
         "sweethome3d",
         "usr/share/sweethome3d/sweethome3d.jar", "com/eteks/sweethome3d/io/resources/textures/",
         "CC-BY-3.0", "Emmanuel Puybaret, eTeks", "https://www.sweethome3d.com",
-        {
-            "beigeTile.jpg": 0.32, "blackAndWhiteTiles.jpg": 0.7, "blueTiles.jpg": 0.2, "boxTree.jpg": 0.2,
-            "darkBlueTile.jpg": 0.32, "grass.jpg": 0.3, "greyTile.jpg": 0.315, "lightBlueTile.jpg": 0.32, "marbleWall.jpg": 0.4,
-            "oldWoodenFloor.jpg": 0.269,
-            "pavingStone.jpg": 0.423, "pebbles.jpg": 0.2, "redTiles.jpg": 0.4, "roughcast.jpg": 0.2, "smallBricks.jpg": 0.23,
-            "smallRedBricks.jpg": 0.23, "smallWhiteBricks.jpg": 0.23, "stone2Wall.jpg": 0.648, "stone3Wall.jpg": 0.6,
-            "stoneTiles.jpg": 0.6, "stoneWall.jpg": 0.76, "wallBeigeTile.jpg": 0.2, "woodenFloor.jpg": 0.425, "cloudy.jpg": 4.0,
-        },
+        _widths()["sweethome3d"],
     ),
     PhotographSource(
         PublishedPackage(
@@ -58,27 +63,7 @@ PHOTOGRAPH_SOURCES: tuple[PhotographSource, ...] = (
         "usr/share/games/ufoai/base/0textures.pk3", "textures/",
         "public domain", "yughues, Nobiax, Holger Gellrich and others, see the package's copyright file",
         "https://tracker.debian.org/pkg/ufoai-maps",
-        {
-            "tex_buildings/carpet008.png": 1.6, "tex_buildings/carpet009.png": 1.5, "tex_buildings/carpet010.png": 1.0,
-            "tex_buildings/carpet011.png": 0.8, "tex_buildings/carpet012.png": 1.4, "tex_buildings/carpet018.png": 1.2,
-            "tex_buildings/carpet021.png": 0.8, "tex_buildings/carpet023.png": 0.8, "tex_buildings/carpet025.png": 0.7,
-            "tex_buildings/floor005.png": 0.6, "tex_buildings/floor_wood01.png": 0.8, "tex_buildings/metal01.png": 0.8,
-            "tex_buildings/metal02.png": 0.4, "tex_buildings/paving001.png": 1.0, "tex_buildings/tile01.png": 0.6,
-            "tex_buildings/tile02.png": 0.5, "tex_buildings/tile03.png": 0.5, "tex_doors/door009.png": 1.6,
-            "tex_material/metall006.jpg": 0.6, "tex_material/s_wood001.png": 0.5, "tex_material/s_wood002.png": 0.4,
-            "tex_material/s_wood003.png": 0.5, "tex_material/wood001.png": 0.5, "tex_material/wood003.png": 0.7,
-            "tex_misc/barrel_side.png": 1.0, "tex_misc/books005.jpg": 0.2, "tex_misc/books008.jpg": 0.2,
-            "tex_misc/books009.jpg": 0.2,
-            "tex_misc/pipes001.png": 0.6, "tex_misc/yellowcamelcrossing.jpg": 0.5, "tex_misc/yellowtwowaysign.jpg": 0.5,
-            "tex_nature/desert009.png": 0.8, "tex_nature/dirt003.png": 0.6, "tex_nature/ice001.jpg": 0.5,
-            "tex_nature/jungle002.png": 0.7, "tex_nature/railway.png": 0.6, "tex_nature/rock017.png": 0.8,
-            "tex_nature/rock018.png": 0.8, "tex_nature/stone001.png": 0.7, "tex_pics/art_africa010.png": 0.6,
-            "tex_pics/art_japan001.png": 2.0, "tex_pics/art_japan004.png": 0.5, "tex_pics/art_japan005.png": 0.4,
-            "tex_pics/art_japan006.png": 0.4, "tex_pics/art_japan008.png": 0.4, "tex_pics/art_japan009.png": 0.4,
-            "tex_pics/art_japan010.png": 0.4, "tex_pics/art_japan011.png": 0.5, "tex_pics/art_japan012.png": 0.5,
-            "tex_pics/art_japan013.png": 0.5, "tex_pics/art_japan014.png": 0.5, "tex_pics/dragon001.jpg": 0.4,
-            "tex_pics/dragon003.png": 0.4, "tex_pics/traktor2.png": 0.6,
-        },
+        _widths()["ufoai-textures"],
     ),
     PhotographSource(
         PublishedPackage(

@@ -23,23 +23,22 @@ from pan3d_core.structures import PerceptionResult
 from pan3d_core.views.scene_folder import Scene, read_scene
 from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_sim.data.scene_folders import cell_scene
+from pan3d_tools.bench.options import add_device_option, add_engine_options, add_rig_options
 
 TARGETS = {"p50_ms": 1500.0, "p99_over_p50": 2.0, "share_outside_network": 0.35}  # at most
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pan3d bench frame", description=__doc__)
-    parser.add_argument("--model", default="pan3d-mini", help="engine (default: %(default)s)")
-    parser.add_argument("--weights", default="", help="its checkpoint (default: the one that comes with it)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add_engine_options(parser)
+    add_device_option(parser)
+    add_rig_options(parser)
     parser.add_argument("--runtime", default="auto", help="what runs the network, as model.runtime (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: the engine's choice)")
     parser.add_argument("--repeats", type=int, default=50, help="measured view sets (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=5, help="view sets before them (default: %(default)s)")
     parser.add_argument("--scene", type=Path, help="scene folder (default: a cell rendered for it)")
-    parser.add_argument("--cameras", type=int, default=4, help="cameras of the rendered cell (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the rendered cell (default: %(default)s)")
-    parser.add_argument("--depth", action="store_true", help="depth cameras")
     return parser.parse_args(argv)
 
 
@@ -50,11 +49,7 @@ def run(argv: list[str]) -> dict:
     scene = _scene(arguments)
     config = PipelineConfig(
         model=ModelConfig(
-            name=arguments.model,
-            weights=arguments.weights,
-            device=arguments.device,
-            runtime=arguments.runtime,
-            threads=arguments.threads,
+            arguments.engine, arguments.weights, arguments.device, runtime=arguments.runtime, threads=arguments.threads
         )
     )
     config = replace(config, workspace=replace(config.workspace, support_height_m=scene.support_height_m))
@@ -70,7 +65,7 @@ def run(argv: list[str]) -> dict:
         cpus.append((time.process_time_ns() - cpu_ns) * 1e-6)
         stages.append({**outer, **{name: ms for name, ms in result.timings_ms.items() if name != "total"}})
     return {
-        "model": arguments.model,
+        "model": arguments.engine,
         "runtime": "torch" if pipeline.engine.facts.runtime is None else pipeline.engine.facts.runtime().name,
         "views": [list(image.shape[:2]) for image in images],
         "network_hw": list(result.views.hw),

@@ -29,6 +29,7 @@ from pan3d_eval.metrics.none_fitting import fit_none, none_calibration
 from pan3d_eval.runner import EvaluationProtocol, evaluate_result
 from pan3d_eval.workers import scene_worker
 from pan3d_sim.objects.vocabulary import PARAPHRASES
+from pan3d_tools.bench.options import add_engine_options
 
 SIZE = (144, 112)  # pixels, as on the scoreboard
 STRANGERS = (
@@ -65,8 +66,7 @@ class Question:
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pan3d bench naming", description=__doc__.splitlines()[0])
     parser.add_argument("scenes", nargs="+", type=Path, help="scene folders or shards that hold descriptions")
-    parser.add_argument("--engine", default="pan3d-mini", help="engine (default: %(default)s)")
-    parser.add_argument("--weights", default="", help="its checkpoint (default: the shipped one)")
+    add_engine_options(parser)
     parser.add_argument("--limit", type=int, default=40, help="scenes (default: %(default)s)")
     parser.add_argument("--none", type=float, nargs="*", default=[], help="other values of naming.none_similarity to try")
     return parser.parse_args(argv)

@@ -26,6 +26,7 @@ from pan3d_core.views.scene_folder import Scene
 from pan3d_eval.photographs import PHOTOGRAPHS, Photograph, PhotographFigures, fetch_photograph, judge_photograph
 from pan3d_eval.photographs.catalogue import LICENCES
 from pan3d_eval.photographs.stereo import stereo_views, true_depth
+from pan3d_tools.bench.options import add_engine_options
 from pan3d_tools.cli.output import machine_facts
 from pan3d_tools.reports.reconstruction import overlays
 
@@ -35,8 +36,7 @@ COLUMNS, TILE_WIDTH, JPEG_QUALITY = 3, 400, 80
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pan3d bench photographs", description=__doc__.splitlines()[0])
-    parser.add_argument("--engine", default="pan3d-mini", help="engine (default: %(default)s)")
-    parser.add_argument("--weights", default="", help="its checkpoint (default: the shipped one)")
+    add_engine_options(parser)
     parser.add_argument("--only", nargs="+", choices=[item.key for item in PHOTOGRAPHS], help="these photographs (default: all)")
     parser.add_argument(
         "--data", type=Path, default=Path("data/photographs"), help="keeps packages and files (default: %(default)s)"

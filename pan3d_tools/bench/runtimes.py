@@ -23,15 +23,15 @@ from pan3d_core.runtime.networks.built import network_file
 from pan3d_core.runtime.networks.table import misfit
 from pan3d_core.runtime.networks.verify import output_errors
 from pan3d_ros.bags.figures import resident_mb
+from pan3d_tools.bench.options import add_device_option, add_engine_options
 
 ANEW = "torch, calibration anew"
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pan3d bench runtimes", description=__doc__)
-    parser.add_argument("--engine", default="pan3d-mini", help=f"one of {', '.join(GRAPHS)} (default: %(default)s)")
-    parser.add_argument("--weights", default="", help="its checkpoint (default: the one that comes with it)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    add_engine_options(parser, GRAPHS)
+    add_device_option(parser)
     parser.add_argument("--views", type=int, nargs="+", default=[1, 2, 4, 8], help="numbers of views (default: 1 2 4 8)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="CPU threads (default: 1 2)")
     parser.add_argument("--rounds", type=int, default=12, help="measured rounds of each (default: %(default)s)")

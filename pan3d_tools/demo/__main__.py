@@ -31,9 +31,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="scene (default 0)")
     parser.add_argument("--seeds", default="", help="several scenes in one go, as 0-9 or 1,4,7; writes a summary table")
     parser.add_argument("--prompt", default="", help='object by name, as "the red mug"; default: a graspable object of the scene')
+    parser.add_argument("--arrangement", choices=ARRANGEMENTS, default="separated", help="of the objects (default separated)")
     parser.add_argument("--cameras", type=int, default=4, help="number of calibrated cameras (default 4)")
     parser.add_argument("--objects", type=int, default=6, help="number of objects (default 6)")
-    parser.add_argument("--arrangement", choices=ARRANGEMENTS, default="separated")
     parser.add_argument("--depth", action="store_true", help="depth cameras instead of colour only")
     parser.add_argument(
         "--model",

@@ -32,6 +32,7 @@ from pan3d_ros.messages.clouds import cloud_message, cloud_records
 from pan3d_ros.messages.parts import header
 from pan3d_ros.outputs.publishers import profile
 from pan3d_ros.platform.domains import claim_domain
+from pan3d_tools.bench.options import add_engine_options, add_rig_options
 from pan3d_tools.bench.ros.nodes import cell_and_perception, percentiles
 from pan3d_tools.bench.ros.refine import measure_beside_refinement
 
@@ -48,10 +49,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=5.0, help="clouds per second")
     parser.add_argument("--best-effort", action="store_true", help="the receiver subscribes best effort")
     parser.add_argument("--no-profile", action="store_true", help="without the shipped Fast DDS profile, for comparison")
-    parser.add_argument("--engine", default="pan3d-mini", help="engine of journey and refine")
-    parser.add_argument("--weights", default="", help="its checkpoint")
-    parser.add_argument("--depth", action="store_true", help="depth cameras")
-    parser.add_argument("--cameras", type=int, default=4, help="simulated 640 x 480 cameras")
+    add_engine_options(parser)
+    add_rig_options(parser)
     parser.add_argument("--sets", type=int, default=50, help="view sets of the journey, and of a round of refine")
     parser.add_argument("--sets-per-second", type=float, default=0.5, help="rate of the cameras of the journey")
     parser.add_argument("--rounds", type=int, default=5, help="of refine, each beside a halted refinement and one that runs")

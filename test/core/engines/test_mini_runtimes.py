@@ -44,15 +44,20 @@ def cache(tmp_path_factory):
         yield folder
 
 
+def answers_of(*engines):
+    """What engines say of the same table: from all views, from one, and from all without poses."""
+    views = preprocess(cast(TABLE_SCENE).views, engines[0].facts.preprocess, 0.0)
+    for given in (views, views.select([1]), replace(views, cam_from_world=None)):
+        yield [engine(given) for engine in engines]
+
+
 @pytest.mark.parametrize("runtime", ON_CPU)
 def test_the_engine_answers_as_in_torch(weights, cache, runtime):
     pytest.importorskip(runtime)
     plain = build_engine(ModelConfig(weights=weights, runtime="torch", min_score=0.0))
     engine = build_engine(ModelConfig(weights=weights, runtime=runtime, min_score=0.0))
     assert engine.facts.runtime().name == runtime and plain.facts.runtime().name == "torch"
-    views = preprocess(cast(TABLE_SCENE).views, engine.facts.preprocess, 0.0)
-    for given in (views, views.select([1]), replace(views, cam_from_world=None)):
-        (expected, instances), (found, others) = plain(given), engine(given)
+    for (expected, instances), (found, others) in answers_of(plain, engine):
         torch.testing.assert_close(found.depth, expected.depth, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(found.cam_from_world, expected.cam_from_world, atol=1e-4, rtol=0)
         torch.testing.assert_close(others.mask_logits, instances.mask_logits, atol=1e-3, rtol=0)
@@ -66,9 +71,7 @@ def test_anchors_answer_as_in_torch_where_poses_are_known(cache):
     pytest.importorskip("openvino")
     plain, engine = (build_engine(ModelConfig(name="pan3d-mini-fast3dis", runtime=name)) for name in ("torch", "openvino"))
     assert engine.facts.runtime().name == "openvino"
-    views = preprocess(cast(TABLE_SCENE).views, engine.facts.preprocess, 0.0)
-    for given in (views, views.select([1]), replace(views, cam_from_world=None)):
-        (expected, instances), (found, others) = plain(given), engine(given)
+    for (expected, instances), (found, others) in answers_of(plain, engine):
         torch.testing.assert_close(found.depth, expected.depth, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(others.scores, instances.scores, atol=1e-3, rtol=0)
         torch.testing.assert_close(others.mask_logits, instances.mask_logits, atol=1e-2, rtol=0)

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from pan3d_core.runtime.files import inside, named_file, read_json, written_whole
+from pan3d_core.runtime.files import inside, named_file, read_json, read_rows, written_whole
 
 
 def test_a_file_is_replaced_and_nothing_else_stays(tmp_path):
@@ -81,3 +81,11 @@ def test_a_full_disk_is_said_with_the_file_and_leaves_nothing(tmp_path):
         part.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_of_a_table_have_their_cells(tmp_path):
+    path = tmp_path / "kinds.txt"
+    path.write_text("# kind | words\n\nmug | cup, beaker\nbox |\n", encoding="utf-8")
+    assert list(read_rows(path, 2)) == [["mug", "cup, beaker"], ["box", ""]]
+    with pytest.raises(ValueError, match=r"kinds.txt: expected 3 columns, got 2 in 'mug \| cup, beaker'"):
+        list(read_rows(path, 3))

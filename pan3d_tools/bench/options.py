@@ -1,0 +1,29 @@
+"""Options that several benchmarks share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+
+
+def add_engine_options(parser: argparse.ArgumentParser, engines: Iterable[str] = ()) -> None:
+    """Options that choose an engine and its checkpoint: `engine`, `weights`.
+
+    Args:
+        parser: Gets them.
+        engines: Names to choose from, for the help.
+    """
+    told = f"one of {', '.join(engines)}" if engines else "engine"
+    parser.add_argument("--engine", "--model", default="pan3d-mini", metavar="NAME", help=f"{told} (default: %(default)s)")
+    parser.add_argument("--weights", default="", metavar="FILE", help="its checkpoint (default: the one that comes with it)")
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """The option that says where networks run: `device`."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+
+
+def add_rig_options(parser: argparse.ArgumentParser) -> None:
+    """Options of the simulated rig: `cameras`, `depth`."""
+    parser.add_argument("--cameras", type=int, default=4, help="cameras of the simulated cell (default: %(default)s)")
+    parser.add_argument("--depth", action="store_true", help="depth cameras")
