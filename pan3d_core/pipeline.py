@@ -108,10 +108,13 @@ class PerceptionPipeline:
             reconstruction = align_to_world(reconstruction, batch, config.align)
             reconstruction = refuse_metres(reconstruction, consistency)
 
-        if outlines_fused := self._fuses_outlines(batch, consistency):
+        outlines_fused = False
+        if self._fuses_outlines(batch, consistency):
             with clock.stage("outlines"):
                 detailed = _detailed(views, batch, self.engine.facts.preprocess, config.outlines.detail_rows)
-                instances = fuse_outlines(instances, batch, detailed, config.merge.mask_threshold, config.outlines)
+                fused = fuse_outlines(instances, batch, detailed, config.merge.mask_threshold, config.outlines)
+            instances, outlines_fused = fused.instances, not fused.contradicted
+            warnings += (fused.warning,) if fused.contradicted else ()
 
         with clock.stage("refine"):
             owned: OwnedPixels
@@ -131,13 +134,10 @@ class PerceptionPipeline:
             with clock.stage("name"):
                 panoptic = self.namer.classify(panoptic)
 
-        if reconstruction.is_metric:
-            warnings = (*warnings, *_guessed_lens(batch))
-        else:
-            warnings = (*warnings, f"not metric, {reconstruction.alignment}")
         finds_objects = self.engine.facts.finds_objects
+        warnings += _guessed_lens(batch) if reconstruction.is_metric else (f"not metric, {reconstruction.alignment}",)
         if not finds_objects:
-            warnings = (*warnings, "this engine finds no objects: that there are none here says nothing about the scene")
+            warnings += ("this engine finds no objects: that there are none here says nothing about the scene",)
         timings_ms = clock.with_total()
         return PerceptionResult(
             reconstruction, panoptic, batch, timings_ms, warnings, finds_objects, consistency, outlines_fused, found_support

@@ -3,8 +3,10 @@
 What stands on the support is cut out of the depth of all views, as the engine `depth_clusters` does; the network's masks say what
 of it is which object. Two objects that touch are kept apart where the network tells them apart and the surface folds between
 them; a print that the network takes for an object ends on a smooth surface, and joins it. What no mask claims becomes an
-object without a name. Where depth cannot tell (no measurement, or no higher than the noise of the support), the network's
-masks stand.
+object without a name, of which little is believed: most such surfaces are walls, arms and noise. Where depth cannot tell (no
+measurement, or no higher than the noise of the support), the network's masks stand. So do all of them where views contradict
+each other: when cameras are not where they are said to be, each view puts an object somewhere else and the others look through
+it, so that surfaces fall apart, which masks do not.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from pan3d_core.structures import InstanceSet, ViewBatch
 
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 SURE_LOGIT = 20.0  # a mask that was measured is certain: sigmoid(20) is 1 in float32
 NO_ROW, NO_PART = -1, -2
@@ -40,6 +43,12 @@ MAX_GAP_M = 0.02  # pieces of one mask this close are one object
 MANY_HOLES = 0.4  # a mask with a larger share of pixels without depth is believed whatever lies between its pieces
 LEAST_REST = 0.5  # a mask of which surfaces of other masks leave less is no object
 COLOR_STEP = 0.3  # difference of colour that may divide what no mask claims
+# Of what masks claim and depth shows above the support, other views look through at most 0.026 in any rendered world, and through
+# 0.04 to 0.7 where cameras are 1 cm and 1 degree off. Up to the limit, outlines of depth are still worth more than they lose.
+MOST_SEEN_THROUGH = 0.1
+# Share of the measured score that remains for surfaces that no mask claims, and for further pieces of a mask: of the first one in
+# thirty is an object of its own in rendered worlds, of the others one in five.
+UNCLAIMED_SCORE, PIECE_SCORE = 0.3, 0.5
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,25 @@ class _Parts:
     row: Ints  # (P,) the network's instance, `NO_ROW` = none, `NO_PART` = it has become a piece of another part
 
 
+@dataclass(frozen=True)
+class FusedOutlines:
+    """Instances with the outlines of measured depth, or as the network gave them where views contradict each other."""
+
+    instances: InstanceSet
+    share_seen_through: float  # of what masks claim and depth shows above the support, by other views
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether views contradict each other, and the network's masks stand."""
+        return self.share_seen_through > MOST_SEEN_THROUGH
+
+    @property
+    def warning(self) -> str:
+        """What is wrong where views contradict each other, else nothing."""
+        share = f"{self.share_seen_through:.0%} of what objects show in one view is looked through by another"
+        return f"measured depth: {share}; check camera poses; outlines are the network's" if self.contradicted else ""
+
+
 def can_fuse(views: ViewBatch, config: OutlineConfig) -> bool:
     """Whether outlines can be cut out of measured depth: it is there, and so is where each camera stood."""
     return config.from_depth and all(item is not None for item in (views.depth, views.intrinsics, views.cam_from_world))
@@ -58,7 +86,7 @@ def can_fuse(views: ViewBatch, config: OutlineConfig) -> bool:
 
 def fuse_outlines(
     instances: InstanceSet, views: ViewBatch, detailed: ViewBatch, mask_threshold: float, config: OutlineConfig
-) -> InstanceSet:
+) -> FusedOutlines:
     """Give instances the outlines that depth shows.
 
     Args:
@@ -70,7 +98,7 @@ def fuse_outlines(
 
     Returns:
         Instances with masks at network size that do not overlap; those of the network first, in their order, then what it did
-        not find, without names.
+        not find, without names. Where views contradict each other, the given ones.
     """
     depth, intrinsics, cam_from_world = _calibrated_depth(detailed)
     standing = standing_points(
@@ -85,16 +113,20 @@ def fuse_outlines(
     factor = detailed.hw[0] // views.hw[0]
     owner = own_pixels(instances, views.hw, mask_threshold).owner.cpu()
     claimed = owner.repeat_interleave(factor, 1).repeat_interleave(factor, 2).numpy()
+    share = _share_seen_through(standing, claimed)
+    if share > MOST_SEEN_THROUGH:
+        return FusedOutlines(instances, share)
     parts = _parts(standing, claimed, detailed.images, config)
     parts = _completed(parts, standing, claimed, (depth > 0).cpu().numpy())
     sizes = np.bincount(parts.of_pixel.reshape(-1), minlength=len(parts.row) + 1)[1:]
     middle = slice(factor // 2, None, factor)
-    return _with_outlines(
+    outlined = _with_outlines(
         instances,
         replace(parts, of_pixel=parts.of_pixel[:, middle, middle]),
         owner.numpy(),
         sizes / (sizes + 4.0 * config.min_points),
     )
+    return FusedOutlines(outlined, share)
 
 
 def _calibrated_depth(views: ViewBatch) -> tuple[Tensor, Tensor, Tensor]:
@@ -157,7 +189,7 @@ def _row_of(label: Ints) -> int:
     return int(votes.argmax()) - 1 if votes.sum() > 0 else NO_ROW
 
 
-def _completed(parts: _Parts, standing: StandingPoints, claimed: Ints, measured: npt.NDArray[np.bool_]) -> _Parts:
+def _completed(parts: _Parts, standing: StandingPoints, claimed: Ints, measured: Bools) -> _Parts:
     """Parts of one object under one number, and with what the network's mask adds where depth cannot tell."""
     untold = ~measured.reshape(-1)
     untold[standing.pixel[~standing.sure]] = True
@@ -186,21 +218,28 @@ def _gap(first: Floats, second: Floats) -> float:
     return float(np.min(cKDTree(first).query(second)[0]))
 
 
+def _share_seen_through(standing: StandingPoints, claimed: Ints) -> float:
+    """Of what masks claim and depth shows above the support."""
+    inside = claimed.reshape(-1) > 0
+    lost, left = (int(inside[pixels].sum()) for pixels in (standing.seen_through, standing.pixel[standing.sure]))
+    return lost / max(lost + left, 1)
+
+
 def _with_outlines(instances: InstanceSet, parts: _Parts, owner: Ints, measured_scores: Floats) -> InstanceSet:
     """The network's instances with the outlines of their largest parts, and one more for each other part, whose score says only
     how much of it was measured."""
     count, device = len(instances.scores), instances.mask_logits.device
-    masks = [_left_over(owner == row + 1, parts.of_pixel) for row in range(count)]
+    outlines = _largest_parts(parts, measured_scores)
+    masks = [
+        parts.of_pixel == outlines[row] + 1 if row in outlines else _left_over(owner == row + 1, parts.of_pixel)
+        for row in range(count)
+    ]
     scores, sources = instances.scores.tolist(), list(range(count))
-    outlined: set[int] = set()
     for part in np.argsort(-measured_scores, kind="stable").tolist():
-        row, mine = int(parts.row[part]), parts.of_pixel == part + 1
-        if row >= 0 and row not in outlined:
-            outlined.add(row)
-            masks[row] = mine
-        elif row != NO_PART:
-            masks.append(mine)
-            scores.append(float(measured_scores[part]))
+        row = int(parts.row[part])
+        if row != NO_PART and outlines.get(row) != part:
+            masks.append(parts.of_pixel == part + 1)
+            scores.append(float(measured_scores[part]) * (UNCLAIMED_SCORE if row == NO_ROW else PIECE_SCORE))
             sources.append(row)
     kept = [index for index, mask in enumerate(masks) if mask.any()]
     table = torch.from_numpy(np.stack([masks[index] for index in kept])) if kept else torch.zeros(0, *owner.shape).bool()
@@ -214,9 +253,18 @@ def _with_outlines(instances: InstanceSet, parts: _Parts, owner: Ints, measured_
     )
 
 
-def _left_over(mask: npt.NDArray[np.bool_], of_pixel: Ints) -> npt.NDArray[np.bool_]:
+def _largest_parts(parts: _Parts, measured_scores: Floats) -> dict[int, int]:
+    """Row of an instance -> the part of it of which most was measured."""
+    largest: dict[int, int] = {}
+    for part in np.argsort(-measured_scores, kind="stable").tolist():
+        if parts.row[part] >= 0:
+            largest.setdefault(int(parts.row[part]), part)
+    return largest
+
+
+def _left_over(mask: Bools, of_pixel: Ints) -> Bools:
     """What parts leave of a mask; nothing where they took most of it, since then it was of their objects."""
-    rest: npt.NDArray[np.bool_] = mask & (of_pixel == 0)
+    rest: Bools = mask & (of_pixel == 0)
     return rest if rest.sum() > LEAST_REST * mask.sum() else np.zeros_like(mask)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pan3d_core.geometry.cameras import normals_from_points, project, unproject_depth
 from pan3d_core.geometry.support import (
@@ -68,6 +69,7 @@ class StandingPoints:
     sure: Bools  # (N,) above the support beyond its noise; the others may be the support
     plane: SupportPlane | None
     level_m: float | None  # world z of the support where it was looked for; None = it was given
+    seen_through: Ints  # (M,) pixels above the support for sure in their own view, where another view sees nothing
 
     def steady(self, rows: Ints) -> Bools:
         """Tell which of the points are seen steeply enough; the others lie on depth edges and would bridge objects."""
@@ -129,6 +131,7 @@ def standing_points(
     point_map = unproject_depth(smooth, intrinsics, cam_from_world)
     centers = invert_rigid(cam_from_world)[:, :3, 3]
     normals = normals_from_points(point_map, centers)
+    facing = (normals * F.normalize(centers[:, None, None] - point_map, dim=-1)).sum(-1)
     pixel = torch.nonzero(((smooth > 0) & torch.isfinite(smooth)).flatten())[:, 0].numpy()
     points = point_map.reshape(-1, 3).double().numpy()[pixel]
     distance = smooth.flatten().double().numpy()[pixel]
@@ -144,19 +147,18 @@ def standing_points(
         flat = np.abs(height) < np.maximum(LIKELY_SIGMAS * noise.at(distance), clearance_m)
         either = np.flatnonzero(likely | flat)
         likely[either] &= within_outline(points[either], plane, flat[either], margin_m)
-    kept = np.flatnonzero(likely)
-    kept = kept[~seen_through(points[kept], view[kept], depth, intrinsics, cam_from_world)]
-    rows = torch.from_numpy(pixel[kept])
-    own = normals.reshape(-1, 3)[rows]
-    sight = torch.nn.functional.normalize(centers[torch.from_numpy(view[kept])] - point_map.reshape(-1, 3)[rows], dim=-1)
+    above = np.flatnonzero(likely)
+    through = seen_through(points[above], view[above], depth, intrinsics, cam_from_world)
+    kept = above[~through]
     return StandingPoints(
         pixel=pixel[kept],
         points=points[kept],
-        normals=own.double().numpy(),
-        facing=(own * sight).sum(-1).double().numpy(),
+        normals=normals.reshape(-1, 3)[pixel[kept]].double().numpy(),
+        facing=facing.flatten()[pixel[kept]].double().numpy(),
         sure=sure[kept],
         plane=plane,
         level_m=level_m,
+        seen_through=pixel[above[through & sure[above]]],
     )
 
 
@@ -178,7 +180,7 @@ def seen_through(points: Floats, view: Ints, depth: Tensor, intrinsics: Tensor, 
     world = torch.from_numpy(points).float()
     for index in range(len(depth)):
         # The nearest around each pixel; no measurement counts as a surface, since nothing was seen through there.
-        nearest = -torch.nn.functional.max_pool2d(-depth[index][None, None], 3, stride=1, padding=1)[0, 0]
+        nearest = -F.max_pool2d(-depth[index][None, None], 3, stride=1, padding=1)[0, 0]
         seen = world @ cam_from_world[index, :3, :3].T + cam_from_world[index, :3, 3]
         pixels, z = project(seen, intrinsics[index])
         column, row = (pixels + 0.5).floor().long().unbind(-1)

@@ -1,5 +1,6 @@
 """Outlines from depth with what a good or a bad network would say of the same blocks."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -37,7 +38,7 @@ def masks_of(cell, *names):
 
 def fused(cell, instances, views=None, config=CONFIG):
     batch = preprocess(views or cell.views, SIZE, 0.0)
-    return fuse_outlines(instances, batch, batch, 0.5, config)
+    return fuse_outlines(instances, batch, batch, 0.5, config).instances
 
 
 def ious(found: InstanceSet, cell) -> list[float]:
@@ -134,3 +135,29 @@ def test_nothing_found_by_either_is_no_instance(make_cell):
     empty = render_cell([])
     found = fused(empty, network(torch.zeros(0, *empty.ids.shape, dtype=torch.bool)))
     assert found.mask_logits.shape == (0, *empty.ids.shape) and found.class_logits.shape == (0, len(LABELS) + 1)
+
+
+def displaced(views, metres):
+    """Views whose cameras are said to stand elsewhere, each in another direction of the support."""
+    angles = [2.4 * number for number in range(len(views))]
+    moved = []
+    for view, angle in zip(views, angles):
+        pose = view.cam_from_world.clone()
+        pose[:3, 3] -= pose[:3, :3] @ (metres * torch.tensor([math.cos(angle), math.sin(angle), 0.0]))
+        moved.append(replace(view, cam_from_world=pose))
+    return moved
+
+
+def test_masks_stand_where_views_contradict_each_other(cell):
+    said = network(masks_of(cell, [1], [2], [3]))
+    batch = preprocess(displaced(cell.views, 0.02), SIZE, 0.0)
+    found = fuse_outlines(said, batch, batch, 0.5, CONFIG)
+    assert found.contradicted and torch.equal(found.instances.mask_logits, said.mask_logits)
+    assert "measured depth: " in found.warning and "camera poses" in found.warning
+    right = preprocess(cell.views, SIZE, 0.0)
+    assert not (agreeing := fuse_outlines(said, right, right, 0.5, CONFIG)).contradicted and agreeing.warning == ""
+
+
+def test_what_the_network_did_not_find_ranks_below_all_that_it_did(cell):
+    found = fused(cell, network(masks_of(cell, [1]), [0.35]))
+    assert len(found.scores) == 3 and float(found.scores[1:].max()) < 0.3
