@@ -18,6 +18,7 @@ import torch
 
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.structures import CameraView
+from pan3d_sim.arm import ArmHandles
 from pan3d_sim.cameras.depth_sensors import DepthSensor
 from pan3d_sim.cameras.renderer import Renderer
 from pan3d_sim.cameras.rig import RigCamera, overview_camera, sample_rig, wrist_camera
@@ -67,6 +68,7 @@ class RobotCell(AbstractContextManager["RobotCell"]):
         self.model = compile_cell(_stream(seed, 1), self.objects, self.config)
         self.data = mujoco.MjData(self.model)
         self.hand = Hand(self.model, self.config.hand)
+        self.arm = None if self.config.arm is None else ArmHandles(self.model, self.config.arm)
         self.bodies = [body_address(self.model, index) for index in range(len(self.objects))]
         self.removed: frozenset[int] = frozenset()  # indices into `objects`
         self._object_of_body = np.full(self.model.nbody, -1)
@@ -214,6 +216,8 @@ class RobotCell(AbstractContextManager["RobotCell"]):
             else:
                 self.data.qpos[address.qpos : address.qpos + 7] = [*pose.position, *pose.quat_wxyz]
         self.hand.park(self.data)
+        if self.arm is not None:
+            self.arm.go_home(self.data)
         present = [address for index, address in enumerate(self.bodies) if index not in self.removed]
         try:
             if self.config.arrangement == "pile":

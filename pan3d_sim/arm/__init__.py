@@ -1,0 +1,7 @@
+"""A robot arm of our own: one table of links and joints, as URDF and as a MuJoCo model for the cell; knows cameras."""
+
+from pan3d_sim.arm.links import ARM, ArmJoint, ArmLink, ArmSpec, Shape
+from pan3d_sim.arm.model import ArmHandles, add_arm
+from pan3d_sim.arm.urdf import urdf_text
+
+__all__ = ["ARM", "ArmHandles", "ArmJoint", "ArmLink", "ArmSpec", "Shape", "add_arm", "urdf_text"]
