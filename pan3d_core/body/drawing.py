@@ -7,40 +7,73 @@ from torch import Tensor
 
 NEAREST_M = 0.005  # surfaces nearer to a camera's plane than this are not drawn
 MAX_SPANS = 4_000_000  # rows of triangles, and pixels of these, that are worked on at once
+LEAST_VOLUME = 1e-12  # triangles seen edge-on cover nothing
 
 
 def draw_depth(vertices: Tensor, faces: Tensor, intrinsics: Tensor, hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Draw triangles into views.
+    """Draw closed surfaces into views.
 
     A triangle covers the pixels where three linear functions of the pixel, its corners' shares over depth, are not negative
     (Olano and Greer 1997); so one that reaches behind a camera needs no clipping. Row by row they bound an interval of columns.
 
     Args:
         vertices: (S, V, 3) metres, in the frame of each camera.
-        faces: (F, 3) corners of each triangle, in any sense of rotation.
+        faces: (F, 3) corners of each triangle, counter-clockwise as seen from outside.
         intrinsics: (S, 3, 3) pixels at `hw`.
         hw: Height and width of the views.
 
     Returns:
-        Nearest and farthest z-depth, each (S, h, w) metres; 0 where no triangle is.
+        Nearest z-depth of what faces the camera and farthest of what faces away, each (S, h, w) metres; 0 where nothing does.
     """
+    corners, functions, volume = _triangles(vertices, faces, intrinsics)
+    near = _drawn(corners, functions, volume < -LEAST_VOLUME, hw, "amin")
+    far = _drawn(corners, functions, volume > LEAST_VOLUME, hw, "amax")
+    return near, far
+
+
+def draw_nearest(vertices: Tensor, faces: Tensor, intrinsics: Tensor, hw: tuple[int, int]) -> Tensor:
+    """Draw closed surfaces into views, only their sides that face the camera.
+
+    Args:
+        vertices: As for `draw_depth`.
+        faces: As for `draw_depth`.
+        intrinsics: As for `draw_depth`.
+        hw: As for `draw_depth`.
+
+    Returns:
+        The nearest z-depth, (S, h, w) metres; 0 where nothing is.
+    """
+    corners, functions, volume = _triangles(vertices, faces, intrinsics)
+    return _drawn(corners, functions, volume < -LEAST_VOLUME, hw, "amin")
+
+
+def _triangles(vertices: Tensor, faces: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Corners (S, F, 3, 3) as column and row times depth, and depth; coefficients of column, row and 1 (S, F, 3, 3) of the share
+    of each corner over depth; and six times the volume (S, F) under each triangle, negative where it faces the camera."""
+    pixels = (vertices @ intrinsics.transpose(-1, -2)).float()
+    corners = pixels.index_select(1, faces.reshape(-1)).unflatten(1, (-1, 3))
+    a, b, c = corners.unbind(-2)
+    rows = torch.stack([torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)], dim=-2)
+    volume = (a * rows[..., 0, :]).sum(-1)
+    return corners, rows / torch.where(volume == 0, 1.0, volume)[..., None, None], volume
+
+
+def _drawn(corners: Tensor, functions: Tensor, chosen: Tensor, hw: tuple[int, int], rule: str) -> Tensor:
+    """(S, h, w) nearest ("amin") or farthest ("amax") depth of the chosen triangles (S, F), 0 where there is none."""
     height, width = hw
-    count = len(vertices)
-    near = torch.full((count * height * width,), torch.inf, device=vertices.device)
-    far = torch.zeros(count * height * width, device=vertices.device)
-    pixels = (vertices @ intrinsics.transpose(-1, -2)).float()  # column and row times depth, and depth
-    corners = pixels[:, faces]  # (S, F, 3, 3)
-    view = torch.arange(count, device=vertices.device)[:, None].expand(count, len(faces))
+    count, device = len(corners), corners.device
     kept, first, last = _rows(corners, hw)
-    functions, view, first, last = _functions(corners[kept]), view[kept], first[kept], last[kept]
+    view, face = (kept & chosen).nonzero(as_tuple=True)
+    index = view * corners.shape[1] + face
+    taken = functions.reshape(-1, 9).index_select(0, index)
+    first, last = first.reshape(-1).index_select(0, index), last.reshape(-1).index_select(0, index)
+    depth = torch.full((count * height * width,), torch.inf if rule == "amin" else 0.0, device=device)
     per_part = max(1, MAX_SPANS // max(height, width))
     for start in range(0, len(view), per_part):
         part = slice(start, start + per_part)
-        index, depth = _spans(functions[part], view[part], first[part], last[part], hw)
-        near.scatter_reduce_(0, index, depth, "amin")
-        far.scatter_reduce_(0, index, depth, "amax")
-    shape = (count, height, width)
-    return torch.where(near.isfinite(), near, 0.0).view(shape), far.view(shape)
+        pixel, seen = _spans(taken[part], view[part], first[part], last[part], hw)
+        depth.scatter_reduce_(0, pixel, seen, rule)
+    return torch.where(depth.isfinite(), depth, 0.0).view(count, height, width)
 
 
 def _rows(corners: Tensor, hw: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -48,47 +81,44 @@ def _rows(corners: Tensor, hw: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]
     height, width = hw
     depth = corners[..., 2]
     before = depth > NEAREST_M
-    xy = corners[..., :2] / depth.clamp_min(NEAREST_M)[..., None]
-    low, high = xy.amin(-2), xy.amax(-2)
+    inverse = 1 / depth.clamp_min(NEAREST_M)
+    column, row = corners[..., 0] * inverse, corners[..., 1] * inverse
     whole = before.all(-1)
-    inside = (high[..., 0] >= 0) & (low[..., 0] <= width - 1) & (high[..., 1] >= 0) & (low[..., 1] <= height - 1)
-    first = torch.where(whole, low[..., 1].ceil().clamp(0, height), 0.0).long()
-    last = torch.where(whole, high[..., 1].floor().clamp(-1, height - 1), height - 1.0).long()
-    kept = before.any(-1) & (inside | ~whole) & (first <= last)
-    return kept, first, last
-
-
-def _functions(corners: Tensor) -> Tensor:
-    """(T, 3, 3) corners -> (T, 3, 3) rows: share of each corner over depth, as coefficients of column, row and 1."""
-    a, b, c = corners.unbind(-2)
-    rows = torch.stack([torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)], dim=-2)
-    volume = (a * rows[:, 0]).sum(-1)
-    return torch.where(volume[:, None, None].abs() > 1e-12, rows / volume[:, None, None], -1.0)  # edge-on: nowhere
+    inside = (column.amax(-1) >= 0) & (column.amin(-1) <= width - 1)
+    first = torch.where(whole, row.amin(-1).ceil().clamp(0, height), 0.0).long()
+    last = torch.where(whole, row.amax(-1).floor().clamp(-1, height - 1), height - 1.0).long()
+    return before.any(-1) & (inside | ~whole) & (first <= last), first, last
 
 
 def _spans(functions: Tensor, view: Tensor, first: Tensor, last: Tensor, hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Flat pixels (N,) that triangles cover, with their depths (N,)."""
+    """Flat pixels (N,) that triangles with these coefficients (T, 9) cover, with their depths (N,)."""
     height, width = hw
     owner, step = _numbered(last - first + 1)
-    row = first[owner] + step
-    slope, rest = functions[owner, :, 0], functions[owner, :, 1] * row[:, None] + functions[owner, :, 2]
-    bound = -rest / torch.where(slope == 0, 1.0, slope)
-    low = torch.where(slope > 0, bound, -torch.inf).amax(-1).clamp_min(0.0).ceil()
-    high = torch.where(slope < 0, bound, torch.inf).amin(-1).clamp_max(width - 1.0).floor()
-    low = low.clamp_max(width)
-    some = (high >= low) & ~((slope == 0) & (rest < 0)).any(-1)
-    low, length = low[some].long(), (high - low)[some].long() + 1
-    owner, row = owner[some], row[some]
-    span, step = _numbered(length)
-    owner, row, column = owner[span], row[span], low[span] + step
-    inverse = functions.sum(-2)[owner]
-    over_depth = inverse[:, 0] * column + inverse[:, 1] * row + inverse[:, 2]
-    seen = (over_depth > 0) & (over_depth < 1 / NEAREST_M)
-    return ((view[owner] * height + row) * width + column)[seen], 1.0 / over_depth[seen]
+    row = first.index_select(0, owner) + step
+    mine = functions.index_select(0, owner)
+    low = torch.zeros(len(row), device=row.device)
+    high = torch.full_like(low, width - 1.0)
+    for k in (0, 3, 6):
+        slope, rest = mine[:, k], mine[:, k + 1] * row + mine[:, k + 2]
+        bound = -rest / slope  # infinite where a side runs along the row: then all of it or none
+        low = torch.where(slope > 0, torch.maximum(low, bound), torch.where((slope == 0) & (rest < 0), torch.inf, low))
+        high = torch.where(slope < 0, torch.minimum(high, bound), high)
+    low, high = low.ceil(), high.floor()
+    some = (high >= low).nonzero()[:, 0]
+    owner, row, low = owner.index_select(0, some), row.index_select(0, some), low.index_select(0, some)
+    mine = mine.index_select(0, some)
+    slope, rest = mine[:, 0] + mine[:, 3] + mine[:, 6], mine[:, 2] + mine[:, 5] + mine[:, 8]
+    rest = rest + row * (mine[:, 1] + mine[:, 4] + mine[:, 7])  # 1 / depth = slope * column + rest
+    begin = (view.index_select(0, owner) * height + row) * width
+    span, step = _numbered((high.index_select(0, some) - low).long() + 1)
+    column = low.index_select(0, span) + step
+    over_depth = slope.index_select(0, span) * column + rest.index_select(0, span)
+    seen = 1.0 / over_depth.clamp(1e-6, 1 / NEAREST_M)
+    return begin.index_select(0, span) + column.long(), seen
 
 
 def _numbered(counts: Tensor) -> tuple[Tensor, Tensor]:
     """(N,) counts -> for each counted thing the place of its count, and its number 0, 1, ... there."""
-    owner = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+    owner = torch.repeat_interleave(counts)
     starts = counts.cumsum(0) - counts
-    return owner, torch.arange(len(owner), device=counts.device) - starts[owner]
+    return owner, torch.arange(len(owner), device=counts.device) - starts.index_select(0, owner)

@@ -82,7 +82,7 @@ class SeenBody:
         if self.views is None or not reconstruction.is_metric:
             return None
         views, config = self.views, self.config
-        predicted = views.predicted_pixels(reconstruction.depth, config.predicted_tolerance)
+        predicted = views.predicted_pixels(reconstruction.depth, config.predicted_tolerance, config.predicted_nearer)
         if self.measured is None:
             return predicted
         measured = views.measured_pixels(self.measured, config.measured_tolerance)

@@ -7,7 +7,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from pan3d_core.body.description import Floats, Ints
 
-SIDES = 24  # of a cylinder: its flat sides lie 0.9 % of the radius inside it
+SIDES = 16  # of a cylinder, whose corners lie a little outside it and whose sides a little inside, 1 % of the radius at most
 MAX_FACES = 1500  # of one mesh
 FINEST_M = 0.002  # corners of meshes closer than this become one
 FARTHEST = 2.5  # a sharp corner moves outwards by so many times the padding, at most
@@ -37,7 +37,7 @@ def cylinder_triangles(radius_m: float, length_m: float) -> Triangles:
     turns = np.arange(SIDES) * (2 * np.pi / SIDES)
     rings = max(1, round(length_m / max(2 * radius_m, 1e-3)))
     heights = np.linspace(-0.5, 0.5, rings + 1) * length_m
-    round_ = np.stack([np.cos(turns), np.sin(turns)], axis=-1) * radius_m
+    round_ = np.stack([np.cos(turns), np.sin(turns)], axis=-1) * radius_m / np.sqrt(np.cos(np.pi / SIDES))
     vertices = [np.column_stack([round_, np.full(SIDES, height)]) for height in heights]
     ends = np.array([[0.0, 0.0, heights[0]], [0.0, 0.0, heights[-1]]])
     here, there = np.arange(SIDES), np.roll(np.arange(SIDES), -1)
@@ -58,7 +58,7 @@ def sphere_triangles(radius_m: float) -> Triangles:
     Args:
         radius_m: Of the sphere.
     """
-    count = 12 * SIDES
+    count = 8 * SIDES
     height = 1 - 2 * (np.arange(count) + 0.5) / count  # points of a Fibonacci lattice
     turn = np.arange(count) * (np.pi * (3 - np.sqrt(5)))
     flat = np.sqrt(1 - height**2)

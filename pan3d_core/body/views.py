@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.body.description import LinkShape, RobotDescription
-from pan3d_core.body.drawing import draw_depth
+from pan3d_core.body.drawing import draw_depth, draw_nearest
 from pan3d_core.body.surfaces import outward
 
 
@@ -75,27 +75,28 @@ class BodyViews:
             (S, h, w) bool.
         """
         return (
-            (self.padded_front > 0)
+            (self.padded_back > 0)  # a camera within the padding sees the far side alone
             & (depth > 0)
             & (depth >= self.padded_front * (1 - tolerance))
             & (depth <= self.padded_back * (1 + tolerance))
         )
 
-    def predicted_pixels(self, depth: Tensor, tolerance: float) -> Tensor:
+    def predicted_pixels(self, depth: Tensor, tolerance: float, nearer: float) -> Tensor:
         """Find the robot where a network says depth, which near outlines lies between those of two surfaces.
 
-        Within the robot's outline a pixel shows it unless something clearly nearer is seen; in the rim that padding adds a
-        pixel does when its depth agrees.
+        Within the robot's outline a pixel shows it unless something much nearer is seen; in the rim that padding adds a pixel
+        does when its depth agrees.
 
         Args:
             depth: (S, h, w) metres, 0 = unknown.
-            tolerance: Share of the distance that it may be off, besides the padding.
+            tolerance: Share of the distance that it may be off in the rim, besides the padding.
+            nearer: Share of the distance that what stands before the robot is nearer, at least.
 
         Returns:
             (S, h, w) bool.
         """
-        nearer = (depth > 0) & (depth < self.padded_front * (1 - tolerance))
-        return ((self.front > 0) & ~nearer) | self.measured_pixels(depth, tolerance)
+        before = (depth > 0) & (depth < self.front * (1 - nearer))
+        return ((self.front > 0) & ~before) | ((self.front == 0) & self.measured_pixels(depth, tolerance))
 
 
 def see_body(
@@ -130,8 +131,7 @@ def see_body(
         vertices, ways = surface.vertices.to(device), surface.outward.to(device)
         bare = (frames[..., :3, :3] @ vertices[..., None])[..., 0] + frames[..., :3, 3]
         padded = bare + padding_m * (frames[..., :3, :3] @ ways[..., None])[..., 0]
-        both = torch.cat([bare, padded])
-        near, far = draw_depth(both, surface.faces.to(device), intrinsics[rows].repeat(2, 1, 1), hw)
-        front[rows], padded_front[rows] = near.chunk(2)
-        padded_back[rows] = far.chunk(2)[1]
+        faces = surface.faces.to(device)
+        front[rows] = draw_nearest(bare, faces, intrinsics[rows], hw)
+        padded_front[rows], padded_back[rows] = draw_depth(padded, faces, intrinsics[rows], hw)
     return BodyViews(front, padded_front, padded_back, known)

@@ -15,9 +15,10 @@ class BodyConfig(Checked):
     padding_m: float = setting(0.01, "what is seen this near to the body's surface is taken for it", range=(0.0, 0.3))
     measured_tolerance: float = setting(0.01, "share of the distance that measured depth of the body may be off", range=SHARE)
     predicted_tolerance: float = setting(
-        0.05,
-        "share of the distance by which a network's depth is nearer than the body where it shows something before it",
-        range=SHARE,
+        0.03, "share of the distance that predicted depth beside its outline may be off", range=SHARE
+    )
+    predicted_nearer: float = setting(
+        0.4, "share of the distance by which predicted depth of what stands before the body is nearer, at least", range=SHARE
     )
     min_rest: float = setting(
         0.3, "an instance that keeps less than this share of its pixels beside the body was the body", range=SHARE

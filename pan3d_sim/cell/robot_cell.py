@@ -7,7 +7,7 @@ Instance ids: 0 = none, k = the object `RobotCell.objects[k - 1]`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -139,6 +139,19 @@ class RobotCell(AbstractContextManager["RobotCell"]):
         """Any camera of the cell's size: RGB (H, W, 3) uint8, z-depth (H, W) float32 m, 0 = none, instance ids (H, W) int32."""
         rgb, depth, geom_ids = self._updated_renderer().render(camera)
         return rgb, depth, self._instance_ids(geom_ids)
+
+    def arm_pixels(self, camera: RigCamera) -> np.ndarray:
+        """(H, W) bool: where a camera sees the arm now."""
+        if self.arm is None:
+            return np.zeros((camera.height, camera.width), bool)
+        return np.isin(self._updated_renderer().render(camera)[2], list(self.arm.geoms))
+
+    def pose_arm(self, positions: Mapping[str, float]) -> None:
+        """Put the arm somewhere at once, whatever is there. Raises `ValueError` where the cell has none."""
+        if self.arm is None:
+            raise ValueError("CellConfig.arm: expected an arm, got none")
+        self.arm.teleport(self.data, positions)
+        mujoco.mj_forward(self.model, self.data)
 
     def seen_surfaces(self, camera: RigCamera, rgb: np.ndarray, depth: np.ndarray, ids: np.ndarray) -> SeenSurfaces:
         """What `render` gave for a camera, with the gloss of each object, as depth sensors want it."""
