@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -117,7 +117,7 @@ class PerceptionPipeline:
             if found_support is not None:
                 batch = replace(batch, support_height_m=found_support.height_m)
 
-        with clock.stage("body"):
+        with clock.stage("body") if self.body is not None else nullcontext():
             body = look_for_body(self.body, batch, config.body, self.engine.facts.device)
 
         with clock.stage("engine"):

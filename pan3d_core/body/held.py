@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pan3d_core.body.description import LinkShape
@@ -12,6 +13,7 @@ from pan3d_core.body.surfaces import convex_triangles
 from pan3d_core.geometry.transforms import invert_rigid, transform_points
 
 LEAST_POINTS = 8
+THINNEST_M = 0.002
 
 
 @dataclass(frozen=True)
@@ -22,24 +24,27 @@ class HeldObject:
     shape: LinkShape  # closed hull of what was seen of it
 
 
-def held_object(instance_id: int, points: Tensor, link: str, world_from_link: Tensor) -> HeldObject:
+def held_object(instance_id: int, points: Tensor, bottom_m: float, link: str, world_from_link: Tensor) -> HeldObject:
     """Fasten an object to a link where it is now.
 
     Args:
         instance_id: Of the object.
         points: (N, 3) metres, world: its surface as it was seen.
+        bottom_m: World height of what it stood on, down to which it is taken to reach below what was seen of it.
         link: That holds it.
         world_from_link: (4, 4) where the link is.
 
     Returns:
-        The object, as the convex hull of its points.
+        The object, as a convex hull.
 
     Raises:
-        ValueError: The points are too few, or lie in a plane.
+        ValueError: The points are too few, or lie in an upright plane.
     """
     if len(points) < LEAST_POINTS:
         raise ValueError(f"object {instance_id}: expected {LEAST_POINTS} points of its surface or more, got {len(points)}")
-    local = transform_points(invert_rigid(world_from_link.double().cpu()), points.double().cpu()).numpy()
-    # The side that no camera has seen is missing; what was seen is enough for those that see it still.
+    seen = points.double().cpu()
+    below = seen.clone()
+    below[:, 2] = torch.minimum(seen[:, 2] - THINNEST_M, torch.full_like(seen[:, 2], bottom_m))
+    local = transform_points(invert_rigid(world_from_link.double().cpu()), torch.cat([seen, below])).numpy()
     vertices, faces = convex_triangles(np.asarray(local, np.float64))
     return HeldObject(instance_id, LinkShape(link, vertices, faces))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,9 +84,7 @@ def _parsed(text: str, source: str) -> Any:
     if any("xacro" in element.tag for element in root.iter() if isinstance(element.tag, str)):
         raise ValueError(f"{source}: expected a URDF, got elements of xacro; run xacro on it first")
     try:
-        from io import BytesIO
-
-        urdf = yourdfpy.URDF.load(BytesIO(text.encode("utf-8")), build_scene_graph=False, load_meshes=False)
+        urdf = yourdfpy.URDF.load(io.BytesIO(text.encode("utf-8")), build_scene_graph=False, load_meshes=False)
     except _MALFORMED as error:
         raise ValueError(f"{source}: expected a URDF whose elements have what they need, got {error!r}") from error
     return urdf.robot
@@ -130,20 +129,20 @@ def _triangles(geometry: Any, name: str, folders: Sequence[Path]) -> Triangles:
         return _mesh_triangles(geometry.mesh, name, folders)
     if geometry.box is not None:
         size = np.asarray(geometry.box.size, np.float64)
-        _require_lengths(f"{name}.box.size", size)
+        _require_lengths(f"{name}.box.size", size, 3)
         return box_triangles(size)
     if geometry.cylinder is not None:
-        _require_lengths(f"{name}.cylinder", np.array([geometry.cylinder.radius, geometry.cylinder.length], np.float64))
+        _require_lengths(f"{name}.cylinder", np.array([geometry.cylinder.radius, geometry.cylinder.length], np.float64), 2)
         return cylinder_triangles(float(geometry.cylinder.radius), float(geometry.cylinder.length))
     if geometry.sphere is not None:
-        _require_lengths(f"{name}.sphere.radius", np.array([geometry.sphere.radius], np.float64))
+        _require_lengths(f"{name}.sphere.radius", np.array([geometry.sphere.radius], np.float64), 1)
         return sphere_triangles(float(geometry.sphere.radius))
     raise ValueError(f"{name}: expected mesh, box, cylinder or sphere, got none of them")
 
 
-def _require_lengths(name: str, lengths: Floats) -> None:
-    if not (np.isfinite(lengths).all() and (lengths > 0).all()):
-        raise ValueError(f"{name}: expected positive lengths in metres, got {lengths.tolist()}")
+def _require_lengths(name: str, lengths: Floats, count: int) -> None:
+    if not (lengths.shape == (count,) and np.isfinite(lengths).all() and (lengths > 0).all()):
+        raise ValueError(f"{name}: expected positive lengths in metres, {count} of them, got {lengths.tolist()}")
 
 
 def _mesh_triangles(mesh: Any, name: str, folders: Sequence[Path]) -> Triangles:

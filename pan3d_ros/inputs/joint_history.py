@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from pan3d_ros.messages.buffers import stamp_to_ns
-from pan3d_ros.messages.fields import HeaderFields
+from pan3d_ros.messages.fields import Heading
 
 KEEP_NS = 5_000_000_000
 SAME_NS = 1_000_000  # an image this much newer than the newest position is of the same moment
@@ -18,7 +18,7 @@ SAME_NS = 1_000_000  # an image this much newer than the newest position is of t
 class JointStateFields(Protocol):
     """What is read of sensor_msgs/JointState."""
 
-    header: HeaderFields
+    header: Heading
     name: Sequence[str]
     position: Sequence[float]
 

@@ -171,8 +171,10 @@ class RobotInput:
                 raise ValueError("robot.held_id: expected a robot whose joints are known, got none yet")
             place = self._links[body.robot.index(link)]
             memory.hold(instance_id)
-            points = next(item.surface.points for item in memory.world.objects if item.instance_id == instance_id)
-            body.hold([held_object(instance_id, points, link, place)])
+            item = next(item for item in memory.world.objects if item.instance_id == instance_id)
+            box = item.segment.box
+            bottom_m = float(box.world_from_box[2, 3] - box.size_m[2] / 2)
+            body.hold([held_object(instance_id, item.surface.points, bottom_m, link, place)])
             self.problem = ""
         except (KeyError, ValueError) as error:
             self._held = (0, "")

@@ -94,7 +94,7 @@ class Perception:
         if self._transforms.pose_topics is not None and source is not None:
             source = DrainingTransforms(source, self._drain_poses)
         self._robot = RobotInput.of(around.node, config, self._model.pipeline, self._transforms.tf, around.gate)
-        tools = Tools(self._model.pipeline, source, self._window, self._problems, self._now_ns, self._robot)
+        tools = Tools(self._model.pipeline, source, self._window, self._problems, self._now_ns, robot=self._robot)
         self._processor = SetProcessor(config, tools, self._publish, self._restart, lambda: self.worker.stopping)
         self.worker: LatestWorker[tuple[ViewSet[CameraFrame], int]] = LatestWorker(
             self._process, on_failure, on_idle=lambda: self._intake.idle()

@@ -40,8 +40,8 @@ class Tools:
     window: KeyframeWindow[CameraView]  # lets every set of a fixed rig pass
     problems: ProblemLog
     now_ns: Callable[[], int]  # on the clock of the stamps
-    robot: RobotSource | None = None  # None: there is none in the pictures, or it is not described
     steady_s: Callable[[], float] = time.monotonic  # what `input.max_rate_hz` is measured with
+    robot: RobotSource | None = None  # None: there is none in the pictures, or it is not described
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,8 @@ class SetProcessor:
                 self._drop(fault.problem, f"{frame.camera}: {fault.part}", fault.message, frame.camera)
             solved = [problem for problem in OF_CAMERAS if fault is None or problem != fault.problem]
             self._problems.solved(*solved, camera=frame.camera)
-        views = views if self._tools.robot is None else self._with_links(views, self._tools.robot)
+        if self._tools.robot is not None and config.body.enabled:
+            views = self._with_links(views, self._tools.robot)
         return views if len(views) >= max(1, self._config.sync.min_cameras) else None
 
     def _with_links(self, views: list[CameraView], robot: RobotSource) -> list[CameraView]:

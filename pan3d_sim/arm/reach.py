@@ -54,7 +54,7 @@ def reach_down(arm: ArmSpec, position: np.ndarray, yaw_rad: float) -> dict[str, 
         turned = 0.5 * sum(np.cross(pose[:3, k], goal[:3, k]) for k in range(3))
         return np.concatenate([5.0 * (pose[:3, 3] - goal[:3, 3]), turned, 1e-3 * (angles - arm.home)])
 
-    limits = np.array([[joint.low, joint.high] for joint in arm.arm_joints]).T
+    limits = [joint.low for joint in arm.arm_joints], [joint.high for joint in arm.arm_joints]
     found = least_squares(off, np.array(arm.home), bounds=limits, max_nfev=200).x
     rest = off(found)
     if np.linalg.norm(rest[:3]) > 5.0 * NEAR_M or np.linalg.norm(rest[3:6]) > NEAR_RAD:

@@ -1,8 +1,8 @@
 """`pan3d bench body`: how well the robot's own body is told from objects, and what that costs.
 
-An arm reaches over the tables of rendered cells and is seen by their fixed cameras and by one on its wrist. Counted are pixels at
-network size, by the renderer's own labels: those of the arm that are taken out, and those of objects that are taken out with them.
-Joints that are told late are those of an arm whose joints turn at up to `--speed`.
+An arm reaches over the tables of rendered cells and is seen by their fixed cameras and by one on its wrist. Counted are pixels
+at network size, by the renderer's own labels: those of the arm that are taken out, and those of objects that go with them. Late
+joints are those of an arm whose joints turn at up to `--speed`.
 """
 
 from __future__ import annotations
@@ -201,8 +201,8 @@ def journey(body: RobotBody, shots: Sequence[Shot], model: str, depth: bool) -> 
         depth: Whether it is given measured depth.
 
     Returns:
-        Figures by name: `arm_in_objects` and `arm_in_cloud` are what is left of the arm in instances' pixels and, as a share of the
-        points without a filter, in the cloud of what is no object; `share_of_frame` is what the stage takes of the time.
+        Figures by name: `arm_in_objects` is the share of the arm's pixels that instances own, `share_of_frame` that of the time
+        which the stage takes.
     """
     engine = build_engine(ModelConfig(name=model))
     config = PipelineConfig()
