@@ -2,7 +2,8 @@
 
 from pan3d_sim.arm.links import ARM, ArmJoint, ArmLink, ArmSpec, Shape
 from pan3d_sim.arm.model import ArmHandles, add_arm
+from pan3d_sim.arm.path import ArmPath
 from pan3d_sim.arm.reach import reach_down
 from pan3d_sim.arm.urdf import urdf_text
 
-__all__ = ["ARM", "ArmHandles", "ArmJoint", "ArmLink", "ArmSpec", "Shape", "add_arm", "reach_down", "urdf_text"]
+__all__ = ["ARM", "ArmHandles", "ArmJoint", "ArmLink", "ArmPath", "ArmSpec", "Shape", "add_arm", "reach_down", "urdf_text"]

@@ -58,6 +58,7 @@ class ArmSpec:
     root: str
     links: tuple[ArmLink, ...]
     home: tuple[float, ...]  # radians, of the six joints: over the table, the gripper down
+    away: tuple[float, ...]  # likewise: upright beside the table, in nobody's way
 
     @property
     def arm_joints(self) -> tuple[ArmJoint, ...]:
@@ -145,4 +146,5 @@ ARM = ArmSpec(
         ArmLink("tool0", "gripper", ArmJoint("tool0_mount", "fixed")),
     ),
     home=(0.24, -1.75, -1.70, -1.26, 1.57, 0.0),
+    away=(0.0, -1.5708, 0.0, -1.5708, 0.0, 0.0),
 )  # fmt: skip

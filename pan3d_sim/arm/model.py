@@ -95,9 +95,8 @@ class ArmHandles:
         self._qpos = [int(model.joint(f"arm_{name}").qposadr[0]) for name in self.names]
         self._dofs = [int(model.joint(f"arm_{name}").dofadr[0]) for name in self.names]
         self._servos = [model.actuator(f"arm_{name}").id for name in self.names]
-        self._tool = model.body("arm_tool0").id
-        bodies = {model.body(f"arm_{link.name}").id for link in arm.links}
-        self.geoms = frozenset(np.flatnonzero(np.isin(model.geom_bodyid, list(bodies))).tolist())
+        self._bodies = {link.name: model.body(f"arm_{link.name}").id for link in arm.links}
+        self.geoms = frozenset(np.flatnonzero(np.isin(model.geom_bodyid, list(self._bodies.values()))).tolist())
 
     def positions(self, data: mujoco.MjData) -> dict[str, float]:
         """Name of each joint -> radians or metres."""
@@ -127,9 +126,13 @@ class ArmHandles:
 
     def world_from_tool(self, data: mujoco.MjData) -> np.ndarray:
         """(4, 4) pose of the grasp frame."""
-        pose = np.eye(4)
-        pose[:3, :3] = data.xmat[self._tool].reshape(3, 3)
-        pose[:3, 3] = data.xpos[self._tool]
+        return self.world_from_link(data, "tool0")
+
+    def world_from_link(self, data: mujoco.MjData, name: str) -> np.ndarray:
+        """(4, 4) pose of a link of the table."""
+        body, pose = self._bodies[name], np.eye(4)
+        pose[:3, :3] = data.xmat[body].reshape(3, 3)
+        pose[:3, 3] = data.xpos[body]
         return pose
 
     def _with_fingers(self, positions: Mapping[str, float]) -> dict[str, float]:
