@@ -163,9 +163,8 @@ def test_an_arm_tells_where_it_is_when_cameras_see_it(ros_context):
         cell.listen(String, "robot_description", latched)
 
         def told():
-            joints, depths = (
-                {stamp_to_ns(m.header.stamp) for m in cell.received[name]} for name in ("joint_states", depth_topic)
-            )
+            parts = (cell.received[name] for name in ("joint_states", depth_topic))
+            joints, depths = ({stamp_to_ns(message.header.stamp) for message in part} for part in parts)
             return sorted(joints & depths)
 
         depth_topic = "camera_0/depth"
