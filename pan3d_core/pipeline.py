@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from pan3d_core.assembly.alignment import align_to_world
 from pan3d_core.assembly.consistency import ConsistencyWatch, refuse_metres
 from pan3d_core.assembly.depth_outlines import can_fuse, fuse_outlines
 from pan3d_core.assembly.merging import merge_panoptic
-from pan3d_core.assembly.ownership import OwnedPixels, own_masks, own_pixels
+from pan3d_core.assembly.ownership import OwnedPixels, own_masks, own_pixels, without_body
 from pan3d_core.assembly.placement import refine_placement
 from pan3d_core.assembly.support_height import estimate_support_height
+from pan3d_core.body import RobotBody, look_for_body
 from pan3d_core.config import ImageLimits, PipelineConfig, PreprocessConfig
 from pan3d_core.engines.facts import Engine
 from pan3d_core.engines.memory import run_within_memory
 from pan3d_core.language.namer import Namer
 from pan3d_core.memory.world import WorldMemory
-from pan3d_core.structures import CameraView, PerceptionResult, PoseConsistency, SupportHeight, ViewBatch, to_device
+from pan3d_core.structures import (
+    CameraView,
+    InstanceSet,
+    PerceptionResult,
+    PoseConsistency,
+    Reconstruction,
+    SupportHeight,
+    ViewBatch,
+    to_device,
+)
 from pan3d_core.views.image_files import require_image_size
 from pan3d_core.views.preprocessing import preprocess, seen_shares
 
 CUT_TOLD = 0.05  # share of a picture outside the network's frame that is worth a warning
+BLIND = "this engine finds no objects: that there are none here says nothing about the scene"
 
 
 class StageClock:
@@ -56,8 +68,15 @@ class PerceptionPipeline:
     The views of a moving camera are chosen by a `KeyframeWindow` before they come here.
     """
 
-    def __init__(self, engine: Engine, config: PipelineConfig | None = None, namer: Namer | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        config: PipelineConfig | None = None,
+        namer: Namer | None = None,
+        body: RobotBody | None = None,
+    ) -> None:
         self.engine = engine
+        self.body = body  # of the robot that the cameras see; None = there is none, or it is taken for what stands there
         self.config = config or PipelineConfig()
         self.namer = namer
         self.memory = WorldMemory(self.config.tracking, self.config.memory)
@@ -79,7 +98,7 @@ class PerceptionPipeline:
 
     def fresh(self, config: PipelineConfig | None = None) -> PerceptionPipeline:
         """Make one with the same engine and namer that has seen nothing: ids begin again. `config`: other settings."""
-        return PerceptionPipeline(self.engine, config or self.config, self.namer)
+        return PerceptionPipeline(self.engine, config or self.config, self.namer, self.body)
 
     @torch.no_grad()
     def process(self, views: Sequence[CameraView], progress: Callable[[str], None] | None = None) -> PerceptionResult:
@@ -99,49 +118,61 @@ class PerceptionPipeline:
             if found_support is not None:
                 batch = replace(batch, support_height_m=found_support.height_m)
 
+        with clock.stage("body") if self.body is not None else nullcontext():
+            body = look_for_body(self.body, batch, config.body, self.engine.facts.device)
+
         with clock.stage("engine"):
-            reconstruction, instances, used = run_within_memory(self.engine, batch)
+            reconstruction, instances, used = run_within_memory(self.engine, body.without_depth(batch))
             warnings = consistency.warnings + support_warnings + _left_out(batch, used) + _partly_posed(used) + _cut(used)
+            body = body.select([batch.cameras.index(camera) for camera in used.cameras], reconstruction.depth.device)
             batch = to_device(used, reconstruction.depth.device)
 
         with clock.stage("align"):
             reconstruction = align_to_world(reconstruction, batch, config.align)
             reconstruction = refuse_metres(reconstruction, consistency)
+            body_pixels = body.pixels(reconstruction)
 
         outlines_fused = False
         if self._fuses_outlines(batch, consistency):
             with clock.stage("outlines"):
                 detailed = _detailed(views, batch, self.engine.facts.preprocess, config.outlines.detail_rows)
+                detailed = body.without_depth(detailed)
                 fused = fuse_outlines(instances, batch, detailed, config.merge.mask_threshold, config.outlines)
-            instances, outlines_fused = fused.instances, not fused.contradicted
-            warnings += (fused.warning,) if fused.contradicted else ()
+            instances, outlines_fused, warnings = fused.instances, not fused.contradicted, warnings + fused.warnings
 
         with clock.stage("refine"):
-            owned: OwnedPixels
-            if self._depth_is_predicted(batch) and config.placement.enabled:
-                owned = masks = own_masks(instances, batch.hw, config.merge.mask_threshold)
-                reconstruction = refine_placement(reconstruction, masks, batch, config.placement)
-            else:
-                owned = own_pixels(instances, batch.hw, config.merge.mask_threshold)
+            owned, reconstruction = self._own(instances, reconstruction, batch, body_pixels)
+            reconstruction = body.as_surface(reconstruction, body_pixels)
 
         with clock.stage("merge"):
             panoptic = merge_panoptic(reconstruction, owned, batch, config)
 
         with clock.stage("track"):
-            panoptic = self.memory.update(panoptic, reconstruction, comparable=reconstruction.is_metric)
+            panoptic = self.memory.update(panoptic, reconstruction, comparable=reconstruction.is_metric, body=body_pixels)
 
         if self.namer is not None:
             with clock.stage("name"):
                 panoptic = self.namer.classify(panoptic)
 
         finds_objects = self.engine.facts.finds_objects
-        warnings += _guessed_lens(batch) if reconstruction.is_metric else (f"not metric, {reconstruction.alignment}",)
-        if not finds_objects:
-            warnings += ("this engine finds no objects: that there are none here says nothing about the scene",)
+        warnings += (*body.warnings, *_about_metres(reconstruction, batch), *(() if finds_objects else (BLIND,)))
         timings_ms = clock.with_total()
         return PerceptionResult(
-            reconstruction, panoptic, batch, timings_ms, warnings, finds_objects, consistency, outlines_fused, found_support
-        )
+            reconstruction, panoptic, batch, timings_ms, warnings, finds_objects, consistency, outlines_fused,
+            found_support, body_pixels,
+        )  # fmt: skip
+
+    def _own(
+        self, instances: InstanceSet, reconstruction: Reconstruction, batch: ViewBatch, body_pixels: Tensor | None
+    ) -> tuple[OwnedPixels, Reconstruction]:
+        """Who owns which pixel, none of them the robot's, and the geometry with instances moved to where other views see them."""
+        config = self.config
+        if not self._depth_is_predicted(batch) or not config.placement.enabled:
+            owned = own_pixels(instances, batch.hw, config.merge.mask_threshold)
+            return without_body(owned, body_pixels, config.body.min_rest), reconstruction
+        masks = own_masks(instances, batch.hw, config.merge.mask_threshold)
+        masks = without_body(masks, body_pixels, config.body.min_rest)
+        return masks, refine_placement(reconstruction, masks, batch, config.placement)
 
     def _find_support(
         self, batch: ViewBatch, views: Sequence[CameraView], consistency: PoseConsistency
@@ -230,8 +261,10 @@ def _partly_posed(batch: ViewBatch) -> tuple[str, ...]:
     return (f"no pose for {', '.join(lacking)}: what is known of the others {used}",)
 
 
-def _guessed_lens(batch: ViewBatch) -> tuple[str, ...]:
-    """A warning when a metric result stands on a focal length that nobody gave."""
+def _about_metres(reconstruction: Reconstruction, batch: ViewBatch) -> tuple[str, ...]:
+    """A warning when a result is not metric, or stands on a focal length that nobody gave."""
+    if not reconstruction.is_metric:
+        return (f"not metric, {reconstruction.alignment}",)
     if batch.intrinsics is not None:
         return ()
     return ("no intrinsics in every view: metres rest on the network's guess of the focal length, and lengths are off as it is",)

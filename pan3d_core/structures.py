@@ -71,6 +71,7 @@ class CameraView:
     frame_id: str = "camera"  # name of the optical frame
     world_frame_id: str = "world"  # name of the frame that `cam_from_world` maps from
     camera: str = "camera"  # name of the camera, unique within a view set
+    world_from_links: Tensor | None = None  # (L, 4, 4) metres: where the robot's links were then; None = unknown
 
     def __post_init__(self) -> None:
         require_shape("CameraView.image", self.image, (3, None, None))
@@ -88,6 +89,8 @@ class CameraView:
                 raise ValueError("CameraView.cam_from_world: expected finite values, got NaN or infinity")
         if self.depth is not None:
             require_shape("CameraView.depth", self.depth, (height, width))
+        if self.world_from_links is not None:
+            require_shape("CameraView.world_from_links", self.world_from_links, (None, 4, 4))
 
     @property
     def hw(self) -> tuple[int, int]:
@@ -124,6 +127,7 @@ class ViewBatch:
     support_height_m: float | None = None
     # (4, 4) metres or None for every view where some have a pose and some lack it; otherwise empty.
     known_poses: tuple[Tensor | None, ...] = ()
+    world_from_links: tuple[Tensor | None, ...] = ()  # of every view as in `CameraView`; empty = of none
 
     @property
     def posed(self) -> tuple[int, ...]:
@@ -152,6 +156,7 @@ class ViewBatch:
             original_hw=tuple(self.original_hw[index] for index in rows),
             network_from_original=self.network_from_original[rows],
             known_poses=tuple(self.known_poses[index] for index in rows) if self.known_poses else (),
+            world_from_links=tuple(self.world_from_links[index] for index in rows) if self.world_from_links else (),
         )
 
 
@@ -313,6 +318,7 @@ class PerceptionResult:
     consistency: PoseConsistency | None = None  # of all given views; None = not compared
     outlines_fused: bool = False  # objects have the outlines of measured depth and the network's names and scores
     found_support: SupportHeight | None = None  # whose height was used because none was given
+    body_pixels: Tensor | None = None  # (S, h, w) bool: they show the robot itself; None = not known
 
     @property
     def is_metric(self) -> bool:

@@ -1,7 +1,8 @@
 """The simulated robot cell as a node: calibrated cameras, truth, and a hand that executes grasps.
 
 Publishes for each camera `<name>/image_raw`, `<name>/camera_info`, `<name>/pose` and, with `publish_depth`,
-`<name>/depth`. With `wrist_camera` a camera named wrist travels over the table too. The scene rests between requests, so
+`<name>/depth`. With `wrist_camera` a camera named wrist travels over the table too. With `arm` a robot arm moves over it,
+carries that camera, and tells of itself in `joint_states` and `robot_description`. The scene rests between requests, so
 the fixed cameras are rendered again only when something moved; each publication has a new stamp. Services:
 `~/execute_grasp`, `~/get_truth`, `~/reset`. Everything runs in one thread, because the renderer belongs to the thread
 that made it.
@@ -28,6 +29,7 @@ from pan3d_ros.parameters.unknown import unknown_parameters
 from pan3d_ros.platform.log_bridge import LogBridge
 from pan3d_ros.platform.rclpy_private import parameter_values, undeclared_overrides
 from pan3d_ros.platform.start import start_ros
+from pan3d_sim.arm import ARM
 from pan3d_sim.cameras.depth_sensors import DEPTH_SENSORS
 from pan3d_sim.cell.arrangement import ARRANGEMENTS
 from pan3d_sim.cell.grasp_trial import GraspTrials
@@ -57,10 +59,11 @@ class SimNode(Node):
             compressed=self._parameter("publish_compressed", False, "publish JPEG images beside the raw ones"),
             transforms=self._parameter("publish_tf", False, "publish /tf and /tf_static beside the pose topics"),
         )
+        arm = ARM if self._parameter("arm", False, "a robot arm that moves over the table") else None
         for sentence in unknown_parameters(undeclared_overrides(self), parameter_values(self)):
             log.warning(sentence)
         self._config = CellConfig(
-            num_objects=num_objects, arrangement=arrangement, num_cameras=num_cameras, width=width, height=height
+            num_objects=num_objects, arrangement=arrangement, num_cameras=num_cameras, width=width, height=height, arm=arm
         )
         self._cell = RobotCell(seed, self._config)
         self._trials = GraspTrials(self._cell)
@@ -126,6 +129,8 @@ class SimNode(Node):
         except ValueError as error:
             response.error_code, response.message = ErrorCode.INVALID_REQUEST, str(error)
             return response
+        if self._cell.arm is not None:
+            self._cell.pose_arm(dict(zip([joint.name for joint in ARM.arm_joints], ARM.away)))
         watcher = self._cell.overview_camera()
 
         def observe(phase: str) -> None:

@@ -44,6 +44,7 @@ ROOM_FLOORS = {
     "models": ("geometry", "structures", "labels", "settings", "runtime", "rendering", "language"),
     "gaussians": ("geometry", "structures", "labels", "runtime", "views", "rendering", "pictures", "language"),
     "engines": ("geometry", "structures", "labels", "settings", "config", "runtime", "views", "rendering", "language", "models"),
+    "body": ("geometry", "structures", "config"),
     "assembly": ("geometry", "structures", "labels", "config", "runtime", "rendering"),
     "memory": ("geometry", "structures", "labels", "config", "runtime", "gaussians"),
     "grasping": ("geometry", "structures", "labels", "config"),
@@ -51,7 +52,7 @@ ROOM_FLOORS = {
         "geometry", "structures", "labels", "settings", "config", "runtime", "views", "rendering", "pictures", "language",
         "models", "gaussians", "assembly",
     ),
-    "pipeline": ("structures", "config", "views", "assembly", "engines", "language", "memory", "runtime"),
+    "pipeline": ("structures", "config", "views", "body", "assembly", "engines", "language", "memory", "runtime"),
     "reconstruction": ("structures", "config", "views", "engines", "language", "pipeline"),
 }  # fmt: skip
 # Libraries of the world that only some packages may know.
@@ -74,6 +75,8 @@ OPTIONAL_LIBRARIES = {
         "tensorrt_rtx",
         "tokenizers",
         "transformers",
+        "trimesh",
+        "yourdfpy",
     ),
     "pan3d_eval": ("ray",),
     "pan3d_sim": (),
@@ -222,7 +225,7 @@ ROOMS_WITH_PUBLIC_NAMES = (
     "pan3d_core.geometry", "pan3d_core.runtime", "pan3d_core.runtime.networks", "pan3d_core.views", "pan3d_core.rendering",
     "pan3d_core.pictures",
     "pan3d_core.language", "pan3d_core.gaussians",
-    "pan3d_core.assembly", "pan3d_core.grasping", "pan3d_core.refine", "pan3d_core.refine.first_map",
+    "pan3d_core.body", "pan3d_core.assembly", "pan3d_core.grasping", "pan3d_core.refine", "pan3d_core.refine.first_map",
     "pan3d_core.refine.labels",
     # Further rooms, one line per package:
     "pan3d_core.models", "pan3d_core.models.layers", "pan3d_core.models.vggt", "pan3d_core.models.da3",
@@ -230,7 +233,7 @@ ROOMS_WITH_PUBLIC_NAMES = (
     *(f"pan3d_ros.{room}" for room in ("bags", "cell", "inputs", "messages", "outputs", "parameters", "platform", "processing",
                                        "refinement", "services")),
     *(f"pan3d_eval.{room}" for room in ("metrics", "photographs", "protocols", "rendered", "datasets", "scoreboard")),
-    *(f"pan3d_sim.{room}" for room in ("objects", "library", "cameras", "cell", "data")),
+    *(f"pan3d_sim.{room}" for room in ("arm", "objects", "library", "cameras", "cell", "data")),
     *(f"training.{room}" for room in ("data", "run", "families", "losses", "judge", "export")),
     *(f"pan3d_tools.{room}" for room in ("viewer", "reports")),
 )  # fmt: skip

@@ -73,10 +73,12 @@ class FusedOutlines:
         return self.share_seen_through > MOST_SEEN_THROUGH
 
     @property
-    def warning(self) -> str:
-        """What is wrong where views contradict each other, else nothing."""
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong where views contradict each other."""
+        if not self.contradicted:
+            return ()
         share = f"{self.share_seen_through:.0%} of what objects show in one view is looked through by another"
-        return f"measured depth: {share}; check camera poses; outlines are the network's" if self.contradicted else ""
+        return (f"measured depth: {share}; check camera poses; outlines are the network's",)
 
 
 def can_fuse(views: ViewBatch, config: OutlineConfig) -> bool:

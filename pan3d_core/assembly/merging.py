@@ -50,8 +50,8 @@ def merge_panoptic(
 ) -> Panoptic3D:
     """Make objects and a coloured cloud of one view set, in the world frame of the reconstruction.
 
-    Points between two surfaces (depth jumps on both sides), far from their camera, outside the workspace, on the support or far
-    outside their instance are dropped; limits in metres apply only to metric reconstructions.
+    Points between two surfaces (depth jumps on both sides), of the robot, far from their camera, outside the workspace, on the
+    support or far outside their instance are dropped; limits in metres apply only to metric reconstructions.
 
     Args:
         reconstruction: depth (S, h, w) and cameras.
@@ -69,6 +69,8 @@ def merge_panoptic(
         support_height_m = None
     world_points = reconstruction.world_points
     valid = _valid(reconstruction, world_points, config)
+    if owned.body is not None:
+        valid &= ~owned.body
     normals = normals_from_points(world_points, reconstruction.world_from_cam[:, :3, 3])
     surface = _Surface(valid, world_points, owner, support_height_m)
     pixels = _pixels(surface, reconstruction, config)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,9 +19,10 @@ class OwnedPixels:
 
     instances: InstanceSet
     owner: Tensor  # (S, h, w) int64: 0 = none, k = row k - 1 of the instance set
+    body: Tensor | None = None  # (S, h, w) bool: pixels that show the robot and become no points; None = none do
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OwnedMasks(OwnedPixels):
     """The same with all masks at full size, for a stage that compares masks of several views."""
 
@@ -56,7 +58,35 @@ def own_masks(instances: InstanceSet, hw: tuple[int, int], mask_threshold: float
     """
     probs = torch.stack(list(_probs_of_views(instances, hw)))
     owner = torch.stack([owner_of_pixels(each, instances.scores, mask_threshold) for each in probs])
-    return OwnedMasks(instances, owner, probs, mask_threshold)
+    return OwnedMasks(instances, owner, mask_probs=probs, mask_threshold=mask_threshold)
+
+
+Owned = TypeVar("Owned", bound=OwnedPixels)
+
+
+def without_body(owned: Owned, body: Tensor | None, min_rest: float) -> Owned:
+    """Take the robot's pixels from all instances, and whole instances that were the robot.
+
+    Args:
+        owned: Of S views.
+        body: (S, h, w) bool, the pixels that show the robot; None = none do.
+        min_rest: An instance that keeps less than this share of its pixels loses the others, too.
+
+    Returns:
+        The same with fewer pixels owned.
+    """
+    if body is None:
+        return owned
+    count = len(owned.instances.scores) + 1
+    before = torch.bincount(owned.owner.flatten(), minlength=count)
+    owner = owned.owner.masked_fill(body, 0)
+    rest = torch.bincount(owner.flatten(), minlength=count)
+    stays = rest >= min_rest * before
+    owner = owner * stays[owner]
+    changes: dict[str, object] = {"owner": owner, "body": body}
+    if isinstance(owned, OwnedMasks):
+        changes["mask_probs"] = owned.mask_probs.masked_fill(body[:, None], 0.0) * stays[None, 1:, None, None]
+    return replace(owned, **changes)  # type: ignore[arg-type]  # the fields of either class
 
 
 def owner_of_pixels(mask_probs: Tensor, scores: Tensor, mask_threshold: float) -> Tensor:

@@ -6,6 +6,7 @@ YAML files and ROS parameters are views of these dataclasses, made from the fiel
 """
 
 from pan3d_core.config.answers import GraspConfig, GripperConfig, NamingConfig
+from pan3d_core.config.body import BodyConfig
 from pan3d_core.config.pipeline import (
     AlignConfig,
     CloudConfig,
@@ -25,6 +26,7 @@ from pan3d_core.config.pipeline import (
 
 __all__ = [
     "AlignConfig",
+    "BodyConfig",
     "CloudConfig",
     "ConsistencyConfig",
     "GraspConfig",

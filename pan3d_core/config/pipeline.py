@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pan3d_core.config.answers import GraspConfig, NamingConfig
+from pan3d_core.config.body import BodyConfig
 from pan3d_core.settings import ANGLE_DEG, SHARE, Checked, group, nested_names, read_settings, read_yaml, setting, to_plain
 
 
@@ -247,6 +248,7 @@ class PipelineConfig(Checked):
     model: ModelConfig = group(ModelConfig, "engine")
     workspace: WorkspaceConfig = group(WorkspaceConfig, "place")
     align: AlignConfig = group(AlignConfig, "metres")
+    body: BodyConfig = group(BodyConfig, "the robot itself")
     consistency: ConsistencyConfig = group(ConsistencyConfig, "poses against pictures")
     placement: PlacementConfig = group(PlacementConfig, "placement of instances")
     outlines: OutlineConfig = group(OutlineConfig, "outlines from measured depth")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import torch
@@ -36,19 +36,24 @@ class Evidence:
     place: Place
     hidden_by: tuple[int, ...] = ()  # ids in the pixels before it, most first; without 0, what is no object
     views: int = 0  # that say so
+    by_robot: bool = False  # most of what is before it is the robot itself
 
 
-def look_for(surfaces: Sequence[Tensor], seen: Reconstruction, instance_id: Tensor, margin_m: float) -> list[Evidence]:
+def look_for(
+    surfaces: Sequence[Tensor], seen: Reconstruction, instance_id: Tensor, margin_m: float, body: Tensor | None = None
+) -> list[Evidence]:
     """Compare the depth that views see with that of objects as they were.
 
     A view's nearer half of an object's points is what it would show; where most of them lie behind what is seen, the object is
-    hidden, where most lie before it, the view looks through the place.
+    hidden, where most lie before it, the view looks through the place. The robot hides what is behind it, and shows no place
+    empty.
 
     Args:
         surfaces: (M, 3) points of each object, metres, world; at least one.
         seen: Metric.
         instance_id: (S, h, w) owners of the pixels of `seen`, 0 = none.
         margin_m: Difference of depth that says nothing, at least; 3 % of the distance where that is more.
+        body: (S, h, w) bool, the pixels that show the robot; None = none do.
 
     Returns:
         One for each object.
@@ -69,12 +74,15 @@ def look_for(surfaces: Sequence[Tensor], seen: Reconstruction, instance_id: Tens
     counted = front & inside & (measured > 0) & measured.isfinite()
     margin = (RELATIVE_MARGIN * depth).clamp_min(margin_m)
     hidden = counted & (measured < depth - margin)
-    through = counted & (measured > depth + margin)
+    robot = torch.zeros_like(counted) if body is None else body.flatten(1).gather(1, flat).reshape(shape)
+    through = counted & (measured > depth + margin) & ~robot
     total = counted.sum(-1)
     looks = total >= MIN_INSIDE * front.sum(-1)
     says_hidden = looks & (hidden.sum(-1) >= MOST * total)
     says_empty = looks & (through.sum(-1) >= MOST * total)
-    return [_together(looks[:, k], says_hidden[:, k], says_empty[:, k], owner[:, k][hidden[:, k]]) for k in range(len(surfaces))]
+    by_robot = 2 * (hidden & robot).sum((0, 2)) > hidden.sum((0, 2))
+    found = [_together(looks[:, k], says_hidden[:, k], says_empty[:, k], owner[:, k][hidden[:, k]]) for k in range(len(surfaces))]
+    return [replace(item, by_robot=item.place is Place.HIDDEN and bool(by_robot[k])) for k, item in enumerate(found)]
 
 
 def _together(looks: Tensor, hidden: Tensor, empty: Tensor, owners: Tensor) -> Evidence:

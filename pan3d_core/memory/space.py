@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import IntEnum
 
 import torch
@@ -40,19 +41,22 @@ class SpaceMap:
         self._origin = None
         self._votes.zero_()
 
-    def update(self, seen: Reconstruction, points: Tensor, margin_m: float) -> None:
+    def update(self, seen: Reconstruction, points: Tensor, margin_m: float, body: Tensor | None = None) -> None:
         """Take a view set into the cells whose turn it is.
 
         Args:
             seen: Metric.
             points: (N, 3) all points of the set, metres, world; the first set's middle is that of the grid.
             margin_m: As `look_for` takes it.
+            body: (S, h, w) bool, the pixels that show the robot, which say nothing of the place; None = none do.
         """
         if self._origin is None:
             if not len(points):
                 return
             half = torch.tensor(CELLS) * self.cell_m / 2
             self._origin = ((points.median(0).values - half) / self.cell_m).round() * self.cell_m
+        if body is not None:
+            seen = replace(seen, depth=seen.depth.masked_fill(body, 0.0))
         cells = torch.arange(self._turn, self._votes.numel(), PORTIONS)
         self._turn = (self._turn + 1) % PORTIONS
         votes = _votes(self._centers(cells), seen, max(margin_m, self.cell_m / 2))

@@ -29,7 +29,8 @@ def explained(item: MemoryObject, evidence: Evidence | None, now_ns: int, config
         return item
     place = None if evidence is None else evidence.place
     if evidence is not None and place is Place.HIDDEN:
-        who = "object " + ", ".join(map(str, evidence.hidden_by)) if evidence.hidden_by else "something that is no object"
+        who = "the robot" if evidence.by_robot else "something that is no object"
+        who = "object " + ", ".join(map(str, evidence.hidden_by)) if evidence.hidden_by and not evidence.by_robot else who
         hidden = _in(item, ObjectState.OCCLUDED, f"hidden by {who} in {evidence.views} views", now_ns, doubted_ns=None)
         return replace(hidden, hidden_by=evidence.hidden_by)
     if evidence is not None and place is Place.EMPTY:

@@ -94,13 +94,21 @@ class WorldMemory:
         with self._held_lock:
             self._held = frozenset()
 
-    def update(self, panoptic: Panoptic3D, seen: Reconstruction | None = None, *, comparable: bool = True) -> Panoptic3D:
+    def update(
+        self,
+        panoptic: Panoptic3D,
+        seen: Reconstruction | None = None,
+        *,
+        comparable: bool = True,
+        body: Tensor | None = None,
+    ) -> Panoptic3D:
         """Take a view set into the memory.
 
         Args:
             panoptic: Objects of the set. A stamp before the previous one (a clock that jumped back) forgets everything first.
             seen: What the views see; None = not known, so that an object that is not found has no explanation.
             comparable: False = places cannot be compared with the past (not metric): all ids are new and nothing is remembered.
+            body: (S, h, w) bool, the pixels of `seen` that show the robot, with its depth; None = none do.
 
         Returns:
             The same scene with lasting ids.
@@ -118,15 +126,18 @@ class WorldMemory:
         known = forgotten(self.world.objects, panoptic.stamp_ns, self.tracking.max_lost_s, self.config)
         # What is remembered outlives a view set and its device; it is little, and much of it is decided in Python.
         seen = None if seen is None else to_device(replace(seen, gaussians=None), "cpu")
-        ids, evidence = self._identify(_on_cpu(panoptic), known, seen)
+        body = None if body is None else body.cpu()
+        ids, evidence = self._identify(_on_cpu(panoptic), known, seen, body)
         renamed = renumbered_scene(panoptic, ids)
         if self._map is not None:
             renamed = self._map.named(renamed)
         self._remember(_on_cpu(renamed), known, seen, evidence)
+        if seen is not None and self.config.space_cell_m > 0:
+            self.space.update(seen, panoptic.points.cpu(), self.config.margin_m, body)
         return renamed
 
     def _identify(
-        self, panoptic: Panoptic3D, known: dict[int, MemoryObject], seen: Reconstruction | None
+        self, panoptic: Panoptic3D, known: dict[int, MemoryObject], seen: Reconstruction | None, body: Tensor | None
     ) -> tuple[list[int], dict[int, Evidence]]:
         """The id of each segment, and what is seen at the places of the objects that none is at."""
         segments = panoptic.segments
@@ -136,7 +147,7 @@ class WorldMemory:
             of_map = self._map.match([segments[k] for k in rest], set(matched.values()))
             matched |= {rest[row]: instance_id for row, instance_id in of_map.items()}
         missed = {key: item for key, item in known.items() if key not in matched.values()}
-        evidence = _evidence(missed, seen, panoptic, self.config.margin_m)
+        evidence = _evidence(missed, seen, panoptic, self.config.margin_m, body)
         costs = {key: cost for key, item in missed.items() if (cost := self._elsewhere_cost(item, evidence.get(key))) is not None}
         strangers = {k: segment for k, segment in enumerate(segments) if k not in matched}
         matched |= match_by_looks(strangers, {key: missed[key] for key in costs}, costs, self.config.min_likeness)
@@ -173,8 +184,6 @@ class WorldMemory:
             objects[instance_id] = explained(item, evidence.get(instance_id), panoptic.stamp_ns, self.config, held)
         with self._held_lock:
             self._held = frozenset(self._held & objects.keys())
-        if seen is not None and self.config.space_cell_m > 0:
-            self.space.update(seen, panoptic.points, self.config.margin_m)
         self.world = World(tuple(objects.values()), panoptic.world_frame_id, panoptic.stamp_ns)
 
     def _take_map(self) -> None:
@@ -219,13 +228,17 @@ def _on_cpu(panoptic: Panoptic3D) -> Panoptic3D:
 
 
 def _evidence(
-    missed: Mapping[int, MemoryObject], seen: Reconstruction | None, panoptic: Panoptic3D, margin_m: float
+    missed: Mapping[int, MemoryObject],
+    seen: Reconstruction | None,
+    panoptic: Panoptic3D,
+    margin_m: float,
+    body: Tensor | None,
 ) -> dict[int, Evidence]:
     """Of the missed objects that have a surface."""
     looked = {key: item.surface.points for key, item in missed.items() if len(item.surface)}
     if seen is None or not looked:
         return {}
-    return dict(zip(looked, look_for(list(looked.values()), seen, panoptic.instance_id, margin_m)))
+    return dict(zip(looked, look_for(list(looked.values()), seen, panoptic.instance_id, margin_m, body)))
 
 
 def _with_ids(evidence: Evidence, new_ids: Mapping[int, int]) -> Evidence:

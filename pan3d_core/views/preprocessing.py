@@ -91,6 +91,7 @@ def preprocess(views: Sequence[CameraView], config: PreprocessConfig, support_he
     intrinsics, poses = _all_or_none(views, "intrinsics"), _all_or_none(views, "cam_from_world")
     some_posed = poses is None and any(view.cam_from_world is not None for view in views)
     depths = [None if view.depth is None else _pick_depth(view.depth, fit) for view, fit in zip(views, fits)]
+    links = tuple(view.world_from_links for view in views)
     return ViewBatch(
         images=images,
         intrinsics=None if intrinsics is None else mapping @ intrinsics.float(),
@@ -103,6 +104,7 @@ def preprocess(views: Sequence[CameraView], config: PreprocessConfig, support_he
         world_frame_id=views[0].world_frame_id,
         support_height_m=support_height_m,
         known_poses=tuple(view.cam_from_world for view in views) if some_posed else (),
+        world_from_links=links if any(item is not None for item in links) else (),
     )
 
 

@@ -12,12 +12,13 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from pan3d_ros.cell.arm_streams import ArmStreams
 from pan3d_ros.cell.messages import RenderedCamera, transform_message
 from pan3d_ros.platform.stand_ins import tf2_msgs
 from pan3d_sim.cameras.depth_sensors import depth_sensor
-from pan3d_sim.cameras.rig import RigCamera
+from pan3d_sim.cameras.rig import RigCamera, wrist_camera
 from pan3d_sim.cameras.wrist_path import WristPath
-from pan3d_sim.cell.frame_tree import WRIST, FrameLink, mountings, tool_link
+from pan3d_sim.cell.frame_tree import WRIST, FrameLink, arm_links, mountings, tool_link
 from pan3d_sim.cell.robot_cell import RobotCell
 
 
@@ -79,6 +80,7 @@ class CellStreams:
         names = [camera.name for camera in cell.cameras] + ([WRIST] if options.wrist else [])
         self._publishers = {name: self._publishers_of(node, name, qos) for name in names}
         self._tf = _TransformPublishers(node) if options.transforms else None
+        self._arm = ArmStreams(node, cell.arm.spec) if cell.arm is not None else None
         self.use(cell)
 
     def use(self, cell: RobotCell) -> None:
@@ -104,14 +106,30 @@ class CellStreams:
     def publish(self, stamp_ns: int) -> None:
         """One set of all cameras at a time; the wrist is where its path has it then."""
         self._start_ns = self._start_ns or stamp_ns
+        if self._arm is not None:
+            self._move_arm(self._arm, stamp_ns)
         for view in self.seen():
             self._publish_view(view, stamp_ns, pose_stamp_ns=0)
         if self._options.wrist:
-            elapsed_s = (stamp_ns - self._start_ns) * 1e-9
-            if self._tf is not None:
-                self._tf.send([tool_link(self._path.world_from_hand(elapsed_s))], stamp_ns)
-            camera = self._path.camera(elapsed_s, self._cell.config.width, self._cell.config.height)
-            self._publish_view(self._render(camera), stamp_ns, pose_stamp_ns=stamp_ns)
+            self._publish_view(self._render(self._wrist(stamp_ns)), stamp_ns, pose_stamp_ns=stamp_ns)
+
+    def _move_arm(self, arm: ArmStreams, stamp_ns: int) -> None:
+        """Put the arm where it is at a time, and tell of it."""
+        self._cell.pose_arm(arm.positions(stamp_ns))
+        self.forget()
+        arm.tell(stamp_ns)
+        if self._tf is not None:
+            self._tf.send(arm_links(self._cell), stamp_ns)
+
+    def _wrist(self, stamp_ns: int) -> RigCamera:
+        """The moving camera: on the arm where there is one, else on its own path."""
+        width, height = self._cell.config.width, self._cell.config.height
+        if self._cell.arm is not None:
+            return wrist_camera(self._cell.arm.world_from_tool(self._cell.data), width, height)
+        elapsed_s = (stamp_ns - self._start_ns) * 1e-9
+        if self._tf is not None:
+            self._tf.send([tool_link(self._path.world_from_hand(elapsed_s))], stamp_ns)
+        return self._path.camera(elapsed_s, width, height)
 
     def _publishers_of(self, node: Node, name: str, qos: QoSProfile) -> _Publishers:
         make, options = node.create_publisher, self._options

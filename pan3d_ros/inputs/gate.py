@@ -12,12 +12,12 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import EventHandler
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from torch import Tensor
 
 from pan3d_ros.inputs.transforms import TransformsSource, TransformUnavailable
 
-HELD = (Image, CompressedImage, CameraInfo, PoseStamped)
+HELD = (Image, CompressedImage, CameraInfo, PoseStamped, JointState)
 # However long a view set is in work: by images alone it is known which cameras live.
 LONGEST_S = 0.5
 _OFF_S = 3600.0  # period of a timer that is cancelled

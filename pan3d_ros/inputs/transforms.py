@@ -190,10 +190,27 @@ def wait_for_transform(
     Raises:
         TransformUnavailable: The last failure, when time is up, it is cancelled or waiting cannot help.
     """
+    return wait_for_pose(lambda: source.lookup(camera, frame_id, stamp_ns), timeout_s, cancelled)
+
+
+def wait_for_pose(lookup: Callable[[], Tensor], timeout_s: float, cancelled: Callable[[], bool]) -> Tensor:
+    """Look something up, again and again.
+
+    Args:
+        lookup: Does it once.
+        timeout_s: How long it is tried.
+        cancelled: Is asked after every failure; True ends it.
+
+    Returns:
+        What it gives.
+
+    Raises:
+        TransformUnavailable: The last failure, when time is up, it is cancelled or waiting cannot help.
+    """
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            return source.lookup(camera, frame_id, stamp_ns)
+            return lookup()
         except TransformUnavailable as error:
             if not error.may_come or cancelled() or time.monotonic() >= deadline:
                 raise

@@ -320,10 +320,10 @@ def why_no_result(
         return ErrorCode.NO_CAMERA_INFO, f"no camera_info on {inputs[0].heard.info}{inputs[0].elsewhere('info')}"
     if old := [f"{camera.name}: {camera.info_problem}" for camera in inputs if camera.info_problem]:
         return ErrorCode.NO_CAMERA_INFO, "; ".join(old)
-    order = (Problem.TF_FAILURE, Problem.NO_CAMERA_INFO, Problem.OUT_OF_MEMORY, Problem.INFERENCE_ERROR)
+    order = (Problem.TF_FAILURE, Problem.ROBOT_UNKNOWN, Problem.NO_CAMERA_INFO, Problem.OUT_OF_MEMORY, Problem.INFERENCE_ERROR)
     for problem in (*order, Problem.STALE_IMAGES, Problem.NO_IMAGES):
         if recent := problems.recent(problem):
-            return getattr(ErrorCode, problem.name), recent[0]
+            return getattr(ErrorCode, problem.name, ErrorCode.TF_FAILURE), recent[0]
     if all(camera.unpaired_s(now_s) > UNPAIRED_S for camera in inputs):
         return ErrorCode.NO_IMAGES, UNPAIRED
     if sync.starved_s(now_s) > 1.0:

@@ -173,6 +173,32 @@ class WorldConfig(Checked):
 
 
 @dataclass(frozen=True)
+class RobotConfig(Checked):
+    """The robot itself, so that it is told from what stands around it; see also the group `body`."""
+
+    urdf: str = setting("", "URDF file of the robot; empty = none", read_only=True)
+    description_topic: str = setting("", "topic of std_msgs/String with the URDF instead, as robot_description", read_only=True)
+    mesh_folders: tuple[str, ...] = setting(
+        (), "folders of the meshes that it names, besides its own and those of ROS packages", read_only=True
+    )
+    joint_states_topic: str = setting("joint_states", "topic of sensor_msgs/JointState", read_only=True)
+    max_gap_s: float = setting(0.2, "positions further apart are not interpolated between", range=(0.001, 10.0), read_only=True)
+    timeout_s: float = setting(0.2, "wait for the positions at an image's stamp", range=(0.0, 5.0))
+    required: bool = setting(
+        True, "drop views at whose time the robot's place is not known; off = keep them, with the robot in them"
+    )
+    held_id: int = setting(0, "id of the object that the robot holds, which moves with held_link; 0 = none", range=(0, 2**31 - 1))
+    held_link: str = setting("", "link that holds it")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.urdf and self.description_topic:
+            raise ValueError(
+                f"robot.description_topic: expected none beside robot.urdf {self.urdf!r}, got {self.description_topic!r}"
+            )
+
+
+@dataclass(frozen=True)
 class CameraConfig(Checked):
     """One camera; parameters `camera.<name>.*`."""
 
@@ -200,6 +226,7 @@ class NodeConfig(Checked):
     input: InputConfig = group(InputConfig, "camera topics")
     sync: SyncConfig = group(SyncConfig, "view sets")
     transforms: TransformsConfig = group(TransformsConfig, "camera poses")
+    robot: RobotConfig = group(RobotConfig, "the robot itself")
     publish: PublishConfig = group(PublishConfig, "outputs")
     service: ServiceConfig = group(ServiceConfig, "requests")
     watchdog: WatchdogConfig = group(WatchdogConfig, "supervision")

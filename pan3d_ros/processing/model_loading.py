@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from pan3d_core.body import RobotBody, read_urdf
 from pan3d_core.config import PipelineConfig
 from pan3d_core.engines import Engine, build_engine
 from pan3d_core.engines.warm_up import warm_up
@@ -36,17 +37,19 @@ class LoadedModel:
         """Build a model and warm it up.
 
         Args:
-            node_config: Of which the cameras' number and the use of depth count.
+            node_config: Of which the cameras' number, the use of depth and the robot count.
             config: Of the pipeline.
 
         Returns:
             The model, ready to look.
 
         Raises:
-            ValueError: Something is wrong with name, weights or inputs.
-            OSError: Weights cannot be read.
+            ValueError: Something is wrong with name, weights, inputs or the robot's description.
+            OSError: Weights or the description cannot be read.
         """
         started = time.monotonic()
+        robot = node_config.robot
+        body = RobotBody(read_urdf(robot.urdf, robot.mesh_folders)) if robot.urdf else None
         engine = build_engine(config.model)
         if engine.facts.needs_depth and not node_config.input.use_depth:
             raise ValueError(f"input.use_depth: expected true, because {config.model.name} needs depth images")
@@ -59,7 +62,7 @@ class LoadedModel:
         warm_up(engine, len(node_config.cameras))
         runtime = "torch" if engine.facts.runtime is None else engine.facts.runtime().name
         log.info("%s in %s on %s is ready after %.1f s", config.model.name, runtime, device, time.monotonic() - started)
-        return cls(config.model.name, engine, PerceptionPipeline(engine, config, namer), namer)
+        return cls(config.model.name, engine, PerceptionPipeline(engine, config, namer, body), namer)
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take over live settings from the next view set on; tracks stay."""

@@ -19,10 +19,12 @@ from pan3d_ros.inputs.camera_frames import CameraFrame
 from pan3d_ros.inputs.camera_inputs import PARTS, CameraInput
 from pan3d_ros.inputs.gate import DrainingTransforms, InputGate, Intake
 from pan3d_ros.inputs.live_transforms import LiveTransforms
+from pan3d_ros.inputs.robot_input import RobotInput
 from pan3d_ros.messages.instances import instance_array, remembered_instances
 from pan3d_ros.outputs.diagnostics import camera_status, pipeline_status, sync_status, transform_status, why_no_result
 from pan3d_ros.outputs.publishers import ScenePublishers, stats_message
 from pan3d_ros.outputs.result_store import Latencies, ResultStore, SceneResult
+from pan3d_ros.outputs.robot_status import robot_status
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
 from pan3d_ros.platform.rclpy_private import HANDLE_IS_GONE
 from pan3d_ros.processing.model_loading import LoadedModel
@@ -91,7 +93,8 @@ class Perception:
         source = self._transforms.source
         if self._transforms.pose_topics is not None and source is not None:
             source = DrainingTransforms(source, self._drain_poses)
-        tools = Tools(self._model.pipeline, source, self._window, self._problems, self._now_ns)
+        self._robot = RobotInput.of(around.node, config, self._model.pipeline, self._transforms.tf, around.gate)
+        tools = Tools(self._model.pipeline, source, self._window, self._problems, self._now_ns, robot=self._robot)
         self._processor = SetProcessor(config, tools, self._publish, self._restart, lambda: self.worker.stopping)
         self.worker: LatestWorker[tuple[ViewSet[CameraFrame], int]] = LatestWorker(
             self._process, on_failure, on_idle=lambda: self._intake.idle()
@@ -112,6 +115,8 @@ class Perception:
         """Unsubscribe, end the worker, take markers off the screen."""
         for camera in self.inputs:
             camera.close()
+        if self._robot is not None:
+            self._robot.close()
         self._intake.close()
         self._transforms.close()
         if not self.worker.stop(STOP_TIMEOUT_S):
@@ -139,6 +144,8 @@ class Perception:
         self._processor.reconfigure(config)
         self._outputs.reconfigure(config.publish, pipeline_config.cloud.max_points)
         self._window.reconfigure(pipeline_config.keyframe)
+        if self._robot is not None:
+            self._robot.apply(config)
 
     def forget(self, reason: str) -> None:
         """The clock jumped: drop views, poses, tracks and the newest result."""
@@ -146,6 +153,8 @@ class Perception:
         self.sync.reset(reason)
         for camera in self.inputs:
             camera.forget()
+        if self._robot is not None:
+            self._robot.clear()
         self._transforms.clear()
         self.worker.discard()
 
@@ -160,6 +169,7 @@ class Perception:
             *[camera_status(camera, camera.name in dead, self._problems) for camera in self.inputs],
             sync_status(self.sync, self._config.sync.slop_s),
             transform_status(self._problems, self._transforms.source is not None, known_s),
+            robot_status(self._robot, self._model.pipeline.config.body, latest),
             world_status(self._model.pipeline.memory.world),
             pipeline_status(latest, self._publish_s, self.latencies, self._problems, busy_s, self._config, counts),
         ]
@@ -178,6 +188,8 @@ class Perception:
         for part in PARTS:  # all poses first, as images are judged by them
             for camera in self.inputs:
                 camera.drain(part)
+        if self._robot is not None:
+            self._robot.drain()
         formed, self._formed = self._formed, None
         if formed is not None:
             self.worker.offer(formed)

@@ -15,6 +15,7 @@ class Problem(enum.Enum):
     STALE_IMAGES = enum.auto()
     NO_CAMERA_INFO = enum.auto()
     TF_FAILURE = enum.auto()
+    ROBOT_UNKNOWN = enum.auto()  # TF_FAILURE to those who ask
     OUT_OF_MEMORY = enum.auto()
     INFERENCE_ERROR = enum.auto()
 

@@ -9,7 +9,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,7 +21,8 @@ from pan3d_core.structures import CameraView, PerceptionResult
 from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_core.views.synchronizer import SyncRules, ViewSet
 from pan3d_ros.inputs.camera_frames import CameraFrame
-from pan3d_ros.inputs.transforms import TransformsSource, wait_for_transform
+from pan3d_ros.inputs.robot_places import RobotSource
+from pan3d_ros.inputs.transforms import TransformsSource, TransformUnavailable, wait_for_pose, wait_for_transform
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.processing.problem_log import Problem, ProblemLog
 from pan3d_ros.processing.rate_limit import RateLimit
@@ -39,6 +41,7 @@ class Tools:
     problems: ProblemLog
     now_ns: Callable[[], int]  # on the clock of the stamps
     steady_s: Callable[[], float] = time.monotonic  # what `input.max_rate_hz` is measured with
+    robot: RobotSource | None = None  # None: there is none in the pictures, or it is not described
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,23 @@ class SetProcessor:
                 self._drop(fault.problem, f"{frame.camera}: {fault.part}", fault.message, frame.camera)
             solved = [problem for problem in OF_CAMERAS if fault is None or problem != fault.problem]
             self._problems.solved(*solved, camera=frame.camera)
+        if self._tools.robot is not None and config.body.enabled:
+            views = self._with_links(views, self._tools.robot)
         return views if len(views) >= max(1, self._config.sync.min_cameras) else None
+
+    def _with_links(self, views: list[CameraView], robot: RobotSource) -> list[CameraView]:
+        """The views with the place of the robot at their times; without those of which it is not known, unless that is wanted."""
+        config, known = self._config.robot, []
+        for view in views:
+            lookup = partial(robot.links_at, view.stamp_ns)
+            try:
+                known.append(replace(view, world_from_links=wait_for_pose(lookup, config.timeout_s, self._is_over)))
+            except TransformUnavailable as error:
+                self._drop(Problem.ROBOT_UNKNOWN, f"{view.camera}: robot", f"{view.camera}: {error}", view.camera)
+                known += [] if config.required else [view]
+            else:
+                self._problems.solved(Problem.ROBOT_UNKNOWN, camera=view.camera)
+        return known
 
     def _cam_from_world(self, frame: CameraFrame) -> Tensor | None:
         """(4, 4) metres, None where cameras are unposed; waits for it."""

@@ -3,6 +3,7 @@
 base_link - camera_0_link - camera_0_optical_frame      fixed
 base_link ~ tool0                                       moving with the hand
 tool0 - wrist_link - wrist_optical_frame                fixed
+base_link ~ arm_base ~ shoulder ~ ... ~ tool0           instead, in a cell with an arm
 """
 
 from __future__ import annotations
@@ -68,6 +69,16 @@ def mountings(fixed: Sequence[RigCamera], *, wrist: bool) -> list[FrameLink]:
 def tool_link(world_from_hand: np.ndarray) -> FrameLink:
     """Where the hand is now."""
     return FrameLink(WORLD_FRAME_ID, TOOL_FRAME_ID, world_from_hand)
+
+
+def arm_links(cell: RobotCell) -> list[FrameLink]:
+    """Where the links of the cell's arm are now, each on the one before it; nothing without an arm."""
+    if cell.arm is None:
+        return []
+    world = {link.name: cell.arm.world_from_link(cell.data, link.name) for link in cell.arm.spec.links}
+    world[cell.arm.spec.root] = np.eye(4)
+    links = cell.arm.spec.links
+    return [FrameLink(link.parent, link.name, np.linalg.inv(world[link.parent]) @ world[link.name]) for link in links]
 
 
 def objects_json(cell: RobotCell, stamp_ns: int) -> str:

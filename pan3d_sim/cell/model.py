@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import mujoco
 import numpy as np
 
+from pan3d_sim.arm import ArmSpec, add_arm
 from pan3d_sim.cameras.rig import RigConfig
 from pan3d_sim.cell.arrangement import ARRANGEMENTS, BodyAddress, add_pile_walls
 from pan3d_sim.cell.hand import HandSpec, add_hand
@@ -33,6 +34,7 @@ class CellConfig:
     height: int = 480
     rig: RigConfig = field(default_factory=RigConfig)
     hand: HandSpec = field(default_factory=HandSpec)
+    arm: ArmSpec | None = None  # a robot arm beside the table, seen by all cameras
     support_height_m: float = 0.0
     models: ObjectLibrary | None = None
     model_share: float = 1.0
@@ -75,6 +77,8 @@ def compile_cell(rng: np.random.Generator, objects: Sequence[ObjectSpec], config
     floor.contype, floor.conaffinity = FLOOR_ONLY, FLOOR_ONLY
     add_pile_walls(spec, config.support_height_m)
     add_hand(spec, config.hand)
+    if config.arm is not None:
+        add_arm(spec, config.arm)
     for index, obj in enumerate(objects):
         body = spec.worldbody.add_body(name=f"object_{index}", pos=[index, 3.0, -2.0])
         body.add_freejoint(name=f"object_{index}_free")

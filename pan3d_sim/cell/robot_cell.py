@@ -7,7 +7,7 @@ Instance ids: 0 = none, k = the object `RobotCell.objects[k - 1]`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +18,7 @@ import torch
 
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.structures import CameraView
+from pan3d_sim.arm import ArmHandles
 from pan3d_sim.cameras.depth_sensors import DepthSensor
 from pan3d_sim.cameras.renderer import Renderer
 from pan3d_sim.cameras.rig import RigCamera, overview_camera, sample_rig, wrist_camera
@@ -67,6 +68,7 @@ class RobotCell(AbstractContextManager["RobotCell"]):
         self.model = compile_cell(_stream(seed, 1), self.objects, self.config)
         self.data = mujoco.MjData(self.model)
         self.hand = Hand(self.model, self.config.hand)
+        self.arm = None if self.config.arm is None else ArmHandles(self.model, self.config.arm)
         self.bodies = [body_address(self.model, index) for index in range(len(self.objects))]
         self.removed: frozenset[int] = frozenset()  # indices into `objects`
         self._object_of_body = np.full(self.model.nbody, -1)
@@ -137,6 +139,19 @@ class RobotCell(AbstractContextManager["RobotCell"]):
         """Any camera of the cell's size: RGB (H, W, 3) uint8, z-depth (H, W) float32 m, 0 = none, instance ids (H, W) int32."""
         rgb, depth, geom_ids = self._updated_renderer().render(camera)
         return rgb, depth, self._instance_ids(geom_ids)
+
+    def arm_pixels(self, camera: RigCamera) -> np.ndarray:
+        """(H, W) bool: where a camera sees the arm now."""
+        if self.arm is None:
+            return np.zeros((camera.height, camera.width), bool)
+        return np.isin(self._updated_renderer().render(camera)[2], list(self.arm.geoms))
+
+    def pose_arm(self, positions: Mapping[str, float]) -> None:
+        """Put the arm somewhere at once, whatever is there. Raises `ValueError` where the cell has none."""
+        if self.arm is None:
+            raise ValueError("CellConfig.arm: expected an arm, got none")
+        self.arm.teleport(self.data, positions)
+        mujoco.mj_forward(self.model, self.data)
 
     def seen_surfaces(self, camera: RigCamera, rgb: np.ndarray, depth: np.ndarray, ids: np.ndarray) -> SeenSurfaces:
         """What `render` gave for a camera, with the gloss of each object, as depth sensors want it."""
@@ -214,6 +229,8 @@ class RobotCell(AbstractContextManager["RobotCell"]):
             else:
                 self.data.qpos[address.qpos : address.qpos + 7] = [*pose.position, *pose.quat_wxyz]
         self.hand.park(self.data)
+        if self.arm is not None:
+            self.arm.go_home(self.data)
         present = [address for index, address in enumerate(self.bodies) if index not in self.removed]
         try:
             if self.config.arrangement == "pile":

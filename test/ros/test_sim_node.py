@@ -11,10 +11,15 @@ from pan3d_interfaces.srv import GetCellTruth, ResetCell
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
+from std_msgs.msg import String
 
+from pan3d_core.body import BodySurface, parse_urdf, see_body
 from pan3d_core.geometry.cameras import project
 from pan3d_core.geometry.transforms import invert_rigid, transform_points
+from pan3d_ros.inputs.joint_history import JointHistory
+from pan3d_ros.inputs.robot_places import RobotPlaces
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.images import compressed_to_rgb, depth_to_metres, image_array, image_to_rgb
 from pan3d_ros.messages.poses import matrix_from_pose, pose_numbers
@@ -145,5 +150,44 @@ def test_transforms_need_tf2_msgs(ros_context):
         moving = {stamp_to_ns(t.header.stamp) for m in cell.received["/tf"] for t in m.transforms}
         assert moving & {stamp_to_ns(m.header.stamp) for m in cell.received["wrist/pose"]}
         assert {t.child_frame_id for m in cell.received["/tf"] for t in m.transforms} == {"tool0"}
+    finally:
+        cell.close()
+
+
+def test_an_arm_tells_where_it_is_when_cameras_see_it(ros_context):
+    """Over DDS: the joints at an image's own stamp place the links where the picture shows them."""
+    cell = Cell({**SETTINGS, "arm": True, "num_objects": 2})
+    try:
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        cell.listen(JointState, "joint_states", 500)
+        cell.listen(String, "robot_description", latched)
+
+        def told():
+            parts = (cell.received[name] for name in ("joint_states", depth_topic))
+            joints, depths = ({stamp_to_ns(message.header.stamp) for message in part} for part in parts)
+            return sorted(joints & depths)
+
+        depth_topic = "camera_0/depth"
+        cell.until(lambda: len(told()) > 2 and cell.received["robot_description"])
+        robot = parse_urdf(cell.received["robot_description"][0].data)
+        history = JointHistory(200_000_000)
+        for message in cell.received["joint_states"]:
+            history.add(message)
+        depths = {stamp_to_ns(message.header.stamp): message for message in cell.received[depth_topic]}
+        places = set()
+        for stamp_ns in told()[-2:]:
+            positions = history.at(stamp_ns, robot.told_joints)
+            places.add(round(positions["shoulder_pan_joint"], 6))
+            links = RobotPlaces(robot, history, "base_link", None).links_at(stamp_ns)
+            info = cell.received["camera_0/camera_info"][-1]
+            intrinsics = torch.tensor(info.k, dtype=torch.float32).reshape(1, 3, 3)
+            pose = matrix_from_pose("pose", *pose_numbers(cell.received["camera_0/pose"][-1].pose))
+            surface = BodySurface.of(robot, robot.shapes)
+            depth = torch.from_numpy(depth_to_metres(depths[stamp_ns])).float()
+            seen = see_body(surface, [links], invert_rigid(pose)[None], intrinsics, (120, 160), 0.01)
+            arm = (seen.front[0] > 0) & (depth > 0)
+            assert arm.sum() > 300
+            assert (depth - seen.front[0]).abs()[arm].quantile(0.9) < 0.003
+        assert len(places) == 2  # it moves
     finally:
         cell.close()

@@ -153,9 +153,9 @@ def test_masks_stand_where_views_contradict_each_other(cell):
     batch = preprocess(displaced(cell.views, 0.02), SIZE, 0.0)
     found = fuse_outlines(said, batch, batch, 0.5, CONFIG)
     assert found.contradicted and torch.equal(found.instances.mask_logits, said.mask_logits)
-    assert "measured depth: " in found.warning and "camera poses" in found.warning
+    assert len(found.warnings) == 1 and "measured depth: " in found.warnings[0] and "camera poses" in found.warnings[0]
     right = preprocess(cell.views, SIZE, 0.0)
-    assert not (agreeing := fuse_outlines(said, right, right, 0.5, CONFIG)).contradicted and agreeing.warning == ""
+    assert not (agreeing := fuse_outlines(said, right, right, 0.5, CONFIG)).contradicted and agreeing.warnings == ()
 
 
 def test_what_the_network_did_not_find_ranks_below_all_that_it_did(cell):
