@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from pan3d_core.assembly.alignment import align_to_world
-from pan3d_core.assembly.consistency import ConsistencyWatch, refuse_metres
+from pan3d_core.assembly.consistency import refuse_metres
+from pan3d_core.assembly.consistency_watch import ConsistencyWatch
 from pan3d_core.assembly.depth_outlines import can_fuse, fuse_outlines
 from pan3d_core.assembly.merging import merge_panoptic
 from pan3d_core.assembly.ownership import OwnedPixels, own_masks, own_pixels, without_body

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pan3d_core.assembly.ground_matches import with_ground_matches
+from pan3d_core.assembly.portions import Portions, at_once
 from pan3d_core.assembly.pose_fit import fit_views, free_fits, motion_size, pair_transforms, ray_errors
 from pan3d_core.assembly.pose_hypotheses import Hypothesis, common_mistakes, exchanges, single_mistakes
 from pan3d_core.assembly.support_height import SeenPlaces, find_support, measured_places, support_doubt, triangulated_places
-from pan3d_core.assembly.view_matches import Array, Indices, ViewMatches, grey_picture, match_views
+from pan3d_core.assembly.view_matches import Array, Indices, ViewMatches, grey_picture, matching
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView, PoseConsistency, Reconstruction, SupportHeight
 
@@ -28,8 +29,6 @@ log = logging.getLogger("pan3d.consistency")
 Flags = npt.NDArray[np.bool_]
 # Cameras nearer to each other than this, looking the same way, are one camera or one mistake.
 TWIN_M, TWIN_DEG = 0.005, 0.5
-# A pose that differs by more from one view set to the next has another source, or another mistake.
-JUMP_M, JUMP_DEG = 0.15, 20.0
 # Pictures of one place, this small, are alike or not; flat ones say nothing.
 TWIN_SIDE, ALIKE, FLAT = 48, 0.7, 6.0
 # A mistake is named when it explains this many times what the given poses do.
@@ -108,7 +107,13 @@ def check_poses(
         A figure per view, cameras that are refuted while at least two others agree, or what speaks against all; and where
         the support was seen.
     """
-    config = config or ConsistencyConfig()
+    return at_once(checking(views, config or ConsistencyConfig(), support_height_m, matches))
+
+
+def checking(
+    views: Sequence[CameraView], config: ConsistencyConfig, support_height_m: float | None, matches: ViewMatches | None = None
+) -> Portions[PoseConsistency]:
+    """Do the work of `check_poses`; a portion is the places in one picture, or what two of them have in common."""
     names = tuple(view.camera for view in views)
     known = [index for index, view in enumerate(views) if view.intrinsics is not None and view.cam_from_world is not None]
     nothing = PoseConsistency(names, (None,) * len(views))
@@ -122,7 +127,9 @@ def check_poses(
     if twins := _twins(posed, poses):
         figures = tuple(0.0 if name in twins else None for name in names)
         return replace(nothing, figures=figures, contradiction=f"several cameras share one pose: {', '.join(twins)}")
-    matches = with_ground_matches(match_views(posed, config) if matches is None else matches, posed, poses, config)
+    if matches is None:
+        matches = yield from matching(posed, config)
+    matches = yield from with_ground_matches(matches, posed, poses, config)
     evidence = _Evidence(matches, matches.rays(), poses, math.radians(config.tolerance_deg))
     found = _judge(evidence, tuple(view.camera for view in posed), config)
     by_view = dict(zip(known, found.figures))
@@ -162,47 +169,6 @@ def _with_support(
     if refuted:
         return replace(found, contradiction=words)
     return replace(found, doubts=(*found.doubts, words)) if words else found
-
-
-class ConsistencyWatch:
-    """Compares the first view set, then every n-th, every one as long as poses are refuted, and one in which a pose has jumped
-    or another support height was given.
-
-    Faults of calibration stay from one view set to the next, and pictures are expensive to compare.
-    """
-
-    def __init__(self) -> None:
-        self._last: PoseConsistency | None = None
-        self._age = 0
-        self._poses: dict[str, Array] = {}  # of the view set before
-        self._support_height_m: float | None = None  # as given with the last ones that were compared
-
-    def reset(self) -> None:
-        """Compare the next view set, whatever was found before."""
-        self._last = None
-
-    def check(
-        self, views: Sequence[CameraView], config: ConsistencyConfig, support_height_m: float | None = None
-    ) -> PoseConsistency:
-        """Give what holds for these views and this height: found now, or with the last ones that were compared."""
-        names, last = tuple(view.camera for view in views), self._last
-        self._age += 1
-        trusted = last is not None and last.cameras == names and not (last.contradiction or last.left_out)
-        trusted = trusted and support_height_m == self._support_height_m
-        jumped = self._take_poses(views)
-        if last is None or not trusted or jumped or self._age >= config.every:
-            last, self._age, self._support_height_m = check_poses(views, config, support_height_m), 0, support_height_m
-            if last.contradiction or last.left_out or last.doubts:
-                log.warning("camera poses: %s", "; ".join((last.contradiction, *last.warnings)).lstrip("; "))
-        self._last = last
-        return last
-
-    def _take_poses(self, views: Sequence[CameraView]) -> bool:
-        """Whether a camera is farther from where it was in the view set before than one moves between two."""
-        before = self._poses
-        self._poses = {v.camera: v.cam_from_world.double().numpy(force=True) for v in views if v.cam_from_world is not None}
-        sizes = [motion_size(pose @ np.linalg.inv(before[name])) for name, pose in self._poses.items() if name in before]
-        return any(degrees > JUMP_DEG or metres > JUMP_M for degrees, metres in sizes)
 
 
 def _twins(views: Sequence[CameraView], poses: Array) -> tuple[str, ...]:

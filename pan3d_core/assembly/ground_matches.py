@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pan3d_core.assembly.portions import Portions
 from pan3d_core.assembly.pose_fit import pair_transforms, ray_errors
 from pan3d_core.assembly.pose_hypotheses import common_mistakes, single_mistakes
 from pan3d_core.assembly.view_matches import CONTRAST, Array, ViewMatches, grey_picture, match_features, sift_features
@@ -32,7 +33,7 @@ BORDER = 7
 
 def with_ground_matches(
     matches: ViewMatches, views: Sequence[CameraView], cam_from_world: Array, config: ConsistencyConfig
-) -> ViewMatches:
+) -> Portions[ViewMatches]:
     """Add matches from above where few of those that were found fit the poses.
 
     Where the poses do not let all cameras look down at one place, those are taken that would, had they been made with a usual
@@ -52,16 +53,18 @@ def with_ground_matches(
     if fitting >= ENOUGH * len(views):
         return matches
     for poses in (cam_from_world, *(mistake.cam_from_world for mistake in common_mistakes(cam_from_world))):
-        more = match_on_ground(views, poses, config)
+        more = yield from match_on_ground(views, poses, config)
         if more is not None:
             return matches.joined(more)
     single = [item.cam_from_world for view in range(len(views)) for item in single_mistakes(cam_from_world, view)]
-    more = match_on_ground(views, min(single, key=_miss), config)
+    more = yield from match_on_ground(views, min(single, key=_miss), config)
     return matches if more is None else matches.joined(more)
 
 
-def match_on_ground(views: Sequence[CameraView], cam_from_world: Array, config: ConsistencyConfig) -> ViewMatches | None:
-    """Match every two views by how the ground between them looks from above.
+def match_on_ground(
+    views: Sequence[CameraView], cam_from_world: Array, config: ConsistencyConfig
+) -> Portions[ViewMatches | None]:
+    """Match every two views by how the ground between them looks from above; a portion is a view or a pair of views.
 
     Args:
         views: With intrinsics.
@@ -87,7 +90,8 @@ def match_on_ground(views: Sequence[CameraView], cam_from_world: Array, config: 
         pixels, descriptors = sift_features(picture, (side, side), detector, seen)
         there = pixels @ pixel_from_ground.T
         found.append((there / there[:, 2:], descriptors))
-    return match_features(found, views)
+        yield
+    return (yield from match_features(found, views))
 
 
 def _looked_at(cam_from_world: Array) -> Array | None:

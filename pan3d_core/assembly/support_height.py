@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pan3d_core.assembly.ground_matches import with_ground_matches
+from pan3d_core.assembly.portions import at_once
 from pan3d_core.assembly.pose_fit import NEAR_M, pair_transforms, ray_errors
 from pan3d_core.assembly.view_matches import Array, ViewMatches, match_views
 from pan3d_core.config import ConsistencyConfig
@@ -70,7 +71,7 @@ def estimate_support_height(views: Sequence[CameraView], config: ConsistencyConf
     if found is not None or len(posed) < 2:
         return found
     poses = np.stack([view.calibration()[1].double().numpy(force=True) for view in posed])
-    matches = with_ground_matches(match_views(posed, config), posed, poses, config)
+    matches = at_once(with_ground_matches(match_views(posed, config), posed, poses, config))
     return find_support(triangulated_places(matches, poses, math.radians(config.tolerance_deg)))
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pan3d_core.assembly.portions import Portions, at_once
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView, unit_range
 
@@ -81,12 +82,20 @@ def match_views(views: Sequence[CameraView], config: ConsistencyConfig) -> ViewM
     Returns:
         Matches of all pairs, first view < second view.
     """
-    detector = cv2.SIFT.create(config.features, contrastThreshold=CONTRAST)
-    return match_features([sift_features(grey_picture(view, config.picture_side), view.hw, detector) for view in views], views)
+    return at_once(matching(views, config))
 
 
-def match_features(found: Sequence[tuple[Array, npt.NDArray[np.float32]]], views: Sequence[CameraView]) -> ViewMatches:
-    """Match the features of every two views.
+def matching(views: Sequence[CameraView], config: ConsistencyConfig) -> Portions[ViewMatches]:
+    """Do the work of `match_views`; a portion is a view or a pair of views."""
+    detector, found = cv2.SIFT.create(config.features, contrastThreshold=CONTRAST), []
+    for view in views:
+        found.append(sift_features(grey_picture(view, config.picture_side), view.hw, detector))
+        yield
+    return (yield from match_features(found, views))
+
+
+def match_features(found: Sequence[tuple[Array, npt.NDArray[np.float32]]], views: Sequence[CameraView]) -> Portions[ViewMatches]:
+    """Match the features of every two views, a pair in each portion.
 
     Args:
         found: Of each view, homogeneous pixels (K, 3) and descriptors (K, 128) of length 1.
@@ -95,7 +104,10 @@ def match_features(found: Sequence[tuple[Array, npt.NDArray[np.float32]]], views
     Returns:
         Matches of all pairs, first view < second view.
     """
-    rows = [_pair_rows(found, a, b) for a, b in combinations(range(len(views)), 2)]
+    rows = []
+    for a, b in combinations(range(len(views)), 2):
+        rows.append(_pair_rows(found, a, b))
+        yield
     intrinsics = np.stack([view.calibration()[0].double().numpy(force=True) for view in views])
     return ViewMatches(
         np.concatenate([row[0] for row in rows]),

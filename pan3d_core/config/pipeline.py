@@ -112,7 +112,9 @@ class ConsistencyConfig(Checked):
 
     enabled: bool = setting(True, "compare camera poses with what the pictures show")
     every: int = setting(
-        60, "view sets from one comparison to the next; refuted poses are compared with each", range=(1, 100_000)
+        60,
+        "view sets from one comparison, which is spread over them, to the next; refuted poses are compared with each",
+        range=(1, 100_000),
     )
     picture_side: int = setting(480, "longer side of the compared pictures in pixels", range=(64, 4096))
     features: int = setting(500, "most places compared per picture", range=(50, 10_000))

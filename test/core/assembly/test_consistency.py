@@ -7,7 +7,9 @@ import pytest
 import torch
 from table_rig import EYES, rig, texture
 
-from pan3d_core.assembly.consistency import ConsistencyWatch, check_poses, refuse_metres
+from pan3d_core.assembly import ground_matches, view_matches
+from pan3d_core.assembly.consistency import check_poses, refuse_metres
+from pan3d_core.assembly.consistency_watch import ConsistencyWatch
 from pan3d_core.assembly.pose_fit import pair_transforms, ray_errors
 from pan3d_core.assembly.pose_hypotheses import MISTAKES, OPTICAL_FROM_BODY, OPTICAL_FROM_OPENGL
 from pan3d_core.assembly.view_matches import match_views
@@ -144,10 +146,51 @@ def test_a_watch_compares_again_after_some_sets_and_while_poses_are_refuted(view
     assert watch.check(wrong, config) is not first, "as long as they are refuted, each set is compared"
     good = watch.check(views, config)
     assert good.contradiction == ""
-    drifted = moved(
-        views, lambda pose: turned(2.0) @ pose, which=0
-    )  # less than a jump, so the next comparison is due after three sets
-    assert [watch.check(drifted, config) is good for _ in range(3)] == [True, True, False]
+    # Less than a jump: the next comparison begins three sets later, and takes at most as many.
+    drifted = moved(views, lambda pose: turned(2.0) @ pose, which=0)
+    found = [watch.check(drifted, config) for _ in range(5)]
+    assert [item is good for item in found[:3]] == [True, True, True] and found[4].doubts + found[4].left_out
+
+
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("fewest", [0, 10_000], ids=["from the side", "from above too"])
+@pytest.mark.parametrize("every", [1, 7, 60])
+def test_a_comparison_spread_over_view_sets_finds_the_same_and_is_done_before_the_next(views, count, fewest, every, monkeypatch):
+    monkeypatch.setattr(ground_matches, "ENOUGH", fewest)
+    done = []
+    for name in ("sift_features", "_pair_rows"):
+        counted(monkeypatch, view_matches, name, done)
+    monkeypatch.setattr(ground_matches, "sift_features", view_matches.sift_features)
+    watch, config = ConsistencyWatch(), ConsistencyConfig(every=every)
+    first, at_first = watch.check(views[:count], config), len(done)
+    for _ in range(every - 1):
+        assert watch.check(views[:count], config) is first
+    assert len(done) == at_first, "nothing is compared while nothing is due"
+    work, found = [], first
+    for _ in range(every):
+        before = len(done)
+        found = watch.check(views[:count], config)
+        work.append(len(done) - before)
+    assert found is not first and found == first
+    assert sum(work) == at_first and max(work) <= -(-(count * (count + 1) + 1) // every)
+
+
+def counted(monkeypatch, module, name, calls):
+    """Every call of a function of a module is noted."""
+    function = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *arguments: calls.append(name) or function(*arguments))
+
+
+def test_a_comparison_that_is_under_way_is_left_when_other_settings_come_and_when_a_pose_jumps(views):
+    watch, config = ConsistencyWatch(), ConsistencyConfig(every=30)
+    first = watch.check(views, config)
+    for _ in range(30):
+        assert watch.check(views, config) is first
+    assert watch.check(moved(views, MADE["the inverse"]), config).contradiction
+    assert watch.check(views, config).contradiction == ""
+    for _ in range(30):
+        watch.check(views, config)
+    assert watch.check(views, replace(config, enabled=False)).figures == (None,) * len(views)
 
 
 def test_a_platform_that_moved_between_the_exposures_is_no_contradiction():

@@ -7,7 +7,8 @@ import pytest
 import torch
 from table_rig import BOX_HEIGHT_M, EYES, rig
 
-from pan3d_core.assembly.consistency import ConsistencyWatch, check_poses
+from pan3d_core.assembly.consistency import check_poses
+from pan3d_core.assembly.consistency_watch import ConsistencyWatch
 from pan3d_core.assembly.support_height import SeenPlaces, estimate_support_height, find_support, measured_places, support_doubt
 from pan3d_core.config import ConsistencyConfig
 
