@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pan3d_core.runtime.files import read_json as read_json
     from pan3d_core.runtime.files import read_json_object as read_json_object
     from pan3d_core.runtime.files import written_whole as written_whole
+    from pan3d_core.runtime.heap import keep_heap_steady as keep_heap_steady
     from pan3d_core.runtime.lazy import load as load
     from pan3d_core.runtime.minilm_files import TextEncoderUnavailable as TextEncoderUnavailable
     from pan3d_core.runtime.torch_files import read_torch as read_torch
@@ -30,6 +31,7 @@ _NAMES = {
     "cuda_graphs": ("CudaGraphs",),
     "device": ("autocast_dtype", "select_device"),
     "files": ("inside", "named_file", "read_array", "read_json", "read_json_object", "written_whole"),
+    "heap": ("keep_heap_steady",),
     "lazy": ("load",),
     "minilm_files": ("TextEncoderUnavailable",),
     "torch_files": ("read_torch", "write_torch"),

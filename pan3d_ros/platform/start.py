@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import rclpy
 
+from pan3d_core.runtime import keep_heap_steady
 from pan3d_ros.platform.log_folder import ensure_log_folder
 from pan3d_ros.platform.shared_memory import remove_stale_segments
 
@@ -11,9 +12,12 @@ from pan3d_ros.platform.shared_memory import remove_stale_segments
 def start_ros(arguments: list[str] | None = None) -> None:
     """Initialise ROS where it may stumble otherwise: without a writable home, and after processes that were killed.
 
+    The heap is kept steady, since nodes work for hours.
+
     Args:
         arguments: of the command line; None = those of the process.
     """
+    keep_heap_steady()
     ensure_log_folder()
     remove_stale_segments()
     rclpy.init(args=arguments)

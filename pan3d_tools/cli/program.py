@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from pan3d_core import __version__
+from pan3d_core.runtime import keep_heap_steady
 from pan3d_tools.cli.command_parser import add_commands, commands_of_tools
 
 COMMANDS = commands_of_tools(
@@ -73,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads that wait should sleep, not spin: beside other busy processes spinning makes the network ten times slower.
     # It counts only when set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_heap_steady()
     arguments = sys.argv[1:] if arguments is None else arguments
     options = argparse.Namespace(command_line=shlex.join(["pan3d", *arguments]))
     try:
