@@ -1,12 +1,16 @@
 """The soak benchmark tells a leak from noise, and reads what the process really holds."""
 
 import threading
+import tracemalloc
+from array import array
 
 import numpy as np
 import pytest
+import torch
 
+from pan3d_core.structures import CameraView
 from pan3d_ros.bags.figures import resident_mb
-from pan3d_tools.bench.soak import parse, process_facts, run, slope, summarize
+from pan3d_tools.bench.soak import parse, process_facts, run, slope, soak, summarize
 
 
 def test_a_leak_is_found_with_its_size_and_noise_is_none():
@@ -42,6 +46,19 @@ def test_what_the_process_holds_is_counted(tmp_path):
     assert after["open_files"] == before["open_files"] + 1
     assert after["threads"] == before["threads"] + 1
     assert after["rss_mb"] - before["rss_mb"] > 0.8 * ballast.nbytes * 1e-6
+
+
+def test_what_is_noted_of_a_set_takes_no_room_that_grows():
+    class Pipeline:
+        def process(self, views):
+            snapshots.append(tracemalloc.get_traced_memory()[0])
+
+    snapshots = array("q")
+    tracemalloc.start()
+    times_ms, held = soak(Pipeline(), [CameraView(torch.zeros(3, 4, 4))], steps=2000, warm_up=10)
+    tracemalloc.stop()
+    assert len(times_ms) == 2000 and np.isfinite(times_ms).all() and all(np.isfinite(series).all() for series in held.values())
+    assert snapshots[-1] - snapshots[100] < 32 * 1900, "one list of numbers would take as much"
 
 
 def test_too_few_steps_for_a_slope_are_refused():
