@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 
-# Blocks from this size on are mapped for themselves and given back when they are freed, so that no small block that is kept
-# can lie between them and pin them.
+# Blocks from this size on never make the heap grow: where no gap in it fits, they are mapped for themselves and given back when
+# they are freed, so that no small block that is kept can lie behind them and pin them.
 MAPPED_BYTES = 2**20
-# What is free at the heap's end stays, up to this much: the next view set needs it again.
+# What is free at the heap's end stays, up to this much: the next view set needs it again. It is what makes mapping cheap, too.
 KEPT_BYTES = 2**28
 # Parameters of mallopt in malloc.h of glibc, and what a user may have set in their place.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3

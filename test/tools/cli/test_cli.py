@@ -10,6 +10,7 @@ from importlib.util import find_spec
 import da3_members
 import numpy as np
 import pytest
+from heap_work import kept_mb
 from PIL import Image
 
 from pan3d_core import __version__
@@ -44,6 +45,10 @@ def test_the_version_is_that_of_the_library(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["--version"])
     assert ended.value.code == 0 and capsys.readouterr().out.strip() == f"pan3d {__version__}"
+
+
+def test_a_command_that_works_for_hours_gives_back_what_it_has_freed():
+    assert kept_mb("from pan3d_tools.cli import main\ntry:\n    main(['--version'])\nexcept SystemExit:\n    pass") < 20
 
 
 def test_help_imports_nothing_heavy():
