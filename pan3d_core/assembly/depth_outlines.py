@@ -2,11 +2,11 @@
 
 What stands on the support is cut out of the depth of all views, as the engine `depth_clusters` does; the network's masks say what
 of it is which object. Two objects that touch are kept apart where the network tells them apart and the surface folds between
-them; a print that the network takes for an object ends on a smooth surface, and joins it. What no mask claims becomes an
-object without a name, of which little is believed: most such surfaces are walls, arms and noise. Where depth cannot tell (no
-measurement, or no higher than the noise of the support), the network's masks stand. So do all of them where views contradict
-each other: when cameras are not where they are said to be, each view puts an object somewhere else and the others look through
-it, so that surfaces fall apart, which masks do not.
+them, or where it is certain of both; a print that it takes for an object ends on a smooth surface, and joins it. What no mask
+claims becomes an object without a name, of which little is believed: most such surfaces are walls, arms and noise. Where depth
+cannot tell (no measurement, or no higher than the noise of the support), the network's masks stand. So do all of them where
+views contradict each other: when cameras are not where they are said to be, each view puts an object somewhere else and the
+others look through it, so that surfaces fall apart, which masks do not.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ MAX_GAP_M = 0.02  # pieces of one mask this close are one object
 MANY_HOLES = 0.4  # a mask with a larger share of pixels without depth is believed whatever lies between its pieces
 LEAST_REST = 0.5  # a mask of which surfaces of other masks leave less is no object
 COLOR_STEP = 0.3  # difference of colour that may divide what no mask claims
+CERTAIN_SCORE = 0.85  # two masks of which the network is so sure are two objects, whatever the surface between them
 # Of what masks claim and depth shows above the support, other views look through at most 0.026 in any rendered world, and through
 # 0.04 to 0.7 where cameras are 1 cm and 1 degree off. Up to the limit, outlines of depth are still worth more than they lose.
 MOST_SEEN_THROUGH = 0.1
@@ -118,7 +119,8 @@ def fuse_outlines(
     share = _share_seen_through(standing, claimed)
     if share > MOST_SEEN_THROUGH:
         return FusedOutlines(instances, share)
-    parts = _parts(standing, claimed, detailed.images, config)
+    certain = np.append(False, instances.scores.numpy(force=True) >= CERTAIN_SCORE)
+    parts = _parts(standing, claimed, certain, detailed.images, config)
     parts = _completed(parts, standing, claimed, (depth > 0).cpu().numpy())
     sizes = np.bincount(parts.of_pixel.reshape(-1), minlength=len(parts.row) + 1)[1:]
     middle = slice(factor // 2, None, factor)
@@ -137,8 +139,9 @@ def _calibrated_depth(views: ViewBatch) -> tuple[Tensor, Tensor, Tensor]:
     return views.depth, views.intrinsics, views.cam_from_world
 
 
-def _parts(standing: StandingPoints, claimed: Ints, images: Tensor, config: OutlineConfig) -> _Parts:
-    """Surfaces of one object each, out of what stands on the support for sure."""
+def _parts(standing: StandingPoints, claimed: Ints, certain: Bools, images: Tensor, config: OutlineConfig) -> _Parts:
+    """Surfaces of one object each, out of what stands on the support for sure. `certain` tells of each claim, 0 = none, whether
+    it keeps what it claims from others."""
     of_pixel = np.zeros(claimed.size, dtype=np.int64)
     sure = np.flatnonzero(standing.sure)
     is_steady = standing.steady(sure)
@@ -148,7 +151,7 @@ def _parts(standing: StandingPoints, claimed: Ints, images: Tensor, config: Outl
     surface = standing.surface(steady, images, config.voxel_m)
     graph = surface.graph
     label = _majority(graph, claimed.reshape(-1)[standing.pixel[steady]])
-    group = _grouped(surface, label)
+    group = _grouped(surface, label, np.where(certain[label], label, 0))
 
     limits = ObjectLimits(config.min_points, config.max_extent_m, config.max_gap_m)
     group_of_point = nearest_group(graph, group, standing.points[sure], config.voxel_m)
@@ -164,14 +167,14 @@ def _parts(standing: StandingPoints, claimed: Ints, images: Tensor, config: Outl
     return _Parts(of_pixel.reshape(claimed.shape), tuple(clouds), np.array(rows, dtype=np.int64))
 
 
-def _grouped(surface: VoxelSurface, label: Ints) -> Ints:
+def _grouped(surface: VoxelSurface, label: Ints, owner: Ints) -> Ints:
     """(V,) number of the surface of each voxel: pieces that one mask claims, or of one colour where none does, joined where
-    nothing folds between them."""
+    nothing folds between them and they have not two owners."""
     graph = surface.graph
     key = np.where(label > 0, label, -1 - tone_groups(graph, surface.colors, COLOR_STEP))
     first, second = graph.edges.T
     piece = components(len(label), graph.edges[key[first] == key[second]])
-    return join_smooth_borders(graph, absorb_small(piece, graph.edges, SMALL_PIECE), surface.normals)
+    return join_smooth_borders(graph, absorb_small(piece, graph.edges, SMALL_PIECE), surface.normals, owner)
 
 
 def _majority(graph: VoxelGraph, labels: Ints) -> Ints:

@@ -125,13 +125,14 @@ def tone_groups(graph: VoxelGraph, colors: npt.NDArray[np.floating], color_step:
     return group_by_tone(colors / (colors.max(axis=1, keepdims=True) + 0.15), graph.edges, color_step)
 
 
-def join_smooth_borders(graph: VoxelGraph, group: Ints, normals: npt.NDArray[np.floating]) -> Ints:
+def join_smooth_borders(graph: VoxelGraph, group: Ints, normals: npt.NDArray[np.floating], owner: Ints | None = None) -> Ints:
     """Join groups whose common border folds inwards on less than `CONCAVE_SHARE` of it: they are one surface.
 
     Args:
         graph: The voxels.
         group: (V,) group of each voxel.
         normals: (V, 3) unit vectors.
+        owner: (V,) whose each voxel is known to be, 0 = nobody knows; a border that is mostly between two owners stays.
 
     Returns:
         (V,) number of the joined group of each voxel.
@@ -149,8 +150,13 @@ def join_smooth_borders(graph: VoxelGraph, group: Ints, normals: npt.NDArray[np.
     # ("Object Partitioning using Local Convexity"), negated.
     fold = ((first[:, 3:] - second[:, 3:]) * offset).sum(axis=1)
     pairs, which = np.unique(np.sort(group[border], axis=1), axis=0, return_inverse=True)
-    concave = np.bincount(which.reshape(-1), fold > CONCAVE_FOLD) / np.bincount(which.reshape(-1))
-    joined = components(int(group.max()) + 1, pairs[concave < CONCAVE_SHARE])
+    which = which.reshape(-1)
+    length = np.bincount(which)
+    joins = np.bincount(which, fold > CONCAVE_FOLD) < CONCAVE_SHARE * length
+    if owner is not None:
+        known = owner[border]
+        joins &= np.bincount(which, (known > 0).all(1) & (known[:, 0] != known[:, 1])) <= 0.5 * length
+    joined = components(int(group.max()) + 1, pairs[joins])
     return joined[group]
 
 

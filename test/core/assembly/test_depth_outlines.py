@@ -79,6 +79,16 @@ def test_blocks_that_touch_are_kept_apart_where_the_network_tells_them_apart(mak
     assert len(fused(both, network(masks_of(both, [1, 2]))).scores) == 1
 
 
+def test_blocks_flush_with_each_other_are_two_where_the_network_is_certain_of_both(make_cell):
+    render_cell, Block = make_cell
+    flush = [Block((0.0, y, 0.03), (0.06, 0.06, 0.06), (0.8, 0.1, 0.1)) for y in (-0.03, 0.03)]
+    both = render_cell(flush)
+    masks = masks_of(both, [1], [2])
+    assert len(fused(both, network(masks, [0.95, 0.6])).scores) == 1
+    found = fused(both, network(masks, [0.95, 0.9]))
+    assert len(found.scores) == 2 and min(ious(found, both)) > 0.85
+
+
 def test_what_the_network_did_not_find_has_neither_class_nor_meaning(cell):
     said = network(masks_of(cell, [1], [3]))
     found = fused(cell, said)
