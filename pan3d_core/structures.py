@@ -250,6 +250,7 @@ class Segment:
     box: OrientedBox
     color_rgb: Tensor  # (3,) median colour, 0..1
     text_embedding: Tensor | None = None  # (E,) unit vector
+    position_covariance: Tensor | None = None  # (3, 3) m^2 of the box's centre, world; None = unknown
 
 
 @dataclass(frozen=True)
@@ -328,8 +329,7 @@ class PerceptionResult:
 
 @dataclass(frozen=True)
 class GraspTarget:
-    """A grasp for a parallel-jaw hand. Grasp frame: origin between the finger tips' pads (TCP),
-    +z is the approach direction, +x the closing direction."""
+    """A grasp for a parallel-jaw hand. Its frame: origin between the pads of the tips (TCP), +z approaches, +x closes."""
 
     instance_id: int
     class_id: int

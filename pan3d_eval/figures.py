@@ -15,6 +15,7 @@ from pan3d_eval.metrics.objects import FOUND_IOU, ObjectErrors, recall_of_small
 from pan3d_eval.runner import FAR_M, MIN_PIXELS, MIN_PIXELS_IN_VIEW, Evaluation, SceneEvaluation
 
 SMALL_PIXELS = 60.0  # objects that are hardest to see
+CHI_SQUARE_95 = 7.815  # three degrees of freedom
 BANDS = ((MIN_PIXELS_IN_VIEW, SMALL_PIXELS), (SMALL_PIXELS, 150.0), (150.0, math.inf))
 
 AP_RULES = (
@@ -122,6 +123,12 @@ def _object_figures(evaluation: Evaluation) -> list[Figure]:
         Figure("centre error (mm)", _median(item.center_mm for item in found), f"median {metric}: distance of box centres"),
         Figure("extent error (mm)", _median(item.extent_mm for item in found), f"median {metric}: mean over the three sides"),
         Figure("box IoU", _mean(item.box_iou for item in found), f"mean {metric}"),
+        Figure("place NEES", _mean(item.place_nees for item in found), "mean of objects with a covariance; 3 where it is right"),
+        Figure(
+            "place coverage",
+            _mean(_within(item.place_nees) for item in found),
+            "share in the ellipsoid that shall hold 95 %",
+        ),
     ]
 
 
@@ -217,6 +224,11 @@ def hits_in_views(scenes: Iterable[SceneEvaluation], low: float, high: float) ->
 def band_name(low: float, high: float) -> str:
     """A band of sizes in words."""
     return f"{low:.0f} to {high:.0f}" if math.isfinite(high) else f"{low:.0f} or more"
+
+
+def _within(nees: float | None) -> bool | None:
+    """Whether an error is within the ellipsoid that shall hold 95 % of them."""
+    return None if nees is None else nees <= CHI_SQUARE_95
 
 
 def _mean(values: Iterable[float | bool | None]) -> float:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.geometry.boxes import OrientedBox, box_iou
-from pan3d_core.structures import Panoptic3D
+from pan3d_core.structures import Panoptic3D, Segment
 from pan3d_core.views.scene_folder import SceneObject
 
 FOUND_IOU = 0.5  # of masks over all views
@@ -29,6 +29,7 @@ class ObjectErrors:
     extent_mm: float | None = None  # mean difference of the boxes' sides, as `box_extent_error_mm`, likewise
     pixels_per_view: float = math.nan  # of the true object, mean over the views that see it
     segment_id: int = 0  # the segment that overlaps it most, 0 = none overlaps it
+    place_nees: float | None = None  # squared error of the box's centre, normalized by its covariance; None where it has none
 
     @property
     def found(self) -> bool:
@@ -46,6 +47,15 @@ def box_center_error_mm(predicted: OrientedBox, truth: OrientedBox) -> float:
     """Distance of the boxes' centres."""
     offset = predicted.world_from_box[:3, 3].cpu().double() - truth.world_from_box[:3, 3].cpu().double()
     return 1000.0 * float(offset.norm())
+
+
+def place_nees(segment: Segment, truth: OrientedBox) -> float | None:
+    """Normalized estimation error squared of the box's centre: 3 on average where the covariance is right (chi-square of three
+    degrees of freedom); None where the segment has no covariance."""
+    if segment.position_covariance is None:
+        return None
+    offset = (segment.box.world_from_box[:3, 3] - truth.world_from_box[:3, 3].to(segment.box.world_from_box)).double()
+    return float(offset @ torch.linalg.solve(segment.position_covariance.double(), offset))
 
 
 def box_extent_error_mm(predicted: OrientedBox, truth: OrientedBox) -> float:
@@ -88,14 +98,14 @@ def object_errors(
         best = int(ious.argmax())
         iou = float(ious[best])
         segment = segments.get(best) if iou > FOUND_IOU else None
-        center, extent, overlap, named = None, None, None, None
+        center, extent, overlap, named, nees = None, None, None, None, None
         if segment is not None and item.box is not None and is_metric:
             center, extent = box_center_error_mm(segment.box, item.box), box_extent_error_mm(segment.box, item.box)
-            overlap = box_iou(segment.box, item.box)
+            overlap, nees = box_iou(segment.box, item.box), place_nees(segment, item.box)
         if segment is not None and segment.class_id >= 0 and item.class_id >= 0:
             named = panoptic.labels.name(segment.class_id) == names[item.class_id]
         per_view = mask.flatten(1).sum(1)
         pixels = float(per_view[per_view > 0].double().mean())
         overlapping = best if iou > 0 else 0
-        errors.append(ObjectErrors(item.instance_id, iou, center, overlap, named, extent, pixels, overlapping))
+        errors.append(ObjectErrors(item.instance_id, iou, center, overlap, named, extent, pixels, overlapping, nees))
     return errors

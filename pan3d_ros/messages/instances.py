@@ -73,7 +73,8 @@ def instance_message(segment: Segment, labels: LabelSpace, first_ns: int, now_ns
     message.pose = pose_message(segment.box.world_from_box)
     message.size = vector_message(segment.box.size_m)
     message.centroid = point_message(segment.centroid)
-    message.position_covariance = [-1.0] + [0.0] * 8
+    known = segment.position_covariance
+    message.position_covariance = [-1.0] + [0.0] * 8 if known is None else known.flatten().tolist()
     message.num_points = int(segment.num_points)
     message.num_views = min(int(segment.num_views), 65535)
     message.color_rgb = [float(c) for c in segment.color_rgb]

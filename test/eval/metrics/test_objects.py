@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from pan3d_eval.metrics.objects import (
     box_center_error_mm,
     box_extent_error_mm,
     object_errors,
+    place_nees,
     recall_of_small,
 )
 
@@ -95,6 +97,13 @@ def test_nothing_reported_and_nothing_true(true_ids):
     errors = object_errors(nothing, true_ids, [SceneObject(1, "mug", 0, box())], ("mug",), is_metric=True)
     assert [(item.mask_iou, item.found) for item in errors] == [(0.0, False)]
     assert object_errors(nothing, torch.zeros_like(true_ids), [SceneObject(1, "mug")], ("mug",), is_metric=True) == []
+
+
+def test_errors_of_places_are_normalized_by_their_covariance():
+    found = segment(1, box((0.003, 0.0, 0.004)))
+    assert place_nees(found, box()) is None
+    sure = replace(found, position_covariance=torch.diag(torch.tensor([0.001, 0.001, 0.002])) ** 2)
+    assert place_nees(sure, box()) == pytest.approx(9.0 + 4.0, rel=1e-4)
 
 
 def test_recall_of_small_objects():
