@@ -39,6 +39,14 @@ def test_colcon_sees_both_packages_with_their_ros_types():
     assert found == {"pan3d_ros": "(ros.ament_python)", "pan3d_interfaces": "(ros.ament_cmake)"}
 
 
+def test_no_link_is_part_of_the_tree():
+    # A link to a virtual environment or to build results would replace the real ones of whoever checks the tree out.
+    run = subprocess.run(["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    if run.returncode != 0:
+        pytest.skip("not a checkout")
+    assert [line.split("\t")[1] for line in run.stdout.splitlines() if line.startswith("120000 ")] == []
+
+
 def manifest(folder: str) -> ElementTree.Element:
     return ElementTree.parse(ROOT / folder / "package.xml").getroot()
 
