@@ -18,7 +18,7 @@ COPY . .
 RUN pip install --no-cache-dir -c requirements/pins.txt -e ".[openvino]"
 
 WORKDIR /ws
-RUN . /opt/ros/jazzy/setup.sh && colcon build --symlink-install --base-paths src/pan3d src/pan3d/pan3d_interfaces
+RUN . /opt/ros/jazzy/setup.sh && colcon build --symlink-install
 
 # Once for all containers of this image: the network is written, and compared with torch.
 ENV PAN3D_CACHE=/opt/pan3d-cache

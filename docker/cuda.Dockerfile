@@ -17,7 +17,7 @@ COPY . .
 RUN pip install --no-cache-dir -c requirements/pins.txt -e ".[onnx,gpu]" && pip install --no-cache-dir tensorrt-rtx
 
 WORKDIR /ws
-RUN . /opt/ros/jazzy/setup.sh && colcon build --symlink-install --base-paths src/pan3d src/pan3d/pan3d_interfaces
+RUN . /opt/ros/jazzy/setup.sh && colcon build --symlink-install
 
 # Engines are built for the GPU at hand: `pan3d export pan3d-mini --to tensorrt` in a running container, kept in the volume.
 ENV PAN3D_CACHE=/opt/pan3d-cache

@@ -27,7 +27,7 @@ COPY . .
 RUN pip install --no-cache-dir -e ".[onnx]"
 
 WORKDIR /ws
-RUN . /opt/ros/jazzy/setup.sh && colcon build --symlink-install --base-paths src/pan3d src/pan3d/pan3d_interfaces
+RUN . /opt/ros/jazzy/setup.sh && colcon build --symlink-install
 
 ENV PAN3D_CACHE=/opt/pan3d-cache
 ENV FASTDDS_DEFAULT_PROFILES_FILE=/ws/src/pan3d/config/fastdds_large.xml

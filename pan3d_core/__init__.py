@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pan3d_core.structures import Segment as Segment
     from pan3d_core.structures import ViewBatch as ViewBatch
 
-# The one place of the version: pyproject.toml reads it, package.xml repeats its release part.
+# The one place of the version: pyproject.toml reads it, ros/package.xml repeats its release part.
 __version__ = "0.2.0.dev0"
 
 # Loaded on first use, so that `pan3d --help` does not wait for torch.

@@ -115,7 +115,7 @@ def check_interfaces() -> Check:
         messages = importlib.import_module("pan3d_interfaces.msg")
         messages.InstanceArray.__import_type_support__()
     except (ImportError, OSError, AttributeError) as error:
-        mend = "make setup, then: source activate.sh; in a ROS 2 workspace: colcon build --base-paths . pan3d_interfaces"
+        mend = "make setup, then: source activate.sh; in a ROS 2 workspace: colcon build"
         return Check("interfaces", MISSING, f"pan3d_interfaces: {error}", mend)
     return Check("interfaces", OK, f"pan3d_interfaces from {_home('pan3d_interfaces')}")
 

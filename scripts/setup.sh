@@ -140,7 +140,7 @@ link_package() {
   rm -rf "$share" "$libexec"
   mkdir -p "$VENV/share/ament_index/resource_index/packages" "$share" "$libexec"
   cp resource/pan3d_ros "$VENV/share/ament_index/resource_index/packages/pan3d_ros"
-  cp -rs "$ROOT/package.xml" "$ROOT/launch" "$ROOT/config" "$ROOT/rviz" "$share/"
+  cp -rs "$ROOT/ros/package.xml" "$ROOT/launch" "$ROOT/config" "$ROOT/rviz" "$share/"
   ln -s "$VENV/bin/perception_node" "$VENV/bin/sim_node" "$libexec/"
 }
 
@@ -195,7 +195,7 @@ main() {
   case $ROOT in
     *[:\;\'\"\\\$\`]* | *$'\n'*) fail "$ROOT: expected a path without : ; ' \" \\ \$ \` and line breaks, which set-up cannot pass on; move the clone" ;;
   esac
-  packages_hash=$(hash_of requirements setup.py setup.cfg pyproject.toml scripts/setup.sh scripts/repair_ros_wheels.py)
+  packages_hash=$(hash_of requirements pyproject.toml ros/package.xml scripts/setup.sh scripts/repair_ros_wheels.py)
   packages_hash+=-$(grep __version__ pan3d_core/__init__.py | sha256sum | cut -d' ' -f1)
   packages_hash+=-$(find launch config rviz -type f | LC_ALL=C sort | sha256sum | cut -d' ' -f1)-${TORCH_BACKEND:-}-$ROOT
   interfaces_hash=$(hash_of pan3d_interfaces scripts/repair_ros_wheels.py)

@@ -27,16 +27,36 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("pan3d_core", "pan3d_eval", "pan3d_sim", "pan3d_ros", "pan3d_tools", "training")
 
 
-def test_colcon_sees_both_packages_with_their_ros_types():
+def colcon(*words: str, folder: Path, **variables: str) -> str:
+    """What colcon says when it is called in a folder; a failure is an error."""
     pytest.importorskip("colcon_core")
-    # A manifest that catkin_pkg rejects silently turns the type into plain "python", and the nodes are not found.
     run = subprocess.run(
-        [sys.executable, "-m", "colcon", "--log-base", "/dev/null", "list", "--base-paths", ".", "pan3d_interfaces"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, env={**os.environ, "COLCON_LOG_LEVEL": "error"},
+        [sys.executable, "-m", "colcon", "--log-base", os.devnull, *words],
+        cwd=folder, capture_output=True, text=True, timeout=280, env={**os.environ, "COLCON_LOG_LEVEL": "error", **variables},
     )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    found = {line.split("\t")[0]: line.split("\t")[2] for line in run.stdout.splitlines()}
-    assert found == {"pan3d_ros": "(ros.ament_python)", "pan3d_interfaces": "(ros.ament_cmake)"}
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A workspace with the checkout's own files under src, without what was built or installed in it."""
+    checkout = tmp_path / "src" / "pan3d"
+    checkout.mkdir(parents=True)
+    for path in ROOT.iterdir():
+        if path.name not in (".git", ".venv", "build", "install", "log", "out"):
+            (checkout / path.name).symlink_to(path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("place", ["checkout", "workspace", "src"])
+def test_colcon_finds_both_packages_with_their_ros_types(workspace, place):
+    # A manifest that catkin_pkg rejects silently turns the type into plain "cmake", and the nodes are not found.
+    folder = {"checkout": ROOT, "workspace": workspace, "src": workspace / "src" / "pan3d"}[place]
+    found = {line.split("\t")[0]: line.split("\t")[2] for line in colcon("list", folder=folder).splitlines()}
+    assert found == {"pan3d_ros": "(ros.ament_cmake)", "pan3d_interfaces": "(ros.ament_cmake)"}
+    order = colcon("list", "--topological-order", "--names-only", folder=folder).split()
+    assert order == ["pan3d_interfaces", "pan3d_ros"]
 
 
 def test_no_link_is_part_of_the_tree():
@@ -53,25 +73,24 @@ def manifest(folder: str) -> ElementTree.Element:
 
 @functools.cache
 def configuration() -> dict[str, Any]:
-    """What pip and colcon take from setup.py, setup.cfg and pyproject.toml, read the way in which colcon reads it."""
+    """What pip takes from pyproject.toml."""
     command = [sys.executable, "-W", "ignore", "-c", PRINT_CONFIGURATION]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
     return ast.literal_eval(run.stdout)
 
 
-# colcon takes every attribute, but reads only one that is a Python literal.
 PRINT_CONFIGURATION = """
-import setuptools
-from distutils.core import run_setup
-found = run_setup("setup.py", stop_after="config")
-print({name: getattr(found, name) for name in ("packages", "data_files", "entry_points", "extras_require", "python_requires")}
+from setuptools import Distribution
+found = Distribution()
+found.parse_config_files()
+print({name: getattr(found, name) for name in ("packages", "data_files", "entry_points", "extras_require")}
       | {"name": found.metadata.name, "version": found.metadata.version, "license": found.metadata.license})
 """
 
 
 def test_versions_agree():
     release = re.fullmatch(r"(\d+\.\d+\.\d+)(\.dev\d+|rc\d+)?", pan3d_core.__version__).group(1)
-    assert {manifest("").findtext("version"), manifest("pan3d_interfaces").findtext("version")} == {release}
+    assert {manifest("ros").findtext("version"), manifest("pan3d_interfaces").findtext("version")} == {release}
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
     assert configuration()["version"] == pan3d_core.__version__ == cited
     assert configuration()["name"] == "pan3d"
@@ -92,7 +111,7 @@ def test_every_folder_with_python_files_is_a_package():
 
 
 def test_every_message_package_that_is_imported_is_a_dependency():
-    declared = {element.text for element in manifest("").iter("exec_depend")}
+    declared = {element.text for element in manifest("ros").iter("exec_depend")}
     imported = set()
     for path in (ROOT / "pan3d_ros").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -112,7 +131,7 @@ def test_every_interface_file_is_generated():
 def test_installed_files_exist_and_the_resource_marker_is_among_them():
     files = dict(configuration()["data_files"])
     assert files["share/ament_index/resource_index/packages"] == ["resource/pan3d_ros"]
-    assert files["share/pan3d_ros"] == ["package.xml"]
+    assert files["share/pan3d_ros"] == ["ros/package.xml"]
     assert "launch/perception.launch.py" in files["share/pan3d_ros/launch"]
     assert "rviz/pan3d.rviz" in files["share/pan3d_ros/rviz"]
     assert all((ROOT / name).is_file() for names in files.values() for name in names)
@@ -123,42 +142,52 @@ def test_every_extra_is_documented():
     assert {extra for extra in configuration()["extras_require"] if f"| `{extra}` |" not in text} == set()
 
 
+def programs() -> list[tuple[str, str, str]]:
+    """(program, module, function) of pyproject.toml."""
+    lines = configuration()["entry_points"]["console_scripts"]
+    return sorted(tuple(re.split(r" = |:", line)) for line in lines)
+
+
+def test_colcon_installs_the_programs_that_pip_installs():
+    lines = re.search(r"^foreach\(script (.*)\)$", (ROOT / "ros/CMakeLists.txt").read_text(), re.MULTILINE).group(1)
+    assert sorted(tuple(line.split()) for line in re.findall(r'"([^"]*)"', lines)) == programs()
+
+
 @pytest.mark.parametrize("options", [(), pytest.param(("--symlink-install",), marks=pytest.mark.slow)], ids=["copies", "links"])
-def test_colcon_builds_the_ament_package(tmp_path, options):
-    pytest.importorskip("colcon_core")
+def test_colcon_builds_and_tests_the_ament_package(workspace, options):
     packages = pytest.importorskip("ament_index_python.packages")
-    command = [sys.executable, "-m", "colcon", "--log-base", str(tmp_path / "log"), "build", "--base-paths", "."]
-    places = ["--build-base", str(tmp_path / "build"), "--install-base", str(tmp_path / "install")]
-    command += ["--packages-select", "pan3d_ros", *places, *options]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250)
-    assert run.returncode == 0, run.stdout + run.stderr
-    prefix = tmp_path / "install" / "pan3d_ros"
+    # Which of the tests colcon runs is chosen by name: one that is short.
+    colcon("build", "--packages-select", "pan3d_ros", *options, folder=workspace)
+    colcon("test", "--packages-select", "pan3d_ros", "--ctest-args", "-R", "^test_docker$", folder=workspace)
+    results = colcon("test-result", "--all", folder=workspace).splitlines()
+    assert re.fullmatch(r"Summary: [1-9]\d* tests, 0 errors, 0 failures, 0 skipped", results[-1])
+    assert any("test_docker.xunit.xml" in line for line in results)
+    prefix = workspace / "install" / "pan3d_ros"
     # Where `ros2 run` and `ros2 launch` look.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AMENT_PREFIX_PATH", str(prefix))
         share = Path(packages.get_package_share_directory("pan3d_ros"))
         assert packages.get_package_prefix("pan3d_ros") == str(prefix)
     assert share == prefix / "share" / "pan3d_ros"
-    assert (share / "launch" / "perception.launch.py").is_file() and (share / "package.xml").is_file()
-    programs = prefix / "lib" / "pan3d_ros"
-    assert {path.name for path in programs.iterdir()} == {"pan3d", "perception_node", "sim_node"}
+    installed = [
+        name for folder, names in configuration()["data_files"] if folder.startswith("share/pan3d_ros") for name in names
+    ]
+    assert [name for name in installed if not (share / name.removeprefix("ros/")).is_file()] == []
+    folder = prefix / "lib" / "pan3d_ros"
+    assert sorted(path.name for path in folder.iterdir()) == [program for program, _, _ in programs()]
     # A shell that has sourced install/setup.sh, in an environment that knows no other pan3d.
+    places = "; ".join(f"import {name}; print({name}.__file__)" for name in PACKAGES)
     run = subprocess.run(
-        ["bash", "-c", f"source {tmp_path}/install/setup.sh && {programs}/pan3d --help && python -c {PRINT_PLACE!r}"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": ""},
+        ["bash", "-c", f"source {workspace}/install/setup.sh && {folder}/pan3d --help && python -c {places!r}"],
+        cwd=workspace, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": ""},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert "reconstruct" in run.stdout
-    assert run.stdout.splitlines()[-1].startswith(str(tmp_path))
-
-
-PRINT_PLACE = "import pan3d_core; print(pan3d_core.__file__)"
+    assert all(line.startswith(str(prefix)) for line in run.stdout.splitlines()[-len(PACKAGES) :])
 
 
 def test_console_scripts_exist():
-    scripts = configuration()["entry_points"]["console_scripts"]
-    for script in scripts:
-        module, function = script.split(" = ")[1].split(":")
+    for script, module, function in programs():
         place = ROOT / module.replace(".", "/")
         path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
         assert path.is_file(), script
@@ -181,7 +210,7 @@ def test_the_licence_is_the_whole_apache_licence():
     text = (ROOT / "LICENSE").read_text()
     assert "Apache License" in text
     assert "END OF TERMS AND CONDITIONS" in text
-    assert manifest("").findtext("license") == "Apache-2.0" == configuration()["license"]
+    assert manifest("ros").findtext("license") == "Apache-2.0" == configuration()["license"]
 
 
 def test_every_package_that_set_up_installs_is_pinned_by_the_hashes_of_its_files():
