@@ -1,5 +1,5 @@
-"""`pan3d bench ros`: what publishing a cloud costs and loses, how long a picture takes to become objects, and what a
-refinement beside that takes from it.
+"""`pan3d bench ros`: what publishing a cloud costs and loses, how long a picture takes to become objects, what a
+refinement beside that takes from it, and what images cost that come faster than they are looked at.
 
 All parts use several processes over the real middleware with the shipped Fast DDS profile, on a ROS domain of their own.
 """
@@ -33,6 +33,7 @@ from pan3d_ros.messages.parts import header
 from pan3d_ros.outputs.publishers import profile
 from pan3d_ros.platform.domains import claim_domain
 from pan3d_tools.bench.options import add_engine_options, add_rig_options
+from pan3d_tools.bench.ros.fast import measure_fast_cameras
 from pan3d_tools.bench.ros.nodes import cell_and_perception, percentiles
 from pan3d_tools.bench.ros.refine import measure_beside_refinement
 
@@ -42,7 +43,11 @@ NETWORK_STAGES = ("engine",)
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pan3d bench ros", description=__doc__)
     parser.add_argument(
-        "part", choices=("cloud", "journey", "refine", "all"), nargs="?", default="all", help="what to measure (default all)"
+        "part",
+        choices=("cloud", "journey", "refine", "fast", "all"),
+        nargs="?",
+        default="all",
+        help="what to measure (default all)",
     )
     parser.add_argument("--points", type=int, default=150_000, help="points of the cloud")
     parser.add_argument("--messages", type=int, default=100, help="clouds published")
@@ -53,14 +58,18 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add_rig_options(parser)
     parser.add_argument("--sets", type=int, default=50, help="view sets of the journey, and of a round of refine")
     parser.add_argument("--sets-per-second", type=float, default=0.5, help="rate of the cameras of the journey")
-    parser.add_argument("--rounds", type=int, default=5, help="of refine, each beside a halted refinement and one that runs")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="of refine, each beside a halted refinement and one that runs; of fast"
+    )
     parser.add_argument("--busy-sets-per-second", type=float, default=10.0, help="rate of the cameras of refine")
+    parser.add_argument("--results-per-second", type=float, default=1.0, help="limit of results of fast")
+    parser.add_argument("--fast-sets-per-second", type=float, default=30.0, help="rate of the fast cameras of fast")
     parser.add_argument("--domain", type=int, help="ROS domain of the measurement (default: a free one)")
     return parser.parse_args(argv)
 
 
 def run(argv: list[str]) -> dict:
-    """Measure; `cloud`, `journey` and `refine` of the result are what was asked for. `RuntimeError` when a process fails."""
+    """Measure; the parts that were asked for are in the result by their names. `RuntimeError` when a process fails."""
     arguments = parse(argv)
     if arguments.domain is not None:
         return measure(arguments)
@@ -84,6 +93,8 @@ def measure(arguments: argparse.Namespace) -> dict:
             result["journey"] = measure_journey(node, arguments, environment)
         if arguments.part in ("refine", "all"):
             result["refine"] = measure_beside_refinement(node, arguments, environment)
+        if arguments.part in ("fast", "all"):
+            result["fast"] = measure_fast_cameras(node, arguments, environment)
         return result
     finally:
         node.destroy_node()

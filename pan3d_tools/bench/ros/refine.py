@@ -52,7 +52,7 @@ def measure_beside_refinement(node: Node, arguments: argparse.Namespace, environ
         tempfile.TemporaryDirectory() as maps,
         cell_and_perception(arguments, environment, arguments.busy_sets_per_second, {"refine.folder": maps}) as children,
     ):
-        watcher = _Watcher(node, children)
+        watcher = Watcher(node, children)
         try:
             watcher.results(WARM_UP, START_TIMEOUT_S)
             goal = watcher.start("bench")
@@ -128,7 +128,7 @@ def children_of(pid: int, module: str) -> list[int]:
     return found
 
 
-class _Watcher:
+class Watcher:
     """Hears results and feedback, and asks for refinements."""
 
     def __init__(self, node: Node, children: Sequence[ChildNode]) -> None:
