@@ -78,18 +78,23 @@ class Installation:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=120)
         self.programs = folder / "bin"
         pip = [sys.executable, "-m", "pip", "--python", str(self.programs / "python")]
-        subprocess.run([*pip, "install", "-q", "--no-deps", "--no-index", str(wheel)], check=True, timeout=120)
+        command = [*pip, "install", "-q", "--no-deps", "--no-index", str(wheel)]
+        subprocess.run(command, check=True, timeout=120, env=self.environment())  # else pip takes the checkout for installed
         # A path in a .pth file comes after the environment's own packages, and .pth files in that folder, such as the one of an
         # editable pan3d, are not read.
         (site,) = folder.glob("lib/python*/site-packages")
         (site / "third_party.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
+    @staticmethod
+    def environment() -> dict[str, str]:
+        """Of processes that know no other pan3d."""
+        return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
     def run(self, *command: str, timeout: int = 300) -> str:
         """Standard output of a command of this environment; a failure shows what it said."""
-        environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
         run = subprocess.run(
             [str(self.programs / command[0]), *command[1:]],
-            cwd=self.folder, capture_output=True, text=True, timeout=timeout, env=environment,
+            cwd=self.folder, capture_output=True, text=True, timeout=timeout, env=self.environment(),
         )  # fmt: skip
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout

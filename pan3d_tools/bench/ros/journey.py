@@ -1,5 +1,6 @@
 """`pan3d bench ros`: what publishing a cloud costs and loses, how long a picture takes to become objects, what a
-refinement beside that takes from it, and what images cost that come faster than they are looked at.
+refinement beside that takes from it, what images cost that come faster than they are looked at,
+and what the time from a start to the first result is made of.
 
 All parts use several processes over the real middleware with the shipped Fast DDS profile, on a ROS domain of their own.
 """
@@ -36,6 +37,7 @@ from pan3d_tools.bench.options import add_engine_options, add_rig_options
 from pan3d_tools.bench.ros.fast import measure_fast_cameras
 from pan3d_tools.bench.ros.nodes import cell_and_perception, percentiles
 from pan3d_tools.bench.ros.refine import measure_beside_refinement
+from pan3d_tools.bench.ros.start import measure_start
 
 NETWORK_STAGES = ("engine",)
 
@@ -44,7 +46,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pan3d bench ros", description=__doc__)
     parser.add_argument(
         "part",
-        choices=("cloud", "journey", "refine", "fast", "all"),
+        choices=("cloud", "journey", "refine", "fast", "start", "all"),
         nargs="?",
         default="all",
         help="what to measure (default all)",
@@ -59,7 +61,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--sets", type=int, default=50, help="view sets of the journey, and of a round of refine")
     parser.add_argument("--sets-per-second", type=float, default=0.5, help="rate of the cameras of the journey")
     parser.add_argument(
-        "--rounds", type=int, default=5, help="of refine, each beside a halted refinement and one that runs; of fast"
+        "--rounds", type=int, default=5, help="of refine, each beside a halted refinement and one that runs; of fast and start"
     )
     parser.add_argument("--busy-sets-per-second", type=float, default=10.0, help="rate of the cameras of refine")
     parser.add_argument("--results-per-second", type=float, default=1.0, help="limit of results of fast")
@@ -95,6 +97,8 @@ def measure(arguments: argparse.Namespace) -> dict:
             result["refine"] = measure_beside_refinement(node, arguments, environment)
         if arguments.part in ("fast", "all"):
             result["fast"] = measure_fast_cameras(node, arguments, environment)
+        if arguments.part in ("start", "all"):
+            result["start"] = measure_start(node, arguments, environment)
         return result
     finally:
         node.destroy_node()
