@@ -19,7 +19,11 @@ ARGUMENTS = (
         "",
         "of the node and of camera topics, as most drivers publish without one; each of several robots needs its own",
     ),
-    ("params_file", "", "YAML file with parameters; launch arguments that are not empty win over it"),
+    (
+        "params_file",
+        "",
+        "YAML files with parameters, separated by commas, later ones win; launch arguments that are not empty win over them",
+    ),
     ("cameras", "", "names of the cameras, separated by commas"),
     ("reference_frame", "", "frame of everything that is published"),
     ("model", "", "engine: pan3d-mini, pan3d-mini-fast3dis, pan3d-mini-eps3d, eps3d, fast3dis, segvggt, da3 or depth_clusters"),

@@ -46,7 +46,7 @@ def parameter_sources(defaults_file: str, arguments: Mapping[str, str]) -> list[
 
     Args:
         defaults_file: What holds where nobody says anything else.
-        arguments: Launch argument -> text; an empty one sets nothing.
+        arguments: Launch argument -> text; an empty one sets nothing. `params_file` may be several, separated by commas.
 
     Returns:
         Paths of parameter files, and at last parameter -> value of the arguments.
@@ -54,11 +54,8 @@ def parameter_sources(defaults_file: str, arguments: Mapping[str, str]) -> list[
     Raises:
         ValueError: Names the argument that cannot be read.
     """
-    sources: list[str | dict[str, object]] = [
-        defaults_file,
-        arguments.get("params_file", "").strip(),
-        perception_overrides(arguments),
-    ]
+    files = (name.strip() for name in arguments.get("params_file", "").split(","))
+    sources: list[str | dict[str, object]] = [defaults_file, *files, perception_overrides(arguments)]
     return [source for source in sources if source]
 
 

@@ -1,0 +1,264 @@
+"""What drivers of cameras are called, how they are started, and where they publish: the facts behind `cameras.launch.py`.
+
+No import of launch, so it can be tested where launch is not installed. What is said of a driver was read in the sources of the
+version that stands there; docs/cameras.md has the same table for people.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pan3d_core.settings import did_you_mean
+from pan3d_ros.platform.launch_arguments import camera_names
+
+
+@dataclass(frozen=True)
+class Driver:
+    """One kind of camera. `{name}`, `{serial}`, `{model}` and `{count}` (of its cameras) stand for what a user gives."""
+
+    package: str
+    version: str  # whose sources were read
+    image: str  # topics
+    info: str
+    depth: str  # aligned with the image; "" = a colour camera
+    root: str  # the frame that has no parent yet: the mounting is its pose
+    optical: str  # the frame of the images
+    launch: str = ""  # launch file in the package's folder launch/
+    executable: str = ""  # instead of a launch file
+    model: str = ""  # where nobody names one
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    serial_argument: Mapping[str, str] = field(default_factory=dict)  # only where a serial number is given
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # of the driver's node
+
+
+DRIVERS: Mapping[str, Driver] = {
+    "realsense": Driver(
+        package="realsense2_camera",
+        version="4.58.2",
+        launch="rs_launch.py",
+        # The namespace is left empty, as the driver puts the camera's name behind it.
+        arguments={"camera_name": "{name}", "camera_namespace": "", "align_depth.enable": "true", "enable_sync": "true"},
+        serial_argument={"serial_no": "_{serial}"},  # a number alone would become an integer, which the driver refuses
+        image="/{name}/color/image_raw",
+        info="/{name}/color/camera_info",
+        depth="/{name}/aligned_depth_to_color/image_raw",
+        root="{name}_link",
+        optical="{name}_color_optical_frame",
+    ),
+    "orbbec": Driver(
+        package="orbbec_camera",
+        version="2.6.3",
+        launch="{model}.launch.py",
+        model="gemini_330_series",
+        # A driver that is told of several devices waits for the others before it opens its own.
+        arguments={
+            "camera_name": "{name}",
+            "device_num": "{count}",
+            "depth_registration": "true",
+            "enable_point_cloud": "false",
+        },
+        serial_argument={"serial_number": "{serial}"},
+        image="/{name}/color/image_raw",
+        info="/{name}/color/camera_info",
+        depth="/{name}/depth/image_raw",
+        root="{name}_link",
+        optical="{name}_color_optical_frame",
+    ),
+    "zed": Driver(
+        package="zed_wrapper",
+        version="5.4.1",
+        launch="zed_camera.launch.py",
+        model="zed2i",
+        # Its odometry would be a second parent of the camera's frame, beside the mounting.
+        arguments={"camera_name": "{name}", "camera_model": "{model}", "publish_tf": "false", "publish_map_tf": "false"},
+        serial_argument={"serial_number": "{serial}"},
+        image="/{name}/zed_node/rgb/color/rect/image",
+        info="/{name}/zed_node/rgb/color/rect/camera_info",
+        depth="/{name}/zed_node/depth/depth_registered",
+        root="{name}_camera_link",
+        optical="{name}_left_camera_frame_optical",
+    ),
+    "depthai": Driver(
+        package="depthai_ros_driver",
+        version="2.10.3",
+        launch="camera.launch.py",
+        model="OAK-D",
+        # Rectifying would need image_proc; pan3d undistorts by camera_info.
+        arguments={
+            "name": "{name}",
+            "camera_model": "{model}",
+            "parent_frame": "{name}_link",
+            "rectify_rgb": "false",
+            "params_file": "{parameters}",
+        },
+        serial_argument={},
+        # Its own detector would take half of the device.
+        parameters={"camera": {"i_nn_type": "none", "i_pipeline_type": "RGBD", "i_mx_id": "{serial}"}},
+        image="/{name}/rgb/image_raw",
+        info="/{name}/rgb/camera_info",
+        depth="/{name}/stereo/image_raw",
+        root="{name}_link",
+        optical="{name}_rgb_camera_optical_frame",
+    ),
+    "usb_cam": Driver(
+        package="usb_cam",
+        version="0.8.1",
+        executable="usb_cam_node_exe",
+        # The serial of a webcam is its device; camera_info is that of a calibration by camera_calibration.
+        parameters={
+            "video_device": "{serial}",
+            "camera_name": "{name}",
+            "frame_id": "{name}_optical_frame",
+            "camera_info_url": "file://{model}",
+            "pixel_format": "mjpeg2rgb",
+            "framerate": 30.0,
+        },
+        image="/{name}/image_raw",
+        info="/{name}/camera_info",
+        depth="",
+        root="{name}_optical_frame",
+        optical="{name}_optical_frame",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One camera that is to be started."""
+
+    name: str
+    kind: str  # of `DRIVERS`
+    serial: str
+    model: str
+    count: int  # cameras of this kind
+
+    @property
+    def driver(self) -> Driver:
+        """Of its kind."""
+        return DRIVERS[self.kind]
+
+    def filled(self, value: Any) -> Any:
+        """A text, or a tree of them, with what stands for the camera's own put in."""
+        if isinstance(value, Mapping):
+            return {key: self.filled(part) for key, part in value.items()}
+        if not isinstance(value, str):
+            return value
+        own = {"name": self.name, "serial": self.serial, "model": self.model or self.driver.model, "count": str(self.count)}
+        for word, text in own.items():
+            value = value.replace(f"{{{word}}}", text)
+        return value
+
+
+def read_cameras(arguments: Mapping[str, str]) -> list[Camera]:
+    """Read which cameras there are.
+
+    Args:
+        arguments: `cameras`, `drivers`, `serials` and `models`, separated by commas. One driver or model counts for all; serials
+            are as many as cameras, or none where each kind has one camera.
+
+    Returns:
+        One for each name.
+
+    Raises:
+        ValueError: Names the argument, what was expected and what came.
+    """
+    names = camera_names(arguments["cameras"])
+    kinds = _as_many("drivers", arguments["drivers"], names)
+    serials = _as_many("serials", arguments.get("serials", ""), names, repeat=False)
+    models = _as_many("models", arguments.get("models", ""), names)
+    for kind in kinds:
+        if kind not in DRIVERS:
+            raise ValueError(f"drivers: expected some of {', '.join(DRIVERS)}, got '{kind}'{did_you_mean(kind, DRIVERS)}")
+    cameras = [Camera(*parts, kinds.count(parts[1])) for parts in zip(names, kinds, serials, models, strict=True)]
+    for camera in cameras:
+        if camera.kind == "usb_cam" and not (camera.serial and camera.model):
+            raise ValueError(
+                f"serials, models: expected the device (/dev/video0) and the calibration file of usb_cam {camera.name},"
+                f" got '{camera.serial}' and '{camera.model}'"
+            )
+        if camera.count > 1 and not camera.serial:
+            raise ValueError(f"serials: expected one for each camera, as there are {camera.count} of {camera.kind}, got none")
+    return cameras
+
+
+def camera_parameters(cameras: Sequence[Camera], *, use_depth: bool) -> dict[str, Any]:
+    """Make the parameters by which the perception node finds the topics.
+
+    Args:
+        cameras: Of any kinds.
+        use_depth: Depth is wanted; it is used where every camera has it.
+
+    Returns:
+        Content of a parameter file.
+    """
+    topics = {
+        camera.name: {f"{part}_topic": camera.filled(getattr(camera.driver, part)) for part in ("image", "info", "depth")}
+        for camera in cameras
+    }
+    depth = use_depth and all(camera.driver.depth for camera in cameras)
+    for camera in cameras:
+        if not camera.driver.depth:
+            del topics[camera.name]["depth_topic"]
+    parameters = {"cameras": [camera.name for camera in cameras], "camera": topics, "input": {"use_depth": depth}}
+    return {"/**": {"ros__parameters": parameters | {"transforms": {"source": "tf"}}}}
+
+
+def mountings(path: Path, cameras: Sequence[Camera]) -> list[list[str]]:
+    """Read where cameras are mounted.
+
+    Args:
+        path: YAML file with `parent`, `xyz` (metres) and `xyzw` (quaternion) or `rpy_deg` (roll, pitch, yaw about fixed axes) for
+            each name, of the camera's root frame in the parent's; see `config/camera_mountings.yaml`.
+        cameras: Those that are started; a camera whose mounting is part of the robot's description has none in the file.
+
+    Returns:
+        Arguments of `static_transform_publisher` for each mounting.
+
+    Raises:
+        ValueError: Names the file and the entry that is wrong.
+    """
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a mounting for each camera by its name, got {type(content).__name__}")
+    known = {camera.name: camera for camera in cameras}
+    for name in content:
+        if name not in known:
+            raise ValueError(f"{path}: {name}: expected names of cameras ({', '.join(known)}){did_you_mean(str(name), known)}")
+    return [_transform(f"{path}: {name}", entry, known[name]) for name, entry in content.items()]
+
+
+def _transform(place: str, entry: Any, camera: Camera) -> list[str]:
+    if not isinstance(entry, dict) or not {"parent", "xyz"} <= set(entry) or len({"xyzw", "rpy_deg"} & set(entry)) != 1:
+        raise ValueError(f"{place}: expected parent, xyz, and xyzw or rpy_deg, got {entry}")
+    words = []
+    for key, labels in (("xyz", "x y z"), ("xyzw", "qx qy qz qw"), ("rpy_deg", "roll pitch yaw")):
+        if key not in entry:
+            continue
+        values = entry[key]
+        if not isinstance(values, list) or len(values) != len(labels.split()) or not all(_is_finite(v) for v in values):
+            raise ValueError(f"{place}: {key}: expected {len(labels.split())} numbers, got {values}")
+        if key == "xyzw" and abs(math.sqrt(sum(v * v for v in values)) - 1.0) > 0.01:
+            raise ValueError(f"{place}: xyzw: expected a quaternion of length 1, got {values}")
+        scale = math.pi / 180.0 if key == "rpy_deg" else 1.0
+        for label, value in zip(labels.split(), values, strict=True):
+            words += [f"--{label}", f"{value * scale:.9g}"]
+    return [*words, "--frame-id", str(entry["parent"]), "--child-frame-id", camera.filled(camera.driver.root)]
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _as_many(argument: str, text: str, names: Sequence[str], *, repeat: bool = True) -> list[str]:
+    words = [word.strip() for word in text.strip().strip("[]").split(",")]
+    if words == [""] or (repeat and len(words) == 1):
+        return words * len(names)
+    if len(words) != len(names):
+        raise ValueError(f"{argument}: expected one for each of {', '.join(names)}, got {', '.join(words)}")
+    return words
