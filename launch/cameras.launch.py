@@ -31,6 +31,7 @@ ARGUMENTS = (
     ),
     ("device", "", "auto, cpu, cuda or cuda:N"),
     ("use_depth", "", "false: depth is not used although the cameras have it"),
+    ("compressed", "false", "true: take images and depth as image_transport compresses them"),
     ("support_height", "", "height of the table in the reference frame, metres"),
     ("log_level", "info", "debug, info, warn or error"),
     ("rviz", "false", "start RViz"),
@@ -73,8 +74,9 @@ def started(context: LaunchContext) -> list[Node | GroupAction | IncludeLaunchDe
         for words in mountings(Path(values["mountings"]), cameras):
             actions.append(Node(package="tf2_ros", executable="static_transform_publisher", arguments=words))
     if values["perception"].lower() == "true":
+        compressed = values["compressed"].lower() == "true"
         depth = perception_overrides({"use_depth": values["use_depth"]})
-        parameters = camera_parameters(cameras, use_depth=bool(depth.get("input.use_depth", True)))
+        parameters = camera_parameters(cameras, use_depth=bool(depth.get("input.use_depth", True)), compressed=compressed)
         arguments = {name: values[name] for name in PASSED_ON}
         arguments["params_file"] = ",".join(filter(None, (written(parameters), values["params_file"])))
         source = PathJoinSubstitution([FindPackageShare("pan3d_ros"), "launch", "perception.launch.py"])

@@ -21,7 +21,7 @@ from pan3d_ros.inputs.elsewhere import hint
 from pan3d_ros.inputs.serialized import Serialized
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.parameters.node_config import CameraConfig, InputConfig
-from pan3d_ros.platform.rclpy_private import take_waiting
+from pan3d_ros.platform.rclpy_private import qos_overrides, take_waiting
 from pan3d_ros.platform.stand_ins import ApproximateTimeSynchronizer
 
 PARTS = ("pose", "info", "depth", "image")  # of a camera, in the order in which they are taken
@@ -52,7 +52,8 @@ class CameraInput:
         self._faults: dict[str, str] = {}  # topic -> why its newest pose or a publisher was refused
         self.topics = CameraTopics.of(name, camera_config, input_config.image_transport)
         self.heard = self.topics.resolved(node.resolve_topic_name)  # as others see them, to tell a person
-        self._image_type = CompressedImage if input_config.image_transport == "compressed" else Image
+        packed = input_config.image_transport == "compressed" or self.topics.image.endswith("/compressed")
+        self._image_type = CompressedImage if packed else Image
         self._depth_type = CompressedImage if self.topics.depth.endswith("compressedDepth") else Image
         self._node, self._group = node, callback_group
         self._input = input_config
@@ -200,9 +201,11 @@ class CameraInput:
 
         self._handlers[key] = handle
         events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
+        overrides = qos_overrides(self._node, topic, "subscription")
         return self._node.create_subscription(
-            kind, topic, take, profile, callback_group=self._group, event_callbacks=events, raw=pixels
-        )
+            kind, topic, take, profile, callback_group=self._group, event_callbacks=events, raw=pixels,
+            qos_overriding_options=overrides,
+        )  # fmt: skip
 
     def drain(self, part: str) -> None:
         """Take all that waits in the middleware. `part`: one of `PARTS`; others than poses in the callback group only."""

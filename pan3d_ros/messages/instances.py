@@ -172,6 +172,23 @@ def detections(array: InstanceArray) -> object | None:
     return message
 
 
+def vision_info(model: str, labels_topic: str, frame_id: str, stamp_ns: int) -> object | None:
+    """Tell where the classes of detections are described.
+
+    Args:
+        model: Name of the engine.
+        labels_topic: With the names and colours of its classes.
+        frame_id: Of the header.
+        stamp_ns: Of the header.
+
+    Returns:
+        A vision_msgs VisionInfo; None where vision_msgs is not installed. `class_id` of detections is the name itself.
+    """
+    if vision_msgs is None:
+        return None
+    return vision_msgs.VisionInfo(header=header(frame_id, stamp_ns), method=model, database_location=labels_topic)
+
+
 def only_instances(array: InstanceArray, instance_ids: tuple[int, ...]) -> InstanceArray:
     """Return the array with these instances alone.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 import torch
 from pan3d_interfaces.msg import InstanceArray, LabelInfo, PipelineStats
@@ -15,11 +16,12 @@ from visualization_msgs.msg import MarkerArray
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import PerceptionResult
 from pan3d_ros.messages.clouds import by_class, cloud_message, cloud_records
-from pan3d_ros.messages.instances import depth_image, detections, id_image, label_info
+from pan3d_ros.messages.instances import depth_image, detections, id_image, label_info, vision_info
 from pan3d_ros.messages.markers import MarkerDrawing
 from pan3d_ros.messages.parts import header, info_message
 from pan3d_ros.outputs.result_store import Latencies, SceneResult
 from pan3d_ros.parameters.node_config import PublishConfig
+from pan3d_ros.platform.rclpy_private import qos_overrides
 from pan3d_ros.platform.stand_ins import vision_msgs
 
 
@@ -53,7 +55,12 @@ class ScenePublishers:
         self._last_publish_s = time.monotonic()
         self._node = node
         large = profile(1, reliable=config.qos == "reliable")
-        make = node.create_lifecycle_publisher
+
+        def make(kind: type, topic: str, qos: QoSProfile) -> LifecyclePublisher:
+            own = copy(qos)  # overrides are written into it
+            overrides = qos_overrides(node, topic, "publisher")
+            return node.create_lifecycle_publisher(kind, topic, own, qos_overriding_options=overrides)
+
         self.points = make(PointCloud2, "~/points", large)
         self.semantic_points = make(PointCloud2, "~/semantic_points", large)
         self.obstacle_points = make(PointCloud2, "~/obstacle_points", large)
@@ -63,6 +70,8 @@ class ScenePublishers:
         self.stats = make(PipelineStats, "~/stats", profile(5))
         self.detections = make(vision_msgs.Detection3DArray, "~/detections", profile(5)) if vision_msgs else None
         kinds = {"depth": Image, "camera_info": CameraInfo, "instance_image": Image}
+        # The standard one beside our own: where the names of the classes of ~/detections are.
+        self.vision_info = make(vision_msgs.VisionInfo, "~/vision_info", profile(1, latched=True)) if vision_msgs else None
         self._images = {
             camera: {kind: make(message, f"~/{camera}/{kind}", large) for kind, message in kinds.items()} for camera in cameras
         }
@@ -70,7 +79,7 @@ class ScenePublishers:
     def close(self) -> None:
         """Destroy all publishers."""
         clouds = [self.points, self.semantic_points, self.obstacle_points]
-        fixed = [*clouds, self.instances, self.markers, self.label_info, self.stats, self.detections]
+        fixed = [*clouds, self.instances, self.markers, self.label_info, self.stats, self.detections, self.vision_info]
         images = [publisher for outputs in self._images.values() for publisher in outputs.values()]
         for publisher in (*fixed, *images):
             if publisher is not None:
@@ -101,6 +110,8 @@ class ScenePublishers:
     def _announce_labels(self, labels: LabelSpace, frame_id: str, stamp_ns: int) -> None:
         self._labels = labels
         self.label_info.publish(label_info(labels, self._model, frame_id, stamp_ns))
+        if self.vision_info is not None:
+            self.vision_info.publish(vision_info(self._model, self.label_info.topic_name, frame_id, stamp_ns))
 
     def clear_markers(self) -> None:
         """Take everything off the screen."""

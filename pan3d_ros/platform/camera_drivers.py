@@ -187,18 +187,23 @@ def read_cameras(arguments: Mapping[str, str]) -> list[Camera]:
     return cameras
 
 
-def camera_parameters(cameras: Sequence[Camera], *, use_depth: bool) -> dict[str, Any]:
+def camera_parameters(cameras: Sequence[Camera], *, use_depth: bool, compressed: bool = False) -> dict[str, Any]:
     """Make the parameters by which the perception node finds the topics.
 
     Args:
         cameras: Of any kinds.
         use_depth: Depth is wanted; it is used where every camera has it.
+        compressed: Take what the drivers publish by the plugins `compressed` and `compressedDepth` of image_transport.
 
     Returns:
         Content of a parameter file.
     """
+    transports = {"image": "/compressed", "info": "", "depth": "/compressedDepth"}
     topics = {
-        camera.name: {f"{part}_topic": camera.filled(getattr(camera.driver, part)) for part in ("image", "info", "depth")}
+        camera.name: {
+            f"{part}_topic": camera.filled(getattr(camera.driver, part)) + (transport if compressed else "")
+            for part, transport in transports.items()
+        }
         for camera in cameras
     }
     depth = use_depth and all(camera.driver.depth for camera in cameras)

@@ -17,6 +17,8 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSPolicyKind
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
 from pan3d_core.runtime.failures import FAILURES
@@ -25,6 +27,13 @@ log = logging.getLogger("pan3d.ros.rclpy")
 
 RCLError = rclpy_implementation.RCLError
 """What the compiled part of rclpy raises. `rclpy.exceptions` does not offer it, so nobody could catch it otherwise."""
+
+_QOS_VALUES: dict[str, tuple[str, ...]] = {
+    "history": ("keep_last", "keep_all"),
+    "depth": (),
+    "reliability": ("reliable", "best_effort"),
+    "durability": ("volatile", "transient_local"),
+}
 
 CALLBACK_FAILURE_PAUSE_S = 0.001
 """After a callback that failed, so that failures without end leave time for others."""
@@ -104,6 +113,37 @@ def parameter_values(node: Node) -> dict[str, Any]:
     """
     found: dict[str, Any] = dict(node.get_parameters_by_prefix(""))
     return {name: parameter.value for name, parameter in found.items()}
+
+
+def qos_overrides(node: Node, topic: str, entity: str) -> QoSOverridingOptions:
+    """Read which policies of an endpoint the node was started with, as `qos_overrides./front/image_raw.subscription.depth`.
+
+    Declaring them all, as rclpy has it, would keep the values of the first subscription when a later one is to follow other
+    publishers. Superfluous when rclpy declares only what was given.
+
+    Args:
+        node: That makes the endpoint.
+        topic: As it is asked for; its full name is in the parameter.
+        entity: "subscription" or "publisher".
+
+    Returns:
+        For `create_subscription` and `create_publisher`.
+
+    Raises:
+        ValueError: Names the parameter, what was expected and what came.
+    """
+    prefix = f"qos_overrides.{node.resolve_topic_name(topic)}.{entity}."
+    given = [name for name in node._parameter_overrides if name.startswith(prefix)]
+    policies = []
+    for name in given:
+        policy, value = name.removeprefix(prefix), node._parameter_overrides[name].value
+        if policy not in _QOS_VALUES:
+            raise ValueError(f"{name}: expected one of {', '.join(_QOS_VALUES)} behind the topic, got {policy}")
+        allowed = _QOS_VALUES[policy]
+        if not (value in allowed if allowed else type(value) is int and value > 0):
+            raise ValueError(f"{name}: expected {' or '.join(allowed) or 'a number of messages'}, got {value!r}")
+        policies.append(QoSPolicyKind[policy.upper()])
+    return QoSOverridingOptions(policies)
 
 
 def undeclared_overrides(node: Node) -> list[str]:

@@ -29,6 +29,7 @@ LINE = re.compile(rf"^\s+(?:\w+=\S+ )*(?:{'|'.join(PROGRAMS)}|scripts/\S+|torchr
 INLINE = re.compile(rf"`((?:{'|'.join(PROGRAMS)}) [^`\n]+)`")
 # Of other programs' own: what they take is not ours to check.
 FOREIGN_MODULES = ("venv", "pytest", "colcon", "mkdocs", "pip")
+FOREIGN_PACKAGES = ("tf2_ros",)
 FOREIGN_ROS2 = ("bag", "topic", "security", "lifecycle", "node", "daemon", "doctor")
 
 
@@ -151,6 +152,8 @@ def check_ros2(words: list[str]) -> None:
     verb = words[0]
     if verb == "run":
         package, program = words[1:3]
+        if package in FOREIGN_PACKAGES:
+            return
         scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
         assert package == "pan3d_ros" and program in scripts
         check_node(program, words[3:])

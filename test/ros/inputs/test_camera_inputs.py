@@ -135,6 +135,17 @@ def test_compressed_images(spinner):
     assert setup.frames[0].info is None
 
 
+def test_a_topic_that_is_called_compressed_is_one_whatever_the_others_are(spinner):
+    import cv2
+
+    topic = "/front/color/image_raw/compressed"
+    setup = Setup(spinner, InputConfig(use_camera_info=False), CameraConfig(image_topic=topic))
+    publisher = setup.driver.create_publisher(CompressedImage, topic, 5)
+    message = CompressedImage(format="jpeg")
+    assign_bytes(message, cv2.imencode(".jpg", PIXELS)[1])
+    setup.until(lambda: setup.frames, lambda: publisher.publish(message))
+
+
 def test_pairing_survives_a_clock_that_jumps_back(spinner):
     setup = Setup(spinner)
     for start_ns in (100_000_000_000, 1_000_000_000):

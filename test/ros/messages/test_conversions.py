@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from pan3d_core.geometry.cameras import project
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pictures.palette import instance_color
 from pan3d_core.structures import GraspTarget, Panoptic3D, Reconstruction, Segment
+from pan3d_ros.messages import instances
 from pan3d_ros.messages.buffers import assign_bytes
 from pan3d_ros.messages.calibration import CalibrationError, calibration_from_info, info_from_file
 from pan3d_ros.messages.cameras import to_camera_view
@@ -221,6 +223,15 @@ def test_detections_of_vision_msgs():
     assert (named.results[0].hypothesis.class_id, named.results[0].hypothesis.score) == ("mug", pytest.approx(0.8))
     assert (unnamed.results[0].hypothesis.class_id, unnamed.results[0].hypothesis.score) == ("", pytest.approx(0.9))
     assert named.results[0].pose.pose == array.instances[0].pose
+
+
+def test_vision_info_names_the_topic_of_the_labels(monkeypatch):
+    monkeypatch.setattr(instances, "vision_msgs", None)
+    assert instances.vision_info("pan3d-mini", "/pan3d/label_info", "base_link", 5) is None
+    monkeypatch.setattr(instances, "vision_msgs", SimpleNamespace(VisionInfo=lambda **fields: SimpleNamespace(**fields)))
+    message = instances.vision_info("pan3d-mini", "/pan3d/label_info", "base_link", 1_000_000_005)
+    assert (message.method, message.database_location) == ("pan3d-mini", "/pan3d/label_info")
+    assert (message.header.frame_id, message.header.stamp.sec, message.header.stamp.nanosec) == ("base_link", 1, 5)
 
 
 def draw(drawing, segments, cameras=None):

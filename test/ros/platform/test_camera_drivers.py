@@ -49,6 +49,12 @@ def test_depth_is_used_where_every_camera_has_it():
     assert unwanted["input"] == {"use_depth": False}
 
 
+def test_compressed_topics_are_those_of_image_transport():
+    given = camera_parameters(read_cameras(named()), use_depth=True, compressed=True)["/**"]["ros__parameters"]["camera"]["front"]
+    assert given["image_topic"] == "/front/color/image_raw/compressed" and given["info_topic"] == "/front/color/camera_info"
+    assert given["depth_topic"] == "/front/aligned_depth_to_color/image_raw/compressedDepth"
+
+
 @pytest.mark.parametrize("kind", DRIVERS)
 def test_parameters_of_every_driver_are_those_of_the_node(ros_context, kind):
     from rclpy.node import Node
