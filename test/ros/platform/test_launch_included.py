@@ -1,0 +1,118 @@
+"""Launch files in other launch files, run by the real launch with programs that only write down how they were called."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from places import ROOT
+
+pytest.importorskip("launch.actions")
+pytest.importorskip("launch_ros.actions")
+
+RUN = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import GroupAction, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+def included(name, **arguments):
+    source = PythonLaunchDescriptionSource(f"{sys.argv[1]}/launch/{name}.launch.py")
+    return GroupAction([IncludeLaunchDescription(source, launch_arguments=list(arguments.items()))])
+
+service = LaunchService()
+service.include_launch_description(LaunchDescription([%s]))
+sys.exit(service.run())
+"""
+PROGRAM = """#!/bin/sh
+# What a node was called with, and the parameter files as long as they are there.
+out=$(mktemp "$CALLS/call_XXXXXX")
+echo "$(basename "$0")" "$@" > "$out"
+for word in "$@"; do case "$word" in *.yaml | /tmp/launch_params_*) echo "---" >> "$out"; cat "$word" >> "$out" ;; esac; done
+"""
+
+
+class ListLoader(yaml.SafeLoader):
+    """launch_ros writes lists as tuples of Python, which the nodes' own parser takes for lists."""
+
+
+ListLoader.add_constructor("tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node))
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    """(included launch files) -> the calls that came of them, each words and parameters."""
+    programs = {
+        "pan3d_ros": ["perception_node", "sim_node"],
+        "usb_cam": ["usb_cam_node_exe"],
+        "tf2_ros": ["static_transform_publisher"],
+    }
+    index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
+    index.mkdir(parents=True)
+    for package, names in programs.items():
+        (index / package).touch()
+        (tmp_path / "lib" / package).mkdir(parents=True)
+        for name in names:
+            (tmp_path / "lib" / package / name).write_text(PROGRAM)
+            (tmp_path / "lib" / package / name).chmod(0o755)
+    (tmp_path / "share" / "pan3d_ros").symlink_to(ROOT)
+    (tmp_path / "calls").mkdir()
+    environment = os.environ | {
+        "AMENT_PREFIX_PATH": f"{tmp_path}:{os.environ.get('AMENT_PREFIX_PATH', '')}",
+        "CALLS": str(tmp_path / "calls"),
+        "ROS_LOG_DIR": str(tmp_path / "log"),
+    }
+
+    def started(*lines: str) -> list[tuple[list[str], dict[str, object]]]:
+        command = [sys.executable, "-c", RUN % ", ".join(lines), str(ROOT)]
+        finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+        calls = []
+        for path in sorted((tmp_path / "calls").iterdir()):
+            words, *files = path.read_text().split("---\n")
+            parameters: dict[str, object] = {}
+            for text in files:
+                (section,) = yaml.load(text, Loader=ListLoader).values()
+                parameters |= section["ros__parameters"]
+            calls.append((words.split(), parameters))
+        return calls
+
+    return started
+
+
+def test_perception_of_two_robots_is_included_twice_with_arguments_of_its_own(run):
+    calls = run(
+        'included("perception", namespace="left", cameras="front", support_height="0.1", global_services="false")',
+        'included("perception", namespace="right", cameras="front,wrist")',
+    )
+    found = {next(word for word in words if word.startswith("__ns:=")): parameters for words, parameters in calls}
+    left, right = found["__ns:=/left"], found["__ns:=/right"]
+    assert (left["cameras"], left["workspace.support_height_m"], left["global_services"]) == (["front"], 0.1, False)
+    assert (right["cameras"], right["global_services"]) == (["front", "wrist"], True)
+    assert "workspace.support_height_m" not in right and len(calls) == 2
+
+
+def test_the_cell_and_perception_are_included_together(run):
+    calls = run('included("sim_demo", seed="5", num_cameras="2")')
+    found = {words[0]: parameters for words, parameters in calls}
+    assert found["sim_node"]["seed"] == 5 and found["perception_node"]["cameras"] == ["camera_0", "camera_1"]
+
+
+def test_cameras_are_included_with_their_driver_mountings_and_perception(run, tmp_path):
+    (tmp_path / "mine.yaml").write_text("web: {parent: tool0, xyz: [0, 0, 0.1], xyzw: [0, 0, 0, 1]}")
+    arguments = 'cameras="web", drivers="usb_cam", serials="/dev/video3", models="/home/me/web.yaml"'
+    calls = run(f'included("cameras", {arguments}, mountings="{tmp_path}/mine.yaml", support_height="0.2")')
+    found = {words[0]: (words, parameters) for words, parameters in calls}
+    assert set(found) == {"perception_node", "usb_cam_node_exe", "static_transform_publisher"}
+    _, camera = found["usb_cam_node_exe"]
+    assert (camera["video_device"], camera["camera_info_url"]) == ("/dev/video3", "file:///home/me/web.yaml")
+    assert camera["frame_id"] == "web_optical_frame" and "__ns:=/web" in found["usb_cam_node_exe"][0]
+    words, _ = found["static_transform_publisher"]
+    assert words[words.index("--child-frame-id") + 1] == "web_optical_frame"
+    _, perception = found["perception_node"]
+    assert perception["camera"] == {"web": {"image_topic": "/web/image_raw", "info_topic": "/web/camera_info"}}
+    assert perception["workspace.support_height_m"] == 0.2 and perception["transforms"] == {"source": "tf"}
