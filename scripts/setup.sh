@@ -140,7 +140,7 @@ link_package() {
   rm -rf "$share" "$libexec"
   mkdir -p "$VENV/share/ament_index/resource_index/packages" "$share" "$libexec"
   cp resource/pan3d_ros "$VENV/share/ament_index/resource_index/packages/pan3d_ros"
-  cp -rs "$ROOT/ros/package.xml" "$ROOT/launch" "$ROOT/config" "$ROOT/rviz" "$share/"
+  cp -rs "$ROOT/ros/package.xml" "$ROOT/launch" "$ROOT/config" "$ROOT/rviz" "$ROOT/foxglove" "$share/"
   ln -s "$VENV/bin/perception_node" "$VENV/bin/sim_node" "$libexec/"
 }
 
@@ -197,7 +197,7 @@ main() {
   esac
   packages_hash=$(hash_of requirements pyproject.toml ros/package.xml scripts/setup.sh scripts/repair_ros_wheels.py)
   packages_hash+=-$(grep __version__ pan3d_core/__init__.py | sha256sum | cut -d' ' -f1)
-  packages_hash+=-$(find launch config rviz -type f | LC_ALL=C sort | sha256sum | cut -d' ' -f1)-${TORCH_BACKEND:-}-$ROOT
+  packages_hash+=-$(find launch config rviz foxglove -type f | LC_ALL=C sort | sha256sum | cut -d' ' -f1)-${TORCH_BACKEND:-}-$ROOT
   interfaces_hash=$(hash_of pan3d_interfaces scripts/repair_ros_wheels.py)
   interfaces_hash+=-$(grep '"ros-' pyproject.toml | sha256sum | cut -d' ' -f1)-$ROOT
   if is_done packages "$packages_hash" && is_done interfaces "$interfaces_hash" && [ -d install/pan3d_interfaces/lib ]; then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,10 @@ from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from visualization_msgs.msg import MarkerArray
 
+from pan3d_ros.messages.hands import hand_markers
+from pan3d_ros.platform.rclpy_private import HANDLE_IS_GONE
 from pan3d_ros.services.answers import Answers
 
 _SERVICES = {
@@ -36,6 +40,8 @@ class PerceptionServices:
     def __init__(self, node: Node, answers: Answers) -> None:
         self._node, self._answers = node, answers
         self._group = ReentrantCallbackGroup()
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # RViz may be started after the answer
+        self._hands = node.create_publisher(MarkerArray, "~/grasp_markers", latched)
 
     def offer(self, prefix: str) -> Callable[[], None]:
         """Offer them all.
@@ -51,7 +57,7 @@ class PerceptionServices:
         queue = int(node.get_parameter("service.queue").value)
         profile = QoSProfile(depth=queue, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
         services = [
-            node.create_service(kind, prefix + name, getattr(self._answers, method), qos_profile=profile, callback_group=group)
+            node.create_service(kind, prefix + name, self._shown(method), qos_profile=profile, callback_group=group)
             for name, (kind, method) in _SERVICES.items()
         ]
         action = ActionServer(
@@ -77,6 +83,22 @@ class PerceptionServices:
     def close(self) -> None:
         """Nothing runs by itself that would have to be ended."""
 
+    def _shown(self, method: str) -> Callable[[Any, Any], Any]:
+        """A method of the answers that also draws the grasps that it has found."""
+        answer = getattr(self._answers, method)
+
+        def answer_and_draw(request: Any, response: Any) -> Any:
+            return self._draw(answer(request, response))
+
+        return answer_and_draw
+
+    def _draw(self, response: Any) -> Any:
+        targets = getattr(response, "targets", None) or getattr(response, "grasps", None)
+        if targets:
+            with contextlib.suppress(*HANDLE_IS_GONE):  # the process is being ended
+                self._hands.publish(hand_markers(targets, self._answers.situation.grasp.gripper))
+        return response
+
     def _execute(self, goal: Any) -> Segment.Result:
         last: list[Any] = [None]
 
@@ -85,7 +107,7 @@ class PerceptionServices:
                 last[0] = (stage, status)
                 goal.publish_feedback(Segment.Feedback(stage=stage, progress=share, status=status))
 
-        result = self._answers.segment(goal.request, Segment.Result(), progress, lambda: goal.is_cancel_requested)
+        result = self._draw(self._answers.segment(goal.request, Segment.Result(), progress, lambda: goal.is_cancel_requested))
         if result.error_code == ErrorCode.CANCELED:
             goal.canceled()
         elif result.success:
