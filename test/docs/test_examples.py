@@ -53,6 +53,13 @@ def test_prompt_to_grasp(capsys):
     assert "nothing here fits" in capsys.readouterr().out
 
 
+def test_isaac_grasps(capsys, workplace):
+    example("isaac_grasps").main(["the bottle", "-o", str(workplace / "grasps.yaml")])
+    said = capsys.readouterr().out
+    assert re.search(r"^[1-9]\d* grasps in ", said) and len(re.findall(r"confidence [01]\.\d+: at", said)) >= 1
+    assert (workplace / "grasps.yaml").read_text().startswith("format: isaac_grasp\n")
+
+
 def test_click_on_an_object(capsys):
     example("click_on_an_object").main()
     ids = re.findall(r"object (\d+)", capsys.readouterr().out)
