@@ -13,7 +13,7 @@ from places import ROOT
 from pan3d_core.engines import ENGINES
 
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
-ELSEWHERE = {"ask_the_node": "test/ros/test_example.py"}
+ELSEWHERE = {"ask_the_node": "test/ros/test_example.py", "behaviour_tree": "test/ros/test_behaviour_tree.py"}
 NEEDS_SIMULATOR = ("own_engine", "judge_a_folder", "refine_a_scene")
 
 
