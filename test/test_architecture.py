@@ -54,7 +54,9 @@ ROOM_FLOORS = {
         "models", "gaussians", "assembly",
     ),
     "pipeline": ("structures", "config", "views", "body", "assembly", "engines", "language", "memory", "runtime"),
-    "picking": ("geometry", "structures", "config", "grasping", "language", "memory", "motion", "pipeline"),
+    "picking": (
+        "geometry", "structures", "config", "body", "engines", "grasping", "language", "memory", "motion", "pipeline",
+    ),
     "reconstruction": ("structures", "config", "views", "engines", "language", "pipeline"),
 }  # fmt: skip
 # Libraries of the world that only some packages may know.

@@ -20,8 +20,8 @@ JUMP_RAD = 0.35  # joints that turn by more within such a step have changed to a
 
 
 @cache
-def _ompl() -> tuple[Any, Any]:
-    """OMPL's modules, quiet."""
+def path_library() -> tuple[Any, Any]:
+    """Load OMPL's modules of spaces and of planners, quiet. Raises `ValueError` where it is missing."""
     try:
         import ompl.base
         import ompl.geometric
@@ -53,7 +53,7 @@ def free_path(checker: Checker, start: Floats, goals: Sequence[Floats], config: 
         direct = np.stack([start, goal])
         if is_free(checker, direct, config.step_rad):
             return direct
-    base, geometric = _ompl()
+    base, geometric = path_library()
     count = len(start)
     ends = np.stack([start, *goals])
     bounds = base.RealVectorBounds(count)

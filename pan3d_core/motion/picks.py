@@ -13,10 +13,10 @@ from pan3d_core.config import MotionConfig
 from pan3d_core.motion.arm import Arm, Floats
 from pan3d_core.motion.collisions import Checker, Held, Rules
 from pan3d_core.motion.inverse import reach
-from pan3d_core.motion.paths import free_path, is_free, straight_path
+from pan3d_core.motion.paths import free_path, is_free, path_library, straight_path
 from pan3d_core.motion.places import turned
 from pan3d_core.motion.scene import MotionScene, Obstacle
-from pan3d_core.motion.timing import Trajectory, timed
+from pan3d_core.motion.timing import Trajectory, timed, timing_library
 from pan3d_core.structures import GraspTarget
 
 REASONS = {
@@ -93,7 +93,14 @@ class MotionPlanner:
     """Plans for one arm."""
 
     def __init__(self, arm: Arm, config: MotionConfig | None = None) -> None:
+        """Take an arm. Libraries are loaded here, so that the first plan takes no longer than others.
+
+        Raises:
+            ValueError: One is missing.
+        """
         self.arm, self.config = arm, config or MotionConfig()
+        path_library()
+        timing_library()
 
     def plan(self, task: Task, scene: MotionScene, here: Floats, rest: Floats) -> MotionPlan:
         """Find a whole motion before any of it begins.
@@ -153,6 +160,8 @@ class _Search:
                 return self._answer(motion, "found")
             if self._late():
                 break
+        if self._late():
+            return self._answer(None, "no_path")
         # The reason is that of the grasp that came farthest.
         order = ("no_path", "no_place", "blocked", "unreachable")
         return self._answer(None, next((name for name in order if self.tried[name]), "no_path"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +37,17 @@ class Trajectory:
         return np.array([np.interp(time_s, self.times_s, column) for column in self.positions.T])
 
 
+@cache
+def timing_library() -> Any:
+    """Load toppra, quiet; it takes seconds, since it brings what draws curves. Raises `ValueError` where it is missing."""
+    try:
+        import toppra
+    except ImportError as error:
+        raise ValueError(f"timing needs the package toppra ({error}); {INSTALL}") from error
+    toppra.setup_logging("ERROR")
+    return toppra
+
+
 def timed(arm: Arm, path: Floats, config: MotionConfig, length_m: float = 0.0) -> Trajectory:
     """Give a path times.
 
@@ -50,14 +63,10 @@ def timed(arm: Arm, path: Floats, config: MotionConfig, length_m: float = 0.0) -
     Raises:
         ValueError: toppra is missing, or finds no times.
     """
-    try:
-        import toppra
-    except ImportError as error:
-        raise ValueError(f"timing needs the package toppra ({error}); {INSTALL}") from error
+    toppra = timing_library()
     path = _spaced(path)
     if len(path) < 2:
         return Trajectory(arm.joints, np.zeros(1), path)
-    toppra.setup_logging("ERROR")
     along = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(path, axis=0)).max(1))])
     spline = toppra.SplineInterpolator(along, path)
     speeds = config.speed_share * arm.speed

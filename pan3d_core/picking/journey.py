@@ -17,6 +17,7 @@ from pan3d_core.language.prompts import PromptResult, resolve_prompt
 from pan3d_core.memory import Space
 from pan3d_core.motion import Motion, MotionPlanner, MotionScene, Task, free_places, motion_scene, off_the_arm, place_on
 from pan3d_core.picking.robot import PickingRobot
+from pan3d_core.picking.wishes import Wish
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import GraspTarget, PerceptionResult, Segment
 
@@ -143,6 +144,16 @@ class Picker:
     def find(self, words: str, seen: Seen) -> PromptResult:
         """Find what words mean among what is seen."""
         return resolve_prompt(words, seen.result.panoptic, self.pipeline.namer)
+
+    def fulfil(self, wish: Wish) -> PickReport:
+        """Do what was asked for in words; `Outcome.NOT_FOUND` where a part of it is not seen. The arm does not move then."""
+        seen, ids = self.look(), []
+        for words in filter(None, (wish.what, wish.onto)):
+            found = self.find(words, seen)
+            if found.best is None:
+                return PickReport(0, (Attempt(Outcome.NOT_FOUND, f"{words}: {found.message}", looks_s=seen.seconds),))
+            ids.append(found.best.instance_id)
+        return self.pick_and_place(*ids)
 
     def pick_and_place(self, instance_id: int, onto: int = 0) -> PickReport:
         """Bring an object to another place.

@@ -12,13 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pan3d_core.body import RobotBody
-from pan3d_core.config import ModelConfig, MotionConfig, PipelineConfig, WorkspaceConfig
+from pan3d_core.config import ModelConfig, PipelineConfig, WorkspaceConfig
 from pan3d_core.engines import Engine, build_engine
-from pan3d_core.language.namer import Namer
-from pan3d_core.motion import Arm, MotionPlanner
-from pan3d_core.picking import Picker, PickReport, Seen
-from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.picking import PickerConfig, PickReport, Seen, build_picker
 from pan3d_sim.arm import ARM
 from pan3d_sim.cell.arm_robot import ArmRobot
 from pan3d_sim.cell.robot_cell import RobotCell
@@ -82,25 +78,6 @@ def run(argv: list[str]) -> dict:
     return {**vars(arguments), **summarize(picked)}
 
 
-def picker_of(
-    cell: RobotCell, robot: ArmRobot, engine: Engine, config: PipelineConfig, motion: MotionConfig | None = None
-) -> Picker:
-    """Bring perception and motion together for a cell.
-
-    Args:
-        cell: With an arm.
-        robot: Of the cell.
-        engine: Loaded.
-        config: Of the pipeline.
-        motion: Settings of the motion; None = the defaults.
-
-    Returns:
-        A picker that has seen nothing yet.
-    """
-    pipeline = PerceptionPipeline(engine, config, Namer.of_facts(engine.facts, config.naming), RobotBody(robot.description))
-    return Picker(pipeline, MotionPlanner(Arm(robot.urdf), motion), robot)
-
-
 def clear_table(cell: RobotCell, engine: Engine, config: PipelineConfig) -> list[Picked]:
     """Have every object of a cell picked once and placed elsewhere.
 
@@ -113,7 +90,7 @@ def clear_table(cell: RobotCell, engine: Engine, config: PipelineConfig) -> list
         What became of each object on the table.
     """
     robot = ArmRobot(cell)
-    picker = picker_of(cell, robot, engine, config)
+    picker = build_picker(robot, robot.urdf, engine, PickerConfig(config))
     seen = picker.look()
     found: list[Picked] = []
     for index, obj in enumerate(cell.objects):
