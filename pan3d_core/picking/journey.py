@@ -28,6 +28,7 @@ HELD_M = 0.004  # pads closer than this have nothing between them
 STILL_M = 0.02  # an object that moved by more since the plan was made is planned for anew
 AT_PLACE_M = 0.05  # an object seen this near to where it was to go is there
 SAME_GRASP_M = 0.015  # one that failed is not tried again this near
+RISEN = 0.4  # share of its height by which what it stands on has to have grown, where both are seen as one
 REPLANS = 3
 
 
@@ -153,33 +154,38 @@ class Picker:
             if found.best is None:
                 return PickReport(0, (Attempt(Outcome.NOT_FOUND, f"{words}: {found.message}", looks_s=seen.seconds),))
             ids.append(found.best.instance_id)
-        return self.pick_and_place(*ids)
+        return self.pick_and_place(ids[0], ids[1] if wish.onto else 0, seen)
 
-    def pick_and_place(self, instance_id: int, onto: int = 0) -> PickReport:
+    def pick_and_place(self, instance_id: int, onto: int = 0, seen: Seen | None = None) -> PickReport:
         """Bring an object to another place.
 
         Args:
             instance_id: Of the object, as `look` numbers it.
             onto: The id of what it shall be put on; 0 = a free place on the support.
+            seen: The newest look; None = it is looked first.
 
         Returns:
             What was tried, and how it ended.
         """
         attempts: list[Attempt] = []
         failed: list[GraspTarget] = []
+        seen = seen or self.look()
+        known = {item.instance_id for item in seen.result.panoptic.segments}
         for _ in range(self.attempts):
-            attempt = self._attempt(instance_id, onto, failed)
+            attempt = self._attempt(instance_id, onto, failed, seen)
             attempts.append(attempt)
             if attempt.motion is not None:
                 failed.append(attempt.motion.grasp)
             if attempt.outcome not in (Outcome.MISSED, Outcome.LOST, Outcome.NOT_AT_PLACE):
                 break
+            seen = self.look()
+            instance_id = _same_or_newcomer(seen, instance_id, known)
         return PickReport(instance_id, tuple(attempts))
 
     # --- one attempt -------------------------------------------------------------------------------------------
 
-    def _attempt(self, instance_id: int, onto: int, failed: Sequence[GraspTarget]) -> Attempt:
-        seen, plan_s, looks_s = self.look(), 0.0, 0.0
+    def _attempt(self, instance_id: int, onto: int, failed: Sequence[GraspTarget], seen: Seen) -> Attempt:
+        plan_s, looks_s = 0.0, 0.0
         for _ in range(REPLANS):
             looks_s += seen.seconds
             begun = time.monotonic()
@@ -193,7 +199,7 @@ class Picker:
                 words = f"object {instance_id} was there when its motion was planned, and is no longer seen"
                 return Attempt(Outcome.TARGET_GONE, words, None, plan_s, looks_s + seen.seconds)
             if before is not None and _apart(before.box, now.box) < STILL_M:
-                done = self._carry_out(found.motion, instance_id, onto, seen.scene)
+                done = self._carry_out(found.motion, instance_id, onto, seen)
                 return replace(done, plan_s=plan_s, looks_s=looks_s + seen.seconds)
         return Attempt(
             Outcome.NO_PATH, f"object {instance_id} moved again and again while it was planned for", None, plan_s, looks_s
@@ -216,8 +222,8 @@ class Picker:
         outcome = Outcome.PLACED if plan.motion is not None else Outcome(plan.reason)
         return Attempt(outcome, plan.message, plan.motion)
 
-    def _carry_out(self, motion: Motion, instance_id: int, onto: int, scene: MotionScene) -> Attempt:
-        robot, memory = self.robot, self.pipeline.memory
+    def _carry_out(self, motion: Motion, instance_id: int, onto: int, before: Seen) -> Attempt:
+        robot, memory, scene = self.robot, self.pipeline.memory, before.scene
         robot.open_to(motion.grasp.opening_m or robot.max_opening_m)
         robot.follow(motion.approach, "approach")
         robot.follow(motion.enter, "enter")
@@ -236,9 +242,9 @@ class Picker:
             robot.follow(motion.retire, "retire")
         finally:
             memory.release(instance_id)
-        return self._judged(motion, instance_id, onto, held)
+        return self._judged(motion, instance_id, onto, held, before)
 
-    def _judged(self, motion: Motion, instance_id: int, onto: int, held: bool) -> Attempt:
+    def _judged(self, motion: Motion, instance_id: int, onto: int, held: bool, before: Seen) -> Attempt:
         """Look whether the object is where it was to go."""
         seen = self.look()
         place = _moved(motion)
@@ -247,6 +253,14 @@ class Picker:
         nearest = min(apart, key=apart.__getitem__, default=0)
         if nearest and apart[nearest] <= AT_PLACE_M:
             return Attempt(Outcome.PLACED, f"it is seen {100 * apart[nearest]:.1f} cm from the middle of its place", motion)
+        if (
+            held
+            and onto
+            and instance_id not in apart
+            and (higher := _grown(before, seen, place, onto)) > RISEN * _height(before, instance_id)
+        ):
+            words = f"what is seen at its place is {100 * higher:.1f} cm higher than before: the two are seen as one"
+            return Attempt(Outcome.PLACED, words, motion)
         if not held:
             return Attempt(Outcome.LOST, "it fell out while it was carried", motion)
         where = f"it is seen {100 * apart[instance_id]:.0f} cm from its place" if instance_id in apart else "it is not seen"
@@ -287,3 +301,26 @@ def _moved(motion: Motion) -> Floats:
 def _other(grasp: GraspTarget, failed: GraspTarget) -> bool:
     apart = (grasp.world_from_grasp[:3, 3] - failed.world_from_grasp[:3, 3]).norm()
     return float(apart) > SAME_GRASP_M
+
+
+def _same_or_newcomer(seen: Seen, instance_id: int, known: set[int]) -> int:
+    """The id under which an object is seen after it fell: its own, or that of the only thing that was not there before."""
+    ids = {item.instance_id for item in seen.result.panoptic.segments}
+    strangers = ids - known
+    return strangers.pop() if instance_id not in ids and len(strangers) == 1 else instance_id
+
+
+def _height(seen: Seen, instance_id: int) -> float:
+    segment = seen.segment(instance_id)
+    return 0.0 if segment is None else float(segment.box.size_m[2])
+
+
+def _top(segment: Segment) -> float:
+    return float(segment.box.world_from_box[2, 3] + segment.box.size_m[2] / 2)
+
+
+def _grown(before: Seen, after: Seen, place: Floats, onto: int) -> float:
+    """By how many metres what stands at a place is higher than it was; 0 where nothing is seen there."""
+    base = before.segment(onto)
+    near = [item for item in after.result.panoptic.segments if np.linalg.norm(_middle(item.box)[:2] - place[:2]) < AT_PLACE_M]
+    return 0.0 if base is None or not near else max(0.0, max(map(_top, near)) - _top(base))

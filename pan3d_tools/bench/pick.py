@@ -25,7 +25,8 @@ from pan3d_tools.bench.options import add_device_option, add_engine_options
 
 log = logging.getLogger("pan3d.bench.pick")
 
-PLACED_M, TILTED_DEG = 0.05, 30.0  # further from its place, or tipped over: not placed
+PLACED_M = 0.05  # further from its place: not placed
+FELL_M = 0.015  # nor where its highest point is so much higher or lower over its lowest than it was: it tipped over
 SAME_OBJECT_M = 0.06  # a segment whose middle is further from a true object's is not that object
 
 
@@ -91,26 +92,26 @@ def clear_table(cell: RobotCell, engine: Engine, config: PipelineConfig) -> list
     """
     robot = ArmRobot(cell)
     picker = build_picker(robot, robot.urdf, engine, PickerConfig(config))
-    seen = picker.look()
     found: list[Picked] = []
     for index, obj in enumerate(cell.objects):
         if index in cell.removed:
             continue
-        instance_id = _id_of(cell, index, picker.look() if found else seen)
+        seen = picker.look()
+        instance_id = _id_of(cell, index, seen)
         if instance_id is None:
             found.append(Picked(cell.seed, obj.name, "not_found", False, np.nan, 0, (), (), "no segment is where it stands"))
-            continue
-        robot.touches.begin()
-        before = cell.world_from_object(index)
-        report = picker.pick_and_place(instance_id)
-        found.append(_judged(cell, index, before, report, robot.touches.collisions()))
+        else:
+            robot.touches.begin()
+            before = cell.world_from_object(index)
+            report = picker.pick_and_place(instance_id, seen=seen)
+            found.append(_judged(cell, index, before, report, robot.touches.collisions()))
         log.info("  %s", found[-1])
     return found
 
 
 def _id_of(cell: RobotCell, index: int, seen: Seen) -> int | None:
     """The segment that shows an object; the judge's way to name one."""
-    middle = cell.world_from_object(index)[:3, 3]
+    middle, _ = _middle_and_height(cell, index, cell.world_from_object(index))
     middles = {item.instance_id: item.box.world_from_box[:3, 3].numpy() for item in seen.result.panoptic.segments}
     apart = {key: float(np.linalg.norm(place[:2] - middle[:2])) for key, place in middles.items()}
     nearest = min(apart, key=apart.__getitem__, default=None)
@@ -119,20 +120,24 @@ def _id_of(cell: RobotCell, index: int, seen: Seen) -> int | None:
 
 def _judged(cell: RobotCell, index: int, before: np.ndarray, report: PickReport, touches: tuple[Touch, ...]) -> Picked:
     after, motions = cell.world_from_object(index), [item.motion for item in report.attempts if item.motion is not None]
-    off_m, upright = float("nan"), False
+    off_m, standing = float("nan"), False
     if motions:
-        wanted = motions[-1].world_from_was @ before
-        off_m = float(np.linalg.norm(after[:2, 3] - wanted[:2, 3]))
-        turned = after[:3, :3] @ wanted[:3, :3].T
-        upright = bool(np.degrees(np.arccos(np.clip(turned[2, 2], -1.0, 1.0))) < TILTED_DEG)
+        middle, height = _middle_and_height(cell, index, after)
+        wanted, wanted_height = _middle_and_height(cell, index, motions[-1].world_from_was @ before)
+        off_m, standing = float(np.linalg.norm(middle[:2] - wanted[:2])), abs(height - wanted_height) < FELL_M
     names = {SUPPORT: "support", ITSELF: "itself", **{k: item.name for k, item in enumerate(cell.objects)}}
     hits = tuple(f"{item.phase}: {item.part} and {names[item.thing]} {1000 * item.depth_m:.1f} mm" for item in touches)
-    round_one = cell.objects[index].kind == "ball"  # nobody sees how it is turned
-    placed = bool(motions) and off_m < PLACED_M and (upright or round_one)
+    placed = bool(motions) and off_m < PLACED_M and standing
     plan_s = tuple(item.plan_s for item in report.attempts if item.plan_s > 0)
     return Picked(
         cell.seed, cell.objects[index].name, report.outcome.value, placed, off_m, report.closings, hits, plan_s, report.message
     )  # fmt: skip
+
+
+def _middle_and_height(cell: RobotCell, index: int, pose: np.ndarray) -> tuple[np.ndarray, float]:
+    """(3,) middle of an object's upright extent at a pose, and its height."""
+    corners = cell.objects[index].vertices @ pose[:3, :3].T + pose[:3, 3]
+    return (corners.min(0) + corners.max(0)) / 2, float(np.ptp(corners[:, 2]))
 
 
 def summarize(picked: list[Picked]) -> dict:
