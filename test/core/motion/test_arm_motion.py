@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from arms_among_boxes import AWAY, HOME, box, grasp, scene
 
+from pan3d_core.body import parse_urdf, root_from_links
 from pan3d_core.config import MotionConfig
 from pan3d_core.motion import (
     Arm,
@@ -24,9 +25,8 @@ from pan3d_core.motion import (
 )
 from pan3d_core.motion.paths import is_free
 from pan3d_sim.arm import ARM, urdf_text
-from pan3d_sim.arm.reach import world_from_tool
 
-ARM_MODEL = Arm(urdf_text(ARM))
+ARM_MODEL, ROBOT = Arm(urdf_text(ARM)), parse_urdf(urdf_text(ARM))
 CONFIG = MotionConfig()
 WALL = box(9, (0.0, 0.0), (0.06, 0.30, 0.28))
 AREA = (np.array([-0.2, -0.22]), np.array([0.2, 0.22]))
@@ -36,7 +36,8 @@ def test_links_are_where_the_table_of_the_arm_puts_them():
     rng = np.random.default_rng(0)
     for _ in range(5):
         angles = rng.uniform(-3, 3, 6)
-        np.testing.assert_allclose(ARM_MODEL.world_from_tip(angles), world_from_tool(ARM, angles), atol=1e-6)
+        links = root_from_links(ROBOT, {**dict(zip(ARM_MODEL.joints, angles)), "finger_left_joint": 0.0}).numpy()
+        np.testing.assert_allclose(ARM_MODEL.world_from_tip(angles), links[ROBOT.index("tool0")], atol=1e-6)
     assert ARM_MODEL.joints == tuple(joint.name for joint in ARM.arm_joints)
     assert ARM_MODEL.max_opening_m == pytest.approx(0.08)
 
