@@ -22,6 +22,7 @@ class MotionConfig(Checked):
     step_rad: float = setting(0.03, "states on a path are checked this close to each other", range=(0.001, 0.5))
     speed_share: float = setting(0.4, "share of each joint's largest speed that is used", range=SHARE)
     acceleration: float = setting(2.5, "largest acceleration of a joint, radians per second squared", range=(0.01, 100.0))
+    carry_share: float = setting(0.5, "share of both that is used while something is held", range=SHARE)
     straight_speed_m_s: float = setting(0.10, "speed of the tool on straight pieces, at most", range=(0.001, 2.0))
     lift_m: float = setting(0.12, "height by which an object is lifted before it is carried", range=(0.01, 1.0))
     release_m: float = setting(0.003, "height above its place from which an object is let go", range=(0.0, 0.1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -146,6 +146,8 @@ class _Search:
         self.arm, self.config, self.task, self.scene = arm, config, task, scene
         self.here, self.rest = ends
         self.target: Obstacle = scene.object(task.instance_id)
+        share = config.carry_share
+        self._gentle = replace(config, speed_share=share * config.speed_share, acceleration=share * config.acceleration)
         self.begun = time.monotonic()
         self.tried: Counter[str] = Counter()
 
@@ -233,7 +235,7 @@ class _Search:
     def _carried(self, taken: _Taken, motion: Floats, approach: Trajectory, put: tuple[Floats, Floats]) -> Motion | None:
         lower, leave = put
         rules = Rules(self.config.clearance_m, taken.grasp.opening_m or None)
-        carry = self._free(Checker(self.arm, self.scene, rules, taken.held), taken.lift[-1], lower[0])
+        carry = self._free(Checker(self.arm, self.scene, rules, taken.held), taken.lift[-1], lower[0], holding=True)
         if carry is None:
             return None
         retire = self._free(Checker(self.arm, self._after(motion), rules), leave[-1], self.rest)
@@ -244,9 +246,9 @@ class _Search:
         enter, lift, down, back = (timed(self.arm, piece, self.config, way) for piece, way in zip(pieces, ways))
         return Motion(taken.grasp, approach, enter, lift, carry, down, back, retire, motion)
 
-    def _free(self, checker: Checker, start: Floats, goal: Floats) -> Trajectory | None:
+    def _free(self, checker: Checker, start: Floats, goal: Floats, *, holding: bool = False) -> Trajectory | None:
         path = free_path(checker, start, [goal], self.config, min(self.config.path_time_s, self._left_s()))
-        return None if path is None else _timed_freely(checker, path, self.config)
+        return None if path is None else _timed_freely(checker, path, self._gentle if holding else self.config)
 
     def _checker(self, grasp: GraspTarget, held: Held | None, *, at_place: bool = False) -> Checker:
         return Checker(self.arm, self.scene, self._rules(grasp, at_place=at_place), held)

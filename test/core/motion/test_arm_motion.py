@@ -166,6 +166,7 @@ def test_a_whole_motion_touches_nothing_that_it_should_not():
     held = Held(1, target.corners @ tip_from_world[:3, :3].T + tip_from_world[:3, 3])
     carrying = Checker(ARM_MODEL, there, Rules(0.005), held)
     assert all(carrying.free(angles) for angles in motion.carry.positions)
+    assert carried_slower(motion.carry) and not carried_slower(motion.approach)
     put = (motion.world_from_was @ [0.1, 0.12, 0.07, 1.0])[:3]
     np.testing.assert_allclose(ARM_MODEL.world_from_tip(motion.lower.positions[-1])[:2, 3], put[:2], atol=1e-3)
 
@@ -205,6 +206,11 @@ def test_places_keep_their_distance_and_those_on_top_are_on_top():
     np.testing.assert_allclose((onto @ [0.1, 0.12, 0.0, 1.0])[:3], [-0.1, -0.1, 0.008], atol=1e-9)
     full = scene(box(1, (0.1, 0.12), (0.04, 0.04, 0.10)), box(2, (0.0, 0.0), (0.5, 0.5, 0.02)))
     assert free_places(full, 1, AREA, CONFIG) == ()
+
+
+def carried_slower(way) -> bool:
+    speed = np.abs(np.diff(way.positions, axis=0) / np.diff(way.times_s)[:, None]).max()
+    return speed < 1.02 * CONFIG.carry_share * CONFIG.speed_share * ARM_MODEL.speed[0]
 
 
 CAGE = (((0.22, 0.0), (0.02, 0.6, 0.6)), ((-0.22, 0.0), (0.02, 0.6, 0.6)), ((0.0, 0.22), (0.5, 0.02, 0.6)))
