@@ -24,6 +24,10 @@ class MotionConfig(Checked):
     acceleration: float = setting(2.5, "largest acceleration of a joint, radians per second squared", range=(0.01, 100.0))
     carry_share: float = setting(0.5, "share of both that is used while something is held", range=SHARE)
     straight_speed_m_s: float = setting(0.10, "speed of the tool on straight pieces, at most", range=(0.001, 2.0))
+    # Depth from colour alone puts the tops of things up to 2 cm too high, and pads that hold an edge lose it.
+    deeper_m: float = setting(
+        0.012, "grasps in the upper half of an object go this much deeper, where there is room", range=(0.0, 0.1)
+    )
     lift_m: float = setting(0.12, "height by which an object is lifted before it is carried", range=(0.01, 1.0))
     release_m: float = setting(0.003, "height above its place from which an object is let go", range=(0.0, 0.1))
     place_gap_m: float = setting(0.03, "free space around an object where it is put", range=(0.0, 0.5))

@@ -170,7 +170,7 @@ class _Search:
 
     def _grasps(self) -> Iterator[_Taken]:
         """Grasps that the arm reaches and whose straight pieces are free."""
-        for grasp in self.task.grasps:
+        for grasp in (variant for offered in self.task.grasps for variant in self._depths(offered)):
             enter = self._checker(grasp, held=None)
             pose = grasp.world_from_grasp.double().cpu().numpy()
             before = pose.copy()
@@ -192,6 +192,17 @@ class _Search:
                         self.tried["blocked"] += 1
                         continue
                     yield _Taken(grasp, pose @ flip, back[::-1], up, carried)
+
+    def _depths(self, grasp: GraspTarget) -> tuple[GraspTarget, ...]:
+        """A grasp a little deeper, at most down to the middle of the object's height, and as it was offered."""
+        down = -float(grasp.world_from_grasp[2, 2])
+        room_m = float(grasp.world_from_grasp[2, 3]) - float(self.target.middle[2])
+        deeper_m = min(self.config.deeper_m, room_m / down) if down > 0 else 0.0
+        if deeper_m <= 0:
+            return (grasp,)
+        pose = grasp.world_from_grasp.clone()
+        pose[:3, 3] += deeper_m * pose[:3, 2]
+        return replace(grasp, world_from_grasp=pose, pregrasp_distance_m=grasp.pregrasp_distance_m + deeper_m), grasp
 
     def _with_place(self, taken: _Taken) -> Motion | None:
         """The first place that the object can be carried to in this grasp, and all the ways there."""

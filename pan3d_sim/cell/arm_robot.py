@@ -73,6 +73,8 @@ class ArmRobot:
             trajectory: Of all joints of the arm.
             phase: What touches are filed under.
         """
+        if phase == "approach":
+            self.touches.approach()
         begin = self.cell.data.time
         while (now := self.cell.data.time - begin) < trajectory.duration_s + SETTLE_S:
             self.arm.command(self.cell.data, dict(zip(trajectory.joints, trajectory.at(now).tolist())))

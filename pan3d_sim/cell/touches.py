@@ -12,6 +12,7 @@ from pan3d_sim.cell.robot_cell import RobotCell
 
 SUPPORT, ITSELF = -1, -2  # beside indices of `cell.objects`
 WITH_OBJECT = ("lift", "carry", "lower", "release")
+BEFORE = ("approach", "enter")
 SELF_PERIOD_S = 0.05
 TOUCH_M = 0.00005  # servos press a gripper into the table by a tenth of a millimetre: nearly every contact counts
 PADS = ("finger_left", "finger_right")
@@ -44,16 +45,21 @@ class Touches:
     def begin(self) -> None:
         """Forget what was."""
         self._depths: dict[tuple[str, str, int], float] = {}
+        self._next_self = 0.0
+        self.approach()
+
+    def approach(self) -> None:
+        """Say that the gripper, empty, goes for an object anew: from here on it is to push it no further than it may."""
         self._start = {index: self.cell.world_from_object(index)[:3, 3] for index in range(len(self.cell.objects))}
         self.target: int | None = None
-        self.pushed_m = 0.0
-        self._next_self = 0.0
 
     def close_on(self, target: int | None) -> None:
-        """Say that the gripper closes on an object; None = there is none between its pads."""
+        """Say that the gripper closes on an object, which it may have brushed but not pushed; None = on nothing."""
         self.target = target
         if target is not None:
-            self.pushed_m = float(np.linalg.norm(self.cell.world_from_object(target)[:3, 3] - self._start[target]))
+            pushed_m = float(np.linalg.norm(self.cell.world_from_object(target)[:3, 3] - self._start[target]))
+            if pushed_m <= PUSHED_M:
+                self._depths = {key: depth for key, depth in self._depths.items() if key[0] not in BEFORE or key[2] != target}
 
     def watch(self, phase: str) -> None:
         """Take note of the present contacts; call after every step."""
@@ -88,7 +94,7 @@ class Touches:
         if part == "held":
             return phase != "carry" and thing in (SUPPORT, onto)
         if thing == self.target and thing >= 0:
-            return phase not in ("approach", "enter") or self.pushed_m <= PUSHED_M
+            return phase not in BEFORE
         return False
 
     def _take(self, phase: str, first: int, second: int, depth: float) -> None:

@@ -171,6 +171,16 @@ def test_a_whole_motion_touches_nothing_that_it_should_not():
     np.testing.assert_allclose(ARM_MODEL.world_from_tip(motion.lower.positions[-1])[:2, 3], put[:2], atol=1e-3)
 
 
+def test_a_grasp_at_the_top_goes_deeper_and_one_below_the_middle_does_not():
+    there = scene(box(1, (0.1, 0.12), (0.04, 0.04, 0.10)))
+    places = free_places(there, 1, AREA, CONFIG)
+    for height, expected in ((0.08, 0.08 - CONFIG.deeper_m), (0.056, 0.05), (0.04, 0.04)):
+        plan = MotionPlanner(ARM_MODEL).plan(Task(1, [grasp(1, (0.1, 0.12, height))], places), there, AWAY, AWAY)
+        assert plan.motion is not None
+        tip = ARM_MODEL.world_from_tip(plan.motion.enter.positions[-1])
+        assert tip[2, 3] == pytest.approx(expected, abs=1e-3)
+
+
 @pytest.mark.parametrize(
     ("grasps", "places", "reason"),
     [

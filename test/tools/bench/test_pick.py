@@ -12,7 +12,7 @@ from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_tools.bench.pick import Picked, clear_table, parse, summarize
 
 CONFIG = PipelineConfig.from_dict({"workspace": {"support_height_m": 0.0}})
-SEED = 2  # a can, a hammer, a cup, a mug and a ball
+SEED = 2
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,7 @@ def test_a_gripper_that_closed_on_nothing_tries_elsewhere(robot, picker, monkeyp
     first, second = (attempt.motion.grasp.world_from_grasp[:3, 3] for attempt in report.attempts)
     assert (first - second).norm() > 0.01
     np.testing.assert_allclose(robot.angles(), robot.rest, atol=0.02)
+    assert robot.touches.collisions() == ()  # that the first attempt moved it is no push of the second
 
 
 def test_without_time_or_object_the_arm_stays(robot, engine):

@@ -12,6 +12,7 @@ pytest.importorskip("mujoco")
 from pan3d_tools.demo.arm import run_arm  # noqa: E402
 
 
+@pytest.mark.slow
 def test_an_arm_writes_a_film_and_a_report(tmp_path):
     pytest.importorskip("ompl")
     said = []
