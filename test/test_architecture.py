@@ -48,11 +48,15 @@ ROOM_FLOORS = {
     "assembly": ("geometry", "structures", "labels", "config", "runtime", "rendering"),
     "memory": ("geometry", "structures", "labels", "config", "runtime", "gaussians"),
     "grasping": ("geometry", "structures", "labels", "config"),
+    "motion": ("geometry", "structures", "config", "memory"),
     "refine": (
         "geometry", "structures", "labels", "settings", "config", "runtime", "views", "rendering", "pictures", "language",
         "models", "gaussians", "assembly",
     ),
     "pipeline": ("structures", "config", "views", "body", "assembly", "engines", "language", "memory", "runtime"),
+    "picking": (
+        "geometry", "structures", "config", "body", "engines", "grasping", "language", "memory", "motion", "pipeline",
+    ),
     "reconstruction": ("structures", "config", "views", "engines", "language", "pipeline"),
 }  # fmt: skip
 # Libraries of the world that only some packages may know.
@@ -65,15 +69,19 @@ FOREIGN = {
 # plain `import` in the function that needs them. Whatever else is imported stands at the top of its file.
 OPTIONAL_LIBRARIES = {
     "pan3d_core": (
+        "coal",
         "gsplat",
         "imageio_ffmpeg",
+        "ompl",
         "onnx",
         "onnxruntime",
         "onnxscript",
         "openvino",
+        "pinocchio",
         "tensorrt",
         "tensorrt_rtx",
         "tokenizers",
+        "toppra",
         "transformers",
         "trimesh",
         "yourdfpy",
@@ -225,7 +233,8 @@ ROOMS_WITH_PUBLIC_NAMES = (
     "pan3d_core.geometry", "pan3d_core.runtime", "pan3d_core.runtime.networks", "pan3d_core.views", "pan3d_core.rendering",
     "pan3d_core.pictures",
     "pan3d_core.language", "pan3d_core.gaussians",
-    "pan3d_core.body", "pan3d_core.assembly", "pan3d_core.grasping", "pan3d_core.refine", "pan3d_core.refine.first_map",
+    "pan3d_core.body", "pan3d_core.assembly", "pan3d_core.grasping", "pan3d_core.motion", "pan3d_core.picking",
+    "pan3d_core.refine", "pan3d_core.refine.first_map",
     "pan3d_core.refine.labels",
     # Further rooms, one line per package:
     "pan3d_core.models", "pan3d_core.models.layers", "pan3d_core.models.vggt", "pan3d_core.models.da3",

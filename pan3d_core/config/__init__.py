@@ -7,6 +7,7 @@ YAML files and ROS parameters are views of these dataclasses, made from the fiel
 
 from pan3d_core.config.answers import GraspConfig, GripperConfig, NamingConfig
 from pan3d_core.config.body import BodyConfig
+from pan3d_core.config.motion import MotionConfig
 from pan3d_core.config.pipeline import (
     AlignConfig,
     CloudConfig,
@@ -36,6 +37,7 @@ __all__ = [
     "MemoryConfig",
     "MergeConfig",
     "ModelConfig",
+    "MotionConfig",
     "NamingConfig",
     "OutlineConfig",
     "PipelineConfig",

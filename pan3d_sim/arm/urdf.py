@@ -30,8 +30,9 @@ def _numbers(values: Sequence[float]) -> str:
 def _link(link: ArmLink) -> list[str]:
     lines = [f'  <link name="{link.name}">']
     for shape in link.shapes:
-        lines += ["    <visual>", f'      <origin xyz="{_numbers(shape.xyz)}" rpy="{_numbers(shape.rpy)}"/>']
-        lines += [f"      <geometry>{_geometry(shape)}</geometry>", "    </visual>"]
+        for use in ("visual", "collision"):
+            lines += [f"    <{use}>", f'      <origin xyz="{_numbers(shape.xyz)}" rpy="{_numbers(shape.rpy)}"/>']
+            lines += [f"      <geometry>{_geometry(shape)}</geometry>", f"    </{use}>"]
     return [*lines, "  </link>"]
 
 

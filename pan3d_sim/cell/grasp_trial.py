@@ -85,7 +85,7 @@ class GraspTrials:
             of `hit_support`, `hit_neighbour`, `hit_target` it was.
         """
         cell, world_from_grasp = self.cell, grasp.world_from_grasp.double().numpy()
-        target = _nearest_object(cell, world_from_grasp[:3, 3]) if target is None else target
+        target = nearest_object(cell, world_from_grasp[:3, 3]) if target is None else target
         if target is None or target in cell.removed or not 0 <= target < len(cell.objects):
             return TrialResult(cell.seed, False, "no_target", grasp)
         if not _reachable(cell, world_from_grasp, grasp.opening_m or grasp.width_m):
@@ -296,7 +296,7 @@ def _reachable(cell: RobotCell, world_from_grasp: np.ndarray, width_m: float) ->
     return bool(inside and tilt_deg <= MAX_TILT_DEG and width_m <= cell.config.hand.opening_m + 1e-4)
 
 
-def _nearest_object(cell: RobotCell, point: np.ndarray) -> int | None:
+def nearest_object(cell: RobotCell, point: np.ndarray) -> int | None:
     """The object whose visible surface is nearest to `point`; None when all are farther than `NO_TARGET_M`."""
     best, best_distance = None, NO_TARGET_M
     for index, obj in enumerate(cell.objects):

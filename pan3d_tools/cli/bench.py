@@ -32,6 +32,7 @@ BENCHES = commands_of_tools(
         "metrics": ("bench.parts.metrics:run", "measuring a ScanNet-size scene on one core"),
         "sim": ("bench.cell:run", "rendering and physics of the robot cell"),
         "grasp": ("bench.grasp:run", "grasps executed in the robot cell"),
+        "pick": ("bench.pick:run", "an arm picks and places what it sees: objects placed, collisions, attempts, planning time"),
         "demo": ("demo.bench:run", "the demo's ten scenes over ROS 2: objects found and lifted"),
         "ros": ("bench.ros.journey:run", "publishing a cloud, and the journey of a frame between processes"),
     },

@@ -1,7 +1,7 @@
 """`python -m pan3d_tools.demo`: the robot cell and perception as separate processes over ROS 2, and a grasp.
 
-Exit code: 0 = the object was found and lifted (with --seeds: every scene was tried), 1 = something is broken,
-2 = wrong arguments, 3 = everything works but the object was not found or not lifted; the report says why.
+Exit code: 0 = the object was found and lifted, or with --arm placed (with --seeds: every scene was tried), 1 = something is
+broken, 2 = wrong arguments, 3 = everything works but the object was not found or not lifted; the report says why.
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--objects", type=int, default=6, help="number of objects (default 6)")
     parser.add_argument("--depth", action="store_true", help="depth cameras instead of colour only")
     parser.add_argument(
+        "--arm",
+        action="store_true",
+        help='an arm picks and places, in one process without ROS; --prompt "put the mug on the plate"',
+    )
+    parser.add_argument(
         "--model",
         default="pan3d-mini",
         help="engine: pan3d-mini, pan3d-mini-fast3dis, depth_clusters (needs --depth), or with --weights fast3dis, segvggt, da3 "
@@ -47,6 +52,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.model == "depth_clusters" and not options.depth:
         parser.error("depth_clusters needs depth cameras: add --depth")
+    if options.arm and options.depth:
+        parser.error("--arm: the arm sees by colour cameras; leave --depth out")
     if not 1 <= options.cameras <= 16:
         parser.error(f"--cameras: expected 1 to 16, got {options.cameras}")
     if not 1 <= options.objects <= 15:
@@ -163,6 +170,8 @@ def main(arguments: list[str] | None = None) -> int:
     # A polite end by a supervisor must end the children too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if options.arm:
+            return int(load("pan3d_tools.demo.arm:run_arm")(options, say))
         with domain_of_environment():
             return run(options, say)
     except DemoError as error:

@@ -14,7 +14,7 @@ from pan3d_core.engines import ENGINES
 
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 ELSEWHERE = {"ask_the_node": "test/ros/test_example.py", "behaviour_tree": "test/ros/test_behaviour_tree.py"}
-NEEDS_SIMULATOR = ("own_engine", "judge_a_folder", "refine_a_scene")
+NEEDS_SIMULATOR = ("own_engine", "judge_a_folder", "refine_a_scene", "pick_with_an_arm")
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +92,12 @@ def test_judge_a_folder(capsys):
     example("judge_a_folder").main(["--engine", "depth_clusters", "--depth"])
     said = capsys.readouterr().out
     assert re.search(r"^scenes +2.000", said, re.MULTILINE) and re.search(r"^AP50 +1.000", said, re.MULTILINE)
+
+
+def test_pick_with_an_arm(capsys):
+    example("pick_with_an_arm").main(["put the mug on the table"])
+    said = capsys.readouterr().out
+    assert said.startswith("placed: it is seen") and said.endswith("it touched what it should not: nothing\n")
 
 
 def test_own_engine(capsys):

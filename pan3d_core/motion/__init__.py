@@ -1,0 +1,36 @@
+"""How an arm moves among what is seen: reach, ways, times, whole motions with an object; knows no simulator and no network."""
+
+from pan3d_core.motion.arm import Arm, ArmNames
+from pan3d_core.motion.collisions import Checker, Held, Rules, off_the_arm
+from pan3d_core.motion.inverse import Reach, reach
+from pan3d_core.motion.paths import free_path, straight_path
+from pan3d_core.motion.picks import REASONS, Motion, MotionPlan, MotionPlanner, Task
+from pan3d_core.motion.places import free_places, motion_to, place_on
+from pan3d_core.motion.scene import MotionScene, Obstacle, motion_scene
+from pan3d_core.motion.timing import Trajectory, timed
+
+__all__ = [
+    "REASONS",
+    "Arm",
+    "ArmNames",
+    "Checker",
+    "Held",
+    "Motion",
+    "MotionPlan",
+    "MotionPlanner",
+    "MotionScene",
+    "Obstacle",
+    "Reach",
+    "Rules",
+    "Task",
+    "Trajectory",
+    "free_path",
+    "free_places",
+    "motion_scene",
+    "motion_to",
+    "off_the_arm",
+    "place_on",
+    "reach",
+    "straight_path",
+    "timed",
+]

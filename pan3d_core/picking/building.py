@@ -1,0 +1,44 @@
+"""A picker from its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pan3d_core.body import RobotBody, parse_urdf
+from pan3d_core.config import MotionConfig, PipelineConfig
+from pan3d_core.engines import Engine
+from pan3d_core.language.namer import Namer
+from pan3d_core.motion import Arm, ArmNames, MotionPlanner
+from pan3d_core.picking.journey import Picker
+from pan3d_core.picking.robot import PickingRobot
+from pan3d_core.pipeline import PerceptionPipeline
+
+
+@dataclass(frozen=True)
+class PickerConfig:
+    """How to see and how to move."""
+
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    motion: MotionConfig = field(default_factory=MotionConfig)
+    names: ArmNames = field(default_factory=ArmNames)
+
+
+def build_picker(robot: PickingRobot, urdf: str, engine: Engine, config: PickerConfig | None = None) -> Picker:
+    """Bring perception, planning and a robot together.
+
+    Args:
+        robot: That is looked through and commanded.
+        urdf: Text of its description: its shape in pictures, its joints and what must not collide.
+        engine: Loaded already.
+        config: Settings.
+
+    Returns:
+        A picker that has seen nothing yet.
+
+    Raises:
+        ValueError: The description cannot be used, or a library is missing.
+    """
+    config = config or PickerConfig()
+    namer = Namer.of_facts(engine.facts, config.pipeline.naming)
+    pipeline = PerceptionPipeline(engine, config.pipeline, namer, RobotBody(parse_urdf(urdf)))
+    return Picker(pipeline, MotionPlanner(Arm(urdf, config.names), config.motion), robot)

@@ -1,0 +1,138 @@
+"""`python -m pan3d_tools.demo --arm`: an arm sees, picks and places, in one process, with a film and a report. No ROS in here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pan3d_core.config import ModelConfig, PipelineConfig, WorkspaceConfig
+from pan3d_core.engines import Engine, build_engine
+from pan3d_core.language.prompts import name_segments
+from pan3d_core.picking import Attempt, Outcome, PickerConfig, PickReport, Seen, build_picker, read_wish
+from pan3d_core.pictures import overlays
+from pan3d_core.pictures.files import write_moving
+from pan3d_core.runtime.files import written_whole
+from pan3d_sim.arm import ARM
+from pan3d_sim.cell.arm_robot import ArmRobot
+from pan3d_sim.cell.grasp_trial import nearest_object
+from pan3d_sim.cell.robot_cell import RobotCell
+from pan3d_sim.cell.touches import ITSELF, SUPPORT
+from pan3d_sim.objects.kinds import GRASPABLE_KINDS
+from pan3d_tools.reports.html import Report
+
+FILM_WIDTH = 320
+FILM_PERIOD_S, FILM_RATE = 0.16, 12.5  # twice as fast as it is
+PICTURE_WIDTH = 420
+
+
+def run_arm(options: argparse.Namespace, say: Callable[[str], None]) -> int:
+    """Fulfil a wish in each scene.
+
+    Args:
+        options: Of `python -m pan3d_tools.demo`.
+        say: Told what happens.
+
+    Returns:
+        The exit code of the demo.
+    """
+    config = PipelineConfig(
+        model=ModelConfig(name=options.model, weights=options.weights, device=options.device),
+        workspace=WorkspaceConfig(support_height_m=0.0),
+    )
+    engine = build_engine(config.model)
+    outcomes = []
+    for seed in options.seed_list:
+        folder = options.out if len(options.seed_list) == 1 else options.out / f"seed_{seed}"
+        changes = {"num_objects": options.objects, "num_cameras": options.cameras, "arrangement": options.arrangement}
+        with RobotCell(seed, arm=ARM, **changes) as cell:
+            outcomes.append(_one_scene(cell, engine, config, options.prompt, folder, say))
+    placed = outcomes.count(Outcome.PLACED)
+    if len(outcomes) > 1:
+        say(f"placed in {placed} of {len(outcomes)} scenes")
+    return 0 if placed or len(outcomes) > 1 else 3
+
+
+def _one_scene(
+    cell: RobotCell, engine: Engine, config: PipelineConfig, prompt: str, folder: Path, say: Callable[[str], None]
+) -> Outcome:
+    film: list[np.ndarray] = []
+    robot = ArmRobot(cell, lambda shown, phase: film.append(_frame(shown)), FILM_PERIOD_S)
+    picker = build_picker(robot, robot.urdf, engine, PickerConfig(config))
+    seen = picker.look()
+    words = prompt or _default_wish(seen)
+    say(f"scene {cell.seed}: “{words}”")
+    wish = read_wish(words)
+    base = picker.find(wish.onto, seen).best if wish.onto else None
+    place = None if base is None else seen.scene.object(base.instance_id).middle
+    onto = None if place is None else nearest_object(cell, place)  # the judge's name for it
+    report = picker.fulfil(wish)
+    say(f"{report.outcome.value}: {report.message}")
+    page = _write(folder, words, [seen, picker.look()], report, film, _hits(cell, robot, onto))
+    say(f"report: {page}")
+    return report.outcome
+
+
+def _default_wish(seen: Seen) -> str:
+    """The first object that is seen and that such a gripper can hold."""
+    names = name_segments(seen.result.panoptic)
+    for segment in sorted(seen.result.panoptic.segments, key=lambda item: -item.score):
+        if any(kind in names.get(segment.instance_id, "") for kind in GRASPABLE_KINDS):
+            return f"the {names[segment.instance_id]}"
+    return "the biggest object"
+
+
+def _frame(cell: RobotCell) -> np.ndarray:
+    return overlays.enlarge(cell.picture(cell.overview_camera()), FILM_WIDTH)
+
+
+def _hits(cell: RobotCell, robot: ArmRobot, onto: int | None) -> list[str]:
+    """What was touched and should not have been; the object may touch what it was to be put on."""
+    names = {SUPPORT: "the table", ITSELF: "itself", **{index: item.name for index, item in enumerate(cell.objects)}}
+    return [f"{touch.phase}: {touch.part} and {names[touch.thing]}" for touch in robot.touches.collisions(onto)]
+
+
+def _write(folder: Path, words: str, looks: Sequence[Seen], report: PickReport, film: list[np.ndarray], hits: list[str]) -> Path:
+    """The film, the page and its figures; returns the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    page = Report(f"pan3d: “{words}”")
+    page.text(f"{report.outcome.value}: {report.message}.")
+    if film:
+        write_moving(folder / "film.gif", iter(film), FILM_RATE)
+        page.text("The whole run, twice as fast as it was: film.gif beside this page.", note=True)
+        chosen = [film[round(share * (len(film) - 1))] for share in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)]
+        page.section("The arm at work")
+        page.pictures(chosen, width=PICTURE_WIDTH)
+    page.section("What it saw first, and last")
+    for look in looks:
+        page.pictures(_pictures_of(look), look.result.views.cameras, width=PICTURE_WIDTH)
+    page.section("Attempts")
+    page.table(("outcome", "in words", "looking s", "planning s", "moving s"), [_row(item) for item in report.attempts])
+    page.section("By the simulator's word")
+    page.text("The arm touched nothing that it should not." if not hits else f"It touched: {'; '.join(hits)}.")
+    figures = {
+        "wish": words,
+        "outcome": report.outcome.value,
+        "message": report.message,
+        "attempts": [item.outcome.value for item in report.attempts],
+        "collisions": hits,
+    }
+    with written_whole(folder / "result.json") as part:
+        part.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    return page.write(folder / "report.html")
+
+
+def _pictures_of(seen: Seen) -> list[np.ndarray]:
+    panoptic, views = seen.result.panoptic, seen.result.views
+    names = name_segments(panoptic)
+    pictures = zip(views.images.cpu(), panoptic.instance_id.cpu().numpy())
+    shown = [overlays.overlay(overlays.to_picture(image), ids, names) for image, ids in pictures]
+    return [overlays.enlarge(picture, PICTURE_WIDTH) for picture in shown]
+
+
+def _row(attempt: Attempt) -> tuple[object, ...]:
+    moving = "" if attempt.motion is None else f"{attempt.motion.duration_s:.1f}"
+    return attempt.outcome.value, attempt.message, f"{attempt.looks_s:.1f}", f"{attempt.plan_s:.1f}", moving

@@ -1,0 +1,23 @@
+"""The demo with an arm: a wish, a film, a report."""
+
+import json
+
+import pytest
+
+from pan3d_tools.demo.__main__ import parse
+
+pytest.importorskip("ompl")
+pytest.importorskip("mujoco")
+
+from pan3d_tools.demo.arm import run_arm  # noqa: E402
+
+
+@pytest.mark.slow
+def test_an_arm_writes_a_film_and_a_report(tmp_path):
+    pytest.importorskip("ompl")
+    said = []
+    options = parse(["--arm", "--seed", "2", "--objects", "3", "--prompt", "put the can on the table", "--out", str(tmp_path)])
+    assert run_arm(options, said.append) == 0
+    assert any(line.startswith("placed: ") for line in said)
+    assert (tmp_path / "film.gif").stat().st_size > 10_000 and "touched nothing" in (tmp_path / "report.html").read_text()
+    assert json.loads((tmp_path / "result.json").read_text())["outcome"] == "placed"
