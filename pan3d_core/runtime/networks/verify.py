@@ -46,8 +46,9 @@ def output_errors(graph: Graph, network: Network, views: Sequence[int] = VIEWS) 
     low, high = graph.axes.get("views", (min(views), max(views)))
     largest = dict.fromkeys((spec.name for spec in graph.outputs), 0.0)
     reference = TorchNetwork(graph, "float32", "the reference")
-    for count in (count for count in views if low <= count <= high):
-        inputs = graph.samples(count)
+    tried = [count for count in views if low <= count <= high]
+    kinds = [graph.samples, *([] if graph.unposed_samples is None else [graph.unposed_samples])]
+    for inputs in (samples(count) for samples in kinds for count in tried):
         expected, found = reference(inputs), network(inputs)
         for name, value in expected.items():
             error = float((found[name].to(value.device) - value).abs().max())
