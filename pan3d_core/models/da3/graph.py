@@ -14,7 +14,6 @@ from pan3d_core.models.da3.network import AnyViewDa3, Da3Output, MonocularDa3, M
 from pan3d_core.models.vggt.network import imagenet_normalized
 from pan3d_core.models.vggt.pose_encoding import pose_encoding_from_cameras
 from pan3d_core.runtime.networks.interface import Graph, TensorSpec
-from pan3d_core.structures import present
 
 MAX_VIEWS = 8
 # Relative to the range of each output where that is large: exponentials amplify rounding.
@@ -47,10 +46,8 @@ class Da3Graph(nn.Module):
 def _any_view(network: AnyViewDa3, images: Tensor, cameras: Tensor, posed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     image_hw = (images.shape[-2], images.shape[-1])
     tokens = network.backbone.pretrained(imagenet_normalized(images), network.cam_enc.encoded(cameras), posed=posed)
-    code = network.cam_dec(present("BackboneTokens.camera", tokens.camera))
-    raw, _ = network.head.predict([tap.flatten(0, 1) for tap in tokens.taps], image_hw, rays=False)
-    raw = raw.unflatten(0, images.shape[:2])
-    return raw[:, :, 0].exp(), 1 + raw[:, :, 1].exp(), code
+    depth, depth_conf, code, _ = network.coded(tokens, image_hw)
+    return depth, depth_conf, code
 
 
 def _view_by_view(network: MonocularDa3, images: Tensor) -> tuple[Tensor, Tensor]:

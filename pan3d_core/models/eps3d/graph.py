@@ -30,7 +30,8 @@ class Eps3dGraph(nn.Module):
         image_hw = (images.shape[-2], images.shape[-1])
         tokens = self.network.vggt.features(images)
         geometry = self.network.vggt.predict(tokens, image_hw)
-        joined = (torch.cat(pieces) for pieces in zip(*self.network.portions(tokens, images[0], PARTS), strict=True))
+        with torch.autocast(images.device.type, enabled=False):
+            joined = [torch.cat(pieces) for pieces in zip(*self.network.portions(tokens, images[0], PARTS), strict=True)]
         maps = (values.unflatten(0, (images.shape[1], *image_hw))[None] for values in joined)
         return geometry.pose_encodings[-1], geometry.depth, geometry.depth_conf, *maps
 

@@ -13,7 +13,6 @@ from pan3d_core.models.da3.network import Da3Output
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorPrediction
 from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disOutput, scene_geometry
 from pan3d_core.runtime.networks.interface import Graph, TensorSpec
-from pan3d_core.structures import present
 
 # Relative to the range of each output where that is large: exponentials amplify rounding.
 TOLERANCE = {
@@ -35,12 +34,11 @@ class Fast3disGraph(nn.Module):
         """As `fast3dis_graph` names them; `cameras` is the code of the last two, which count where `posed` (1,) is 1."""
         network, image_hw = self.network, (images.shape[-2], images.shape[-1])
         plain, adapted = network.both_passes(images, network.da3.cam_enc.encoded(cameras), posed)
-        code = network.da3.cam_dec(present("BackboneTokens.camera", plain.camera))
-        raw, _ = network.da3.head.predict([tap.flatten(0, 1) for tap in plain.taps], image_hw, rays=False)
-        raw = raw.unflatten(0, images.shape[:2])
-        geometry = Da3Output(raw[:, :, 0].exp(), 1 + raw[:, :, 1].exp(), *decoded_cameras(code, image_hw))
-        scene = scene_geometry(geometry, (cam_from_world, intrinsics), posed)
-        layers, mask_features = network.described(adapted, scene, image_hw)
+        with torch.autocast(images.device.type, enabled=False):  # half precision cannot say where an anchor projects to
+            depth, depth_conf, code, _ = network.da3.coded(plain, image_hw)
+            geometry = Da3Output(depth, depth_conf, *decoded_cameras(code, image_hw))
+            scene = scene_geometry(geometry, (cam_from_world, intrinsics), posed)
+            layers, mask_features = network.described(adapted, scene, image_hw)
         last = layers[-1]
         return geometry.depth, geometry.depth_conf, code, last.class_logits, last.mask_embedding, mask_features
 

@@ -20,6 +20,10 @@ class RuntimeUnavailable(RuntimeError):
     """A runtime cannot run a network here; the message says why and what to do about it."""
 
 
+class PrecisionRefused(RuntimeUnavailable):
+    """Narrow numbers did harm where they were judged; the message says how much."""
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """One input or output."""
@@ -55,6 +59,7 @@ class RuntimeFacts:
     precision: str
     reason: str
     fell_back: bool = False  # something else was asked for, and `reason` says why it does not run
+    changed: str = ""  # what is narrower than float32, and what is not; empty where nothing is
 
 
 class Network(Protocol):

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pan3d_core.runtime.networks.built import Wanted, network_file
+from pan3d_core.runtime.networks.built import Wanted
 from pan3d_core.runtime.networks.interface import Graph, RuntimeFacts, RuntimeUnavailable, ShapeGate, Tensors
+from pan3d_core.runtime.networks.precision import runnable_file
 
 INSTALL = 'pip install "pan3d[onnx]"'
 
@@ -36,16 +37,16 @@ class OnnxRuntimeNetwork:
 
 def open_network(graph: Graph, wanted: Wanted) -> OnnxRuntimeNetwork:
     """Open a network in ONNX Runtime; errors as `runtime.networks.open_network` has them for every runtime."""
-    path = network_file(graph, wanted)
+    path, changed = runnable_file(graph, wanted)
     try:
         import onnxruntime
     except (ImportError, OSError) as error:
         raise RuntimeUnavailable(f"onnxruntime: cannot be imported ({error}); {INSTALL}") from error
     session = _session(onnxruntime, path, wanted)
     device = session.get_providers()[0].removesuffix("ExecutionProvider")
-    return OnnxRuntimeNetwork(
-        graph, session, RuntimeFacts("onnxruntime", onnxruntime.__version__, device, "float32", wanted.reason)
-    )
+    version, precision = onnxruntime.__version__, wanted.precision
+    facts = RuntimeFacts("onnxruntime", version, device, precision, wanted.reason, changed=changed)
+    return OnnxRuntimeNetwork(graph, session, facts)
 
 
 def _session(onnxruntime: Any, path: Path, wanted: Wanted) -> Any:

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pan3d_core.runtime.networks.built import Wanted, built, network_file
+from pan3d_core.runtime.networks.built import Wanted, built
 from pan3d_core.runtime.networks.cache import CacheEntry
 from pan3d_core.runtime.networks.interface import Graph, RuntimeFacts, RuntimeUnavailable, ShapeGate, Tensors
+from pan3d_core.runtime.networks.precision import runnable_file
 
 BEST_VIEWS = 4  # that kernels are chosen for
 # Reported for Depth Anything v2 and 3: depth at a wrong, jumping scale, gone in 10.14 to 10.16.
@@ -53,7 +54,7 @@ def open_network(graph: Graph, wanted: Wanted) -> TensorRtNetwork:
     """Open a network in TensorRT; errors as `runtime.networks.open_network` has them for every runtime."""
     library = _library()
     _refuse_wrong_scale(graph, library)
-    file = network_file(graph, wanted)
+    file, changed = runnable_file(graph, wanted)
     device = next(graph.module.parameters()).device
     entry = engine_entry(graph, library, device, wanted.precision)
     path = built(entry, lambda at: write_engine(graph, library, file, at), wanted)
@@ -62,9 +63,8 @@ def open_network(graph: Graph, wanted: Wanted) -> TensorRtNetwork:
     if engine is None:
         raise RuntimeUnavailable(f"tensorrt: cannot open {path}; pan3d export --prune removes it, and it is built again")
     name = torch.cuda.get_device_name(device)
-    return TensorRtNetwork(
-        graph, library, engine, RuntimeFacts("tensorrt", library.__version__, name, wanted.precision, wanted.reason)
-    )
+    facts = RuntimeFacts("tensorrt", library.__version__, name, wanted.precision, wanted.reason, changed=changed)
+    return TensorRtNetwork(graph, library, engine, facts)
 
 
 def engine_entry(graph: Graph, library: Any, device: torch.device, precision: str) -> CacheEntry:

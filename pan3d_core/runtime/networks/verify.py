@@ -12,6 +12,8 @@ import torch
 from pan3d_core.runtime.networks.built import Wanted, network_entry
 from pan3d_core.runtime.networks.cache import CacheEntry
 from pan3d_core.runtime.networks.interface import Graph, Network, RuntimeUnavailable
+from pan3d_core.runtime.networks.judged import require_judged
+from pan3d_core.runtime.networks.precision import WIDE
 from pan3d_core.runtime.networks.torch_network import TorchNetwork
 
 VIEWS = (1, 2, 4, 8)
@@ -57,7 +59,7 @@ def output_errors(graph: Graph, network: Network, views: Sequence[int] = VIEWS) 
 
 
 def require_verified(graph: Graph, network: Network, wanted: Wanted) -> list[OutputError]:
-    """Refuse a network that does not answer as torch does.
+    """Refuse a network that does not answer as torch does, or in narrow numbers one whose results nobody has judged.
 
     Args:
         graph: The network.
@@ -71,6 +73,9 @@ def require_verified(graph: Graph, network: Network, wanted: Wanted) -> list[Out
         RuntimeUnavailable: It answers otherwise, or has not been compared and may not be now.
     """
     facts = network.facts
+    if facts.precision != WIDE:
+        require_judged(graph, facts)
+        return []
     if wanted.file is not None:
         return _compared(graph, network)
     parts = {
