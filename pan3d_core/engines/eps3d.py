@@ -170,6 +170,8 @@ def _graphs_of(model: Eps3d) -> Callable[[tuple[int, int]], Graph]:
             "preprocess": to_plain(replace(OFFICIAL_PREPROCESS, height=hw[0], width=hw[1])),
             "voxel_size": model.voxel_size,
         }
-        return replace(eps3d_graph(model, hw, checksum()), metadata={"format": "eps3d/1", "content": json.dumps(content)})
+        beside = {f"text_decoder.{key}": value for key, value in model.text_decoder.expand.state_dict().items()}
+        metadata = {"format": "eps3d/1", "content": json.dumps(content)}
+        return replace(eps3d_graph(model, hw, checksum()), metadata=metadata, beside=beside)
 
     return graph_of

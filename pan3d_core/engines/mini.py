@@ -166,7 +166,13 @@ def graph_of_checkpoint(checkpoint: MiniCheckpoint, hw: tuple[int, int]) -> Grap
     }  # fmt: skip
     if checkpoint.stuff_names is not None:
         content["stuff"] = checkpoint.stuff_names.names
-    return replace(described, metadata={"format": FORMATS[name], "content": json.dumps(content)})
+    beside = {"names.embeddings": known.embeddings}
+    if checkpoint.stuff_names is not None:
+        beside["names.stuff"] = checkpoint.stuff_names.embeddings
+    if isinstance(model, Eps3dMini):
+        beside |= {f"text_decoder.{key}": value for key, value in model.text_decoder.expand.state_dict().items()}
+    metadata = {"format": FORMATS[name], "content": json.dumps(content)}
+    return replace(described, metadata=metadata, beside=beside)
 
 
 @dataclass(frozen=True)

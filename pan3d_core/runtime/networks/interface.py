@@ -46,6 +46,7 @@ class Graph:
     tolerance: Mapping[str, float]  # of each output: the largest error in float32 that counts as equal
     checksum: str  # of the weights
     metadata: Mapping[str, str] = field(default_factory=dict)  # what an engine needs beside the network, by name
+    beside: Mapping[str, Tensor] = field(default_factory=dict)  # numbers likewise, such as vectors of names
     unposed_samples: Callable[[int], dict[str, Tensor]] | None = None  # likewise, of unknown cameras; None: no difference
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from pan3d_core.runtime.networks.built import Wanted
 from pan3d_core.runtime.networks.interface import Graph, RuntimeFacts, RuntimeUnavailable, ShapeGate, Tensors
 from pan3d_core.runtime.networks.precision import runnable_file
+from pan3d_core.runtime.networks.room import is_memory_fault, memory_words
 
 INSTALL = 'pip install "pan3d[onnx]"'
 
@@ -59,4 +60,6 @@ def _session(onnxruntime: Any, path: Path, wanted: Wanted) -> Any:
         options.log_severity_level = 3
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
+        if is_memory_fault(error):
+            raise RuntimeUnavailable(memory_words(f"onnxruntime: cannot open {path}")) from error
         raise RuntimeUnavailable(f"onnxruntime: cannot open {path}: {error}") from error

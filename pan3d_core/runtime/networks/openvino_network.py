@@ -16,6 +16,7 @@ from torch import Tensor
 from pan3d_core.runtime.networks.built import Wanted
 from pan3d_core.runtime.networks.interface import Graph, RuntimeFacts, RuntimeUnavailable, ShapeGate, Tensors
 from pan3d_core.runtime.networks.precision import runnable_file
+from pan3d_core.runtime.networks.room import is_memory_fault, memory_words
 
 INSTALL = 'pip install "pan3d[openvino]"'
 KEPT = 4  # numbers of views that stay compiled, each with memory of its own
@@ -67,7 +68,9 @@ class OpenVinoNetwork:
             shapes = {s.name: [lengths[axis] if isinstance(axis, str) else axis for axis in s.shape] for s in self._graph.inputs}
             model.reshape(shapes)
             return self._core.compile_model(model, DEVICE, self._settings)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
+            if is_memory_fault(error):
+                raise RuntimeUnavailable(memory_words(f"openvino: cannot compile {self._file}")) from error
             raise RuntimeUnavailable(f"openvino: cannot compile {self._file}: {error}") from error
 
 

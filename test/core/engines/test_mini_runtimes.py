@@ -113,6 +113,7 @@ def test_the_graph_of_pixels_is_the_network(gaussians):
     assert torch.equal(found.gaussians[0].instance_features, expected.gaussians[0].instance_features)
     assert {spec.name for spec in graph.outputs} >= {"raw", "semantics", "instances"} and graph.unposed_samples is None
     content = json.loads(graph.metadata["content"])
+    assert set(graph.beside) == {"names.embeddings", "names.stuff", "text_decoder.weight", "text_decoder.bias"}
     assert content["stuff"] == ["table"] and graph.metadata["format"] == FORMATS["pan3d-mini-eps3d"]
 
 
@@ -174,6 +175,7 @@ def test_the_graph_of_other_pictures_is_another(weights):
     assert usual.inputs[0].shape == (1, "views", 3, 48, 64) and wide.inputs[0].shape == (1, "views", 3, 48, 80)
     content = json.loads(wide.metadata["content"])
     assert content["names"] == ["mug", "ball"] and content["preprocess"]["width"] == 80
+    assert wide.beside["names.embeddings"].shape == (2, 8) and len(wide.checksum) == 64
 
 
 def test_torch_is_its_own_equal(weights):

@@ -1,12 +1,13 @@
 """Engines of TensorRT as far as they can be made without a GPU; nothing here runs one."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
 from tiny_graphs import tiny_graph
 
-from pan3d_core.runtime.networks import RuntimeUnavailable, write_onnx
-from pan3d_core.runtime.networks.tensorrt_network import _refuse_wrong_scale, write_engine
+from pan3d_core.runtime.networks import RuntimeFacts, RuntimeUnavailable, write_onnx
+from pan3d_core.runtime.networks.tensorrt_network import TensorRtNetwork, _library, _refuse_wrong_scale, read_engine, write_engine
 
 
 def library(version, name="tensorrt"):
@@ -22,6 +23,31 @@ def test_versions_known_for_wrong_depth_are_refused_for_these_networks_alone():
         ("pan3d-mini", library("10.3.0")),
     ):
         _refuse_wrong_scale(tiny_graph(engine=graph), found)
+
+
+def test_an_engine_of_another_gpu_is_told_with_the_remedy(tmp_path):
+    runtime = SimpleNamespace(deserialize_cuda_engine=lambda content: None)
+    logger = type("Logger", (), {"WARNING": 2, "__init__": lambda self, level: None})
+    fake = SimpleNamespace(Runtime=lambda logger: runtime, Logger=logger)
+    (tmp_path / "some.engine").write_bytes(b"of another GPU")
+    with pytest.raises(RuntimeUnavailable, match=r"some.engine, which was built for another GPU or version.*--prune removes it"):
+        read_engine(fake, tmp_path / "some.engine")
+
+
+def test_a_gpu_without_memory_for_an_engine_is_told():
+    facts = RuntimeFacts("tensorrt", "10", "RTX", "float32", "asked for")
+    engine = SimpleNamespace(create_execution_context=lambda: None)
+    with pytest.raises(RuntimeUnavailable, match="cannot prepare tiny on RTX: too little memory.*model.runtime torch"):
+        TensorRtNetwork(tiny_graph(), None, engine, facts)
+
+
+def test_an_empty_package_is_told(monkeypatch, tmp_path):
+    (tmp_path / "tensorrt").mkdir()  # what is left when a package was removed: a folder without files
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    with pytest.raises(RuntimeUnavailable, match="tensorrt has no Builder; install it again"):
+        _library()
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
 
 
 @pytest.mark.slow
