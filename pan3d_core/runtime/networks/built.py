@@ -14,6 +14,7 @@ from pan3d_core.runtime.networks.cache import CacheEntry
 from pan3d_core.runtime.networks.interface import Graph, RuntimeUnavailable
 from pan3d_core.runtime.networks.onnx_files import FORMAT, OPSET, require_same_network, write_onnx
 from pan3d_core.runtime.networks.room import memory_words, require_room
+from pan3d_core.runtime.progress import step
 
 logger = logging.getLogger("pan3d.runtime.networks")
 
@@ -84,7 +85,8 @@ def built(entry: CacheEntry, write: Callable[[Path], None], wanted: Wanted) -> P
     logger.info("building %s for %s, which happens once", entry.filename, entry.group)
     started = time.monotonic()
     try:
-        path = entry.build(write)
+        with step(f"building {entry.filename} for {entry.group}"):
+            path = entry.build(write)
     except MemoryError as error:
         raise RuntimeUnavailable(memory_words(f"{entry.filename} cannot be built")) from error
     except (OSError, ValueError) as error:  # a full disk, an axis that became fixed

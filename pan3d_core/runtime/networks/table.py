@@ -17,6 +17,7 @@ from pan3d_core.runtime.networks.guarded import GuardedNetwork
 from pan3d_core.runtime.networks.interface import Graph, Network, PrecisionRefused, RuntimeUnavailable
 from pan3d_core.runtime.networks.torch_network import TorchNetwork
 from pan3d_core.runtime.networks.verify import OutputError, require_verified
+from pan3d_core.runtime.progress import step
 
 if TYPE_CHECKING:
     from pan3d_core.runtime.networks import onnxruntime_network, openvino_network, tensorrt_network
@@ -165,8 +166,9 @@ def _wide(graph: Graph, runtime: str, error: PrecisionRefused) -> Network:
 
 def _opened(graph: Graph, runtime: str, wanted: Wanted) -> Network:
     builder: NetworkBuilder = load(RUNTIMES[runtime].builder)
-    network = builder(graph, wanted)
-    require_verified(graph, network, wanted)
+    with step(f"opening {graph.engine} in {runtime}"):
+        network = builder(graph, wanted)
+        require_verified(graph, network, wanted)
     facts = network.facts
     logger.info("%s runs in %s %s on %s: %s", graph.engine, facts.name, facts.version, facts.device, facts.reason)
     return GuardedNetwork(network, TorchNetwork(graph, wanted.precision, "takes over"))

@@ -15,6 +15,7 @@ from pan3d_core.runtime.networks.interface import Graph, Network, RuntimeUnavail
 from pan3d_core.runtime.networks.judged import require_judged
 from pan3d_core.runtime.networks.precision import WIDE
 from pan3d_core.runtime.networks.torch_network import TorchNetwork
+from pan3d_core.runtime.progress import step
 
 VIEWS = (1, 2, 4, 8)
 
@@ -89,7 +90,8 @@ def require_verified(graph: Graph, network: Network, wanted: Wanted) -> list[Out
             raise RuntimeUnavailable(
                 f"{facts.name} {facts.version} has not been compared with torch on this machine; pan3d export {graph.engine} does"
             )
-        found = _compared(graph, network)
+        with step(f"comparing {facts.name} with torch for {graph.engine}"):
+            found = _compared(graph, network)
         content = json.dumps([vars(error) for error in found])
         try:
             entry.build(lambda at: _write(at, content))
