@@ -18,10 +18,9 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from pan3d_ros.inputs.gate import InputGate
+from pan3d_ros.outputs import ResultStore, ScenePublishers
 from pan3d_ros.outputs.diagnostics import diagnostic_array, parameter_status, service_status
 from pan3d_ros.outputs.model_status import model_status
-from pan3d_ros.outputs.publishers import ScenePublishers
-from pan3d_ros.outputs.result_store import ResultStore
 from pan3d_ros.parameters.declaration import NodeParameters
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.platform.log_bridge import LogBridge
@@ -190,10 +189,8 @@ class PerceptionNode(LifecycleNode):
         name, model = str(self.get_parameter("model.name").value), self.models.model
         problem = "; ".join(filter(None, (self.problem, self.supervisor.watch())))
         parts = [model_status(lifecycle_state(self), problem, name, model.engine.facts if model else None)]
-        parts += [
-            parameter_status(self.parameters.unknown()),
-            service_status(self.get_fully_qualified_name(), *self.names.review()),
-        ]
+        parts.append(parameter_status(self.parameters.unknown()))
+        parts.append(service_status(self.get_fully_qualified_name(), *self.names.review()))
         if (perception := self.perception) is not None:
             perception.refresh_qos()
             parts += perception.diagnose()

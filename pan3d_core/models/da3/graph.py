@@ -46,7 +46,7 @@ class Da3Graph(nn.Module):
 def _any_view(network: AnyViewDa3, images: Tensor, cameras: Tensor, posed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     image_hw = (images.shape[-2], images.shape[-1])
     tokens = network.backbone.pretrained(imagenet_normalized(images), network.cam_enc.encoded(cameras), posed=posed)
-    depth, depth_conf, code, _ = network.coded(tokens, image_hw)
+    depth, depth_conf, code = network.coded(tokens, image_hw)
     return depth, depth_conf, code
 
 

@@ -35,7 +35,7 @@ class Fast3disGraph(nn.Module):
         network, image_hw = self.network, (images.shape[-2], images.shape[-1])
         plain, adapted = network.both_passes(images, network.da3.cam_enc.encoded(cameras), posed)
         with torch.autocast(images.device.type, enabled=False):  # half precision cannot say where an anchor projects to
-            depth, depth_conf, code, _ = network.da3.coded(plain, image_hw)
+            depth, depth_conf, code = network.da3.coded(plain, image_hw)
             geometry = Da3Output(depth, depth_conf, *decoded_cameras(code, image_hw))
             scene = scene_geometry(geometry, (cam_from_world, intrinsics), posed)
             layers, mask_features = network.described(adapted, scene, image_hw)
