@@ -50,6 +50,44 @@ def test_an_empty_package_is_told(monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
 
 
+class AddressContext:
+    """Remembers the addresses that a context is told, and answers shapes as a network of one linear layer has them."""
+
+    def __init__(self):
+        self.shapes, self.addresses, self.streams = {}, {}, []
+
+    def set_input_shape(self, name, shape):
+        self.shapes[name] = shape
+
+    def get_tensor_shape(self, name):
+        return (1, 4) if name == "mean" else (1, self.shapes["views"][1], 4)
+
+    def set_tensor_address(self, name, address):
+        self.addresses[name] = address
+
+    def execute_async_v3(self, stream):
+        self.streams.append(stream)
+        return stream != 13
+
+
+@pytest.mark.parametrize("stream", [7, 13])
+def test_tensorrt_reads_and_writes_memory_of_torch_on_its_stream(monkeypatch, stream):
+    context = AddressContext()
+    facts = RuntimeFacts("tensorrt", "10", "RTX", "float32", "asked for")
+    network = TensorRtNetwork(tiny_graph(), None, SimpleNamespace(create_execution_context=lambda: context), facts)
+    monkeypatch.setattr("torch.cuda.current_stream", lambda device: SimpleNamespace(cuda_stream=stream))
+    inputs = tiny_graph().samples(3)
+    if stream == 13:
+        with pytest.raises(RuntimeUnavailable, match="tensorrt: failed while running"):
+            network(inputs)
+        return
+    outputs = network(inputs)
+    assert {name: inputs[name].data_ptr() for name in inputs}.items() <= context.addresses.items()  # nothing was copied
+    assert {name: outputs[name].data_ptr() for name in outputs}.items() <= context.addresses.items()
+    assert outputs["shares"].shape == (1, 3, 4) and context.streams == [7]
+    assert network(inputs)["shares"].data_ptr() != outputs["shares"].data_ptr()  # the caller keeps what it was given
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # writing a graph takes minutes on a busy machine
 def test_an_engine_for_several_gpus_is_built_without_one(tmp_path):
