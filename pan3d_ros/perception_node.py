@@ -18,9 +18,9 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from pan3d_ros.inputs.gate import InputGate
-from pan3d_ros.outputs.diagnostics import diagnostic_array, model_status, parameter_status, service_status
-from pan3d_ros.outputs.publishers import ScenePublishers
-from pan3d_ros.outputs.result_store import ResultStore
+from pan3d_ros.outputs import ResultStore, ScenePublishers
+from pan3d_ros.outputs.diagnostics import diagnostic_array, parameter_status, service_status
+from pan3d_ros.outputs.model_status import model_status
 from pan3d_ros.parameters.declaration import NodeParameters
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.platform.log_bridge import LogBridge

@@ -22,7 +22,7 @@ from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.engines.foreign_weights import named_weights
 from pan3d_core.engines.picture_sizes import network_size
 from pan3d_core.models.da3.cameras import pixel_centred, relative_to_first
-from pan3d_core.models.da3.graph import da3_graph, da3_inputs, da3_output
+from pan3d_core.models.da3.graph import da3_graph, da3_inputs, da3_output, monocular_output
 from pan3d_core.models.da3.network import (
     DA3_VARIANTS,
     METRIC_FOCAL,
@@ -35,6 +35,7 @@ from pan3d_core.models.da3.network import (
     NestedDa3,
     assign_official,
     build_da3,
+    metric_output,
     variant_of,
 )
 from pan3d_core.runtime.checksums import checksum_of
@@ -66,7 +67,7 @@ class Da3Engine:
     name: str  # which member
     facts: EngineFacts
     backbone_dtype: torch.dtype | None = None
-    networks: SizedNetworks | None = None  # of calibrated views, in a runtime that may be another than torch
+    networks: SizedNetworks | None = None  # in a runtime that may be another than torch
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
@@ -80,10 +81,17 @@ class Da3Engine:
         return reconstruction, InstanceSet(nothing, None, images.new_zeros(0), self.facts.labels)
 
     def _any_view(self, images: Tensor, cameras: tuple[Tensor, Tensor] | None) -> Da3Output:
-        if self.networks is not None and cameras is not None:
-            network = self.networks((images.shape[-2], images.shape[-1]))
-            return da3_output(network(da3_inputs(images, *cameras)))
+        if self.networks is not None:
+            named = self.networks((images.shape[-2], images.shape[-1]))(da3_inputs(images, cameras))
+            found = da3_output(named)
+            return metric_output(found, monocular_output(named)) if isinstance(self.model, NestedDa3) else found
         output: Da3Output = self.model(images, cameras=cameras, backbone_dtype=self.backbone_dtype)
+        return output
+
+    def _monocular(self, images: Tensor) -> MonocularOutput:
+        if self.networks is not None:
+            return monocular_output(self.networks((images.shape[-2], images.shape[-1]))({"images": images}))
+        output: MonocularOutput = self.model(images, backbone_dtype=self.backbone_dtype)
         return output
 
     def _view_by_view(self, views: ViewBatch, images: Tensor) -> Reconstruction:
@@ -92,7 +100,7 @@ class Da3Engine:
             raise ValueError(f"ViewBatch.intrinsics: {alone}")
         if views.cam_from_world is None and views.num_views > 1:
             raise ValueError(f"ViewBatch.cam_from_world: {alone}")
-        output: MonocularOutput = self.model(images, backbone_dtype=self.backbone_dtype)
+        output = self._monocular(images)
         clear = output.sky[0] < SKY_VALUE
         depth = torch.where(clear, output.depth[0], 0.0)
         intrinsics = views.intrinsics.to(images.device)
@@ -172,10 +180,8 @@ def build(config: ModelConfig) -> Da3Engine:
     logger.warning("%s finds no objects: depth and cameras are all that it gives", name)
     if config.threads:
         torch.set_num_threads(config.threads)
-    networks = None
-    if isinstance(model, AnyViewDa3):
-        size, wanted = network_size(OFFICIAL_PREPROCESS, USUAL_PICTURE), Wanted(torch.get_num_threads(), config.precision)
-        networks = networks_of_large("da3", _graphs_of(model, name), size, config.runtime, wanted)
+    size, wanted = network_size(OFFICIAL_PREPROCESS, USUAL_PICTURE), Wanted(torch.get_num_threads(), config.precision)
+    networks = networks_of_large("da3", _graphs_of(model, name), size, config.runtime, wanted)
     device = str(next(model.parameters()).device)
     runtime = None if networks is None else networks.facts
     facts = EngineFacts(OFFICIAL_PREPROCESS, finds_objects=False, device=device, runtime=runtime)
@@ -183,24 +189,20 @@ def build(config: ModelConfig) -> Da3Engine:
 
 
 def graph(config: ModelConfig, picture_hw: tuple[int, int] | None = None) -> Graph:
-    """Describe the network of calibrated views as `pan3d export` writes it.
+    """Describe the network as `pan3d export` writes it.
 
     Args:
         config: Its weights and device are those of `build`, the rest is not looked at.
         picture_hw: Rows and columns of the cameras' pictures; None = 480 x 640.
 
     Returns:
-        Graph of posed views.
+        The graph, of whichever member the checkpoint is.
 
     Raises:
         FileNotFoundError: As `build`.
-        ValueError: As `build`; or the member is none of SMALL to GIANT.
+        ValueError: As `build`.
     """
     model, name = _load(config)
-    if not isinstance(model, AnyViewDa3):
-        raise ValueError(
-            f"export: expected SMALL, BASE, LARGE or GIANT of Depth Anything 3, got {name}, which runs in torch alone"
-        )
     return _graphs_of(model, name)(network_size(OFFICIAL_PREPROCESS, picture_hw or USUAL_PICTURE))
 
 
@@ -216,7 +218,7 @@ def _load(config: ModelConfig) -> tuple[AnyViewDa3 | MonocularDa3 | NestedDa3, s
     return model.eval().to(device), name
 
 
-def _graphs_of(model: AnyViewDa3, name: str) -> Callable[[tuple[int, int]], Graph]:
+def _graphs_of(model: AnyViewDa3 | MonocularDa3 | NestedDa3, name: str) -> Callable[[tuple[int, int]], Graph]:
     """Rows and columns to graph."""
 
     @cache  # gigabytes of weights are summed up once

@@ -6,10 +6,11 @@ distilled from (`text_space.encoder`). What it finds includes walls, floor and t
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -18,12 +19,19 @@ from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.engines.foreign_weights import named_weights
 from pan3d_core.engines.gaussian_objects import rendered_objects
+from pan3d_core.engines.picture_sizes import network_size
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.models.eps3d.cameras import counted_from_centers
+from pan3d_core.models.eps3d.graph import eps3d_graph, eps3d_output
 from pan3d_core.models.eps3d.heads import LOGIT_SCALE
 from pan3d_core.models.eps3d.network import Eps3d, Eps3dOutput, load_eps3d, render_panoptic
 from pan3d_core.models.eps3d.recorded import RecordedEps3d
+from pan3d_core.runtime.checksums import checksum_of
 from pan3d_core.runtime.device import autocast_dtype, select_device
+from pan3d_core.runtime.networks.built import Wanted
+from pan3d_core.runtime.networks.interface import Graph
+from pan3d_core.runtime.networks.sized import SizedNetworks, networks_of_large
+from pan3d_core.settings import to_plain
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch, present
 
 logger = logging.getLogger("pan3d.engines.eps3d")
@@ -97,20 +105,73 @@ def build(config: ModelConfig) -> Eps3dEngine:
         FileNotFoundError: The checkpoint is not there.
         ValueError: None is named, or it is damaged or that of another model; or the device is unknown.
     """
-    device = select_device(config.device)
-    weights = named_weights(config, "an official EPS3D checkpoint", LICENCE_NOTE)
-    model = load_eps3d(weights).to(device)
+    model = _load(config)
+    device = next(model.parameters()).device
     logger.warning("%s", LICENCE_NOTE)
     if config.threads:
         torch.set_num_threads(config.threads)
     dtype = autocast_dtype(config.precision)
-    recorded = device.type == "cuda"
+    size, wanted = network_size(OFFICIAL_PREPROCESS), Wanted(torch.get_num_threads(), config.precision)
+    networks = networks_of_large("eps3d", _graphs_of(model), size, config.runtime, wanted)
+    network: Callable[[Tensor], Eps3dOutput] = partial(model, aggregator_dtype=dtype)
+    if networks is not None:
+        network = partial(_answered, model, networks)
+    elif device.type == "cuda":
+        network = RecordedEps3d(model, dtype)
     space = text_space_of(model)
+    runtime = None if networks is None else networks.facts
     return Eps3dEngine(
-        network=RecordedEps3d(model, dtype) if recorded else partial(model, aggregator_dtype=dtype),
+        network=network,
         text_space=space,
-        facts=EngineFacts(OFFICIAL_PREPROCESS, text_space=space, device=str(device)),
+        facts=EngineFacts(OFFICIAL_PREPROCESS, text_space=space, device=str(device), runtime=runtime),
         min_score=config.min_score,
         max_instances=config.max_instances,
         readout=config.readout,
     )
+
+
+def graph(config: ModelConfig, picture_hw: tuple[int, int] | None = None) -> Graph:
+    """Describe the network up to its Gaussians as `pan3d export` writes it.
+
+    Args:
+        config: As for `build`; only weights and device count.
+        picture_hw: Not looked at: every picture is a square of 448 pixels for this network.
+
+    Returns:
+        The graph.
+
+    Raises:
+        FileNotFoundError: As `build`.
+        ValueError: As `build`.
+    """
+    return _graphs_of(_load(config))(network_size(OFFICIAL_PREPROCESS, picture_hw))
+
+
+def _load(config: ModelConfig) -> Eps3d:
+    """The network ready for inference on its device."""
+    device = select_device(config.device)
+    return load_eps3d(named_weights(config, "an official EPS3D checkpoint", LICENCE_NOTE)).to(device)
+
+
+def _answered(model: Eps3d, networks: SizedNetworks, images: Tensor) -> Eps3dOutput:
+    """What `model` gives for images (1, S, 3, H, W), from its graph."""
+    return eps3d_output(model, networks((images.shape[-2], images.shape[-1]))({"images": images}))
+
+
+def _graphs_of(model: Eps3d) -> Callable[[tuple[int, int]], Graph]:
+    """Rows and columns to graph."""
+
+    @cache  # gigabytes of weights are summed up once
+    def checksum() -> str:
+        return checksum_of({key: value.cpu() for key, value in model.state_dict().items()}, {})
+
+    def graph_of(hw: tuple[int, int]) -> Graph:
+        content = {
+            "preprocess": to_plain(replace(OFFICIAL_PREPROCESS, height=hw[0], width=hw[1])),
+            "voxel_size": model.voxel_size,
+        }
+        beside = {f"text_decoder.{key}": value for key, value in model.text_decoder.expand.state_dict().items()}
+        metadata = {"format": "eps3d/1", "content": json.dumps(content)}
+        return replace(eps3d_graph(model, hw, checksum()), metadata=metadata, beside=beside)
+
+    return graph_of

@@ -6,6 +6,8 @@ text space that their semantics are compared in is one of the engine's facts.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +21,7 @@ from pan3d_core.engines.mini import (
     SHIPPED,
     MiniCheckpoint,
     NameTable,
+    graph_of_checkpoint,
     prepare_threads,
     read_checkpoint,
     ready_network,
@@ -31,8 +34,11 @@ from pan3d_core.language.text_space import TextSpace
 from pan3d_core.models.eps3d.network import PanopticRendering, render_panoptic
 from pan3d_core.models.mini.calibration import CalibrationMemory, MiniInputs
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniOutputs
+from pan3d_core.models.mini.graph import eps3d_mini_outputs, graph_inputs
 from pan3d_core.rendering.motion import moved_gaussians
 from pan3d_core.runtime.device import select_device
+from pan3d_core.runtime.networks.built import Wanted
+from pan3d_core.runtime.networks.sized import SizedNetworks
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch, present
 
 
@@ -53,12 +59,20 @@ class Eps3dMiniEngine:
         self._space = TextSpace(
             expand.weight.detach().flatten(1), bias, encoder="minilm", **checkpoint.facts.get("text_space", {})
         )
+        preprocess = checkpoint.preprocess
+        self._networks = SizedNetworks(
+            partial(graph_of_checkpoint, replace(checkpoint, model=self._model)),
+            (preprocess.height, preprocess.width),
+            config.runtime,
+            Wanted(torch.get_num_threads(), config.precision),
+        )
         self.facts = EngineFacts(
-            checkpoint.preprocess,
+            preprocess,
             self._names.labels,
             known_names=checkpoint.known_names,
             text_space=self._space,
             device=str(device),
+            runtime=self._networks.facts,
         )
 
     @torch.inference_mode()
@@ -72,9 +86,13 @@ class Eps3dMiniEngine:
         return self._reconstruction(outputs, inputs), self._instances(objects)
 
     def network(self, inputs: MiniInputs) -> Eps3dMiniOutputs:
-        """Run the network alone, Gaussians included."""
+        """Run the network alone, Gaussians included; without poses in torch, which then looks for cameras by what it finds."""
+        calibration = self._calibrations(inputs)
+        if bool(inputs.posed[0]):
+            named = self._networks((inputs.images.shape[-2], inputs.images.shape[-1]))(graph_inputs(inputs, calibration))
+            return eps3d_mini_outputs(self._model, named, inputs, calibration)
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
-            outputs: Eps3dMiniOutputs = self._model(inputs, self._calibrations(inputs))
+            outputs: Eps3dMiniOutputs = self._model(inputs, calibration)
         return outputs
 
     @staticmethod

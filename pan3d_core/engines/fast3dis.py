@@ -6,20 +6,37 @@ cameras or measured depth is the next stage's work, and so is joining the views'
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
 
 from pan3d_core.config import ModelConfig
-from pan3d_core.engines.da3 import LICENCE_NOTE, OFFICIAL_PREPROCESS, known_cameras, log_licence, reconstruction_of
+from pan3d_core.engines.da3 import (
+    LICENCE_NOTE,
+    OFFICIAL_PREPROCESS,
+    USUAL_PICTURE,
+    known_cameras,
+    log_licence,
+    reconstruction_of,
+)
 from pan3d_core.engines.decoding import DecodingThresholds, instances_of_queries
 from pan3d_core.engines.facts import EngineFacts
 from pan3d_core.engines.foreign_weights import named_weights
-from pan3d_core.models.fast3dis.files import load_fast3dis
+from pan3d_core.engines.picture_sizes import network_size
+from pan3d_core.models.fast3dis.files import FORMAT, content_of, load_fast3dis
+from pan3d_core.models.fast3dis.graph import fast3dis_graph, fast3dis_inputs, fast3dis_output
 from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disOutput
+from pan3d_core.runtime.checksums import checksum_of
 from pan3d_core.runtime.device import autocast_dtype, select_device
+from pan3d_core.runtime.networks.built import Wanted
+from pan3d_core.runtime.networks.interface import Graph
+from pan3d_core.runtime.networks.sized import SizedNetworks, networks_of_large
+from pan3d_core.settings import to_plain
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 
 logger = logging.getLogger("pan3d.engines.fast3dis")
@@ -36,16 +53,23 @@ class Fast3disEngine:
     facts: EngineFacts
     thresholds: DecodingThresholds
     backbone_dtype: torch.dtype | None = None
+    networks: SizedNetworks | None = None  # in a runtime that may be another than torch
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
         images = views.images[None].to(self.facts.device)
         cameras = known_cameras(views, images.device)
-        output: Fast3disOutput = self.model(images, cameras=cameras, backbone_dtype=self.backbone_dtype)
+        output = self._look(images, cameras)
         instances = instances_of_queries(
             output.class_logits[0], lambda rows: output.mask_logits(rows)[0], self.facts.labels, self.thresholds
         )
         return reconstruction_of(output.geometry), replace(instances, class_logits=None)
+
+    def _look(self, images: torch.Tensor, cameras: tuple[torch.Tensor, torch.Tensor] | None) -> Fast3disOutput:
+        if self.networks is not None:
+            return fast3dis_output(self.networks((images.shape[-2], images.shape[-1]))(fast3dis_inputs(images, cameras)))
+        output: Fast3disOutput = self.model(images, cameras=cameras, backbone_dtype=self.backbone_dtype)
+        return output
 
 
 def build(config: ModelConfig) -> Fast3disEngine:
@@ -62,9 +86,7 @@ def build(config: ModelConfig) -> Fast3disEngine:
         FileNotFoundError: The checkpoint is not there.
         ValueError: None is named, or it is damaged or that of another model; or the device is unknown.
     """
-    device = select_device(config.device)
-    weights = named_weights(config, "a FAST3DIS checkpoint", LICENCE_NOTE)
-    model, provenance = load_fast3dis(weights)
+    model, provenance = _load(config)
     log_licence(model.settings.base.licence)
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -77,10 +99,54 @@ def build(config: ModelConfig) -> Fast3disEngine:
         class_agnostic=True,
         max_instances=config.max_instances,
     )
+    size, wanted = network_size(OFFICIAL_PREPROCESS, USUAL_PICTURE), Wanted(torch.get_num_threads(), config.precision)
+    networks = networks_of_large("fast3dis", _graphs_of(model), size, config.runtime, wanted)
+    device = str(next(model.parameters()).device)
     return Fast3disEngine(
-        model=model.to(device),
+        model=model,
         provenance=provenance,
-        facts=EngineFacts(OFFICIAL_PREPROCESS, device=str(device)),
+        facts=EngineFacts(OFFICIAL_PREPROCESS, device=device, runtime=None if networks is None else networks.facts),
         thresholds=thresholds,
         backbone_dtype=autocast_dtype(config.precision),
+        networks=networks,
     )
+
+
+def graph(config: ModelConfig, picture_hw: tuple[int, int] | None = None) -> Graph:
+    """Describe the network as `pan3d export` writes it.
+
+    Args:
+        config: As for `build`; only weights and device count.
+        picture_hw: Rows and columns of the cameras' pictures; None = 480 x 640.
+
+    Returns:
+        The graph.
+
+    Raises:
+        FileNotFoundError: As `build`.
+        ValueError: As `build`.
+    """
+    model, _ = _load(config)
+    return _graphs_of(model)(network_size(OFFICIAL_PREPROCESS, picture_hw or USUAL_PICTURE))
+
+
+def _load(config: ModelConfig) -> tuple[Fast3dis, dict[str, Any]]:
+    """The network ready for inference on its device, and how it was made."""
+    device = select_device(config.device)
+    model, provenance = load_fast3dis(named_weights(config, "a FAST3DIS checkpoint", LICENCE_NOTE))
+    return model.to(device), provenance
+
+
+def _graphs_of(model: Fast3dis) -> Callable[[tuple[int, int]], Graph]:
+    """Rows and columns to graph."""
+
+    @cache  # gigabytes of weights are summed up once
+    def checksum() -> str:
+        return checksum_of({key: value.cpu() for key, value in model.state_dict().items()}, {})
+
+    def graph_of(hw: tuple[int, int]) -> Graph:
+        prepared = to_plain(replace(OFFICIAL_PREPROCESS, height=hw[0], width=hw[1]))
+        content = {**content_of(model.settings), "preprocess": prepared}
+        return replace(fast3dis_graph(model, hw, checksum()), metadata={"format": FORMAT, "content": json.dumps(content)})
+
+    return graph_of

@@ -149,26 +149,30 @@ def graph_of_checkpoint(checkpoint: MiniCheckpoint, hw: tuple[int, int]) -> Grap
     """Describe the network of a checkpoint for pictures of one size.
 
     Args:
-        checkpoint: Of `pan3d-mini` or `pan3d-mini-fast3dis`, ready for inference.
+        checkpoint: Ready for inference.
         hw: Rows and columns.
 
     Returns:
         The graph, with what the engine needs beside it.
-
-    Raises:
-        ValueError: It is of another network.
     """
     model = checkpoint.model
-    if isinstance(model, Eps3dMini):
-        raise ValueError(f"export: expected a checkpoint of {MINI} or {FAST3DIS}, got one of {EPS3D}, which runs in torch alone")
-    name, base = (MINI, model) if isinstance(model, PanMini) else (FAST3DIS, model.base)
+    base = model if isinstance(model, PanMini) else model.base
+    name = {PanMini: MINI, Fast3disMini: FAST3DIS, Eps3dMini: EPS3D}[type(model)]
     described = mini_graph(name, model, hw, checkpoint.checksum)
     known, prepared = checkpoint.known_names, replace(checkpoint.preprocess, height=hw[0], width=hw[1])
     content = {
         "names": known.names, "class_names": known.class_names, "facts": checkpoint.facts, "preprocess": to_plain(prepared),
         "sweep_heights": base.sweep.levels, "head_dim": base.head_dim,
     }  # fmt: skip
-    return replace(described, metadata={"format": FORMATS[name], "content": json.dumps(content)})
+    if checkpoint.stuff_names is not None:
+        content["stuff"] = checkpoint.stuff_names.names
+    beside = {"names.embeddings": known.embeddings}
+    if checkpoint.stuff_names is not None:
+        beside["names.stuff"] = checkpoint.stuff_names.embeddings
+    if isinstance(model, Eps3dMini):
+        beside |= {f"text_decoder.{key}": value for key, value in model.text_decoder.expand.state_dict().items()}
+    metadata = {"format": FORMATS[name], "content": json.dumps(content)}
+    return replace(described, metadata=metadata, beside=beside)
 
 
 @dataclass(frozen=True)

@@ -46,12 +46,17 @@ GraphBuilder = Callable[[ModelConfig, tuple[int, int] | None], Graph]  # setting
 GRAPHS: dict[str, str] = {
     "pan3d-mini": "pan3d_core.engines.mini:graph",
     "pan3d-mini-fast3dis": "pan3d_core.engines.mini:graph",
+    "pan3d-mini-eps3d": "pan3d_core.engines.mini:graph",
+    "eps3d": "pan3d_core.engines.eps3d:graph",
     "segvggt": "pan3d_core.engines.segvggt:graph",
+    "fast3dis": "pan3d_core.engines.fast3dis:graph",
     "da3": "pan3d_core.engines.da3:graph",
 }
+# Engines that have nothing to export: name -> why, and what to do instead.
+WITHOUT_GRAPH = {"depth_clusters": "has no network: it groups the points of depth sensors and runs as it is"}
 
 if TYPE_CHECKING:
-    GRAPH_BUILDERS: tuple[GraphBuilder, ...] = (mini.graph, segvggt.graph, da3.graph)
+    GRAPH_BUILDERS: tuple[GraphBuilder, ...] = (mini.graph, eps3d.graph, segvggt.graph, fast3dis.graph, da3.graph)
 
 
 def build_graph(config: ModelConfig, picture_hw: tuple[int, int] | None = None) -> Graph:
@@ -65,9 +70,11 @@ def build_graph(config: ModelConfig, picture_hw: tuple[int, int] | None = None) 
         The graph.
 
     Raises:
-        ValueError: The engine runs in torch alone, and the message lists the others; or weights do not fit.
+        ValueError: The engine has no graph, and the message says why or lists the others; or weights do not fit.
         FileNotFoundError: The weights are not where `config.weights` says.
     """
+    if config.name in WITHOUT_GRAPH:
+        raise ValueError(f"export: {config.name} {WITHOUT_GRAPH[config.name]}; expected one of {', '.join(GRAPHS)}")
     if config.name not in GRAPHS:
         raise ValueError(f"export: expected one of {', '.join(GRAPHS)}, got {config.name!r}{did_you_mean(config.name, GRAPHS)}")
     builder: GraphBuilder = load(GRAPHS[config.name])
@@ -94,5 +101,6 @@ def build_engine(config: ModelConfig) -> Engine:
     builder: EngineBuilder = load(entry) if isinstance(entry, str) else entry
     engine = builder(config)
     if engine.facts.runtime is None and config.runtime not in ("auto", "torch"):
-        logger.warning("model.runtime %s: %s runs in torch alone", config.runtime, config.name)
+        reason = WITHOUT_GRAPH.get(config.name, "runs in torch alone")
+        logger.warning("model.runtime %s: %s %s", config.runtime, config.name, reason)
     return engine

@@ -9,7 +9,6 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from pan3d_interfaces.msg import ErrorCode
 
-from pan3d_core.engines import EngineFacts
 from pan3d_core.structures import PerceptionResult
 from pan3d_core.views.synchronizer import ViewSetSynchronizer
 from pan3d_ros.inputs.camera_inputs import UNPAIRED_S, CameraInput
@@ -40,28 +39,6 @@ def status(name: str, level: bytes, message: str, values: Mapping[str, Any] | No
         for key, value in (values or {}).items()
     ]
     return DiagnosticStatus(name=name, level=level, message=message, values=pairs)
-
-
-def model_status(state: str, problem: str, model: str, facts: EngineFacts | None) -> DiagnosticStatus:
-    """Tell the lifecycle state, why the last transition failed, and what runs the network.
-
-    Args:
-        state: Name of the lifecycle state.
-        problem: Why the last transition failed; empty when it did not.
-        model: Name of the engine.
-        facts: Of the engine, once it is loaded.
-
-    Returns:
-        ERROR with the problem; WARN where torch runs the network because another runtime could not; else OK.
-    """
-    values = {"state": state, "model": model, "device": "" if facts is None else facts.device}
-    runtime = None if facts is None or facts.runtime is None else facts.runtime()
-    if runtime is None:
-        return status("model", ERROR if problem else OK, problem or state, values)
-    values |= {"runtime": f"{runtime.name} {runtime.version}", "precision": runtime.precision, "runtime reason": runtime.reason}
-    if problem or not runtime.fell_back:
-        return status("model", ERROR if problem else OK, problem or state, values)
-    return status("model", WARN, f"{state}; {runtime.name} runs the network {runtime.reason}", values)
 
 
 def parameter_status(unknown: Sequence[str]) -> DiagnosticStatus:

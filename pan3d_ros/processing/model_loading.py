@@ -16,6 +16,7 @@ from pan3d_core.engines.warm_up import warm_up
 from pan3d_core.language.namer import Namer
 from pan3d_core.memory import RefinedMap, WorldMemory
 from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.runtime.progress import step
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.services.answers import Situation
 from pan3d_ros.services.worlds import begin_with_stored
@@ -50,7 +51,8 @@ class LoadedModel:
         started = time.monotonic()
         robot = node_config.robot
         body = RobotBody(read_urdf(robot.urdf, robot.mesh_folders)) if robot.urdf else None
-        engine = build_engine(config.model)
+        with step(f"loading {config.model.name}"):
+            engine = build_engine(config.model)
         if engine.facts.needs_depth and not node_config.input.use_depth:
             raise ValueError(f"input.use_depth: expected true, because {config.model.name} needs depth images")
         namer = Namer.of_facts(engine.facts, config.naming)
@@ -59,7 +61,8 @@ class LoadedModel:
             log.warning("no accelerator: %s runs on the CPU", config.model.name)
         if not engine.facts.finds_objects:
             log.warning("%s: clouds and depth are published, requests are refused", blind_reason(config.model.name))
-        warm_up(engine, len(node_config.cameras))
+        with step(f"warming {config.model.name} up for {len(node_config.cameras)} views"):
+            warm_up(engine, len(node_config.cameras))
         runtime = "torch" if engine.facts.runtime is None else engine.facts.runtime().name
         log.info("%s in %s on %s is ready after %.1f s", config.model.name, runtime, device, time.monotonic() - started)
         return cls(config.model.name, engine, PerceptionPipeline(engine, config, namer, body), namer)

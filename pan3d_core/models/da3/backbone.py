@@ -20,6 +20,7 @@ PATCH_SIZE = 14
 NATIVE_GRID = 37
 # The published weights were trained with positions sampled at this offset.
 POSITION_OFFSET = 0.1
+UNPOSED_REFERENCE_FROM = 3  # views; of fewer the first is the reference
 REFERENCE_RULES = ("saddle_balanced", "saddle_sim_range", "first", "middle")
 
 
@@ -73,6 +74,16 @@ def reference_first(reference: Tensor, views: int) -> Tensor:
     """Order (B, S) of the views with the reference in front and the others as they were."""
     rest = torch.arange(views, device=reference.device).expand(len(reference), -1)
     return torch.where(rest == reference[:, None], -1, rest).argsort(dim=1)
+
+
+def order_in_graph(slots: Tensor, rule: str, posed: Tensor) -> Tensor:
+    """Order (B, S) of the views as `single_view_tokens` decides it, by tensors alone: a graph knows neither the number of views
+    nor, from `posed` (B,) 1 or 0, whether cameras are known."""
+    views = slots.shape[1]
+    as_given = torch.arange(views, device=slots.device).expand(len(slots), -1)
+    chosen = reference_first(select_reference(slots, rule), views)
+    enough = (as_given >= UNPOSED_REFERENCE_FROM - 1).any(dim=1, keepdim=True)
+    return torch.where((posed == 0)[:, None] & enough, chosen, as_given)
 
 
 def reordered(x: Tensor, order: Tensor) -> Tensor:
@@ -133,15 +144,26 @@ class Da3Backbone(nn.Module):
         tokens: Tensor = torch.cat([slot, patches + table[:, 1:]], dim=1).unflatten(0, images.shape[:2])
         return tokens
 
-    def forward(self, images: Tensor, cameras: Tensor | None = None, reference_rule: str = "saddle_balanced") -> BackboneTokens:
+    def forward(
+        self,
+        images: Tensor,
+        cameras: Tensor | None = None,
+        reference_rule: str = "saddle_balanced",
+        posed: Tensor | None = None,
+    ) -> BackboneTokens:
         """`images` (B, S, 3, H, W) normalised, H and W multiples of 14; `cameras` (B, S, dim) of the camera encoder where
-        poses are known. `reference_rule` (see `select_reference`) counts from three unposed views on."""
-        tokens, order = self.single_view_tokens(images, cameras, reference_rule)
+        poses are known. `reference_rule` (see `select_reference`) counts from three unposed views on. `posed`: see
+        `single_view_tokens`."""
+        tokens, order = self.single_view_tokens(images, cameras, reference_rule, posed)
         grid_hw = (images.shape[-2] // PATCH_SIZE, images.shape[-1] // PATCH_SIZE)
         return self.cross_view_tokens(tokens, order, grid_hw)
 
-    def single_view_tokens(self, images: Tensor, cameras: Tensor | None, reference_rule: str) -> tuple[list[Tensor], Tensor]:
+    def single_view_tokens(
+        self, images: Tensor, cameras: Tensor | None, reference_rule: str, posed: Tensor | None = None
+    ) -> tuple[list[Tensor], Tensor]:
         """The blocks before the first cross-view one.
+
+        `posed` (B,) 1 or 0 is for graphs: `cameras` are there in any case, and count where it is 1.
 
         Returns the tokens that are still needed, (B, S, 1 + N, dim) each: those of the taps so far, then the state that enters
         the first cross-view block with its camera tokens in slot 0 and the reference view in front; and the order (B, S).
@@ -152,16 +174,26 @@ class Da3Backbone(nn.Module):
         start = self.settings.first_cross_view
         kept = []
         for index in range(self.settings.depth if start is None else start):
-            if start is not None and index == start - 1 and views >= 3 and cameras is None:
+            if start is not None and index == start - 1 and posed is not None:
+                order = order_in_graph(x[:, :, 0], reference_rule, posed)
+                x = reordered(x, order)
+            elif start is not None and index == start - 1 and cameras is None and views >= UNPOSED_REFERENCE_FROM:
                 order = reference_first(select_reference(x[:, :, 0], reference_rule), views)
                 x = reordered(x, order)
             x = within_views(self.blocks[index], x)
             if index in self.settings.taps:
                 kept.append(x.clone())
         if start is not None:
-            slots = self.camera_token[:, [0] + [1] * (views - 1)].expand(batch, -1, -1) if cameras is None else cameras
+            slots = self._camera_slots(x) if cameras is None else cameras
+            if posed is not None:
+                slots = torch.where(posed[:, None, None] > 0, slots, self._camera_slots(x))
             kept.append(torch.cat([slots[:, :, None], x[:, :, 1:]], dim=2))
         return kept, order
+
+    def _camera_slots(self, tokens: Tensor) -> Tensor:
+        """Slot 0 (B, S, dim) of views whose cameras are unknown, for tokens (B, S, ...): the reference's, then the others'."""
+        which = (torch.arange(tokens.shape[1], device=tokens.device) > 0).long()
+        return self.camera_token.index_select(1, which).expand(len(tokens), -1, -1)
 
     def cross_view_tokens(self, kept: list[Tensor], order: Tensor, grid_hw: tuple[int, int]) -> BackboneTokens:
         """What is left after `single_view_tokens`; the last of `kept` is changed in place without gradient tracking."""

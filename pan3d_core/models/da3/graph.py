@@ -1,6 +1,8 @@
-"""Depth Anything 3 of calibrated views as a function of named tensors."""
+"""Every member of Depth Anything 3 as a function of named tensors."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -8,57 +10,99 @@ from torch import Tensor, nn
 from pan3d_core.geometry.transforms import invert_rigid, look_at
 from pan3d_core.models.da3.backbone import PATCH_SIZE
 from pan3d_core.models.da3.cameras import decoded_cameras, relative_to_first
-from pan3d_core.models.da3.network import AnyViewDa3, Da3Output
+from pan3d_core.models.da3.network import AnyViewDa3, Da3Output, MonocularDa3, MonocularOutput, NestedDa3
 from pan3d_core.models.vggt.network import imagenet_normalized
 from pan3d_core.models.vggt.pose_encoding import pose_encoding_from_cameras
 from pan3d_core.runtime.networks.interface import Graph, TensorSpec
-from pan3d_core.structures import present
 
 MAX_VIEWS = 8
-TOLERANCE = {"depth": 5e-3, "depth_conf": 5e-3, "pose_encoding": 1e-3}
+# Relative to the range of each output where that is large: exponentials amplify rounding.
+TOLERANCE = {"depth": 5e-3, "depth_conf": 5e-3, "pose_encoding": 1e-3, "metric_depth": 5e-3, "sky": 1e-3}
+CAMERA_INPUTS = ("cameras", "posed")
+OUTPUTS = {
+    AnyViewDa3: ("depth", "depth_conf", "pose_encoding"),
+    MonocularDa3: ("metric_depth", "sky"),
+    NestedDa3: ("depth", "depth_conf", "pose_encoding", "metric_depth", "sky"),
+}
 
 
 class Da3Graph(nn.Module):
-    """One scene of any number of views whose cameras are known. Without them the network chooses a reference view by its values,
-    which no graph does."""
+    """One scene of any number of views, whose cameras are known or not; which of the members it is decides what it gives."""
 
-    def __init__(self, network: AnyViewDa3) -> None:
+    def __init__(self, network: AnyViewDa3 | MonocularDa3 | NestedDa3) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, images: Tensor, cameras: Tensor) -> tuple[Tensor, ...]:
-        """(1, S, 3, H, W) RGB 0..1 and codes (1, S, 9) -> tensors as `da3_graph` names them."""
-        network, image_hw = self.network, (images.shape[-2], images.shape[-1])
-        tokens = network.backbone.pretrained(imagenet_normalized(images), network.cam_enc.encoded(cameras))
-        code = network.cam_dec(present("BackboneTokens.camera", tokens.camera))
-        raw, _ = network.head.predict([tap.flatten(0, 1) for tap in tokens.taps], image_hw, rays=False)
-        raw = raw.unflatten(0, images.shape[:2])
-        return raw[:, :, 0].exp(), 1 + raw[:, :, 1].exp(), code
+    def forward(self, images: Tensor, *cameras: Tensor) -> tuple[Tensor, ...]:
+        """(1, S, 3, H, W) RGB 0..1 and, where views meet, codes (1, S, 9) and posed (1,) -> tensors as `OUTPUTS` has them."""
+        network = self.network
+        if isinstance(network, AnyViewDa3):
+            return _any_view(network, images, *cameras)
+        if isinstance(network, MonocularDa3):
+            return _view_by_view(network, images)
+        return *_any_view(network.da3, images, *cameras), *_view_by_view(network.da3_metric, images)
 
 
-def da3_inputs(images: Tensor, cam_from_world: Tensor, intrinsics: Tensor) -> dict[str, Tensor]:
+def _any_view(network: AnyViewDa3, images: Tensor, cameras: Tensor, posed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    image_hw = (images.shape[-2], images.shape[-1])
+    tokens = network.backbone.pretrained(imagenet_normalized(images), network.cam_enc.encoded(cameras), posed=posed)
+    depth, depth_conf, code = network.coded(tokens, image_hw)
+    return depth, depth_conf, code
+
+
+def _view_by_view(network: MonocularDa3, images: Tensor) -> tuple[Tensor, Tensor]:
+    output: MonocularOutput = network(images)
+    return output.depth, output.sky
+
+
+def da3_inputs(images: Tensor, cameras: tuple[Tensor, Tensor] | None) -> dict[str, Tensor]:
     """Name the tensors of one scene.
 
     Args:
         images: (1, S, 3, H, W) RGB 0..1.
-        cam_from_world: (1, S, 4, 4) as `relative_to_first` gives it.
-        intrinsics: (1, S, 3, 3) pixels of the images.
+        cameras: `cam_from_world` (1, S, 4, 4) as `relative_to_first` gives it, and intrinsics (1, S, 3, 3) in pixels of the
+            images; None where they are unknown.
 
     Returns:
-        What `Da3Graph` takes.
+        What `Da3Graph` takes, for members in which views meet and those in which they do not.
     """
+    if cameras is None:
+        return {"images": images, "cameras": images.new_zeros(*images.shape[:2], 9), "posed": images.new_zeros(1)}
+    cam_from_world, intrinsics = cameras
     code = pose_encoding_from_cameras(invert_rigid(cam_from_world), intrinsics, (images.shape[-2], images.shape[-1]))
-    return {"images": images, "cameras": code}
+    return {"images": images, "cameras": code, "posed": images.new_ones(1)}
 
 
 def da3_output(named: dict[str, Tensor]) -> Da3Output:
-    """Put together what a graph answered, as the network's own."""
+    """Put together what a graph answered of views that meet, as the network's own."""
     image_hw = (named["depth"].shape[-2], named["depth"].shape[-1])
     return Da3Output(named["depth"], named["depth_conf"], *decoded_cameras(named["pose_encoding"], image_hw))
 
 
-def da3_graph(network: AnyViewDa3, hw: tuple[int, int], checksum: str) -> Graph:
-    """Describe an any-view member for pictures of one size, of cameras that are known.
+def monocular_output(named: dict[str, Tensor]) -> MonocularOutput:
+    """Put together what a graph answered of every view alone, as the network's own."""
+    return MonocularOutput(named["metric_depth"], named["sky"])
+
+
+def around_a_table(views: int, hw: tuple[int, int]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Make random pictures (1, S, 3, H, W) of cameras in a circle, and those cameras as `da3_inputs` takes them."""
+    generator = torch.Generator().manual_seed(views)
+    angles = 2 * torch.pi * torch.arange(views) / max(views, 3)
+    eyes = torch.stack([2 * angles.cos(), 2 * angles.sin(), torch.ones(views)], dim=-1)
+    cameras = relative_to_first(torch.stack([look_at(eye, torch.zeros(3)) for eye in eyes])[None])[0]
+    intrinsics = torch.tensor([[hw[1], 0.0, hw[1] / 2], [0.0, hw[1], hw[0] / 2], [0.0, 0.0, 1.0]]).expand(1, views, 3, 3)
+    return torch.rand(1, views, 3, *hw, generator=generator), (cameras, intrinsics)
+
+
+def fix_grids(network: AnyViewDa3 | MonocularDa3 | NestedDa3, hw: tuple[int, int]) -> None:
+    """Let every backbone below `network` keep its table of positions for pictures of `hw` pixels."""
+    parts = (network.da3, network.da3_metric) if isinstance(network, NestedDa3) else (network,)
+    for part in parts:
+        part.backbone.pretrained.fix_grid((hw[0] // PATCH_SIZE, hw[1] // PATCH_SIZE))
+
+
+def da3_graph(network: AnyViewDa3 | MonocularDa3 | NestedDa3, hw: tuple[int, int], checksum: str) -> Graph:
+    """Describe a member for pictures of one size.
 
     Args:
         network: In evaluation mode.
@@ -66,31 +110,27 @@ def da3_graph(network: AnyViewDa3, hw: tuple[int, int], checksum: str) -> Graph:
         checksum: Of the weights.
 
     Returns:
-        The graph, for 1 to `MAX_VIEWS` views.
+        The graph, for 1 to `MAX_VIEWS` views, with cameras or without.
     """
-    network.backbone.pretrained.fix_grid((hw[0] // PATCH_SIZE, hw[1] // PATCH_SIZE))
+    fix_grids(network, hw)
+    shapes: dict[str, tuple[int | str, ...]] = {"images": (1, "views", 3, *hw), "cameras": (1, "views", 9), "posed": (1,)}
+    if isinstance(network, MonocularDa3):
+        shapes = {"images": shapes["images"]}
+    outputs = OUTPUTS[type(network)]
 
-    def samples(views: int) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(views)
-        device = next(network.parameters()).device
-        angles = 2 * torch.pi * torch.arange(views) / max(views, 3)
-        eyes = torch.stack([2 * angles.cos(), 2 * angles.sin(), torch.ones(views)], dim=-1)
-        cameras = relative_to_first(torch.stack([look_at(eye, torch.zeros(3)) for eye in eyes])[None])[0]
-        intrinsics = torch.tensor([[hw[1], 0.0, hw[1] / 2], [0.0, hw[1], hw[0] / 2], [0.0, 0.0, 1.0]]).expand(1, views, 3, 3)
-        images = torch.rand(1, views, 3, *hw, generator=generator)
-        return {name: value.to(device) for name, value in da3_inputs(images, cameras, intrinsics).items()}
+    def samples(views: int, posed: bool) -> dict[str, Tensor]:
+        images, cameras = around_a_table(views, hw)
+        named = da3_inputs(images, cameras if posed else None)
+        return {name: named[name].to(next(network.parameters()).device) for name in shapes}
 
     return Graph(
         engine="da3",
         module=Da3Graph(network).eval(),
-        inputs=(TensorSpec("images", (1, "views", 3, *hw)), TensorSpec("cameras", (1, "views", 9))),
-        outputs=(
-            TensorSpec("depth", (1, "views", *hw)),
-            TensorSpec("depth_conf", (1, "views", *hw)),
-            TensorSpec("pose_encoding", (1, "views", 9)),
-        ),
+        inputs=tuple(TensorSpec(name, shape) for name, shape in shapes.items()),
+        outputs=tuple(TensorSpec(name, (1, "views", *((9,) if name == "pose_encoding" else hw))) for name in outputs),
         axes={"views": (1, MAX_VIEWS)},
-        samples=samples,
-        tolerance=TOLERANCE,
+        samples=partial(samples, posed=True),
+        unposed_samples=None if isinstance(network, MonocularDa3) else partial(samples, posed=False),
+        tolerance={name: TOLERANCE[name] for name in outputs},
         checksum=checksum,
     )

@@ -126,18 +126,21 @@ class AnyViewDa3(nn.Module):
 
     def predict(self, tokens: BackboneTokens, image_hw: tuple[int, int], *, rays: bool = False) -> Da3Output:
         """The heads' part of `forward`."""
-        leading = tokens.taps[0].shape[:2]
+        depth, depth_conf, code, *found = self.coded(tokens, image_hw, rays=rays)
+        output = Da3Output(depth, depth_conf, *decoded_cameras(code, image_hw))
+        if not found:
+            return output
+        raw_rays = found[0].unflatten(0, depth.shape[:2]).movedim(2, -1)
+        return Da3Output(**{**vars(output), "rays": raw_rays[..., :6], "ray_conf": 1 + raw_rays[..., 6].exp()})
+
+    def coded(self, tokens: BackboneTokens, image_hw: tuple[int, int], *, rays: bool = False) -> tuple[Tensor, ...]:
+        """Depth and confidence (B, S, H, W), codes (B, S, 9) of cameras, and raw rays where asked for; in float32."""
         camera = present("BackboneTokens.camera", tokens.camera)
         with torch.autocast(camera.device.type, enabled=False):
-            cam_from_world, intrinsics = decoded_cameras(self.cam_dec(camera.float()), image_hw)
-            taps = [tap.flatten(0, 1).float() for tap in tokens.taps]
-            raw, raw_rays = self.head.predict(taps, image_hw, rays=rays)
-        raw = raw.unflatten(0, leading)
-        output = Da3Output(raw[:, :, 0].exp(), 1 + raw[:, :, 1].exp(), cam_from_world, intrinsics)
-        if raw_rays is None:
-            return output
-        raw_rays = raw_rays.unflatten(0, leading).movedim(2, -1)
-        return Da3Output(**{**vars(output), "rays": raw_rays[..., :6], "ray_conf": 1 + raw_rays[..., 6].exp()})
+            code = self.cam_dec(camera.float())
+            raw, raw_rays = self.head.predict([tap.flatten(0, 1).float() for tap in tokens.taps], image_hw, rays=rays)
+        raw = raw.unflatten(0, tokens.taps[0].shape[:2])
+        return raw[:, :, 0].exp(), 1 + raw[:, :, 1].exp(), code, *([] if raw_rays is None else [raw_rays])
 
 
 class MonocularDa3(nn.Module):

@@ -49,11 +49,12 @@ class ImageDpt(DPT):
         aspect = image_hw[1] / image_hw[0]
         start = 0
         for fused in fused_chunks(self, tokens, grid_hw, aspect):
-            frames = images[start : start + len(fused)]
+            # A graph has all frames at once, and its code must not look at how many.
+            frames = images if torch.compiler.is_exporting() else images[start : start + len(fused)]
             x = resize(fused, image_hw).add_(self.input_merger(frames))
             raw: Tensor = self.scratch.output_conv2(add_grid_embedding(x, aspect))
             yield raw
-            start += len(fused)
+            start += 0 if torch.compiler.is_exporting() else len(fused)
 
 
 class Sem2Ins(nn.Module):

@@ -23,6 +23,7 @@ from pan3d_core.models.fast3dis.anchor_decoder import AnchorDecoder, AnchorPredi
 from pan3d_core.models.layers.dpt import Fusion, TapPyramid
 from pan3d_core.models.layers.transformer import LoraLinear, lora_rows
 from pan3d_core.models.vggt.network import imagenet_normalized, require_images
+from pan3d_core.runtime.exporting import is_functional
 from pan3d_core.structures import present
 
 
@@ -77,7 +78,7 @@ class PixelDecoder(TapPyramid):
     def forward(self, taps: list[Tensor], points: Tensor, image_hw: tuple[int, int]) -> tuple[list[Tensor], Tensor]:
         """Taps (n, patches, dim) and points (n, 3, H, W) -> three maps (n, features, h, w) from coarse to fine, and the mask
         features. Without gradient tracking one frame at a time."""
-        if torch.is_grad_enabled() or len(points) == 1:
+        if is_functional() or len(points) == 1:  # and a graph all at once, since a loop would fix their number
             *maps, mask_features = self._decoded(taps, points, image_hw)
         else:
             each = [self._decoded([tap[n : n + 1] for tap in taps], points[n : n + 1], image_hw) for n in range(len(points))]
@@ -132,18 +133,36 @@ class Fast3dis(nn.Module):
             geometry = self.da3.predict(plain, image_hw)
             scene = scene_geometry(geometry, cameras)
         del plain  # as large as what the next step makes
+        layers, mask_features = self.described(adapted, scene, image_hw)
+        return Fast3disOutput(geometry, layers, mask_features, scene.unit)
+
+    def described(
+        self, adapted: BackboneTokens, scene: SceneGeometry, image_hw: tuple[int, int]
+    ) -> tuple[list[AnchorPrediction], Tensor]:
+        """Tokens of the feature pass and the geometry -> predictions of every layer, and mask features (B, S, C, h, w)."""
         taps = [tap.flatten(0, 1).float() for tap in adapted.taps]
         maps, mask_features = self.pixels(taps, scene.points.flatten(0, 1), image_hw)
-        leading = images.shape[:2]
+        leading = adapted.taps[0].shape[:2]
         deepest = maps[0].unflatten(0, leading).mean((1, 3, 4))
         maps = tuple(m.unflatten(0, leading) for m in maps)
         layers = self.decoder(SceneViews(maps, deepest, scene.cam_from_first, scene.focal_center))
-        return Fast3disOutput(geometry, layers, mask_features.unflatten(0, leading), scene.unit)
+        return layers, mask_features.unflatten(0, leading)
 
     def dual_pass(
         self, images: Tensor, cameras: tuple[Tensor, Tensor] | None, *, batched: bool | None = None
     ) -> tuple[BackboneTokens, BackboneTokens]:
         """Tokens of the geometry pass and of the feature pass. While training, the frozen pass keeps nothing for gradients.
+
+        `cameras` as in `forward`; `batched` as in `both_passes`.
+        """
+        with torch.no_grad():
+            known = self.da3.camera_tokens(images, cameras)
+        return self.both_passes(images, known, batched=batched)
+
+    def both_passes(
+        self, images: Tensor, known: Tensor | None, posed: Tensor | None = None, *, batched: bool | None = None
+    ) -> tuple[BackboneTokens, BackboneTokens]:
+        """The same from the tokens of known cameras; `posed` as in `Da3Backbone.single_view_tokens`.
 
         `batched` (not while training): what differs runs as one batch, with half as many calls and twice the memory; by default
         where calls cost something, which is not on a CPU.
@@ -151,9 +170,8 @@ class Fast3dis(nn.Module):
         backbone = self.da3.backbone.pretrained
         grid_hw = (images.shape[-2] // PATCH_SIZE, images.shape[-1] // PATCH_SIZE)
         with torch.no_grad():
-            known = self.da3.camera_tokens(images, cameras)
-            shared, order = backbone.single_view_tokens(imagenet_normalized(images), known, "saddle_balanced")
-        if torch.is_grad_enabled() or not (images.device.type != "cpu" if batched is None else batched):
+            shared, order = backbone.single_view_tokens(imagenet_normalized(images), known, "saddle_balanced", posed)
+        if is_functional() or not (images.device.type != "cpu" if batched is None else batched):
             with torch.no_grad(), lora_rows(backbone, "none"):
                 plain = backbone.cross_view_tokens([*shared[:-1], shared[-1].clone()], order, grid_hw)
             return plain, backbone.cross_view_tokens(shared, order, grid_hw)
@@ -162,17 +180,20 @@ class Fast3dis(nn.Module):
         return _half(both, 0), _half(both, 1)
 
 
-def scene_geometry(geometry: Da3Output, cameras: tuple[Tensor, Tensor] | None) -> SceneGeometry:
-    """What the decoder is told of predicted depth, in predicted or, where known, given `cameras` (see `Fast3dis.forward`)."""
+def scene_geometry(geometry: Da3Output, cameras: tuple[Tensor, Tensor] | None, posed: Tensor | None = None) -> SceneGeometry:
+    """What the decoder is told of predicted depth, in predicted or, where known, given `cameras` (see `Fast3dis.forward`).
+
+    `posed` (B,) 1 or 0 is for graphs: `cameras` are there in any case, and count where it is 1."""
     height, width = geometry.depth.shape[-2:]
-    unit = geometry.depth.flatten(1).median(dim=1).values
-    cam_from_first = geometry.cam_from_world @ invert_rigid(geometry.cam_from_world[:, :1])
-    if cameras is None:
-        intrinsics = pixel_centred(geometry.intrinsics)
-    else:
-        given, intrinsics = cameras
-        cam_from_first = in_unit_of(given @ invert_rigid(given[:, :1]), cam_from_first)
-    cam_from_first[..., :3, 3] /= unit[:, None, None]
+    unit = lower_median(geometry.depth.flatten(1))
+    predicted = geometry.cam_from_world @ invert_rigid(geometry.cam_from_world[:, :1])
+    cam_from_first, intrinsics = predicted, pixel_centred(geometry.intrinsics)
+    if cameras is not None:
+        known = in_unit_of(cameras[0] @ invert_rigid(cameras[0][:, :1]), predicted), cameras[1]
+        counts = (torch.ones_like(unit) if posed is None else posed)[:, None, None, None] > 0
+        cam_from_first, intrinsics = torch.where(counts, known[0], predicted), torch.where(counts, known[1], intrinsics)
+    scaled = cam_from_first[..., :3, 3:] / unit[:, None, None, None]
+    cam_from_first = torch.cat([torch.cat([cam_from_first[..., :3, :3], scaled], -1), cam_from_first[..., 3:, :]], -2)
     points = unproject_depth(geometry.depth / unit[:, None, None, None], intrinsics, cam_from_first).movedim(-1, 2)
     size = intrinsics.new_tensor([width, height])
     focal = torch.stack([intrinsics[..., 0, 0], intrinsics[..., 1, 1]], dim=-1)
@@ -184,13 +205,26 @@ def in_unit_of(given: Tensor, predicted: Tensor) -> Tensor:
     """Given cameras (B, S, 4, 4) with translations in the unit of the predicted ones, by the median ratio of the distances
     between them, so that badly predicted cameras change little. Without any distance they stay as they are."""
     centers, wanted = invert_rigid(given)[..., :3, 3], invert_rigid(predicted)[..., :3, 3]
-    apart = torch.cdist(centers, centers).flatten(1)
+    apart = distances(centers).flatten(1)
     known = apart > 1e-4 * apart.amax(dim=1, keepdim=True).clamp_min(1e-9)
-    ratios = torch.where(known, torch.cdist(wanted, wanted).flatten(1) / apart.clamp_min(1e-12), torch.nan)
-    ratio = ratios.nanmedian(dim=1).values.nan_to_num(1.0)
-    scaled = given.clone()
-    scaled[..., :3, 3] *= ratio[:, None, None]
-    return scaled
+    ratios = torch.where(known, distances(wanted).flatten(1) / apart.clamp_min(1e-12), torch.inf).sort(dim=1).values
+    count = known.sum(dim=1, keepdim=True)
+    ratio = torch.where(count > 0, ratios.gather(1, (count - 1).clamp_min(0) // 2), 1.0)
+    scaled = given[..., :3, 3:] * ratio[:, :, None, None]
+    return torch.cat([torch.cat([given[..., :3, :3], scaled], dim=-1), given[..., 3:, :]], dim=-2)
+
+
+def distances(points: Tensor) -> Tensor:
+    """(B, N, 3) -> (B, N, N) between all of them; `torch.cdist` has no place in a graph."""
+    apart: Tensor = (points[:, :, None] - points[:, None]).norm(dim=-1)
+    return apart
+
+
+def lower_median(values: Tensor) -> Tensor:
+    """(B, N) -> (B,) as `median` has it; by sorting where a graph is written, which knows no other way."""
+    if not torch.compiler.is_exporting():
+        return values.median(dim=1).values
+    return values.sort(dim=1).values[:, (values.shape[1] - 1) // 2]
 
 
 def _half(tokens: BackboneTokens, which: int) -> BackboneTokens:

@@ -107,20 +107,27 @@ class Eps3dMini(OnPanMini):
 
     def forward(self, inputs: MiniInputs, calibration: Calibration | None = None) -> Eps3dMiniOutputs:
         """B scenes, and what `calibrate` gives for them where that is known -> all that the network says."""
+        return self.scenes(inputs, *self.pixels(inputs, calibration or self.calibrate(inputs)))
+
+    def pixels(self, inputs: MiniInputs, calibration: Calibration) -> tuple[DenseOutputs, Tensor, PixelMaps]:
+        """What is said of every pixel: the base's outputs, cameras (B, S, 4, 4) as in `Eps3dMiniOutputs`, and the heads' maps."""
         with torch.no_grad():
-            single = self.base.single_views(inputs.images, calibration or self.calibrate(inputs))
-            tokens = self.base.cross_views(single.tokens, single.calibration.rotation)
-            found = self.base.dense(single, tokens)
-            dense = found[0]
-            geometry = scene_geometry(self.base, inputs, single, found)
-            points = unproject_depth(dense.depth(), inputs.intrinsics, geometry.cam_from_scene)
-        maps = self._pixel_maps(tokens, single, geometry, inputs.images)
+            single = self.base.single_views(inputs.images, calibration)
+            tokens = self.base.cross_views(single.tokens, calibration.rotation)
+            dense, scene = self.base.dense(single, tokens)
+            geometry = scene_geometry(self.base, inputs, single, (dense, scene))
+        return dense, geometry.cam_from_scene, self._pixel_maps(tokens, single, geometry, inputs.images)
+
+    def scenes(self, inputs: MiniInputs, dense: DenseOutputs, cam_from_scene: Tensor, maps: PixelMaps) -> Eps3dMiniOutputs:
+        """Gaussians of what `pixels` gave for the same inputs, and all of it together."""
+        with torch.no_grad():
+            points = unproject_depth(dense.depth(), inputs.intrinsics, cam_from_scene)
         with torch.autocast(inputs.images.device.type, enabled=False):  # half precision cannot say where a Gaussian is
             scenes = tuple(self._scene(b, maps, points[b], dense, inputs) for b in range(len(points)))
-        first = geometry.cam_from_scene[:, 0]
+        first = cam_from_scene[:, 0]
         known = (inputs.posed > 0)[:, None, None]
         world_from_scene = torch.where(known, invert_rigid(dense.plane_from_world), first)
-        return Eps3dMiniOutputs(dense, geometry.cam_from_scene, world_from_scene, maps, scenes)
+        return Eps3dMiniOutputs(dense, cam_from_scene, world_from_scene, maps, scenes)
 
     def _pixel_maps(self, tokens: Tensor, single: SingleViews, geometry: SceneGeometry, images: Tensor) -> PixelMaps:
         grid = tokens[:, :, 1:].flatten(0, 1).transpose(1, 2).unflatten(2, single.stem[3].shape[-2:])

@@ -1,16 +1,18 @@
-"""`pan3d-mini` as a function of named tensors: pictures and calibration in, what decoding reads out."""
+"""`pan3d-mini` and what stands on it as functions of named tensors: pictures and calibration in, what decoding reads out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from pan3d_core.geometry.transforms import look_at
 from pan3d_core.models.mini.calibration import GEOMETRY_CHANNELS, TOKEN_GEOMETRY, Calibration, MiniInputs
+from pan3d_core.models.mini.eps3d import RAW_CHANNELS, Eps3dMini, Eps3dMiniOutputs, PixelMaps
 from pan3d_core.models.mini.fast3dis import Fast3disMini
-from pan3d_core.models.mini.network import MiniOutputs, PanMini
+from pan3d_core.models.mini.network import DenseOutputs, MiniOutputs, PanMini
 from pan3d_core.models.mini.plane import PlaneRays
 from pan3d_core.models.mini.queries import QueryOutputs, QueryPrediction
 from pan3d_core.models.mini.sweep import MAX_OTHERS, SweepGrid
@@ -22,6 +24,7 @@ AXES = {"views": (1, MAX_VIEWS), "others": (1, MAX_OTHERS)}
 TOLERANCE = {
     "log_ratio": 5e-5, "log_error": 1e-4, "foreground_logits": 5e-4, "center_offset": 1e-4, "view1_from_cam": 1e-4,
     "mask_logits": 1e-3, "objectness_logits": 5e-4, "quality_logits": 5e-4, "text_embedding": 5e-5,
+    "raw": 5e-4, "semantics": 5e-4, "instances": 5e-4,
 }  # fmt: skip
 
 
@@ -52,6 +55,24 @@ class Fast3disMiniGraph(nn.Module):
         return _in_order(self.network(MiniInputs(images, intrinsics, unused, unused, calibration.posed), calibration))
 
 
+class Eps3dMiniGraph(nn.Module):
+    """What an `Eps3dMini` says of every pixel of scenes whose cameras are known; its Gaussians are made of that in torch, as many
+    as the values say."""
+
+    def __init__(self, network: Eps3dMini) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """As `mini_graph` has them, in their order."""
+        images, *known = tensors
+        calibration = _calibration_of(known)
+        unused = images.new_zeros(0)
+        inputs = MiniInputs(images, unused, unused, unused, calibration.posed)
+        dense, _, maps = self.network.pixels(inputs, calibration)
+        return *_dense_in_order(dense), maps.raw, maps.semantics, maps.instances
+
+
 def _calibration_of(tensors: Sequence[Tensor]) -> Calibration:
     """From what follows the images."""
     geometry, token_geometry, camera_numbers, first_view, rotation, other, place, inside, seen, *others = tensors
@@ -66,10 +87,14 @@ def _calibration_of(tensors: Sequence[Tensor]) -> Calibration:
     )  # fmt: skip
 
 
+def _dense_in_order(outputs: DenseOutputs) -> tuple[Tensor, ...]:
+    return outputs.log_ratio, outputs.log_error, outputs.foreground_logits, outputs.center_offset, outputs.view1_from_cam
+
+
 def _in_order(outputs: MiniOutputs) -> tuple[Tensor, ...]:
     queries = outputs.queries
     return (
-        outputs.log_ratio, outputs.log_error, outputs.foreground_logits, outputs.center_offset, outputs.view1_from_cam,
+        *_dense_in_order(outputs),
         queries.mask_logits, queries.layers[-1].objectness_logits, queries.quality_logits, queries.text_embedding,
     )  # fmt: skip
 
@@ -96,20 +121,34 @@ def input_specs(network: PanMini, hw: tuple[int, int]) -> tuple[TensorSpec, ...]
     return tuple(TensorSpec(n, shape, torch.int64 if n == "other" else torch.float32) for n, shape in shapes.items())
 
 
-def output_specs(network: PanMini, queries: int, hw: tuple[int, int]) -> tuple[TensorSpec, ...]:
-    """Name what the graph gives for pictures of `hw` pixels, in the order of `MiniGraph.forward`."""
+def _dense_shapes(hw: tuple[int, int]) -> dict[str, tuple[int | str, ...]]:
     h2, w2 = hw[0] // 2, hw[1] // 2
-    shapes: dict[str, tuple[int | str, ...]] = {
+    return {
         "log_ratio": (1, "views", h2, w2),
         "log_error": (1, "views", h2, w2),
         "foreground_logits": (1, "views", h2, w2),
         "center_offset": (1, "views", hw[0] // 4, hw[1] // 4, 3),
         "view1_from_cam": (1, "views", 9),
+    }
+
+
+def output_specs(network: PanMini, queries: int, hw: tuple[int, int]) -> tuple[TensorSpec, ...]:
+    """Name what the graph gives for pictures of `hw` pixels, in the order of `MiniGraph.forward`."""
+    h2, w2 = hw[0] // 2, hw[1] // 2
+    shapes: dict[str, tuple[int | str, ...]] = {
+        **_dense_shapes(hw),
         "mask_logits": (1, queries, "views", h2, w2),
         "objectness_logits": (1, queries),
         "quality_logits": (1, queries),
         "text_embedding": (1, queries, network.widths.text_dim),
     }
+    return tuple(TensorSpec(name, shape) for name, shape in shapes.items())
+
+
+def eps3d_specs(features: int, hw: tuple[int, int]) -> tuple[TensorSpec, ...]:
+    """Name what `Eps3dMiniGraph` gives for pictures of `hw` pixels with so many features, in its order."""
+    channels = {"raw": RAW_CHANNELS, "semantics": features, "instances": features}
+    shapes = {**_dense_shapes(hw), **{name: (1, "views", count, *hw) for name, count in channels.items()}}
     return tuple(TensorSpec(name, shape) for name, shape in shapes.items())
 
 
@@ -153,6 +192,30 @@ def graph_outputs(named: dict[str, Tensor], calibration: Calibration) -> MiniOut
     )  # fmt: skip
 
 
+def eps3d_mini_outputs(
+    network: Eps3dMini, named: dict[str, Tensor], inputs: MiniInputs, calibration: Calibration
+) -> Eps3dMiniOutputs:
+    """Make Gaussians of what a graph answered.
+
+    Args:
+        network: Whose graph it is; averages over voxels.
+        named: What `Eps3dMiniGraph` gives.
+        inputs: One scene of S views, whose cameras are known.
+        calibration: Of these views.
+
+    Returns:
+        As the network's own.
+    """
+    dense = DenseOutputs(
+        log_ratio=named["log_ratio"], log_error=named["log_error"], foreground_logits=named["foreground_logits"],
+        plane_depth=calibration.rays[1].plane_depth, center_offset=named["center_offset"],
+        plane_from_world=calibration.plane_from_world, view1_from_cam=named["view1_from_cam"],
+        dense_text=calibration.posed.new_zeros(0),
+    )  # fmt: skip
+    maps = PixelMaps(named["raw"], named["semantics"], named["instances"])
+    return network.scenes(inputs, dense, calibration.cam_from_plane, maps)
+
+
 def sample_inputs(views: int, hw: tuple[int, int], posed: bool = True) -> MiniInputs:
     """Make a scene of random pictures from cameras around a table, always the same one.
 
@@ -178,8 +241,8 @@ def sample_inputs(views: int, hw: tuple[int, int], posed: bool = True) -> MiniIn
     )
 
 
-def mini_graph(engine: str, network: PanMini | Fast3disMini, hw: tuple[int, int], checksum: str) -> Graph:
-    """Describe a `pan3d-mini` or `pan3d-mini-fast3dis` for pictures of one size.
+def mini_graph(engine: str, network: PanMini | Fast3disMini | Eps3dMini, hw: tuple[int, int], checksum: str) -> Graph:
+    """Describe a `pan3d-mini`, or a network on one, for pictures of one size.
 
     Args:
         engine: Its name.
@@ -188,11 +251,11 @@ def mini_graph(engine: str, network: PanMini | Fast3disMini, hw: tuple[int, int]
         checksum: Of the weights.
 
     Returns:
-        The graph, for 1 to `MAX_VIEWS` views; of the first posed or not, of the second posed.
+        The graph, for 1 to `MAX_VIEWS` views; of the first posed or not, of the others posed.
     """
 
-    def samples(views: int) -> dict[str, Tensor]:
-        scene = sample_inputs(views, hw)
+    def samples(views: int, posed: bool) -> dict[str, Tensor]:
+        scene = sample_inputs(views, hw, posed)
         device = next(network.parameters()).device
         with torch.no_grad():
             named = graph_inputs(scene, network.calibrate(scene))
@@ -202,8 +265,16 @@ def mini_graph(engine: str, network: PanMini | Fast3disMini, hw: tuple[int, int]
         inputs = input_specs(network, hw)
         outputs = output_specs(network, len(network.decoder.learned), hw)
         module: nn.Module = MiniGraph(network)
+    elif isinstance(network, Eps3dMini):
+        inputs = input_specs(network.base, hw)
+        outputs = eps3d_specs(network.settings.features, hw)
+        module = Eps3dMiniGraph(network)
     else:
         inputs = (*input_specs(network.base, hw), TensorSpec("intrinsics", (1, "views", 3, 3)))
         outputs = output_specs(network.base, network.settings.decoder.queries, hw)
         module = Fast3disMiniGraph(network)
-    return Graph(engine, module.eval(), inputs, outputs, AXES, samples, TOLERANCE, checksum)
+    unposed = partial(samples, posed=False) if isinstance(network, PanMini) else None
+    tolerance = {spec.name: TOLERANCE[spec.name] for spec in outputs}
+    return Graph(
+        engine, module.eval(), inputs, outputs, AXES, partial(samples, posed=True), tolerance, checksum, unposed_samples=unposed
+    )

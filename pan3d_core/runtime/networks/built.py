@@ -12,7 +12,9 @@ import torch
 
 from pan3d_core.runtime.networks.cache import CacheEntry
 from pan3d_core.runtime.networks.interface import Graph, RuntimeUnavailable
-from pan3d_core.runtime.networks.onnx_files import FORMAT, OPSET, write_onnx
+from pan3d_core.runtime.networks.onnx_files import FORMAT, OPSET, require_same_network, write_onnx
+from pan3d_core.runtime.networks.room import memory_words, require_room
+from pan3d_core.runtime.progress import step
 
 logger = logging.getLogger("pan3d.runtime.networks")
 
@@ -48,11 +50,15 @@ def network_file(graph: Graph, wanted: Wanted) -> Path:
         The file.
 
     Raises:
-        RuntimeUnavailable: It is not there and may not be, or cannot be, made.
+        RuntimeUnavailable: It is not there and may not be, or cannot be, made; or the one that is named is of another network.
     """
     if wanted.file is not None:
+        require_same_network(wanted.file, graph)
         return wanted.file
-    return built(network_entry(graph), lambda path: write_onnx(graph, path), wanted)
+    entry = network_entry(graph)
+    if wanted.build and entry.find() is None:
+        require_room(graph, entry.folder)
+    return built(entry, lambda path: write_onnx(graph, path), wanted)
 
 
 def built(entry: CacheEntry, write: Callable[[Path], None], wanted: Wanted) -> Path:
@@ -79,7 +85,10 @@ def built(entry: CacheEntry, write: Callable[[Path], None], wanted: Wanted) -> P
     logger.info("building %s for %s, which happens once", entry.filename, entry.group)
     started = time.monotonic()
     try:
-        path = entry.build(write)
+        with step(f"building {entry.filename} for {entry.group}"):
+            path = entry.build(write)
+    except MemoryError as error:
+        raise RuntimeUnavailable(memory_words(f"{entry.filename} cannot be built")) from error
     except (OSError, ValueError) as error:  # a full disk, an axis that became fixed
         raise RuntimeUnavailable(f"{entry.filename} cannot be built: {error}") from error
     logger.info("built %s for %s in %.1f s", entry.filename, entry.group, time.monotonic() - started)

@@ -79,6 +79,12 @@ class CacheEntry:
                 (part / MANIFEST).write_text(json.dumps(facts, indent=1), encoding="utf-8")
             return self.folder / self.filename
 
+    def discard(self) -> None:
+        """Remove the entry, if there is one."""
+        with self._locked():
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -20,6 +20,10 @@ class RuntimeUnavailable(RuntimeError):
     """A runtime cannot run a network here; the message says why and what to do about it."""
 
 
+class PrecisionRefused(RuntimeUnavailable):
+    """Narrow numbers did harm where they were judged; the message says how much."""
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """One input or output."""
@@ -42,6 +46,8 @@ class Graph:
     tolerance: Mapping[str, float]  # of each output: the largest error in float32 that counts as equal
     checksum: str  # of the weights
     metadata: Mapping[str, str] = field(default_factory=dict)  # what an engine needs beside the network, by name
+    beside: Mapping[str, Tensor] = field(default_factory=dict)  # numbers likewise, such as vectors of names
+    unposed_samples: Callable[[int], dict[str, Tensor]] | None = None  # likewise, of unknown cameras; None: no difference
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class RuntimeFacts:
     precision: str
     reason: str
     fell_back: bool = False  # something else was asked for, and `reason` says why it does not run
+    changed: str = ""  # what is narrower than float32, and what is not; empty where nothing is
 
 
 class Network(Protocol):

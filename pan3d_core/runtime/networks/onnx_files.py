@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -14,12 +16,14 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from pan3d_core.runtime.networks.interface import Graph, RuntimeUnavailable
+from pan3d_core.runtime.networks.room import is_memory_fault, memory_words, weight_bytes
 
 OPSET = 20
-FORMAT = "pan3d-onnx/1"
+FORMAT = "pan3d-onnx/2"
 EXAMPLE_VIEWS = 4  # neither 1 nor 2, which the exporter takes for lengths that never change
 LARGEST_IN_ONE_FILE = 1_500_000_000  # bytes of weights; more lie beside it, since such files end at 2 GB
 INSTALL = 'pip install "pan3d[onnx]"'
+BESIDE = "tensor."  # before the names of numbers that lie beside a network
 
 
 class _InOrder(nn.Module):
@@ -67,6 +71,8 @@ def write_onnx(graph: Graph, path: Path) -> None:
                 verbose=False,
             )
     except Exception as error:
+        if is_memory_fault(error):
+            raise RuntimeUnavailable(memory_words(f"export: {graph.engine} cannot be written as ONNX")) from error
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise RuntimeUnavailable(f"export: {graph.engine} cannot be written as ONNX: {first}") from error
     if program is None:
@@ -76,9 +82,10 @@ def write_onnx(graph: Graph, path: Path) -> None:
     with _quiet():
         onnxscript.optimizer.fold_constants(program.model, onnx_shape_inference=False)
         onnxscript.optimizer.remove_unused_nodes(program.model)
-    program.model.metadata_props.update(graph.metadata, pan3d_format=FORMAT, engine=graph.engine, checksum=graph.checksum)
-    weights = sum(tensor.numel() * tensor.element_size() for tensor in graph.module.state_dict().values())
-    program.save(str(path), external_data=weights > LARGEST_IN_ONE_FILE)
+    words = {**graph.metadata, **{f"{BESIDE}{name}": packed(value) for name, value in graph.beside.items()}}
+    words |= {"pan3d_format": FORMAT, "engine": graph.engine, "checksum": graph.checksum, "inputs": _sizes(graph)}
+    program.model.metadata_props.update(words)
+    program.save(str(path), external_data=weight_bytes(graph) > LARGEST_IN_ONE_FILE)
 
 
 def _require_free_axes(graph: Graph, model: Any) -> None:
@@ -116,6 +123,50 @@ def read_onnx_metadata(path: Path | str) -> dict[str, str]:
             "write it again with pan3d export"
         )
     return words
+
+
+def packed(tensor: Tensor) -> str:
+    """A tensor in float32 as words: JSON of its shape and, in base64, its values."""
+    values = tensor.detach().cpu().float().contiguous().numpy()
+    return json.dumps({"shape": list(tensor.shape), "float32": base64.b64encode(values.tobytes()).decode()})
+
+
+def unpacked(words: str) -> Tensor:
+    """The tensor that `packed` made words of; `ValueError` for other words."""
+    try:
+        content = json.loads(words)
+        values = torch.frombuffer(bytearray(base64.b64decode(content["float32"])), dtype=torch.float32)
+        return values.reshape(content["shape"])
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"tensor: expected the words of one, got {words[:40]!r} ({error})") from error
+
+
+def require_same_network(path: Path, graph: Graph) -> None:
+    """Refuse an ONNX file that was written from another network, other weights or for other pictures.
+
+    Args:
+        path: The file.
+        graph: The network that it should be of.
+
+    Raises:
+        RuntimeUnavailable: It is of another one, damaged or not there; says of which and what to do.
+    """
+    try:
+        words = read_onnx_metadata(path)
+    except (OSError, ValueError) as error:
+        raise RuntimeUnavailable(str(error)) from error
+    for name, expected in (("engine", graph.engine), ("checksum", graph.checksum), ("inputs", _sizes(graph))):
+        found = words.get(name, "none")
+        if found != expected:
+            raise RuntimeUnavailable(
+                f"{path}: expected the network of {graph.engine} with {name} {expected[:40]}, got {found[:40]} of "
+                f"{words.get('engine', 'unknown')}; pan3d export {graph.engine} writes it anew"
+            )
+
+
+def _sizes(graph: Graph) -> str:
+    """Shapes of the inputs, so that pictures of another size are told from these."""
+    return "; ".join(f"{spec.name} {'x'.join(map(str, spec.shape))}" for spec in graph.inputs)
 
 
 def _metadata_props(path: Path) -> Mapping[str, str]:

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pan3d_core.runtime.networks.built import Wanted, network_file
+from pan3d_core.runtime.networks.built import Wanted
 from pan3d_core.runtime.networks.interface import Graph, RuntimeFacts, RuntimeUnavailable, ShapeGate, Tensors
+from pan3d_core.runtime.networks.precision import runnable_file
+from pan3d_core.runtime.networks.room import is_memory_fault, memory_words
 
 INSTALL = 'pip install "pan3d[onnx]"'
 
@@ -36,16 +38,16 @@ class OnnxRuntimeNetwork:
 
 def open_network(graph: Graph, wanted: Wanted) -> OnnxRuntimeNetwork:
     """Open a network in ONNX Runtime; errors as `runtime.networks.open_network` has them for every runtime."""
-    path = network_file(graph, wanted)
+    path, changed = runnable_file(graph, wanted)
     try:
         import onnxruntime
     except (ImportError, OSError) as error:
         raise RuntimeUnavailable(f"onnxruntime: cannot be imported ({error}); {INSTALL}") from error
     session = _session(onnxruntime, path, wanted)
     device = session.get_providers()[0].removesuffix("ExecutionProvider")
-    return OnnxRuntimeNetwork(
-        graph, session, RuntimeFacts("onnxruntime", onnxruntime.__version__, device, "float32", wanted.reason)
-    )
+    version, precision = onnxruntime.__version__, wanted.precision
+    facts = RuntimeFacts("onnxruntime", version, device, precision, wanted.reason, changed=changed)
+    return OnnxRuntimeNetwork(graph, session, facts)
 
 
 def _session(onnxruntime: Any, path: Path, wanted: Wanted) -> Any:
@@ -58,4 +60,6 @@ def _session(onnxruntime: Any, path: Path, wanted: Wanted) -> Any:
         options.log_severity_level = 3
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
+        if is_memory_fault(error):
+            raise RuntimeUnavailable(memory_words(f"onnxruntime: cannot open {path}")) from error
         raise RuntimeUnavailable(f"onnxruntime: cannot open {path}: {error}") from error

@@ -13,8 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pan3d_core.runtime.networks.built import Wanted, network_file
+from pan3d_core.runtime.networks.built import Wanted
 from pan3d_core.runtime.networks.interface import Graph, RuntimeFacts, RuntimeUnavailable, ShapeGate, Tensors
+from pan3d_core.runtime.networks.precision import runnable_file
+from pan3d_core.runtime.networks.room import is_memory_fault, memory_words
 
 INSTALL = 'pip install "pan3d[openvino]"'
 KEPT = 4  # numbers of views that stay compiled, each with memory of its own
@@ -24,8 +26,8 @@ DEVICE = "CPU"
 class OpenVinoNetwork:
     """One compiled model for each combination of axes' lengths; they are fixed there, since free ones do not compile."""
 
-    def __init__(self, graph: Graph, openvino: Any, file: Path, wanted: Wanted) -> None:
-        """`openvino`: the package. `file`: the network as ONNX."""
+    def __init__(self, graph: Graph, openvino: Any, file: Path, wanted: Wanted, changed: str = "") -> None:
+        """`openvino`: the package. `file`: the network as ONNX. `changed`: what in it is narrower than float32."""
         self._graph, self._file = graph, file
         self._check = ShapeGate(graph.inputs, graph.axes)
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
@@ -36,7 +38,8 @@ class OpenVinoNetwork:
             "INFERENCE_PRECISION_HINT": "f32",
         }
         device = self._core.get_property(DEVICE, "FULL_DEVICE_NAME")
-        self.facts = RuntimeFacts("openvino", openvino.__version__.split("-")[0], device, "float32", wanted.reason)
+        version = openvino.__version__.split("-")[0]
+        self.facts = RuntimeFacts("openvino", version, device, wanted.precision, wanted.reason, changed=changed)
 
     def __call__(self, inputs: Tensors) -> dict[str, Tensor]:
         """As `Network` has it; the first set of a new number of views waits for it to be compiled."""
@@ -65,16 +68,20 @@ class OpenVinoNetwork:
             shapes = {s.name: [lengths[axis] if isinstance(axis, str) else axis for axis in s.shape] for s in self._graph.inputs}
             model.reshape(shapes)
             return self._core.compile_model(model, DEVICE, self._settings)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
+            if is_memory_fault(error):
+                raise RuntimeUnavailable(memory_words(f"openvino: cannot compile {self._file}")) from error
             raise RuntimeUnavailable(f"openvino: cannot compile {self._file}: {error}") from error
 
 
 def open_network(graph: Graph, wanted: Wanted) -> OpenVinoNetwork:
     """Open a network in OpenVINO; errors as `runtime.networks.open_network` has them for every runtime."""
-    file = network_file(graph, wanted)
+    file, changed = runnable_file(graph, wanted)
+    if changed:
+        changed = f"{changed}; on this device weights alone are narrow, and it computes in float32"
     try:
         import openvino
 
-        return OpenVinoNetwork(graph, openvino, file, wanted)
+        return OpenVinoNetwork(graph, openvino, file, wanted, changed)
     except Exception as error:
         raise RuntimeUnavailable(f"openvino: cannot be used here ({error}); {INSTALL}") from error

@@ -14,9 +14,10 @@ import torch
 from pan3d_core.runtime.lazy import load
 from pan3d_core.runtime.networks.built import Wanted
 from pan3d_core.runtime.networks.guarded import GuardedNetwork
-from pan3d_core.runtime.networks.interface import Graph, Network, RuntimeUnavailable
+from pan3d_core.runtime.networks.interface import Graph, Network, PrecisionRefused, RuntimeUnavailable
 from pan3d_core.runtime.networks.torch_network import TorchNetwork
 from pan3d_core.runtime.networks.verify import OutputError, require_verified
+from pan3d_core.runtime.progress import step
 
 if TYPE_CHECKING:
     from pan3d_core.runtime.networks import onnxruntime_network, openvino_network, tensorrt_network
@@ -40,14 +41,16 @@ class Runtime:
 RUNTIMES = {
     "tensorrt": Runtime(
         "pan3d_core.runtime.networks.tensorrt_network:open_network", ("tensorrt", "tensorrt_rtx"), ("cuda",),
-        ("float32",), "TensorRT comes with JetPack; on a PC: pip install tensorrt-rtx",
+        ("float32", "float16", "bfloat16"), "TensorRT comes with JetPack; on a PC: pip install tensorrt-rtx",
     ),
     "openvino": Runtime(
-        "pan3d_core.runtime.networks.openvino_network:open_network", ("openvino",), ("cpu",), ("float32",),
+        "pan3d_core.runtime.networks.openvino_network:open_network", ("openvino",), ("cpu",),
+        ("float32", "float16", "bfloat16"),
         'pip install "pan3d[openvino]"',
     ),
     "onnxruntime": Runtime(
-        "pan3d_core.runtime.networks.onnxruntime_network:open_network", ("onnxruntime",), ("cpu",), ("float32",),
+        "pan3d_core.runtime.networks.onnxruntime_network:open_network", ("onnxruntime",), ("cpu",),
+        ("float32", "float16"),  # its products on CPUs know no bfloat16
         'pip install "pan3d[onnx]"',
     ),
 }  # fmt: skip
@@ -106,6 +109,8 @@ def open_network(graph: Graph, runtime: str, wanted: Wanted) -> Network:
         if reason := misfit(runtime, device, wanted.precision):
             raise RuntimeUnavailable(reason)
         return _opened(graph, runtime, wanted)
+    except PrecisionRefused as error:
+        return _wide(graph, runtime, error)
     except RuntimeUnavailable as error:
         logger.warning("%s: model.runtime %s does not run here, torch takes over: %s", graph.engine, runtime, error)
         return TorchNetwork(graph, wanted.precision, f"instead of {runtime}: {error}", fell_back=True)
@@ -123,13 +128,18 @@ def prepared(graph: Graph, runtime: str, wanted: Wanted) -> list[OutputError]:
         How far each output is from torch's.
 
     Raises:
-        RuntimeUnavailable: The runtime is not there, fails, or answers otherwise than torch.
+        RuntimeUnavailable: The runtime is not there, fails, or answers otherwise than torch; or nobody has judged the precision.
     """
+    return require_verified(graph, bare_network(graph, runtime, wanted), wanted)
+
+
+def bare_network(graph: Graph, runtime: str, wanted: Wanted) -> Network:
+    """Open a network in a runtime that nobody has compared with torch yet; errors as `prepared`."""
     device = next(graph.module.parameters()).device.type
     if reason := misfit(runtime, device, wanted.precision):
         raise RuntimeUnavailable(reason)
     builder: NetworkBuilder = load(RUNTIMES[runtime].builder)
-    return require_verified(graph, builder(graph, wanted), wanted)
+    return builder(graph, wanted)
 
 
 def _fastest(graph: Graph, device: str, wanted: Wanted) -> Network:
@@ -139,6 +149,8 @@ def _fastest(graph: Graph, device: str, wanted: Wanted) -> Network:
         if not reason:
             try:
                 return _opened(graph, name, replace(wanted, build=False, reason="the fastest that is installed and built"))
+            except PrecisionRefused as error:
+                return _wide(graph, name, error)
             except RuntimeUnavailable as error:
                 reason = f"{name}: {error}"
         if is_installed(name):
@@ -146,10 +158,17 @@ def _fastest(graph: Graph, device: str, wanted: Wanted) -> Network:
     return TorchNetwork(graph, wanted.precision, "; ".join(reasons) or f"no other runtime for {device} is installed")
 
 
+def _wide(graph: Graph, runtime: str, error: PrecisionRefused) -> Network:
+    """Torch in float32, since narrow numbers were judged and did harm."""
+    logger.warning("%s: torch runs in float32 instead: %s", graph.engine, error)
+    return TorchNetwork(graph, "float32", f"in float32 instead of {runtime}: {error}", fell_back=True)
+
+
 def _opened(graph: Graph, runtime: str, wanted: Wanted) -> Network:
     builder: NetworkBuilder = load(RUNTIMES[runtime].builder)
-    network = builder(graph, wanted)
-    require_verified(graph, network, wanted)
+    with step(f"opening {graph.engine} in {runtime}"):
+        network = builder(graph, wanted)
+        require_verified(graph, network, wanted)
     facts = network.facts
     logger.info("%s runs in %s %s on %s: %s", graph.engine, facts.name, facts.version, facts.device, facts.reason)
     return GuardedNetwork(network, TorchNetwork(graph, wanted.precision, "takes over"))

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pan3d_core.runtime.networks.built import Wanted, built, network_file
+from pan3d_core.runtime.networks.built import Wanted, built
 from pan3d_core.runtime.networks.cache import CacheEntry
 from pan3d_core.runtime.networks.interface import Graph, RuntimeFacts, RuntimeUnavailable, ShapeGate, Tensors
+from pan3d_core.runtime.networks.precision import runnable_file
+from pan3d_core.runtime.networks.room import memory_words
 
 BEST_VIEWS = 4  # that kernels are chosen for
 # Reported for Depth Anything v2 and 3: depth at a wrong, jumping scale, gone in 10.14 to 10.16.
@@ -28,6 +30,8 @@ class TensorRtNetwork:
         """`library`: the package. `engine`: an `ICudaEngine` of the graph."""
         self._graph, self._library, self._engine, self.facts = graph, library, engine, facts
         self._context = engine.create_execution_context()
+        if self._context is None:
+            raise RuntimeUnavailable(memory_words(f"tensorrt: cannot prepare {graph.engine} on {facts.device}"))
         self._check = ShapeGate(graph.inputs, graph.axes)
 
     def __call__(self, inputs: Tensors) -> dict[str, Tensor]:
@@ -53,18 +57,25 @@ def open_network(graph: Graph, wanted: Wanted) -> TensorRtNetwork:
     """Open a network in TensorRT; errors as `runtime.networks.open_network` has them for every runtime."""
     library = _library()
     _refuse_wrong_scale(graph, library)
-    file = network_file(graph, wanted)
+    file, changed = runnable_file(graph, wanted)
     device = next(graph.module.parameters()).device
     entry = engine_entry(graph, library, device, wanted.precision)
     path = built(entry, lambda at: write_engine(graph, library, file, at), wanted)
-    logger = library.Logger(library.Logger.WARNING)
-    engine = library.Runtime(logger).deserialize_cuda_engine(path.read_bytes())
-    if engine is None:
-        raise RuntimeUnavailable(f"tensorrt: cannot open {path}; pan3d export --prune removes it, and it is built again")
+    engine = read_engine(library, path)
     name = torch.cuda.get_device_name(device)
-    return TensorRtNetwork(
-        graph, library, engine, RuntimeFacts("tensorrt", library.__version__, name, wanted.precision, wanted.reason)
-    )
+    facts = RuntimeFacts("tensorrt", library.__version__, name, wanted.precision, wanted.reason, changed=changed)
+    return TensorRtNetwork(graph, library, engine, facts)
+
+
+def read_engine(library: Any, path: Path) -> Any:
+    """Read an engine that was built for this GPU; `RuntimeUnavailable` for one that is not, or is of another version."""
+    engine = library.Runtime(library.Logger(library.Logger.WARNING)).deserialize_cuda_engine(path.read_bytes())
+    if engine is None:
+        raise RuntimeUnavailable(
+            f"tensorrt: cannot open {path}, which was built for another GPU or version, or is damaged; pan3d export --prune "
+            "removes it, and it is built again"
+        )
+    return engine
 
 
 def engine_entry(graph: Graph, library: Any, device: torch.device, precision: str) -> CacheEntry:
@@ -120,7 +131,7 @@ def write_engine(graph: Graph, library: Any, file: Path, path: Path, targets: tu
             settings.set_compute_capability(getattr(library.ComputeCapability, target), number)
     serialized = builder.build_serialized_network(network, settings)
     if serialized is None:
-        raise RuntimeUnavailable(f"tensorrt: cannot build {graph.engine}; its own log says why")
+        raise RuntimeUnavailable(memory_words(f"tensorrt: cannot build {graph.engine}; its own log says why, often"))
     path.write_bytes(serialized)
 
 
@@ -132,6 +143,9 @@ def _library() -> Any:
             import tensorrt_rtx as library
         except (ImportError, OSError) as error:
             raise RuntimeUnavailable(f"tensorrt: cannot be imported ({first}; {error}); {INSTALL}") from error
+    missing = [name for name in ("Builder", "OnnxParser", "Runtime", "__version__") if not hasattr(library, name)]
+    if missing:  # what is left of a package that was removed can be imported
+        raise RuntimeUnavailable(f"tensorrt: cannot be used, {library.__name__} has no {missing[0]}; install it again: {INSTALL}")
     return library
 
 

@@ -8,6 +8,8 @@ from torch import Tensor
 from pan3d_core.runtime.device import autocast_dtype
 from pan3d_core.runtime.networks.interface import Graph, RuntimeFacts, Tensors
 
+AUTOCAST = "products in {}; norms, softmax and what follows exponentials in float32"
+
 
 class TorchNetwork:
     """Runs the module of a graph operation by operation, where its weights are."""
@@ -17,7 +19,8 @@ class TorchNetwork:
         self._graph, self._dtype = graph, autocast_dtype(precision)
         device = next(graph.module.parameters()).device
         self._device = device.type
-        self.facts = RuntimeFacts("torch", str(torch.__version__), str(device), precision, reason, fell_back)
+        changed = "" if self._dtype is None else AUTOCAST.format(precision)
+        self.facts = RuntimeFacts("torch", str(torch.__version__), str(device), precision, reason, fell_back, changed)
 
     def because(self, reason: str) -> TorchNetwork:
         """The same network after another runtime has failed, and why."""

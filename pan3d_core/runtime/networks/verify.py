@@ -12,7 +12,10 @@ import torch
 from pan3d_core.runtime.networks.built import Wanted, network_entry
 from pan3d_core.runtime.networks.cache import CacheEntry
 from pan3d_core.runtime.networks.interface import Graph, Network, RuntimeUnavailable
+from pan3d_core.runtime.networks.judged import require_judged
+from pan3d_core.runtime.networks.precision import WIDE
 from pan3d_core.runtime.networks.torch_network import TorchNetwork
+from pan3d_core.runtime.progress import step
 
 VIEWS = (1, 2, 4, 8)
 
@@ -46,8 +49,9 @@ def output_errors(graph: Graph, network: Network, views: Sequence[int] = VIEWS) 
     low, high = graph.axes.get("views", (min(views), max(views)))
     largest = dict.fromkeys((spec.name for spec in graph.outputs), 0.0)
     reference = TorchNetwork(graph, "float32", "the reference")
-    for count in (count for count in views if low <= count <= high):
-        inputs = graph.samples(count)
+    tried = [count for count in views if low <= count <= high]
+    kinds = [graph.samples, *([] if graph.unposed_samples is None else [graph.unposed_samples])]
+    for inputs in (samples(count) for samples in kinds for count in tried):
         expected, found = reference(inputs), network(inputs)
         for name, value in expected.items():
             error = float((found[name].to(value.device) - value).abs().max())
@@ -56,7 +60,7 @@ def output_errors(graph: Graph, network: Network, views: Sequence[int] = VIEWS) 
 
 
 def require_verified(graph: Graph, network: Network, wanted: Wanted) -> list[OutputError]:
-    """Refuse a network that does not answer as torch does.
+    """Refuse a network that does not answer as torch does, or in narrow numbers one whose results nobody has judged.
 
     Args:
         graph: The network.
@@ -70,6 +74,9 @@ def require_verified(graph: Graph, network: Network, wanted: Wanted) -> list[Out
         RuntimeUnavailable: It answers otherwise, or has not been compared and may not be now.
     """
     facts = network.facts
+    if facts.precision != WIDE:
+        require_judged(graph, facts)
+        return []
     if wanted.file is not None:
         return _compared(graph, network)
     parts = {
@@ -83,7 +90,8 @@ def require_verified(graph: Graph, network: Network, wanted: Wanted) -> list[Out
             raise RuntimeUnavailable(
                 f"{facts.name} {facts.version} has not been compared with torch on this machine; pan3d export {graph.engine} does"
             )
-        found = _compared(graph, network)
+        with step(f"comparing {facts.name} with torch for {graph.engine}"):
+            found = _compared(graph, network)
         content = json.dumps([vars(error) for error in found])
         try:
             entry.build(lambda at: _write(at, content))

@@ -1,4 +1,4 @@
-"""A small untrained `pan3d-mini` in other runtimes: the engine answers the same, posed or not, for 1 to 8 views."""
+"""Small untrained networks of the `pan3d-mini` family in other runtimes: the engines answer the same, posed or not."""
 
 import json
 from dataclasses import replace
@@ -9,8 +9,12 @@ from raycast_scene import TABLE_SCENE, cast
 from safetensors.torch import save_file
 
 from pan3d_core.config import ModelConfig
-from pan3d_core.engines import build_engine, build_graph
+from pan3d_core.engines import ENGINES, GRAPHS, build_engine, build_graph
 from pan3d_core.engines.mini import FORMATS
+from pan3d_core.engines.table import WITHOUT_GRAPH
+from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniSettings
+from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniSettings
+from pan3d_core.models.mini.graph import sample_inputs
 from pan3d_core.models.mini.network import MiniArchitecture, PanMini
 from pan3d_core.runtime.networks.verify import output_errors
 from pan3d_core.views.preprocessing import preprocess
@@ -22,16 +26,33 @@ TINY = {
 ON_CPU = ("onnxruntime", "openvino")
 
 
+def written(path, engine, network, architecture):
+    """A checkpoint of a network with two names, and of what is no object one."""
+    tensors = {name: value.clone() for name, value in network.state_dict().items()}
+    for bias in {"decoder.mask_bias", "base.decoder.mask_bias", "mask_bias"} & set(tensors):
+        tensors[bias] = torch.tensor(1.0)  # untrained masks are empty otherwise
+    for name, count in (("embeddings", 2), ("stuff", 1)):
+        tensors[f"names.{name}"] = torch.nn.functional.normalize(torch.randn(count, 8), dim=-1)
+    content = {"architecture": architecture, "names": ["mug", "ball"], "class_names": ["mug", "ball"], "stuff": ["table"]}
+    content["facts"] = {"image_hw": (48, 64)}
+    save_file(tensors, path, metadata={"format": FORMATS[engine], "content": json.dumps(content)})
+    return str(path)
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     torch.manual_seed(0)
-    tensors = {name: value.clone() for name, value in PanMini(MiniArchitecture(**TINY)).state_dict().items()}
-    tensors["decoder.mask_bias"] = torch.tensor(1.0)  # untrained masks are empty otherwise
-    tensors["names.embeddings"] = torch.nn.functional.normalize(torch.randn(2, 8), dim=-1)
-    content = {"architecture": TINY, "names": ["mug", "ball"], "class_names": ["mug", "ball"], "facts": {"image_hw": (48, 64)}}
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file(tensors, path, metadata={"format": FORMATS["pan3d-mini"], "content": json.dumps(content)})
-    return str(path)
+    network = PanMini(MiniArchitecture(**TINY))
+    return written(tmp_path_factory.mktemp("weights") / "tiny.safetensors", "pan3d-mini", network, TINY)
+
+
+@pytest.fixture(scope="module")
+def gaussians(tmp_path_factory):
+    """A checkpoint of a small `pan3d-mini-eps3d`."""
+    torch.manual_seed(0)
+    settings = Eps3dMiniSettings(base=TINY, width=4, features=6)
+    path = tmp_path_factory.mktemp("weights") / "gaussians.safetensors"
+    return written(path, "pan3d-mini-eps3d", Eps3dMini(settings), settings.to_dict())
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +83,62 @@ def test_the_engine_answers_as_in_torch(weights, cache, runtime):
         torch.testing.assert_close(found.cam_from_world, expected.cam_from_world, atol=1e-4, rtol=0)
         torch.testing.assert_close(others.mask_logits, instances.mask_logits, atol=1e-3, rtol=0)
         torch.testing.assert_close(others.class_logits, instances.class_logits, atol=1e-3, rtol=0)
+
+
+def test_gaussians_are_the_same_in_every_runtime(gaussians, cache):
+    """Without poses torch looks for cameras by what it finds, in any case."""
+    settings = {"name": "pan3d-mini-eps3d", "weights": gaussians, "min_score": 0.0}
+    plain = build_engine(ModelConfig(runtime="torch", **settings))
+    for runtime in ON_CPU:
+        pytest.importorskip(runtime)
+        engine = build_engine(ModelConfig(runtime=runtime, **settings))
+        assert engine.facts.runtime().name == runtime
+        for (expected, _), (found, _) in answers_of(plain, engine):
+            torch.testing.assert_close(found.depth, expected.depth, atol=1e-4, rtol=1e-4)
+            assert len(found.gaussians) == pytest.approx(len(expected.gaussians), rel=0.01)  # a point may cross a voxel's border
+            for name in ("means", "semantic_features", "instance_features"):
+                mine, theirs = getattr(found.gaussians, name), getattr(expected.gaussians, name)
+                torch.testing.assert_close(mine.mean(0), theirs.mean(0), atol=1e-3, rtol=1e-3)
+    assert build_engine(ModelConfig(**settings)).facts.runtime().name == "openvino"
+
+
+def test_the_graph_of_pixels_is_the_network(gaussians):
+    graph = build_graph(ModelConfig(name="pan3d-mini-eps3d", weights=gaussians))
+    engine = build_engine(ModelConfig(name="pan3d-mini-eps3d", weights=gaussians, runtime="torch"))
+    scene = sample_inputs(3, (48, 64))
+    with torch.no_grad():
+        expected = engine._model(scene)
+    found = engine.network(scene)
+    assert torch.equal(found.gaussians[0].means, expected.gaussians[0].means)
+    assert torch.equal(found.gaussians[0].instance_features, expected.gaussians[0].instance_features)
+    assert {spec.name for spec in graph.outputs} >= {"raw", "semantics", "instances"} and graph.unposed_samples is None
+    content = json.loads(graph.metadata["content"])
+    assert set(graph.beside) == {"names.embeddings", "names.stuff", "text_decoder.weight", "text_decoder.bias"}
+    assert content["stuff"] == ["table"] and graph.metadata["format"] == FORMATS["pan3d-mini-eps3d"]
+
+
+@pytest.fixture(scope="module")
+def anchors(tmp_path_factory):
+    """A checkpoint of a small `pan3d-mini-fast3dis`."""
+    torch.manual_seed(0)
+    decoder = {"queries": 3, "dim": 16, "heads": 2, "feed_forward": 16, "layers": 2, "bands": 4}
+    settings = Fast3disMiniSettings(base=TINY, decoder=replace(Fast3disMiniSettings().decoder, **decoder), lora_rank=2)
+    path = tmp_path_factory.mktemp("weights") / "anchors.safetensors"
+    return written(path, "pan3d-mini-fast3dis", Fast3disMini(settings), settings.to_dict())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)  # writing a graph takes minutes on a busy machine
+def test_small_anchors_answer_as_in_torch(anchors, cache):
+    settings = {"name": "pan3d-mini-fast3dis", "weights": anchors, "min_score": 0.0}
+    plain = build_engine(ModelConfig(runtime="torch", **settings))
+    for runtime in ON_CPU:
+        pytest.importorskip(runtime)
+        engine = build_engine(ModelConfig(runtime=runtime, **settings))
+        assert engine.facts.runtime().name == runtime
+        for (expected, instances), (found, others) in answers_of(plain, engine):
+            torch.testing.assert_close(found.depth, expected.depth, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(others.mask_logits, instances.mask_logits, atol=1e-3, rtol=0)
 
 
 @pytest.mark.slow
@@ -98,6 +175,7 @@ def test_the_graph_of_other_pictures_is_another(weights):
     assert usual.inputs[0].shape == (1, "views", 3, 48, 64) and wide.inputs[0].shape == (1, "views", 3, 48, 80)
     content = json.loads(wide.metadata["content"])
     assert content["names"] == ["mug", "ball"] and content["preprocess"]["width"] == 80
+    assert wide.beside["names.embeddings"].shape == (2, 8) and len(wide.checksum) == 64
 
 
 def test_torch_is_its_own_equal(weights):
@@ -108,10 +186,16 @@ def test_torch_is_its_own_equal(weights):
 
 
 def test_engines_without_a_graph_are_named(weights):
-    with pytest.raises(ValueError, match="export: expected one of pan3d-mini.*got 'depth_clusters'"):
+    with pytest.raises(ValueError, match="export: depth_clusters has no network.*expected one of pan3d-mini"):
         build_graph(ModelConfig(name="depth_clusters"))
+    with pytest.raises(ValueError, match="export: expected one of pan3d-mini.*got 'pan3d-maxi'"):
+        build_graph(ModelConfig(name="pan3d-maxi"))
 
 
-def test_an_engine_that_torch_alone_runs_says_so(caplog):
+def test_an_engine_without_a_network_says_so(caplog):
     engine = build_engine(ModelConfig(name="depth_clusters", runtime="openvino"))
-    assert engine.facts.runtime is None and "depth_clusters runs in torch alone" in caplog.text
+    assert engine.facts.runtime is None and "model.runtime openvino: depth_clusters has no network" in caplog.text
+
+
+def test_every_engine_with_a_network_has_a_graph():
+    assert set(ENGINES) == set(GRAPHS) | set(WITHOUT_GRAPH)

@@ -10,12 +10,31 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from pan3d_core.config import PreprocessConfig
 from pan3d_core.engines import EngineFacts
 from pan3d_core.runtime.networks import RuntimeFacts
-from pan3d_ros.outputs.diagnostics import model_status
+from pan3d_core.runtime.progress import step
+from pan3d_ros.outputs.model_status import model_status
 
 
 def facts(**runtime):
     values = {"name": "openvino", "version": "1.2", "device": "CPU", "precision": "float32", "reason": "asked for", **runtime}
     return EngineFacts(PreprocessConfig(), runtime=lambda: RuntimeFacts(**values))
+
+
+def test_what_is_being_built_is_told_while_the_node_is_on_its_way():
+    with step("loading da3"):
+        with step("building network.onnx for da3"):
+            found = model_status("configuring", "", "da3", None)
+            assert model_status("unconfigured", "", "da3", None).message == "unconfigured"
+        assert model_status("configuring", "", "da3", None).message == "configuring: loading da3, for 0 s now"
+    assert found.level == DiagnosticStatus.OK
+    assert found.message == "configuring: building network.onnx for da3, for 0 s now"
+    assert values_of(found)["step"] == "building network.onnx for da3"
+    assert model_status("configuring", "", "da3", None).message == "configuring"
+
+
+def test_what_is_narrow_is_told():
+    told = values_of(model_status("active", "", "pan3d-mini", facts(precision="float16", changed="7 products in float16")))
+    assert told["precision"] == "float16" and told["narrow"] == "7 products in float16"
+    assert "narrow" not in values_of(model_status("active", "", "pan3d-mini", facts()))
 
 
 def values_of(found):

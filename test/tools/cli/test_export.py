@@ -1,8 +1,13 @@
 """`pan3d export`: what it writes, what it refuses, what it lists and removes. Writing ONNX itself is the library's."""
 
+from types import SimpleNamespace
+
 import pytest
 from tiny_graphs import tiny_graph
 
+from pan3d_core.runtime.networks import RuntimeFacts
+from pan3d_core.runtime.networks.interface import PrecisionRefused
+from pan3d_core.runtime.networks.judged import Judgement, require_judged
 from pan3d_core.runtime.networks.table import RUNTIMES
 from pan3d_tools import cli
 
@@ -55,3 +60,27 @@ def test_pictures_have_a_width_and_a_height(capsys):
     assert cli.main(["export", "--picture", "640"]) == 2
     assert "expected WIDTHxHEIGHT" in capsys.readouterr().err
     assert set(RUNTIMES) == {"tensorrt", "openvino", "onnxruntime"}
+
+
+@pytest.mark.parametrize(("after", "code"), [(0.895, 0), (0.5, 1)])
+def test_narrow_numbers_are_judged_and_the_verdict_is_kept(monkeypatch, capsys, after, code):
+    facts = RuntimeFacts("onnxruntime", "1", "CPU", "float16", "")
+    monkeypatch.setattr("pan3d_tools.cli.export.runnable_file", lambda graph, wanted: ("file.onnx", "7 products in float16"))
+    monkeypatch.setattr("pan3d_tools.cli.export.bare_network", lambda graph, name, wanted: SimpleNamespace(facts=facts))
+    monkeypatch.setattr("pan3d_tools.cli.export.judged", lambda model, scenes: [Judgement("AP", 0.9, after, -0.01)])
+    assert cli.main(["export", "--to", "onnx", "--precision", "float16"]) == code
+    told = capsys.readouterr().out
+    assert "7 products in float16" in told and "0.9 -> " in told
+    if code:
+        assert "refused in float16: AP changed too much; torch runs it in float32" in told
+        with pytest.raises(PrecisionRefused):
+            require_judged(tiny_graph(), facts)
+    else:
+        require_judged(tiny_graph(), facts)
+
+
+def test_a_precision_that_no_runtime_has_is_told(monkeypatch, capsys):
+    monkeypatch.setattr("pan3d_tools.cli.export.misfit", lambda *given: "no")
+    monkeypatch.setattr("pan3d_tools.cli.export.is_installed", lambda name: True)
+    assert cli.main(["export", "--precision", "bfloat16"]) == 2
+    assert "no installed runtime has bfloat16 on cpu; take another --precision" in capsys.readouterr().err

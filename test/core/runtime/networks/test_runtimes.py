@@ -1,8 +1,10 @@
 """One network in every runtime that is installed, and torch where one of them does not run."""
 
 import logging
+import re
 import sys
 from dataclasses import replace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +13,9 @@ from tiny_graphs import ForFourViews, tiny_graph
 from pan3d_core.runtime.networks import RuntimeUnavailable, Wanted, open_network, read_onnx_metadata, write_onnx
 from pan3d_core.runtime.networks.built import network_entry
 from pan3d_core.runtime.networks.guarded import GuardedNetwork
+from pan3d_core.runtime.networks.interface import TensorSpec
+from pan3d_core.runtime.networks.onnx_files import unpacked
+from pan3d_core.runtime.networks.room import available_memory, require_room
 from pan3d_core.runtime.networks.table import installed_runtimes, prepared
 from pan3d_core.runtime.networks.torch_network import TorchNetwork
 from pan3d_core.runtime.networks.verify import output_errors
@@ -65,6 +70,31 @@ def test_answers_stay_when_the_next_are_computed(cache, runtime):
 def test_the_file_says_what_it_is(file):
     words = read_onnx_metadata(file)
     assert words["engine"] == "tiny" and words["format"] == "tiny/1" and words["checksum"] == "0" * 64
+
+
+def test_numbers_beside_a_network_are_in_its_file(tmp_path):
+    pytest.importorskip("onnxscript")
+    vectors = torch.randn(3, 5)
+    write_onnx(tiny_graph(beside={"names": vectors}), tmp_path / "tiny.onnx")
+    assert torch.equal(unpacked(read_onnx_metadata(tmp_path / "tiny.onnx")["tensor.names"]), vectors)
+    with pytest.raises(ValueError, match="tensor: expected the words of one"):
+        unpacked("{}")
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"engine": "large"}, "expected the network of large with engine large, got tiny of tiny"),
+        ({"checksum": "1" * 64}, "with checksum 1111.*got 0000.*pan3d export tiny writes it anew"),
+        ({"inputs": (TensorSpec("views", (1, "views", 7)), TensorSpec("scale", (1,)))}, "with inputs views 1xviewsx7"),
+    ],
+)
+@pytest.mark.parametrize("runtime", ON_CPU)
+def test_a_file_of_another_network_is_not_opened(file, runtime, other, said):
+    pytest.importorskip(runtime)
+    network = open_network(tiny_graph(**other), runtime, replace(WANTED, file=file))
+    assert network.facts.fell_back and re.search(said, network.facts.reason)
+    assert open_network(tiny_graph(), runtime, replace(WANTED, file=file)).facts.name == runtime
 
 
 def test_files_of_others_are_refused_with_the_remedy(file, tmp_path):
@@ -153,6 +183,67 @@ def test_a_full_disk_leaves_it_to_torch(empty_cache, monkeypatch):
     monkeypatch.setattr("pan3d_core.runtime.networks.built.write_onnx", full)
     network = open_network(tiny_graph(), "onnxruntime", WANTED)
     assert network.facts.fell_back and "the disk is full" in network.facts.reason
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")])
+def test_too_little_memory_while_building_leaves_it_to_torch(empty_cache, monkeypatch, error):
+    pytest.importorskip("onnxscript")
+
+    def short(*given, **settings):
+        raise error
+
+    monkeypatch.setattr("torch.onnx.export", short)
+    network = open_network(tiny_graph(), "onnxruntime", WANTED)
+    assert network.facts.fell_back and "tiny cannot be written as ONNX: too little memory" in network.facts.reason
+    assert "build it with pan3d export while nothing else runs" in network.facts.reason
+    assert not list(empty_cache.glob("engines/*/*/"))
+
+
+@pytest.mark.parametrize(
+    ("free", "memory", "said"),
+    [
+        (10, 10**12, "takes 0 MB of disk.*the disk is full.*PAN3D_CACHE"),
+        (10**12, 10, "building tiny takes 0.3 GB of memory"),
+    ],
+)
+def test_too_little_room_is_told_before_anything_is_built(empty_cache, monkeypatch, free, memory, said):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("pan3d_core.runtime.networks.room.shutil.disk_usage", lambda path: SimpleNamespace(free=free))
+    monkeypatch.setattr("pan3d_core.runtime.networks.room.available_memory", lambda: memory)
+    monkeypatch.setattr("pan3d_core.runtime.networks.built.write_onnx", lambda *given: pytest.fail("it was begun"))
+    network = open_network(tiny_graph(), "onnxruntime", WANTED)
+    assert network.facts.fell_back and re.search(said, network.facts.reason)
+
+
+def test_a_system_that_does_not_tell_of_its_memory_is_trusted(monkeypatch, tmp_path):
+    assert available_memory() > 10**6
+    monkeypatch.setattr("pan3d_core.runtime.networks.room.MEMORY_FILE", tmp_path / "none")
+    assert available_memory() is None
+    require_room(tiny_graph(), tmp_path / "not" / "there")
+
+
+def test_a_cache_that_nobody_may_write_leaves_it_to_torch(monkeypatch, tmp_path):
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("PAN3D_CACHE", str(tmp_path / "file"))
+    network = open_network(tiny_graph(), "onnxruntime", WANTED)
+    assert network.facts.fell_back and "network.onnx cannot be built" in network.facts.reason
+
+
+def test_a_verdict_that_cannot_be_kept_leaves_it_to_torch(cache, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    full = raising(OSError(28, "No space left on device"))
+    monkeypatch.setattr("pan3d_core.runtime.networks.verify._write", lambda path, content: full(path))
+    network = open_network(tiny_graph(), "onnxruntime", WANTED)
+    assert network.facts.fell_back and "verified.json cannot be kept" in network.facts.reason
+
+
+@pytest.mark.parametrize("runtime", ON_CPU)
+def test_an_empty_package_leaves_it_to_torch(cache, monkeypatch, runtime):
+    monkeypatch.setitem(sys.modules, runtime, ModuleType(runtime))  # what is left when a package was removed in part
+    monkeypatch.setattr("pan3d_core.runtime.networks.table.is_installed", lambda name: True)
+    network = open_network(tiny_graph(), runtime, WANTED)
+    assert network.facts.fell_back and f"{runtime}: cannot" in network.facts.reason and "no attribute" in network.facts.reason
 
 
 class Failing:
