@@ -116,11 +116,11 @@ def graph(config: ModelConfig, picture_hw: tuple[int, int] | None = None) -> Gra
     """Describe the network as `pan3d export` writes it.
 
     Args:
-        config: As for `build`; only weights and device count.
+        config: Its weights and device are those of `build`, the rest is not looked at.
         picture_hw: Rows and columns of the cameras' pictures; None = 480 x 640.
 
     Returns:
-        The graph.
+        Graph of views that are posed or not.
 
     Raises:
         FileNotFoundError: As `build`.

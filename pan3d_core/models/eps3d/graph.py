@@ -10,12 +10,9 @@ from torch import Tensor, nn
 
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.models.eps3d.network import FEATURES, PARTS, Eps3d, Eps3dOutput
+from pan3d_core.models.vggt.graph import graph_of_pictures
 from pan3d_core.models.vggt.network import VggtOutput
-from pan3d_core.runtime.networks.interface import Graph, TensorSpec
-
-MAX_VIEWS = 8
-# Relative to the range of each output where that is large: exponentials amplify rounding.
-TOLERANCE = {"pose_encoding": 1e-3, "depth": 5e-3, "depth_conf": 5e-3, "raw": 5e-3, "semantics": 2e-3, "instances": 2e-3}
+from pan3d_core.runtime.networks.interface import Graph
 
 
 class Eps3dGraph(nn.Module):
@@ -62,7 +59,7 @@ def eps3d_graph(network: Eps3d, hw: tuple[int, int], checksum: str) -> Graph:
         checksum: Of the weights.
 
     Returns:
-        The graph, for 1 to `MAX_VIEWS` views.
+        The graph, for 1 to 8 views.
     """
     network.vggt.aggregator.patch_embed.fix_size(hw)
     shapes: dict[str, tuple[int | str, ...]] = {
@@ -73,18 +70,4 @@ def eps3d_graph(network: Eps3d, hw: tuple[int, int], checksum: str) -> Graph:
         "semantics": (1, "views", *hw, FEATURES),
         "instances": (1, "views", *hw, FEATURES),
     }
-
-    def samples(views: int) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(views)
-        return {"images": torch.rand(1, views, 3, *hw, generator=generator).to(next(network.parameters()).device)}
-
-    return Graph(
-        engine="eps3d",
-        module=Eps3dGraph(network).eval(),
-        inputs=(TensorSpec("images", (1, "views", 3, *hw)),),
-        outputs=tuple(TensorSpec(name, shape) for name, shape in shapes.items()),
-        axes={"views": (1, MAX_VIEWS)},
-        samples=samples,
-        tolerance=TOLERANCE,
-        checksum=checksum,
-    )
+    return graph_of_pictures("eps3d", Eps3dGraph(network), hw, shapes, checksum)

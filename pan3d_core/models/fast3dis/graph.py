@@ -44,12 +44,11 @@ class Fast3disGraph(nn.Module):
 
 
 def fast3dis_inputs(images: Tensor, cameras: tuple[Tensor, Tensor] | None) -> dict[str, Tensor]:
-    """Name the tensors of one scene.
+    """Name the tensors of one scene, those of Depth Anything 3 among them.
 
     Args:
         images: (1, S, 3, H, W) RGB 0..1.
-        cameras: `cam_from_world` (1, S, 4, 4) as `relative_to_first` gives it, and intrinsics (1, S, 3, 3) in pixels of the
-            images; None where they are unknown.
+        cameras: As for `da3_inputs`, or None.
 
     Returns:
         What `Fast3disGraph` takes.

@@ -69,22 +69,31 @@ def test_a_graph_says_what_a_decoder_needs(checkpoint):
         assert tuple(outputs[spec.name].shape) == tuple(2 if axis == "views" else axis for axis in spec.shape), spec.name
 
 
+def engine_of_runtimes(config):
+    """The engine after its graph was written for every runtime of the CPU: auto finds what was prepared."""
+    for runtime in ("onnxruntime", "openvino"):
+        pytest.importorskip(runtime)
+        errors = prepared(build_graph(config), runtime, Wanted(threads=1))
+        assert max(error.largest for error in errors) < 1e-4
+    engine = build_engine(config)
+    assert engine.facts.runtime().name == "openvino"
+    return engine
+
+
+def require_alike(plain, engine, scenes):
+    for given in scenes:
+        (expected, _), (found, _) = plain(given), engine(given)
+        torch.testing.assert_close(found.depth, expected.depth, atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(found.cam_from_world, expected.cam_from_world, atol=1e-4, rtol=0)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # writing a graph takes minutes on a busy machine
 def test_segvggt_answers_the_same_in_every_runtime(checkpoint):
     pytest.importorskip("onnxscript")
     config = ModelConfig(name="segvggt", weights=str(checkpoint), device="cpu", min_score=0.0)
     plain = build_engine(config)
-    for runtime in ("onnxruntime", "openvino"):
-        pytest.importorskip(runtime)
-        errors = prepared(build_graph(config), runtime, Wanted(threads=1))
-        assert max(error.largest for error in errors) < 1e-4
-    engine = build_engine(config)  # auto finds what was prepared
-    assert engine.facts.runtime().name == "openvino"
-    for count in (1, 3):
-        (expected, _), (found, _) = plain(views(count)), engine(views(count))
-        torch.testing.assert_close(found.depth, expected.depth, atol=1e-4, rtol=1e-3)
-        torch.testing.assert_close(found.cam_from_world, expected.cam_from_world, atol=1e-4, rtol=0)
+    require_alike(plain, engine_of_runtimes(config), [views(1), views(3)])
 
 
 def calibrated(count):
@@ -220,16 +229,7 @@ def test_the_others_answer_the_same_in_every_runtime(request, engine):
     pytest.importorskip("onnxscript")
     config = ModelConfig(name=engine, weights=str(request.getfixturevalue(f"{engine}_file")), device="cpu", min_score=0.0)
     plain = build_engine(config)
-    for runtime in ("onnxruntime", "openvino"):
-        pytest.importorskip(runtime)
-        errors = prepared(build_graph(config), runtime, Wanted(threads=1))
-        assert max(error.largest for error in errors) < 1e-4
-    found = build_engine(config)  # auto finds what was prepared
-    assert found.facts.runtime().name == "openvino"
-    for given in (calibrated(1), calibrated(3), views(3)):
-        (expected, _), (answer, _) = plain(given), found(given)
-        torch.testing.assert_close(answer.depth, expected.depth, atol=1e-4, rtol=1e-3)
-        torch.testing.assert_close(answer.cam_from_world, expected.cam_from_world, atol=1e-4, rtol=0)
+    require_alike(plain, engine_of_runtimes(config), [calibrated(1), calibrated(3), views(3)])
 
 
 @pytest.mark.slow
@@ -238,13 +238,4 @@ def test_da3_answers_the_same_in_every_runtime(da3_file):
     pytest.importorskip("onnxscript")
     config = ModelConfig(name="da3", weights=str(da3_file), device="cpu")
     plain = build_engine(config)
-    for runtime in ("onnxruntime", "openvino"):
-        pytest.importorskip(runtime)
-        errors = prepared(build_graph(config), runtime, Wanted(threads=1))
-        assert max(error.largest for error in errors) < 1e-4
-    engine = build_engine(config)
-    assert engine.facts.runtime().name == "openvino"
-    for given in (calibrated(1), calibrated(3), views(3)):
-        (expected, _), (found, _) = plain(given), engine(given)
-        torch.testing.assert_close(found.depth, expected.depth, atol=1e-4, rtol=1e-3)
-        torch.testing.assert_close(found.cam_from_world, expected.cam_from_world, atol=1e-4, rtol=0)
+    require_alike(plain, engine_of_runtimes(config), [calibrated(1), calibrated(3), views(3)])

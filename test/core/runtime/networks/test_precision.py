@@ -7,7 +7,6 @@ import torch
 from tiny_graphs import Mixing, tiny_graph
 
 from pan3d_core.runtime.networks import RuntimeFacts, RuntimeUnavailable, Wanted, open_network, write_onnx
-from pan3d_core.runtime.networks.built import network_entry
 from pan3d_core.runtime.networks.judged import Judgement, judgement_entry, keep_judgements, on_trial
 from pan3d_core.runtime.networks.precision import write_narrow
 from pan3d_core.runtime.networks.table import bare_network
@@ -15,22 +14,6 @@ from pan3d_core.runtime.networks.table import bare_network
 ON_CPU = ("onnxruntime", "openvino")
 GOOD = Judgement("AP", 0.9, 0.895, -0.01)
 BAD = Judgement("centre error (mm)", 8.0, 9.0, 0.5)
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory):
-    pytest.importorskip("onnxscript")
-    path = tmp_path_factory.mktemp("tiny") / "tiny.onnx"
-    write_onnx(tiny_graph(), path)
-    return path
-
-
-@pytest.fixture
-def cache(monkeypatch, tmp_path, file):
-    """A cache in which the network is written already, in float32."""
-    monkeypatch.setenv("PAN3D_CACHE", str(tmp_path / "cache"))
-    network_entry(tiny_graph()).build(lambda path: path.write_bytes(file.read_bytes()))
-    return tmp_path / "cache"
 
 
 def wanted(precision):

@@ -11,7 +11,6 @@ import torch
 from tiny_graphs import ForFourViews, tiny_graph
 
 from pan3d_core.runtime.networks import RuntimeUnavailable, Wanted, open_network, read_onnx_metadata, write_onnx
-from pan3d_core.runtime.networks.built import network_entry
 from pan3d_core.runtime.networks.guarded import GuardedNetwork
 from pan3d_core.runtime.networks.interface import TensorSpec
 from pan3d_core.runtime.networks.onnx_files import unpacked
@@ -22,22 +21,6 @@ from pan3d_core.runtime.networks.verify import output_errors
 
 WANTED = Wanted(threads=1)
 ON_CPU = ("onnxruntime", "openvino")
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory):
-    pytest.importorskip("onnxscript")
-    path = tmp_path_factory.mktemp("tiny") / "tiny.onnx"
-    write_onnx(tiny_graph(), path)
-    return path
-
-
-@pytest.fixture
-def cache(monkeypatch, tmp_path, file):
-    """A cache in which the network is written already."""
-    monkeypatch.setenv("PAN3D_CACHE", str(tmp_path / "cache"))
-    network_entry(tiny_graph()).build(lambda path: path.write_bytes(file.read_bytes()))
-    return tmp_path / "cache"
 
 
 @pytest.fixture
