@@ -42,12 +42,17 @@ HANDLE_IS_GONE = (RCLError, InvalidHandle)
 """What using a publisher raises after the process was asked to end: either, by the moment at which its context went."""
 
 
+GONE_WHILE_GATHERED = "to wait set"
+"""In the message of an `RCLError` by which an executor says that it was about to wait for something just destroyed."""
+
+
 def spin(executor: Executor, on_failure: Callable[[Exception], None]) -> None:
     """Spin for nodes that stay, whatever a callback raises, and that unsubscribe while they run.
 
     An exception of a callback comes out of `executor.spin()`, which would end the node by one odd message on any topic.
     A message that has been queued for a subscription which another thread destroys meanwhile raises `InvalidHandle` there; it
-    concerns nobody any more. Superfluous when executors drop such callbacks and report such failures themselves.
+    concerns nobody any more. Likewise an action server or a client that is destroyed while an executor gathers what it will
+    wait for, which raises `RCLError`. Superfluous when executors drop such callbacks and report such failures themselves.
 
     Args:
         executor: Whose nodes are spun, until it is shut down.
@@ -60,7 +65,10 @@ def spin(executor: Executor, on_failure: Callable[[Exception], None]) -> None:
         except InvalidHandle as error:
             log.debug("a callback of a destroyed subscription was dropped: %s", error)
         except FAILURES as error:
-            on_failure(error)
+            if isinstance(error, RCLError) and GONE_WHILE_GATHERED in str(error):
+                log.debug("something destroyed is not waited for any more: %s", error)
+            else:
+                on_failure(error)
             time.sleep(CALLBACK_FAILURE_PAUSE_S)
 
 
