@@ -117,8 +117,9 @@ def fuse_outlines(
     owner = own_pixels(instances, views.hw, mask_threshold).owner.cpu()
     claimed = owner.repeat_interleave(factor, 1).repeat_interleave(factor, 2).numpy()
     share = _share_seen_through(standing, claimed)
-    if share > MOST_SEEN_THROUGH:
-        return FusedOutlines(instances, share)
+    as_given = FusedOutlines(instances, share)
+    if as_given.contradicted:
+        return as_given
     certain = np.append(False, instances.scores.numpy(force=True) >= CERTAIN_SCORE)
     parts = _parts(standing, claimed, certain, detailed.images, config)
     parts = _completed(parts, standing, claimed, (depth > 0).cpu().numpy())

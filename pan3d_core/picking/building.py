@@ -21,6 +21,8 @@ class PickerConfig:
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     names: ArmNames = field(default_factory=ArmNames)
+    area_m: tuple[tuple[float, float], tuple[float, float]] = ((-0.2, -0.22), (0.2, 0.22))  # where things may be put, world x y
+    attempts: int = 3  # how often the arm goes for one object, at most
 
 
 def build_picker(robot: PickingRobot, urdf: str, engine: Engine, config: PickerConfig | None = None) -> Picker:
@@ -41,4 +43,4 @@ def build_picker(robot: PickingRobot, urdf: str, engine: Engine, config: PickerC
     config = config or PickerConfig()
     namer = Namer.of_facts(engine.facts, config.pipeline.naming)
     pipeline = PerceptionPipeline(engine, config.pipeline, namer, RobotBody(parse_urdf(urdf)))
-    return Picker(pipeline, MotionPlanner(Arm(urdf, config.names), config.motion), robot)
+    return Picker(pipeline, MotionPlanner(Arm(urdf, config.names), config.motion), robot, config.area_m, config.attempts)

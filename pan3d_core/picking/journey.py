@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
-from pan3d_core.config import GraspConfig
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.grasping import select_grasps
 from pan3d_core.language.prompts import PromptResult, resolve_prompt
@@ -72,7 +71,7 @@ class PickReport:
     """What became of one wish."""
 
     instance_id: int
-    attempts: tuple[Attempt, ...] = field(default=())
+    attempts: tuple[Attempt, ...] = ()
 
     @property
     def outcome(self) -> Outcome:
@@ -117,8 +116,8 @@ class Picker:
         pipeline: PerceptionPipeline,
         planner: MotionPlanner,
         robot: PickingRobot,
-        area_m: tuple[Sequence[float], Sequence[float]] = ((-0.2, -0.22), (0.2, 0.22)),
-        attempts: int = 3,
+        area_m: tuple[Sequence[float], Sequence[float]],
+        attempts: int,
     ) -> None:
         """Bring the parts together.
 
@@ -209,7 +208,7 @@ class Picker:
         for wanted in (instance_id, *((onto,) if onto else ())):
             if seen.segment(wanted) is None or all(item.instance_id != wanted for item in seen.scene.objects):
                 return Attempt(Outcome.NOT_FOUND, f"object {wanted} is not seen")
-        answer = select_grasps(seen.result.panoptic, instance_id, self._grasp_config(), seen.scene.support_height_m)
+        answer = select_grasps(seen.result.panoptic, instance_id, self.pipeline.config.grasp, seen.scene.support_height_m)
         grasps = [grasp for grasp in answer.targets if all(_other(grasp, bad) for bad in failed)]
         if not grasps:
             return Attempt(Outcome.NO_GRASP, answer.message)
@@ -278,9 +277,6 @@ class Picker:
         robot.follow(way, "retire")
         robot.open_to(robot.max_opening_m)
         return attempt
-
-    def _grasp_config(self) -> GraspConfig:
-        return self.pipeline.config.grasp
 
 
 def _middle(box: OrientedBox) -> Floats:
