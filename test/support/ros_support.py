@@ -148,6 +148,11 @@ class Listener(Node):
         status = self.status(name)
         return status is not None and status.level == level and text in status.message
 
+    def has_shown(self, name: str, level: bytes, text: str) -> bool:
+        """Whether any line so far had this level and contained the text: of a state that the next one soon replaces."""
+        lines = (status for array in self.received["diagnostics"] for status in array.status if status.name.endswith(name))
+        return any(status.level == level and text in status.message for status in lines)
+
 
 class Bench:
     """The node under test with its cameras and somebody who listens."""
