@@ -305,7 +305,7 @@ def test_failures_in_a_row_end_perception_and_the_node_comes_back_without_an_ope
     bench.until(lambda: bench.listener.has_shown("model", ERROR, "; failed, trying again in "), "what will be done about it")
     answer = bench.call(SegmentObject, "segment_object", prompt_type=ALL, use_latest=True)
     assert answer.error_code == ErrorCode.NOT_ACTIVE, answer.message
-    bench.until(lambda: bench.listener.has_shown("model", ERROR, "configure failed: 'no such thing'"), "an attempt that fails, too")
+    bench.until(lambda: bench.listener.has_shown("model", ERROR, "configure failed: 'no such thing'"), "a failing attempt")
     count = len(bench.instances())
     bench.engine.failure = None
     bench.until(lambda: len(bench.instances()) > count, "results again")
