@@ -1,7 +1,7 @@
 """What drivers of cameras are called, how they are started, and where they publish: the facts behind `cameras.launch.py`.
 
-No import of launch, so it can be tested where launch is not installed. What is said of a driver was read in the sources of the
-version that stands there; docs/cameras.md has the same table for people.
+No import of launch, so it can be tested where launch is not installed. The table is `camera_drivers.yaml`; docs/cameras.md has it
+for people.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pan3d_ros.platform.launch_arguments import camera_names
 
 @dataclass(frozen=True)
 class Driver:
-    """One kind of camera. `{name}`, `{serial}`, `{model}` and `{count}` (of its cameras) stand for what a user gives."""
+    """One kind of camera, as the table says it."""
 
     package: str
     version: str  # whose sources were read
@@ -38,93 +38,8 @@ class Driver:
 
 
 DRIVERS: Mapping[str, Driver] = {
-    "realsense": Driver(
-        package="realsense2_camera",
-        version="4.58.2",
-        launch="rs_launch.py",
-        # The namespace is left empty, as the driver puts the camera's name behind it.
-        arguments={"camera_name": "{name}", "camera_namespace": "", "align_depth.enable": "true", "enable_sync": "true"},
-        serial_argument={"serial_no": "_{serial}"},  # a number alone would become an integer, which the driver refuses
-        image="/{name}/color/image_raw",
-        info="/{name}/color/camera_info",
-        depth="/{name}/aligned_depth_to_color/image_raw",
-        root="{name}_link",
-        optical="{name}_color_optical_frame",
-    ),
-    "orbbec": Driver(
-        package="orbbec_camera",
-        version="2.6.3",
-        launch="{model}.launch.py",
-        model="gemini_330_series",
-        # A driver that is told of several devices waits for the others before it opens its own.
-        arguments={
-            "camera_name": "{name}",
-            "device_num": "{count}",
-            "depth_registration": "true",
-            "enable_point_cloud": "false",
-        },
-        serial_argument={"serial_number": "{serial}"},
-        image="/{name}/color/image_raw",
-        info="/{name}/color/camera_info",
-        depth="/{name}/depth/image_raw",
-        root="{name}_link",
-        optical="{name}_color_optical_frame",
-    ),
-    "zed": Driver(
-        package="zed_wrapper",
-        version="5.4.1",
-        launch="zed_camera.launch.py",
-        model="zed2i",
-        # Its odometry would be a second parent of the camera's frame, beside the mounting.
-        arguments={"camera_name": "{name}", "camera_model": "{model}", "publish_tf": "false", "publish_map_tf": "false"},
-        serial_argument={"serial_number": "{serial}"},
-        image="/{name}/zed_node/rgb/color/rect/image",
-        info="/{name}/zed_node/rgb/color/rect/camera_info",
-        depth="/{name}/zed_node/depth/depth_registered",
-        root="{name}_camera_link",
-        optical="{name}_left_camera_frame_optical",
-    ),
-    "depthai": Driver(
-        package="depthai_ros_driver",
-        version="2.10.3",
-        launch="camera.launch.py",
-        model="OAK-D",
-        # Rectifying would need image_proc; pan3d undistorts by camera_info.
-        arguments={
-            "name": "{name}",
-            "camera_model": "{model}",
-            "parent_frame": "{name}_link",
-            "rectify_rgb": "false",
-            "params_file": "{parameters}",
-        },
-        serial_argument={},
-        # Its own detector would take half of the device.
-        parameters={"camera": {"i_nn_type": "none", "i_pipeline_type": "RGBD", "i_mx_id": "{serial}"}},
-        image="/{name}/rgb/image_raw",
-        info="/{name}/rgb/camera_info",
-        depth="/{name}/stereo/image_raw",
-        root="{name}_link",
-        optical="{name}_rgb_camera_optical_frame",
-    ),
-    "usb_cam": Driver(
-        package="usb_cam",
-        version="0.8.1",
-        executable="usb_cam_node_exe",
-        # The serial of a webcam is its device; camera_info is that of a calibration by camera_calibration.
-        parameters={
-            "video_device": "{serial}",
-            "camera_name": "{name}",
-            "frame_id": "{name}_optical_frame",
-            "camera_info_url": "file://{model}",
-            "pixel_format": "mjpeg2rgb",
-            "framerate": 30.0,
-        },
-        image="/{name}/image_raw",
-        info="/{name}/camera_info",
-        depth="",
-        root="{name}_optical_frame",
-        optical="{name}_optical_frame",
-    ),
+    kind: Driver(**facts)
+    for kind, facts in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")).items()
 }
 
 
