@@ -10,8 +10,8 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import Any, Protocol
 
 import torch
 
@@ -42,34 +42,33 @@ from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 logger = logging.getLogger("pan3d.engines.fast3dis")
 
 MASK_PROB = 0.5
+Cameras = tuple[torch.Tensor, torch.Tensor]  # as `known_cameras` gives them
+
+
+class Network(Protocol):
+    """Pictures (1, S, 3, H, W) and what is known of their cameras -> what was found."""
+
+    def __call__(self, images: torch.Tensor, *, cameras: Cameras | None) -> Fast3disOutput: ...
 
 
 @dataclass(frozen=True)
 class Fast3disEngine:
     """Views at network size -> geometry in an unknown unit, and instances, best first."""
 
-    model: Fast3dis
+    network: Network
     provenance: dict[str, Any]  # how the checkpoint was made
     facts: EngineFacts
     thresholds: DecodingThresholds
-    backbone_dtype: torch.dtype | None = None
-    networks: SizedNetworks | None = None  # in a runtime that may be another than torch
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
         images = views.images[None].to(self.facts.device)
         cameras = known_cameras(views, images.device)
-        output = self._look(images, cameras)
+        output = self.network(images, cameras=cameras)
         instances = instances_of_queries(
             output.class_logits[0], lambda rows: output.mask_logits(rows)[0], self.facts.labels, self.thresholds
         )
         return reconstruction_of(output.geometry), replace(instances, class_logits=None)
-
-    def _look(self, images: torch.Tensor, cameras: tuple[torch.Tensor, torch.Tensor] | None) -> Fast3disOutput:
-        if self.networks is not None:
-            return fast3dis_output(self.networks((images.shape[-2], images.shape[-1]))(fast3dis_inputs(images, cameras)))
-        output: Fast3disOutput = self.model(images, cameras=cameras, backbone_dtype=self.backbone_dtype)
-        return output
 
 
 def build(config: ModelConfig) -> Fast3disEngine:
@@ -102,14 +101,18 @@ def build(config: ModelConfig) -> Fast3disEngine:
     size, wanted = network_size(OFFICIAL_PREPROCESS, USUAL_PICTURE), Wanted(torch.get_num_threads(), config.precision)
     networks = networks_of_large("fast3dis", _graphs_of(model), size, config.runtime, wanted)
     device = str(next(model.parameters()).device)
+    network: Network = partial(model, backbone_dtype=autocast_dtype(config.precision))
     return Fast3disEngine(
-        model=model,
+        network=network if networks is None else partial(_answered, networks),
         provenance=provenance,
         facts=EngineFacts(OFFICIAL_PREPROCESS, device=device, runtime=None if networks is None else networks.facts),
         thresholds=thresholds,
-        backbone_dtype=autocast_dtype(config.precision),
-        networks=networks,
     )
+
+
+def _answered(networks: SizedNetworks, images: torch.Tensor, *, cameras: Cameras | None) -> Fast3disOutput:
+    """What a runtime that may be another than torch found."""
+    return fast3dis_output(networks((images.shape[-2], images.shape[-1]))(fast3dis_inputs(images, cameras)))
 
 
 def graph(config: ModelConfig, picture_hw: tuple[int, int] | None = None) -> Graph:

@@ -2,10 +2,16 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import nn
 
 from pan3d_core.runtime.networks.interface import Graph, TensorSpec
+
+
+def writes_a_graph(test):
+    """Mark a test that writes the graph of a network of many layers: minutes on a busy machine."""
+    return pytest.mark.slow(pytest.mark.timeout(1800)(test))
 
 
 class Mixing(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -16,6 +18,8 @@ from pan3d_core.models.vggt.pose_encoding import pose_encoding_from_cameras
 from pan3d_core.runtime.networks.interface import Graph, TensorSpec
 
 MAX_VIEWS = 8
+Shapes = Mapping[str, tuple[int | str, ...]]
+NameInputs = Callable[[Tensor, tuple[Tensor, Tensor] | None], dict[str, Tensor]]
 # Relative to the range of each output where that is large: exponentials amplify rounding.
 TOLERANCE = {"depth": 5e-3, "depth_conf": 5e-3, "pose_encoding": 1e-3, "metric_depth": 5e-3, "sky": 1e-3}
 CAMERA_INPUTS = ("cameras", "posed")
@@ -101,6 +105,50 @@ def fix_grids(network: AnyViewDa3 | MonocularDa3 | NestedDa3, hw: tuple[int, int
         part.backbone.pretrained.fix_grid((hw[0] // PATCH_SIZE, hw[1] // PATCH_SIZE))
 
 
+def graph_of_views(
+    engine: str,
+    module: nn.Module,
+    name_inputs: NameInputs,
+    inputs: Shapes,
+    outputs: Shapes,
+    *,
+    tolerance: Mapping[str, float],
+    checksum: str,
+) -> Graph:
+    """Describe a network that is told which cameras are known.
+
+    Args:
+        engine: Whose it is.
+        module: Tensors of `inputs` in their order in, those of `outputs` out.
+        name_inputs: Pictures and cameras, or None, to at least the tensors of `inputs`.
+        inputs: Name to shape, in which "views" is their number; the pictures' are "images".
+        outputs: Likewise.
+        tolerance: Of each output.
+        checksum: Of the weights.
+
+    Returns:
+        The graph, for 1 to `MAX_VIEWS` views, with cameras or without.
+    """
+    height, width = inputs["images"][-2:]
+
+    def samples(views: int, posed: bool) -> dict[str, Tensor]:
+        images, cameras = around_a_table(views, (int(height), int(width)))
+        named = name_inputs(images, cameras if posed else None)
+        return {name: named[name].to(next(module.parameters()).device) for name in inputs}
+
+    return Graph(
+        engine=engine,
+        module=module.eval(),
+        inputs=tuple(TensorSpec(name, shape) for name, shape in inputs.items()),
+        outputs=tuple(TensorSpec(name, shape) for name, shape in outputs.items()),
+        axes={"views": (1, MAX_VIEWS)},
+        samples=partial(samples, posed=True),
+        unposed_samples=partial(samples, posed=False),
+        tolerance=tolerance,
+        checksum=checksum,
+    )
+
+
 def da3_graph(network: AnyViewDa3 | MonocularDa3 | NestedDa3, hw: tuple[int, int], checksum: str) -> Graph:
     """Describe a member for pictures of one size.
 
@@ -113,24 +161,11 @@ def da3_graph(network: AnyViewDa3 | MonocularDa3 | NestedDa3, hw: tuple[int, int
         The graph, for 1 to `MAX_VIEWS` views, with cameras or without.
     """
     fix_grids(network, hw)
-    shapes: dict[str, tuple[int | str, ...]] = {"images": (1, "views", 3, *hw), "cameras": (1, "views", 9), "posed": (1,)}
+    shapes: Shapes = {"images": (1, "views", 3, *hw), "cameras": (1, "views", 9), "posed": (1,)}
     if isinstance(network, MonocularDa3):
         shapes = {"images": shapes["images"]}
     outputs = OUTPUTS[type(network)]
-
-    def samples(views: int, posed: bool) -> dict[str, Tensor]:
-        images, cameras = around_a_table(views, hw)
-        named = da3_inputs(images, cameras if posed else None)
-        return {name: named[name].to(next(network.parameters()).device) for name in shapes}
-
-    return Graph(
-        engine="da3",
-        module=Da3Graph(network).eval(),
-        inputs=tuple(TensorSpec(name, shape) for name, shape in shapes.items()),
-        outputs=tuple(TensorSpec(name, (1, "views", *((9,) if name == "pose_encoding" else hw))) for name in outputs),
-        axes={"views": (1, MAX_VIEWS)},
-        samples=partial(samples, posed=True),
-        unposed_samples=None if isinstance(network, MonocularDa3) else partial(samples, posed=False),
-        tolerance={name: TOLERANCE[name] for name in outputs},
-        checksum=checksum,
-    )
+    given = {name: (1, "views", *((9,) if name == "pose_encoding" else hw)) for name in outputs}
+    tolerance = {name: TOLERANCE[name] for name in outputs}
+    graph = graph_of_views("da3", Da3Graph(network), da3_inputs, shapes, given, tolerance=tolerance, checksum=checksum)
+    return replace(graph, unposed_samples=None) if isinstance(network, MonocularDa3) else graph

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 
 from pan3d_core.models.da3.cameras import decoded_cameras
-from pan3d_core.models.da3.graph import MAX_VIEWS, around_a_table, da3_inputs, da3_output, fix_grids
+from pan3d_core.models.da3.graph import Shapes, da3_inputs, da3_output, fix_grids, graph_of_views
 from pan3d_core.models.da3.network import Da3Output
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorPrediction
 from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disOutput, scene_geometry
-from pan3d_core.runtime.networks.interface import Graph, TensorSpec
+from pan3d_core.runtime.networks.interface import Graph
 
 # Relative to the range of each output where that is large: exponentials amplify rounding.
 TOLERANCE = {
@@ -75,18 +73,18 @@ def fast3dis_graph(network: Fast3dis, hw: tuple[int, int], checksum: str) -> Gra
         checksum: Of the weights.
 
     Returns:
-        The graph, for 1 to `MAX_VIEWS` views, with cameras or without.
+        The graph, for as many views as one of Depth Anything 3, with cameras or without.
     """
     fix_grids(network.da3, hw)
     queries, dim = network.settings.decoder.queries, network.settings.decoder.dim
-    inputs: dict[str, tuple[int | str, ...]] = {
+    inputs: Shapes = {
         "images": (1, "views", 3, *hw),
         "cameras": (1, "views", 9),
         "posed": (1,),
         "cam_from_world": (1, "views", 4, 4),
         "intrinsics": (1, "views", 3, 3),
     }
-    outputs: dict[str, tuple[int | str, ...]] = {
+    outputs: Shapes = {
         "depth": (1, "views", *hw),
         "depth_conf": (1, "views", *hw),
         "pose_encoding": (1, "views", 9),
@@ -94,20 +92,5 @@ def fast3dis_graph(network: Fast3dis, hw: tuple[int, int], checksum: str) -> Gra
         "mask_embedding": (1, queries, dim),
         "mask_features": (1, "views", dim, int(hw[0] / MASK_STRIDE), int(hw[1] / MASK_STRIDE)),
     }
-
-    def samples(views: int, posed: bool) -> dict[str, Tensor]:
-        images, cameras = around_a_table(views, hw)
-        named = fast3dis_inputs(images, cameras if posed else None)
-        return {name: named[name].to(next(network.parameters()).device) for name in inputs}
-
-    return Graph(
-        engine="fast3dis",
-        module=Fast3disGraph(network).eval(),
-        inputs=tuple(TensorSpec(name, shape) for name, shape in inputs.items()),
-        outputs=tuple(TensorSpec(name, shape) for name, shape in outputs.items()),
-        axes={"views": (1, MAX_VIEWS)},
-        samples=partial(samples, posed=True),
-        unposed_samples=partial(samples, posed=False),
-        tolerance=TOLERANCE,
-        checksum=checksum,
-    )
+    module = Fast3disGraph(network)
+    return graph_of_views("fast3dis", module, fast3dis_inputs, inputs, outputs, tolerance=TOLERANCE, checksum=checksum)

@@ -68,7 +68,7 @@ def test_equal_views_are_not_metric_and_say_why(engine, cell):
 
 @pytest.mark.parametrize("place", [(0.0, 0.0, -5.0), (40.0, 0.0, 1.0)])
 def test_anchors_that_no_view_sees_are_harmless(engine, cell, place):
-    decoder = engine.model.decoder
+    decoder = engine.network.func.decoder
     before = decoder.anchors.clone()
     with torch.no_grad():
         decoder.anchors.copy_(torch.tensor(place))
@@ -111,7 +111,7 @@ class TruthfulNetwork:
     unit_m: float = 0.25
     told: object = None
 
-    def __call__(self, images, *, cameras=None, backbone_dtype=None):
+    def __call__(self, images, *, cameras):
         self.told = cameras
         poses = torch.stack([view.cam_from_world for view in self.scene.views[: images.shape[1]]])
         poses[:, :3, 3] /= self.unit_m
@@ -131,7 +131,7 @@ def test_known_cameras_give_objects_in_metres(engine, views):
     scene = cast(TABLE_SCENE)
     network = TruthfulNetwork(scene)
     same_size = PreprocessConfig()  # of the scene, so that the network's answers fit
-    pipeline = PerceptionPipeline(replace(engine, model=network, facts=replace(engine.facts, preprocess=same_size)))
+    pipeline = PerceptionPipeline(replace(engine, network=network, facts=replace(engine.facts, preprocess=same_size)))
     pipeline.config = PipelineConfig(workspace=WorkspaceConfig(support_height_m=0.0))
     seen = [replace(view, depth=view.depth if "with depth" in views else None) for view in scene.views]
     if views == "some posed":

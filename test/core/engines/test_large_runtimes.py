@@ -5,6 +5,7 @@ from dataclasses import replace
 import da3_members
 import pytest
 import torch
+from tiny_graphs import writes_a_graph
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines import build_engine, build_graph, da3, eps3d, fast3dis, segvggt
@@ -87,8 +88,7 @@ def require_alike(plain, engine, scenes):
         torch.testing.assert_close(found.cam_from_world, expected.cam_from_world, atol=1e-4, rtol=0)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)  # writing a graph takes minutes on a busy machine
+@writes_a_graph
 def test_segvggt_answers_the_same_in_every_runtime(checkpoint):
     pytest.importorskip("onnxscript")
     config = ModelConfig(name="segvggt", weights=str(checkpoint), device="cpu", min_score=0.0)
@@ -171,7 +171,7 @@ def test_the_graph_of_anchors_is_the_network(fast3dis_file, count, given):
     images = views(count).images[None]
     cameras = da3.known_cameras(calibrated(count), torch.device("cpu")) if given == "posed" else None
     with torch.no_grad():
-        expected = engine.model(images, cameras=cameras)
+        expected = engine.network(images, cameras=cameras)
     output = fast3dis_output(named_outputs(graph, fast3dis_inputs(images, cameras)))
     torch.testing.assert_close(output.mask_logits(), expected.mask_logits(), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(output.class_logits, expected.class_logits, atol=1e-5, rtol=1e-5)
@@ -232,8 +232,7 @@ def test_the_others_answer_the_same_in_every_runtime(request, engine):
     require_alike(plain, engine_of_runtimes(config), [calibrated(1), calibrated(3), views(3)])
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)  # writing a graph takes minutes on a busy machine
+@writes_a_graph
 def test_da3_answers_the_same_in_every_runtime(da3_file):
     pytest.importorskip("onnxscript")
     config = ModelConfig(name="da3", weights=str(da3_file), device="cpu")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from raycast_scene import TABLE_SCENE, cast
 from safetensors.torch import save_file
+from tiny_graphs import writes_a_graph
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines import ENGINES, GRAPHS, build_engine, build_graph
@@ -72,6 +73,16 @@ def answers_of(*engines):
         yield [engine(given) for engine in engines]
 
 
+def answers_in_every_runtime(**settings):
+    """Pairs of what torch and what another runtime says, for every runtime of the CPU."""
+    plain = build_engine(ModelConfig(runtime="torch", **settings))
+    for runtime in ON_CPU:
+        pytest.importorskip(runtime)
+        engine = build_engine(ModelConfig(runtime=runtime, **settings))
+        assert engine.facts.runtime().name == runtime
+        yield from answers_of(plain, engine)
+
+
 @pytest.mark.parametrize("runtime", ON_CPU)
 def test_the_engine_answers_as_in_torch(weights, cache, runtime):
     pytest.importorskip(runtime)
@@ -88,17 +99,12 @@ def test_the_engine_answers_as_in_torch(weights, cache, runtime):
 def test_gaussians_are_the_same_in_every_runtime(gaussians, cache):
     """Without poses torch looks for cameras by what it finds, in any case."""
     settings = {"name": "pan3d-mini-eps3d", "weights": gaussians, "min_score": 0.0}
-    plain = build_engine(ModelConfig(runtime="torch", **settings))
-    for runtime in ON_CPU:
-        pytest.importorskip(runtime)
-        engine = build_engine(ModelConfig(runtime=runtime, **settings))
-        assert engine.facts.runtime().name == runtime
-        for (expected, _), (found, _) in answers_of(plain, engine):
-            torch.testing.assert_close(found.depth, expected.depth, atol=1e-4, rtol=1e-4)
-            assert len(found.gaussians) == pytest.approx(len(expected.gaussians), rel=0.01)  # a point may cross a voxel's border
-            for name in ("means", "semantic_features", "instance_features"):
-                mine, theirs = getattr(found.gaussians, name), getattr(expected.gaussians, name)
-                torch.testing.assert_close(mine.mean(0), theirs.mean(0), atol=1e-3, rtol=1e-3)
+    for (expected, _), (found, _) in answers_in_every_runtime(**settings):
+        torch.testing.assert_close(found.depth, expected.depth, atol=1e-4, rtol=1e-4)
+        assert len(found.gaussians) == pytest.approx(len(expected.gaussians), rel=0.01)  # a point may cross a voxel's border
+        for name in ("means", "semantic_features", "instance_features"):
+            mine, theirs = getattr(found.gaussians, name), getattr(expected.gaussians, name)
+            torch.testing.assert_close(mine.mean(0), theirs.mean(0), atol=1e-3, rtol=1e-3)
     assert build_engine(ModelConfig(**settings)).facts.runtime().name == "openvino"
 
 
@@ -127,22 +133,15 @@ def anchors(tmp_path_factory):
     return written(path, "pan3d-mini-fast3dis", Fast3disMini(settings), settings.to_dict())
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)  # writing a graph takes minutes on a busy machine
+@writes_a_graph
 def test_small_anchors_answer_as_in_torch(anchors, cache):
     settings = {"name": "pan3d-mini-fast3dis", "weights": anchors, "min_score": 0.0}
-    plain = build_engine(ModelConfig(runtime="torch", **settings))
-    for runtime in ON_CPU:
-        pytest.importorskip(runtime)
-        engine = build_engine(ModelConfig(runtime=runtime, **settings))
-        assert engine.facts.runtime().name == runtime
-        for (expected, instances), (found, others) in answers_of(plain, engine):
-            torch.testing.assert_close(found.depth, expected.depth, atol=1e-4, rtol=1e-4)
-            torch.testing.assert_close(others.mask_logits, instances.mask_logits, atol=1e-3, rtol=0)
+    for (expected, instances), (found, others) in answers_in_every_runtime(**settings):
+        torch.testing.assert_close(found.depth, expected.depth, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(others.mask_logits, instances.mask_logits, atol=1e-3, rtol=0)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(1800)  # writing a graph takes minutes on a busy machine
+@writes_a_graph
 def test_anchors_answer_as_in_torch_where_poses_are_known(cache):
     """The checkpoint that comes with the package; without poses torch runs it in any case."""
     pytest.importorskip("openvino")
