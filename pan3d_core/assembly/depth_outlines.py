@@ -14,13 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from pan3d_core.assembly.ownership import own_pixels
 from pan3d_core.config import OutlineConfig
+from pan3d_core.geometry.arrays import Bools, Floats, Ints
 from pan3d_core.geometry.standing import ObjectLimits, StandingPoints, VoxelSurface, standing_points
 from pan3d_core.geometry.voxels import (
     SMALL_PIECE,
@@ -32,10 +32,6 @@ from pan3d_core.geometry.voxels import (
     tone_groups,
 )
 from pan3d_core.structures import InstanceSet, ViewBatch
-
-Floats = npt.NDArray[np.floating]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 SURE_LOGIT = 20.0  # a mask that was measured is certain: sigmoid(20) is 1 in float32
 NO_ROW, NO_PART = -1, -2

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pan3d_core.geometry.arrays import Bools, Floats, Ints
 from pan3d_core.geometry.cameras import normals_from_points, project, unproject_depth
 from pan3d_core.geometry.support import (
     NEAR_M,
@@ -28,10 +28,6 @@ from pan3d_core.geometry.support import (
 )
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.geometry.voxels import VoxelGraph, build_voxel_graph
-
-Floats = npt.NDArray[np.floating]
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 SMOOTHED_PIXELS, SMOOTHED_M = 5, 0.012  # neighbours this near in the picture and in depth are of one surface
 SURE_SIGMAS, LIKELY_SIGMAS, LIKELY_M = 3.0, 1.0, 0.001  # from where on a point is above the support for sure, and perhaps

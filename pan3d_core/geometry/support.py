@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial import ConvexHull
 
-Floats = npt.NDArray[np.floating]
-Bools = npt.NDArray[np.bool_]
+from pan3d_core.geometry.arrays import Bools, Floats
 
 PLANE_TRIALS = 256
 PLANE_SAMPLE = 20_000  # points that vote for a plane

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw
 
+from pan3d_core.geometry.arrays import Floats
 from pan3d_core.geometry.transforms import look_at
 from pan3d_core.pictures.overlays import BACKGROUND, Line, project_lines
 from pan3d_core.pictures.palette import Picture
 
-Floats = npt.NDArray[np.floating]
 FOCAL_FRACTION = 1.35  # of the picture's width: a mild telephoto, so that shapes look upright
 GRID_COLOR = (205, 206, 208)
 

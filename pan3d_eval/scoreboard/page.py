@@ -14,9 +14,7 @@ from pan3d_eval.scoreboard.rows import Row, SceneSet
 Measured = Mapping[tuple[str, str], MeasuredRow]  # (row key, scene set key)
 
 QUALITY = (
-    Column("AP50", "AP50"),
-    Column("AP25", "AP25"),
-    Column("AP", "AP"),
+    *(Column(name, name) for name in ("AP50", "AP25", "AP")),
     Column("in one view", "AP50 in each view"),
     Column("small", "found in a view, 10 to 60 pixels"),
     Column("ECE", "score ECE"),

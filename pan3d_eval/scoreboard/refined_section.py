@@ -36,9 +36,8 @@ QUALITY = (
     Column("mIoU", "miou"),
     Column("mCov", "mean_coverage"),
     Column("labelled", "labelled"),
-    Column("switches", "identity_switches", 0),
-    Column("of matches", "identity_matches", 0),
 )
+IDENTITY = (Column("switches", "identity_switches", 0), Column("of matches", "identity_matches", 0))
 COST = (Column("min", "processor_minutes", 2), Column("MB", "peak_memory_mb", 0), Column("Gaussians", "num_gaussians", 0))
 LINES = tuple((source, part) for part in PARTS for source in ("labels", "map"))
 PART_NAMES = {"given": "given", "held_out": "held-out"}
@@ -114,7 +113,9 @@ def section_text(rows: Sequence[RefinedRow], measured: Mapping[str, MeasuredRow]
         steps=protocol.steps,
         when=dates(shown.values()),
         failures=failures_sentence(shown.values()),
-        table=table((*QUALITY, *COST), (line for row, own in shown.items() for line in _lines(row, own)), corner="|  |  |"),
+        table=table(
+            (*QUALITY, *IDENTITY, *COST), (line for row, own in shown.items() for line in _lines(row, own)), corner="|  |  |"
+        ),
     )
 
 
@@ -123,4 +124,9 @@ def _lines(row: RefinedRow, measured: MeasuredRow) -> Iterator[list[str]]:
     for index, (source, part) in enumerate(LINES):
         cost = measured.cells(COST) if (source, part) == ("map", "given") else [""] * len(COST)
         title = row.title if index == 0 else ""
-        yield [title, f"{source}, {PART_NAMES[part]} views", *measured.cells(QUALITY, f"{source} {part} {{}}"), *cost]
+        yield [
+            title,
+            f"{source}, {PART_NAMES[part]} views",
+            *measured.cells((*QUALITY, *IDENTITY), f"{source} {part} {{}}"),
+            *cost,
+        ]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating]
-Bools = npt.NDArray[np.bool_]
+from pan3d_core.geometry.arrays import Bools, Floats
 
 
 @dataclass(frozen=True)

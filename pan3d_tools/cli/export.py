@@ -19,7 +19,7 @@ from pan3d_core.runtime.networks.precision import runnable_file
 from pan3d_core.runtime.networks.table import RUNTIMES, bare_network, is_installed, misfit, prepared
 from pan3d_core.runtime.networks.verify import OutputError
 from pan3d_eval.narrow_numbers import STORED_SCENES, judged
-from pan3d_tools.cli.options import picture_size
+from pan3d_tools.cli.options import add_weights_options, picture_size
 from pan3d_tools.cli.output import print_table
 
 RUNTIME_OF = {"onnx": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt"}
@@ -27,12 +27,11 @@ RUNTIME_OF = {"onnx": "onnxruntime", "openvino": "openvino", "tensorrt": "tensor
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Put the command's options on its parser."""
-    parser.set_defaults(command=run_export)
+    parser.set_defaults(command=run_export, weights="", device="auto")
     parser.add_argument("engine", nargs="?", default="pan3d-mini", metavar="ENGINE", help=f"one of {', '.join(GRAPHS)}")
     parser.add_argument("--to", choices=tuple(RUNTIME_OF), help="for which runtime (default: the fastest that is installed)")
     parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="copy the file there; it is kept for model.runtime anyway")
-    parser.add_argument("--weights", default="", help="checkpoint file (default: the one that comes with the engine)")
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:N")
+    add_weights_options(parser)
     parser.add_argument(
         "--picture",
         metavar="WIDTHxHEIGHT",

@@ -44,11 +44,16 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine", "--model", dest="model", metavar="NAME", help=f"one of {', '.join(ENGINES)} (default: pan3d-mini)"
     )
-    parser.add_argument("--weights", help="checkpoint file (default: the one that comes with the engine)")
-    parser.add_argument("--device", help="auto (default), cpu, cuda or cuda:N")
+    add_weights_options(parser)
     parser.add_argument("--threads", type=int, help="CPU threads of the network (default: the engine's choice)")
     parser.add_argument("--runtime", help="what runs the network: auto (default), torch, onnxruntime, openvino or tensorrt")
     parser.add_argument("--depth", action="store_true", help="use the depth images of the cameras file or scene folder")
+
+
+def add_weights_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say which weights run where; None where nothing is said."""
+    parser.add_argument("--weights", help="checkpoint file (default: the one that comes with the engine)")
+    parser.add_argument("--device", help="auto (default), cpu, cuda or cuda:N")
 
 
 def add_sensor_option(parser: argparse.ArgumentParser, default: str) -> None:

@@ -83,11 +83,7 @@ def test_a_file_of_somebody_else_is_read_most_confident_first():
         ("confidence: 0.5", "confidence: 5", "grasps.grasp_0.confidence: expected 0 to 1, got 5"),
         ("position: [0.0, 0.0, 0.1534]", "position: [0.0, .nan, 0.1]", "grasps.grasp_0.position: expected 3 finite numbers"),
         ("xyz: [1.0, 0.0, 0.0]", "xyz: [3.0, 0.0, 0.0]", "grasps.grasp_0.orientation: expected a quaternion of length 1"),
-        (
-            "{panda_finger_joint1: 0.01}",
-            "{thumb: 0.01}",
-            "grasps.grasp_0.cspace_position: expected the joint panda_finger_joint1",
-        ),
+        ("{panda_finger_joint1: 0.01}", "{thumb: 0.01}", "grasp_0.cspace_position: expected the joint panda_finger_joint1"),
         ("grasps:\n", "others:\n", "grasps: expected grasps by name"),
         ("format:", "[format:", "expected an isaac_grasp file in YAML"),
     ],
