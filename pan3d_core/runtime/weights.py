@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import struct
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -92,6 +94,34 @@ def read_metadata(path: str | Path) -> dict[str, str]:
             return file.metadata() or {}
     except _DAMAGE as error:
         raise ValueError(f"weights: expected a complete safetensors file, got {path} ({error})") from error
+
+
+def read_content(path: str | Path, format: str) -> dict[str, Any]:
+    """Read what a file of weights says, as JSON in its metadata, of what the tensors are.
+
+    Args:
+        path: A safetensors file.
+        format: That it must be of.
+
+    Returns:
+        The content, in which `facts` tell how it was made.
+
+    Raises:
+        ValueError: The file is damaged, or of another format, or its content is no JSON with facts.
+    """
+    metadata = read_metadata(path)
+    if metadata.get("format") != format:
+        raise ValueError(
+            f"weights: expected a checkpoint of format {format!r}, got {path} of format "
+            f"{metadata.get('format', 'unknown')!r}; is it for another model?"
+        )
+    try:
+        content = json.loads(metadata.get("content", ""))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"weights: expected JSON as metadata 'content' of {path}, got {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("facts"), dict):
+        raise ValueError(f"weights: expected settings and facts as metadata 'content' of {path}, got {content!r:.80}")
+    return content
 
 
 def _read_torch(path: Path) -> object:

@@ -26,6 +26,7 @@ from pan3d_core.models.matching import targets_from_ids
 from pan3d_core.runtime.weights import assign_weights, family_of, read_metadata, read_weights
 from training.data.arrays import SceneBatch
 from training.data.augment import disturb_poses, flip_batch, jitter_colors
+from training.families.corrections import fit_corrections
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
 from training.families.fast3dis_settings import Fast3disFamilySettings
 from training.families.held_out import SizedData
@@ -166,11 +167,8 @@ def load_base(model: Fast3dis, found: dict[str, Tensor], origin: str) -> None:
     if other is not None and DA3_VARIANTS[other].backbone != wanted.backbone:
         own = next((name for name, settings in DA3_VARIANTS.items() if settings == wanted), "a network of its own size")
         raise ValueError(f"start_from: expected weights of model.base={own}, got {origin}, which looks like {other}")
-    state = model.da3.state_dict()
-    corrections = {name: value for name, value in state.items() if ".lora." in name}
-    given = {name.replace(".linear.", "."): name for name in state if name not in corrections}
-    renamed = {given.get(name.removeprefix("model."), name): value for name, value in found.items()}
-    assign_official(model.da3, {**renamed, **corrections}, origin)
+    named = {name.removeprefix("model."): value for name, value in found.items()}
+    assign_official(model.da3, fit_corrections(named, model.da3.state_dict()), origin)
 
 
 def require_network(wanted: Fast3disSettings, found: Fast3disSettings, origin: str) -> None:

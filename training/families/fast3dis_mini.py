@@ -17,6 +17,7 @@ from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniOutputs, F
 from pan3d_core.runtime.weights import assign_weights
 from pan3d_core.settings import read_settings
 from training.data.targets import batch_targets
+from training.families.corrections import fit_corrections
 from training.families.family import FamilyEntry, ParameterGroup, groups_by_origin
 from training.families.mini import MiniData, MiniObjects, MiniSample
 from training.families.starting import load_start, start_architecture
@@ -59,11 +60,7 @@ class Fast3disMiniFamily(MiniObjects[Fast3disMini, Fast3disMiniOutputs]):
 
 def adopt_base(model: Fast3disMini, found: dict[str, Tensor], origin: str) -> None:
     """Give `model` the network of `pan3d-mini` as its base, strictly; the pixel decoder starts from a copy of its pyramid."""
-    state = model.base.state_dict()
-    corrections = {name: value for name, value in state.items() if ".lora." in name}
-    given = {name.replace(".linear.", "."): name for name in state if name not in corrections}
-    renamed = {given.get(name, name): value for name, value in found.items()}
-    assign_weights(model.base, {**renamed, **corrections}, origin=origin)
+    assign_weights(model.base, fit_corrections(found, model.base.state_dict()), origin=origin)
     model.base.requires_grad_(False)
     for layer in model.lora_layers():
         layer.lora.requires_grad_(True)

@@ -1,14 +1,15 @@
 """SegVGGT: VGGT's tokens read by object queries; low-rank corrections or full fine-tuning, at any size.
 
 Settings (`model:` in the file) are the fields of `SegVggtSettings`; the defaults are the published size. `start_from` takes
-a training checkpoint, an official SegVGGT checkpoint or an official VGGT one (the query branch then starts fresh).
+a training checkpoint, an exported file, an official SegVGGT checkpoint, whose class head becomes one of the run's own classes, or
+an official VGGT one (the query branch then starts fresh); `training.families.segvggt_start` says what is kept and what is new.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,87 +17,26 @@ import torch
 from torch import Generator, Tensor, nn
 
 from pan3d_core.engines.decoding import DecodingThresholds
-from pan3d_core.models.layers.dpt import DPT, dense_output
-from pan3d_core.models.layers.patch_encoder import PatchEncoder
-from pan3d_core.models.layers.transformer import LoraLinear
 from pan3d_core.models.losses import segvggt_losses
 from pan3d_core.models.matching import InstanceTargets, match_queries, segvggt_cost, targets_from_ids
-from pan3d_core.models.vggt.network import VGGT, Aggregator, CameraHead, VggtOutput
-from pan3d_core.models.vggt.segvggt import QueryDecoder, SegVGGT, SegVggtOutput, class_head, official_name
-from pan3d_core.runtime.weights import assign_weights, family_of, read_weights
-from pan3d_core.settings import read_settings, to_plain
+from pan3d_core.models.vggt.files import build_segvggt
+from pan3d_core.models.vggt.network import VGGT, VggtOutput
+from pan3d_core.models.vggt.segvggt import SegVGGT, SegVggtOutput
+from pan3d_core.settings import to_plain
 from pan3d_core.structures import present
 from training.data.arrays import SceneBatch, training_vocabulary
 from training.data.augment import jitter_colors
 from training.data.geometry_targets import geometry_targets
-from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin, require_patches
+from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
 from training.families.held_out import SizedData
+from training.families.segvggt_settings import SegVggtSettings
+from training.families.segvggt_start import start_segvggt
 from training.judge.masks import MIN_MASK_PIXELS, RankedMasks, mask_figures, mask_pictures, ranked_masks
 from training.losses.geometry import GEOMETRY_WEIGHTS, camera_loss, depth_loss, distillation_losses, with_geometry
 from training.run.devices import to_device
 from training.settings import OptimizerConfig, TrainConfig
 
-PATCH = 14
-
-
-@dataclass(frozen=True)
-class SegVggtSettings:
-    """Which member of the family; lists may be given for tuples."""
-
-    height: int = 392  # network size in pixels, multiples of 14
-    width: int = 518
-    native_grid: int = 37  # patches per side of the encoder's position table
-    dim: int = 1024
-    encoder_depth: int = 24
-    depth: int = 24  # pairs of frame and global blocks
-    heads: int = 16
-    camera_depth: int = 4
-    camera_heads: int = 16
-    features: int = 256  # of the dense heads; queries and pixels are compared in half as many channels
-    out_channels: tuple[int, int, int, int] = (256, 512, 1024, 1024)
-    layers: tuple[int, int, int, int] = (4, 11, 17, 23)  # layers that the dense heads read
-    queries: int = 400
-    class_hidden: int = 32
-    num_classes: int = 0  # 0 = the kinds of the data's vocabulary
-    lora_rank: int = 32  # 0 = the attention layers themselves are trained
-    lora_alpha: float = 32.0
-    train_encoder: bool = False
-    geometry: str = "truth"  # what cameras and depth learn from: truth, teacher (the frozen VGGT of `start_from`) or none
-
-    def __post_init__(self) -> None:
-        require_patches(self.height, self.width, PATCH)
-
-        if self.geometry not in ("truth", "teacher", "none"):
-            raise ValueError(f"model.geometry: expected truth, teacher or none, got {self.geometry!r}")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SegVggtSettings:
-        """Read plain values, any of them left out. `ValueError` names an unknown one or one of another type."""
-        return read_settings(cls, values, "model")
-
-
-def build_segvggt(s: SegVggtSettings) -> SegVGGT:
-    """The network with random weights; the patch encoder is frozen unless `train_encoder`."""
-    linear = partial(LoraLinear, rank=s.lora_rank, alpha=s.lora_alpha) if s.lora_rank else nn.Linear
-    encoder = PatchEncoder(native_grid=s.native_grid, dim=s.dim, depth=s.encoder_depth, num_heads=s.heads)
-    encoder.requires_grad_(s.train_encoder)
-    dpt = partial(DPT, dim=2 * s.dim, features=s.features, out_channels=s.out_channels, layers=s.layers)
-    vggt = VGGT(
-        Aggregator(encoder, depth=s.depth, num_heads=s.heads, linear=linear),
-        CameraHead(2 * s.dim, depth=s.camera_depth, num_heads=s.camera_heads),
-        dpt(output_conv2=dense_output(s.features, 32, 2)),
-    )
-    decoder = QueryDecoder(s.dim, num_queries=s.queries, depth=s.depth, num_heads=s.heads, embedding_dim=s.features // 2)
-    return SegVGGT(vggt, decoder, dpt(output_instance=class_head(s.features // 2, s.class_hidden, s.num_classes)))
-
-
-def load_vggt_weights(model: SegVGGT, found: dict[str, Tensor], origin: str) -> None:
-    """Give the VGGT inside `model` the tensors of an official VGGT checkpoint; low-rank corrections keep their start (zero)."""
-    state = model.vggt.state_dict()
-    corrections = {name: value for name, value in state.items() if ".lora." in name}
-    given = {name.replace(".linear.", "."): name for name in state if name not in corrections}
-    renamed = {given.get(name, name): value for name, value in found.items()}
-    assign_weights(model.vggt, {**renamed, **corrections}, origin=origin, ignored_prefixes=("track_head.", "point_head."))
+_log = logging.getLogger("pan3d.training")
 
 
 @dataclass(frozen=True)
@@ -118,13 +58,12 @@ class SegVggtFamily:
     """See `Family`."""
 
     def __init__(self, config: TrainConfig) -> None:
-        settings = SegVggtSettings.from_dict(config.model)
-        if not settings.num_classes:
-            kinds = len(training_vocabulary(config.data)["kinds"])
-            settings = replace(settings, num_classes=kinds)
+        kinds = training_vocabulary(config.data)["kinds"]
+        settings = SegVggtSettings.from_dict(config.model).of_kinds(kinds)
         if settings.geometry == "teacher" and not config.start_from:
             raise ValueError("start_from: expected the weights of a pretrained VGGT for model.geometry=teacher, got none")
         self.settings, self.start_from = settings, config.start_from
+        self.class_of_kind = torch.tensor([settings.classes.index(k) if k in settings.classes else -1 for k in kinds])
         self.architecture: dict[str, Any] = to_plain(settings)
         self.data = SizedData(config, (settings.height, settings.width))
         self.dtype = config.execution.dtype
@@ -133,21 +72,17 @@ class SegVggtFamily:
     def teacher(self) -> VGGT:
         """The frozen network that a run started from."""
         whole = self.build()
-        self.load(whole, self.start_from)
+        start_segvggt(whole, self.settings, self.start_from)
         return whole.vggt.requires_grad_(False).eval()
 
     def build(self) -> SegVGGT:
-        return build_segvggt(self.settings)
+        model = build_segvggt(self.settings, self.settings.num_classes)
+        model.vggt.aggregator.patch_embed.requires_grad_(self.settings.train_encoder)
+        return model
 
     def load(self, model: SegVGGT, path: str) -> None:
-        found = read_weights(path)
-        family = family_of(found)
-        if family == "VGGT":
-            load_vggt_weights(model, found, path)
-        elif family == "SegVGGT":
-            assign_weights(model, found, origin=path, name_in_file=official_name)
-        else:
-            assign_weights(model, found, origin=path)
+        for line in start_segvggt(model, self.settings, path).lines():
+            _log.info("%s", line)
 
     def groups(self, model: SegVGGT, optimizer: OptimizerConfig) -> list[ParameterGroup]:
         return groups_by_origin(model, lambda name: name.startswith("vggt."), optimizer)

@@ -14,7 +14,7 @@ from pan3d_core.models.da3.network import DA3_VARIANTS, Da3Settings, assign_offi
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorSettings
 from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disSettings
 from pan3d_core.runtime.checksums import write_weights
-from pan3d_core.runtime.weights import read_metadata, read_weights
+from pan3d_core.runtime.weights import read_content, read_weights
 from pan3d_core.settings import read_settings
 
 FORMAT = "pan3d-fast3dis/1"
@@ -54,14 +54,7 @@ def load_fast3dis(path: str | Path) -> tuple[Fast3dis, dict[str, Any]]:
         ValueError: It is damaged or of another model or format version, its settings mean no network, or its tensors do not fit
             the settings.
     """
-    found = read_weights(path)
-    metadata = read_metadata(path)
-    if metadata.get("format") != FORMAT:
-        raise ValueError(
-            f"weights: expected a checkpoint of format {FORMAT!r}, got {path} of format "
-            f"{metadata.get('format', 'unknown')!r}; is it for another model?"
-        )
-    content = _content(metadata, path)
+    found, content = read_weights(path), read_content(path, FORMAT)
     with torch.device("meta"):
         model = Fast3dis(settings_of(content))
     assign_official(model, found, path)
@@ -97,13 +90,3 @@ def settings_of(content: Mapping[str, Any]) -> Fast3disSettings:
         raise ValueError(f"lora_alpha: expected a number, got {alpha!r}")
     decoder = read_settings(AnchorSettings, content.get("decoder"), "decoder")
     return Fast3disSettings(base, decoder, rank, float(alpha))
-
-
-def _content(metadata: Mapping[str, str], path: str | Path) -> dict[str, Any]:
-    try:
-        content = json.loads(metadata.get("content", ""))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"weights: expected JSON as metadata 'content' of {path}, got {error}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("facts"), dict):
-        raise ValueError(f"weights: expected settings and facts as metadata 'content' of {path}, got {content!r:.80}")
-    return content
