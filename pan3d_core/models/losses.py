@@ -115,7 +115,7 @@ def classification_loss(class_logits: Tensor, class_id: Tensor, query_index: Ten
     """Compute the cross-entropy over all queries.
 
     Args:
-        class_logits: (Q, C + 1), the last column meaning "no match".
+        class_logits: (Q, C + 1), the last column meaning "no match"; without any query there is nothing to lose.
         class_id: (M,) classes of the matched queries; -1 = instance of unknown class, whose query is left out.
         query_index: (M,) the matched queries.
         no_match_weight: What a query without a match counts in the mean beside 1 of the others.
@@ -124,6 +124,8 @@ def classification_loss(class_logits: Tensor, class_id: Tensor, query_index: Ten
         A scalar.
     """
     num_queries, columns = class_logits.shape
+    if not num_queries:
+        return class_logits.sum()
     target = torch.full((num_queries,), columns - 1, dtype=torch.long, device=class_logits.device)
     target[query_index] = class_id.to(target.device)
     weight = class_logits.new_ones(columns)

@@ -36,11 +36,16 @@ class SceneBatch:
     images: Tensor  # (B, S, 3, H, W) RGB 0..1
     depth: Tensor  # (B, S, H, W) z-depth in metres, 0 = none
     ids: Tensor  # (B, S, H, W) int64, 0 = no object
-    kinds: Tensor  # (B, K) int64, kind of object id k in column k, -1 = no such object
+    kinds: Tensor  # (B, K) int64, kind of object id k in column k, -1 = no such object, or, of an id that is there, void
     intrinsics: Tensor  # (B, S, 3, 3)
     cam_from_world: Tensor  # (B, S, 4, 4)
     support_height: Tensor  # (B,) metres
     teacher: TeacherMaps | None = None
+
+    @property
+    def void(self) -> Tensor:
+        """(B, S, H, W) bool: nobody has said what is there, so nothing is learnt or judged. Ids that have no kind are void."""
+        return (self.ids > 0) & (self.kinds.gather(1, self.ids.flatten(1)).reshape(self.ids.shape) < 0)
 
     @property
     def taught(self) -> TeacherMaps:

@@ -23,10 +23,10 @@ class GeometryTargets:
     valid: Tensor  # (B, S, H, W) bool
 
 
-def geometry_targets(truth: SceneBatch) -> GeometryTargets:
-    """Scenes without any valid depth keep metres."""
+def geometry_targets(truth: SceneBatch, max_depth_m: float = MAX_DEPTH_M) -> GeometryTargets:
+    """Scenes without any valid depth, which is at most `max_depth_m`, keep metres."""
     cam_from_first = truth.cam_from_world @ invert_rigid(truth.cam_from_world[:, :1])
-    valid = (truth.depth > MIN_DEPTH_M) & (truth.depth < MAX_DEPTH_M)
+    valid = (truth.depth > MIN_DEPTH_M) & (truth.depth < max_depth_m)
     distance = unproject_depth(truth.depth, truth.intrinsics, cam_from_first).norm(dim=-1)
     count = valid.flatten(1).sum(1)
     unit = (distance * valid).flatten(1).sum(1) / count.clamp_min(1)

@@ -17,6 +17,7 @@ from training.export.eps3d_mini import export_eps3d_mini
 from training.export.fast3dis import export_fast3dis
 from training.export.mini import export_mini
 from training.export.request import ExportRequest, mixed_state
+from training.export.segvggt import export_segvggt
 from training.run.checkpoints import LAST, read_state
 
 # Each takes the state of a trainer and writes `request.out` and the card beside it.
@@ -25,6 +26,7 @@ EXPORTERS: dict[str, Callable[[dict, ExportRequest], None]] = {
     "pan3d-mini-fast3dis": export_mini,
     "pan3d-mini-eps3d": export_eps3d_mini,
     "fast3dis": export_fast3dis,
+    "segvggt": export_segvggt,
 }
 
 

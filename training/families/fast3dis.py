@@ -32,6 +32,7 @@ from training.families.fast3dis_settings import Fast3disFamilySettings
 from training.families.held_out import SizedData
 from training.judge.masks import MIN_MASK_PIXELS, RankedMasks, mask_figures, mask_pictures, ranked_masks
 from training.losses.fast3dis import scene_losses
+from training.losses.void import known_pixels
 from training.run.checkpoints import read_state
 from training.run.devices import to_device
 from training.settings import OptimizerConfig, TrainConfig
@@ -112,10 +113,10 @@ class Fast3disFamily:
     def losses(self, outputs: Fast3disOutput, sample: Fast3disSample, progress: float) -> dict[str, Tensor]:
         """FAST3DIS's objective, the mean over the scenes."""
         mask_hw = (outputs.mask_features.shape[-2], outputs.mask_features.shape[-1])
-        scenes = [
-            scene_losses(one_scene(outputs, b), 0, scene_truth(ids, mask_hw), progress, self.settings.loss)
-            for b, ids in enumerate(sample.truth.ids)
-        ]
+        scenes = []
+        for b, (ids, void) in enumerate(zip(sample.truth.ids, sample.truth.void, strict=True)):
+            truth, known = scene_truth(torch.where(void, 0, ids), mask_hw), known_pixels(void, mask_hw)
+            scenes.append(scene_losses(one_scene(outputs, b), 0, truth, progress, self.settings.loss, known=known))
         return {name: torch.stack([terms[name] for terms in scenes]).mean() for name in scenes[0]}
 
     def _answer(self, model: Fast3dis, index: int, *, posed: bool) -> RankedMasks:

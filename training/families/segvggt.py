@@ -33,6 +33,7 @@ from training.families.segvggt_settings import SegVggtSettings
 from training.families.segvggt_start import start_segvggt
 from training.judge.masks import MIN_MASK_PIXELS, RankedMasks, mask_figures, mask_pictures, ranked_masks
 from training.losses.geometry import GEOMETRY_WEIGHTS, camera_loss, depth_loss, distillation_losses, with_geometry
+from training.losses.void import heard, known_pixels
 from training.run.devices import to_device
 from training.settings import OptimizerConfig, TrainConfig
 
@@ -47,11 +48,21 @@ class SegVggtSample:
     truth: SceneBatch
 
 
-def scene_instances(truth: SceneBatch, scene: int, mask_hw: tuple[int, int]) -> InstanceTargets:
-    """The instances of one scene at mask size, classes = kinds."""
-    ids = truth.ids[scene]
-    class_ids = torch.where(ids > 0, truth.kinds[scene][ids], -1)
-    return targets_from_ids(ids, class_ids, mask_hw)
+def scene_instances(ids: Tensor, classes: Tensor, mask_hw: tuple[int, int]) -> tuple[InstanceTargets, Tensor]:
+    """The instances of one scene at mask size, and where anything is known.
+
+    Args:
+        ids: (S, H, W) int64, 0 = none.
+        classes: (K,) int64, class of object id k in place k; -1 = void.
+        mask_hw: Rows and columns of the masks.
+
+    Returns:
+        Instances whose masks are (G, N) over the N known pixels of all views, and which pixels these are, (S, h, w) bool.
+    """
+    void = (ids > 0) & (classes[ids] < 0)
+    targets = targets_from_ids(torch.where(void, 0, ids), torch.where(ids > 0, classes[ids], -1), mask_hw)
+    known = known_pixels(void, mask_hw)
+    return replace(targets, masks=targets.masks[:, known]), known
 
 
 class SegVggtFamily:
@@ -107,9 +118,11 @@ class SegVggtFamily:
         mask_logits = outputs.mask_logits().float()
         attention = present("SegVggtOutput.frame_attention", outputs.frame_attention)
         scenes = []
-        for b in range(len(sample.images)):
-            own = (mask_logits[b], outputs.class_logits[b].float(), attention[:, b].float())
-            targets = scene_instances(sample.truth, b, (mask_logits.shape[-2], mask_logits.shape[-1]))
+        for b, ids in enumerate(sample.truth.ids):
+            classes = self._classes(sample.truth.kinds[b])
+            targets, known = scene_instances(ids, classes, (mask_logits.shape[-2], mask_logits.shape[-1]))
+            rows, logits = heard(mask_logits[b], known)
+            own = (logits, outputs.class_logits[b, rows].float(), attention[:, b, rows].float())
             with torch.no_grad():
                 match = match_queries(segvggt_cost(own, targets))
             scenes.append(segvggt_losses(own, (targets.masks, targets.class_id, targets.visibility), match))
@@ -118,13 +131,17 @@ class SegVggtFamily:
             return terms
         return with_geometry(terms, self._geometry_losses(outputs.geometry, sample))
 
+    def _classes(self, kinds: Tensor) -> Tensor:
+        """(K,) kinds of a scene's objects -> their classes, -1 for those that are not learnt."""
+        return torch.where(kinds >= 0, self.class_of_kind.to(kinds.device)[kinds.clamp_min(0)], -1)
+
     def _geometry_losses(self, geometry: VggtOutput, sample: SegVggtSample) -> dict[str, Tensor]:
         """`camera`, `depth` and their weighted `total`."""
         if self.settings.geometry == "teacher":
             with torch.no_grad():
                 answer = self.teacher.to(sample.images.device)(sample.images, aggregator_dtype=self.dtype)
             return distillation_losses(geometry, answer)
-        truth = geometry_targets(sample.truth)
+        truth = geometry_targets(sample.truth, self.settings.max_depth_m)
         camera = camera_loss(geometry.pose_encodings, truth.pose_encodings)
         maps = (geometry.depth, geometry.depth_conf, truth.depth, truth.valid)
         depth_map, confidence, true_depth, valid = (m.flatten(0, 1) for m in maps)
@@ -136,6 +153,7 @@ class SegVggtFamily:
     def _answer(self, model: SegVGGT, index: int) -> RankedMasks:
         """What the network says of a held-out scene."""
         batch = self.data.scene(index)
+        batch = replace(batch, kinds=self._classes(batch.kinds[0])[None])
         images = to_device(batch.images, next(model.parameters()).device)
         outputs = model(images, aggregator_dtype=self.dtype)
         thresholds = DecodingThresholds(min_pixels=MIN_MASK_PIXELS, nms_iou=0.5, class_agnostic=True)
@@ -144,7 +162,7 @@ class SegVggtFamily:
     @torch.no_grad()
     def evaluate(self, model: SegVGGT, scenes: int) -> list[Figures]:
         model.eval()
-        return [{**mask_figures(self._answer(model, index) for index in self.data.shown(scenes))}]
+        return [{**mask_figures((self._answer(model, index) for index in self.data.shown(scenes)), named=True)}]
 
     def score(self, figures: list[Figures]) -> float:
         return best_of(figures, "ap50")

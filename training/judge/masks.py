@@ -26,6 +26,7 @@ class RankedMasks:
     depth: Tensor  # (S, H, W) float32
     masks: Tensor  # (K, S, h, w) bool, best first
     scores: Tensor  # (K,)
+    classes: Tensor  # (K,) the likeliest class of each
 
 
 def ranked_masks(
@@ -49,18 +50,36 @@ def ranked_masks(
     """
     decoded = decode_queries(class_logits.float(), lambda rows: mask_logits_of(rows)[0].float(), thresholds)
     masks = decoded.mask_logits[decoded.mask_row] > 0
-    return RankedMasks(truth, depth.float().cpu(), masks.cpu(), decoded.score.cpu())
+    classes = class_logits[decoded.query_index, :-1].argmax(-1)
+    return RankedMasks(truth, depth.float().cpu(), masks.cpu(), decoded.score.cpu(), classes.cpu())
 
 
-def mask_figures(answers: Iterable[RankedMasks]) -> dict[str, float | int]:
-    """Class-agnostic AP of the masks, and the error of depth up to a scale, since the network's has no unit."""
+def mask_figures(answers: Iterable[RankedMasks], *, named: bool = False) -> dict[str, float | int]:
+    """Measure masks and depth of held-out scenes; what is void there is nobody's mistake.
+
+    Args:
+        answers: One a scene.
+        named: Whether the classes are those of the truth, so that AP with the right class means something.
+
+    Returns:
+        Class-agnostic AP, with `named` also that of masks with the right class, a mean over classes, and the error of depth up
+        to a scale, since the network's has no unit.
+    """
     overlaps, errors = [], []
     for answer in answers:
-        true_ids = nearest(answer.truth.ids, (answer.masks.shape[-2], answer.masks.shape[-1]))[0]
-        overlaps.append(measure_overlaps(answer.masks, answer.scores, true_ids, min_points=MIN_MASK_PIXELS))
+        size = (answer.masks.shape[-2], answer.masks.shape[-1])
+        true_ids, void = nearest(answer.truth.ids, size)[0], nearest(answer.truth.void, size)[0]
+        classes = {k: kind for k, kind in enumerate(answer.truth.kinds[0].tolist()) if kind >= 0}
+        found = measure_overlaps(
+            answer.masks, answer.scores, true_ids, predicted_classes=answer.classes, class_of_id=classes, void=void,
+            min_points=MIN_MASK_PIXELS,
+        )  # fmt: skip
+        overlaps.append(found)
         errors.append(depth_errors(answer.depth, answer.truth.depth[0]).abs_rel_median)
-    found = instance_ap(overlaps, min_points=MIN_MASK_PIXELS)
+    found, right = (instance_ap(overlaps, class_aware=aware, min_points=MIN_MASK_PIXELS) for aware in (False, True))
     means = {"ap": found.ap, "ap50": found.ap50, "ap25": found.ap25, "abs_rel_scaled": float(np.mean(errors or [0.0]))}
+    if named:
+        means |= {"ap_named": right.ap, "ap50_named": right.ap50}
     return {"scenes": len(overlaps), "objects": found.num_true, **means}
 
 

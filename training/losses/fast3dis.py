@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from pan3d_core.models.losses import mask_bce, mask_dice, pairwise_mask_bce, pairwise_mask_dice
 from pan3d_core.models.matching import match_queries
+from training.losses.void import heard
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,7 @@ def scene_losses(
     progress: float,
     weights: Fast3disLossWeights = FAST3DIS_WEIGHTS,
     generator: Generator | None = None,
+    known: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Compute `fast3dis_losses` of one scene of a model's outputs, every layer matched on its own.
 
@@ -220,6 +222,7 @@ def scene_losses(
         progress: Share of the training that is done, 0..1.
         weights: Of the terms.
         generator: Source of chance for the pixels that are contrasted.
+        known: (S, h, w) bool, what of the truth is not void; all of it where nobody says.
 
     Returns:
         As `fast3dis_losses`.
@@ -228,10 +231,11 @@ def scene_losses(
         NonFiniteCost: The model has diverged.
     """
     masks, ids = truth
-    layers = []
+    known = torch.ones_like(ids, dtype=torch.bool) if known is None else known
+    masks, layers = masks[:, known], []
     for number, layer in enumerate(outputs.layers):
-        objectness = layer.class_logits[scene].float()
-        logits = outputs.mask_logits(layer=number)[scene].float()
+        rows, logits = heard(outputs.mask_logits(layer=number)[scene].float(), known)
+        objectness = layer.class_logits[scene, rows].float()
         layers.append(LayerPrediction(logits, objectness[:, 0] - objectness[:, 1]))
     with torch.no_grad():
         matches = [match_queries(fast3dis_cost(layer, masks, weights)) for layer in layers]
