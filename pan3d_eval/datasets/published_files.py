@@ -25,14 +25,27 @@ class ViewSelection:
 
     count: int = 8  # spread evenly over the recording; 0 = all that the stride leaves
     stride: int = 1  # every stride-th image of the recording
+    # (k, n): `count` neighbours of what the stride leaves, of n such stretches from the recording's begin to its end the k-th.
+    stretch: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        if self.stretch is not None and not (0 <= self.stretch[0] < self.stretch[1] and self.count):
+            raise ValueError(f"views: expected stretch k of n, 0 <= k < n, of at least 1 image, got {self.stretch}")
         if self.count < 0 or self.stride < 1:
             raise ValueError(f"views: expected count >= 0 and stride >= 1, got {self.count} and {self.stride}")
 
     def pick(self, items: Sequence) -> list:
-        """The chosen ones, first and last included when several are."""
+        """The chosen ones, first and last included when several are. `ValueError` for a stretch that is longer than all."""
         left = list(items)[:: self.stride]
+        if self.stretch is not None:
+            if len(left) < self.count:
+                raise ValueError(
+                    f"views: expected at least {self.count} images with poses, {self.stride} images from one to the next, "
+                    f"got {len(left)}"
+                )
+            place, of = self.stretch
+            start = round((len(left) - self.count) * (place / (of - 1) if of > 1 else 0.5))
+            return left[start : start + self.count]
         if self.count == 0 or self.count >= len(left):
             return left
         places = np.linspace(0, len(left) - 1, self.count).round().astype(int)

@@ -131,7 +131,7 @@ def _shard_objects(arrays: dict[str, np.ndarray], labels: LabelSpace, colors: Se
         name, box = labels.names[kinds[k]], None
         if "box_size" in arrays:
             box = OrientedBox(torch.tensor(arrays["world_from_box"][k]), torch.tensor(arrays["box_size"][k]))
-        if "colors" in arrays:
+        if "colors" in arrays and arrays["colors"][k] < len(colors):
             name = f"{colors[arrays['colors'][k]]} {name}"
         objects.append(SceneObject(k, name, int(kinds[k]), box))
     return tuple(objects)

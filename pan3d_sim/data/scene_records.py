@@ -42,8 +42,8 @@ class SceneRecord:
     seed: int
     images: np.ndarray  # (S, H, W, 3) uint8 RGB
     depth: np.ndarray  # (S, H, W) uint16 z-depth in 0.1 mm, 0 = none
-    ids: np.ndarray  # (S, H, W) uint8, 0 = none
-    kinds: np.ndarray  # (32,) uint8, index into the kinds of the data set, 255 = no such object
+    ids: np.ndarray  # (S, H, W) uint8, 0 = none; recordings of rooms may have more objects, then uint16 and longer columns
+    kinds: np.ndarray  # (32,) uint8, index into the kinds of the data set, 255 = no such object, or void where its id is seen
     colors: np.ndarray  # (32,) uint8, index into the colour words of the data set, 255 likewise
     rgb: np.ndarray  # (32, 3) uint8, main colour
     visible_pixels: np.ndarray  # (32, S) uint16
@@ -51,7 +51,7 @@ class SceneRecord:
     box_size: np.ndarray  # (32, 3) float32 m, full extents
     intrinsics: np.ndarray  # (S, 3, 3) float32 px
     cam_from_world: np.ndarray  # (S, 4, 4) float32 m
-    support_height: np.ndarray  # () float32 m
+    support_height: np.ndarray  # () float32 m; NaN in recordings that have no such surface
 
     @property
     def num_views(self) -> int:
@@ -148,9 +148,9 @@ def decode_record(members: Mapping[str, bytes]) -> SceneRecord:
     return record
 
 
-def empty_columns(views: int) -> dict[str, np.ndarray]:
-    """The fields of `SceneRecord` over objects, for a scene without any."""
-    count = MAX_OBJECTS + 1
+def empty_columns(views: int, objects: int = MAX_OBJECTS) -> dict[str, np.ndarray]:
+    """The fields of `SceneRecord` over objects, for a scene without any, with room for `objects`."""
+    count = objects + 1
     return {
         "kinds": np.full(count, EMPTY_KIND, np.uint8), "colors": np.full(count, EMPTY_KIND, np.uint8),
         "rgb": np.zeros((count, 3), np.uint8), "visible_pixels": np.zeros((count, views), np.uint16),

@@ -39,7 +39,7 @@ class SceneBatch:
     kinds: Tensor  # (B, K) int64, kind of object id k in column k, -1 = no such object, or, of an id that is there, void
     intrinsics: Tensor  # (B, S, 3, 3)
     cam_from_world: Tensor  # (B, S, 4, 4)
-    support_height: Tensor  # (B,) metres
+    support_height: Tensor  # (B,) metres, NaN = no such surface is known
     teacher: TeacherMaps | None = None
 
     @property

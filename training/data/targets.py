@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -73,7 +73,8 @@ def center_offsets(batch: SceneBatch, plane_from_world: Tensor) -> tuple[Tensor,
 
 
 def batch_targets(batch: SceneBatch, plane_from_world: Tensor) -> BatchTargets:
-    """Targets of a batch; `plane_from_world` (B, 4, 4) as the network used it."""
+    """Targets of a batch, in which void is taken for background; `plane_from_world` (B, 4, 4) as the network used it."""
+    batch = replace(batch, ids=torch.where(batch.void, 0, batch.ids))
     offset, offset_valid = center_offsets(batch, plane_from_world)
     ids8 = batch.ids[..., 3::8, 3::8]
     kind8 = batch.kinds.gather(1, ids8.flatten(1)).reshape(ids8.shape)

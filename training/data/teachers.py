@@ -50,10 +50,11 @@ def taught(batch: SceneBatch, teacher: Teacher, generator: Generator) -> SceneBa
 
 
 def stuff_ids(batch: SceneBatch) -> Tensor:
-    """(B, S, H, W) int64: 1 + index into `STUFF` where depth shows table or floor and no object, else 0."""
+    """(B, S, H, W) int64: 1 + index into `STUFF` where depth shows table or floor and no object, else 0; 0 in scenes of which
+    nobody knows the height of a support."""
     points = unproject_depth(batch.depth, batch.intrinsics, batch.cam_from_world)
     above = points[..., 2] > batch.support_height[:, None, None, None] - TABLE_THICKNESS_M
-    free = (batch.ids == 0) & (batch.depth > 0)
+    free = (batch.ids == 0) & (batch.depth > 0) & torch.isfinite(batch.support_height)[:, None, None, None]
     return torch.where(free & above, 1, torch.where(free, 2, 0))
 
 
@@ -74,7 +75,7 @@ class CellTeacher:
     def __call__(self, batch: SceneBatch, generator: Generator) -> TeacherMaps:
         table = torch.cat([self.text.draw(generator), self.stuff_embeddings, torch.zeros_like(self.stuff_embeddings[:1])])
         stuff = stuff_ids(batch)
-        ids = torch.where(stuff > 0, batch.kinds.shape[1] + stuff, batch.ids)
+        ids = torch.where(stuff > 0, batch.kinds.shape[1] + stuff, torch.where(batch.void, 0, batch.ids))
         features = table[agreed_half(cell_classes(batch, len(self.text.kinds)))].movedim(-1, 2)
         return TeacherMaps(ids, features, table[:-1])
 

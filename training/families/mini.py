@@ -78,6 +78,10 @@ class MiniData:
 
     def varied(self, batch: SceneBatch, generator: Generator) -> tuple[SceneBatch, MiniInputs]:
         """The batch as its images and cameras were changed together, and what the network is told of it."""
+        if not bool(torch.isfinite(batch.support_height).all()):
+            raise ValueError(
+                "support_height: expected the height that objects stand on, as pan3d-mini needs it, got scenes without"
+            )
         if self.augmentation is None:
             return batch, plain_inputs(batch, posed=True)
         return augment(batch, self.augmentation, generator)
