@@ -123,8 +123,8 @@ def test_an_exported_file_answers_as_the_averaged_weights_and_can_be_started_fro
 
 def test_families_without_a_file_format_are_not_exported(run_values, tmp_path):
     trainer = trainer_of(run_values("segvggt"))
-    torch.save(trainer.state({}), trainer.config.out / "last.pt")
-    with pytest.raises(ValueError, match="run: expected a run of pan3d-mini, .*, got one of segvggt"):
+    torch.save({**trainer.state({}), "family": "segments"}, trainer.config.out / "last.pt")
+    with pytest.raises(ValueError, match="run: expected a run of pan3d-mini, .*, got one of segments"):
         export_run(ExportRequest(trainer.config.out, (), trainer.config.data, tmp_path / "x.safetensors", scenes=1))
 
 
