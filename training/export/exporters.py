@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from training.export.eps3d import export_eps3d
 from training.export.eps3d_mini import export_eps3d_mini
 from training.export.fast3dis import export_fast3dis
 from training.export.mini import export_mini
@@ -27,6 +28,7 @@ EXPORTERS: dict[str, Callable[[dict, ExportRequest], None]] = {
     "pan3d-mini-eps3d": export_eps3d_mini,
     "fast3dis": export_fast3dis,
     "segvggt": export_segvggt,
+    "eps3d": export_eps3d,
 }
 
 

@@ -1,8 +1,9 @@
 """`eps3d`: EPS3D's heads on the frozen network of AnySplat, at any size.
 
 Settings (`model:` in the file) are the fields of `Eps3dFamilySettings`, whose group `loss` can be set name by name. `start_from`
-takes official weights of AnySplat (the semantic and instance parts then start fresh) or of EPS3D, or a training checkpoint of
-this family. The network sees some views of a sample; it is compared where it is rendered, in these and in the others.
+takes official weights of AnySplat (the semantic and instance parts then start fresh) or of EPS3D, an exported file, or a training
+checkpoint of this family. The network sees some views of a sample; it is compared where it is rendered, in these and in
+others.
 """
 
 from __future__ import annotations
@@ -18,24 +19,19 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from pan3d_core.language.encoders import EMBEDDED, TEXT_ENCODERS
 from pan3d_core.models.eps3d.cameras import counted_from_centers, novel_cameras
-from pan3d_core.models.eps3d.heads import ImageDpt, Sem2Ins, TextDecoder
+from pan3d_core.models.eps3d.files import NAMES, Eps3dSizes, build_eps3d
+from pan3d_core.models.eps3d.heads import TextDecoder
 from pan3d_core.models.eps3d.network import (
-    FEATURES,
     IGNORED_PREFIXES,
     PARTS,
-    VOXEL_SIZE,
     Eps3d,
     Eps3dOutput,
-    PanopticHeads,
     official_name,
     panoptic_features,
-    raw_channels,
     render_panoptic,
 )
-from pan3d_core.models.layers.dpt import DPT, dense_output
-from pan3d_core.models.layers.patch_encoder import PatchEncoder
-from pan3d_core.models.vggt.network import VGGT, Aggregator, CameraHead
 from pan3d_core.runtime.weights import assign_weights, family_of, read_weights
 from pan3d_core.settings import read_settings, to_plain
 from training.data.arrays import SceneBatch
@@ -43,6 +39,7 @@ from training.data.augment import flip_batch, jitter_colors
 from training.data.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin, require_patches
 from training.families.held_out import SizedData
+from training.families.kept import Kept
 from training.families.mini import ensure_text_targets
 from training.judge.gaussians import ShownScene, class_texts, rendered_figures, scene_picture
 from training.losses.eps3d import Eps3dLossWeights, RenderedView, eps3d_losses
@@ -51,31 +48,21 @@ from training.run.devices import to_device
 from training.settings import OptimizerConfig, TrainConfig
 
 PATCH = 14
+TEXT_DECODER = official_name("text_decoder.expand.")
 _log = logging.getLogger("pan3d.training")
 
 
 @dataclass(frozen=True)
-class Eps3dFamilySettings:
-    """Which network, at which size, and what it learns from; sizes as in `SegVggtSettings`, the defaults are published ones."""
+class Eps3dFamilySettings(Eps3dSizes):
+    """Which network, at which size, and what it learns from; the defaults are published ones."""
 
     height: int = 392  # network size in pixels, multiples of 14; the paper's long edge is 518
     width: int = 518
-    native_grid: int = 37
-    dim: int = 1024
-    encoder_depth: int = 24
-    depth: int = 24
-    heads: int = 16
-    camera_depth: int = 4
-    camera_heads: int = 16
-    features: int = 256
-    out_channels: tuple[int, int, int, int] = (256, 512, 1024, 1024)
-    layers: tuple[int, int, int, int] = (4, 11, 17, 23)
-    text_channels: int = 512  # of the teacher's features
-    voxel_size: float = VOXEL_SIZE
     sem2ins: bool = True
     context_views: tuple[int, int] = (2, 24)  # fewest and most views that the network sees, of those of a sample
     rendered_views: int = 4  # drawn from all of a sample's views
-    teacher: str = ""  # folder with what 2D models said (`training.data.teachers.FileTeacher`); empty = the cell's truth
+    teacher: str = ""  # folder with what 2D models said (`training.data.teachers.FileTeacher`); empty = the data's truth
+    text_encoder: str = ""  # in whose space the teacher's features are; empty = lseg of a folder, minilm of the data's truth
     loss: Eps3dLossWeights = field(default_factory=Eps3dLossWeights)
 
     def __post_init__(self) -> None:
@@ -83,6 +70,13 @@ class Eps3dFamilySettings:
         if self.rendered_views < 1:
             raise ValueError(f"model.rendered_views: expected at least 1, got {self.rendered_views}")
         require_range(self.context_views)
+        if self.text_encoder and self.text_encoder not in TEXT_ENCODERS:
+            raise ValueError(f"model.text_encoder: expected one of {', '.join(TEXT_ENCODERS)}, got {self.text_encoder!r}")
+
+    @property
+    def encoder(self) -> str:
+        """The text encoder in whose space semantics and texts are compared."""
+        return self.text_encoder or ("lseg" if self.teacher else EMBEDDED)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Eps3dFamilySettings:
@@ -91,34 +85,18 @@ class Eps3dFamilySettings:
 
     def architecture(self) -> dict[str, Any]:
         """Plain values that say which network it is."""
-        learning = ("context_views", "rendered_views", "teacher", "loss")
+        learning = ("context_views", "rendered_views", "teacher", "text_encoder", "loss")
         return {name: value for name, value in to_plain(self).items() if name not in learning}
 
 
-def build_eps3d(s: Eps3dFamilySettings) -> Eps3d:
+def trained_eps3d(settings: Eps3dFamilySettings) -> Eps3d:
     """The network with random weights; everything but the three heads, Sem2Ins and the text decoder is frozen."""
-    encoder = PatchEncoder(native_grid=s.native_grid, dim=s.dim, depth=s.encoder_depth, num_heads=s.heads)
-    vggt = VGGT(
-        Aggregator(encoder, depth=s.depth, num_heads=s.heads),
-        CameraHead(2 * s.dim, depth=s.camera_depth, num_heads=s.camera_heads),
-        DPT(
-            output_conv2=dense_output(s.features, 32, 2),
-            dim=2 * s.dim,
-            features=s.features,
-            out_channels=s.out_channels,
-            layers=s.layers,
-        ),
-    ).requires_grad_(False)
-
-    def head(channels: int) -> ImageDpt:
-        return ImageDpt(channels, features=s.features, dim=2 * s.dim, out_channels=s.out_channels, layers=s.layers)
-
-    fusion, decoder = Sem2Ins(FEATURES), TextDecoder(FEATURES, s.text_channels)
-    if not s.sem2ins:  # the gate closed for good
-        nn.init.zeros_(fusion.w_1)
-        fusion.requires_grad_(False)
-    panoptic = PanopticHeads(head(FEATURES), head(FEATURES), fusion, decoder)
-    return Eps3d(vggt, head(raw_channels()), panoptic, voxel_size=s.voxel_size)
+    model = build_eps3d(settings)
+    model.vggt.requires_grad_(False)
+    if not settings.sem2ins:  # the gate closed for good
+        nn.init.zeros_(model.sem2ins.w_1)
+        model.sem2ins.requires_grad_(False)
+    return model
 
 
 @dataclass(frozen=True)
@@ -154,17 +132,11 @@ class Eps3dFamily:
             _log.warning("start_from: no weights are given, so the frozen network stays as random as it begins")
 
     def build(self) -> Eps3d:
-        return build_eps3d(self.settings)
+        return trained_eps3d(self.settings)
 
     def load(self, model: Eps3d, path: str) -> None:
-        found = read_weights(path)
-        family = family_of(found)
-        if family not in ("AnySplat", "EPS3D"):
-            trained = read_state(Path(path))["ema"] if Path(path).suffix == ".pt" else found
-            assign_weights(model, trained, origin=path)
-            return
-        part = Eps3d(model.vggt, model.gaussian_head) if family == "AnySplat" else model
-        assign_weights(part, found, origin=path, name_in_file=official_name, ignored_prefixes=IGNORED_PREFIXES)
+        for line in start_eps3d(model, path).lines():
+            _log.info("%s", line)
 
     def groups(self, model: Eps3d, optimizer: OptimizerConfig) -> list[ParameterGroup]:
         return groups_by_origin(model, lambda name: name.startswith("vggt."), optimizer)
@@ -242,6 +214,38 @@ class Eps3dFamily:
         texts = class_texts(self.text, self.truth.stuff_embeddings)
         shown = ((index, self.show(model, index)) for index in self.data.shown(scenes))
         return {f"scene {index}": scene_picture(scene, model.text_decoder, texts) for index, scene in shown}
+
+
+def start_eps3d(model: Eps3d, path: str) -> Kept:
+    """Give a network the weights of a file.
+
+    Args:
+        model: The network.
+        path: An official file of AnySplat (semantics and instances then begin fresh) or EPS3D, an exported file, or a training
+            checkpoint. A text decoder into another space than the file's begins fresh.
+
+    Returns:
+        What was kept and what is new.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged, or another name or shape does not fit.
+    """
+    found, notes = dict(read_weights(path)), []
+    if Path(path).suffix == ".pt" and "gaussian_head.scratch.output_conv1.weight" in found:
+        found = {official_name(name): value for name, value in read_state(Path(path))["ema"].items()}
+    family = family_of(found)
+    part = Eps3d(model.vggt, model.gaussian_head) if family == "AnySplat" else model
+    own = {official_name(name): value for name, value in model.state_dict().items()}
+    fresh = [] if part is model else [name for name in own if name not in found]
+    decoder = [name for name in own if name.startswith(TEXT_DECODER) and name in found]
+    if any(found[name].shape[0] != own[name].shape[0] for name in decoder):
+        theirs, ours = (len(values[decoder[0]]) for values in (found, own))
+        notes.append(f"text decoder: new, into {ours} channels; that of the file leads into {theirs}")
+        found |= {name: own[name] for name in decoder}
+        fresh += decoder
+    assign_weights(part, found, origin=path, name_in_file=official_name, ignored_prefixes=(*IGNORED_PREFIXES, NAMES))
+    return Kept(path, len(own) - len(fresh), tuple(fresh), tuple(notes))
 
 
 def at_size(features: Tensor, hw: tuple[int, int]) -> Tensor:

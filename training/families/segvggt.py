@@ -22,7 +22,6 @@ from pan3d_core.models.matching import InstanceTargets, match_queries, segvggt_c
 from pan3d_core.models.vggt.files import build_segvggt
 from pan3d_core.models.vggt.network import VGGT, VggtOutput
 from pan3d_core.models.vggt.segvggt import SegVGGT, SegVggtOutput
-from pan3d_core.settings import to_plain
 from pan3d_core.structures import present
 from training.data.arrays import SceneBatch, training_vocabulary
 from training.data.augment import jitter_colors
@@ -75,7 +74,7 @@ class SegVggtFamily:
             raise ValueError("start_from: expected the weights of a pretrained VGGT for model.geometry=teacher, got none")
         self.settings, self.start_from = settings, config.start_from
         self.class_of_kind = torch.tensor([settings.classes.index(k) if k in settings.classes else -1 for k in kinds])
-        self.architecture: dict[str, Any] = to_plain(settings)
+        self.architecture: dict[str, Any] = settings.architecture()
         self.data = SizedData(config, (settings.height, settings.width))
         self.dtype = config.execution.dtype
 

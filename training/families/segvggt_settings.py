@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pan3d_core.models.vggt.files import SegVggtSizes
-from pan3d_core.settings import did_you_mean, read_settings
+from pan3d_core.settings import did_you_mean, read_settings, to_plain
 from training.data.targets import MAX_DEPTH_M
 from training.families.family import require_patches
 
@@ -43,6 +43,10 @@ class SegVggtSettings(SegVggtSizes):
     def from_dict(cls, values: Mapping[str, Any]) -> SegVggtSettings:
         """Read plain values, any of them left out. `ValueError` names an unknown one or one of another type."""
         return read_settings(cls, values, "model")
+
+    def architecture(self) -> dict[str, Any]:
+        """Plain values that say which network it is; `from_dict` reads them too."""
+        return {name: value for name, value in to_plain(self).items() if name not in ("new_classes", "max_depth_m")}
 
     def of_kinds(self, kinds: Sequence[str]) -> SegVggtSettings:
         """These settings with the names and the number of classes that they mean for data of these kinds.

@@ -6,7 +6,7 @@ low-rank corrections are taken over, begun at zero or merged, as the run's setti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,14 @@ from pan3d_core.engines.segvggt import classes_of_outputs
 from pan3d_core.models.vggt.files import FORMAT, read_segvggt_content
 from pan3d_core.models.vggt.segvggt import SegVGGT, official_name
 from pan3d_core.runtime.weights import assign_weights, family_of, read_metadata, read_weights
-from training.families.class_rows import ClassRows, adapted_rows
+from training.families.class_rows import adapted_rows
 from training.families.corrections import fit_corrections
+from training.families.kept import Kept, listed
 from training.families.segvggt_settings import SegVggtSettings
 from training.run.checkpoints import read_state
 
 CLASS_LAYER = "semantic_head.scratch.output_instance.2."
 WEIGHT, BIAS = CLASS_LAYER + "weight", CLASS_LAYER + "bias"
-LISTED = 12
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,6 @@ class StartFile:
     weights: Mapping[str, Tensor]
     classes: tuple[str, ...]  # empty: nobody knows
     lora_alpha: float
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What of a network came from a file, and what is new in it."""
-
-    origin: str
-    tensors: int
-    fresh: tuple[str, ...]  # parameters that the file does not have
-    classes: ClassRows | None  # None: the file has no class head
-
-    def lines(self) -> list[str]:
-        """Sentences for people."""
-        told = [f"start_from: {self.tensors} tensors kept of {self.origin}, {len(self.fresh)} begin fresh{_listed(self.fresh)}"]
-        if self.classes is not None:
-            rows = self.classes
-            told.append(f"classes: {len(rows.kept)} kept{_listed(rows.kept)}; {len(rows.new)} new{_listed(rows.new)}")
-        return told
 
 
 def start_segvggt(model: SegVGGT, settings: SegVggtSettings, path: str) -> Kept:
@@ -73,14 +55,15 @@ def start_segvggt(model: SegVGGT, settings: SegVggtSettings, path: str) -> Kept:
         return _start_vggt(model, found, path)
     file = _start_file(found, settings, path)
     own = {official_name(name): value for name, value in model.state_dict().items()}
-    weights, rows = fit_corrections(file.weights, own, file.lora_alpha), None
+    weights, notes = fit_corrections(file.weights, own, file.lora_alpha), []
     if WEIGHT in weights and BIAS in weights and weights[WEIGHT].shape[1:] == own[WEIGHT].shape[1:]:
         layer, fresh = (weights[WEIGHT], weights[BIAS]), (own[WEIGHT], own[BIAS])
         rows = adapted_rows(layer, file.classes, fresh, settings.classes, settings.new_classes)
         weights |= {WEIGHT: rows.weight, BIAS: rows.bias}
+        notes.append(f"classes: {len(rows.kept)} kept{listed(rows.kept)}; {len(rows.new)} new{listed(rows.new)}")
     assign_weights(model, weights, origin=path, name_in_file=official_name)
     begun = tuple(name for name in own if ".lora." in name and name not in file.weights)
-    return Kept(path, len(own) - len(begun), begun, rows)
+    return Kept(path, len(own) - len(begun), begun, tuple(notes))
 
 
 def _start_vggt(model: SegVGGT, found: Mapping[str, Tensor], origin: str) -> Kept:
@@ -90,7 +73,7 @@ def _start_vggt(model: SegVGGT, found: Mapping[str, Tensor], origin: str) -> Kep
     assign_weights(model.vggt, weights, origin=origin, ignored_prefixes=("track_head.", "point_head."))
     begun = [name for name in vggt if ".lora." in name]
     queries = [official_name(name) for name in model.state_dict() if not name.startswith("vggt.")]
-    return Kept(origin, len(vggt) - len(begun), (*begun, *queries), None)
+    return Kept(origin, len(vggt) - len(begun), (*begun, *queries))
 
 
 def _start_file(found: Mapping[str, Tensor], settings: SegVggtSettings, path: str) -> StartFile:
@@ -104,10 +87,3 @@ def _start_file(found: Mapping[str, Tensor], settings: SegVggtSettings, path: st
         classes = made.classes or (settings.classes if made.num_classes == settings.num_classes else ())
         return StartFile({official_name(name): value for name, value in state["ema"].items()}, classes, made.lora_alpha)
     return StartFile(found, classes_of_outputs(len(found[BIAS]) if BIAS in found else 0), settings.lora_alpha)
-
-
-def _listed(names: Sequence[str]) -> str:
-    """ " (a, b, ...)"; nothing for no names."""
-    if not names:
-        return ""
-    return f" ({', '.join(names[:LISTED])}{', ...' if len(names) > LISTED else ''})"

@@ -130,7 +130,7 @@ def test_a_vggt_gives_its_part_and_the_rest_begins_fresh(official, tmp_path):
     save_file({**vggt, "track_head.x": torch.zeros(1)}, tmp_path / "vggt.safetensors")
     trainer = trainer_of({**values, "start_from": ""})
     kept = start_segvggt(trainer.model, trainer.family.settings, str(tmp_path / "vggt.safetensors"))
-    assert kept.tensors == len(vggt) and kept.classes is None and "aggregator.instance_query_token" in kept.fresh
+    assert kept.tensors == len(vggt) and not kept.notes and "aggregator.instance_query_token" in kept.fresh
     state = trainer.model.vggt.state_dict()
     for name in ("aggregator.global_blocks.5.attn.qkv.linear.weight", "camera_head.pose_branch.fc1.weight"):
         assert torch.equal(state[name], vggt[name.replace(".linear.", ".")])
