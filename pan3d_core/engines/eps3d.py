@@ -1,8 +1,8 @@
 """The engine `eps3d`: checkpoints of EPS3D (Zhu et al. 2026), views without poses to panoptic Gaussians and objects.
 
 An official network tells objects apart but knows no names by itself: its semantics are compared with texts by the encoder that
-they were distilled from (`text_space.encoder`). What it finds includes walls, floor and tables. A file of one's own training names
-sizes, text space and the words that were learnt, by which objects are named.
+they were distilled from (`text_space.encoder`). What it finds includes walls, floor and tables. A file of one's own training
+names sizes, text space and the words that were learnt, by which objects are named.
 """
 
 from __future__ import annotations

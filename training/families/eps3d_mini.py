@@ -3,8 +3,8 @@
 Settings (`model:` in the file): those of `Eps3dMiniSettings`, none are needed for the shipped architecture; `loss`, the fields of
 `Eps3dMiniLossWeights`; `context_views`, the fewest and most views that the network sees, of those of a sample (others are novel);
 `teacher`, a folder with what 2D models said (`training.data.teachers.FileTeacher`), empty = the cell's truth. `start_from`
-takes a weight file of `pan3d-mini` (the embedded one by default), which becomes the frozen base, or a training checkpoint of
-this family.
+takes a weight file of `pan3d-mini` (the embedded one by default), which becomes the frozen base, one of this network, or a
+training checkpoint of this family.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.engines.mini import DEFAULT_WEIGHTS, PREPROCESS
+from pan3d_core.engines.mini import DEFAULT_WEIGHTS, EPS3D, PREPROCESS
 from pan3d_core.models.eps3d.heads import TextDecoder
 from pan3d_core.models.mini.calibration import MiniInputs
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniOutputs, Eps3dMiniSettings
@@ -27,7 +27,7 @@ from training.data.augment import first_views
 from training.data.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
 from training.families.mini import MiniData
-from training.families.starting import load_start, start_architecture
+from training.families.starting import load_start, start_settings
 from training.judge.gaussians import class_texts, evaluate_eps3d, scene_picture, show_scene
 from training.losses.eps3d_mini import Eps3dMiniLossWeights, eps3d_mini_losses
 from training.run.devices import channels_last
@@ -59,7 +59,7 @@ class Eps3dMiniFamily:
     def __init__(self, config: TrainConfig) -> None:
         self.data = MiniData(config)
         own = {name: value for name, value in config.model.items() if name not in OWN_SETTINGS}
-        self.settings = Eps3dMiniSettings.from_dict({"base": start_architecture(config.start_from), **own})
+        self.settings = Eps3dMiniSettings.from_dict({**start_settings(config.start_from, EPS3D), **own})
         self.architecture = self.settings.to_dict()
         self.weights = read_settings(Eps3dMiniLossWeights(), config.model.get("loss", {}), "model.loss")
         self.context_views = require_range(config.model.get("context_views", (2, 4)))
@@ -71,7 +71,7 @@ class Eps3dMiniFamily:
         return channels_last(Eps3dMini(self.settings))
 
     def load(self, model: Eps3dMini, path: str) -> None:
-        load_start(model, path, adopt_base)
+        load_start(model, path, EPS3D, adopt_base)
 
     def groups(self, model: Eps3dMini, optimizer: OptimizerConfig) -> list[ParameterGroup]:
         return split_by_decay("new", model.parameters(), optimizer.learning_rate, optimizer.weight_decay)

@@ -2,7 +2,7 @@
 
 Settings (`model:` in the file): those of `Fast3disMiniSettings`, none are needed for the shipped architecture, and `loss`, the
 fields of `Fast3disMiniLossWeights`. `start_from` takes a weight file of `pan3d-mini` (the embedded one by default), which becomes
-the frozen base, or a training checkpoint of this family.
+the frozen base, one of this network (the embedded one, say), or a training checkpoint of this family.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pan3d_core.engines.mini import DEFAULT_WEIGHTS
+from pan3d_core.engines.mini import DEFAULT_WEIGHTS, FAST3DIS
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniOutputs, Fast3disMiniSettings
 from pan3d_core.runtime.weights import assign_weights
 from pan3d_core.settings import read_settings
@@ -20,7 +20,7 @@ from training.data.targets import batch_targets
 from training.families.corrections import fit_corrections
 from training.families.family import FamilyEntry, ParameterGroup, groups_by_origin
 from training.families.mini import MiniData, MiniObjects, MiniSample
-from training.families.starting import load_start, start_architecture
+from training.families.starting import load_start, start_settings
 from training.losses.fast3dis_mini import Fast3disMiniLossWeights, fast3dis_mini_losses
 from training.run.devices import channels_last
 from training.settings import OptimizerConfig, TrainConfig
@@ -37,7 +37,7 @@ class Fast3disMiniFamily(MiniObjects[Fast3disMini, Fast3disMiniOutputs]):
     def __init__(self, config: TrainConfig) -> None:
         self.data = MiniData(config)
         own = {name: value for name, value in config.model.items() if name != "loss"}
-        self.settings = Fast3disMiniSettings.from_dict({"base": start_architecture(config.start_from), **own})
+        self.settings = Fast3disMiniSettings.from_dict({**start_settings(config.start_from, FAST3DIS), **own})
         self.architecture = self.settings.to_dict()
         self.weights = loss_weights(config.model.get("loss", {}))
 
@@ -45,7 +45,7 @@ class Fast3disMiniFamily(MiniObjects[Fast3disMini, Fast3disMiniOutputs]):
         return channels_last(Fast3disMini(self.settings))
 
     def load(self, model: Fast3disMini, path: str) -> None:
-        load_start(model, path, adopt_base)
+        load_start(model, path, FAST3DIS, adopt_base)
 
     def groups(self, model: Fast3disMini, optimizer: OptimizerConfig) -> list[ParameterGroup]:
         return groups_by_origin(model, lambda name: name.startswith("base."), optimizer)

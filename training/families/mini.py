@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
+from pan3d_core.engines.mini import MINI as ENGINE
 from pan3d_core.models.mini.calibration import MiniInputs
 from pan3d_core.models.mini.decode import decode_scene
 from pan3d_core.models.mini.fast3dis import Fast3disMini
@@ -153,7 +154,7 @@ class MiniFamily(MiniObjects[PanMini, MiniOutputs]):
         return model
 
     def load(self, model: PanMini, path: str) -> None:
-        load_start(model, path, assign_start)
+        load_start(model, path, ENGINE, assign_start)
 
     def groups(self, model: PanMini, optimizer: OptimizerConfig) -> list[ParameterGroup]:
         return split_by_decay("new", model.parameters(), optimizer.learning_rate, optimizer.weight_decay)

@@ -85,5 +85,5 @@ def _start_file(found: Mapping[str, Tensor], settings: SegVggtSettings, path: st
         made = SegVggtSettings.from_dict(state["architecture"])
         # Checkpoints of earlier versions hold no names: of as many classes they are taken for the same.
         classes = made.classes or (settings.classes if made.num_classes == settings.num_classes else ())
-        return StartFile({official_name(name): value for name, value in state["ema"].items()}, classes, made.lora_alpha)
+        return StartFile({official_name(name): value for name, value in found.items()}, classes, made.lora_alpha)
     return StartFile(found, classes_of_outputs(len(found[BIAS]) if BIAS in found else 0), settings.lora_alpha)

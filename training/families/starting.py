@@ -16,6 +16,7 @@ from pan3d_core.models.mini.image_stem import published_names
 from pan3d_core.models.mini.network import PanMini
 from pan3d_core.runtime.files import file_sha256
 from pan3d_core.runtime.weights import read_metadata
+from training.families.kept import Kept
 from training.run.checkpoints import read_state
 
 _log = logging.getLogger("pan3d.training")
@@ -58,6 +59,8 @@ def assign_start(model: nn.Module, weights: Mapping[str, Tensor], path: str) -> 
     model.load_state_dict(grown, strict=False)
     if missing:
         _log.warning("%s lacks %d weights, which stay fresh: %s ...", path, len(missing), ", ".join(missing[:4]))
+    for line in Kept(path, len(weights), tuple(missing)).lines():
+        _log.info("%s", line)
 
 
 def load_image_stem(model: PanMini, path: Path) -> None:
@@ -99,27 +102,45 @@ def _grown(name: str, value: Tensor, fresh: Tensor, path: str) -> Tensor:
     )
 
 
-def start_architecture(path: str) -> dict[str, Any]:
-    """The architecture that a weight file of `pan3d-mini` says it has, as plain values; empty for any other file."""
+def start_architecture(path: str, name: str = MINI) -> dict[str, Any]:
+    """The architecture that a weight file of the network `name` says it has, as plain values; empty for any other file."""
     if not path.endswith(".safetensors") or not Path(path).is_file():
         return {}
     try:
         metadata = read_metadata(path)
     except ValueError:  # damaged: whoever reads the weights says so
         return {}
-    if metadata.get("format") != FORMATS[MINI]:
+    if metadata.get("format") != FORMATS[name]:
         return {}
     architecture: dict[str, Any] = json.loads(metadata["content"])["architecture"]
     return architecture
 
 
-def load_start(model: B, path: str, adopt: Callable[[B, dict[str, Tensor], str], None]) -> None:
-    """Give `model` a weight file of `pan3d-mini` by `adopt`, or the averaged weights of a training checkpoint."""
+def start_settings(path: str, name: str) -> dict[str, Any]:
+    """Settings of a network `name` on the base of `pan3d-mini` that a weight file tells: of the whole, or of the base alone."""
+    return start_architecture(path, name) or {"base": start_architecture(path)}
+
+
+def load_start(model: B, path: str, name: str, adopt: Callable[[B, dict[str, Tensor], str], None]) -> None:
+    """Give `model` what a run starts from.
+
+    Args:
+        model: The network `name`.
+        path: A weight file of that network, one of `pan3d-mini`, which `adopt` takes over, or a training checkpoint, whose
+            averaged weights are taken.
+        name: Of `FORMATS`.
+        adopt: Gives `model` the weights of a network of `pan3d-mini` from the path.
+
+    Raises:
+        ValueError: The file is none of these, or does not fit.
+    """
     if not path.endswith(".safetensors"):
         load_averaged(model, path)
         return
+    own = name if start_architecture(path, name) else MINI
     try:
-        weights = read_checkpoint(Path(path)).model.state_dict()
+        weights = read_checkpoint(Path(path), own).model.state_dict()
     except (FileNotFoundError, ValueError) as error:
-        raise ValueError(f"start_from: expected a weight file of pan3d-mini, got {path} ({error})") from error
-    adopt(model, weights, path)
+        wanted = MINI if name == MINI else f"{MINI} or {name}"
+        raise ValueError(f"start_from: expected a weight file of {wanted}, got {path} ({error})") from error
+    (assign_start if own == name else adopt)(model, weights, path)

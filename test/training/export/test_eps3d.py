@@ -18,6 +18,7 @@ from pan3d_core.views.preprocessing import preprocess
 from training.export.exporters import export_run
 from training.export.request import ExportRequest
 from training.families import run_config
+from training.families.eps3d import Eps3dFamilySettings
 from training.train import Run
 
 # The small official member of `procedural_models`, whose semantics lead into 512 channels.
@@ -85,6 +86,4 @@ def test_files_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"expected names.embeddings of shape \(1, 512\) in .*, got None"):
         load_own_eps3d(tmp_path / "none.safetensors")
     with pytest.raises(ValueError, match="model.text_encoder: expected one of minilm, .*, got 'words'"):
-        from training.families.eps3d import Eps3dFamilySettings
-
         Eps3dFamilySettings(text_encoder="words")

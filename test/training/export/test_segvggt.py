@@ -6,24 +6,29 @@ from pathlib import Path
 import pytest
 import torch
 from official_segvggt import OFFICIAL_TINY, official_segvggt
+from procedural_models import fill, tiny_segvggt
 from trainers import ALONE, trainer_of
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines import build_engine
-from pan3d_core.models.vggt.files import FORMAT, load_segvggt, read_segvggt_content
+from pan3d_core.models.vggt.files import FORMAT, SegVggtContent, load_segvggt, read_segvggt_content, save_segvggt
 from pan3d_core.models.vggt.segvggt import official_name
 from pan3d_core.reconstruction import reconstruct
 from pan3d_core.runtime.checksums import write_weights
 from pan3d_core.runtime.weights import read_content, read_weights
+from pan3d_core.structures import CameraView
 from training.export.exporters import export_run
 from training.export.request import ExportRequest
 from training.families import run_config
+from training.families.segvggt_settings import SegVggtSettings
 from training.train import Run
 
 
-@pytest.fixture
-def exported(run_values, tmp_path):
-    """A run of two steps from an official file, its exported file, and its settings."""
+def config_of(path: Path) -> ModelConfig:
+    return ModelConfig(name="segvggt", weights=str(path), device="cpu", min_score=0.0)
+
+
+def test_a_file_of_own_classes_is_what_was_trained_and_the_engine_names_them(run_values, tmp_path, caplog):
     official_segvggt(tmp_path / "segvggt.pt")
     values = run_values(
         "segvggt", steps=2, model=OFFICIAL_TINY, start_from=str(tmp_path / "segvggt.pt"), sampling={"batch": 1},
@@ -33,15 +38,6 @@ def exported(run_values, tmp_path):
     run.go()
     out = tmp_path / "export" / "own.safetensors"
     export_run(ExportRequest(run.config.out, (), run.config.data, out, scenes=1))
-    return run, out, values
-
-
-def config_of(path: Path) -> ModelConfig:
-    return ModelConfig(name="segvggt", weights=str(path), device="cpu", min_score=0.0)
-
-
-def test_a_file_of_own_classes_is_what_was_trained_and_the_engine_names_them(exported, caplog):
-    run, out, values = exported
     loaded, content = load_segvggt(out)
     averaged = run.trainer.averaged.module.state_dict()
     assert all(torch.equal(value, averaged[name]) for name, value in loaded.state_dict().items())
@@ -55,7 +51,7 @@ def test_a_file_of_own_classes_is_what_was_trained_and_the_engine_names_them(exp
     assert engine.facts.labels.names == ("ball", "block") and "licence" in caplog.text
     assert (engine.facts.preprocess.height, engine.facts.preprocess.width) == (70, 70)
     assert engine.thresholds.min_pixels == round(200 * (70 / 518) ** 2)
-    result = reconstruct([torch.rand(3, 56, 70), torch.rand(3, 56, 70)], engine=engine)
+    result = reconstruct([CameraView(image=torch.rand(3, 56, 70), camera=name) for name in ("left", "right")], engine=engine)
     assert result.reconstruction.depth.shape == (2, 56, 70)
 
     second = trainer_of({**values, "start_from": str(out)})
@@ -63,8 +59,10 @@ def test_a_file_of_own_classes_is_what_was_trained_and_the_engine_names_them(exp
     assert all(torch.equal(value, own[name]) for name, value in read_weights(out).items())
 
 
-def test_files_that_say_no_network_are_refused(exported, tmp_path):
-    _, out, values = exported
+def test_files_that_say_no_network_are_refused(tmp_path):
+    out = tmp_path / "own.safetensors"
+    sizes = SegVggtSettings.from_dict(OFFICIAL_TINY)
+    save_segvggt(fill(tiny_segvggt(2), official_name), SegVggtContent(sizes, ("ball", "block"), 70, {}), out)
     tensors, content = read_weights(out), read_content(out, FORMAT)
 
     def written(**changes: object) -> Path:

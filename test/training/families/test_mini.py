@@ -13,7 +13,7 @@ from training.data.arrays import ShardSet
 from training.data.augment import plain_inputs
 from training.data.text_targets import load_text_targets
 from training.export.mini import export_weights
-from training.families import run_config
+from training.families import build_family, run_config
 from training.families.mini import MiniFamily
 from training.families.starting import start_architecture
 
@@ -86,6 +86,21 @@ def test_files_that_are_no_start_are_refused_by_name(run_values, tmp_path, kind)
         torch.save({"aggregator.camera_token": torch.zeros(2)}, path)
     with pytest.raises(ValueError, match=rf"start_from: expected .*{path.name}"):
         trainer_of(run_values("pan3d-mini", start_from=str(path)))
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name != "pan3d-mini"])
+def test_networks_on_the_small_one_go_on_from_their_own_files(run_data, tmp_path, name, caplog):
+    values = {"family": name, "data": str(run_data), "out": str(tmp_path), "start_from": str(SHIPPED[name])}
+    family = build_family(run_config(values))
+    model, shipped = family.build(), read_checkpoint(SHIPPED[name], name).model
+    with caplog.at_level("INFO", "pan3d.training"):
+        family.load(model, str(SHIPPED[name]))
+    own = model.state_dict()
+    assert all(torch.equal(own[key], value) for key, value in shipped.state_dict().items())
+    assert f"{len(own)} tensors kept of {SHIPPED[name]}, 0 begin fresh" in caplog.text
+    other = next(path for kin, path in SHIPPED.items() if kin not in (name, "pan3d-mini"))
+    with pytest.raises(ValueError, match=f"start_from: expected a weight file of pan3d-mini or {name}, got .*{other.name}"):
+        build_family(run_config({**values, "start_from": str(other)})).load(model, str(other))
 
 
 def test_the_architecture_of_other_files_is_not_known(tmp_path):
