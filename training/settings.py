@@ -75,8 +75,13 @@ class SamplingConfig(Checked):
     augment: bool = setting(True, "vary colours, frames and calibration of the samples")
     max_corrupt: int = setting(1000, "unreadable samples before the run ends; each is named and replaced", range=(0, 10**9))
     stream: str = setting(
-        "", "scenes to stream instead of data/train: a folder or URL of tar shards, a folder of scene folders, or cell (rendered)"
+        "",
+        "scenes to stream instead of data/train: a folder or URL of tar shards, a folder of scene folders or of recordings in a "
+        "public layout, or cell (rendered)",
     )
+    size: tuple[int, int] = setting((518, 392), "of a stream of recordings: width and height of the pictures")
+    interval: int = setting(20, "of a stream of recordings: images from one view of a sample to the next", range=(1, 10**6))
+    stretches: int = setting(4, "of a stream of recordings: samples of each, evenly from its begin to its end", range=(1, 10**6))
     workers: int = setting(1, "processes per rank that read and decode a stream; 0 = the rank itself", range=(0, 1024))
     buffer: int = setting(1000, "scenes of a stream among which each of these shuffles", range=(1, 10**7))
 

@@ -132,6 +132,11 @@ def read_annotation(folder: Path) -> Annotation:
     return Annotation(instance, label, segment, names, labels)
 
 
+def raw_categories(folder: Path) -> frozenset[str]:
+    """Every raw name that the table of labels has, whether an object of this scene is called so or not."""
+    return frozenset(_label_numbers(folder))
+
+
 @dataclass(frozen=True)
 class _Rendered:
     """The annotated mesh, for views whose instances nobody has projected."""

@@ -9,7 +9,7 @@ from pan3d_core.views.scene_folder import Scene
 from pan3d_eval.datasets.aria_synthetic import is_aria_synthetic, read_aria_synthetic
 from pan3d_eval.datasets.published_files import DEFAULT_VIEWS, ViewSelection
 from pan3d_eval.datasets.replica import is_replica, read_replica
-from pan3d_eval.datasets.scannet import is_scannet, read_scannet
+from pan3d_eval.datasets.scannet import is_scannet, raw_categories, read_scannet
 from pan3d_eval.datasets.scannetpp import is_scannetpp, read_scannetpp
 
 # Name -> does the folder hold one scene of it, and how it is read.
@@ -19,6 +19,9 @@ DATASETS: dict[str, tuple[Callable[[Path], bool], Callable[[Path, ViewSelection]
     "replica": (is_replica, read_replica),
     "aria_synthetic": (is_aria_synthetic, read_aria_synthetic),
 }
+
+# Of those whose objects have names beside those of the classes: every name that there is.
+_NAMES: dict[str, Callable[[Path], frozenset[str]]] = {"scannet": raw_categories}
 
 
 def dataset_of(folder: Path) -> str | None:
@@ -44,3 +47,9 @@ def read_dataset_scene(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Sc
     if name is None:
         raise ValueError(f"{folder}: expected the layout of one of {', '.join(DATASETS)}, got another")
     return DATASETS[name][1](folder, views)
+
+
+def names_of_objects(folder: Path) -> frozenset[str]:
+    """Names that objects of a data set may have beside those of its classes; none where the folder holds no scene of one."""
+    names = _NAMES.get(dataset_of(folder) or "")
+    return frozenset() if names is None else names(folder)

@@ -16,11 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pan3d_core.runtime.files import read_json_object, written_whole
 from pan3d_core.settings import did_you_mean
 from pan3d_eval.datasets.scenes import SceneReference, list_scenes
+from pan3d_eval.datasets.table import names_of_objects
 from pan3d_eval.execution import Failure, Processes, run_items
 from pan3d_sim.data.scene_records import EMPTY_KIND, VOCABULARY_FILE, SceneRecord, empty_columns
 from pan3d_sim.data.shards import write_array_shard
@@ -70,8 +69,7 @@ def convert_scene(reference: SceneReference, plan: SamplePlan, out: Path) -> Con
             raise ValueError(f"out: expected shards with {differing[0]} {words[differing[0]]}, got {place} with others")
         return ConvertedScene(reference.name, held["scenes"], Counter(held["objects"]), frozenset(held["labels"]))
     objects: Counter[str] = Counter()
-    labels: set[str] = set()
-    records = []
+    labels, records = set(map(plain, names_of_objects(reference.path))), []
     for number in range(plan.samples_of(reference)):
         record, scene = plan.read(reference, number)
         records.append(record)
@@ -88,15 +86,15 @@ def convert_scene(reference: SceneReference, plan: SamplePlan, out: Path) -> Con
 def same_columns(records: Sequence[SceneRecord]) -> list[SceneRecord]:
     """The records with room for as many objects as the one with most of them has."""
     room = max(len(record.kinds) for record in records) - 1
-    return [replace(record, **_with_room(record, room)) for record in records]
+    return [_with_room(record, room) for record in records]
 
 
-def _with_room(record: SceneRecord, room: int) -> dict[str, np.ndarray]:
-    columns = empty_columns(record.num_views, room)
+def _with_room(record: SceneRecord, room: int) -> SceneRecord:
+    columns: dict[str, Any] = empty_columns(record.num_views, room)
     for name, column in columns.items():
         own = getattr(record, name)
         column[: len(own)] = own
-    return columns
+    return replace(record, **columns)
 
 
 def require_known_kinds(scenes: Sequence[ConvertedScene], kinds: Sequence[str]) -> None:

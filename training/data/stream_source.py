@@ -9,6 +9,8 @@ import torch
 from pan3d_core.runtime.lazy import load
 from training.data.arrays import SceneBatch, ShardSet, batch_of_records, training_vocabulary
 from training.data.folder_shards import open_scene_folders
+from training.data.recording_shards import holds_recordings, open_recordings
+from training.data.recordings import SamplePlan
 from training.data.scene_shards import SceneShards, is_url, open_tar_shards
 from training.data.scene_stream import SceneReader
 from training.data.sources import ShardSource, generator_from
@@ -19,16 +21,26 @@ RENDERED = "cell"
 RENDERING = "training.data.rendered_shards:RenderedShards"
 
 
-def open_shards(location: str) -> SceneShards:
-    """What a location names: "cell" (rendered on the fly), a URL or folder of tar shards, or a folder of scene folders.
+def open_shards(location: str, plan: SamplePlan | None = None) -> SceneShards:
+    """Open what a location names.
 
-    Raises `ValueError` when there are no scenes for training.
+    Args:
+        location: "cell" (rendered on the fly), a URL or folder of tar shards, or a folder of scene folders or of recordings.
+        plan: What a sample of a recording is; without one recordings are not looked for.
+
+    Returns:
+        The scenes.
+
+    Raises:
+        ValueError: There are no scenes for training.
     """
     if location == RENDERED:
         shards: SceneShards = load(RENDERING)()
         return shards
     if is_url(location) or any(Path(location).glob("*.tar")):
         return open_tar_shards(location)
+    if plan is not None and holds_recordings(location):
+        return open_recordings(location, plan)
     return open_scene_folders(location)
 
 
@@ -49,8 +61,11 @@ def open_source(config: TrainConfig, rank: int, ranks: int) -> ShardSource | Str
     sampling = config.sampling
     if not sampling.stream:
         return ShardSource(ShardSet(config.data / "train"), sampling, config.seed, rank, ranks, config.execution.accumulate)
-    shards = open_shards(sampling.stream)
     kinds = tuple(training_vocabulary(config.data)["kinds"])
+    width, height = sampling.size
+    views = int(max(sampling.view_counts))
+    plan = SamplePlan(kinds, views, sampling.interval, sampling.stretches, width, height)
+    shards = open_shards(sampling.stream, plan)
     if shards.kinds != kinds:
         raise ValueError(f"sampling.stream: expected kinds {', '.join(kinds)} as in {config.data}, got {', '.join(shards.kinds)}")
     options = {"workers": sampling.workers, "buffer": sampling.buffer}

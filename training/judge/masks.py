@@ -70,11 +70,11 @@ def mask_figures(answers: Iterable[RankedMasks], *, named: bool = False) -> dict
         size = (answer.masks.shape[-2], answer.masks.shape[-1])
         true_ids, void = nearest(answer.truth.ids, size)[0], nearest(answer.truth.void, size)[0]
         classes = {k: kind for k, kind in enumerate(answer.truth.kinds[0].tolist()) if kind >= 0}
-        found = measure_overlaps(
+        scene = measure_overlaps(
             answer.masks, answer.scores, true_ids, predicted_classes=answer.classes, class_of_id=classes, void=void,
             min_points=MIN_MASK_PIXELS,
         )  # fmt: skip
-        overlaps.append(found)
+        overlaps.append(scene)
         errors.append(depth_errors(answer.depth, answer.truth.depth[0]).abs_rel_median)
     found, right = (instance_ap(overlaps, class_aware=aware, min_points=MIN_MASK_PIXELS) for aware in (False, True))
     means = {"ap": found.ap, "ap50": found.ap50, "ap25": found.ap25, "abs_rel_scaled": float(np.mean(errors or [0.0]))}
