@@ -121,12 +121,25 @@ def resample_nearest(values: Tensor, from_intrinsics: Tensor, to_intrinsics: Ten
 
     For depth: z is the same in both, so values are taken over.
     """
+    height, width = values.shape
+    if not bool(from_intrinsics[0, 1]) and not bool(to_intrinsics[0, 1]):  # columns and rows on their own, which is faster
+        cameras = (from_intrinsics.double(), to_intrinsics.double())
+        x, y = (_places(axis, *cameras, size) for axis, size in ((0, hw[1]), (1, hw[0])))
+        inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))
+        picked = values[y.clamp(0, height - 1)][:, x.clamp(0, width - 1)]
+        return torch.where(inside, picked, torch.zeros_like(picked))
     rays = pixel_rays(to_intrinsics.double(), pixel_grid(*hw, dtype=torch.float64).reshape(-1, 2))
     place = torch.floor((rays @ from_intrinsics.double().T)[:, :2] + 0.5 + 1e-9).long()
-    height, width = values.shape
     inside = (place >= 0).all(1) & (place[:, 0] < width) & (place[:, 1] < height)
     picked = values[place[:, 1].clamp(0, height - 1), place[:, 0].clamp(0, width - 1)]
     return torch.where(inside, picked, torch.zeros_like(picked)).reshape(hw)
+
+
+def _places(axis: int, from_intrinsics: Tensor, to_intrinsics: Tensor, size: int) -> Tensor:
+    """(size,) the columns (axis 0) or rows (1) of one camera where those of the other look."""
+    (focal, center), (to_focal, to_center) = ((k[axis, axis], k[axis, 2]) for k in (from_intrinsics, to_intrinsics))
+    rays = (torch.arange(size, dtype=torch.float64) - to_center) / to_focal
+    return torch.floor(rays * focal + center + 0.5 + 1e-9).long()
 
 
 def pinhole(fx: float, fy: float, cx: float, cy: float) -> Tensor:

@@ -118,7 +118,8 @@ def read_annotation(folder: Path) -> Annotation:
     segment = np.array(field_of(content, "segIndices", segments_path), dtype=np.int64)
     groups = field_of(read_json_object(groups_path, "the annotated objects"), "segGroups", groups_path)
     numbers = _label_numbers(folder)
-    instance, label = np.zeros_like(segment), np.zeros_like(segment)
+    pieces, piece_of_vertex = np.unique(segment, return_inverse=True)
+    instance, label = np.zeros_like(pieces), np.zeros_like(pieces)  # of the pieces, which are far fewer than the vertices
     names: dict[int, str] = {}
     labels: dict[int, int] = {}
     for group in groups:
@@ -127,9 +128,9 @@ def read_annotation(folder: Path) -> Annotation:
         if names[number] not in numbers:
             raise ValueError(f"{groups_path}: label: expected a raw_category of {LABEL_TABLE}, got {names[number]!r}")
         labels[number] = numbers[names[number]]
-        mine = np.isin(segment, field_of(group, "segments", groups_path))
+        mine = np.isin(pieces, field_of(group, "segments", groups_path))
         instance[mine], label[mine] = number, labels[number]
-    return Annotation(instance, label, segment, names, labels)
+    return Annotation(instance[piece_of_vertex], label[piece_of_vertex], segment, names, labels)
 
 
 def raw_categories(folder: Path) -> frozenset[str]:

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from pan3d_core.engines.eps3d import LICENCE_NOTE
 from pan3d_core.language.encoders import EMBEDDED
 from pan3d_core.language.known_names import KnownNames
 from pan3d_core.models.eps3d.files import Eps3dContent, load_own_eps3d, save_eps3d
 from pan3d_core.models.eps3d.network import Eps3d
 from training.data.text_targets import load_text_targets
-from training.export.networks import NetworkFile, export_network, history
+from training.export.networks import NetworkFile, export_network
 from training.export.request import ExportRequest
 from training.families.eps3d import Eps3dFamilySettings, trained_eps3d
 from training.families.mini import TEXT_FILE
@@ -30,7 +28,7 @@ EPS3D: panoptic Gaussians, objects, depth and cameras of pictures without poses,
 | licence of what it started from, whose terms hold for this file too | {licence} |
 | semantics are compared with texts by | {encoder} |
 | knows by name | {classes} |
-| parameters | {parameters:.1f} M, of which {trained:.1f} M were trained |
+| parameters | {parameters} M, of which {trained} M were trained |
 | size in training | {width} x {height} pixels, {views} views |
 | answers | Gaussians, depth and cameras up to a scale, objects |
 
@@ -51,6 +49,10 @@ def export_eps3d(state: dict, request: ExportRequest) -> None:
 
 def _settings(state: dict) -> Eps3dFamilySettings:
     return Eps3dFamilySettings.from_dict({**state["config"]["model"], **state["architecture"]})
+
+
+def _build(state: dict) -> Eps3d:
+    return trained_eps3d(_settings(state))
 
 
 def _known(state: dict) -> KnownNames | None:
@@ -77,24 +79,18 @@ def _save(model: Eps3d, state: dict, facts: Mapping[str, Any], out: Path) -> Non
     save_eps3d(model, Eps3dContent(settings, settings.encoder, settings.height, settings.width, dict(facts)), _known(state), out)
 
 
-def _card(model: nn.Module, facts: Mapping[str, Any], name: str) -> str:
-    """The card's text."""
-    counts = [(p.numel(), p.requires_grad) for p in model.parameters()]
+def _words(facts: Mapping[str, Any]) -> dict[str, str]:
     (figures,) = facts["figures"]
     rows = []
     for views, prefix in (("seen", ""), ("not seen", "novel_")):
-        cells = [(f"{prefix}{key}", form) for key, form in _COLUMNS]
-        values = ["" if math.isnan(figures[key]) else format(figures[key], form) for key, form in cells]
+        cells = [(figures[f"{prefix}{key}"], form) for key, form in _COLUMNS]
+        values = ["" if math.isnan(value) else format(value, form) for value, form in cells]
         rows.append(f"| {figures['scenes']} | {figures['objects']} | {views} | {' | '.join(values)} |")
-    told = {key: facts[key] for key in ("start_from", "licence", "width", "height", "encoder")}
-    return CARD.format(
-        name=name, **told, classes=", ".join(facts["classes"]) or "nothing without its text encoder",
-        parameters=sum(count for count, _ in counts) / 1e6, trained=sum(count for count, learns in counts if learns) / 1e6,
-        views=", ".join(f"{count:g}" for count in facts["view_counts"]), history=history(facts), figures="\n".join(rows),
-    )  # fmt: skip
+    return {
+        "licence": facts["licence"], "encoder": facts["encoder"], "figures": "\n".join(rows),
+        "classes": ", ".join(facts["classes"]) or "nothing without its text encoder",
+    }  # fmt: skip
 
 
 _COLUMNS = (("semantic_miou", ".3f"), ("instance_miou", ".3f"), ("instance_f", ".3f"), ("psnr_db", ".1f"))
-EPS3D_FILE = NetworkFile(
-    lambda state: trained_eps3d(_settings(state)), _facts, _save, lambda path: load_own_eps3d(path)[0], _card
-)
+EPS3D_FILE = NetworkFile(_build, _facts, _save, lambda path: load_own_eps3d(path)[0], CARD, _words)

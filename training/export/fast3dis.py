@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from pan3d_core.models.fast3dis.files import load_fast3dis, save_fast3dis
 from pan3d_core.models.fast3dis.network import Fast3dis
-from training.export.networks import NetworkFile, export_network, history
+from training.export.networks import NetworkFile, export_network
 from training.export.request import ExportRequest
 from training.families.fast3dis_settings import Fast3disFamilySettings
 
@@ -23,7 +21,7 @@ FAST3DIS: instances by 3D anchors on a frozen Depth Anything 3 with low-rank cor
 | base | {base} |
 | licence of the base, which this file contains and whose terms hold for it | {licence} |
 | started from | {start_from} |
-| parameters | {parameters:.1f} M, of which {trained:.1f} M were trained |
+| parameters | {parameters} M, of which {trained} M were trained |
 | size in training | {width} x {height} pixels, {views} views |
 | answers | depth and cameras up to a scale, up to {queries} instances without classes |
 
@@ -59,20 +57,15 @@ def _save(model: Fast3dis, state: dict, facts: Mapping[str, Any], out: Path) -> 
     save_fast3dis(model, facts, out)
 
 
-def _card(model: nn.Module, facts: Mapping[str, Any], name: str) -> str:
-    """The card's text."""
+def _words(facts: Mapping[str, Any]) -> dict[str, str]:
     rows = [
         f"| {'given' if f['posed'] else 'predicted'} | {f['scenes']} | {f['objects']} | {f['ap']:.3f} | {f['ap50']:.3f} | "
         f"{f['ap25']:.3f} | {f['abs_rel_scaled']:.4f} |"
         for f in facts["figures"]
     ]
-    new = sum(p.numel() for name, p in model.named_parameters() if ".lora." in name or not name.startswith("da3."))
-    return CARD.format(
-        name=name, base=facts["base"], licence=facts["base_licence"], start_from=facts["start_from"],
-        parameters=sum(p.numel() for p in model.parameters()) / 1e6, trained=new / 1e6,
-        width=facts["width"], height=facts["height"], views=", ".join(f"{count:g}" for count in facts["view_counts"]),
-        queries=facts["queries"], history=history(facts), figures="\n".join(rows),
-    )  # fmt: skip
+    return {
+        "base": facts["base"], "licence": facts["base_licence"], "queries": str(facts["queries"]), "figures": "\n".join(rows),
+    }  # fmt: skip
 
 
-FAST3DIS_FILE = NetworkFile(_build, _facts, _save, lambda path: load_fast3dis(path)[0], _card)
+FAST3DIS_FILE = NetworkFile(_build, _facts, _save, lambda path: load_fast3dis(path)[0], CARD, _words)

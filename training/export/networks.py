@@ -32,7 +32,8 @@ class NetworkFile:
     facts: Callable[[dict], dict[str, Any]]  # state -> what is worth telling beyond `common_facts`
     save: Callable[[Any, dict, Mapping[str, Any], Path], None]  # network, state, facts, place
     load: Callable[[Path], nn.Module]  # as the engine reads it
-    card: Callable[[nn.Module, Mapping[str, Any], str], str]  # network, facts, name -> the model card
+    card: str  # the model card, with places for what `common_words` and `words` tell
+    words: Callable[[Mapping[str, Any]], dict[str, str]]  # facts -> what the family's card says beside that
 
 
 def export_network(file: NetworkFile, state: dict, request: ExportRequest) -> None:
@@ -54,7 +55,8 @@ def export_network(file: NetworkFile, state: dict, request: ExportRequest) -> No
     file.save(model, state, facts, request.out)
     request.out.chmod(0o644)
     with written_whole(request.out.with_suffix(".md")) as part:
-        part.write_text(file.card(model, facts, request.out.stem), encoding="utf-8")
+        words = {**common_words(model, facts, request.out.stem), **file.words(facts)}
+        part.write_text(file.card.format(**words), encoding="utf-8")
 
 
 def measure(model: nn.Module, state: dict, data: Path, scenes: int) -> list[Figures]:
@@ -66,10 +68,16 @@ def measure(model: nn.Module, state: dict, data: Path, scenes: int) -> list[Figu
     return family.evaluate(model.to(select_device("auto")), scenes)
 
 
-def history(facts: Mapping[str, Any]) -> str:
-    """Markdown table of how a network was made."""
-    recipe = facts["config"]
-    return HISTORY.format(**{**facts, "learning_rate": recipe["learning_rate"], "seed": recipe["seed"]})
+def common_words(model: nn.Module, facts: Mapping[str, Any], name: str) -> dict[str, str]:
+    """What every card says: how large the network is, of what it was made, and how."""
+    recipe, counts = facts["config"], [(p.numel(), p.requires_grad) for p in model.parameters()]
+    return {
+        "name": name, "start_from": facts["start_from"], "width": str(facts["width"]), "height": str(facts["height"]),
+        "views": ", ".join(f"{count:g}" for count in facts["view_counts"]),
+        "parameters": f"{sum(count for count, _ in counts) / 1e6:.1f}",
+        "trained": f"{sum(count for count, learns in counts if learns) / 1e6:.1f}",
+        "history": HISTORY.format(**{**facts, "learning_rate": recipe["learning_rate"], "seed": recipe["seed"]}),
+    }  # fmt: skip
 
 
 def _facts(file: NetworkFile, state: dict, scenes: int) -> dict[str, Any]:

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from pan3d_core.engines.segvggt import LICENCE_NOTE
 from pan3d_core.models.vggt.files import SegVggtContent, build_segvggt, load_segvggt, save_segvggt
 from pan3d_core.models.vggt.segvggt import SegVGGT
-from training.export.networks import NetworkFile, export_network, history
+from training.export.networks import NetworkFile, export_network
 from training.export.request import ExportRequest
 from training.families.segvggt_settings import SegVggtSettings
 
@@ -24,7 +22,7 @@ SegVGGT: objects of own classes, depth and cameras of pictures without poses, tr
 | classes | {classes} |
 | started from | {start_from} |
 | licence of what it started from, whose terms hold for this file too | {licence} |
-| parameters | {parameters:.1f} M, of which {trained:.1f} M were trained |
+| parameters | {parameters} M, of which {trained} M were trained |
 | low-rank corrections | {corrections} |
 | size in training | {width} x {height} pixels, {views} views |
 | cameras and depth learnt from | {geometry} |
@@ -72,21 +70,17 @@ def _save(model: SegVGGT, state: dict, facts: Mapping[str, Any], out: Path) -> N
     save_segvggt(model, SegVggtContent(settings, settings.classes, settings.width, dict(facts)), out)
 
 
-def _card(model: nn.Module, facts: Mapping[str, Any], name: str) -> str:
-    """The card's text."""
-    counts = [(p.numel(), p.requires_grad) for p in model.parameters()]
+def _words(facts: Mapping[str, Any]) -> dict[str, str]:
     rows = [
         f"| {f['scenes']} | {f['objects']} | {f['ap']:.3f} | {f['ap50']:.3f} | {f['ap25']:.3f} | {f['ap50_named']:.3f} | "
         f"{f['abs_rel_scaled']:.4f} |"
         for f in facts["figures"]
     ]
-    told = {key: facts[key] for key in ("start_from", "licence", "width", "height", "geometry", "queries")}
-    return CARD.format(
-        name=name, **told, classes=", ".join(facts["classes"]), history=history(facts), figures="\n".join(rows),
-        parameters=sum(count for count, _ in counts) / 1e6, trained=sum(count for count, learns in counts if learns) / 1e6,
-        corrections=f"rank {facts['lora_rank']}" if facts["lora_rank"] else "none: the attention layers themselves were trained",
-        views=", ".join(f"{count:g}" for count in facts["view_counts"]),
-    )  # fmt: skip
+    return {
+        "classes": ", ".join(facts["classes"]), "licence": facts["licence"], "geometry": facts["geometry"],
+        "queries": str(facts["queries"]), "figures": "\n".join(rows),
+        "corrections": f"rank {facts['lora_rank']}" if facts["lora_rank"] else "none: the attention layers were trained",
+    }  # fmt: skip
 
 
-SEGVGGT_FILE = NetworkFile(_build, _facts, _save, lambda path: load_segvggt(path)[0], _card)
+SEGVGGT_FILE = NetworkFile(_build, _facts, _save, lambda path: load_segvggt(path)[0], CARD, _words)

@@ -30,6 +30,7 @@ from pan3d_eval.datasets import DATASETS, ViewSelection, dataset_of, read_datase
 from pan3d_eval.datasets.aria_synthetic import DISTORTION, MAX_ANGLE_RAD, rgb_intrinsics
 from pan3d_eval.datasets.mesh_views import render_mesh
 from pan3d_eval.datasets.ply_mesh import read_ply_mesh
+from pan3d_eval.datasets.published_files import pinhole, resample_nearest
 from pan3d_eval.datasets.scenes import find_scenes, list_scenes
 
 WRITERS = {"scannet": write_scannet, "scannetpp": write_scannetpp, "replica": write_replica, "aria_synthetic": write_aria}
@@ -241,6 +242,19 @@ def test_views_are_spread_over_the_recording():
     assert ViewSelection(20).pick(range(3)) == [0, 1, 2]
     with pytest.raises(ValueError, match="stride >= 1, got 4 and 0"):
         ViewSelection(4, stride=0)
+
+
+def test_pictures_of_cameras_without_skew_are_resampled_as_those_with():
+    """Rows and columns one by one, or every pixel's ray: a skew far too small to move a pixel takes the second way."""
+    values = torch.randint(0, 5000, (48, 64), generator=torch.Generator().manual_seed(0))
+    source = pinhole(60.0, 58.0, 31.2, 23.9)
+    for camera in (pinhole(117.3, 119.1, 66.0, 40.5), pinhole(30.0, 29.0, 50.0, 20.0)):
+        straight = resample_nearest(values, source, camera, (90, 120))
+        skewed = camera.clone()
+        skewed[0, 1] = 1e-12
+        assert torch.equal(straight, resample_nearest(values, source, skewed, (90, 120)))
+        assert bool((straight > 0).any()) and straight.shape == (90, 120)
+    assert torch.equal(resample_nearest(values, source, source, (48, 64)), values)
 
 
 def test_fewer_views_on_request(folders):
