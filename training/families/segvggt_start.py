@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from pan3d_core.engines.segvggt import classes_of_outputs
@@ -55,15 +56,16 @@ def start_segvggt(model: SegVGGT, settings: SegVggtSettings, path: str) -> Kept:
         return _start_vggt(model, found, path)
     file = _start_file(found, settings, path)
     own = {official_name(name): value for name, value in model.state_dict().items()}
-    weights, notes = fit_corrections(file.weights, own, file.lora_alpha), []
+    weights, notes, adapted = fit_corrections(file.weights, own, file.lora_alpha), [], False
     if WEIGHT in weights and BIAS in weights and weights[WEIGHT].shape[1:] == own[WEIGHT].shape[1:]:
         layer, fresh = (weights[WEIGHT], weights[BIAS]), (own[WEIGHT], own[BIAS])
         rows = adapted_rows(layer, file.classes, fresh, settings.classes, settings.new_classes)
+        adapted = rows.weight.shape != layer[0].shape or not torch.equal(rows.weight, layer[0])
         weights |= {WEIGHT: rows.weight, BIAS: rows.bias}
         notes.append(f"classes: {len(rows.kept)} kept{listed(rows.kept)}; {len(rows.new)} new{listed(rows.new)}")
     assign_weights(model, weights, origin=path, name_in_file=official_name)
     begun = tuple(name for name in own if ".lora." in name and name not in file.weights)
-    return Kept(path, len(own) - len(begun), begun, tuple(notes))
+    return Kept(path, len(own) - len(begun) - (2 if adapted else 0), begun, tuple(notes))
 
 
 def _start_vggt(model: SegVGGT, found: Mapping[str, Tensor], origin: str) -> Kept:

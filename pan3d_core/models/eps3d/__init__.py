@@ -7,6 +7,11 @@ from pan3d_core.runtime.lazy import attributes
 if TYPE_CHECKING:
     from pan3d_core.models.eps3d.cameras import counted_from_centers as counted_from_centers
     from pan3d_core.models.eps3d.cameras import novel_cameras as novel_cameras
+    from pan3d_core.models.eps3d.files import Eps3dContent as Eps3dContent
+    from pan3d_core.models.eps3d.files import Eps3dSizes as Eps3dSizes
+    from pan3d_core.models.eps3d.files import build_eps3d as build_eps3d
+    from pan3d_core.models.eps3d.files import load_own_eps3d as load_own_eps3d
+    from pan3d_core.models.eps3d.files import save_eps3d as save_eps3d
     from pan3d_core.models.eps3d.gaussians import VoxelAverage as VoxelAverage
     from pan3d_core.models.eps3d.gaussians import VoxelGrid as VoxelGrid
     from pan3d_core.models.eps3d.gaussians import gaussians_from_raw as gaussians_from_raw
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 # Loaded on first use: the small networks take two modules of this room and need neither the rasteriser nor clustering.
 _NAMES = {
     "cameras": ("counted_from_centers", "novel_cameras"),
+    "files": ("Eps3dContent", "Eps3dSizes", "build_eps3d", "load_own_eps3d", "save_eps3d"),
     "gaussians": ("VoxelAverage", "VoxelGrid", "gaussians_from_raw", "voxel_grid"),
     "heads": ("ImageDpt", "Sem2Ins", "TextDecoder"),
     "network": (
