@@ -78,18 +78,14 @@ def is_scannet(folder: Path) -> bool:
 
 def read_scannet(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene:
     """Read one scene. Raises `FileNotFoundError` or `ValueError` naming the file and what was expected."""
-    name = folder.name
-    recording = open_recording(folder)
-    aligned_from_mesh = _axis_alignment(folder / f"{name}.txt")
+    name, aligned_from_mesh = folder.name, _axis_alignment(folder / f"{folder.name}.txt")
     annotation = read_annotation(folder)
     mesh = read_ply_mesh(required(folder / f"{name}_vh_clean_2.ply", "the annotated mesh"))
     if len(mesh.vertices) != len(annotation.instance):
         raise ValueError(f"{name}: segIndices: expected {len(mesh.vertices)} as the mesh has, got {len(annotation.instance)}")
     vertices = transform_points(aligned_from_mesh, torch.from_numpy(mesh.vertices)).float()
-    chosen = views.pick(recording.usable_frames())
-    poses = [(invert_rigid(recording.world_from_cam(k)) @ invert_rigid(aligned_from_mesh)).float() for k in chosen]
-    depths = [metres(recording.depth(frame), recording.depth_units_per_metre) for frame in chosen]
-    made = tuple(_view(recording, frame, pose, depth) for frame, pose, depth in zip(chosen, poses, depths))
+    recording = open_recording(folder)
+    chosen, depths, made = _views(recording, aligned_from_mesh, views)
     rendered = _Rendered(mesh, vertices, annotation)
     instances = tuple(_instances(folder, frame, view, rendered) for frame, view in zip(chosen, made))
     truth = SceneTruth(
@@ -107,6 +103,16 @@ def read_scannet(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene:
         ),
     )
     return Scene(name, made, truth)
+
+
+def is_annotated(folder: Path) -> bool:
+    """Whether somebody has said what the objects of a scene are; of the benchmark's test scenes nobody has."""
+    return (folder / f"{folder.name}.aggregation.json").exists()
+
+
+def read_scannet_views(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene:
+    """Read the recording of a scene alone, without truth. Errors as `read_scannet`."""
+    return Scene(folder.name, _views(open_recording(folder), _axis_alignment(folder / f"{folder.name}.txt"), views)[2])
 
 
 def read_annotation(folder: Path) -> Annotation:
@@ -151,6 +157,16 @@ class _Rendered:
         _, seen = render_mesh(self.vertices, triangles, *view.calibration(), view.hw)
         of_triangle = torch.from_numpy(self.annotation.instance)[triangles].mode(dim=1).values
         return torch.where(seen >= 0, of_triangle[seen.clamp_min(0)], 0)
+
+
+def _views(
+    recording: Recording, aligned_from_mesh: Tensor, views: ViewSelection
+) -> tuple[list[int], list[Tensor], tuple[CameraView, ...]]:
+    """Frames, their depth images in metres as they were measured, and the views made of them."""
+    chosen = views.pick(recording.usable_frames())
+    poses = [(invert_rigid(recording.world_from_cam(k)) @ invert_rigid(aligned_from_mesh)).float() for k in chosen]
+    depths = [metres(recording.depth(frame), recording.depth_units_per_metre) for frame in chosen]
+    return chosen, depths, tuple(_view(recording, *own) for own in zip(chosen, poses, depths, strict=True))
 
 
 def _view(recording: Recording, frame: int, cam_from_world: Tensor, depth: Tensor) -> CameraView:

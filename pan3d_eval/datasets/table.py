@@ -9,7 +9,13 @@ from pan3d_core.views.scene_folder import Scene
 from pan3d_eval.datasets.aria_synthetic import is_aria_synthetic, read_aria_synthetic
 from pan3d_eval.datasets.published_files import DEFAULT_VIEWS, ViewSelection
 from pan3d_eval.datasets.replica import is_replica, read_replica
-from pan3d_eval.datasets.scannet import is_scannet, raw_categories, read_scannet
+from pan3d_eval.datasets.scannet import (
+    is_annotated,
+    is_scannet,
+    raw_categories,
+    read_scannet,
+    read_scannet_views,
+)
 from pan3d_eval.datasets.scannetpp import is_scannetpp, read_scannetpp
 
 # Name -> does the folder hold one scene of it, and how it is read.
@@ -53,3 +59,20 @@ def names_of_objects(folder: Path) -> frozenset[str]:
     """Names that objects of a data set may have beside those of its classes; none where the folder holds no scene of one."""
     names = _NAMES.get(dataset_of(folder) or "")
     return frozenset() if names is None else names(folder)
+
+
+def read_unlabelled(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene | None:
+    """Read a scene of a public data set that nobody has annotated.
+
+    Args:
+        folder: In a layout that `dataset_of` knows.
+        views: Which images of the recording are taken.
+
+    Returns:
+        Its views without truth; None for a scene with labels, or of a data set that has no others.
+
+    Raises:
+        FileNotFoundError: A file of it is missing.
+        ValueError: A file is damaged.
+    """
+    return read_scannet_views(folder, views) if dataset_of(folder) == "scannet" and not is_annotated(folder) else None

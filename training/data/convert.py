@@ -34,6 +34,7 @@ class ConvertedScene:
     samples: int
     objects: Counter[str] = field(default_factory=Counter)  # kind -> objects in its samples
     labels: frozenset[str] = frozenset()  # names that the data set has for classes
+    annotated: bool = True  # otherwise all of it is void
 
 
 def vocabulary(plan: SamplePlan) -> dict[str, Any]:
@@ -46,11 +47,30 @@ def vocabulary(plan: SamplePlan) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def convert_scene(reference: SceneReference, plan: SamplePlan, out: Path) -> ConvertedScene:
+@dataclass(frozen=True)
+class SceneToConvert:
+    """Where a scene lies, and the name of its shard, which no other scene has."""
+
+    reference: SceneReference
+    name: str
+
+    @classmethod
+    def each(cls, references: Sequence[SceneReference]) -> list[SceneToConvert]:
+        """The scenes by their own names; where two have the same, by as many folders above them as tell all apart."""
+        for depth in range(1, 1 + max(len(item.path.resolve().parts) for item in references)):
+            folders = ["_".join(item.path.resolve().parts[-depth:]) for item in references]
+            rows = ["" if item.index is None else f"_{item.index}" for item in references]
+            names = [folder + row for folder, row in zip(folders, rows, strict=True)]
+            if len(set(names)) == len(names):
+                break
+        return [cls(reference, name) for reference, name in zip(references, names, strict=True)]
+
+
+def convert_scene(item: SceneToConvert, plan: SamplePlan, out: Path) -> ConvertedScene:
     """Write the shard of one scene, unless it is there.
 
     Args:
-        reference: Where the scene lies.
+        item: Which scene.
         plan: What a sample is.
         out: Folder of the shards.
 
@@ -61,26 +81,29 @@ def convert_scene(reference: SceneReference, plan: SamplePlan, out: Path) -> Con
         FileNotFoundError: A file of the scene is missing.
         ValueError: The scene lacks something, or there is a shard of its name with other settings; names scene and field.
     """
-    place, words = out / reference.name.replace("/", "_"), vocabulary(plan)
+    reference, place, words = item.reference, out / item.name, vocabulary(plan)
     if place.exists():
         held = read_json_object(place / VOCABULARY_FILE, "the words of a shard")
         differing = [name for name, value in words.items() if held.get(name) != value]
         if differing:
             raise ValueError(f"out: expected shards with {differing[0]} {words[differing[0]]}, got {place} with others")
-        return ConvertedScene(reference.name, held["scenes"], Counter(held["objects"]), frozenset(held["labels"]))
-    objects: Counter[str] = Counter()
+        known = frozenset(held["labels"])
+        return ConvertedScene(item.name, held["scenes"], Counter(held["objects"]), known, held["annotated"])
+    objects, annotated = Counter[str](), False
     labels, records = set(map(plain, names_of_objects(reference.path))), []
     for number in range(plan.samples_of(reference)):
         record, scene = plan.read(reference, number)
         records.append(record)
         objects.update(plan.kinds[kind] for kind in record.kinds.tolist() if kind != EMPTY_KIND)
         if scene.truth is not None:
+            annotated = True
             labels |= {plain(name) for name in scene.truth.labels.names}
             labels |= {name for item in scene.truth.objects for name in names_of(item, scene)}
+    facts = {**words, "objects": objects, "labels": sorted(labels), "annotated": annotated}
     with written_whole(place) as part:
         part.mkdir()
-        write_array_shard(part, same_columns(records), {**words, "objects": objects, "labels": sorted(labels)})
-    return ConvertedScene(reference.name, len(records), objects, frozenset(labels))
+        write_array_shard(part, same_columns(records), facts)
+    return ConvertedScene(item.name, len(records), objects, frozenset(labels), annotated)
 
 
 def same_columns(records: Sequence[SceneRecord]) -> list[SceneRecord]:
@@ -125,7 +148,7 @@ def convert(
         ValueError: No scene could be used, or a kind is no name that any of them has.
     """
     worker = partial(partial, convert_scene, plan=plan, out=out)
-    outcomes = run_items(worker, references, processes=processes)
+    outcomes = run_items(worker, SceneToConvert.each(references), processes=processes)
     failures = [item for item in outcomes if isinstance(item, Failure)]
     made = [item for item in outcomes if not isinstance(item, Failure)]
     if not made:
@@ -143,6 +166,8 @@ def report(made: Sequence[ConvertedScene], failures: Sequence[Failure], kinds: S
     told.append("  " + ", ".join(f"{kind} {counts[kind]}" for kind in kinds))
     if absent := [kind for kind in kinds if not counts[kind]]:
         told.append(f"  never seen, so nothing will be learnt of it: {', '.join(absent)}")
+    if unknown := [scene.name for scene in made if not scene.annotated]:
+        told.append(f"not annotated, so only depth and cameras can be learnt of them: {', '.join(unknown)}")
     return told + [f"left out ({place} of {len(failures)}): {item.message}" for place, item in enumerate(failures, start=1)]
 
 

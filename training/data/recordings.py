@@ -14,6 +14,7 @@ import torch
 
 from pan3d_core.views.scene_folder import Scene, SceneObject
 from pan3d_eval.datasets import SceneReference, ViewSelection, dataset_of
+from pan3d_eval.datasets.table import read_unlabelled
 from pan3d_sim.data.scene_records import EMPTY_KIND, SceneRecord, empty_columns
 from training.data.sampled_scenes import SampledScene, fill_column
 
@@ -58,7 +59,8 @@ class SamplePlan:
         """
         stretch = ViewSelection(self.views, self.interval, (number, self.samples))
         try:
-            scene = replace(reference, views=stretch).read()
+            unlabelled = read_unlabelled(reference.path, stretch) if reference.index is None else None
+            scene = unlabelled or replace(reference, views=stretch).read()
         except (FileNotFoundError, ValueError) as error:
             raise type(error)(f"scene {reference.name}: {error}") from error
         if len(scene.views) < self.views:

@@ -15,7 +15,7 @@ from pan3d_core.views.scene_folder import Scene, write_scene
 from pan3d_eval.datasets import ViewSelection, list_scenes, read_dataset_scene
 from pan3d_eval.datasets.scenes import read_shard_scene
 from training.data.arrays import ShardSet
-from training.data.convert import convert, main, report
+from training.data.convert import SceneToConvert, convert, main, report
 from training.data.recordings import SamplePlan, labelled_kinds
 from training.data.sources import require_sound
 
@@ -121,6 +121,24 @@ def test_scenes_without_depth_are_refused_and_without_labels_they_are_void(tmp_p
         labelled_kinds(list_scenes([tmp_path / "folder"]))
 
 
+def test_a_recording_that_nobody_has_annotated_is_void(scans, tmp_path):
+    labelled, folder = scans("scene0000_00"), scans("scene0707_00")
+    for end in ("aggregation.json", "vh_clean_2.0.010000.segs.json", "vh_clean_2.ply"):
+        for path in folder.glob(f"*{end}"):
+            path.unlink()
+    put_text(folder / "scene0707_00.sens", "what makes this a scene of ScanNet; the exported pictures are read")
+    (same, _), (unknown, scene) = (PLAN.read(list_scenes([path])[0], 0) for path in (labelled, folder))
+    assert scene.truth is None and set(np.unique(unknown.ids)) == {1} and unknown.kinds[1] == 255
+    for field in ("images", "depth", "cam_from_world", "intrinsics"):
+        assert np.array_equal(getattr(unknown, field), getattr(same, field)), field
+    made, failures = convert(list_scenes([tmp_path / "scans"]), PLAN, tmp_path / "train")
+    assert [scene.annotated for scene in made] == [True, False] and not failures
+    assert convert(list_scenes([tmp_path / "scans"]), PLAN, tmp_path / "train")[0] == made
+    assert "not annotated, so only depth and cameras can be learnt of them: scene0707_00" in report(made, failures, PLAN.kinds)
+    batch = ShardSet(tmp_path / "train").batch(np.array([2]), [np.arange(3)])
+    assert bool(batch.void.all())
+
+
 def test_classes_must_fit_the_labels(scans, tmp_path):
     scans("scene0000_00")
     references = list_scenes([tmp_path / "scans"])
@@ -155,6 +173,18 @@ def test_the_command_says_what_was_made(scans, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["convert", str(tmp_path / "scans"), "-o", str(tmp_path / "train"), "--size", "big"])
     with pytest.raises(SystemExit, match="error: --size: expected WIDTHxHEIGHT in pixels, got 'big'"):
         main()
+
+
+def test_scenes_of_the_same_name_do_not_take_each_others_place(tmp_path):
+    first, second = write_replica(tmp_path / "a"), write_replica(tmp_path / "b")
+    assert first.name == second.name
+    references = list_scenes([first, second])
+    plan = replace(PLAN, kinds=labelled_kinds(references), samples=1)
+    made, _ = convert(references, plan, tmp_path / "train")
+    assert [scene.name for scene in made] == [f"{folder}_room_0_Sequence_1" for folder in "ab"]
+    assert {path.name for path in (tmp_path / "train").iterdir()} == {scene.name for scene in made}
+    (alone,) = SceneToConvert.each(references[:1])
+    assert alone.name == "Sequence_1"
 
 
 def test_other_layouts_are_read_the_same_way(tmp_path):
