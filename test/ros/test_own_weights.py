@@ -34,7 +34,7 @@ def own_eps3d(path):
     save_eps3d(fill(model, name_of_eps3d), Eps3dContent(sizes, "minilm", 56, 70, {}), known, path)
 
 
-@pytest.mark.parametrize(("name", "write"), [("segvggt", own_segvggt), ("eps3d", own_eps3d)])
+@pytest.mark.parametrize(("name", "write"), [("segvggt", own_segvggt), pytest.param("eps3d", own_eps3d, marks=pytest.mark.slow)])
 def test_the_node_runs_a_file_of_own_classes(spinner, monkeypatch, tmp_path, name, write):
     path = tmp_path / "own.safetensors"
     write(path)

@@ -13,10 +13,8 @@ from pan3d_core.config import ModelConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.models.vggt.files import FORMAT, SegVggtContent, load_segvggt, read_segvggt_content, save_segvggt
 from pan3d_core.models.vggt.segvggt import official_name
-from pan3d_core.reconstruction import reconstruct
 from pan3d_core.runtime.checksums import write_weights
 from pan3d_core.runtime.weights import read_content, read_weights
-from pan3d_core.structures import CameraView
 from training.export.exporters import export_run
 from training.export.request import ExportRequest
 from training.families import run_config
@@ -51,8 +49,6 @@ def test_a_file_of_own_classes_is_what_was_trained_and_the_engine_names_them(run
     assert engine.facts.labels.names == ("ball", "block") and "licence" in caplog.text
     assert (engine.facts.preprocess.height, engine.facts.preprocess.width) == (70, 70)
     assert engine.thresholds.min_pixels == round(200 * (70 / 518) ** 2)
-    result = reconstruct([CameraView(image=torch.rand(3, 56, 70), camera=name) for name in ("left", "right")], engine=engine)
-    assert result.reconstruction.depth.shape == (2, 56, 70)
 
     second = trainer_of({**values, "start_from": str(out)})
     own = {official_name(name): value for name, value in second.model.state_dict().items()}
