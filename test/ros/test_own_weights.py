@@ -2,7 +2,7 @@
 
 import pytest
 import ros_support
-from official_segvggt import OFFICIAL_TINY
+from official_networks import OFFICIAL_TINY
 from procedural_models import fill, tiny_eps3d, tiny_segvggt
 
 from pan3d_core.language.known_names import KnownNames

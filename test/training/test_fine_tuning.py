@@ -5,10 +5,11 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
-from official_segvggt import OFFICIAL_TINY, official_segvggt
+from official_networks import OFFICIAL_TINY, OFFICIAL_TINY_EPS3D, official_da3, official_eps3d, official_segvggt
 from places import ROOT
 from published_scenes import write_scannet
 from scannet_copies import copy_scene
@@ -30,16 +31,15 @@ CLASSES = ("chair", "sofa", "lamp")
 MODEL = {**OFFICIAL_TINY, "geometry": "truth", "max_depth_m": 10.0}
 
 
-def test_a_folder_of_scenes_becomes_an_engine_of_own_classes(tmp_path):
-    scene = write_scannet(tmp_path)
-    references = list_scenes([scene])
-    plan = SamplePlan(CLASSES, views=3, interval=1, samples=2, width=70, height=56)
+def engine_of_own_scenes(tmp_path: Path, family: str, model: dict, start: Path) -> ModelConfig:
+    """Scenes in ScanNet's layout -> training data -> two steps -> exported file -> the engine's settings."""
+    references = list_scenes([write_scannet(tmp_path)])
+    plan = SamplePlan(CLASSES, views=4, interval=1, samples=1, width=70, height=56)
     for part in ("train", "val"):
         convert(references, plan, tmp_path / "data" / part)
-    official_segvggt(tmp_path / "segvggt.pt")
     values = {
-        "family": "segvggt", "data": str(tmp_path / "data"), "out": str(tmp_path / "run"), "steps": 2, "model": MODEL,
-        "start_from": str(tmp_path / "segvggt.pt"), "execution": {"device": "cpu", "precision": "float32"},
+        "family": family, "data": str(tmp_path / "data"), "out": str(tmp_path / "run"), "steps": 2, "model": model,
+        "start_from": str(start), "execution": {"device": "cpu", "precision": "float32"},
         "sampling": {"batch": 1, "view_counts": [2], "view_weights": [1.0]},
         "record": {"evaluate_scenes": 0, "tensorboard": False},
     }  # fmt: skip
@@ -48,10 +48,37 @@ def test_a_folder_of_scenes_becomes_an_engine_of_own_classes(tmp_path):
     assert run.trainer.notes() == {"bad_steps": 0, "corrupt_samples": 0}
     out = tmp_path / "own.safetensors"
     export_run(ExportRequest(run.config.out, (), run.config.data, out, scenes=1))
-    model = ModelConfig(name="segvggt", weights=str(out), device="cpu")
-    assert build_engine(model).facts.labels.names == CLASSES
-    found = evaluate_folder(scene, PipelineConfig(model=model), views=ViewSelection(2))
-    assert len(found.evaluation.scenes) == 1 and not found.evaluation.failures
+    assert start.name in out.with_suffix(".md").read_text()
+    return ModelConfig(name=family, weights=str(out), device="cpu")
+
+
+def measured(tmp_path: Path, model: ModelConfig) -> int:
+    """How many scenes the whole pipeline could be judged on with an engine."""
+    found = evaluate_folder(tmp_path / "scans", PipelineConfig(model=model), views=ViewSelection(2))
+    assert not found.evaluation.failures
+    return len(found.evaluation.scenes)
+
+
+def test_a_folder_of_scenes_becomes_an_engine_of_own_classes(tmp_path):
+    official_segvggt(tmp_path / "segvggt.pt")
+    model = engine_of_own_scenes(tmp_path, "segvggt", MODEL, tmp_path / "segvggt.pt")
+    assert build_engine(model).facts.labels.names == CLASSES and measured(tmp_path, model) == 1
+
+
+@pytest.mark.slow
+def test_eps3d_goes_the_same_way(tmp_path):
+    official_eps3d(tmp_path / "eps3d.safetensors")
+    settings = {**OFFICIAL_TINY_EPS3D, "text_channels": 384}
+    model = engine_of_own_scenes(tmp_path, "eps3d", settings, tmp_path / "eps3d.safetensors")
+    assert build_engine(model).facts.labels.names == CLASSES and measured(tmp_path, model) == 1
+
+
+@pytest.mark.slow
+def test_fast3dis_goes_the_same_way_from_depth_anything_3(tmp_path, run_values):
+    settings = run_values("fast3dis")["model"]
+    official_da3(tmp_path / "da3.safetensors", settings)
+    model = engine_of_own_scenes(tmp_path, "fast3dis", settings, tmp_path / "da3.safetensors")
+    assert build_engine(model).facts.finds_objects and measured(tmp_path, model) == 1
 
 
 @pytest.mark.slow

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from procedural_models import fill, tiny_eps3d
-from safetensors.torch import save_file
+from official_networks import OFFICIAL_TINY_EPS3D, official_eps3d
 from trainers import ALONE, trainer_of
 
 from pan3d_core.config import ModelConfig
@@ -21,20 +20,6 @@ from training.families import run_config
 from training.families.eps3d import Eps3dFamilySettings
 from training.train import Run
 
-# The small official member of `procedural_models`, whose semantics lead into 512 channels.
-OFFICIAL_TINY = {
-    "height": 56, "width": 70, "native_grid": 6, "dim": 48, "encoder_depth": 3, "depth": 6, "heads": 3, "camera_depth": 2,
-    "camera_heads": 4, "features": 32, "out_channels": [16, 24, 32, 40], "layers": [1, 2, 4, 5], "text_channels": 16,
-    "voxel_size": 0.05, "context_views": [2, 2], "rendered_views": 2,
-}  # fmt: skip
-
-
-def official_eps3d(path: Path) -> dict[str, torch.Tensor]:
-    model = fill(tiny_eps3d(), official_name)
-    tensors = {official_name(name): value.clone().contiguous() for name, value in model.state_dict().items()}
-    save_file(tensors, path)
-    return tensors
-
 
 def config_of(path: Path) -> ModelConfig:
     return ModelConfig(name="eps3d", weights=str(path), device="cpu", min_score=0.0)
@@ -43,7 +28,7 @@ def config_of(path: Path) -> ModelConfig:
 def test_official_weights_of_another_text_space_keep_all_but_the_decoder_and_are_exported(run_values, tmp_path, caplog, cell):
     tensors = official_eps3d(tmp_path / "eps3d.safetensors")
     values = run_values(
-        "eps3d", steps=1, model=OFFICIAL_TINY, start_from=str(tmp_path / "eps3d.safetensors"), sampling={"batch": 1},
+        "eps3d", steps=1, model=OFFICIAL_TINY_EPS3D, start_from=str(tmp_path / "eps3d.safetensors"), sampling={"batch": 1},
         record={"evaluate_scenes": 0},
     )  # fmt: skip
     with caplog.at_level("INFO", "pan3d.training"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from official_segvggt import OFFICIAL_TINY, official_segvggt
+from official_networks import OFFICIAL_TINY, official_segvggt
 from procedural_models import fill, tiny_segvggt
 from trainers import ALONE, trainer_of
 

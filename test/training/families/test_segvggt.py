@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from official_segvggt import OFFICIAL_TINY, official_segvggt
+from official_networks import OFFICIAL_TINY, official_segvggt
 from safetensors.torch import save_file
 from trainers import trainer_of
 
