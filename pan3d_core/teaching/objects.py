@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pan3d_core.labels import TaughtFit
-from pan3d_core.language.grammar import NotUnderstood, spoken_form
+from pan3d_core.language.grammar import NotUnderstood
 from pan3d_core.language.parsing import parse_prompt
 from pan3d_core.pictures.cloud_files import Cloud
 from pan3d_core.pictures.palette import Picture
@@ -93,11 +93,11 @@ def checked_name(name: str) -> str:
     if not key_of(tidy) or len(tidy) > MAX_NAME_LENGTH:
         raise ValueError(f"name: expected 1 to {MAX_NAME_LENGTH} characters with a word among them, got {name!r}")
     try:
-        read = parse_prompt(tidy, (tidy,))
-    except NotUnderstood as problem:
-        raise ValueError(f"name: expected words that name a thing, got {name!r}: {problem}") from problem
-    if read.noun != spoken_form(tidy):
-        raise ValueError(f"name: expected words that name a thing, got {name!r}, which is read as {read.noun or 'no thing'!r}")
+        read = parse_prompt(tidy)
+    except NotUnderstood:  # of other words, or of another language: a name like any other
+        return tidy
+    if not read.noun or read.parts or read.excluded or read.places or read.relations or read.ordinal:
+        raise ValueError(f"name: expected words that name a thing, got {name!r}, which says which one or where it is")
     return tidy
 
 

@@ -91,12 +91,15 @@ def show_object(seen: Seen, instance_id: int, name: str, engine: str = "") -> Ta
 
 
 def same_as_taught(seen: Seen, instance_id: int, name: str) -> str:
-    """Give the name of another taught object that an object looks like; empty = it looks like none.
+    """Look whether an object is taught already by another name.
 
     Args:
         seen: Views, their segments compared with what was taught.
         instance_id: Of the object.
-        name: That it gets; the object of this name does not count.
+        name: That it gets; the taught object of this name does not count.
+
+    Returns:
+        The other name; empty = it looks like no other object.
     """
     segment = seen.result.panoptic.segment(instance_id)
     best = best_taught(tuple(fit for fit in segment.taught if key_of(fit.name) != key_of(name)))

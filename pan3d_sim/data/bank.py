@@ -60,11 +60,11 @@ class Contents:
     library: ObjectLibrary | None = None  # of modelled objects; None = procedural ones only
     share: float = 0.6  # of modelled objects in a bank
     arrangement: str = "plain"  # one of ARRANGEMENTS
+    objects: tuple[ObjectSpec, ...] = ()  # these alone; empty = drawn ones
 
 
 class ObjectBank:
-    """`size` random objects of `kinds`, or the `objects` that are given, compiled into one model, rendered at a fixed
-    resolution."""
+    """`size` random objects of `kinds`, or those of the contents, compiled into one model, rendered at a fixed resolution."""
 
     def __init__(
         self,
@@ -77,11 +77,11 @@ class ObjectBank:
         supersample: int = 2,
         world: World | None = None,
         contents: Contents | None = None,
-        objects: Sequence[ObjectSpec] = (),
     ) -> None:
         self.world, self.contents = world or World(), contents or Contents()
         self.width, self.height = width, height
-        self.objects = list(objects) or [_draw(rng, kinds[i % len(kinds)], self.contents) for i in range(size)]
+        given = self.contents.objects
+        self.objects = list(given or (_draw(rng, kinds[i % len(kinds)], self.contents) for i in range(size)))
         size = len(self.objects)
         spec = mujoco.MjSpec()
         add_materials(spec, rng)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pan3d_sim.cameras.rig import sample_wrist_rig
-from pan3d_sim.data.bank import ObjectBank, RenderedScene
+from pan3d_sim.data.bank import Contents, ObjectBank, RenderedScene
 from pan3d_sim.data.placing import Placed, place_all
 from pan3d_sim.objects.coats import sample_coat
 from pan3d_sim.objects.kinds import ObjectSpec
@@ -43,7 +43,7 @@ class RepeatedObjects(AbstractContextManager["RepeatedObjects"]):
         self.objects, self._seed = tuple(objects), seed
         rng = np.random.default_rng([seed, 0])
         self._coats = [sample_coat(rng, item) for item in self.objects]
-        self._bank = ObjectBank(rng, objects=self.objects, width=size[0], height=size[1], world=world)
+        self._bank = ObjectBank(rng, width=size[0], height=size[1], world=world, contents=Contents(objects=self.objects))
 
     def __exit__(self, *_: object) -> None:
         self.close()
