@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from pan3d_core.pictures.overlays import ids_on_image, to_picture
 from pan3d_core.structures import CameraView, Panoptic3D, Segment, ViewBatch, unit_range
-from pan3d_core.teaching.looks import Floats, Looks, colors_of, shape_of
+from pan3d_core.teaching.looks import Floats, Looks, Patch, shape_of, surface_looks
 
 _LONGEST_SIDE = 640  # pictures are thinned to so many pixels: colours need no more
 _RIM_PIXELS = 2  # of an object's outline, whose pixels are partly of what is behind it
@@ -83,17 +83,14 @@ def describe_objects(
     points, owners = panoptic.points.numpy(force=True), panoptic.point_instance_id.numpy(force=True)
     found = {}
     for segment in panoptic.segments:
-        own = [item.picture[inner(item.ids == segment.instance_id)] for item in pictures]
         try:
-            colors, pixels, tone = colors_of(own)
+            surface = surface_looks([_patch(item, segment.instance_id) for item in pictures])
         except ValueError:  # too small in all pictures to be told from others
             continue
         mine = points[owners == segment.instance_id]
         spread, distances = shape_of(mine) if len(mine) >= _FEWEST_POINTS else (None, None)
-        found[segment.instance_id] = Looks(
-            colors,
-            pixels,
-            tone,
+        found[segment.instance_id] = replace(
+            surface,
             size_m=_sides(segment) if is_metric else None,
             spread_m=spread if is_metric else None,
             distances=distances,
@@ -102,6 +99,17 @@ def describe_objects(
             checkpoint=network.checkpoint,
         )
     return found
+
+
+def _patch(item: Masked, instance_id: int) -> Patch:
+    """The object with a few pixels around it, so that steps at its rim are those of the picture."""
+    mask = inner(item.ids == instance_id)
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return Patch(item.picture[:1, :1], mask[:1, :1])
+    top, left = max(0, rows[0] - 2), max(0, columns[0] - 2)
+    part = slice(top, rows[-1] + 3), slice(left, columns[-1] + 3)
+    return Patch(item.picture[part], mask[part])
 
 
 def inner(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

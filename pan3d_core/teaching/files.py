@@ -27,7 +27,7 @@ from pan3d_core.pictures.overlays import save
 from pan3d_core.runtime.checksums import check_checksum, read_stored, write_weights
 from pan3d_core.runtime.files import inside, named_file, read_json_object, written_whole
 from pan3d_core.structures import require_shape
-from pan3d_core.teaching.looks import COLOR_BINS, DISTANCE_BINS, Looks
+from pan3d_core.teaching.looks import COLOR_BINS, DISTANCE_BINS, TEXTURE_BINS, Looks
 from pan3d_core.teaching.objects import TaughtLibrary, TaughtObject, checked_name, key_of
 from pan3d_core.views.image_files import read_pixels
 
@@ -37,7 +37,9 @@ MAX_ARCHIVE_BYTES = 1 << 30  # of what an archive unpacks to
 _CARD_FIELDS: Mapping[str, type] = {"name": str, "description": str, "engine": str, "stamp_ns": int, "checkpoint": str}
 _COLORS = int(np.prod(COLOR_BINS))
 # Tensors of `looks.safetensors`, each a field of `Looks`.
-_NEEDED: Mapping[str, tuple[int | None, ...]] = {"colors": (None, _COLORS), "pixels": (None,), "tone": (6,)}
+_NEEDED: Mapping[str, tuple[int | None, ...]] = {
+    "colors": (None, _COLORS), "pixels": (None,), "textures": (None, TEXTURE_BINS), "tone": (6,),
+}  # fmt: skip
 _OPTIONAL: Mapping[str, tuple[int | None, ...]] = {
     "size_m": (3,), "spread_m": (3,), "distances": (DISTANCE_BINS,), "vectors": (None, None), "meaning": (None,),
 }  # fmt: skip
@@ -145,8 +147,10 @@ def _looks(tensors: Mapping[str, Tensor], checkpoint: str) -> Looks:
     for name, values in tensors.items():
         if values.dtype != torch.float32 or not bool(values.isfinite().all()) or not values.numel():
             raise ValueError(f"{name}: expected finite 32-bit numbers, got {values.dtype} of shape {tuple(values.shape)}")
-    if len(tensors["pixels"]) != len(tensors["colors"]) or bool((tensors["pixels"] <= 0).any()):
-        raise ValueError(f"pixels: expected more than 0 for each of {len(tensors['colors'])} views, got {tensors['pixels']}")
+    count = len(tensors["colors"])
+    if len(tensors["pixels"]) != count or len(tensors["textures"]) != count or bool((tensors["pixels"] <= 0).any()):
+        counts = f"{len(tensors['pixels'])} and {len(tensors['textures'])}"
+        raise ValueError(f"pixels, textures: expected rows for each of {count} views, all of some pixels, got {counts}")
     known = {name: tensors[name].numpy() for name in (*_NEEDED, *_OPTIONAL) if name in tensors}
     return Looks(**known, checkpoint=checkpoint)
 

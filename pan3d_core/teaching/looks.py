@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -21,14 +22,17 @@ _OFFSET = 0.1  # draws the chroma of near-black pixels, which is noise, to none
 _KERNEL = np.array([0.25, 0.5, 0.25])
 DISTANCE_BINS, _PAIRS, _FARTHEST = 12, 3000, 0.98
 MIN_PIXELS = 20  # of an object in a view that says something of its colours
+_STEPS = np.array([0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, np.inf])  # between neighbours, of lightness and of chroma
+TEXTURE_BINS = 2 * (len(_STEPS) - 1)
 
 
 @dataclass(frozen=True)
 class Looks:
-    """One object in one view set, or in those that it was taught from; rows of `colors` are views that show enough of it."""
+    """One object in one view set; V are the views that show enough of it."""
 
     colors: Floats  # (V, C) shares of colours, rows sum to 1
     pixels: Floats  # (V,) pixels behind each row
+    textures: Floats  # (V, 14) shares of steps between neighbouring pixels, of lightness and of chroma; rows sum to 1
     tone: Floats  # (6,) means, then standard deviations, of lightness and of both chromas
     size_m: Floats | None = None  # (3,) sides of the box, falling; None = not known in metres
     spread_m: Floats | None = None  # (3,) standard deviations of its points along their main axes, falling; None likewise
@@ -66,25 +70,63 @@ def tone_of(lab: npt.NDArray[np.floating]) -> Floats:
     return tone
 
 
-def colors_of(pixels: Sequence[npt.NDArray[np.uint8]]) -> tuple[Floats, Floats, Floats]:
-    """Take colours from the pixels of an object.
+@dataclass(frozen=True)
+class Patch:
+    """What one view shows of an object and its surroundings."""
+
+    picture: npt.NDArray[np.uint8]  # (h, w, 3) RGB
+    mask: npt.NDArray[np.bool_]  # (h, w) its pixels
+
+
+def texture_of(patch: Patch) -> Floats:
+    """Count how far neighbouring pixels of an object differ in lightness and in chroma.
 
     Args:
-        pixels: Of each view (N, 3) RGB.
+        patch: With at least one pixel of it.
 
     Returns:
-        `Looks.colors`, `Looks.pixels` and `Looks.tone`.
+        (14,) shares that sum to 1.
+    """
+    lab = oklab(patch.picture / 255.0)
+    values = _shading_robust(lab)
+    lightness = _step_sizes(lab[..., 0])[patch.mask] / (lab[..., 0][patch.mask] + _OFFSET)
+    chroma = (_step_sizes(values[..., 1]) + _step_sizes(values[..., 2]))[patch.mask]
+    counts = np.concatenate([np.histogram(steps, _STEPS)[0] for steps in (lightness, chroma)])
+    shares: Floats = (counts / counts.sum()).astype(np.float32)
+    return shares
+
+
+def _step_sizes(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Length of the gradient per pixel."""
+    across, down = (cv2.Sobel(values, cv2.CV_64F, *axis) / 8 for axis in ((1, 0), (0, 1)))
+    lengths: npt.NDArray[np.float64] = np.hypot(across, down)
+    return lengths
+
+
+def surface_looks(patches: Sequence[Patch]) -> Looks:
+    """Take colours and texture of an object.
+
+    Args:
+        patches: Of its views.
+
+    Returns:
+        Its looks, without size, shape and what a network says.
 
     Raises:
         ValueError: No view shows enough of it.
     """
-    shown = [rows for rows in pixels if len(rows) >= MIN_PIXELS]
+    shown = [patch for patch in patches if patch.mask.sum() >= MIN_PIXELS]
     if not shown:
-        raise ValueError(f"pixels: expected at least {MIN_PIXELS} in one view, got {[len(rows) for rows in pixels]}")
-    labs = [oklab(rows / 255.0) for rows in shown]
+        counts = [int(patch.mask.sum()) for patch in patches]
+        raise ValueError(f"pixels: expected at least {MIN_PIXELS} in one view, got {counts}")
+    labs = [oklab(patch.picture[patch.mask] / 255.0) for patch in shown]
     thinned = np.concatenate([lab[:: max(1, len(lab) // 400)] for lab in labs])  # each view counts alike
-    counts = np.array([len(rows) for rows in shown], np.float32)
-    return np.stack([color_shares(lab) for lab in labs]), counts, tone_of(thinned)
+    return Looks(
+        colors=np.stack([color_shares(lab) for lab in labs]),
+        pixels=np.array([patch.mask.sum() for patch in shown], np.float32),
+        textures=np.stack([texture_of(patch) for patch in shown]),
+        tone=tone_of(thinned),
+    )
 
 
 def shape_of(points: npt.NDArray[np.floating]) -> tuple[Floats, Floats]:
@@ -104,6 +146,6 @@ def shape_of(points: npt.NDArray[np.floating]) -> tuple[Floats, Floats]:
 
 
 def _shading_robust(lab: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """(N, 3) OKLab -> lightness and both chromas over the lightness."""
-    values: npt.NDArray[np.float64] = np.concatenate([lab[:, :1], lab[:, 1:] / (lab[:, :1] + _OFFSET)], axis=1)
+    """(..., 3) OKLab -> lightness and both chromas over the lightness."""
+    values: npt.NDArray[np.float64] = np.concatenate([lab[..., :1], lab[..., 1:] / (lab[..., :1] + _OFFSET)], axis=-1)
     return values

@@ -113,6 +113,10 @@ def _variety(taught: Looks, seen: Looks) -> float | None:
     return float(np.abs(taught.tone[3:] - seen.tone[3:]).sum())
 
 
+def _texture(taught: Looks, seen: Looks) -> float | None:
+    return _nearest(_apart(taught.textures, seen.textures))
+
+
 def _vectors(taught: Looks, seen: Looks) -> float | None:
     if taught.vectors is None or seen.vectors is None:
         return None
@@ -134,6 +138,7 @@ CUES = (
     Cue("colours by view", _view_colors),
     Cue("mean chroma", _chroma),
     Cue("variety of colours", _variety),
+    Cue("texture", _texture),
     Cue("network features", _vectors, needs_checkpoint=True),
     Cue("meaning", _meaning, needs_checkpoint=True),
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from pan3d_core.labels import TaughtFit
 from pan3d_core.language.grammar import NotUnderstood
+from pan3d_core.language.grammar.words import NOT_WORDS
 from pan3d_core.language.parsing import parse_prompt
 from pan3d_core.pictures.cloud_files import Cloud
 from pan3d_core.pictures.palette import Picture
@@ -94,8 +95,10 @@ def checked_name(name: str) -> str:
         raise ValueError(f"name: expected 1 to {MAX_NAME_LENGTH} characters with a word among them, got {name!r}")
     try:
         read = parse_prompt(tidy)
-    except NotUnderstood:  # of other words, or of another language: a name like any other
-        return tidy
+    except NotUnderstood as problem:
+        if tidy.casefold().split()[0] in NOT_WORDS:
+            raise ValueError(f"name: expected words that name a thing, got {name!r}, which says what is not meant") from problem
+        return tidy  # of other words, or of another language: a name like any other
     if not read.noun or read.parts or read.excluded or read.places or read.relations or read.ordinal:
         raise ValueError(f"name: expected words that name a thing, got {name!r}, which says which one or where it is")
     return tidy

@@ -29,8 +29,8 @@ def engine():
     return build_engine(CONFIG.model)
 
 
-def cell_of(blocks, num_views=4):
-    return render_cell(list(blocks), num_views=num_views, width=240, height=180)
+def cell_of(blocks, num_views=4, width=160, height=120):
+    return render_cell(list(blocks), num_views=num_views, width=width, height=height)
 
 
 def seen_of(blocks, library=None, num_views=4, without_poses=False):

@@ -60,16 +60,16 @@ def fitted(distances: Floats, same: Floats) -> Weights:
     """
     if not 0 < same.sum() < len(same):
         raise ValueError(f"pairs: expected some of the same object and some of others, got {same.sum():.0f} of {len(same)}")
-    scales = np.nanmedian(distances[same > 0], axis=0)
-    known = ~np.isnan(scales)
-    logs = np.log1p(distances[:, known] / np.maximum(scales[known], 1e-6))
+    known = ~np.isnan(distances[same > 0]).all(axis=0)
+    scales = np.maximum(np.nanmedian(distances[same > 0][:, known], axis=0), 1e-6)
+    logs = np.log1p(distances[:, known] / scales)
     neutral = 0.5 * (np.nanmean(logs[same > 0], axis=0) + np.nanmean(logs[same == 0], axis=0))
     filled = np.where(np.isnan(logs), neutral, logs)
     weights, bias = _logistic(filled, same)
     names = [name for name, is_known in zip(NAMES, known) if is_known]
     cues = {
         name: CueWeight(round(float(w), 4), round(float(s), 4), round(float(w * n), 4))
-        for name, w, s, n in zip(names, weights, scales[known], neutral)
+        for name, w, s, n in zip(names, weights, scales, neutral)
     }
     return Weights(round(float(bias), 4), cues)
 
