@@ -1,4 +1,4 @@
-"""`pan3d teach` from beginning to end: an object is shown, found by its name among others, forgotten, and given to another robot."""
+"""`pan3d teach` from beginning to end: an object is shown, found by its name among others, forgotten, and given away."""
 
 import json
 import shutil
