@@ -29,3 +29,18 @@ class LabelSpace:
     def name(self, class_id: int) -> str:
         """Name of a class; empty for -1 (unnamed)."""
         return self.names[class_id] if class_id >= 0 else ""
+
+
+@dataclass(frozen=True)
+class TaughtFit:
+    """How well an object fits one that was taught by name."""
+
+    name: str
+    probability: float  # 0..1 that it is the taught one
+    explanation: str = ""  # what this rests on, for a person
+    accepted: bool = False  # probable enough to be called by the name
+
+
+def best_taught(fits: tuple[TaughtFit, ...]) -> TaughtFit | None:
+    """Return the likeliest of those that are accepted, None where none is."""
+    return max((fit for fit in fits if fit.accepted), key=lambda fit: fit.probability, default=None)

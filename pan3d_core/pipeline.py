@@ -34,6 +34,7 @@ from pan3d_core.structures import (
     ViewBatch,
     to_device,
 )
+from pan3d_core.teaching import LookSource, Recogniser, Seen, TaughtLibrary
 from pan3d_core.views.image_files import require_image_size
 from pan3d_core.views.preprocessing import preprocess, seen_shares
 
@@ -81,6 +82,7 @@ class PerceptionPipeline:
         self.config = config or PipelineConfig()
         self.namer = namer
         self.memory = WorldMemory(self.config.tracking, self.config.memory)
+        self.recogniser: Recogniser | None = None  # of taught objects; None = none are looked for
         self._watch = ConsistencyWatch()
         self._support: SupportHeight | None = None  # found last
 
@@ -98,8 +100,29 @@ class PerceptionPipeline:
             self.namer.config = config.naming
 
     def fresh(self, config: PipelineConfig | None = None) -> PerceptionPipeline:
-        """Make one with the same engine and namer that has seen nothing: ids begin again. `config`: other settings."""
-        return PerceptionPipeline(self.engine, config or self.config, self.namer, self.body)
+        """Make one with the same engine, namer and taught objects that has seen nothing: ids begin again. `config`: other
+        settings."""
+        made = PerceptionPipeline(self.engine, config or self.config, self.namer, self.body)
+        if self.recogniser is not None:
+            made.use_library(self.recogniser.library)
+        return made
+
+    def use_library(self, library: TaughtLibrary) -> None:
+        """Find these taught objects by their names from the next view set on. Any thread may call this."""
+        facts = self.engine.facts
+        if self.recogniser is None:
+            self.recogniser = Recogniser(library, LookSource(facts.appearance, facts.checkpoint))
+        self.recogniser.library = library
+        if self.namer is not None:
+            self.namer.taught = library.names
+
+    def shown(self) -> Seen:
+        """Give what the newest view set shows, to teach objects from. Raises `ValueError` where there is none, or no library is
+        in use."""
+        seen = None if self.recogniser is None else self.recogniser.seen
+        if seen is None:
+            raise ValueError("views: expected at least one view set with a result, got none")
+        return seen
 
     @torch.no_grad()
     def process(self, views: Sequence[CameraView], progress: Callable[[str], None] | None = None) -> PerceptionResult:
@@ -157,11 +180,19 @@ class PerceptionPipeline:
 
         finds_objects = self.engine.facts.finds_objects
         warnings += (*body.warnings, *_about_metres(reconstruction, batch), *(() if finds_objects else (BLIND,)))
-        timings_ms = clock.with_total()
-        return PerceptionResult(
-            reconstruction, panoptic, batch, timings_ms, warnings, finds_objects, consistency, outlines_fused,
+        result = PerceptionResult(
+            reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects, consistency, outlines_fused,
             found_support, body_pixels,
         )  # fmt: skip
+        return result if self.recogniser is None else self._recognised(self.recogniser, result, views, clock)
+
+    def _recognised(
+        self, recogniser: Recogniser, result: PerceptionResult, views: Sequence[CameraView], clock: StageClock
+    ) -> PerceptionResult:
+        """The result with the names of taught objects."""
+        with clock.stage("recognise"):
+            found = recogniser.recognise(result, views, self.config.objects)
+        return replace(found, timings_ms=clock.with_total())
 
     def _own(
         self, instances: InstanceSet, reconstruction: Reconstruction, batch: ViewBatch, body_pixels: Tensor | None

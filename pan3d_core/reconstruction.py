@@ -11,6 +11,7 @@ from pan3d_core.engines import Engine, build_engine
 from pan3d_core.language.namer import Namer
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import CameraView, PerceptionResult
+from pan3d_core.teaching import read_library
 from pan3d_core.views.image_files import DEFAULT_LIMITS
 from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_photographs, read_scene
 
@@ -59,7 +60,10 @@ def reconstruct(
     if classes:
         namer = Namer.of_facts(engine.facts, config.naming)
         namer.set_classes(classes)
-    return PerceptionPipeline(engine, config, namer).process(scene.views, progress)
+    pipeline = PerceptionPipeline(engine, config, namer)
+    if config.objects.folder:
+        pipeline.use_library(read_library(Path(config.objects.folder)))
+    return pipeline.process(scene.views, progress)
 
 
 def read_pictures(source: Pictures, cameras: Path | str | None = None, limits: ImageLimits = DEFAULT_LIMITS) -> Scene:

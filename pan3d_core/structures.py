@@ -18,7 +18,7 @@ from torch import Tensor
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
-from pan3d_core.labels import LabelSpace
+from pan3d_core.labels import LabelSpace, TaughtFit
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -53,8 +53,7 @@ def present(name: str, value: Value | None) -> Value:
 def require_shape(name: str, tensor: Tensor, expected: tuple[int | None, ...]) -> None:
     """Raise `ValueError` naming the field unless `tensor` has `expected` shape (None = any size)."""
     shape = tuple(tensor.shape)
-    matches = len(shape) == len(expected) and all(e is None or e == s for e, s in zip(expected, shape))
-    if not matches:
+    if len(shape) != len(expected) or any(e is not None and e != s for e, s in zip(expected, shape)):
         wanted = ", ".join("any" if e is None else str(e) for e in expected)
         raise ValueError(f"{name}: expected shape ({wanted}), got {shape}")
 
@@ -251,6 +250,7 @@ class Segment:
     color_rgb: Tensor  # (3,) median colour, 0..1
     text_embedding: Tensor | None = None  # (E,) unit vector
     position_covariance: Tensor | None = None  # (3, 3) m^2 of the box's centre, world; None = unknown
+    taught: tuple[TaughtFit, ...] = ()  # with each object that was taught by name; empty = with none
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from pan3d_ros.processing.problem_log import ProblemLog
 from pan3d_ros.processing.supervision import Supervisor
 from pan3d_ros.refinement.server import RefinementServer, RefinementSources, configured_map
 from pan3d_ros.refinement.views import ViewCollector
-from pan3d_ros.services import PerceptionServices, ServiceNames, WorldServices
+from pan3d_ros.services import PerceptionServices, ServiceNames, TeachingServices, WorldServices
 from pan3d_ros.services.answers import SPARE_THREADS, Answers
 
 log = logging.getLogger("pan3d.ros.node")
@@ -55,7 +55,8 @@ class PerceptionNode(LifecycleNode):
         self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._is_working, lambda: executor_threads(self))
         refinement = RefinementServer(self, RefinementSources(self.parameters, self.models, self.answers, self._seen))
         worlds = WorldServices(self, lambda: self.parameters.read()[0], self.models.memory)
-        self.names = ServiceNames(self, (PerceptionServices(self, self.answers), refinement, worlds))
+        teaching = TeachingServices(self, self.parameters.read, self.models.pipeline)
+        self.names = ServiceNames(self, (PerceptionServices(self, self.answers), refinement, worlds, teaching))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.data_group = InputGate()
         period_s = float(self.get_parameter("watchdog.period_s").value)
@@ -167,8 +168,7 @@ class PerceptionNode(LifecycleNode):
         self.models.free()
         if self.outputs is not None:
             self.outputs.close()
-        self.outputs = None
-        self.parameters.configured = False
+        self.outputs, self.parameters.configured = None, False
 
     def _on_worker_failure(self, error: Exception) -> None:
         """In the worker's thread: leave the rest to the executor."""

@@ -47,17 +47,18 @@ ROOM_FLOORS = {
     "body": ("geometry", "structures", "config"),
     "assembly": ("geometry", "structures", "labels", "config", "runtime", "rendering"),
     "memory": ("geometry", "structures", "labels", "config", "runtime", "gaussians"),
+    "teaching": ("geometry", "structures", "labels", "config", "runtime", "views", "pictures", "language"),
     "grasping": ("geometry", "structures", "labels", "config"),
     "motion": ("geometry", "structures", "config", "memory"),
     "refine": (
         "geometry", "structures", "labels", "settings", "config", "runtime", "views", "rendering", "pictures", "language",
         "models", "gaussians", "assembly",
     ),
-    "pipeline": ("structures", "config", "views", "body", "assembly", "engines", "language", "memory", "runtime"),
+    "pipeline": ("structures", "config", "views", "body", "assembly", "engines", "language", "memory", "teaching", "runtime"),
     "picking": (
         "geometry", "structures", "config", "body", "engines", "grasping", "language", "memory", "motion", "pipeline",
     ),
-    "reconstruction": ("structures", "config", "views", "engines", "language", "pipeline"),
+    "reconstruction": ("structures", "config", "views", "engines", "language", "teaching", "pipeline"),
 }  # fmt: skip
 # Libraries of the world that only some packages may know.
 FOREIGN = {
@@ -234,7 +235,7 @@ ROOMS_WITH_PUBLIC_NAMES = (
     "pan3d_core.pictures",
     "pan3d_core.language", "pan3d_core.gaussians",
     "pan3d_core.body", "pan3d_core.assembly", "pan3d_core.grasping", "pan3d_core.motion", "pan3d_core.picking",
-    "pan3d_core.refine", "pan3d_core.refine.first_map",
+    "pan3d_core.refine", "pan3d_core.refine.first_map", "pan3d_core.teaching",
     "pan3d_core.refine.labels",
     # Further rooms, one line per package:
     "pan3d_core.models", "pan3d_core.models.layers", "pan3d_core.models.vggt", "pan3d_core.models.da3",

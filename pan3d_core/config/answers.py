@@ -67,3 +67,15 @@ class NamingConfig(Checked):
         "words outside the known names are said in these ways, each with {} once, and averaged; empty = as they are",
         read_only=True,
     )
+
+
+@dataclass(frozen=True)
+class ObjectsConfig(Checked):
+    """Objects that were taught by showing them."""
+
+    folder: str = setting("", "folder of taught objects, which are then found by their names; empty = none", read_only=True)
+    min_probability: float = setting(
+        0.5,
+        "an object is called by a taught name from this probability on that it is that one; less likely ones are not it",
+        range=SHARE,
+    )

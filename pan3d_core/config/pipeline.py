@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pan3d_core.config.answers import GraspConfig, NamingConfig
+from pan3d_core.config.answers import GraspConfig, NamingConfig, ObjectsConfig
 from pan3d_core.config.body import BodyConfig
 from pan3d_core.settings import ANGLE_DEG, SHARE, Checked, group, nested_names, read_settings, read_yaml, setting, to_plain
 
@@ -261,6 +261,7 @@ class PipelineConfig(Checked):
     keyframe: KeyframeConfig = group(KeyframeConfig, "moving cameras")
     grasp: GraspConfig = group(GraspConfig, "grasps")
     naming: NamingConfig = group(NamingConfig, "words")
+    objects: ObjectsConfig = group(ObjectsConfig, "taught objects")
     limits: ImageLimits = group(ImageLimits, "what is refused before work")
 
     @classmethod

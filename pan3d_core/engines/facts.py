@@ -10,6 +10,8 @@ from pan3d_core.config import PreprocessConfig
 from pan3d_core.labels import LabelSpace
 
 if TYPE_CHECKING:  # these need torch, which the command line's help does not wait for
+    from torch import Tensor
+
     from pan3d_core.language.known_names import KnownNames
     from pan3d_core.language.text_space import TextSpace
     from pan3d_core.runtime.networks.interface import RuntimeFacts
@@ -28,6 +30,9 @@ class EngineFacts:
     text_space: TextSpace | None = None  # in which the semantics of its Gaussians are compared with texts; None: it gives none
     device: str = "cpu"  # where its network runs, as torch names devices
     runtime: Callable[[], RuntimeFacts] | None = None  # what runs it now; None: torch, since nothing else can
+    checkpoint: str = ""  # checksum of its weights, where vectors of theirs are kept; empty = unknown
+    # Views -> (S, F, h, w) features of each view by itself, by which things that look alike are told apart; None: it gives none.
+    appearance: Callable[[ViewBatch], Tensor] | None = None
 
 
 class Engine(Protocol):

@@ -223,6 +223,8 @@ class MiniEngine:
             known_names=checkpoint.known_names,
             device=str(device),
             runtime=None if self._networks is None else self._networks.facts,
+            checkpoint=checkpoint.checksum,
+            appearance=self.appearance,
         )
 
     @torch.inference_mode()
@@ -241,6 +243,13 @@ class MiniEngine:
         inputs = mini_inputs(views, self._device)
         outputs = self._whole(inputs)
         return outputs, *self._described(outputs, inputs)
+
+    @torch.inference_mode()
+    def appearance(self, views: ViewBatch) -> Tensor:
+        """Return features (S, F, h, w) of each view at an eighth of its size, from before the views meet."""
+        inputs = mini_inputs(views, self._device)
+        base = self._model if isinstance(self._model, PanMini) else self._model.base
+        return base.single_views(inputs.images, self._calibrations(inputs)).stem[2]
 
     def _whole(self, inputs: MiniInputs) -> MiniOutputs:
         """The network in torch, with all that it says."""

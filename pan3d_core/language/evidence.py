@@ -26,6 +26,7 @@ from pan3d_core.language.relations import (
     relation_holds,
     relative_factors,
 )
+from pan3d_core.language.taught import taught_evidence, taught_fit
 from pan3d_core.structures import Panoptic3D, Segment
 
 # A colour of an excluded description that fits this well puts a segment out; in doubt it is out.
@@ -164,7 +165,9 @@ class Evidence:
         reasons: list[list[str]] = [[] for _ in self.segments]
         for index, segment in enumerate(self.segments):
             if noun:
-                scores[index], reason = self.namer.noun_evidence(noun, segment, self.panoptic.labels)
+                scores[index], reason = taught_evidence(noun, segment) or self.namer.noun_evidence(
+                    noun, segment, self.panoptic.labels
+                )
                 reasons[index].append(reason)
             for color, shade in prompt.colors:
                 fit = color_fit(color, segment.color_rgb.cpu().numpy(), shade)
@@ -175,6 +178,8 @@ class Evidence:
     def _comparable(self, noun: str) -> str:
         """The part of a noun phrase that can be compared."""
         panoptic, namer = self.panoptic, self.namer
+        if taught_fit(noun, self.segments[0]) is not None:
+            return noun
         if all(segment.class_id < 0 and segment.text_embedding is None for segment in panoptic.segments):
             message = f"this engine names nothing, so it cannot tell what {noun!r} is; ask by colour, size or place"
             raise NoAnswer(NO_NAMES, message)
@@ -217,7 +222,9 @@ class Evidence:
             return False
         if not noun:
             return True
-        labels = self.panoptic.labels
+        labels, taught = self.panoptic.labels, taught_fit(noun, segment)
+        if taught is not None:  # in doubt it is out
+            return taught.probability >= EXCLUDED_NOUN_FIT
         fit, _ = self.namer.noun_evidence(noun, segment, labels)
         name = labels.name(segment.class_id)
         own = self.namer.noun_evidence(name, segment, labels)[0] if name and self.namer.embed(name) is not None else 0.0

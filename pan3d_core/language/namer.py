@@ -78,6 +78,7 @@ class Namer:
         self.encoder_name = own if self.config.encoder == "auto" else self.config.encoder
         if space is not None and self.encoder_name != own:
             raise ValueError(f"naming.encoder: expected {own}, in whose space the engine's features lie, got {self.encoder_name}")
+        self.taught: tuple[str, ...] = ()  # names of taught objects, which prompts may hold
         self._space = space
         self._encoder = encoder
         self._encoder_problem = ""

@@ -6,16 +6,19 @@ the noun phrase, which is then compared by meaning; a word that changes the mean
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pan3d_core.language.grammar import Prompt, read_request
 
 MAX_PROMPT_LENGTH = 256
 
 
-def parse_prompt(text: str) -> Prompt:
+def parse_prompt(text: str, names: Sequence[str] = ()) -> Prompt:
     """Split a prompt into what is meant, what is not, and the role of every word.
 
     Args:
         text: English words, at most 256 characters.
+        names: Of taught objects, each of which is one noun wherever the text holds it.
 
     Returns:
         Noun, colours, sizes, places, relations, ordinal and count; several descriptions as parts.
@@ -29,4 +32,4 @@ def parse_prompt(text: str) -> Prompt:
         raise ValueError(f"prompt: expected at most {MAX_PROMPT_LENGTH} characters, got {len(text)}")
     if not any(letter.isalnum() for letter in text):  # without this check "?!" would be any object
         raise ValueError(f"prompt: expected words, got {text.strip()!r}")
-    return read_request(text.strip())
+    return read_request(text.strip(), names)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pan3d_core.config import NamingConfig
+from pan3d_core.labels import best_taught
 from pan3d_core.language.colors import canonical_color, name_color
 from pan3d_core.language.evidence import NO_NAMES as NO_NAMES
 from pan3d_core.language.evidence import NOT_FOUND, Evidence, Fits, NoAnswer
@@ -23,6 +24,7 @@ from pan3d_core.language.evidence import UNKNOWN_WORD as UNKNOWN_WORD
 from pan3d_core.language.grammar import NotUnderstood, Prompt
 from pan3d_core.language.namer import MAX_EVIDENCE, MIN_EVIDENCE, Namer
 from pan3d_core.language.parsing import parse_prompt
+from pan3d_core.language.taught import taught_names
 from pan3d_core.structures import Panoptic3D, Segment
 
 FOUND = "found"
@@ -83,7 +85,7 @@ def resolve_prompt(prompt: str, panoptic: Panoptic3D, namer: Namer | None = None
     """
     namer = namer or Namer()
     try:
-        parsed = parse_prompt(prompt)
+        parsed = parse_prompt(prompt, taught_names(panoptic.segments))
     except NotUnderstood as problem:
         return PromptResult((), 1.0, NOT_UNDERSTOOD, f"prompt: {problem}", namer.config.min_score, problem.words)
     if not panoptic.segments:
@@ -145,9 +147,12 @@ def name_segments(panoptic: Panoptic3D) -> dict[int, str]:
         panoptic: The scene.
 
     Returns:
-        Instance id -> colour and class ("red mug"), "red object" for an unnamed segment.
+        Instance id -> the name that it was taught by, else colour and class ("red mug"), "red object" for an unnamed segment.
     """
-    return {
-        segment.instance_id: f"{name_color(segment.color_rgb.cpu().numpy())} {panoptic.labels.name(segment.class_id) or 'object'}"
-        for segment in panoptic.segments
-    }
+
+    def name(segment: Segment) -> str:
+        taught = best_taught(segment.taught)
+        look = name_color(segment.color_rgb.cpu().numpy())
+        return taught.name if taught else f"{look} {panoptic.labels.name(segment.class_id) or 'object'}"
+
+    return {segment.instance_id: name(segment) for segment in panoptic.segments}

@@ -10,7 +10,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import ColorRGBA, Header
 from torch import Tensor
 
-from pan3d_core.labels import LabelSpace
+from pan3d_core.labels import LabelSpace, best_taught
 from pan3d_core.memory import MemoryObject, ObjectState, World
 from pan3d_core.pictures.palette import class_colors
 from pan3d_core.structures import PerceptionResult, Segment
@@ -57,17 +57,18 @@ def instance_message(segment: Segment, labels: LabelSpace, first_ns: int, now_ns
 
     Args:
         segment: In the reference frame, metres.
-        labels: Classes that its `class_id` refers to.
+        labels: Classes that its `class_id` refers to; an object that was taught is called by its own name.
         first_ns: When the object was first seen.
         now_ns: Stamp of the result.
 
     Returns:
         NEW where the two stamps are equal, else TRACKED.
     """
-    name = labels.name(segment.class_id)
+    taught = best_taught(segment.taught)
+    name = labels.name(segment.class_id) if taught is None else taught.name
     message = Instance(id=segment.instance_id, state=Instance.NEW if first_ns == now_ns else Instance.TRACKED)
     message.class_id = message.class_name = name
-    message.class_score = float(segment.class_score) if name else 0.0
+    message.class_score = taught.probability if taught else float(segment.class_score) if name else 0.0
     message.score = float(segment.score)
     message.label = label_of_class(segment.class_id)
     message.pose = pose_message(segment.box.world_from_box)

@@ -19,6 +19,7 @@ from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.runtime.progress import step
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.services.answers import Situation
+from pan3d_ros.services.teaching import stored_library
 from pan3d_ros.services.worlds import begin_with_stored
 
 log = logging.getLogger("pan3d.ros.model")
@@ -65,7 +66,10 @@ class LoadedModel:
             warm_up(engine, len(node_config.cameras))
         runtime = "torch" if engine.facts.runtime is None else engine.facts.runtime().name
         log.info("%s in %s on %s is ready after %.1f s", config.model.name, runtime, device, time.monotonic() - started)
-        return cls(config.model.name, engine, PerceptionPipeline(engine, config, namer, body), namer)
+        pipeline = PerceptionPipeline(engine, config, namer, body)
+        if config.objects.folder:
+            pipeline.use_library(stored_library(config))
+        return cls(config.model.name, engine, pipeline, namer)
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take over live settings from the next view set on; tracks stay."""
@@ -129,6 +133,10 @@ class ModelHolder:
     def memory(self) -> WorldMemory | None:
         """What the model in use remembers; None without a model."""
         return None if (model := self._model) is None else model.pipeline.memory
+
+    def pipeline(self) -> PerceptionPipeline | None:
+        """That of the model in use; None without a model."""
+        return None if (model := self._model) is None else model.pipeline
 
     def use_map(self, found: RefinedMap | None) -> None:
         """Take the map, or none, for this model and for those after it."""

@@ -5,6 +5,15 @@ from pan3d_ros.services.answers import Answers, Situation
 from pan3d_ros.services.names import ServiceNames
 from pan3d_ros.services.requests import RequestError
 from pan3d_ros.services.servers import PerceptionServices
+from pan3d_ros.services.teaching import TeachingServices
 from pan3d_ros.services.worlds import WorldServices
 
-__all__ = ["Answers", "PerceptionServices", "RequestError", "ServiceNames", "Situation", "WorldServices"]
+__all__ = [
+    "Answers",
+    "PerceptionServices",
+    "RequestError",
+    "ServiceNames",
+    "Situation",
+    "TeachingServices",
+    "WorldServices",
+]

@@ -178,7 +178,7 @@ class Answers:
         situation = self.situation
         check_request(request, situation.node.cameras, situation.node.reference_frame)
         if request.prompt_type == request.PROMPT_TEXT:
-            _tell_reading(response, read_prompt(request.prompt))
+            _tell_reading(response, read_prompt(request.prompt, situation.namer))
         scene = self._scene(request, progress, cancelled)
         with self.turns.computing:
             self._segment_in(scene, request, response, progress)
@@ -222,7 +222,7 @@ class Answers:
         if not request.instance_id and (problem := check_prompt(request.prompt)):
             raise RequestError(ErrorCode.INVALID_REQUEST, f"{problem}, and no instance_id")
         if not request.instance_id:
-            read_prompt(request.prompt)
+            read_prompt(request.prompt, situation.namer)
         width = request.gripper_max_width
         if not math.isfinite(width) or width < 0:
             raise RequestError(ErrorCode.INVALID_REQUEST, f"gripper_max_width: expected at least 0, got {width}")

@@ -89,11 +89,12 @@ def check_prompt(prompt: str) -> str:
     return ""
 
 
-def read_prompt(prompt: str) -> tuple[tuple[str, str], ...]:
+def read_prompt(prompt: str, namer: Namer | None = None) -> tuple[tuple[str, str], ...]:
     """Take a prompt apart before anything is waited for.
 
     Args:
         prompt: One that `check_prompt` finds nothing wrong with.
+        namer: Knows the names of taught objects.
 
     Returns:
         Every word with its role.
@@ -102,7 +103,7 @@ def read_prompt(prompt: str) -> tuple[tuple[str, str], ...]:
         RequestError: If it has no word (INVALID_REQUEST), or holds one that is not understood (NOT_UNDERSTOOD).
     """
     try:
-        return parse_prompt(prompt).words
+        return parse_prompt(prompt, () if namer is None else namer.taught).words
     except NotUnderstood as problem:
         raise RequestError(ErrorCode.NOT_UNDERSTOOD, f"prompt: {problem}", problem.words) from problem
     except ValueError as error:
@@ -181,21 +182,38 @@ def select(request: Any, scene: SceneResult, namer: Namer, min_probability: floa
     Raises:
         RequestError: The prompt is empty, wordless or too long, or the camera is not part of the result.
     """
-    kind, result = request.prompt_type, scene.result
-    if kind == _KINDS.PROMPT_TEXT:
+    result = scene.result
+    if request.prompt_type == _KINDS.PROMPT_TEXT:
         chosen = select_by_text(request.prompt, scene, namer, min_probability)
-    elif kind == _KINDS.PROMPT_ALL:
-        chosen = selection.select_all(result)
-    elif kind == _KINDS.PROMPT_INSTANCE:
-        chosen = selection.select_by_id(result, request.instance_id)
-    elif kind == _KINDS.PROMPT_POSITION:
-        point = request.position.point
-        chosen = selection.select_by_point(result, (point.x, point.y, point.z))
     else:
-        chosen = _by_pixels(request, result)
+        chosen = select_shown(request, result)
     if not chosen.instance_ids and (known := _remembered(request, scene, chosen)):
         chosen = replace(chosen, message=f"{chosen.message}; {known}")
     return selection.limit_selection(chosen, result, request.min_score, request.max_results or None)
+
+
+def select_shown(request: Any, result: PerceptionResult) -> selection.Selection:
+    """Find the objects that a checked request means otherwise than in words.
+
+    Args:
+        request: SegmentObject request or Segment goal, not of PROMPT_TEXT.
+        result: In which to look.
+
+    Returns:
+        Them, or why there is none.
+
+    Raises:
+        RequestError: The camera is not part of the result.
+    """
+    kind = request.prompt_type
+    if kind == _KINDS.PROMPT_ALL:
+        return selection.select_all(result)
+    if kind == _KINDS.PROMPT_INSTANCE:
+        return selection.select_by_id(result, request.instance_id)
+    if kind == _KINDS.PROMPT_POSITION:
+        point = request.position.point
+        return selection.select_by_point(result, (point.x, point.y, point.z))
+    return _by_pixels(request, result)
 
 
 def _remembered(request: Any, scene: SceneResult, chosen: selection.Selection) -> str:

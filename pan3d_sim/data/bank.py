@@ -9,7 +9,7 @@ bank follows from `seed // SCENES_PER_BANK` and all else from `seed`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from pan3d_sim.cameras.renderer import Renderer
 from pan3d_sim.cameras.rig import RigCamera, RigConfig
-from pan3d_sim.data.placing import PlacedObject, place
+from pan3d_sim.data.placing import Placed, PlacedObject, place
 from pan3d_sim.library.bank import ObjectLibrary
 from pan3d_sim.objects.appearance import add_finish, add_materials
 from pan3d_sim.objects.kinds import KINDS, ObjectSpec, add_object, sample_object
@@ -60,10 +60,11 @@ class Contents:
     library: ObjectLibrary | None = None  # of modelled objects; None = procedural ones only
     share: float = 0.6  # of modelled objects in a bank
     arrangement: str = "plain"  # one of ARRANGEMENTS
+    objects: tuple[ObjectSpec, ...] = ()  # these alone; empty = drawn ones
 
 
 class ObjectBank:
-    """`size` random objects of `kinds` compiled into one model, rendered at a fixed resolution."""
+    """`size` random objects of `kinds`, or those of the contents, compiled into one model, rendered at a fixed resolution."""
 
     def __init__(
         self,
@@ -79,7 +80,9 @@ class ObjectBank:
     ) -> None:
         self.world, self.contents = world or World(), contents or Contents()
         self.width, self.height = width, height
-        self.objects = [_draw(rng, kinds[i % len(kinds)], self.contents) for i in range(size)]
+        given = self.contents.objects
+        self.objects = list(given or (_draw(rng, kinds[i % len(kinds)], self.contents) for i in range(size)))
+        size = len(self.objects)
         spec = mujoco.MjSpec()
         add_materials(spec, rng)
         self.world.build(spec, rng)
@@ -106,11 +109,27 @@ class ObjectBank:
         """Draw, place and render one scene; every shown object is visible in at least one view or dropped from the list."""
         self.world.randomize(self.model, rng)
         placed = place(rng, self.objects, self.contents.arrangement)
+        sizes = (self.width, self.height)
+        return self.render_placed(rng, placed, lambda spheres: self.world.cameras(rng, num_views, sizes, rig, spheres))
+
+    def render_placed(
+        self, rng: np.random.Generator, placed: Placed, cameras_of: Callable[[np.ndarray], list[RigCamera]]
+    ) -> RenderedScene:
+        """Render objects where they lie.
+
+        Args:
+            rng: Source of all chance.
+            placed: Which objects are shown, and how they lie.
+            cameras_of: From spheres around them, (N, 4) centres and radii in metres, to cameras.
+
+        Returns:
+            The scene; an object that no view shows is dropped from its list.
+        """
         self.model.geom_group[self._object_of_geom[:-1] > 0] = HIDDEN_GROUP
         for index, shown in placed.items():
             self._show(index, shown)
         spheres = np.array([shown.sphere() for shown in placed.values()]).reshape(-1, 4)
-        cameras = self.world.cameras(rng, num_views, (self.width, self.height), rig, spheres)
+        cameras = cameras_of(spheres)
         self.world.surround(self.model, rng, cameras, spheres)
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)

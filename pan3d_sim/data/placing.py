@@ -78,6 +78,19 @@ def place(rng: np.random.Generator, objects: Sequence[ObjectSpec], arrangement: 
     return _place_apart(rng, objects, int(rng.integers(2, 13)))
 
 
+def place_all(rng: np.random.Generator, objects: Sequence[ObjectSpec]) -> Placed:
+    """Put all objects apart from each other, as far as there is room.
+
+    Args:
+        rng: Source of all chance.
+        objects: Those that are wanted.
+
+    Returns:
+        As of `place`; what found no room in a few tries is not among them.
+    """
+    return _place_apart(rng, objects, len(objects))
+
+
 def _place_apart(rng: np.random.Generator, objects: Sequence[ObjectSpec], count: int) -> Placed:
     """Up to `count` objects at rest on the support without overlap of their outlines."""
     gap = rng.uniform(0.003, 0.012) if rng.random() < 0.35 else rng.uniform(0.015, 0.04)  # packed or separated

@@ -76,6 +76,26 @@ class ObjectLibrary:
             return spec
         return replace(spec, pieces=convex_pieces(surface_points(spec, np.random.default_rng(0), _PIECE_POINTS)))
 
+    def draw_different(self, rng: np.random.Generator, count: int, skip: int = 0) -> list[ObjectSpec]:
+        """Draw objects of which no two are the same model.
+
+        Args:
+            rng: Source of all chance; the same one and another `skip` give others of the same order.
+            count: How many.
+            skip: So many of the order are passed over.
+
+        Returns:
+            The objects, as `sample` gives them.
+
+        Raises:
+            ValueError: The split has too few, or a file is damaged.
+        """
+        own = [item for kind in self.kinds for item in self._by_kind[kind]]
+        if skip + count > len(own):
+            raise ValueError(f"objects: expected at least {skip + count} of {self.split} in {self.folder}, got {len(own)}")
+        chosen = [own[index] for index in rng.permutation(len(own))[skip : skip + count]]
+        return [spec_of(item.kind, load_object(self.folder / item.file), rng) for item in chosen]
+
 
 def spec_of(kind: str, item: PreparedObject, rng: np.random.Generator) -> ObjectSpec:
     """A prepared object with a drawn scale, pattern (for repainting) and gloss."""

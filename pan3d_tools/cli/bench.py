@@ -27,6 +27,7 @@ BENCHES = commands_of_tools(
         "readout": ("bench.parts.readout:run", "objects from rendered instance features: pixels clustered, or cells"),
         "refine": ("bench.refine.command:run", "refining a scene: a step's memory and time, the map over its labels"),
         "naming": ("bench.naming:run", "words for things that are there and for things that are not"),
+        "teach": ("bench.teaching.command:run", "objects that were shown once, found by name among others; false alarms"),
         "photographs": ("bench.photographs:run", "photographs of real things from public packages"),
         "worlds": ("bench.worlds:run", "engines in rendered worlds of every kind; what wrong calibration and fewer views cost"),
         "metrics": ("bench.parts.metrics:run", "measuring a ScanNet-size scene on one core"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pan3d_core.engines import build_engine
 from pan3d_core.language import Namer, NotUnderstood, parse_prompt, select_by_prompt
 from pan3d_core.reconstruction import read_pictures, reconstruct
 from pan3d_core.structures import PerceptionResult
+from pan3d_core.teaching import read_library
 from pan3d_tools.cli.options import add_model_options, class_names, pipeline_config
 from pan3d_tools.reports.reconstruction import write_files
 
@@ -24,17 +27,21 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prompt", action="append", default=[], metavar="WORDS", help='which object is meant, as "the red mug"; may be repeated'
     )
+    parser.add_argument("--objects", type=Path, metavar="DIR", help="taught objects, which prompts may name (`pan3d teach`)")
     add_model_options(parser)
 
 
 def run_reconstruct(options: argparse.Namespace) -> int:
     """Images to cloud, instances, depth, pictures and report; exit code 1 when a prompt means none of the objects."""
+    names = () if options.objects is None else read_library(options.objects).names
     for prompt in options.prompt:
-        print_reading(prompt)  # before the work: what is not understood is refused at once
+        print_reading(prompt, names)  # before the work: what is not understood is refused at once
     scene = read_pictures(options.images, options.cameras)
     scene = scene if options.depth else scene.without_depth()
     support = options.support_height if options.support_height is not None else scene.support_height_m
     config = pipeline_config(options, support)
+    if options.objects is not None:
+        config = replace(config, objects=replace(config.objects, folder=str(options.objects)))
     engine = build_engine(config.model)
     result = reconstruct(scene, config, engine=engine, classes=class_names(options.classes))
     paths = write_files(options.out, scene, result, config.model.name, engine.facts.text_space)
@@ -47,10 +54,18 @@ def run_reconstruct(options: argparse.Namespace) -> int:
     return max([print_answer(result, prompt, namer) for prompt in options.prompt], default=0)
 
 
-def print_reading(prompt: str) -> None:
-    """Print what each word of a prompt does, also of one that is refused. Raises `ValueError` for that."""
+def print_reading(prompt: str, names: Sequence[str] = ()) -> None:
+    """Print what each word of a prompt does, also of one that is refused.
+
+    Args:
+        prompt: To be read.
+        names: Of taught objects.
+
+    Raises:
+        ValueError: It is refused.
+    """
     try:
-        words = parse_prompt(prompt).words
+        words = parse_prompt(prompt, names).words
     except NotUnderstood as problem:
         print(f"{prompt!r}: {_with_roles(problem.words)}")
         raise ValueError(f"--prompt: {problem}") from problem

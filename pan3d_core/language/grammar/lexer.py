@@ -59,20 +59,28 @@ _LONGEST = max(len(phrase.split()) for phrase in KINDS)
 _NUMBER = re.compile(r"(\d{1,2})(st|nd|rd|th)?")
 
 
-def phrases_of(text: str) -> list[Phrase]:
+def spoken_form(name: str) -> str:
+    """A name as `Prompt.noun` has it where a prompt holds it: in lower case, its words and nothing between them."""
+    return " ".join(word.text for word in _words(name) if word.kind != MARK)
+
+
+def phrases_of(text: str, names: Iterable[str] = ()) -> list[Phrase]:
     """Split a text into phrases, the longest that are known.
 
     Args:
         text: Of a prompt.
+        names: In their spoken form, that are nouns whatever their words mean elsewhere.
 
     Returns:
         Phrases in the text's order; what punctuation separates is told by phrases of kind "mark".
     """
     words = _words(text)
+    ordered = sorted((name.split() for name in names), key=len, reverse=True)
     found: list[Phrase] = []
     while words:
-        length = _longest(words)
-        found.append(_phrase(words[:length]))
+        name = next((name for name in ordered if name == [word.text for word in words[: len(name)]]), [])
+        length = len(name) or _longest(words)
+        found.append(_joined(words[:length], NOUN) if name else _phrase(words[:length]))
         words = words[length:]
     return found
 
@@ -156,7 +164,9 @@ def _belongs_to_the_next(phrase: str, following: str) -> bool:
 
 
 def _phrase(words: list[Phrase]) -> Phrase:
-    if len(words) == 1:
-        return words[0]
+    return words[0] if len(words) == 1 else _joined(words, KINDS[_joined(words, NOUN).text])
+
+
+def _joined(words: list[Phrase], kind: str) -> Phrase:
     text, said = (" ".join(part for part in parts if part) for parts in zip(*((word.text, word.said) for word in words)))
-    return Phrase(text, said, KINDS[text], KINDS[text], tuple(words))
+    return Phrase(text, said, kind, kind, tuple(words))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from pan3d_core.language.grammar import words as table
@@ -10,7 +11,7 @@ from pan3d_core.language.grammar.description import DescriptionReader
 from pan3d_core.language.grammar.draft import Described
 from pan3d_core.language.grammar.following import read_excluded
 from pan3d_core.language.grammar.foreign import foreign_language
-from pan3d_core.language.grammar.lexer import IGNORED, MARK, NOT_UNDERSTOOD, NOUN, Phrase, phrases_of
+from pan3d_core.language.grammar.lexer import IGNORED, MARK, NOT_UNDERSTOOD, NOUN, Phrase, phrases_of, spoken_form
 from pan3d_core.language.grammar.structure import NotUnderstood, Prompt
 
 
@@ -26,11 +27,12 @@ class Request:
     other_at: int = -1  # index of a phrase with "other", until something is excluded
 
 
-def read_request(text: str) -> Prompt:
+def read_request(text: str, names: Sequence[str] = ()) -> Prompt:
     """Take a prompt apart.
 
     Args:
         text: English, with at least one word.
+        names: Of taught objects, in any language; each is one noun wherever the text holds it.
 
     Returns:
         What is meant; every word of the text is in `words` with its role.
@@ -38,8 +40,10 @@ def read_request(text: str) -> Prompt:
     Raises:
         NotUnderstood: For a word that changes the meaning and is not understood, and for text in another language.
     """
-    foreign = foreign_language(text)
-    phrases = phrases_of(text)
+    taught = {spoken_form(name) for name in names}
+    phrases = phrases_of(text, taught)
+    others = [phrase.said for phrase in phrases if phrase.text not in taught]
+    foreign = foreign_language(text if len(others) == len(phrases) else " ".join(others))
     if foreign is not None:
         language, word = foreign
         roles = tuple((phrase.said, NOT_UNDERSTOOD) for phrase in phrases if phrase.said)
