@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from pan3d_core.geometry.arrays import Bools
 from pan3d_core.language.colors import color_fit
 from pan3d_core.language.grammar import Prompt, Relation
 from pan3d_core.language.known_names import name_variants
@@ -28,6 +28,8 @@ from pan3d_core.language.relations import (
 )
 from pan3d_core.language.taught import taught_evidence, taught_fit
 from pan3d_core.structures import Panoptic3D, Segment
+
+Bools = npt.NDArray[np.bool_]
 
 # A colour of an excluded description that fits this well puts a segment out; in doubt it is out.
 EXCLUDED_COLOR_FIT = 0.2
