@@ -118,8 +118,9 @@ class NodeParameters:
             descriptor = describe(item, default)
             try:
                 self._node.declare_parameter(full, to_parameter(default), descriptor)
-                if not prefix:
-                    _settings_from({full: from_parameter(self._node.get_parameter(full).value)})
+                value = from_parameter(self._node.get_parameter(full).value)
+                if not prefix and value != default:  # defaults are right, and there are hundreds of them
+                    _settings_from({full: value})
             except (ValueError, ParameterException) as error:
                 self.problems[full] = _reason(full, error)
                 if self._node.has_parameter(full):
