@@ -1,5 +1,6 @@
 """Fixtures that tests of several rooms share."""
 
+import gc
 import os
 import tempfile
 
@@ -14,3 +15,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 os.environ["PAN3D_CACHE"] = os.path.join(tempfile.gettempdir(), f"pan3d-test-cache-{os.getpid()}")
 
 pytest_plugins = ["synthetic_cell", "procedural_models", "ros_domains"]
+
+
+def pytest_collection_finish():
+    """What was imported stays: collecting garbage, as a node does that lets go of a model, passes it over."""
+    gc.freeze()
