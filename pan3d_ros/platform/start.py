@@ -14,8 +14,8 @@ from pan3d_ros.platform.shared_memory import remove_stale_segments
 def start_ros(arguments: list[str] | None = None) -> None:
     """Initialise ROS where it may stumble otherwise: without a writable home, and after processes that were killed.
 
-    The heap is kept steady, since nodes work for hours. What has been imported by now is never garbage: full collections, of which
-    engines that make many objects cause one every few view sets, do not look through it again.
+    The heap is kept steady, since nodes work for hours. What has been imported by now is never garbage: full collections
+    (engines that make many objects cause one every few view sets) do not look through it again.
 
     Args:
         arguments: of the command line; None = those of the process.
