@@ -29,3 +29,4 @@ class PlanningConfig(Checked):
         0.03, "most of both together, which is taken where the place's covariance is not known", range=(0.0, 0.5)
     )
     changed_m: float = setting(0.01, "outlines that differ by less are not told again", range=(0.0, 0.5))
+    occupancy_height_m: float = setting(0.3, "height above the support up to which ~/occupancy looks", range=(0.01, 10.0))

@@ -3,7 +3,7 @@
 from pan3d_core.memory.files import read_world, write_world
 from pan3d_core.memory.objects import NUM_SIDES, MemoryObject, ObjectState
 from pan3d_core.memory.place_map import RefinedMap, map_of_scene
-from pan3d_core.memory.space import Space
+from pan3d_core.memory.space import Space, SpaceGrid, SpaceMap
 from pan3d_core.memory.surface import FusedSurface
 from pan3d_core.memory.world import World, WorldMemory
 
@@ -14,6 +14,8 @@ __all__ = [
     "ObjectState",
     "RefinedMap",
     "Space",
+    "SpaceGrid",
+    "SpaceMap",
     "World",
     "WorldMemory",
     "map_of_scene",

@@ -6,7 +6,7 @@ from pan3d_core.motion.inverse import Reach, reach
 from pan3d_core.motion.paths import free_path, straight_path
 from pan3d_core.motion.picks import REASONS, Motion, MotionPlan, MotionPlanner, Task
 from pan3d_core.motion.places import free_places, motion_to, place_on
-from pan3d_core.motion.reachable import ArmPlace, ReachedGrasp, ReachReport, reachable_grasps
+from pan3d_core.motion.reachable import ArmPlace, ReachedGrasp, ReachReport, reachable_grasps, without_meshes
 from pan3d_core.motion.scene import MotionScene, Obstacle, motion_scene
 from pan3d_core.motion.timing import Trajectory, timed
 
@@ -38,4 +38,5 @@ __all__ = [
     "reachable_grasps",
     "straight_path",
     "timed",
+    "without_meshes",
 ]

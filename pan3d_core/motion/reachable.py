@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from xml.etree import ElementTree
 
 import numpy as np
 import torch
@@ -57,6 +58,19 @@ class ReachReport:
         words = [f"{REFUSALS[reason]}: {count}" for reason, count in self.refused.items()]
         missing = f" (the nearest by {self.short_m:.2f} m or radians)" if self.short_m else ""
         return f"{'; '.join(words)}{missing}" if words else ""
+
+
+def without_meshes(urdf: str) -> str:
+    """The text of a URDF without colliding meshes, whose files a planner may not have: they are not compared with each other."""
+    try:
+        robot = ElementTree.fromstring(urdf)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"Arm.urdf: expected XML, got {error}") from error
+    for link in robot.iter("link"):
+        for shape in link.findall("collision"):
+            if shape.find("geometry/mesh") is not None:
+                link.remove(shape)
+    return ElementTree.tostring(robot, encoding="unicode")
 
 
 def reachable_grasps(

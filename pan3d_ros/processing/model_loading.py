@@ -18,7 +18,8 @@ from pan3d_core.memory import RefinedMap, WorldMemory
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.runtime.progress import step
 from pan3d_ros.parameters.node_config import NodeConfig
-from pan3d_ros.services.answers import Situation
+from pan3d_ros.services.reach import GraspReach
+from pan3d_ros.services.situation import Situation
 from pan3d_ros.services.teaching import stored_library
 from pan3d_ros.services.worlds import begin_with_stored
 
@@ -75,12 +76,13 @@ class LoadedModel:
         """Take over live settings from the next view set on; tracks stay."""
         self.pipeline.reconfigure(config)
 
-    def situation(self, node_config: NodeConfig, config: PipelineConfig) -> Situation:
+    def situation(self, node_config: NodeConfig, config: PipelineConfig, reach: GraspReach) -> Situation:
         """Tell what requests need to know while the node is active.
 
         Args:
             node_config: The node's settings.
             config: The pipeline's settings.
+            reach: Of the arm.
 
         Returns:
             Both as far as answers depend on them, with what is loaded.
@@ -90,6 +92,7 @@ class LoadedModel:
             grasp=config.grasp,
             cloud_points=config.cloud.max_points,
             namer=self.namer,
+            reach=reach,
             blind_reason="" if self.engine.facts.finds_objects else blind_reason(self.name),
         )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from arms_among_boxes import AWAY, HOME, grasp
 
-from pan3d_core.motion import Arm, ArmPlace, reachable_grasps
+from pan3d_core.motion import Arm, ArmNames, ArmPlace, reachable_grasps, without_meshes
 from pan3d_core.motion.reachable import beyond_m
 from pan3d_sim.arm import ARM, urdf_text
 
@@ -37,7 +37,9 @@ def test_every_refusal_has_its_reason():
     assert time.process_time() - begun < 2.0  # what is beyond all links in one line is refused without a search
     assert not report.reached and report.refused == {"out_of_reach": 20}
     missing = beyond_m(ARM_MODEL, np.array([-1.6, 0.0, 0.06]))
-    assert 0.0 < report.short_m == pytest.approx(missing) and f"out of reach: 20 (the nearest by {missing:.2f} m" in report.message
+    assert (
+        0.0 < report.short_m == pytest.approx(missing) and f"out of reach: 20 (the nearest by {missing:.2f} m" in report.message
+    )
     # Reached, but from there it cannot go straight up by so much.
     report = reachable_grasps(ARM_MODEL, [NEAR], HERE, 2.0)
     assert report.refused == {"no_straight_way": 1} and "without a straight way" in report.message and report.short_m == 0.0
@@ -66,3 +68,23 @@ def test_nothing_is_said_to_be_beyond_a_line_that_is_not():
     for _ in range(50):
         angles = rng.uniform(ARM_MODEL.lower, ARM_MODEL.upper)
         assert beyond_m(ARM_MODEL, ARM_MODEL.world_from_tip(angles)[:3, 3]) <= 0
+
+
+def test_meshes_that_are_not_there_are_left_out_of_an_arm():
+    text = urdf_text(ARM)
+    mesh = '<collision><geometry><mesh filename="package://nowhere/hull.stl"/></geometry></collision>'
+    link = '<link name="tool0">' if '<link name="tool0">' in text else '<link name="tool0"/>'
+    body = link.replace("/>", ">") + mesh + ("</link>" if link.endswith("/>") else "")
+    spoiled = text.replace(link, body)
+    assert spoiled != text
+    with pytest.raises(ValueError, match="expected what pinocchio reads"):
+        Arm(spoiled)
+    arm = Arm(without_meshes(spoiled))
+    assert len(arm.bodies.geometryObjects) == len(ARM_MODEL.bodies.geometryObjects)
+    with pytest.raises(ValueError, match="Arm.urdf: expected XML"):
+        without_meshes("<robot>")
+
+
+def test_an_arm_without_fingers_reaches_as_well():
+    arm = Arm(urdf_text(ARM), ArmNames(fingers=()))
+    assert arm.max_opening_m == 0.0 and len(reachable_grasps(arm, [NEAR], HERE, 0.10).reached) == 1
