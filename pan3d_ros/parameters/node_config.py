@@ -227,8 +227,6 @@ class ArmConfig(Checked):
         super().__post_init__()
         if len(self.tip_from_grasp) != 6:
             raise ValueError(f"arm.tip_from_grasp: expected 6 numbers, got {len(self.tip_from_grasp)}")
-        if self.reachable_only and not self.tip_link:
-            raise ValueError("arm.tip_link: expected a link of the robot, as arm.reachable_only is true, got none")
 
 
 @dataclass(frozen=True)
@@ -277,5 +275,3 @@ class NodeConfig(Checked):
             raise ValueError(f"cameras: expected at most {MAX_CAMERAS} names, got {len(self.cameras)}")
         if self.cameras and self.sync.min_cameras > len(self.cameras):
             raise ValueError(f"sync.min_cameras: expected at most the {len(self.cameras)} cameras, got {self.sync.min_cameras}")
-        if self.arm.reachable_only and not (self.robot.urdf or self.robot.description_topic):
-            raise ValueError("arm.reachable_only: expected robot.urdf or robot.description_topic, got neither")

@@ -18,7 +18,7 @@ from pan3d_core.memory import RefinedMap, WorldMemory
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.runtime.progress import step
 from pan3d_ros.parameters.node_config import NodeConfig
-from pan3d_ros.services.reach import GraspReach
+from pan3d_ros.services.reach import GraspReach, require_arm
 from pan3d_ros.services.situation import Situation
 from pan3d_ros.services.teaching import stored_library
 from pan3d_ros.services.worlds import begin_with_stored
@@ -47,10 +47,11 @@ class LoadedModel:
             The model, ready to look.
 
         Raises:
-            ValueError: Something is wrong with name, weights, inputs or the robot's description.
+            ValueError: Something is wrong with name, weights, inputs, the arm or the robot's description.
             OSError: Weights or the description cannot be read.
         """
         started = time.monotonic()
+        require_arm(node_config)
         robot = node_config.robot
         body = RobotBody(read_urdf(robot.urdf, robot.mesh_folders)) if robot.urdf else None
         with step(f"loading {config.model.name}"):

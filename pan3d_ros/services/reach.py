@@ -14,10 +14,22 @@ from pan3d_core.structures import GraspTarget
 from pan3d_ros.inputs.robot_input import RobotInput
 from pan3d_ros.messages.grasps import RETREAT_M
 from pan3d_ros.messages.poses import matrix_from_xyz_rpy
-from pan3d_ros.parameters.node_config import ArmConfig
+from pan3d_ros.parameters.node_config import ArmConfig, NodeConfig
 from pan3d_ros.services.requests import RequestError
 
 log = logging.getLogger("pan3d.ros.reach")
+
+
+def require_arm(config: NodeConfig) -> None:
+    """Refuse settings that want only what an arm reaches, and do not say which arm.
+
+    Raises:
+        ValueError: What is missing.
+    """
+    if config.arm.reachable_only and not config.arm.tip_link:
+        raise ValueError("arm.tip_link: expected a link of the robot, as arm.reachable_only is true, got none")
+    if config.arm.reachable_only and not (config.robot.urdf or config.robot.description_topic):
+        raise ValueError("arm.reachable_only: expected robot.urdf or robot.description_topic, got neither")
 
 
 class GraspReach:
