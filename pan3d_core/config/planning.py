@@ -23,7 +23,7 @@ class PlanningConfig(Checked):
     )
     padding_m: float = setting(0.003, "shapes are larger than what was seen by this on all sides", range=(0.0, 0.2))
     padding_sigmas: float = setting(
-        2.0, "and by so many standard deviations of the object's place, axis by axis", range=(0.0, 10.0)
+        1.0, "and by so many standard deviations of the object's place, axis by axis", range=(0.0, 10.0)
     )
     max_padding_m: float = setting(
         0.03, "most of both together, which is taken where the place's covariance is not known", range=(0.0, 0.5)
