@@ -9,7 +9,7 @@ import numpy as np
 
 from pan3d_core.config import PlanningConfig
 from pan3d_core.memory import NUM_SIDES, MemoryObject, ObjectState
-from pan3d_core.planning.meshes import Columns, Floats, Ints, prism
+from pan3d_core.planning.meshes import THINNEST_M, Columns, Floats, Ints, prism
 
 TRIM_M = 0.01  # points further outside an object's box are no part of it
 SLICES = 4  # of an object in parts
@@ -169,11 +169,16 @@ def _sliced(points: Floats, count: int) -> list[Floats]:
 def _columns(points: Floats, further: Floats | None, padding: Floats, bottom: float, column_m: float) -> tuple[MeshPart, ...]:
     every = points if further is None else further
     columns = Columns(every[:, :2].min(0) - padding[:2], every[:, :2].max(0) + padding[:2], column_m)
-    top = columns.heights(points, padding)
+    top = _raised(columns.heights(points, padding), bottom)
     floor = np.full(top.shape, bottom)
     parts = [MeshPart(*columns.mesh(floor, top))]
     if further is not None:
-        dark = columns.heights(further, padding)
+        dark = _raised(columns.heights(further, padding), bottom)
         if (dark > np.maximum(top, floor)).any():
             parts.append(MeshPart(*columns.mesh(np.maximum(top, floor), dark), seen=False))
     return tuple(parts)
+
+
+def _raised(top: Floats, bottom: float) -> Floats:
+    """Heights that are above the bottom: what was seen below the support, as depth is not exact, lies on it."""
+    return np.where(np.isfinite(top), np.maximum(top, bottom + THINNEST_M), top)

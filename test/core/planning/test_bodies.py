@@ -10,8 +10,9 @@ from raycast_scene import Block, camera_ring
 from remembered_scenes import remembered, seen, shown
 
 from pan3d_core.config import PlanningConfig
+from pan3d_core.geometry.boxes import upright_box
 from pan3d_core.memory import ObjectState, WorldMemory
-from pan3d_core.memory.surface import empty_surface
+from pan3d_core.memory.surface import empty_surface, fuse
 from pan3d_core.planning import collision_bodies, collision_body
 
 BOX = Block((0.0, 0.0, 0.04), (0.12, 0.06, 0.08), 0.3)
@@ -111,3 +112,25 @@ def test_noise_of_depth_hardly_changes_a_body():
     found = remembered(memory, 1)
     exact = replace(found.segment, position_covariance=EXACT)
     np.testing.assert_allclose(collision_body(replace(found, segment=exact), BARE, 0.0).size_m, body().size_m, atol=0.015)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("flat", [(0, 0, 0), (1, 0, 0), (0, 1, 1), (1, 1, 0)])
+def test_thin_things_and_single_points_are_closed_too(shape, flat):
+    thing = item()
+    points = torch.rand(40, 3, generator=torch.Generator().manual_seed(1)) * 0.1 * torch.tensor(flat) + torch.tensor(
+        [0.3, 0.2, 0.0]
+    )
+    box = upright_box(points)
+    thing = replace(
+        thing,
+        surface=fuse(empty_surface(), points, points, 100),
+        segment=replace(thing.segment, box=box),
+        rest=replace(thing.rest, center_m=box.world_from_box[:3, 3], size_m=box.size_m),
+    )
+    for sides in (0, 255):
+        for support_m in (None, 0.0, 0.2):
+            found = collision_body(replace(thing, sides=sides), replace(BARE, shape=shape), support_m)
+            assert np.isfinite(found.world_corners).all() and (found.size_m >= 0).all()
+            for part in found.parts:
+                assert volume(part.corners, part.triangles) > 0 and gap(part.corners, part.triangles) < 1e-6
