@@ -1,8 +1,12 @@
 """The cell's arm over ROS: trajectories on the topic, and where control_msgs is installed as goals of the action."""
 
+import os
+import subprocess
+import sys
 import time
 
 import pytest
+from places import ROOT
 from rclpy.action import ActionClient
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
@@ -74,6 +78,14 @@ def test_a_trajectory_on_the_topic_is_followed_and_a_bad_one_is_not(driver):
     driver.topic.publish(way("finger_left_joint", (0.5, 0.01)))
     driver.until(lambda: abs(driver.heard["finger_left_joint"] - 0.01) < 0.003, "the gripper closes")
     assert driver.near(PAN, 0.2) and abs(driver.heard["finger_right_joint"] - 0.01) < 0.004
+
+
+def test_the_example_brings_a_joint_somewhere(driver):
+    program = [sys.executable, str(ROOT / "examples" / "command_an_arm.py"), PAN, "0.3"]
+    child = subprocess.Popen(program, env={**os.environ}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    driver.until(lambda: child.poll() is not None, "the example ends")
+    said, errors = child.communicate()
+    assert child.returncode == 0 and said == f"{PAN} is at 0.30\n", errors
 
 
 class Goals:
