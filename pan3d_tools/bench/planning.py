@@ -119,7 +119,8 @@ def within(body: CollisionBody, points: Floats) -> np.ndarray:
     """(N,) bool: which of (N, 3) points in the body's frame are in it."""
     if not body.parts:
         return (np.abs(points) <= body.size_m / 2 + 1e-9).all(1)
-    return np.any([winding(part.corners, part.triangles, points) > 0.5 for part in body.parts], axis=0)
+    turns = np.stack([winding(part.corners, part.triangles, points) for part in body.parts])
+    return (turns > 0.5).any(0)
 
 
 def winding(corners: Floats, triangles: Ints, points: Floats) -> Floats:

@@ -1,5 +1,5 @@
-"""Stand-ins for parts of MoveIt: each has the names that the real one has (moveit2 and moveit_task_constructor, branches main and
-ros2, October 2025), tells what it is asked for, and refuses everything else."""
+"""Stand-ins for parts of MoveIt: each has the names that the real one has (moveit2, branch main; moveit_task_constructor, branch
+ros2), tells what it is asked for, and refuses everything else."""
 
 import sys
 
