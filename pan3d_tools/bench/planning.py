@@ -118,9 +118,11 @@ def judged(body: CollisionBody, cell: RobotCell, index: int, rng: np.random.Gene
 def within(body: CollisionBody, points: Floats) -> np.ndarray:
     """(N,) bool: which of (N, 3) points in the body's frame are in it."""
     if not body.parts:
-        return (np.abs(points) <= body.size_m / 2 + 1e-9).all(1)
-    turns = np.stack([winding(part.corners, part.triangles, points) for part in body.parts])
-    return (turns > 0.5).any(0)
+        inside: np.ndarray = np.all(np.abs(points) <= body.size_m / 2 + 1e-9, axis=1)
+        return inside
+    turns = np.stack([winding(part.corners, part.triangles, points) for part in body.parts]).max(0)
+    found: np.ndarray = turns > 0.5
+    return found
 
 
 def winding(corners: Floats, triangles: Ints, points: Floats) -> Floats:
