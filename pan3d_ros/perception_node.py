@@ -33,7 +33,7 @@ from pan3d_ros.processing.problem_log import ProblemLog
 from pan3d_ros.processing.supervision import Supervisor
 from pan3d_ros.refinement.server import RefinementServer, RefinementSources, configured_map
 from pan3d_ros.refinement.views import ViewCollector
-from pan3d_ros.services import PerceptionServices, ServiceNames, TeachingServices, WorldServices
+from pan3d_ros.services import PerceptionServices, PlanningServices, ServiceNames, TeachingServices, WorldServices
 from pan3d_ros.services.answers import SPARE_THREADS, Answers
 
 log = logging.getLogger("pan3d.ros.node")
@@ -56,7 +56,8 @@ class PerceptionNode(LifecycleNode):
         refinement = RefinementServer(self, RefinementSources(self.parameters, self.models, self.answers, self._seen))
         worlds = WorldServices(self, lambda: self.parameters.read()[0], self.models.memory)
         teaching = TeachingServices(self, self.parameters.read, self.models.pipeline)
-        self.names = ServiceNames(self, (PerceptionServices(self, self.answers), refinement, worlds, teaching))
+        planning = PlanningServices(self, self.answers, lambda: p.known() if (p := self.perception) else None)
+        self.names = ServiceNames(self, (PerceptionServices(self, self.answers), refinement, worlds, teaching, planning))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.data_group = InputGate()
         period_s = float(self.get_parameter("watchdog.period_s").value)
@@ -182,19 +183,18 @@ class PerceptionNode(LifecycleNode):
             node_config, pipeline_config = self.parameters.read()
             model.reconfigure(pipeline_config)
             self.perception.apply(node_config, pipeline_config)
-            self.answers.perceive(model.situation(node_config, pipeline_config))
+            self.answers.perceive(model.situation(node_config, pipeline_config, self.perception.reach))
 
     def _watch(self) -> None:
         """Once per period: QoS that no longer fits, and /diagnostics."""
-        name, model = str(self.get_parameter("model.name").value), self.models.model
+        name, model, own = str(self.get_parameter("model.name").value), self.models.model, self.get_fully_qualified_name()
         problem = "; ".join(filter(None, (self.problem, self.supervisor.watch())))
         parts = [model_status(lifecycle_state(self), problem, name, model.engine.facts if model else None)]
-        parts.append(parameter_status(self.parameters.unknown()))
-        parts.append(service_status(self.get_fully_qualified_name(), *self.names.review()))
+        parts += [parameter_status(self.parameters.unknown()), service_status(own, *self.names.review())]
         if (perception := self.perception) is not None:
             perception.refresh_qos()
             parts += perception.diagnose()
-        self._diagnostics.publish(diagnostic_array(self.get_fully_qualified_name(), self.get_clock().now().to_msg(), parts))
+        self._diagnostics.publish(diagnostic_array(own, self.get_clock().now().to_msg(), parts))
 
     def _seen(self) -> ViewCollector | None:
         return perception.seen if (perception := self.perception) is not None else None

@@ -2,8 +2,9 @@
 
 Publishes for each camera `<name>/image_raw`, `<name>/camera_info`, `<name>/pose` and, with `publish_depth`,
 `<name>/depth`. With `wrist_camera` a camera named wrist travels over the table too. With `arm` a robot arm moves over it,
-carries that camera, and tells of itself in `joint_states` and `robot_description`. The scene rests between requests, so
-the fixed cameras are rendered again only when something moved; each publication has a new stamp. Services:
+carries that camera, and tells of itself in `joint_states` and `robot_description`; with `arm_commands` it goes where the topic
+`joint_trajectory` or the action `follow_joint_trajectory` has it, under physics. The scene rests between requests, so the fixed
+cameras are rendered again only when something moved; each publication has a new stamp. Services:
 `~/execute_grasp`, `~/get_truth`, `~/reset`. Everything runs in one thread, because the renderer belongs to the thread
 that made it.
 """
@@ -58,6 +59,7 @@ class SimNode(Node):
             wrist=self._parameter("wrist_camera", False, "a moving camera on the wrist too"),
             compressed=self._parameter("publish_compressed", False, "publish JPEG images beside the raw ones"),
             transforms=self._parameter("publish_tf", False, "publish /tf and /tf_static beside the pose topics"),
+            commanded=self._parameter("arm_commands", False, "the arm follows trajectories under physics, instead of its path"),
         )
         arm = ARM if self._parameter("arm", False, "a robot arm that moves over the table") else None
         for sentence in unknown_parameters(undeclared_overrides(self), parameter_values(self)):

@@ -50,6 +50,7 @@ ROOM_FLOORS = {
     "teaching": ("geometry", "structures", "labels", "config", "runtime", "views", "pictures", "language"),
     "grasping": ("geometry", "structures", "labels", "config"),
     "motion": ("geometry", "structures", "config", "memory"),
+    "planning": ("config", "body", "memory"),
     "refine": (
         "geometry", "structures", "labels", "settings", "config", "runtime", "views", "rendering", "pictures", "language",
         "models", "gaussians", "assembly",
@@ -235,7 +236,7 @@ ROOMS_WITH_PUBLIC_NAMES = (
     "pan3d_core.pictures",
     "pan3d_core.language", "pan3d_core.gaussians",
     "pan3d_core.body", "pan3d_core.assembly", "pan3d_core.grasping", "pan3d_core.motion", "pan3d_core.picking",
-    "pan3d_core.refine", "pan3d_core.refine.first_map", "pan3d_core.teaching",
+    "pan3d_core.planning", "pan3d_core.refine", "pan3d_core.refine.first_map", "pan3d_core.teaching",
     "pan3d_core.refine.labels",
     # Further rooms, one line per package:
     "pan3d_core.models", "pan3d_core.models.layers", "pan3d_core.models.vggt", "pan3d_core.models.da3",

@@ -24,6 +24,7 @@ from pan3d_core.config.pipeline import (
     TrackingConfig,
     WorkspaceConfig,
 )
+from pan3d_core.config.planning import PlanningConfig
 
 __all__ = [
     "AlignConfig",
@@ -43,6 +44,7 @@ __all__ = [
     "OutlineConfig",
     "PipelineConfig",
     "PlacementConfig",
+    "PlanningConfig",
     "PreprocessConfig",
     "TrackingConfig",
     "WorkspaceConfig",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import torch
@@ -25,6 +25,38 @@ class Space(IntEnum):
     UNKNOWN = 0
     FREE = 1
     OCCUPIED = 2
+
+
+@dataclass(frozen=True)
+class SpaceGrid:
+    """What is known of all cells at one time."""
+
+    origin: Tensor  # (3,) metres, world: lowest corner
+    cell_m: float
+    states: Tensor  # (X, Y, Z) int64 of `Space`
+
+    def centers(self) -> Tensor:
+        """(X * Y * Z, 3) middles of the cells, metres, world, in the order of `states`."""
+        axes = [torch.arange(count) for count in self.states.shape]
+        index = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).view(-1, 3)
+        return self.origin + (index + 0.5) * self.cell_m
+
+    def from_above(self, lowest_m: float, highest_m: float) -> Tensor:
+        """Look down on the cells between two heights.
+
+        Args:
+            lowest_m: World z; cells whose middle is lower do not count.
+            highest_m: World z; nor do those whose middle is higher.
+
+        Returns:
+            (X, Y) int64 of `Space`: occupied where one of them is, else unknown where one of them is.
+        """
+        middles = self.origin[2] + (torch.arange(self.states.shape[2]) + 0.5) * self.cell_m
+        layers = self.states[:, :, (middles >= lowest_m) & (middles <= highest_m)]
+        if not layers.shape[2]:
+            return torch.full(layers.shape[:2], int(Space.UNKNOWN))
+        free = torch.where((layers == Space.UNKNOWN).any(-1), int(Space.UNKNOWN), int(Space.FREE))
+        return torch.where((layers == Space.OCCUPIED).any(-1), int(Space.OCCUPIED), free)
 
 
 class SpaceMap:
@@ -80,6 +112,13 @@ class SpaceMap:
         votes = self._votes[index[:, 0], index[:, 1], index[:, 2]]
         known = torch.where(votes > 0, int(Space.OCCUPIED), int(Space.FREE))
         return torch.where(inside & (votes != 0), known, int(Space.UNKNOWN))
+
+    def grid(self) -> SpaceGrid | None:
+        """All cells as they are known now; None before the first view set."""
+        if self._origin is None:
+            return None
+        known = torch.where(self._votes > 0, int(Space.OCCUPIED), int(Space.FREE))
+        return SpaceGrid(self._origin, self.cell_m, torch.where(self._votes != 0, known, int(Space.UNKNOWN)))
 
     def cells(self, kind: Space) -> Tensor:
         """Centres of all cells of a kind, (N, 3) metres, world."""

@@ -6,6 +6,7 @@ from pan3d_core.motion.inverse import Reach, reach
 from pan3d_core.motion.paths import free_path, straight_path
 from pan3d_core.motion.picks import REASONS, Motion, MotionPlan, MotionPlanner, Task
 from pan3d_core.motion.places import free_places, motion_to, place_on
+from pan3d_core.motion.reachable import ArmPlace, ReachedGrasp, ReachReport, reachable_grasps, without_meshes
 from pan3d_core.motion.scene import MotionScene, Obstacle, motion_scene
 from pan3d_core.motion.timing import Trajectory, timed
 
@@ -13,6 +14,7 @@ __all__ = [
     "REASONS",
     "Arm",
     "ArmNames",
+    "ArmPlace",
     "Checker",
     "Held",
     "Motion",
@@ -21,6 +23,8 @@ __all__ = [
     "MotionScene",
     "Obstacle",
     "Reach",
+    "ReachReport",
+    "ReachedGrasp",
     "Rules",
     "Task",
     "Trajectory",
@@ -31,6 +35,8 @@ __all__ = [
     "off_the_arm",
     "place_on",
     "reach",
+    "reachable_grasps",
     "straight_path",
     "timed",
+    "without_meshes",
 ]

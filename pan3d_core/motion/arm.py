@@ -17,7 +17,8 @@ class ArmNames:
     """What a URDF does not say."""
 
     tip: str = "tool0"  # link of the grasp frame: origin between the pads, +z approach, +x closing
-    fingers: tuple[str, ...] = ("finger_left_joint", "finger_right_joint")  # each opens by half of the opening
+    # Each opens by an equal share of the opening; none = the gripper is as the URDF has it.
+    fingers: tuple[str, ...] = ("finger_left_joint", "finger_right_joint")
 
 
 class Arm:
@@ -56,7 +57,8 @@ class Arm:
         self.upper: Floats = self.model.upperPositionLimit[self._columns]
         self.speed: Floats = self.model.velocityLimit[self._columns]  # (J,) radians per second
         self.max_opening_m = float(sum(self.model.upperPositionLimit[self._finger_columns]))
-        self.gripper_joints = frozenset({self.tip_joint, *(self.model.getJointId(name) for name in self.names.fingers)})
+        named = {int(self.model.getJointId(name)) for name in self.names.fingers}
+        self.gripper_joints = frozenset({self.tip_joint, *map(int, self.model.subtrees[self.tip_joint]), *named})
 
     def configuration(self, angles: Floats, opening_m: float | None = None) -> Floats:
         """Order joints as pinocchio has them.
@@ -70,7 +72,7 @@ class Arm:
         """
         q = np.zeros(self.model.nq)
         q[self._columns] = angles
-        q[self._finger_columns] = (self.max_opening_m if opening_m is None else opening_m) / len(self._finger_columns)
+        q[self._finger_columns] = (self.max_opening_m if opening_m is None else opening_m) / max(len(self._finger_columns), 1)
         return q
 
     def world_from_tip(self, angles: Floats) -> Floats:
@@ -106,7 +108,7 @@ class Arm:
         if self.names.tip not in frames:
             raise ValueError(f"ArmNames.tip: expected a link of the URDF ({', '.join(frames)}), got {self.names.tip}")
         missing = [name for name in self.names.fingers if name not in joints]
-        if missing or not self.names.fingers:
+        if missing:
             raise ValueError(f"ArmNames.fingers: expected joints of the URDF ({', '.join(joints[1:])}), got {', '.join(missing)}")
 
 

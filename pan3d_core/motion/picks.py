@@ -15,6 +15,7 @@ from pan3d_core.motion.collisions import Checker, Held, Rules
 from pan3d_core.motion.inverse import reach
 from pan3d_core.motion.paths import free_path, is_free, path_library, straight_path
 from pan3d_core.motion.places import turned
+from pan3d_core.motion.reachable import FLIPPED
 from pan3d_core.motion.scene import MotionScene, Obstacle
 from pan3d_core.motion.timing import Trajectory, timed, timing_library
 from pan3d_core.structures import GraspTarget
@@ -28,7 +29,6 @@ REASONS = {
     "no_path": "no free way to any of the grasps, or on to a place, was found in time",
 }
 WAYS = 3  # of holding the arm that are tried at each pose
-FLIPPED = np.diag([-1.0, -1.0, 1.0, 1.0])  # a parallel gripper is the same half a turn further
 
 
 @dataclass(frozen=True)

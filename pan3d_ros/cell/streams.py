@@ -31,6 +31,7 @@ class StreamOptions:
     wrist: bool = False  # a moving camera too
     compressed: bool = False  # JPEG beside the raw images
     transforms: bool = False  # /tf and /tf_static too
+    commanded: bool = False  # the arm follows trajectories, instead of its path
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,16 @@ class CellStreams:
         names = [camera.name for camera in cell.cameras] + ([WRIST] if options.wrist else [])
         self._publishers = {name: self._publishers_of(node, name, qos) for name in names}
         self._tf = _TransformPublishers(node) if options.transforms else None
-        self._arm = ArmStreams(node, cell.arm.spec) if cell.arm is not None else None
-        self.use(cell)
+        self._arm = ArmStreams(node, cell, cell.arm, options.commanded) if cell.arm is not None else None
+        self._begin(cell)
 
     def use(self, cell: RobotCell) -> None:
         """Go on with another scene of as many cameras."""
+        if self._arm is not None:
+            self._arm.use(cell)
+        self._begin(cell)
+
+    def _begin(self, cell: RobotCell) -> None:
         self._cell = cell
         self._rendered: list[RenderedCamera] = []
         self._sensor = depth_sensor(self._options.sensor)
@@ -115,9 +121,8 @@ class CellStreams:
 
     def _move_arm(self, arm: ArmStreams, stamp_ns: int) -> None:
         """Put the arm where it is at a time, and tell of it."""
-        self._cell.pose_arm(arm.positions(stamp_ns))
+        arm.move(stamp_ns)
         self.forget()
-        arm.tell(stamp_ns)
         if self._tf is not None:
             self._tf.send(arm_links(self._cell), stamp_ns)
 

@@ -39,6 +39,11 @@ class JointHistory:
         with self._lock:
             return tuple(self._told)
 
+    def newest(self) -> dict[str, float]:
+        """The last position of each joint that was told of, radians or metres."""
+        with self._lock:
+            return {name: positions[-1] for name, (_, positions) in self._told.items() if positions}
+
     def clear(self) -> None:
         """Forget everything, because the clock jumped."""
         with self._lock:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -21,6 +24,8 @@ from pan3d_ros.inputs.robot_places import RobotPlaces
 from pan3d_ros.inputs.transforms import TransformsSource, TransformUnavailable
 from pan3d_ros.parameters.node_config import NodeConfig, RobotConfig
 from pan3d_ros.platform.rclpy_private import take_waiting
+
+Floats = npt.NDArray[np.float64]
 
 log = logging.getLogger("pan3d.ros.robot")
 WAITING = 500  # joint states that wait in the middleware while nobody takes them
@@ -48,6 +53,7 @@ class RobotInput:
         self.problem = ""  # with the description or the newest joint states
         self.missed = ""  # why the robot was not known at the newest image
         self.heard = node.resolve_topic_name(config.robot.joint_states_topic)
+        self.text = _text(config.robot.urdf) if config.robot.urdf else ""  # of the description; empty = none has come
         self._node, self._config, self._pipeline, self._transforms = node, config, pipeline, transforms
         self._history = JointHistory(int(config.robot.max_gap_s * 1e9))
         self._places: RobotPlaces | None = None
@@ -111,6 +117,15 @@ class RobotInput:
     def described(self) -> bool:
         """Whether it is known what the robot is made of."""
         return self._places is not None
+
+    def root(self) -> Floats | None:
+        """(4, 4) world_from_root, metres, as it was at the newest view; None = it is not known yet."""
+        links, places = self._links, self._places
+        return None if links is None or places is None else links[places.robot.index(places.robot.root)].double().numpy()
+
+    def newest_positions(self) -> dict[str, float]:
+        """The last position of each joint that was told of, radians or metres."""
+        return self._history.newest()
 
     def links_at(self, stamp_ns: int) -> Tensor:
         """Answer as `RobotSource.links_at`."""
@@ -188,7 +203,7 @@ class RobotInput:
     def _describe(self, message: String) -> None:
         try:
             self._use(RobotBody(parse_urdf(message.data, self.config.mesh_folders, self.config.description_topic)))
-            self.problem = ""
+            self.problem, self.text = "", message.data
         except ValueError as error:
             self.problem = str(error)
             log.error("the robot's description is refused: %s", error)
@@ -207,3 +222,7 @@ class RobotInput:
             return
         if self.problem.startswith(self.heard):
             self.problem = ""
+
+
+def _text(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8", errors="replace")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from pan3d_core.geometry.boxes import OrientedBox
@@ -60,6 +61,13 @@ def matrix_from_pose(name: str, translation: Numbers, quaternion_xyzw: Numbers) 
     xyz, xyzw = checked_pose(name, translation, quaternion_xyzw)
     rotation = matrix_from_quat_xyzw(torch.tensor(xyzw, dtype=torch.float64)).float()
     return rigid(rotation, torch.tensor(xyz, dtype=torch.float32))
+
+
+def matrix_from_xyz_rpy(numbers: Numbers) -> np.ndarray:
+    """(4, 4) `parent_from_child` of x, y, z in metres and roll, pitch, yaw in radians, as a URDF's origin has them."""
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = Rotation.from_euler("xyz", numbers[3:]).as_matrix(), numbers[:3]
+    return matrix
 
 
 def pose_numbers(pose: PoseFields) -> tuple[tuple[float, float, float], tuple[float, float, float, float]]:

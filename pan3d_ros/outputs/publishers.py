@@ -19,6 +19,7 @@ from pan3d_ros.messages.clouds import by_class, cloud_message, cloud_records
 from pan3d_ros.messages.instances import depth_image, detections, id_image, label_info, vision_info
 from pan3d_ros.messages.markers import MarkerDrawing
 from pan3d_ros.messages.parts import header, info_message
+from pan3d_ros.outputs.planning import PlanningOutputs
 from pan3d_ros.outputs.result_store import Latencies, SceneResult
 from pan3d_ros.parameters.node_config import PublishConfig
 from pan3d_ros.platform.rclpy_private import qos_overrides
@@ -75,13 +76,14 @@ class ScenePublishers:
         self._images = {
             camera: {kind: make(message, f"~/{camera}/{kind}", large) for kind, message in kinds.items()} for camera in cameras
         }
+        self.planning = PlanningOutputs(cameras, make, profile(10), large)
 
     def close(self) -> None:
         """Destroy all publishers."""
         clouds = [self.points, self.semantic_points, self.obstacle_points]
         fixed = [*clouds, self.instances, self.markers, self.label_info, self.stats, self.detections, self.vision_info]
         images = [publisher for outputs in self._images.values() for publisher in outputs.values()]
-        for publisher in (*fixed, *images):
+        for publisher in (*fixed, *images, *self.planning.publishers):
             if publisher is not None:
                 self._node.destroy_lifecycle_publisher(publisher)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pan3d_core.config import PlanningConfig
 from pan3d_core.settings import ANGLE_DEG, Checked, group, setting
 
 MAX_CAMERAS = 64
@@ -93,6 +94,9 @@ class PublishConfig(Checked):
     obstacle_cloud: bool = setting(True, "publish ~/obstacle_points, what belongs to no object; only when metric")
     markers: bool = setting(True, "publish ~/markers")
     detections: bool = setting(True, "publish ~/detections where vision_msgs is installed")
+    planning_scene: bool = setting(True, "publish ~/planning_scene where moveit_msgs is installed; only when metric")
+    space: bool = setting(True, "publish ~/space and ~/occupancy; only when metric")
+    camera_obstacles: bool = setting(True, "publish ~/<camera>/obstacle_points, in each camera's frame; only when metric")
     depth: bool = setting(False, "publish ~/<camera>/depth")
     instance_image: bool = setting(False, "publish ~/<camera>/instance_image")
     marker_lifetime_s: float = setting(0.0, "markers vanish after this; 0 = twice the cycle, at least 1 s", range=(0.0, 3600.0))
@@ -199,6 +203,33 @@ class RobotConfig(Checked):
 
 
 @dataclass(frozen=True)
+class ArmConfig(Checked):
+    """The arm that is to grasp, with the URDF of the group `robot`."""
+
+    reachable_only: bool = setting(
+        False,
+        "offer only grasps that the arm gets to and away from on straight ways (extra arm); others are counted with reasons",
+    )
+    tip_link: str = setting(
+        "", "link that is planned for: of MoveIt's end effector, or of the grasp frame itself", read_only=True
+    )
+    tip_from_grasp: tuple[float, ...] = setting(
+        (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+        "the grasp frame (between the pads, +z approach, +x closing) on tip_link: x y z in metres, roll pitch yaw in radians",
+        read_only=True,
+    )
+    fingers: tuple[str, ...] = setting(
+        (), "joints of the fingers, each of which opens by an equal share; empty = grasps without postures", read_only=True
+    )
+    touch_links: tuple[str, ...] = setting((), "links that a held object may touch, beside robot.held_link", read_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.tip_from_grasp) != 6:
+            raise ValueError(f"arm.tip_from_grasp: expected 6 numbers, got {len(self.tip_from_grasp)}")
+
+
+@dataclass(frozen=True)
 class CameraConfig(Checked):
     """One camera; parameters `camera.<name>.*`."""
 
@@ -227,6 +258,8 @@ class NodeConfig(Checked):
     sync: SyncConfig = group(SyncConfig, "view sets")
     transforms: TransformsConfig = group(TransformsConfig, "camera poses")
     robot: RobotConfig = group(RobotConfig, "the robot itself")
+    arm: ArmConfig = group(ArmConfig, "the arm that is to grasp")
+    planning: PlanningConfig = group(PlanningConfig, "the scene of a motion planner")
     publish: PublishConfig = group(PublishConfig, "outputs")
     service: ServiceConfig = group(ServiceConfig, "requests")
     watchdog: WatchdogConfig = group(WatchdogConfig, "supervision")

@@ -18,7 +18,8 @@ from pan3d_core.memory import RefinedMap, WorldMemory
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.runtime.progress import step
 from pan3d_ros.parameters.node_config import NodeConfig
-from pan3d_ros.services.answers import Situation
+from pan3d_ros.services.reach import GraspReach, require_arm
+from pan3d_ros.services.situation import Situation
 from pan3d_ros.services.teaching import stored_library
 from pan3d_ros.services.worlds import begin_with_stored
 
@@ -46,10 +47,11 @@ class LoadedModel:
             The model, ready to look.
 
         Raises:
-            ValueError: Something is wrong with name, weights, inputs or the robot's description.
+            ValueError: Something is wrong with name, weights, inputs, the arm or the robot's description.
             OSError: Weights or the description cannot be read.
         """
         started = time.monotonic()
+        require_arm(node_config)
         robot = node_config.robot
         body = RobotBody(read_urdf(robot.urdf, robot.mesh_folders)) if robot.urdf else None
         with step(f"loading {config.model.name}"):
@@ -75,12 +77,13 @@ class LoadedModel:
         """Take over live settings from the next view set on; tracks stay."""
         self.pipeline.reconfigure(config)
 
-    def situation(self, node_config: NodeConfig, config: PipelineConfig) -> Situation:
+    def situation(self, node_config: NodeConfig, config: PipelineConfig, reach: GraspReach) -> Situation:
         """Tell what requests need to know while the node is active.
 
         Args:
             node_config: The node's settings.
             config: The pipeline's settings.
+            reach: Of the arm.
 
         Returns:
             Both as far as answers depend on them, with what is loaded.
@@ -90,6 +93,7 @@ class LoadedModel:
             grasp=config.grasp,
             cloud_points=config.cloud.max_points,
             namer=self.namer,
+            reach=reach,
             blind_reason="" if self.engine.facts.finds_objects else blind_reason(self.name),
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
@@ -22,6 +22,7 @@ from pan3d_ros.inputs.live_transforms import LiveTransforms
 from pan3d_ros.inputs.robot_input import RobotInput
 from pan3d_ros.messages.instances import instance_array, remembered_instances
 from pan3d_ros.outputs.diagnostics import camera_status, pipeline_status, sync_status, transform_status, why_no_result
+from pan3d_ros.outputs.planning import KnownWorld
 from pan3d_ros.outputs.publishers import ScenePublishers, stats_message
 from pan3d_ros.outputs.result_store import Latencies, ResultStore, SceneResult
 from pan3d_ros.outputs.robot_status import robot_status
@@ -32,6 +33,7 @@ from pan3d_ros.processing.problem_log import Problem, ProblemLog
 from pan3d_ros.processing.set_processing import ProcessedSet, SetProcessor, Tools, sync_rules
 from pan3d_ros.processing.worker import LatestWorker
 from pan3d_ros.refinement.views import ViewCollector
+from pan3d_ros.services.reach import GraspReach
 from pan3d_ros.services.worlds import world_status
 
 log = logging.getLogger("pan3d.ros.perception")
@@ -94,6 +96,7 @@ class Perception:
         if self._transforms.pose_topics is not None and source is not None:
             source = DrainingTransforms(source, self._drain_poses)
         self._robot = RobotInput.of(around.node, config, self._model.pipeline, self._transforms.tf, around.gate)
+        self.reach = GraspReach(config.arm, self._robot)
         tools = Tools(self._model.pipeline, source, self._window, self._problems, self._now_ns, robot=self._robot)
         self._processor = SetProcessor(config, tools, self._publish, self._restart, lambda: self.worker.stopping)
         self.worker: LatestWorker[tuple[ViewSet[CameraFrame], int]] = LatestWorker(
@@ -144,6 +147,7 @@ class Perception:
         self._processor.reconfigure(config)
         self._outputs.reconfigure(config.publish, pipeline_config.cloud.max_points)
         self._window.reconfigure(pipeline_config.keyframe)
+        self.reach.config = config.arm
         if self._robot is not None:
             self._robot.apply(config)
 
@@ -171,8 +175,16 @@ class Perception:
             transform_status(self._problems, self._transforms.source is not None, known_s),
             robot_status(self._robot, self._model.pipeline.config.body, latest),
             world_status(self._model.pipeline.memory.world),
+            self._outputs.planning.status(),
             pipeline_status(latest, self._publish_s, self.latencies, self._problems, busy_s, self._config, counts),
         ]
+
+    def known(self) -> KnownWorld:
+        """What planners may know of the world now."""
+        pipeline = self._model.pipeline
+        held = () if pipeline.body is None else pipeline.body.held
+        memory = pipeline.memory
+        return KnownWorld(self._store.latest, memory.world.objects, held, memory.space, memory.tracking.enabled, self._config)
 
     def refresh_qos(self) -> None:
         """Resubscribe where publishers have come that need it."""
@@ -248,6 +260,7 @@ class Perception:
         self._publish_s = 0.0
         self._store.put(scene)
         self._outputs.publish(scene)
+        self._outputs.planning.publish(replace(self.known(), scene=scene))
         self._publish_s = time.monotonic() - started_s
         latency_s = (self._now_ns() - scene.newest_ns) * 1e-9
         self.latencies.add(latency_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -34,6 +34,7 @@ from pan3d_ros.services.requests import (
     select_by_text,
     unit_vector,
 )
+from pan3d_ros.services.situation import Situation
 from pan3d_ros.services.turns import Turns
 
 log = logging.getLogger("pan3d.ros.answers")
@@ -46,18 +47,6 @@ _STAGES = Segment.Feedback
 
 def _nobody(stage: int, share: float, words: str) -> None:
     """Tell nobody how far an answer is."""
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What answers depend on besides the newest result."""
-
-    node: NodeConfig
-    grasp: GraspConfig
-    cloud_points: int = 0
-    namer: Namer | None = None  # None while the node is not active
-    inactive_reason: str = "the node is not active"
-    blind_reason: str = ""  # why no object is ever found; empty while the engine looks for some
 
 
 class Answers:
@@ -313,10 +302,10 @@ class Answers:
     def _grasps(
         self, scene: SceneResult, instance_id: int, count: int, config: GraspConfig | None = None
     ) -> tuple[list[Any], str]:
-        config = config or self.situation.grasp
-        found = self._grasp_memory.find(scene, instance_id, config, scene.result.views.support_height_m)  # given or found
-        targets = list(found.targets)[: count or config.max_targets]
-        return [grasp_message(target, scene.result.panoptic.labels) for target in targets], found.message
+        config, reach = config or self.situation.grasp, self.situation.reach
+        height_m = scene.result.views.support_height_m  # given or found
+        targets, message = self._grasp_memory.find(scene, instance_id, config, height_m, reach)
+        return [grasp_message(target, scene.result.panoptic.labels) for target in targets[: count or config.max_targets]], message
 
     def _points(self, scene: SceneResult, instance_ids: set[int]) -> Any:
         records = cloud_records(scene.result.panoptic, instance_ids, self.situation.cloud_points)

@@ -10,9 +10,13 @@ from pan3d_interfaces.msg import ErrorCode
 
 from pan3d_core.config import GraspConfig
 from pan3d_core.grasping.planner import GraspResult, select_grasps
+from pan3d_core.structures import GraspTarget
 from pan3d_ros.outputs.result_store import SceneResult
+from pan3d_ros.parameters.node_config import ArmConfig
+from pan3d_ros.services.reach import GraspReach
 from pan3d_ros.services.requests import RequestError, require_agreeing_poses
 
+FoundGrasps = tuple[list[GraspTarget], str]
 MOST = 50  # answers that are kept of a result
 SHARED_S = 1.0  # so long, several waiting callers get grasps of the same result
 
@@ -22,7 +26,7 @@ class GraspMemory:
 
     def __init__(self) -> None:
         self._scene: SceneResult | None = None
-        self._found: dict[tuple[int, GraspConfig, float | None], GraspResult] = {}
+        self._found: dict[tuple[int, GraspConfig, float | None, ArmConfig | None], FoundGrasps] = {}
         self._lock = threading.Lock()
         self._shared: tuple[SceneResult, float] | None = None  # what was last handed out as the newest, and when (monotonic)
 
@@ -49,7 +53,14 @@ class GraspMemory:
             self._shared = newest, now_s
             return newest
 
-    def find(self, scene: SceneResult, instance_id: int, config: GraspConfig, support_height_m: float | None) -> GraspResult:
+    def find(
+        self,
+        scene: SceneResult,
+        instance_id: int,
+        config: GraspConfig,
+        support_height_m: float | None,
+        reach: GraspReach | None = None,
+    ) -> FoundGrasps:
         """Find grasps of an object.
 
         Args:
@@ -57,12 +68,14 @@ class GraspMemory:
             instance_id: The object in it.
             config: Rules and gripper.
             support_height_m: Height of what it stands on, metres, world; None = unknown.
+            reach: Of the arm, for which grasps are chosen where only those are wanted that it gets to; None = there is none.
 
         Returns:
-            What was found.
+            Grasps, best first, and what became of others in words.
 
         Raises:
-            RequestError: The poses contradict the pictures, the object is not in the result, or it is not metric.
+            RequestError: The poses contradict the pictures, the object is not in the result, it is not metric, or nobody knows
+                what the arm reaches.
         """
         require_agreeing_poses(scene)
         panoptic = scene.result.panoptic
@@ -70,11 +83,19 @@ class GraspMemory:
             raise RequestError(ErrorCode.NOT_FOUND, f"instance {instance_id} is not visible now")
         if not scene.result.reconstruction.is_metric:
             raise RequestError(ErrorCode.NOT_METRIC, "the reconstruction has no metric scale, so there is no grasp")
-        key = (instance_id, config, support_height_m)
+        key = (instance_id, config, support_height_m, None if reach is None else reach.config)
         with self._lock:  # held while computing, so that the next with the same question finds the answer
             if self._scene is not scene or len(self._found) >= MOST:
                 self._scene, self._found = scene, {}
             if key not in self._found:
                 with torch.inference_mode():
-                    self._found[key] = select_grasps(panoptic, instance_id, config, support_height_m)
+                    found = select_grasps(panoptic, instance_id, config, support_height_m)
+                self._found[key] = _reached(found, reach)
             return self._found[key]
+
+
+def _reached(found: GraspResult, reach: GraspReach | None) -> FoundGrasps:
+    if reach is None:
+        return list(found.targets), found.message
+    targets, refused = reach.only_reached(found.targets, len(found.targets))
+    return targets, f"{found.message}; of these {len(targets)} for this arm, {refused}" if refused else found.message

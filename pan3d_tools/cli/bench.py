@@ -34,6 +34,10 @@ BENCHES = commands_of_tools(
         "sim": ("bench.cell:run", "rendering and physics of the robot cell"),
         "grasp": ("bench.grasp:run", "grasps executed in the robot cell"),
         "pick": ("bench.pick:run", "an arm picks and places what it sees: objects placed, collisions, attempts, planning time"),
+        "planning": (
+            "bench.planning:run",
+            "shapes that a motion planner is told: do they hold the true objects, and how much more",
+        ),
         "demo": ("demo.bench:run", "the demo's ten scenes over ROS 2: objects found and lifted"),
         "ros": ("bench.ros.journey:run", "publishing a cloud, and the journey of a frame between processes"),
     },

@@ -14,6 +14,9 @@ from pan3d_core.engines import ENGINES
 
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 ELSEWHERE = {"ask_the_node": "test/ros/test_example.py", "behaviour_tree": "test/ros/test_behaviour_tree.py"}
+FOR_PLANNERS = ("plan_around_objects", "moveit_requests", "moveit_py_pick", "mtc_pick")
+ELSEWHERE |= dict.fromkeys(FOR_PLANNERS, "test/ros/test_planner_examples.py")
+ELSEWHERE |= {"pick_over_ros": "test/ros/test_pick_over_ros.py", "command_an_arm": "test/ros/test_arm_commands.py"}
 NEEDS_SIMULATOR = ("own_engine", "judge_a_folder", "refine_a_scene", "pick_with_an_arm")
 
 

@@ -8,7 +8,6 @@ from pan3d_interfaces.srv import SegmentObject
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from robot_arms import BOX, gantry_urdf
-from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from pan3d_core.memory import ObjectState
@@ -18,23 +17,6 @@ from pan3d_ros.perception_node import FAILURE, SUCCESS
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 BLUE_AT = 0.15  # x of the blue block, which is the robot here: rows 22 to 33, columns 46 to 55 at 0.55 m
 URDF = gantry_urdf().replace(BOX.format(xyz="0 0 0.2", size="0.04 0.5 0.3"), BOX.format(xyz="0 0 0.025", size="0.1 0.12 0.05"))
-
-
-class Robot:
-    """Tells of its joint, or says nothing."""
-
-    def __init__(self, bench, position=BLUE_AT):
-        self.bench, self.position = bench, position
-        self.node, self.silent = bench.rig, False
-        self.joints = self.node.create_publisher(JointState, "joint_states", 50)
-        self._timer = self.node.create_timer(0.02, self.tell)
-
-    def tell(self):
-        if self.silent:
-            return
-        message = JointState(name=["slide"], position=[self.position])
-        message.header.stamp = self.node.get_clock().now().to_msg()
-        self.joints.publish(message)
 
 
 @pytest.fixture
@@ -51,7 +33,7 @@ def colors(bench):
 
 def started(spinner, monkeypatch, **overrides):
     bench = ros_support.Bench(spinner, monkeypatch, robot__timeout_s=2.0, **overrides)
-    robot = Robot(bench)
+    robot = ros_support.Joints(bench.rig, {"slide": BLUE_AT})
     return bench.start(), robot
 
 
@@ -65,7 +47,7 @@ def test_the_robot_is_no_object_and_no_obstacle(spinner, monkeypatch, urdf):
     assert not near.any()
 
     # It moves away: what it hid is the table, and the blue block is an object.
-    robot.position = -0.6
+    robot.positions["slide"] = -0.6
     bench.until(lambda: colors(bench) == ["blue", "red"], "the blue block is seen beside the robot")
 
     # Its joint states stop: no view is used, who asks is told why, and so is /diagnostics.
@@ -106,23 +88,18 @@ def test_what_it_holds_belongs_to_it(spinner, monkeypatch, urdf):
     bench, robot = started(spinner, monkeypatch, robot__urdf=urdf)
     bench.until(lambda: bench.instances() and colors(bench) == ["red"], "results")
     red = bench.instances()[-1].instances[0].id
-    set_held(bench, red, "hand")
+    bench.hold(red, "hand")
     bench.until(lambda: bench.listener.shows("robot", ERROR, "got 'hand'"), "an unknown link is told")
-    set_held(bench, red + 50, "carriage")
+    bench.hold(red + 50, "carriage")
     bench.until(lambda: bench.listener.shows("robot", ERROR, f"got {red + 50}"), "an unknown object is told")
-    set_held(bench, red, "carriage")
+    bench.hold(red, "carriage")
     bench.until(lambda: colors(bench) == [], "what is held is no object")
     bench.until(lambda: bench.listener.shows("robot", OK, "taken out"), "all is well")
     memory = bench.node.models.memory()
     assert [item.state for item in memory.world.objects] == [ObjectState.HELD]
-    set_held(bench, 0, "")
+    bench.hold(0, "")
     bench.until(lambda: colors(bench) == ["red"], "what was let go is one again")
-    assert robot.position == BLUE_AT
-
-
-def set_held(bench, instance_id, link):
-    parameters = [Parameter("robot.held_link", value=link), Parameter("robot.held_id", value=instance_id)]
-    assert bench.node.set_parameters_atomically(parameters).successful
+    assert robot.positions == {"slide": BLUE_AT}
 
 
 def test_a_bad_description_is_a_failure_to_configure(spinner, monkeypatch, tmp_path):

@@ -13,7 +13,7 @@ from pan3d_interfaces.msg import InstanceArray, LabelInfo, PipelineStats
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, JointState, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from pan3d_core.config import PreprocessConfig
@@ -118,6 +118,23 @@ class Rig(Node):
             image.publish(picture)
 
 
+class Joints:
+    """A robot that tells of its joints, or says nothing."""
+
+    def __init__(self, node: Node, positions: dict[str, float]) -> None:
+        self.node, self.positions, self.silent = node, positions, False
+        self._publisher = node.create_publisher(JointState, "joint_states", 50)
+        self._timer = node.create_timer(0.02, self.tell)
+
+    def tell(self) -> None:
+        """The positions of now."""
+        if self.silent:
+            return
+        message = JointState(name=list(self.positions), position=list(self.positions.values()))
+        message.header.stamp = self.node.get_clock().now().to_msg()
+        self._publisher.publish(message)
+
+
 class Listener(Node):
     """Keeps everything that the node publishes."""
 
@@ -195,6 +212,11 @@ class Bench:
                 self.rig.publish()
             time.sleep(0.05)
         return value
+
+    def hold(self, instance_id: int, link: str) -> None:
+        """Say what the robot holds; 0 = nothing."""
+        parameters = [Parameter("robot.held_link", value=link), Parameter("robot.held_id", value=instance_id)]
+        assert self.node.set_parameters_atomically(parameters).successful
 
     def instances(self) -> list[InstanceArray]:
         return self.listener.received["instances"]

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from pan3d_core.config import MemoryConfig
 from pan3d_core.memory import ObjectState, Space, WorldMemory, read_world, write_world
+from pan3d_core.memory.space import CELLS, PORTIONS
 from pan3d_core.memory.surface import empty_surface, fuse
 from pan3d_core.structures import to_device
 
@@ -169,3 +170,24 @@ def test_results_of_a_gpu_are_remembered_on_the_cpu():
         assert renamed.instance_id.is_cuda and renamed.segments[0].centroid.is_cuda
         assert [item.instance_id for item in renamed.segments] == shown(plain, [BOX, OTHER], float(step))
     assert all(not item.surface.points.is_cuda and not item.rest.center_m.is_cuda for item in memory.world.objects)
+
+
+def test_the_grid_is_what_is_known_of_each_cell_and_from_above_the_worst_counts():
+    memory = WorldMemory(config=MemoryConfig(space_cell_m=0.02))
+    assert memory.space.grid() is None
+    for step in range(PORTIONS):
+        shown(memory, [BOX], float(step))
+    grid = memory.space.grid()
+    assert grid.states.shape == CELLS and grid.cell_m == 0.02
+    for kind in Space:
+        torch.testing.assert_close(grid.centers()[grid.states.view(-1) == kind], memory.space.cells(kind))
+    assert (grid.states.view(-1) == memory.space.at(grid.centers())).all()
+
+    low, high = 0.03, 0.15
+    seen_above, middles = grid.from_above(low, high), grid.centers().view(*CELLS, 3)[0, 0, :, 2]
+    layers = grid.states[:, :, (middles >= low) & (middles <= high)]
+    column = tuple(((torch.tensor([0.0, 0.0]) - grid.origin[:2]) / 0.02).long().tolist())
+    assert seen_above[column] == Space.OCCUPIED  # the box
+    assert ((seen_above == Space.FREE) == (layers == Space.FREE).all(-1)).all() and (seen_above == Space.FREE).any()
+    assert ((seen_above == Space.OCCUPIED) == (layers == Space.OCCUPIED).any(-1)).all()
+    assert (grid.from_above(5.0, 6.0) == Space.UNKNOWN).all()  # nothing is known of what is outside

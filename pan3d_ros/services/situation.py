@@ -1,0 +1,23 @@
+"""What answers depend on besides the newest result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pan3d_core.config import GraspConfig
+from pan3d_core.language.namer import Namer
+from pan3d_ros.parameters.node_config import NodeConfig
+from pan3d_ros.services.reach import GraspReach
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What answers depend on besides the newest result."""
+
+    node: NodeConfig
+    grasp: GraspConfig
+    cloud_points: int = 0
+    namer: Namer | None = None  # None while the node is not active
+    inactive_reason: str = "the node is not active"
+    reach: GraspReach | None = None  # of the arm; None while the node is not active
+    blind_reason: str = ""  # why no object is ever found; empty while the engine looks for some
