@@ -185,3 +185,11 @@ def test_the_shipped_checkpoints_find_what_stands_on_a_table(scene, name, poses)
     near = scene.depth < 1.5
     depth = torch.nn.functional.interpolate(reconstruction.depth[None], scene.depth.shape[-2:], mode="nearest")[0]
     assert float(((depth - scene.depth).abs() / scene.depth)[near].mean()) < (0.08 if poses else 0.3)
+
+
+def test_the_look_of_a_view_does_not_depend_on_what_objects_are_found_and_is_of_these_weights(engine, scene):
+    views = batch_of(scene, engine)
+    features = engine.facts.appearance(views)
+    assert features.shape == (views.num_views, TINY["stem"][2], views.hw[0] // 8, views.hw[1] // 8)
+    assert torch.equal(features, engine.appearance(views)) and bool(features.isfinite().all()) and float(features.std()) > 0
+    assert len(engine.facts.checkpoint) == 64
