@@ -140,7 +140,7 @@ def _pooled(vectors: Tensor | None, masks: Tensor) -> Floats | None:
     """(V, F) unit vectors of an object in the views that show it; `masks` (S, h, w)."""
     if vectors is None:
         return None
-    shares = adaptive_avg_pool2d(masks.to(vectors.device).float(), vectors.shape[-2:])
+    shares = adaptive_avg_pool2d(masks.to(vectors.device).float(), (vectors.shape[-2], vectors.shape[-1]))
     shown = shares.flatten(1).amax(1) >= _LEAST_SHARE
     if not bool(shown.any()):
         return None

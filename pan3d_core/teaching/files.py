@@ -267,6 +267,6 @@ def import_objects(library: Path, archive: Path, *, replace: bool = False) -> Ta
     taken = [item.name for item in found.objects if (Path(library) / key_of(item.name)).exists()]
     if taken and not replace:
         raise ValueError(f"name: expected names that are not taken, got {', '.join(taken)} (see --replace)")
-    for item in found.objects:
-        write_object(library, item, replace=replace)
+    for taken_over in found.objects:
+        write_object(library, taken_over, replace=replace)
     return found

@@ -83,7 +83,8 @@ def _distances(taught: Looks, seen: Looks) -> float | None:
 def _apart(first: Floats, second: Floats) -> np.ndarray:
     """(A, C) and (B, C) shares -> (A, B) Bhattacharyya distances."""
     shared: np.ndarray = np.sqrt(first) @ np.sqrt(second).T
-    return -np.log(np.maximum(shared, _LEAST_SHARED))
+    apart: np.ndarray = -np.log(np.maximum(shared, _LEAST_SHARED))
+    return apart
 
 
 def _nearest(distances: np.ndarray) -> float:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from pan3d_core.teaching.matching import CueWeight, Weights
 
 WEIGHTS = Weights(
-    bias=7.012,
+    bias=8.0522,
     cues={
-        "length": CueWeight(-0.968, 0.0543, -1.468),
-        "width": CueWeight(-0.835, 0.0499, -1.435),
-        "spread of points": CueWeight(-0.717, 0.3653, -0.998),
-        "distances of points": CueWeight(-1.254, 0.1065, -1.252),
-        "all colours": CueWeight(-1.041, 0.1076, -1.796),
-        "colours by view": CueWeight(-1.151, 0.0961, -2.031),
-        "mean chroma": CueWeight(-0.097, 0.0133, -0.153),
-        "variety of colours": CueWeight(-0.032, 0.0536, -0.031),
-        "network features": CueWeight(-2.088, 0.4486, -1.761),
-        "meaning": CueWeight(-0.285, 0.0978, -0.333),
+        "length": CueWeight(-0.725, 0.0454, -1.1911),
+        "width": CueWeight(-0.6937, 0.0768, -1.0123),
+        "spread of points": CueWeight(-0.6754, 0.4692, -0.846),
+        "distances of points": CueWeight(-0.9624, 0.102, -0.9855),
+        "all colours": CueWeight(-0.9339, 0.1072, -1.6495),
+        "colours by view": CueWeight(-0.8891, 0.0926, -1.6398),
+        "mean chroma": CueWeight(-0.0872, 0.014, -0.1381),
+        "variety of colours": CueWeight(-0.3932, 0.0543, -0.3874),
+        "texture": CueWeight(-1.2579, 0.0211, -1.828),
+        "network features": CueWeight(-2.7772, 0.4056, -2.3956),
+        "meaning": CueWeight(-0.2313, 0.0821, -0.2843),
     },
 )

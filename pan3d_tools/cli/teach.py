@@ -48,7 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     _add_replace(imported)
 
 
-def _action(actions: argparse._SubParsersAction, name: str, summary: str, command: object) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+def _action(actions: argparse._SubParsersAction, name: str, summary: str, command: object) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = actions.add_parser(name, help=summary)
     parser.set_defaults(command=command)
     _add_folder(parser)

@@ -3,7 +3,7 @@
 Each of a group of objects is shown by itself, on a table of its own, in four views of a wrist camera, without any training. Then
 all of the group stand on other tables, several on each. An object is named right when of all instances on all tables the
 likeliest is it (most of its pixels show it) and is likely enough to be called by the name. A false alarm is a name that is given
-where the object is not: on the tables of another group. Which objects are judged, and on which surfaces, nothing was fitted to.
+where the object is not: on the tables of another group. Nothing was fitted to the objects that are judged.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from pan3d_tools.bench.teaching.tables import Candidate, Group, Looker, Source, 
 
 COLOUR_ONLY = "none"
 THRESHOLD = ObjectsConfig().min_probability
-ALARMS = 0.04  # share of names that are given where the object is not, on the objects that weights are fitted to
+# Share of names that are given where the object is not, on groups of objects that the network has not seen either: it tells those
+# apart that it was trained on better than others.
+ALARMS, CALIBRATED = 0.04, 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,10 @@ class Answer:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pan3d bench teach", description=__doc__.splitlines()[0])
-    parser.add_argument("--groups", type=int, default=4, help="groups of objects that are judged (default: %(default)s)")
+    parser.add_argument(
+        "--groups", type=int, default=2, metavar="N",
+        help="groups of unseen objects that are judged; the first two of all are not, the threshold is set on them (default: 2)",
+    )  # fmt: skip
     parser.add_argument("--distractors", type=int, default=20, help="other objects of a group (default: %(default)s)")
     parser.add_argument("--on-table", type=int, default=7, help="objects on one table, at most (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=2, help="how often a group is put on tables (default: %(default)s)")
@@ -54,7 +59,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--photographs", type=Path, metavar="DIR", help="photographed surfaces (default: procedural ones)")
     parser.add_argument(
         "--fit", type=int, default=0, metavar="GROUPS",
-        help="first fit the cues' weights on so many groups of objects that training may show, and tell them",
+        help="first fit the cues' weights on so many groups of objects that training may show, and tell them; the threshold is "
+        "set on groups of unseen objects that are not judged",
     )  # fmt: skip
     add_engine_options(parser)
     return parser.parse_args(argv)
@@ -70,9 +76,10 @@ def run(argv: list[str]) -> dict[str, object]:
     weights, fit = WEIGHTS, {}
     if options.fit:
         train = _groups(options, looker, "train", options.fit)
-        weights = rare_alarms(train, fitted(*pairs_of(train)))
+        unjudged = _groups(options, looker, "held-out", CALIBRATED)
+        weights = rare_alarms(unjudged, fitted(*pairs_of(train)))
         fit = {"weights": asdict(weights), "on the objects fitted to": figures_of(train, weights)}
-    judged = figures_of(_groups(options, looker, "held-out", options.groups), weights)
+    judged = figures_of(_groups(options, looker, "held-out", options.groups, first=CALIBRATED), weights)
     shown = {
         "objects": "modelled, unseen" if options.object_folder else "procedural, of kinds that no training shows",
         "surfaces": "photographed" if options.photographs else "procedural",
@@ -90,10 +97,10 @@ def looker_of(options: argparse.Namespace) -> Looker:
     return Looker(pipeline, sensor, has_depth=options.depth_sensor != COLOUR_ONLY)
 
 
-def _groups(options: argparse.Namespace, looker: Looker, split: str, count: int) -> list[Group]:
+def _groups(options: argparse.Namespace, looker: Looker, split: str, count: int, first: int = 0) -> list[Group]:
     source = Source(options.object_folder, options.photographs, split)
     size = options.distractors + 1
-    return [make_group(source, looker, number, size, options.on_table, options.rounds) for number in range(count)]
+    return [make_group(source, looker, number, size, options.on_table, options.rounds) for number in range(first, first + count)]
 
 
 def figures_of(groups: Sequence[Group], weights: Weights) -> dict[str, float | int]:
