@@ -60,7 +60,7 @@ def fitted(distances: Floats, same: Floats) -> Weights:
     """
     if not 0 < same.sum() < len(same):
         raise ValueError(f"pairs: expected some of the same object and some of others, got {same.sum():.0f} of {len(same)}")
-    known: npt.NDArray[np.bool_] = ~np.isnan(distances[same > 0]).all(axis=0)
+    known = [not np.isnan(column).all() for column in distances[same > 0].T]
     scales = np.maximum(np.nanmedian(distances[same > 0][:, known], axis=0), 1e-6)
     logs = np.log1p(distances[:, known] / scales)
     neutral = 0.5 * (np.nanmean(logs[same > 0], axis=0) + np.nanmean(logs[same == 0], axis=0))
