@@ -16,6 +16,7 @@ from pan3d_ros.messages.poses import matrix_from_xyz_rpy
 from pan3d_ros.outputs.planning import KnownWorld, whole_scene
 from pan3d_ros.platform.stand_ins import moveit_msgs, moveit_services
 from pan3d_ros.services.answers import Answers
+from pan3d_ros.services.own import Answer, OwnServices
 
 # What MoveIt calls our codes; others are FAILURE, with the message.
 MOVEIT_CODES = {
@@ -31,8 +32,8 @@ MOVEIT_CODES = {
 }
 
 
-class PlanningServices:
-    """`~/get_planning_scene` and `~/plan_grasps`, below the node's own name only.
+class PlanningServices(OwnServices):
+    """`~/get_planning_scene` and `~/plan_grasps`, where moveit_msgs is installed.
 
     Args:
         node: That offers them.
@@ -40,35 +41,13 @@ class PlanningServices:
         known: Gives what is known now; None = the node is not active.
     """
 
-    names = ()
-
     def __init__(self, node: Node, answers: Answers, known: Callable[[], KnownWorld | None]) -> None:
-        self._node, self._answers, self._known = node, answers, known
-        self._group = ReentrantCallbackGroup()
-
-    def offer(self, prefix: str) -> Callable[[], None]:
-        """Offer both where moveit_msgs is installed.
-
-        Args:
-            prefix: Before the names; nothing is offered but below the node's own, "~/".
-
-        Returns:
-            What destroys them.
-        """
-        node, made = self._node, []
-        if prefix == "~/" and moveit_services is not None:
-            scene, grasps = moveit_services.GetPlanningScene, moveit_services.GraspPlanning
-            made.append(node.create_service(scene, "~/get_planning_scene", self._scene, callback_group=self._group))
-            made.append(node.create_service(grasps, "~/plan_grasps", self._grasps, callback_group=self._group))
-
-        def withdraw() -> None:
-            for service in made:
-                node.destroy_service(service)
-
-        return withdraw
-
-    def close(self) -> None:
-        """Nothing runs by itself that would have to be ended."""
+        offered: dict[str, tuple[type, Answer]] = {}
+        if moveit_services is not None:
+            offered["get_planning_scene"] = moveit_services.GetPlanningScene, self._scene
+            offered["plan_grasps"] = moveit_services.GraspPlanning, self._grasps
+        super().__init__(node, ReentrantCallbackGroup(), offered)
+        self._grasp_answers, self._known = answers, known
 
     def _scene(self, _: Any, response: Any) -> Any:
         """All of it, whatever components are asked for."""
@@ -85,8 +64,8 @@ class PlanningServices:
                 response.error_code = _code(ErrorCode.INVALID_REQUEST, words)
                 return response
             asked.instance_id = int(matched[1])
-        found = self._answers.get_grasp_targets(asked, GetGraspTargets.Response())
-        arm = self._answers.situation.node.arm
+        found = self._grasp_answers.get_grasp_targets(asked, GetGraspTargets.Response())
+        arm = self._grasp_answers.situation.node.arm
         hand = HandFrame(matrix_from_xyz_rpy(arm.tip_from_grasp), arm.fingers)
         response.grasps = [moveit_grasp(target, hand, rank) for rank, target in enumerate(found.targets)]
         response.error_code = _code(found.error_code, found.message)

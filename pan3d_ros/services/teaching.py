@@ -25,6 +25,7 @@ from pan3d_core.teaching import (
     write_object,
 )
 from pan3d_ros.parameters.node_config import NodeConfig
+from pan3d_ros.services.own import OwnServices
 from pan3d_ros.services.requests import RequestError, check_limits, check_prompt, check_request, select_shown
 
 log = logging.getLogger("pan3d.ros.teaching")
@@ -32,7 +33,7 @@ Settings = Callable[[], tuple[NodeConfig, PipelineConfig]]
 _KINDS = SegmentObject.Request
 
 
-class TeachingServices:
+class TeachingServices(OwnServices):
     """Both services, below the node's own name only. A request names the object in `prompt`, and its other fields say which
     object of the newest result is shown.
 
@@ -42,37 +43,10 @@ class TeachingServices:
         pipeline: Gives the one in use; None = the node is not configured.
     """
 
-    names = ()
-
     def __init__(self, node: Node, settings: Settings, pipeline: Callable[[], PerceptionPipeline | None]) -> None:
-        self._node, self._settings, self._pipeline = node, settings, pipeline
-        self._group = MutuallyExclusiveCallbackGroup()  # one teaching after the other
-
-    def offer(self, prefix: str) -> Callable[[], None]:
-        """Offer both.
-
-        Args:
-            prefix: Before the names; nothing is offered but below the node's own, "~/".
-
-        Returns:
-            What destroys them.
-        """
-        if prefix != "~/":
-            return lambda: None
-        node, group = self._node, self._group
-        made = [
-            node.create_service(SegmentObject, f"{prefix}teach_object", self._teach, callback_group=group),
-            node.create_service(Trigger, f"{prefix}load_objects", self._load, callback_group=group),
-        ]
-
-        def withdraw() -> None:
-            for service in made:
-                node.destroy_service(service)
-
-        return withdraw
-
-    def close(self) -> None:
-        """Nothing runs by itself that would have to be ended."""
+        answers = {"teach_object": (SegmentObject, self._teach), "load_objects": (Trigger, self._load)}
+        super().__init__(node, MutuallyExclusiveCallbackGroup(), answers)  # one teaching after the other
+        self._settings, self._pipeline = settings, pipeline
 
     def _teach(self, request: Any, response: Any) -> Any:
         response.success = False

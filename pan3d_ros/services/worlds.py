@@ -16,11 +16,12 @@ from std_srvs.srv import Trigger
 from pan3d_core.memory import World, WorldMemory, read_world, write_world
 from pan3d_ros.outputs.diagnostics import OK, status
 from pan3d_ros.parameters.node_config import NodeConfig
+from pan3d_ros.services.own import OwnServices
 
 log = logging.getLogger("pan3d.ros.world")
 
 
-class WorldServices:
+class WorldServices(OwnServices):
     """`~/save_world` and `~/load_world`, below the node's own name only.
 
     Args:
@@ -29,37 +30,10 @@ class WorldServices:
         memory: Gives the memory of the model in use; None = the node is not configured.
     """
 
-    names = ()
-
     def __init__(self, node: Node, settings: Callable[[], NodeConfig], memory: Callable[[], WorldMemory | None]) -> None:
-        self._node, self._settings, self._memory = node, settings, memory
-        self._group = MutuallyExclusiveCallbackGroup()
-
-    def offer(self, prefix: str) -> Callable[[], None]:
-        """Offer both.
-
-        Args:
-            prefix: Before the names; nothing is offered but below the node's own, "~/".
-
-        Returns:
-            What destroys them.
-        """
-        if prefix != "~/":
-            return lambda: None
-        node, group = self._node, self._group
-        made = [
-            node.create_service(Trigger, f"{prefix}{name}", answer, callback_group=group)
-            for name, answer in (("save_world", self._save), ("load_world", self._load))
-        ]
-
-        def withdraw() -> None:
-            for service in made:
-                node.destroy_service(service)
-
-        return withdraw
-
-    def close(self) -> None:
-        """Nothing runs by itself that would have to be ended."""
+        answers = {"save_world": (Trigger, self._save), "load_world": (Trigger, self._load)}
+        super().__init__(node, MutuallyExclusiveCallbackGroup(), answers)
+        self._settings, self._memory = settings, memory
 
     def _save(self, _: Any, response: Any) -> Any:
         def save(memory: WorldMemory, path: Path, __: NodeConfig) -> str:

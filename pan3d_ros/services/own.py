@@ -1,0 +1,51 @@
+"""Services that a node offers below its own name alone: what they change or tell is of this node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
+
+Answer = Callable[[Any, Any], Any]  # of a request and a response to be filled in
+
+
+class OwnServices:
+    """Several of them, for `ServiceServers`.
+
+    Args:
+        node: That offers them.
+        group: In which they are answered.
+        answers: Name below the node's own -> type and what answers.
+    """
+
+    names = ()
+
+    def __init__(self, node: Node, group: CallbackGroup, answers: Mapping[str, tuple[type, Answer]]) -> None:
+        self._node, self._group, self._answers = node, group, answers
+
+    def offer(self, prefix: str) -> Callable[[], None]:
+        """Offer them.
+
+        Args:
+            prefix: Before the names; nothing is offered but below the node's own, "~/".
+
+        Returns:
+            What destroys them.
+        """
+        if prefix != "~/":
+            return lambda: None
+        made = [
+            self._node.create_service(kind, f"~/{name}", answer, callback_group=self._group)
+            for name, (kind, answer) in self._answers.items()
+        ]
+
+        def withdraw() -> None:
+            for service in made:
+                self._node.destroy_service(service)
+
+        return withdraw
+
+    def close(self) -> None:
+        """Nothing runs by itself that would have to be ended."""
