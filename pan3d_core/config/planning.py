@@ -11,6 +11,7 @@ from pan3d_core.settings import Checked, setting
 class PlanningConfig(Checked):
     """Remembered objects as things that an arm must not touch."""
 
+    padding_m: float = setting(0.003, "shapes are larger than what was seen by this on all sides", range=(0.0, 0.2))
     shape: str = setting(
         "hull",
         "box: the oriented box; hull: a prism over the outline seen from above; parts: four of them along the object; "
@@ -21,7 +22,6 @@ class PlanningConfig(Checked):
     unseen_margin_m: float = setting(
         0.02, "objects are believed to reach this much further to sides from which they were never seen", range=(0.0, 0.5)
     )
-    padding_m: float = setting(0.003, "shapes are larger than what was seen by this on all sides", range=(0.0, 0.2))
     padding_sigmas: float = setting(
         1.0, "and by so many standard deviations of the object's place, axis by axis", range=(0.0, 10.0)
     )

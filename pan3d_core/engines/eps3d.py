@@ -165,8 +165,8 @@ def graph(config: ModelConfig, picture_hw: tuple[int, int] | None = None) -> Gra
         The graph.
 
     Raises:
-        FileNotFoundError: As `build`.
-        ValueError: As `build`.
+        FileNotFoundError: The checkpoint is not there.
+        ValueError: It cannot be used, as for `build`.
     """
     loaded = _load(config)
     return _graphs_of(loaded)(network_size(loaded.preprocess, picture_hw))

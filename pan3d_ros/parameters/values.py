@@ -28,6 +28,18 @@ def from_parameter(value: Any) -> Any:
     return tuple(value) if isinstance(value, (list, tuple, array.array)) else value
 
 
+def expanded_path(name: str, path: str) -> Path:
+    """Replace `~` in the path of a parameter.
+
+    Raises:
+        ValueError: The user has no home folder; names the parameter.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{name}: expected a path that can be resolved, got {path!r}: {error}") from error
+
+
 def read_parameter_files(paths: Sequence[Path]) -> dict[str, Any]:
     """Dotted names to values (as settings have them) for the perception node; later files win.
 

@@ -14,6 +14,7 @@ from pan3d_core.refine.optimise import CHECKPOINT_FILE
 from pan3d_core.runtime.files import named_file, read_json_object, written_whole
 from pan3d_core.runtime.torch_files import read_torch, write_torch
 from pan3d_core.settings import read_settings
+from pan3d_ros.parameters.values import expanded_path
 from pan3d_ros.refinement.views import UnderstoodView, restored, stored
 
 SCENE_FILE, VIEWS_FILE, JOB_FILE = "gaussians.safetensors", "views.pt", "job.json"
@@ -30,9 +31,9 @@ class FolderInUse(FolderProblem):
 def expanded(name: str, path: str) -> Path:
     """Replace `~` in the path of a parameter. Raises `FolderProblem` that names it for a user without a home folder."""
     try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise FolderProblem(f"{name}: expected a path that can be resolved, got {path!r}: {error}") from error
+        return expanded_path(name, path)
+    except ValueError as error:
+        raise FolderProblem(str(error)) from error
 
 
 @dataclass(frozen=True)

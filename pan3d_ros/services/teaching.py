@@ -25,6 +25,7 @@ from pan3d_core.teaching import (
     write_object,
 )
 from pan3d_ros.parameters.node_config import NodeConfig
+from pan3d_ros.parameters.values import expanded_path
 from pan3d_ros.services.own import OwnServices
 from pan3d_ros.services.requests import RequestError, check_limits, check_prompt, check_request, select_shown
 
@@ -119,10 +120,7 @@ def library_folder(config: PipelineConfig) -> Path:
     """
     if not config.objects.folder:
         raise ValueError("objects.folder: expected a folder of taught objects, got none")
-    try:
-        return Path(config.objects.folder).expanduser()
-    except RuntimeError as error:
-        raise ValueError(f"objects.folder: expected a path that can be resolved, got {config.objects.folder!r}") from error
+    return expanded_path("objects.folder", config.objects.folder)
 
 
 def stored_library(config: PipelineConfig) -> TaughtLibrary:

@@ -16,6 +16,7 @@ from std_srvs.srv import Trigger
 from pan3d_core.memory import World, WorldMemory, read_world, write_world
 from pan3d_ros.outputs.diagnostics import OK, status
 from pan3d_ros.parameters.node_config import NodeConfig
+from pan3d_ros.parameters.values import expanded_path
 from pan3d_ros.services.own import OwnServices
 
 log = logging.getLogger("pan3d.ros.world")
@@ -72,10 +73,7 @@ def world_path(config: NodeConfig) -> Path:
     """
     if not config.world.file:
         raise ValueError("world.file: expected the path of a .safetensors file, got none")
-    try:
-        path = Path(config.world.file).expanduser()
-    except RuntimeError as error:
-        raise ValueError(f"world.file: expected a path that can be resolved, got {config.world.file!r}: {error}") from error
+    path = expanded_path("world.file", config.world.file)
     if path.suffix != ".safetensors":
         raise ValueError(f"world.file: expected a path that ends in .safetensors, got {config.world.file!r}")
     return path

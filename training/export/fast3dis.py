@@ -8,7 +8,7 @@ from typing import Any
 
 from pan3d_core.models.fast3dis.files import load_fast3dis, save_fast3dis
 from pan3d_core.models.fast3dis.network import Fast3dis
-from training.export.networks import NetworkFile, export_network
+from training.export.networks import NetworkFile, export_network, table_rows
 from training.export.request import ExportRequest
 from training.families.fast3dis_settings import Fast3disFamilySettings
 
@@ -34,6 +34,10 @@ The exported file on held-out scenes, float32; every query ranked, objects of at
 {figures}
 """
 
+_COLUMNS = {
+    "cameras": "", "scenes": "", "objects": "", "ap": ".3f", "ap50": ".3f", "ap25": ".3f", "abs_rel_scaled": ".4f",
+}  # fmt: skip
+
 
 def export_fast3dis(state: dict, request: ExportRequest) -> None:
     """The whole network with its facts and figures, and the card."""
@@ -58,13 +62,10 @@ def _save(model: Fast3dis, state: dict, facts: Mapping[str, Any], out: Path) -> 
 
 
 def _words(facts: Mapping[str, Any]) -> dict[str, str]:
-    rows = [
-        f"| {'given' if f['posed'] else 'predicted'} | {f['scenes']} | {f['objects']} | {f['ap']:.3f} | {f['ap50']:.3f} | "
-        f"{f['ap25']:.3f} | {f['abs_rel_scaled']:.4f} |"
-        for f in facts["figures"]
-    ]
+    rows = [{**f, "cameras": "given" if f["posed"] else "predicted"} for f in facts["figures"]]
     return {
-        "base": facts["base"], "licence": facts["base_licence"], "queries": str(facts["queries"]), "figures": "\n".join(rows),
+        "base": facts["base"], "licence": facts["base_licence"], "queries": str(facts["queries"]),
+        "figures": table_rows(rows, _COLUMNS),
     }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,3 +88,16 @@ def _facts(file: NetworkFile, state: dict, scenes: int) -> dict[str, Any]:
         "height": settings["height"], "width": settings["width"], "view_counts": list(config["sampling"]["view_counts"]),
         **file.facts(state),
     }  # fmt: skip
+
+
+def table_rows(figures: Iterable[Figures], forms: Mapping[str, str]) -> str:
+    """Rows of a card's table.
+
+    Args:
+        figures: One row each.
+        forms: Name of a figure -> how it is written, as for `format`; the columns in their order.
+
+    Returns:
+        Lines in Markdown.
+    """
+    return "\n".join(f"| {' | '.join(format(row[name], form) for name, form in forms.items())} |" for row in figures)

@@ -9,10 +9,13 @@ from typing import Any
 from pan3d_core.engines.segvggt import LICENCE_NOTE
 from pan3d_core.models.vggt.files import SegVggtContent, build_segvggt, load_segvggt, save_segvggt
 from pan3d_core.models.vggt.segvggt import SegVGGT
-from training.export.networks import NetworkFile, export_network
+from training.export.networks import NetworkFile, export_network, table_rows
 from training.export.request import ExportRequest
 from training.families.segvggt_settings import SegVggtSettings
 
+_COLUMNS = {
+    "scenes": "", "objects": "", "ap": ".3f", "ap50": ".3f", "ap25": ".3f", "ap50_named": ".3f", "abs_rel_scaled": ".4f",
+}  # fmt: skip
 CARD = """# {name}
 
 SegVGGT: objects of own classes, depth and cameras of pictures without poses, trained with pan3d.
@@ -71,14 +74,9 @@ def _save(model: SegVGGT, state: dict, facts: Mapping[str, Any], out: Path) -> N
 
 
 def _words(facts: Mapping[str, Any]) -> dict[str, str]:
-    rows = [
-        f"| {f['scenes']} | {f['objects']} | {f['ap']:.3f} | {f['ap50']:.3f} | {f['ap25']:.3f} | {f['ap50_named']:.3f} | "
-        f"{f['abs_rel_scaled']:.4f} |"
-        for f in facts["figures"]
-    ]
     return {
         "classes": ", ".join(facts["classes"]), "licence": facts["licence"], "geometry": facts["geometry"],
-        "queries": str(facts["queries"]), "figures": "\n".join(rows),
+        "queries": str(facts["queries"]), "figures": table_rows(facts["figures"], _COLUMNS),
         "corrections": f"rank {facts['lora_rank']}" if facts["lora_rank"] else "none: the attention layers were trained",
     }  # fmt: skip
 

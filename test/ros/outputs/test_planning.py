@@ -102,12 +102,18 @@ def test_without_moveit_msgs_the_node_says_so(spinner, monkeypatch):
     bench.until(lambda: bench.instances(), "results all the same")
 
 
-@needs_moveit
-def test_a_planner_is_told_what_is_there_what_goes_and_what_comes_back(spinner, monkeypatch):
+def told_planner(spinner, monkeypatch):
+    """The node that works, and a planner that has been told a scene by it."""
     bench = ros_support.Bench(spinner, monkeypatch)
     planner = spinner.add(Planner(moveit_msgs.PlanningScene, "planning_scene"))
     bench.start()
     bench.until(lambda: planner.received, "a scene")
+    return bench, planner
+
+
+@needs_moveit
+def test_a_planner_is_told_what_is_there_what_goes_and_what_comes_back(spinner, monkeypatch):
+    bench, planner = told_planner(spinner, monkeypatch)
     assert sorted(told(planner)[0]) == sorted(("add", key) for key in keys(bench))
     listens(bench)
     sent, count = len(planner.received), len(bench.instances())
@@ -148,10 +154,7 @@ def test_what_nobody_remembers_is_no_empty_scene(spinner, monkeypatch):
 
 @needs_moveit
 def test_everything_hidden_is_still_there(spinner, monkeypatch):
-    bench = ros_support.Bench(spinner, monkeypatch)
-    planner = spinner.add(Planner(moveit_msgs.PlanningScene, "planning_scene"))
-    bench.start()
-    bench.until(lambda: planner.received, "a scene")
+    bench, planner = told_planner(spinner, monkeypatch)
     known = keys(bench)
     bench.rig.rgb[:], bench.rig.depth[:] = 60, 0.3  # something stands before the camera
     bench.until(lambda: bench.listener.shows("world", OK, "2 occluded"), "both are hidden")
