@@ -40,6 +40,11 @@ COMMANDS = commands_of_tools(
         "bench": ("cli.bench:add", "measure speed and quality"),
         "stress": ("cli.stress:add", "faults against a running perception node: is each answered, survived and named?"),
         "view": ("cli.view:add", "look at 3D Gaussians in the browser (needs viser) or at a cloud in a window (needs open3d)"),
+        "web": (
+            "cli.web:add",
+            "a page in the browser of a running node: cameras, cloud, times, health, a prompt box (needs viser)",
+        ),
+        "mcp": ("cli.mcp:add", "a running node's objects and grasps as tools of an agent (Model Context Protocol; needs mcp)"),
         "doctor": ("cli.doctor:add", "check the installation, or a bag, and say how to mend what is missing"),
     },
 )
@@ -58,6 +63,7 @@ EXTRA_OF_PACKAGE = {
     "ompl": "arm",
     "pinocchio": "arm",
     "toppra": "arm",
+    "mcp": "mcp",
     "open3d": "view",
     "ray": "ray",
     "rosbags": "bags",

@@ -44,13 +44,7 @@ def serve(place: PageAddress) -> tuple[viser.ViserServer, str]:
 
     host, port = place.host, place.port
     # viser itself would take the next free port without a word, and try for ever where the host cannot be served.
-    try:
-        family, kind, protocol, _, at = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(at)
-    except OSError as error:
-        raise ValueError(f"port, host: expected a free port of this machine, got {port} of {host} ({error.strerror})") from error
+    require_free(place)
     with contextlib.redirect_stdout(io.StringIO()):
         server = viser.ViserServer(host=host, port=port, label="pan3d", verbose=False)
     if port and server.get_port() != port:
@@ -59,6 +53,18 @@ def serve(place: PageAddress) -> tuple[viser.ViserServer, str]:
     # viser's button for a public address would carry what is shown out of this machine.
     server.gui.configure_theme(show_share_button=False, show_logo=False)
     return server, f"http://{host}:{server.get_port()}"
+
+
+def require_free(place: PageAddress) -> None:
+    """Check that something can be served at a place; `ValueError` where the port is taken or the host is none of this machine."""
+    host, port = place.host, place.port
+    try:
+        family, kind, protocol, _, at = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(at)
+    except OSError as error:
+        raise ValueError(f"port, host: expected a free port of this machine, got {port} of {host} ({error.strerror})") from error
 
 
 def stop_quietly(server: viser.ViserServer) -> None:
