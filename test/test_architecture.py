@@ -90,7 +90,7 @@ OPTIONAL_LIBRARIES = {
     ),
     "pan3d_eval": ("ray",),
     "pan3d_sim": (),
-    "pan3d_ros": (),
+    "pan3d_ros": ("pyarrow",),
     "pan3d_tools": ("ament_index_python", "depth_anything_3", "mcp", "open3d", "vggt", "viser"),
     "training": ("fsspec", "torch.distributed", "torch.utils.tensorboard"),
 }
