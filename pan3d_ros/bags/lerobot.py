@@ -34,6 +34,17 @@ OBJECTS_FILE = "pan3d/objects.parquet"  # beside the format's own files: names a
 
 
 @dataclass(frozen=True)
+class Written:
+    """What was written."""
+
+    episodes: int
+    frames: int
+    fps: int
+    without_result: int  # frames whose objects are not known
+    left_out: int  # objects of frames that had more than were asked for
+
+
+@dataclass(frozen=True)
 class LeRobotRequest:
     """What is written of bags."""
 
@@ -46,17 +57,6 @@ class LeRobotRequest:
             raise ValueError(f"task: expected words, got {self.task!r}")
         if not 1 <= self.max_objects <= 1000:
             raise ValueError(f"max_objects: expected 1 to 1000, got {self.max_objects}")
-
-
-@dataclass(frozen=True)
-class Written:
-    """What was written."""
-
-    episodes: int
-    frames: int
-    fps: int
-    without_result: int  # frames whose objects are not known
-    left_out: int  # objects of frames that had more than were asked for
 
 
 def export_lerobot(
