@@ -1,6 +1,7 @@
 """A running node seen and asked from beside it, without a browser or an agent."""
 
 import socket
+import threading
 import time
 
 import numpy as np
@@ -9,14 +10,18 @@ from ros_presence import require_ros
 
 require_ros()
 
+import rclpy  # noqa: E402
 import ros_support  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from pan3d_interfaces.msg import ErrorCode  # noqa: E402
 from pan3d_interfaces.srv import GetInstances, SegmentObject  # noqa: E402
+from rclpy.context import Context  # noqa: E402
+from rclpy.node import Node  # noqa: E402
 
 from pan3d_ros.perception_node import PerceptionNode  # noqa: E402
 from pan3d_tools import cli  # noqa: E402
 from pan3d_tools.live import Look, NodeConnection, NodeUnavailable, Sight  # noqa: E402
+from pan3d_tools.live import connection as connections  # noqa: E402
 from pan3d_tools.live.connection import refusal  # noqa: E402
 from pan3d_tools.live.page import TINT, answer_lines, box_of, cloud_arrays  # noqa: E402
 from pan3d_tools.live.panel import state_of, time_lines  # noqa: E402
@@ -121,3 +126,21 @@ def test_a_port_that_is_taken_is_refused():
         port = taken.getsockname()[1]
         with pytest.raises(ValueError, match=f"expected a free port of this machine, got {port} of 127.0.0.1"):
             require_free(PageAddress(port=port))
+
+
+def test_a_node_that_does_not_answer_or_goes_while_it_is_asked_is_told(ros_context, own_domain, monkeypatch):
+    monkeypatch.setattr(connections, "MARGIN_S", 0.3)
+    context = Context()
+    rclpy.init(context=context, domain_id=own_domain)
+    silent = Node("pan3d", context=context)  # nobody spins it, so it never answers
+    silent.create_service(GetInstances, "~/get_instances", lambda request, answer: answer)
+    connection = NodeConnection()
+    try:
+        with pytest.raises(NodeUnavailable, match="/pan3d gave no answer to get_instances within 0.5 s"):
+            connection.ask(GetInstances, "get_instances", GetInstances.Request(), 0.2)
+        threading.Timer(0.5, silent.destroy_node).start()
+        with pytest.raises(NodeUnavailable, match="/pan3d went away while it was asked"):
+            connection.ask(GetInstances, "get_instances", GetInstances.Request(), 60.0)
+    finally:
+        connection.close()
+        context.try_shutdown()
