@@ -90,8 +90,8 @@ OPTIONAL_LIBRARIES = {
     ),
     "pan3d_eval": ("ray",),
     "pan3d_sim": (),
-    "pan3d_ros": (),
-    "pan3d_tools": ("ament_index_python", "depth_anything_3", "open3d", "vggt", "viser"),
+    "pan3d_ros": ("pyarrow",),
+    "pan3d_tools": ("ament_index_python", "depth_anything_3", "mcp", "open3d", "vggt", "viser"),
     "training": ("fsspec", "torch.distributed", "torch.utils.tensorboard"),
 }
 SIMULATOR_MAY_NOT_KNOW = ("models", "engines")  # truth must not come from what is judged by it
@@ -246,13 +246,13 @@ ROOMS_WITH_PUBLIC_NAMES = (
     *(f"pan3d_eval.{room}" for room in ("metrics", "photographs", "protocols", "rendered", "datasets", "scoreboard")),
     *(f"pan3d_sim.{room}" for room in ("arm", "objects", "library", "cameras", "cell", "data")),
     *(f"training.{room}" for room in ("data", "run", "families", "losses", "judge", "export")),
-    *(f"pan3d_tools.{room}" for room in ("viewer", "reports")),
+    *(f"pan3d_tools.{room}" for room in ("live", "viewer", "reports")),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ROOMS_WITH_PUBLIC_NAMES)
 def test_a_room_says_what_it_is_for_and_what_is_public(name):
-    if name.startswith("pan3d_ros.") and not ros_is_here():
+    if name.startswith(("pan3d_ros.", "pan3d_tools.live")) and not ros_is_here():
         pytest.skip("needs ROS 2 and the built interfaces (make setup)")
     room = importlib.import_module(name)
     tree = ast.parse(Path(room.__file__).read_text())

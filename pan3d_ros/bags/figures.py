@@ -57,6 +57,20 @@ def performance(sets: Sequence[FormedSet], timeline: Timeline) -> Performance:
     sent = np.array([item.newest_ns for item in sets], np.float64) * 1e-6
     done = np.array([item.done_ns for item in timeline.deliveries], np.float64) * 1e-6
     ages = np.array([item.age_s for item in timeline.deliveries]) * 1e3
+    return Performance(basic_metrics(sent, done, ages), percentiles(ages))
+
+
+def basic_metrics(sent: np.ndarray, done: np.ndarray, ages: np.ndarray) -> dict[str, float]:
+    """Compute what ros2_benchmark calls `BasicPerformanceMetrics`; those that need more frames than there are stay out.
+
+    Args:
+        sent: (N,) times at which frames were sent, in order, milliseconds.
+        done: (M,) times at which results came, in order, of the same clock.
+        ages: (M,) from a frame to its result, milliseconds.
+
+    Returns:
+        Name -> value, milliseconds and frames per second.
+    """
     metrics: dict[str, float] = {"NUM_FRAMES_SENT": len(sent), "NUM_MISSED_FRAMES": len(sent) - len(done)}
     if len(sent) > 1 and sent[-1] > sent[0]:
         metrics["MEAN_PLAYBACK_FRAME_RATE"] = 1e3 * len(sent) / (sent[-1] - sent[0])
@@ -81,7 +95,7 @@ def performance(sets: Sequence[FormedSet], timeline: Timeline) -> Performance:
             "MEAN_JITTER": jitter.mean(),
             "STD_DEV_JITTER": jitter.std(),
         }
-    return Performance({name: float(value) for name, value in metrics.items()}, percentiles(ages))
+    return {name: float(value) for name, value in metrics.items()}
 
 
 def percentiles(values: Sequence[float] | np.ndarray) -> dict[str, float]:

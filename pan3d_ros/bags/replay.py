@@ -39,6 +39,7 @@ class ReplayedSet:
     done: ProcessedSet | None = None  # None: no result
     lost: tuple[str, ...] = ()  # why not
     frame_ids: dict[str, str] = field(default_factory=dict)  # camera -> frame of its images
+    frames: tuple[CameraFrame, ...] = ()  # the messages themselves
 
     @property
     def newest_ns(self) -> int:
@@ -46,7 +47,7 @@ class ReplayedSet:
 
 
 class BagReplay:
-    """`run` once. `on_set` is called after each set; it may drop `done`, which holds the images."""
+    """`run` once. `on_set` is called after each set; whoever keeps the sets keeps their images, in `done` and `frames`."""
 
     def __init__(
         self, bag: BagReader, pipeline: PerceptionPipeline, settings: ReplaySettings, on_set: Callable[[ReplayedSet], None]
@@ -140,6 +141,7 @@ class BagReplay:
         self._processor(view_set)
         busy_s, stamps_ns = time.perf_counter() - started_s, tuple(item.stamp_ns for item in view_set.items)
         replayed = ReplayedSet(view_set.cameras, stamps_ns, self._now_ns, self._now_ns + self._clock_shift_ns, busy_s)
+        replayed.frames = tuple(view_set.items)
         replayed.frame_ids = {item.camera: item.image.header.frame_id for item in view_set.items}
         replayed.done = self._done
         if self._done is None:

@@ -14,11 +14,12 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from pan3d_core.labels import LabelSpace
+from pan3d_core.pictures.overlays import to_picture
 from pan3d_core.structures import PerceptionResult
 from pan3d_ros.messages.clouds import by_class, cloud_message, cloud_records
 from pan3d_ros.messages.instances import depth_image, detections, id_image, label_info, vision_info
 from pan3d_ros.messages.markers import MarkerDrawing
-from pan3d_ros.messages.parts import header, info_message
+from pan3d_ros.messages.parts import header, image_message, info_message
 from pan3d_ros.outputs.planning import PlanningOutputs
 from pan3d_ros.outputs.result_store import Latencies, SceneResult
 from pan3d_ros.parameters.node_config import PublishConfig
@@ -70,7 +71,7 @@ class ScenePublishers:
         self.label_info = make(LabelInfo, "~/label_info", profile(1, latched=True))
         self.stats = make(PipelineStats, "~/stats", profile(5))
         self.detections = make(vision_msgs.Detection3DArray, "~/detections", profile(5)) if vision_msgs else None
-        kinds = {"depth": Image, "camera_info": CameraInfo, "instance_image": Image}
+        kinds = {"depth": Image, "camera_info": CameraInfo, "image": Image, "instance_image": Image}
         # The standard one beside our own: where the names of the classes of ~/detections are.
         self.vision_info = make(vision_msgs.VisionInfo, "~/vision_info", profile(1, latched=True)) if vision_msgs else None
         self._images = {
@@ -150,7 +151,7 @@ class ScenePublishers:
             self.obstacle_points.publish(cloud_message(obstacles, message_header))
 
     def _publish_images(self, scene: SceneResult) -> None:
-        """Depth, its calibration and ids of each camera at network size; with keyframes the newest view of it."""
+        """Depth, its calibration, colours and ids of each camera at network size; with keyframes the newest view of it."""
         views, reconstruction = scene.result.views, scene.result.reconstruction
         newest = {camera: index for index, camera in enumerate(views.cameras)}
         height, width = views.hw
@@ -162,6 +163,8 @@ class ScenePublishers:
                 outputs["depth"].publish(depth_image(reconstruction.depth[index], message_header))
             if self._config.depth and wanted(outputs.get("camera_info")):
                 outputs["camera_info"].publish(info_message(reconstruction.intrinsics[index], height, width, message_header))
+            if self._config.image and wanted(outputs.get("image")):
+                outputs["image"].publish(image_message(to_picture(views.images[index]), "rgb8", message_header))
             if self._config.instance_image and wanted(outputs.get("instance_image")):
                 outputs["instance_image"].publish(id_image(scene.result.panoptic.instance_id[index], message_header))
 

@@ -98,7 +98,8 @@ class PublishConfig(Checked):
     space: bool = setting(True, "publish ~/space and ~/occupancy; only when metric")
     camera_obstacles: bool = setting(True, "publish ~/<camera>/obstacle_points, in each camera's frame; only when metric")
     depth: bool = setting(False, "publish ~/<camera>/depth")
-    instance_image: bool = setting(False, "publish ~/<camera>/instance_image")
+    image: bool = setting(True, "publish ~/<camera>/image, what the network sees; made only while somebody listens")
+    instance_image: bool = setting(True, "publish ~/<camera>/instance_image; made only while somebody listens")
     marker_lifetime_s: float = setting(0.0, "markers vanish after this; 0 = twice the cycle, at least 1 s", range=(0.0, 3600.0))
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import rclpy
+from rclpy.context import Context
+from rclpy.signals import SignalHandlerOptions
 
 from pan3d_core.runtime import keep_heap_steady
 from pan3d_ros.platform.log_folder import ensure_log_folder
@@ -25,3 +29,15 @@ def start_ros(arguments: list[str] | None = None) -> None:
     ensure_log_folder()
     remove_stale_segments()
     rclpy.init(args=arguments)
+
+
+@contextmanager
+def own_context() -> Iterator[Context]:
+    """Initialise ROS for the block alone: the process may use it for other things, too. Ctrl-C stays with the program."""
+    context = Context()
+    ensure_log_folder()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        yield context
+    finally:
+        context.try_shutdown()

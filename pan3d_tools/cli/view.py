@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import threading
 from pathlib import Path
 
 from pan3d_core.gaussians.files import read_scene_file
 from pan3d_core.pictures.cloud_files import read_ply
+from pan3d_tools.cli.serving import add_page_options, given_page_options, serve_until_interrupted
 from pan3d_tools.viewer.cloud_window import show
 from pan3d_tools.viewer.page import GaussianViewer, PageSettings
 
@@ -23,8 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--instances", action="store_true", help="begin with one colour per instance")
     page = parser.add_argument_group("the page in the browser")
-    page.add_argument("--port", type=int, help="where the page is served; 0 takes a free one")
-    page.add_argument("--host", help="address to serve at (default: for browsers of this machine only)")
+    add_page_options(page)
     page.add_argument("--encoder-weights", metavar="PATH", help="of the scene's text encoder, where it needs some")
 
 
@@ -45,16 +44,11 @@ def _ply_of_gaussians(path: Path) -> bool:
 
 
 def _serve_page(options: argparse.Namespace) -> int:
-    given = {name: getattr(options, name) for name in ("port", "host", "encoder_weights")}
-    settings = PageSettings(**{name: value for name, value in given.items() if value is not None})
+    settings = PageSettings(**given_page_options(options, "encoder_weights"))
     viewer = GaussianViewer(read_scene_file(options.file), settings)
-    try:
+
+    def begin() -> None:
         if options.instances:
             viewer.attempt(lambda: viewer.set_mode("instances"))
-        print(f"{options.file.name} at {viewer.address} until Ctrl-C", flush=True)
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        print("stopping")
-    finally:
-        viewer.stop()
-    return 0
+
+    return serve_until_interrupted(viewer, options.file.name, begin)

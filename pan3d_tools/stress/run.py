@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.platform.domains import domain_of_environment
+from pan3d_ros.platform.start import own_context
 from pan3d_tools.demo.processes import DemoError
 from pan3d_tools.stress.faults import (
     ONE,
@@ -22,7 +23,7 @@ from pan3d_tools.stress.faults import (
     UnexpectedBehaviour,
     require,
 )
-from pan3d_tools.stress.session import Session, own_context
+from pan3d_tools.stress.session import Session
 
 EVERYTHING = 1  # SegmentObject.Request.PROMPT_ALL
 ANSWER_TIMEOUT_S = 0.3  # the diagnostic has told it by then

@@ -8,12 +8,10 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import rclpy
 import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Point32, PoseStamped, Vector3Stamped
@@ -27,13 +25,11 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, Image
 
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.parts import header, image_message, info_message, pose_message
-from pan3d_ros.platform.log_folder import ensure_log_folder
 from pan3d_tools.demo.processes import ChildNode, parameter_arguments
 from pan3d_tools.stress.faults import Edit, UnexpectedBehaviour, require
 from pan3d_tools.stress.scene import EYES, HEIGHT, WIDTH, intrinsics, render, world_from_cam
@@ -258,15 +254,3 @@ def _fill(message: Any, fields: Mapping[str, Any]) -> None:
             setattr(message, name, entries)
         else:
             setattr(message, name, value)
-
-
-@contextmanager
-def own_context() -> Iterator[Context]:
-    """ROS for the block alone: the process may use it for other things, too. Ctrl-C ends the command, which ends the node."""
-    context = Context()
-    ensure_log_folder()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        yield context
-    finally:
-        context.try_shutdown()

@@ -5,10 +5,7 @@ The page is one state on the server, which everybody who opens it shares. Render
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
-import socket
 import tempfile
 import threading
 from collections.abc import Callable
@@ -29,6 +26,7 @@ from pan3d_core.runtime.minilm_files import TextEncoderUnavailable
 from pan3d_tools.viewer.display import Display, class_ids, object_facts, shown_colors, visible_gaussians
 from pan3d_tools.viewer.drawing import SceneDrawing
 from pan3d_tools.viewer.panel import HIDE, PRESENCE, REMOVE, Panel
+from pan3d_tools.viewer.serving import PageAddress, serve, stop_quietly
 
 if TYPE_CHECKING:
     import viser
@@ -37,16 +35,10 @@ REFUSALS = (ValueError, OSError, ImportError, TextEncoderUnavailable)  # what th
 
 
 @dataclass(frozen=True)
-class PageSettings:
+class PageSettings(PageAddress):
     """Where the page is served, and what reads the class names."""
 
-    host: str = "127.0.0.1"  # this machine only
-    port: int = 8080  # 0 = a free one
     encoder_weights: str = ""  # of the scene's text encoder, as `build_text_encoder` takes them
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise ValueError(f"port: expected 0 to 65535, got {self.port}")
 
 
 class GaussianViewer:
@@ -68,10 +60,7 @@ class GaussianViewer:
         self._class_ids: Tensor | None = None
         self._note = ""
         self.display, self.problem = Display(), ""
-        self._server = _serve(self._settings.host, self._settings.port)
-        self.address = f"http://{self._settings.host}:{self._server.get_port()}"
-        # viser's button for a public address would carry the scene out of this machine.
-        self._server.gui.configure_theme(show_share_button=False, show_logo=False)
+        self._server, self.address = serve(self._settings)
         self._drawing = SceneDrawing(self._server, scene, shown_colors(scene, self.display))
         self._panel = Panel(self._server.gui, scene, self, self.attempt)
         self._server.scene.on_click()(self._on_click)
@@ -79,8 +68,7 @@ class GaussianViewer:
 
     def stop(self) -> None:
         """Close the page's connections and free the port."""
-        with contextlib.redirect_stdout(io.StringIO()):
-            self._server.stop()
+        stop_quietly(self._server)
 
     def attempt(self, action: Callable[[], None]) -> None:
         """Do what a person asked for; what it is refused with is shown in the page."""
@@ -175,22 +163,3 @@ class GaussianViewer:
         absent = selected is None or self.display.selected in self.display.absent
         self._drawing.frame(None if selected is None or absent else selected.box)
         self._panel.update(self.display, selected, self._note, self.problem)
-
-
-def _serve(host: str, port: int) -> viser.ViserServer:
-    import viser
-
-    # viser itself would take the next free port without a word, and try for ever where the host cannot be served.
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
-    except OSError as error:
-        raise ValueError(f"port, host: expected a free port of this machine, got {port} of {host} ({error.strerror})") from error
-    with contextlib.redirect_stdout(io.StringIO()):
-        server = viser.ViserServer(host=host, port=port, label="pan3d", verbose=False)
-    if port and server.get_port() != port:
-        server.stop()
-        raise ValueError(f"port, host: expected a free port of this machine, got {port} of {host}")
-    return server

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +9,7 @@ from pan3d_core.gaussians.pictures import NONE_OF_THESE, class_names
 from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.pictures.palette import UNASSIGNED, Color, class_colors, instance_color
 from pan3d_tools.viewer.display import MODES, Display, ObjectFacts
+from pan3d_tools.viewer.serving import paragraph
 
 if TYPE_CHECKING:
     import viser
@@ -20,7 +20,7 @@ PROBLEM_RGB: Color = (190, 30, 45)
 
 
 class Handlers(Protocol):
-    """What the panel calls; see `web_viewer.GaussianViewer`."""
+    """What the panel calls; see `page.GaussianViewer`."""
 
     def set_mode(self, mode: str) -> None: ...
     def set_classes(self, text: str) -> None: ...
@@ -46,7 +46,7 @@ class Panel:
     ) -> None:
         self._scene, self._handlers, self._attempt = scene, handlers, attempt
         self._display = Display()
-        gui.add_html(_paragraph(summary(scene)))
+        gui.add_html(paragraph(summary(scene)))
         self._problem = gui.add_html("", visible=False)
         self._mode = gui.add_dropdown("Colours", MODES)
         self._mode.on_update(self._choose_mode)
@@ -83,7 +83,7 @@ class Panel:
         self._objects: dict[int, viser.GuiButtonHandle] = {}
         with gui.add_folder("Objects"):
             if not self._scene.ids():
-                gui.add_html(_paragraph("No Gaussian of this scene belongs to an object."))
+                gui.add_html(paragraph("No Gaussian of this scene belongs to an object."))
                 return
             for instance_id in self._scene.ids():
                 button = gui.add_button(self._scene.names[instance_id], color=instance_color(instance_id))
@@ -102,7 +102,7 @@ class Panel:
     def update(self, display: Display, selected: ObjectFacts | None, note: str, problem: str) -> None:
         """Show a state; `note` belongs to the selection, `problem` is what the last action was refused with."""
         self._display = display
-        self._problem.content = _paragraph(problem, PROBLEM_RGB)
+        self._problem.content = paragraph(problem, PROBLEM_RGB)
         self._problem.visible = bool(problem)
         if self._mode.value != display.mode:
             self._mode.value = display.mode
@@ -124,7 +124,7 @@ def summary(scene: GaussianScene) -> str:
 
 def _selection(selected: ObjectFacts | None, note: str, scene: GaussianScene) -> str:
     if selected is None:
-        return _paragraph(note or "Click an object in the scene or in the list.")
+        return paragraph(note or "Click an object in the scene or in the list.")
     factor, unit = (100.0, "cm") if scene.is_metric else (1.0, "units")
     size = " × ".join(f"{factor * side:.3g}" for side in selected.box.size_m.tolist())
     lines = [
@@ -133,19 +133,11 @@ def _selection(selected: ObjectFacts | None, note: str, scene: GaussianScene) ->
         f"{selected.num_gaussians:,} Gaussians",
         *([note] if note else []),
     ]
-    return "".join(_paragraph(line, instance_color(selected.instance_id) if k == 0 else None) for k, line in enumerate(lines))
+    return "".join(paragraph(line, instance_color(selected.instance_id) if k == 0 else None) for k, line in enumerate(lines))
 
 
 def _legend(classes: Sequence[str]) -> str:
     if not classes:
-        return _paragraph("Name classes to colour the scene by meaning.")
+        return paragraph("Name classes to colour the scene by meaning.")
     colors = {**dict(zip(classes, class_colors(classes))), NONE_OF_THESE: UNASSIGNED}
-    return "".join(_paragraph(name, color) for name, color in colors.items())
-
-
-def _paragraph(text: str, color: Color | None = None) -> str:
-    # Names come out of files: they are text here, whatever they look like.
-    swatch = ""
-    if color is not None:
-        swatch = f'<span style="color: rgb{color}">&#9632;</span> '
-    return f'<div style="margin: 0.2em 1em; font-size: 0.875em; overflow-wrap: anywhere">{swatch}{html.escape(text)}</div>'
+    return "".join(paragraph(name, color) for name, color in colors.items())

@@ -29,7 +29,7 @@ LINE = re.compile(rf"^\s+(?:\w+=\S+ )*(?:{'|'.join(PROGRAMS)}|scripts/\S+|torchr
 INLINE = re.compile(rf"`((?:{'|'.join(PROGRAMS)}) [^`\n]+)`")
 # Of other programs' own: what they take is not ours to check.
 FOREIGN_MODULES = ("venv", "pytest", "colcon", "mkdocs", "pip")
-FOREIGN_PACKAGES = ("tf2_ros",)
+FOREIGN_PACKAGES = ("tf2_ros", "ros_gz_bridge")
 FOREIGN_ROS2 = ("bag", "topic", "security", "lifecycle", "node", "daemon", "doctor")
 
 

@@ -32,7 +32,8 @@ def bench(spinner, monkeypatch):
 
 def test_topics_agree_with_each_other_and_the_scene(bench):
     listener = bench.listener
-    names = ("instances", "points", "obstacle_points", "markers", "stats", "label_info", "front/depth", "front/instance_image")
+    names = ("instances", "points", "obstacle_points", "markers", "stats", "label_info")
+    names += tuple(f"front/{name}" for name in ("depth", "image", "instance_image"))
     bench.until(lambda: all(listener.received[name] for name in names), "everything is published")
     bench.until(lambda: len(bench.instances()[-1].instances) == 2, "two blocks")
     array = bench.instances()[-1]
@@ -56,6 +57,9 @@ def test_topics_agree_with_each_other_and_the_scene(bench):
     assert np.abs(on_red["z"] - ros_support.BLOCK_HEIGHT_M).max() < 0.02
     ids = image_array(listener.received["front/instance_image"][-1])
     assert set(np.unique(ids)) == {0, *(i.id for i in array.instances)}
+    picture = listener.received["front/image"][-1]
+    assert picture.encoding == "rgb8" and picture.header.frame_id == "front_optical_frame"
+    assert np.array_equal(image_array(picture), bench.rig.rgb)
     depth = listener.received["front/depth"][-1]
     assert depth.header.frame_id == "front_optical_frame"
     assert image_array(depth).max() == pytest.approx(ros_support.CAMERA_HEIGHT_M, abs=1e-3)

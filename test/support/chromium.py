@@ -76,6 +76,19 @@ class Page:
             button = {"button": "left", "clickCount": 1} if kind != "mouseMoved" else {}
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, buttons=pressed, **button)
 
+    def type_into(self, label: str, words: str) -> None:
+        """Type words into the empty field beside this label."""
+        script = f"""(() => {{
+            const named = [...document.querySelectorAll('label')].find(e => e.textContent.trim() === {json.dumps(label)});
+            let around = named;
+            while (around && !around.querySelector('input')) around = around.parentElement;
+            if (!around) return null;
+            around.querySelector('input').focus();
+            return true;
+        }})()"""
+        until(lambda: self.evaluate(script), f"the field {label!r}")
+        self._call("Input.insertText", text=words)
+
     def click_text(self, text: str) -> None:
         """Click the element whose own text, or value as an input, is exactly this, once it has come to rest."""
         script = f"""(() => {{

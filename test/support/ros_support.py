@@ -145,7 +145,11 @@ class Listener(Node):
         topics = [(InstanceArray, "instances", 5), (MarkerArray, "markers", 5)]
         topics += [(PointCloud2, "points", 5), (PointCloud2, "obstacle_points", 5)]
         topics += [(PipelineStats, "stats", 5), (LabelInfo, "label_info", latched)]
-        topics += [(kind, f"{c}/{name}", 5) for c in cameras for kind, name in ((Image, "depth"), (Image, "instance_image"))]
+        topics += [
+            (kind, f"{c}/{name}", 5)
+            for c in cameras
+            for kind, name in ((Image, "depth"), (Image, "image"), (Image, "instance_image"))
+        ]
         for kind, name, qos in topics:
             self.received[name] = []
             self.create_subscription(kind, f"/pan3d/{name}", self.received[name].append, qos)

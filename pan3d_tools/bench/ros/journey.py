@@ -1,6 +1,6 @@
 """`pan3d bench ros`: what publishing a cloud costs and loses, how long a picture takes to become objects, what a
 refinement beside that takes from it, what images cost that come faster than they are looked at,
-and what the time from a start to the first result is made of.
+what the time from a start to the first result is made of, and the highest rate of pictures that is sustained.
 
 All parts use several processes over the real middleware with the shipped Fast DDS profile, on a ROS domain of their own.
 """
@@ -36,6 +36,7 @@ from pan3d_ros.platform.domains import claim_domain
 from pan3d_tools.bench.options import add_engine_options, add_rig_options
 from pan3d_tools.bench.ros.fast import measure_fast_cameras
 from pan3d_tools.bench.ros.nodes import cell_and_perception, percentiles
+from pan3d_tools.bench.ros.rate import add_rate_options, measure_rate
 from pan3d_tools.bench.ros.refine import measure_beside_refinement
 from pan3d_tools.bench.ros.start import measure_start
 
@@ -46,7 +47,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pan3d bench ros", description=__doc__)
     parser.add_argument(
         "part",
-        choices=("cloud", "journey", "refine", "fast", "start", "all"),
+        choices=("cloud", "journey", "refine", "fast", "start", "rate", "all"),
         nargs="?",
         default="all",
         help="what to measure (default all)",
@@ -66,6 +67,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--busy-sets-per-second", type=float, default=10.0, help="rate of the cameras of refine")
     parser.add_argument("--results-per-second", type=float, default=1.0, help="limit of results of fast")
     parser.add_argument("--fast-sets-per-second", type=float, default=30.0, help="rate of the fast cameras of fast")
+    add_rate_options(parser)
     parser.add_argument("--domain", type=int, help="ROS domain of the measurement (default: a free one)")
     return parser.parse_args(argv)
 
@@ -99,6 +101,8 @@ def measure(arguments: argparse.Namespace) -> dict:
             result["fast"] = measure_fast_cameras(node, arguments, environment)
         if arguments.part in ("start", "all"):
             result["start"] = measure_start(node, arguments, environment)
+        if arguments.part in ("rate", "all"):
+            result["rate"] = measure_rate(node, arguments, environment)
         return result
     finally:
         node.destroy_node()
