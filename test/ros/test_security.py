@@ -93,6 +93,8 @@ def test_a_client_may_ask_and_look_but_change_nothing():
         "set_classes",
         "save_world",
         "load_world",
+        "teach_object",
+        "load_objects",
         "refine_scene/_action/send_goal",
     ):
         assert not covers(publish, f"rq/pan3d/{service}Request"), service
