@@ -35,7 +35,8 @@ def posed_views(name: str, views: Sequence[CameraView]) -> list[CameraView]:
         lacking = "intrinsics" if sum(view.intrinsics is not None for view in views) < MIN_VIEWS else "cam_from_world"
         field = "views" if len(views) < MIN_VIEWS else lacking
         raise ValueError(
-            f"scene {name}: {field}: expected at least {MIN_VIEWS} views with intrinsics and pose, got {len(posed)} of {len(views)}"
+            f"scene {name}: {field}: expected at least {MIN_VIEWS} views with intrinsics and pose, "
+            f"got {len(posed)} of {len(views)}"
         )
     if len(sizes := sorted({view.hw for view in posed})) > 1:
         raise ValueError(f"scene {name}: images: expected one size in all views, got {', '.join(f'{w}x{h}' for h, w in sizes)}")

@@ -46,8 +46,8 @@ class TeachRequest:
         """The settings of the run."""
         return run_config(
             {
-                "family": MINI, "data": str(self.run / "data"), "out": str(self.run), "minutes": self.minutes, "steps": self.steps,
-                "start_from": str(self.start_from), "seed": self.plan.seed, "optimizer": OPTIMIZER,
+                "family": MINI, "data": str(self.run / "data"), "out": str(self.run), "minutes": self.minutes,
+                "steps": self.steps, "start_from": str(self.start_from), "seed": self.plan.seed, "optimizer": OPTIMIZER,
                 "schedule": {"warmup_steps": 20}, "execution": {"device": self.device, "precision": "float32"},
             }
         )  # fmt: skip
