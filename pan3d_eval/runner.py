@@ -196,7 +196,8 @@ def evaluate_result(result: PerceptionResult, scene: Scene, *, poses_given: bool
     true_poses = None if poses_given else scene.cameras()
     found_poses = result.reconstruction.cam_from_world
     found_ids = panoptic.instance_id.cpu()
-    found, true = ((found_ids > 0).long(), found_ids), (torch.where(void, VOID, (ids > 0).long()), ids)
+    judged = _without_unknown(found_ids, void)
+    found, true = ((judged > 0).long(), judged), (torch.where(void, VOID, (ids > 0).long()), ids)
     quality = panoptic_quality(found, true, OBJECTS)
     views = range(len(ids))
     objects = tuple(item for item in truth.objects if not item.is_void)
@@ -229,6 +230,13 @@ def truth_at_network(result: PerceptionResult, truth: SceneTruth) -> tuple[torch
         torch.zeros(hw) if item is None else sample_at_network(item, mapping, hw) for item, mapping in zip(truth.depth, mappings)
     ]
     return ids, torch.stack(depth)
+
+
+def _without_unknown(found: torch.Tensor, void: torch.Tensor) -> torch.Tensor:
+    """Ids without those of which most lies on void: whether they are objects nobody knows, and their rims do not tell."""
+    sizes = torch.bincount(found.flatten())
+    unknown = torch.bincount(found[void], minlength=len(sizes))
+    return torch.where((2 * unknown > sizes)[found], 0, found)
 
 
 def _as_seen(view: CameraView, protocol: EvaluationProtocol, scene: str) -> CameraView:

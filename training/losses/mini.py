@@ -97,8 +97,9 @@ def query_loss(
     return total + objectness / weight.sum().clamp_min(1e-6)
 
 
-def quality_loss(queries: QueryOutputs, scenes: tuple[SceneTargets, ...]) -> Tensor:
-    """Cross-entropy of the predicted against the true IoU of every query's mask with its best object."""
+def quality_loss(queries: QueryOutputs, scenes: tuple[SceneTargets, ...], unheard: Tensor | None = None) -> Tensor:
+    """Cross-entropy of the predicted against the true IoU of every query's mask with its best object; not of those that are
+    `unheard` (B, Q)."""
     masks = (queries.mask_logits.detach() > 0).flatten(2).float()
     target = torch.zeros_like(queries.quality_logits)
     for b, scene in enumerate(scenes):
@@ -107,7 +108,8 @@ def quality_loss(queries: QueryOutputs, scenes: tuple[SceneTargets, ...]) -> Ten
             overlap = masks[b] @ truth.T
             union = masks[b].sum(-1, keepdim=True) + truth.sum(-1) - overlap
             target[b] = (overlap / union.clamp_min(1)).amax(-1)
-    return F.binary_cross_entropy_with_logits(queries.quality_logits, target)
+    weight = None if unheard is None else (~unheard).float()
+    return F.binary_cross_entropy_with_logits(queries.quality_logits, target, weight)
 
 
 def text_losses(
@@ -167,7 +169,7 @@ def mini_losses(
             early = early + query_loss(layer, layer.mask_logits, masks4, matches, weights, unheard)
     terms["early"] = early
     terms["masks"] = query_loss(outputs.queries.layers[-1], outputs.queries.mask_logits, masks2, matches, weights, unheard)
-    terms["quality"] = quality_loss(outputs.queries, targets.scenes)
+    terms["quality"] = quality_loss(outputs.queries, targets.scenes, unheard)
     terms["text"], terms["text_cosine"] = text_losses(outputs.queries, targets.scenes, matches, descriptions)
     terms["dense_text"] = dense_text_loss(outputs, targets, descriptions)
     terms["total"] = (
