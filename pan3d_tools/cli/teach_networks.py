@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -93,12 +94,12 @@ def _sources(options: argparse.Namespace) -> Iterator[Source]:
         if bags := find_bags([path]):
             yield from ((str(bag), _bag_reader(bag, options)) for bag in bags)
         elif (path / SCENE_FILE).exists():
-            yield str(path), lambda path=path: read_scene(path)
+            yield str(path), partial(read_scene, path)
         elif (path / CAMERAS_FILE).exists():
             files = [item for item in sorted(path.iterdir()) if item.suffix.lower() in PICTURES]
-            yield str(path), lambda path=path, files=files: read_pictures(files, path / CAMERAS_FILE)
+            yield str(path), partial(read_pictures, files, path / CAMERAS_FILE)
         elif below := sorted(path.glob(f"*/{SCENE_FILE}")):
-            yield from ((str(item.parent), lambda item=item: read_scene(item.parent)) for item in below)
+            yield from ((str(item.parent), partial(read_scene, item.parent)) for item in below)
         else:
             raise ValueError(f"SOURCE: expected a bag, {SCENE_FILE} or pictures with {CAMERAS_FILE}, got {path} without")
 
@@ -151,6 +152,9 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, metavar="DIR", help="folder of the run (default: FILE without its ending)")
     parser.add_argument("--generated", type=int, default=200, metavar="N", help="generated scenes (default: %(default)s)")
     parser.add_argument(
+        "--kept", type=int, default=40, metavar="N", help="generated scenes to be judged by (default: %(default)s)"
+    )
+    parser.add_argument(
         "--own-share", type=float, default=0.5, metavar="SHARE", help="of samples from the data set (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: %(default)s)")
@@ -158,7 +162,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
 
 def run_train(options: argparse.Namespace) -> int:
     """Train, export and compare; 1 when the run was stopped before its end."""
-    plan = load(PLAN)(generated=options.generated, own_share=options.own_share, seed=options.seed)
+    plan = load(PLAN)(generated=options.generated, kept=options.kept, own_share=options.own_share, seed=options.seed)
     start = {} if options.start_from is None else {"start_from": options.start_from}
     request = load(REQUEST)(
         options.dataset, options.out, options.run or options.out.with_suffix(""), options.minutes, options.steps, options.device,

@@ -104,9 +104,10 @@ def measured(scene: Scene, sensor: str) -> Scene:
     Returns:
         The scene with measured depth.
     """
-    if sensor == "exact":
+    made = depth_sensor(sensor)
+    if made is None:
         return scene
-    camera = MeasuredViews(depth_sensor(sensor))
+    camera = MeasuredViews(made)
 
     def seen(view: CameraView) -> CameraView:
         return replace(view, depth=camera(view, scene.name))
