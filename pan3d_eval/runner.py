@@ -22,6 +22,7 @@ from pan3d_eval.execution import Failure, Progress, guarded
 from pan3d_eval.metrics.average_precision import InstanceAp, SceneOverlaps, instance_ap, measure_overlaps
 from pan3d_eval.metrics.depth import DepthErrors, depth_errors
 from pan3d_eval.metrics.objects import ObjectErrors, object_errors
+from pan3d_eval.metrics.overlaps import VOID
 from pan3d_eval.metrics.panoptic import panoptic_quality
 from pan3d_eval.metrics.poses import PoseErrors, pose_errors
 from pan3d_eval.metrics.prompt_accuracy import PromptAnswer, prompt_answers
@@ -189,17 +190,22 @@ def evaluate_result(result: PerceptionResult, scene: Scene, *, poses_given: bool
     """
     truth, panoptic = scene.known_truth(), result.panoptic
     ids, depth = truth_at_network(result, truth)
+    void = torch.isin(ids, torch.tensor(truth.void_ids, dtype=ids.dtype))
+    ids = torch.where(void, 0, ids)
     predicted_depth = result.reconstruction.depth.cpu()
     true_poses = None if poses_given else scene.cameras()
     found_poses = result.reconstruction.cam_from_world
-    found, true = (((item > 0).long(), item) for item in (panoptic.instance_id.cpu(), ids))
+    found_ids = panoptic.instance_id.cpu()
+    judged = _without_unknown(found_ids, void)
+    found, true = ((judged > 0).long(), judged), (torch.where(void, VOID, (ids > 0).long()), ids)
     quality = panoptic_quality(found, true, OBJECTS)
     views = range(len(ids))
+    objects = tuple(item for item in truth.objects if not item.is_void)
     return SceneEvaluation(
         name=scene.name,
-        overlaps=_segment_overlaps(panoptic, panoptic.instance_id.cpu(), ids, truth, MIN_PIXELS),
+        overlaps=_segment_overlaps(panoptic, found_ids, (ids, void), truth, MIN_PIXELS),
         view_overlaps=tuple(
-            _segment_overlaps(panoptic, panoptic.instance_id[v].cpu(), ids[v], truth, MIN_PIXELS_IN_VIEW) for v in views
+            _segment_overlaps(panoptic, found_ids[v], (ids[v], void[v]), truth, MIN_PIXELS_IN_VIEW) for v in views
         ),
         mesh=mesh_overlaps(result, scene, poses_given=poses_given),
         depth=depth_errors(predicted_depth, depth, depth < (FAR_M if truth.mesh is None else math.inf)),
@@ -207,7 +213,7 @@ def evaluate_result(result: PerceptionResult, scene: Scene, *, poses_given: bool
         poses=None if true_poses is None else pose_errors(found_poses, true_poses),
         trajectory_m=math.nan if true_poses is None else absolute_trajectory_error(found_poses, true_poses).center_m.rmse,
         pq=quality.per_class[1][0] if 1 in quality.per_class else math.nan,
-        objects=tuple(object_errors(panoptic, ids, truth.objects, truth.labels.names, is_metric=result.is_metric)),
+        objects=tuple(object_errors(panoptic, ids, objects, truth.labels.names, is_metric=result.is_metric)),
         prompts=(),
         is_metric=result.is_metric,
         timings_ms=result.timings_ms,
@@ -217,13 +223,20 @@ def evaluate_result(result: PerceptionResult, scene: Scene, *, poses_given: bool
 
 
 def truth_at_network(result: PerceptionResult, truth: SceneTruth) -> tuple[torch.Tensor, torch.Tensor]:
-    """True ids (S, h, w) and z-depth (S, h, w), 0 = unknown, at the pixels of the result."""
+    """True ids (S, h, w), those of void among them, and z-depth (S, h, w), 0 = unknown, at the pixels of the result."""
     mappings, hw = result.views.network_from_original, result.views.hw
     ids = torch.stack([sample_at_network(item, mapping, hw) for item, mapping in zip(truth.instance_ids, mappings)])
     depth = [
         torch.zeros(hw) if item is None else sample_at_network(item, mapping, hw) for item, mapping in zip(truth.depth, mappings)
     ]
     return ids, torch.stack(depth)
+
+
+def _without_unknown(found: torch.Tensor, void: torch.Tensor) -> torch.Tensor:
+    """Ids without those of which most lies on void: whether they are objects nobody knows, and their rims do not tell."""
+    sizes = torch.bincount(found.flatten())
+    unknown = torch.bincount(found[void], minlength=len(sizes))
+    return torch.where((2 * unknown > sizes)[found], 0, found)
 
 
 def _as_seen(view: CameraView, protocol: EvaluationProtocol, scene: str) -> CameraView:
@@ -236,9 +249,10 @@ def _as_seen(view: CameraView, protocol: EvaluationProtocol, scene: str) -> Came
 
 
 def _segment_overlaps(
-    panoptic: Panoptic3D, instance_id: torch.Tensor, ids: torch.Tensor, truth: SceneTruth, min_pixels: int
+    panoptic: Panoptic3D, instance_id: torch.Tensor, true: tuple[torch.Tensor, torch.Tensor], truth: SceneTruth, min_pixels: int
 ) -> SceneOverlaps:
-    """Overlaps of the merged segments, ranked by their scores; class numbers are the truth's."""
+    """Overlaps of the merged segments with true ids and void, ranked by their scores; class numbers are the truth's."""
+    ids, void = true
     known = {name: index for index, name in enumerate(truth.labels.names)}
     segments = panoptic.segments
     masks = torch.stack([instance_id == item.instance_id for item in segments]) if segments else ids.new_zeros((0, *ids.shape))
@@ -249,5 +263,6 @@ def _segment_overlaps(
         ids,
         predicted_classes=classes,
         class_of_id={item.instance_id: item.class_id for item in truth.objects},
+        void=void,
         min_points=min_pixels,
     )

@@ -56,6 +56,10 @@ ROOM_FLOORS = {
         "models", "gaussians", "assembly",
     ),
     "pipeline": ("structures", "config", "views", "body", "assembly", "engines", "language", "memory", "teaching", "runtime"),
+    "labelling": (
+        "geometry", "structures", "labels", "settings", "config", "views", "pictures", "assembly", "engines", "refine",
+        "pipeline",
+    ),
     "picking": (
         "geometry", "structures", "config", "body", "engines", "grasping", "language", "memory", "motion", "pipeline",
     ),

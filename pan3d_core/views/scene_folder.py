@@ -4,7 +4,7 @@
       scene.json        cameras (see `camera_files`), labels, objects
       images/NAME.png   8-bit RGB
       depth/NAME.png    16-bit, z-depth in units of 0.1 mm, 0 = no measurement (also beyond 6.5535 m)
-      instances/NAME.png  16-bit instance ids, 0 = none
+      instances/NAME.png  16-bit instance ids, 0 = none; the id of an object "void" without a class = unknown
 
 A cameras file for plain photographs is the same `scene.json` with the `views` list alone, and of each view `image` and
 `intrinsics` suffice: `cam_from_world` (4x4, metres), `depth`, `distortion` and the rest may be left out.
@@ -33,6 +33,7 @@ from pan3d_core.views.image_files import DEFAULT_LIMITS, read_16_bit, read_image
 
 DEPTH_UNIT_M = 1e-4
 SCENE_FILE = "scene.json"
+VOID_NAME = "void"  # of the entry whose pixels nobody has said anything about
 OBJECT_FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "instance_id": int,
     "name": str,
@@ -49,6 +50,11 @@ class SceneObject:
     name: str  # for people: "red mug"
     class_id: int = -1  # index into `SceneTruth.labels`, -1 = none
     box: OrientedBox | None = None  # world, metres
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it is no object, but what nobody has said anything about."""
+        return self.name == VOID_NAME and self.class_id < 0
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,11 @@ class SceneTruth:
     objects: tuple[SceneObject, ...] = ()
     labels: LabelSpace = field(default_factory=lambda: LabelSpace.things(()))
     mesh: MeshTruth | None = None  # where the data set publishes a scan; scene folders do not hold it
+
+    @property
+    def void_ids(self) -> tuple[int, ...]:
+        """Values of the instance images where nobody has said what is there."""
+        return tuple(item.instance_id for item in self.objects if item.is_void)
 
 
 @dataclass(frozen=True)

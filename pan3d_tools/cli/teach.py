@@ -27,6 +27,7 @@ from pan3d_core.teaching import (
 )
 from pan3d_tools.cli.bags.files import find_bags
 from pan3d_tools.cli.options import add_model_options, pipeline_config
+from pan3d_tools.cli.teach_networks import add_deploy, add_label, add_train
 
 DEFAULT_FOLDER = Path("objects")
 # Imported for bags only: objects are taught from pictures where rosbags is not installed.
@@ -46,6 +47,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     imported = _action(actions, "import", "take the objects of such a file", run_import)
     imported.add_argument("archive", type=Path, metavar="FILE", help="the .zip file")
     _add_replace(imported)
+    label = actions.add_parser("label", help="label recordings without anybody, for training")
+    add_label(label)
+    add_train(actions.add_parser("train", help="weights that have learnt a labelled data set"))
+    deploy = actions.add_parser("deploy", help="put such weights into the node's parameters, or export them")
+    add_deploy(deploy)
+    _add_folder(label)
+    _add_folder(deploy)
 
 
 def _action(actions: argparse._SubParsersAction, name: str, summary: str, command: object) -> argparse.ArgumentParser:

@@ -143,3 +143,16 @@ def test_scenes_are_found_in_folders_and_shards(scene, tmp_path):
     assert len(from_shard.truth.objects) == 3 and torch.equal(from_shard.truth.instance_ids[0], scene.truth.instance_ids[0])
     with pytest.raises(FileNotFoundError, match=r"expected scene\.json, images\.npy or the layout of"):
         list(find_scenes([tmp_path / "nothing"]))
+
+
+def test_void_of_the_truth_is_neither_found_nor_missed(pipeline, scene):
+    truth = scene.known_truth()
+    void = replace(truth.objects[0], name="void", class_id=-1, box=None)
+    known = replace(scene, truth=replace(truth, objects=(void, *truth.objects[1:])))
+    figures = figures_of(evaluate(pipeline, [known], DEPTH))
+    assert figures["objects"] == 2 and figures["AP50"] == pytest.approx(1.0)
+    assert figures["AP50 in each view"] == pytest.approx(1.0) and figures["scene PQ"] > 0.8
+    gone = replace(
+        truth, instance_ids=tuple(torch.where(ids == 1, 0, ids) for ids in truth.instance_ids), objects=truth.objects[1:]
+    )
+    assert figures_of(evaluate(pipeline, [replace(scene, truth=gone)], DEPTH))["scene PQ"] < figures["scene PQ"]

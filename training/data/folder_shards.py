@@ -66,8 +66,9 @@ def record_from_scene(scene: Scene, kinds: tuple[str, ...], width: int, height: 
         raise ValueError(f"scene {scene.name}: expected instances, depth and the support's height, got a scene without {lacks}")
     sampled = SampledScene.of(scene, width, height)
     columns, dense = empty_columns(len(scene.views)), torch.zeros_like(sampled.ids)
-    seen = [item for item in scene.truth.objects if bool((sampled.ids == item.instance_id).any())]
-    if len(seen) > MAX_OBJECTS:
+    seen = [item for item in scene.truth.objects if not item.is_void and bool((sampled.ids == item.instance_id).any())]
+    void = torch.isin(sampled.ids, torch.tensor(scene.truth.void_ids, dtype=sampled.ids.dtype))
+    if len(seen) + bool(void.any()) > MAX_OBJECTS:
         raise ValueError(f"objects: expected at most {MAX_OBJECTS} that can be seen, got {len(seen)}")
     for k, item in enumerate(seen, start=1):
         if item.class_id < 0:
@@ -75,4 +76,5 @@ def record_from_scene(scene: Scene, kinds: tuple[str, ...], width: int, height: 
         kind = kinds.index(scene.truth.labels.names[item.class_id])
         fill_column(columns, k, item, kind, sampled.ids)
         dense[sampled.ids == item.instance_id] = k
+    dense[void] = len(seen) + 1  # an id that has no kind
     return sampled.record(dense.byte().numpy(), columns, scene.support_height_m, -1)

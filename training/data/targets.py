@@ -38,6 +38,7 @@ class BatchTargets:
     kind8: Tensor  # (B, S, H/8, W/8) int64 kind of the object at the cell's centre, -1 = none
     view1_from_cam: Tensor  # (B, S, 9) first two columns of the rotation, translation
     on_object: Tensor  # (B, S, H, W) bool
+    known2: Tensor  # (B, S, H/2, W/2) bool, False where more than half of a cell is void
 
 
 def scene_targets(ids: Tensor, kinds: Tensor) -> SceneTargets:
@@ -73,7 +74,8 @@ def center_offsets(batch: SceneBatch, plane_from_world: Tensor) -> tuple[Tensor,
 
 
 def batch_targets(batch: SceneBatch, plane_from_world: Tensor) -> BatchTargets:
-    """Targets of a batch, in which void is taken for background; `plane_from_world` (B, 4, 4) as the network used it."""
+    """Targets of a batch, in which void is no object, and not `known2`; `plane_from_world` (B, 4, 4) as the network used it."""
+    known2 = F.avg_pool2d(batch.void.float(), 2) <= 0.5
     batch = replace(batch, ids=torch.where(batch.void, 0, batch.ids))
     offset, offset_valid = center_offsets(batch, plane_from_world)
     ids8 = batch.ids[..., 3::8, 3::8]
@@ -91,4 +93,5 @@ def batch_targets(batch: SceneBatch, plane_from_world: Tensor) -> BatchTargets:
         kind8=torch.where(ids8 > 0, kind8, -1),
         view1_from_cam=torch.cat([columns, view1_from_cam[..., :3, 3]], dim=-1),
         on_object=batch.ids > 0,
+        known2=known2,
     )

@@ -28,6 +28,7 @@ from training.data.arrays import SceneBatch, ShardSet
 from training.data.augment import plain_inputs
 from training.data.targets import MAX_DEPTH_M, MIN_DEPTH_M, scene_targets
 from training.data.text_targets import TextTargets, load_text_targets
+from training.losses.void import known_pixels
 from training.run.checkpoints import read_state
 from training.run.devices import to_device
 
@@ -77,7 +78,8 @@ class FigureSums:
         kept, scores = decode_scene(outputs.queries, b)
         masks = (outputs.queries.mask_logits[b, kept] > 0).flatten(1)
         self.repeats += count_repeats(outputs.queries, b)
-        overlaps = measure_overlaps(masks, scores, true_ids, min_points=MIN_TRUE_CELLS)
+        void = ~known_pixels(batch.void[b], (batch.ids.shape[-2] // 2, batch.ids.shape[-1] // 2)).flatten()
+        overlaps = measure_overlaps(masks, scores, true_ids, void=void, min_points=MIN_TRUE_CELLS)
         self.overlaps.append(overlaps)
         self.scores.append(overlaps.scores)
         self.right.append(np.asarray((overlaps.ious > 0.5).any(axis=1)))
@@ -92,7 +94,7 @@ class FigureSums:
         error = (outputs.depth()[b] - depth).abs() / depth.clamp_min(1e-3)
         valid = (depth > MIN_DEPTH_M) & (depth < min(REACH_M, MAX_DEPTH_M))
         self.errors.append(float(error[valid].mean()))
-        on_object = valid & (batch.ids[b] > 0)
+        on_object = valid & (batch.ids[b] > 0) & ~batch.void[b]
         if bool(on_object.any()):
             self.object_errors.append(float(error[on_object].mean()))
 
@@ -120,7 +122,6 @@ def unvaried(batch: SceneBatch, inputs: MiniInputs, seed: int) -> tuple[SceneBat
     return batch, inputs
 
 
-@torch.no_grad()
 def evaluate(
     model: PanMini | Fast3disMini,
     shards: ShardSet,
@@ -147,6 +148,22 @@ def evaluate(
     Returns:
         Figures over all scenes.
     """
+    return measured(model, shards, text, scenes=scenes, posed=posed, views=views, bfloat16=bfloat16, vary=vary).figures()
+
+
+@torch.no_grad()
+def measured(
+    model: PanMini | Fast3disMini,
+    shards: ShardSet,
+    text: TextTargets,
+    *,
+    scenes: int,
+    posed: bool,
+    views: int = HELD_OUT_VIEWS,
+    bfloat16: bool = True,
+    vary: Vary = unvaried,
+) -> FigureSums:
+    """Measure as `evaluate` does, whose arguments these are, and keep what is known of each scene."""
     model.eval()
     device = next(model.parameters()).device
     sums = FigureSums()
@@ -159,7 +176,7 @@ def evaluate(
         outputs = to_device(outputs, torch.device("cpu"))
         for b in range(len(indices)):
             sums.add(outputs, batch, b, text)
-    return sums.figures()
+    return sums
 
 
 def main() -> None:

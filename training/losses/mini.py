@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from pan3d_core.models.matching import match_queries
 from pan3d_core.models.mini.network import MiniOutputs
 from pan3d_core.models.mini.queries import QueryOutputs, QueryPrediction
 from training.data.targets import BatchTargets, SceneTargets
+from training.losses.void import on_void, silenced
 
 TEMPERATURE = 0.07
 
@@ -78,8 +79,10 @@ def query_loss(
     targets: list[Tensor],
     matches: list[tuple[Tensor, Tensor]],
     weights: MiniLossWeights,
+    unheard: Tensor,
 ) -> Tensor:
-    """Masks and objectness of one decoder layer; mask_logits (B, Q, S, h, w), targets B x (G, S, h, w)."""
+    """Masks and objectness of one decoder layer; mask_logits (B, Q, S, h, w), targets B x (G, S, h, w). Of queries that are
+    `unheard` (B, Q) nobody knows whether they are right, unless they have an object."""
     matched = [b for b, (query, _) in enumerate(matches) if len(query)]
     total = mask_logits.sum() * 0.0
     if matched:
@@ -89,13 +92,14 @@ def query_loss(
     is_object = torch.zeros_like(prediction.objectness_logits)
     for b, (query, _) in enumerate(matches):
         is_object[b, query] = 1.0
-    weight = torch.where(is_object > 0, 1.0, weights.no_object)
+    weight = torch.where(is_object > 0, 1.0, torch.where(unheard, 0.0, weights.no_object))
     objectness = F.binary_cross_entropy_with_logits(prediction.objectness_logits, is_object, weight, reduction="sum")
-    return total + objectness / weight.sum()
+    return total + objectness / weight.sum().clamp_min(1e-6)
 
 
-def quality_loss(queries: QueryOutputs, scenes: tuple[SceneTargets, ...]) -> Tensor:
-    """Cross-entropy of the predicted against the true IoU of every query's mask with its best object."""
+def quality_loss(queries: QueryOutputs, scenes: tuple[SceneTargets, ...], unheard: Tensor | None = None) -> Tensor:
+    """Cross-entropy of the predicted against the true IoU of every query's mask with its best object; not of those that are
+    `unheard` (B, Q)."""
     masks = (queries.mask_logits.detach() > 0).flatten(2).float()
     target = torch.zeros_like(queries.quality_logits)
     for b, scene in enumerate(scenes):
@@ -104,7 +108,8 @@ def quality_loss(queries: QueryOutputs, scenes: tuple[SceneTargets, ...]) -> Ten
             overlap = masks[b] @ truth.T
             union = masks[b].sum(-1, keepdim=True) + truth.sum(-1) - overlap
             target[b] = (overlap / union.clamp_min(1)).amax(-1)
-    return F.binary_cross_entropy_with_logits(queries.quality_logits, target)
+    weight = None if unheard is None else (~unheard).float()
+    return F.binary_cross_entropy_with_logits(queries.quality_logits, target, weight)
 
 
 def text_losses(
@@ -145,9 +150,13 @@ def mini_losses(
         The terms, unweighted, and their weighted sum `total`.
     """
     weights = weights or MiniLossWeights()
+    known, queries = targets.known2, outputs.queries
+    unheard = on_void(queries.mask_logits, known)
+    layers = tuple(replace(layer, mask_logits=silenced(layer.mask_logits, known)) for layer in queries.layers)
+    outputs = replace(outputs, queries=replace(queries, layers=layers, mask_logits=silenced(queries.mask_logits, known)))
     terms: dict[str, Tensor] = {}
     terms["depth"], terms["depth_error"] = depth_losses(outputs, targets)
-    terms["foreground"] = F.binary_cross_entropy_with_logits(outputs.foreground_logits, targets.foreground2)
+    terms["foreground"] = F.binary_cross_entropy_with_logits(outputs.foreground_logits, targets.foreground2, known.float())
     terms["votes"] = vote_loss(outputs, targets, posed)
     terms["camera"] = camera_loss(outputs, targets, posed)
     early = outputs.log_ratio.new_zeros(())
@@ -157,10 +166,10 @@ def mini_losses(
         pairs = zip(layer.mask_logits, layer.objectness_logits, masks4, strict=True)
         matches = [match_scene(m, o, t, weights) for m, o, t in pairs]
         if number + 1 < len(outputs.queries.layers):
-            early = early + query_loss(layer, layer.mask_logits, masks4, matches, weights)
+            early = early + query_loss(layer, layer.mask_logits, masks4, matches, weights, unheard)
     terms["early"] = early
-    terms["masks"] = query_loss(outputs.queries.layers[-1], outputs.queries.mask_logits, masks2, matches, weights)
-    terms["quality"] = quality_loss(outputs.queries, targets.scenes)
+    terms["masks"] = query_loss(outputs.queries.layers[-1], outputs.queries.mask_logits, masks2, matches, weights, unheard)
+    terms["quality"] = quality_loss(outputs.queries, targets.scenes, unheard)
     terms["text"], terms["text_cosine"] = text_losses(outputs.queries, targets.scenes, matches, descriptions)
     terms["dense_text"] = dense_text_loss(outputs, targets, descriptions)
     terms["total"] = (

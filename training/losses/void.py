@@ -37,3 +37,36 @@ def heard(mask_logits: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     mostly = 2 * (inside & ~known).flatten(1).sum(1) > inside.flatten(1).sum(1)
     rows = torch.nonzero(~mostly & known.any())[:, 0]
     return rows, mask_logits[rows][:, known]
+
+
+SILENT = -30.0  # a mask of such logits is not there, and no gradient comes of it
+
+
+def silenced(mask_logits: Tensor, known: Tensor) -> Tensor:
+    """Take masks from where nothing is known, so that no objective hears of them there.
+
+    Args:
+        mask_logits: (B, Q, S, h, w).
+        known: (B, S, H, W) bool at the size of the masks or an even multiple of it; targets must be 0 where it is False.
+
+    Returns:
+        The logits, `SILENT` where more than half of a pixel is not known.
+    """
+    if bool(known.all()):
+        return mask_logits
+    share = F.interpolate(known.float(), size=mask_logits.shape[-2:], mode="area")
+    return torch.where(share[:, None] >= 0.5, mask_logits, SILENT)
+
+
+def on_void(mask_logits: Tensor, known: Tensor) -> Tensor:
+    """Find the queries that nothing can be said of.
+
+    Args:
+        mask_logits: (B, Q, S, h, w).
+        known: (B, S, h, w) bool.
+
+    Returns:
+        (B, Q) bool, True where most of a mask lies on what is not known.
+    """
+    inside = mask_logits.detach() > 0
+    return 2 * (inside & ~known[:, None]).flatten(2).sum(-1) > inside.flatten(2).sum(-1)

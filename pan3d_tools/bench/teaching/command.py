@@ -18,12 +18,14 @@ import numpy as np
 
 from pan3d_core.config import ModelConfig, ObjectsConfig, PipelineConfig, WorkspaceConfig
 from pan3d_core.engines import build_engine
+from pan3d_core.labelling import LabelSettings
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.teaching import Looks, Weights, likeness
 from pan3d_core.teaching.weights import WEIGHTS
 from pan3d_sim.cameras.depth_sensors import depth_sensor
 from pan3d_tools.bench.options import add_engine_options
 from pan3d_tools.bench.teaching.fitting import WHOLE, fitted, pairs_of
+from pan3d_tools.bench.teaching.labels import label_figures
 from pan3d_tools.bench.teaching.tables import Candidate, Group, Looker, Source, make_group
 
 COLOUR_ONLY = "none"
@@ -62,6 +64,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
         help="first fit the cues' weights on so many groups of objects that training may show, and tell them; the threshold is "
         "set on groups of unseen objects that are not judged",
     )  # fmt: skip
+    parser.add_argument(
+        "--labels", type=int, default=0, metavar="SCENES",
+        help="instead: labels that so many recordings get without anybody, with depth and from colours, against the truth",
+    )  # fmt: skip
+    parser.add_argument("--views", type=int, default=24, help="of each of these recordings (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=400, help="of their refinement (default: %(default)s)")
     add_engine_options(parser)
     return parser.parse_args(argv)
 
@@ -73,6 +81,9 @@ def run(argv: list[str]) -> dict[str, object]:
         got = f"{options.groups}, {options.distractors} and {options.fit}"
         raise ValueError(f"--groups, --distractors, --fit: expected at least 2, at least 1, and 0 or at least 2, got {got}")
     looker = looker_of(options)
+    if options.labels:
+        sensor = "exact" if options.depth_sensor == COLOUR_ONLY else options.depth_sensor
+        return {**label_figures(looker.pipeline, options.labels, options.views, sensor, LabelSettings(steps=options.steps))}
     weights, fit = WEIGHTS, {}
     if options.fit:
         train = _groups(options, looker, "train", options.fit)

@@ -66,3 +66,21 @@ def test_scenes_without_objects_have_finite_gradients(batch, descriptions, tiny)
     terms = mini_losses(outputs, batch_targets(empty, outputs.plane_from_world), torch.ones(2), descriptions)
     terms["total"].backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def test_void_teaches_nothing_where_it_lies(batch, descriptions, tiny):
+    """An object that nobody has named: finding it costs nothing, and no gradient comes of its pixels."""
+    outputs = PanMini(MiniArchitecture(**tiny))(plain_inputs(batch, posed=True))
+    whole = perfect(batch_targets(batch, outputs.plane_from_world), outputs, descriptions)
+    kinds = batch.kinds.clone()
+    kinds[:, 1] = -1
+    void = replace(batch, kinds=kinds)
+    targets = batch_targets(void, outputs.plane_from_world)
+    assert not targets.known2.all() and len(targets.scenes[0].kind) == 2
+    background = replace(targets, known2=torch.ones_like(targets.known2))  # as if it were known to be no object
+    found, missed = (mini_losses(whole, item, torch.ones(2), descriptions) for item in (targets, background))
+    for name in ("foreground", "masks", "quality"):
+        assert found[name] < 0.5 * missed[name], name
+    logits = whole.foreground_logits.detach().requires_grad_()
+    mini_losses(replace(whole, foreground_logits=logits), targets, torch.ones(2), descriptions)["foreground"].backward()
+    assert bool((logits.grad[~targets.known2] == 0).all()) and bool((logits.grad[targets.known2] != 0).any())

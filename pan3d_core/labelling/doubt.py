@@ -1,0 +1,148 @@
+"""What of a refined scene may be called known: objects that proposers agree on, and table where nobody saw an object."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from pan3d_core.labelling.proposals import MIN_PIXELS, OBJECT, Proposal
+from pan3d_core.settings import SHARE, Checked, setting
+
+SAME = 0.5  # IoU above which a proposer's mask of a view shows the object that the map shows there
+THING = "thing"  # what nobody has a name for
+
+
+@dataclass(frozen=True)
+class DoubtRules(Checked):
+    """From when on an object is taken for one."""
+
+    confirmed: float = setting(0.3, "share of its views in which each of two proposers must see an object", range=SHARE)
+    alone: float = setting(0.6, "share of its views in which a proposer must see it that is the only one", range=SHARE)
+    named: float = setting(0.5, "share of the views with a name that must agree on it", range=SHARE)
+    rival: float = setting(0.3, "share of the views from which on a second taught name is a contradiction", range=SHARE)
+
+
+@dataclass(frozen=True)
+class MapViews:
+    """What the refined map shows in V views."""
+
+    semantic_id: Tensor  # (V, H, W) int64 in `CLASSES`, -1 = nothing
+    instance_id: Tensor  # (V, H, W) int64, 0 = none; ids hold in all views
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What is taken for known, and what not."""
+
+    names: dict[int, str]  # id -> name of the objects that are sure
+    doubted: dict[int, str]  # id -> why, of the others
+    void: Tensor  # (V, H, W) bool
+
+
+@dataclass(frozen=True)
+class _Sightings:
+    """How often an object is shown, seen and named."""
+
+    shown: int  # views
+    seen: dict[str, int]  # proposer -> views in which it sees the object
+    names: Counter[str] = field(default_factory=Counter)  # of proposers that name things
+    taught: Counter[str] = field(default_factory=Counter)
+
+
+def verdicts(
+    shown: MapViews, proposals: Sequence[Proposal], recognised: Sequence[Mapping[int, str]], rules: DoubtRules | None = None
+) -> Verdicts:
+    """Decide what of a refined scene is known.
+
+    Args:
+        shown: What the map shows.
+        proposals: At least one, of the same views.
+        recognised: Per view, the map's ids that were recognised there as taught objects, with their names.
+        rules: None = the defaults.
+
+    Returns:
+        Objects with names, those in doubt, and the pixels of which nothing is said: doubtful objects, places that a proposer took
+        for an object and the map for table, and places that the map does not show.
+    """
+    rules = rules or DoubtRules()
+    names, doubted = {}, {}
+    for value in shown.instance_id.unique().tolist():
+        if value == 0:
+            continue
+        found = _sightings(value, shown.instance_id, proposals, recognised)
+        if why := _doubt(found, rules):
+            doubted[value] = why
+        else:
+            names[value] = _name(found, rules)
+    claimed = torch.stack([proposal.ids > 0 for proposal in proposals]).any(0)
+    sure = torch.isin(shown.instance_id, torch.tensor(list(names), dtype=torch.int64))
+    # A thing without an id is an object that no query has.
+    void = ~sure & ((shown.instance_id > 0) | (shown.semantic_id <= OBJECT) | claimed)
+    return Verdicts(names, doubted, void)
+
+
+def _sightings(
+    value: int, instance_id: Tensor, proposals: Sequence[Proposal], recognised: Sequence[Mapping[int, str]]
+) -> _Sightings:
+    seen, names, taught, count = dict.fromkeys((item.name for item in proposals), 0), Counter[str](), Counter[str](), 0
+    for index, ids in enumerate(instance_id):
+        mask = ids == value
+        if mask.sum() < MIN_PIXELS:
+            continue
+        count += 1
+        if value in recognised[index]:
+            taught[recognised[index][value]] += 1
+        for proposal in proposals:
+            row = same_object(mask, proposal.ids[index])
+            seen[proposal.name] += row > 0
+            if row in proposal.classes[index]:
+                names[proposal.classes[index][row]] += 1
+    return _Sightings(count, seen, names, taught)
+
+
+def same_object(mask: Tensor, ids: Tensor) -> int:
+    """Find the mask of a view that shows what another one shows.
+
+    Args:
+        mask: (H, W) bool.
+        ids: (H, W) int64, 0 = none.
+
+    Returns:
+        Its id; 0 = there is none whose IoU is over `SAME`.
+    """
+    inside = torch.bincount(ids[mask])
+    inside[:1] = 0
+    best = int(inside.argmax()) if len(inside) else 0
+    union = int(mask.sum()) + int((ids == best).sum()) - int(inside[best]) if best else 1
+    return best if best and int(inside[best]) > SAME * union else 0
+
+
+def _doubt(found: _Sightings, rules: DoubtRules) -> str:
+    """Why an object is not sure; empty = it is."""
+    if not found.shown:
+        return "too small in all views"
+    shares = {name: count / found.shown for name, count in found.seen.items()}
+    told = ", ".join(f"{name} {found.seen[name]}" for name in shares)
+    if len(shares) == 1:
+        if max(shares.values()) < rules.alone:
+            return f"views disagree: seen in few of {found.shown} ({told})"
+    elif sum(share >= rules.confirmed for share in shares.values()) < 2:
+        return f"seen by one proposer only, or by none, of {found.shown} views ({told})"
+    rivals = found.taught.most_common(2)
+    if len(rivals) == 2 and rivals[1][1] >= rules.rival * found.taught.total():
+        return f"two taught names: {rivals[0][0]!r} and {rivals[1][0]!r}"
+    return ""
+
+
+def _name(found: _Sightings, rules: DoubtRules) -> str:
+    """The taught name, else the proposers', else `THING`."""
+    for votes in (found.taught, found.names):
+        if votes:
+            name, count = votes.most_common(1)[0]
+            if count >= rules.named * votes.total():
+                return name
+    return THING

@@ -1,0 +1,109 @@
+"""Objects as single proposers see them, and the labels that a map of the scene is refined from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pan3d_core.engines import Engine
+from pan3d_core.labels import LabelSpace
+from pan3d_core.refine.labels.sources import (
+    STUFF,
+    UNNAMED,
+    VOID,
+    EngineLabelSettings,
+    SceneLabels,
+    labels_from_engine,
+    maps_of_labels,
+)
+from pan3d_core.refine.losses import ViewLabels
+from pan3d_core.structures import CameraView, unit_range
+
+# What a map is asked: where an object is, and where none; what objects are called is decided from all views afterwards.
+CLASSES = LabelSpace((UNNAMED, *STUFF), (True, *(False for _ in STUFF)))
+OBJECT = 0
+_COVERED = 0.5  # share of a mask that others have already, from which on it is no object of its own
+MIN_PIXELS = 20  # of a mask in one view
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What one proposer says of V views."""
+
+    name: str  # of the proposer, for people
+    ids: Tensor  # (V, H, W) int64, 0 = no object; ids are those of a view
+    classes: tuple[dict[int, str], ...]  # per view: id -> what the proposer calls it; nothing for one that names nothing
+    stuff: Tensor  # (V, H, W) int64 class of `CLASSES` where it is no object, -1 = it does not say
+
+
+def proposal_of(name: str, labels: SceneLabels) -> Proposal:
+    """Make a proposal of 2D labels.
+
+    Args:
+        name: Of who labelled.
+        labels: Of V views of one size.
+
+    Returns:
+        Its objects, with the names of their classes, and its table and floor.
+    """
+    ids, stuff, classes = [], [], []
+    place = torch.tensor([CLASSES.names.index(item) if item in STUFF else VOID for item in labels.labels.names] + [VOID])
+    for view in labels.views:
+        semantics, owner = maps_of_labels(view)
+        ids.append(owner)
+        stuff.append(torch.where(owner > 0, VOID, place[semantics]))
+        named = {row: labels.labels.name(value) for row, value in enumerate(view.class_id.tolist(), start=1)}
+        classes.append({row: text for row, text in named.items() if text and text != UNNAMED})
+    return Proposal(name, torch.stack(ids), tuple(classes), torch.stack(stuff))
+
+
+def engine_proposal(
+    name: str, engine: Engine, views: Sequence[CameraView], support_height_m: float, views_at_once: int
+) -> Proposal:
+    """Let an engine propose objects.
+
+    Args:
+        name: Of the engine.
+        engine: One that finds objects.
+        views: V of one size.
+        support_height_m: World z of the surface that objects stand on, metres.
+        views_at_once: How many it sees together.
+
+    Returns:
+        What it finds.
+    """
+    settings = EngineLabelSettings(views_at_once=views_at_once, min_pixels=MIN_PIXELS)
+    return proposal_of(name, labels_from_engine(engine, views, support_height_m, settings))
+
+
+def joined(views: Sequence[CameraView], proposals: Sequence[Proposal]) -> SceneLabels:
+    """Join proposals to labels of the views: an object that any of them sees is one, an earlier one says where it ends.
+
+    Args:
+        views: V.
+        proposals: At least one, the one with the better outlines first.
+
+    Returns:
+        Labels in `CLASSES`; where nobody says anything they are void.
+    """
+    made = []
+    for index, view in enumerate(views):
+        owner, stuff = torch.zeros(view.hw, dtype=torch.int64), torch.full(view.hw, VOID)
+        for proposal in proposals:
+            stuff = torch.where(stuff >= 0, stuff, proposal.stuff[index])
+            ids = proposal.ids[index]
+            for value in ids.unique().tolist():
+                mask = ids == value
+                free = mask & (owner == 0)
+                if value and free.sum() >= MIN_PIXELS and free.sum() > _COVERED * mask.sum():
+                    owner = torch.where(free, int(owner.max()) + 1, owner)
+        rows = torch.arange(1, int(owner.max()) + 1)
+        claimed = torch.stack([proposal.ids[index] > 0 for proposal in proposals]).any(0)
+        # What somebody takes for a piece of an object is not taught as table, whoever owns it.
+        semantics = torch.where(owner > 0, OBJECT, torch.where(claimed, VOID, stuff))
+        masks = owner[None] == rows[:, None, None]
+        made.append(ViewLabels(unit_range(view.image), semantics, masks, torch.full((len(rows),), OBJECT)))
+    return SceneLabels(CLASSES, tuple(made))

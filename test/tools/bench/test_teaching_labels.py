@@ -1,0 +1,30 @@
+"""How the benchmark of labels counts."""
+
+from dataclasses import replace
+
+import torch
+from boxes_to_teach import CANDIDATES, cell_of
+
+from pan3d_core.labelling import LabelledScene
+from pan3d_core.labels import LabelSpace
+from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth
+from pan3d_tools.bench.teaching.labels import judged_labels, measured
+
+
+def test_labels_are_judged_view_by_view_and_void_is_neither():
+    cell = cell_of(CANDIDATES, 4, 96, 72)
+    objects = tuple(SceneObject(number, "block", 0) for number in (1, 2, 3))
+    truth = SceneTruth(tuple(cell.ids), tuple(view.depth for view in cell.views), objects, LabelSpace.things(("block",)))
+    scene = Scene("table", tuple(cell.views), truth, 0.0)
+    right = judged_labels(LabelledScene(scene, (), 0.0, ("a",)), truth)
+    assert right.counts.hits.tolist() == [4, 12] and right.named == 3 and right.wrong == 0
+    doubted = replace(truth, objects=(*objects[:2], SceneObject(3, "void")))
+    found = judged_labels(LabelledScene(replace(scene, truth=doubted), ("object 3: why",), 0.1, ("a",)), truth)
+    assert found.counts.hits.tolist() == [4, 8] and found.counts.missed.tolist() == [0, 4] and found.doubted == 1
+    assert found.counts.spurious.tolist() == [0, 0] and torch.stack(doubted.instance_ids).max() == 3
+
+
+def test_depth_is_measured_by_the_camera_that_is_asked_for():
+    scene = Scene("table", tuple(cell_of(CANDIDATES, 1, 96, 72).views))
+    noisy = measured(scene, "active_stereo").views[0].depth
+    assert measured(scene, "exact") is scene and not torch.equal(noisy, scene.views[0].depth)
