@@ -29,7 +29,7 @@ from training.data.targets import batch_targets
 from training.data.text_targets import TextTargets, encode_descriptions, load_text_targets, save_text_targets
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
 from training.families.starting import assign_start, load_image_stem, load_start, start_architecture
-from training.judge.objects import HELD_OUT_VIEWS, evaluate
+from training.judge.objects import HELD_OUT_VIEWS, measured
 from training.judge.pictures import label_picture
 from training.losses.mini import mini_losses
 from training.run.devices import channels_last, to_device
@@ -110,7 +110,8 @@ class MiniObjects(Generic[N, A]):
         cases: list[Figures] = []
         data = self.data
         for posed in (True, False):
-            figures = evaluate(model, data.validation, data.text, scenes=scenes, posed=posed, bfloat16=data.bfloat16)
+            sums = measured(model, data.validation, data.text, scenes=scenes, posed=posed, bfloat16=data.bfloat16)
+            figures = sums.figures()
             cases.append({"posed": posed, **asdict(figures)})
         return cases
 

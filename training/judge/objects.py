@@ -122,7 +122,8 @@ def unvaried(batch: SceneBatch, inputs: MiniInputs, seed: int) -> tuple[SceneBat
     return batch, inputs
 
 
-def evaluate(
+@torch.no_grad()
+def measured(
     model: PanMini | Fast3disMini,
     shards: ShardSet,
     text: TextTargets,
@@ -132,7 +133,7 @@ def evaluate(
     views: int = HELD_OUT_VIEWS,
     bfloat16: bool = True,
     vary: Vary = unvaried,
-) -> MiniFigures:
+) -> FigureSums:
     """Measure a network on held-out scenes; it is left in evaluation mode.
 
     Args:
@@ -146,24 +147,8 @@ def evaluate(
         vary: What the network is shown instead of scenes and cameras as they are.
 
     Returns:
-        Figures over all scenes.
+        What is known of each scene, and of all by `figures()`.
     """
-    return measured(model, shards, text, scenes=scenes, posed=posed, views=views, bfloat16=bfloat16, vary=vary).figures()
-
-
-@torch.no_grad()
-def measured(
-    model: PanMini | Fast3disMini,
-    shards: ShardSet,
-    text: TextTargets,
-    *,
-    scenes: int,
-    posed: bool,
-    views: int = HELD_OUT_VIEWS,
-    bfloat16: bool = True,
-    vary: Vary = unvaried,
-) -> FigureSums:
-    """Measure as `evaluate` does, whose arguments these are, and keep what is known of each scene."""
     model.eval()
     device = next(model.parameters()).device
     sums = FigureSums()
@@ -193,7 +178,7 @@ def main() -> None:
     model.load_state_dict(state["ema"])
     shards = ShardSet(arguments.data / "val")
     for posed in (True, False):
-        figures = evaluate(model, shards, text, scenes=arguments.scenes, posed=posed, views=arguments.views)
+        figures = measured(model, shards, text, scenes=arguments.scenes, posed=posed, views=arguments.views).figures()
         print(json.dumps({"posed": posed, "views": arguments.views, **asdict(figures)}))
 
 

@@ -25,7 +25,7 @@ from training.data.repaint import LUMA, repaint
 from training.data.resize import resize_batch
 from training.data.sources import generator_from
 from training.data.text_targets import TextTargets, encode_descriptions
-from training.judge.objects import MiniFigures, Vary, evaluate, object_network, unvaried
+from training.judge.objects import MiniFigures, Vary, measured, object_network, unvaried
 from training.run.checkpoints import read_state
 
 
@@ -90,7 +90,7 @@ class Judged:
             return vary(sized, plain_inputs(sized, posed=True), seed)
 
         network = object_network(self.model)
-        return evaluate(network, shards, text, scenes=scenes, posed=True, bfloat16=False, vary=shown)
+        return measured(network, shards, text, scenes=scenes, posed=True, bfloat16=False, vary=shown).figures()
 
 
 def world_row(world: str, variation: str, name: str, figures: MiniFigures) -> str:

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pan3d bench ros", description=__doc__)
     parser.add_argument(
         "part",
-        choices=("cloud", "journey", "refine", "fast", "start", "rate", "all"),
+        choices=(*MEASURES, "all"),
         nargs="?",
         default="all",
         help="what to measure (default all)",
@@ -90,20 +90,8 @@ def measure(arguments: argparse.Namespace) -> dict:
     rclpy.init(context=context, domain_id=arguments.domain)
     node = Node("pan3d_bench", context=context)
     try:
-        result = {}
-        if arguments.part in ("cloud", "all"):
-            result["cloud"] = measure_cloud(node, arguments, environment)
-        if arguments.part in ("journey", "all"):
-            result["journey"] = measure_journey(node, arguments, environment)
-        if arguments.part in ("refine", "all"):
-            result["refine"] = measure_beside_refinement(node, arguments, environment)
-        if arguments.part in ("fast", "all"):
-            result["fast"] = measure_fast_cameras(node, arguments, environment)
-        if arguments.part in ("start", "all"):
-            result["start"] = measure_start(node, arguments, environment)
-        if arguments.part in ("rate", "all"):
-            result["rate"] = measure_rate(node, arguments, environment)
-        return result
+        asked = MEASURES if arguments.part == "all" else {arguments.part: MEASURES[arguments.part]}
+        return {part: measure_part(node, arguments, environment) for part, measure_part in asked.items()}
     finally:
         node.destroy_node()
         rclpy.try_shutdown(context=context)
@@ -246,6 +234,16 @@ def wait_for(condition, timeout_s: float, problem: str) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError(problem)
         time.sleep(0.05)
+
+
+MEASURES: Mapping[str, Callable[[Node, argparse.Namespace, Mapping[str, str]], dict]] = {
+    "cloud": measure_cloud,
+    "journey": measure_journey,
+    "refine": measure_beside_refinement,
+    "fast": measure_fast_cameras,
+    "start": measure_start,
+    "rate": measure_rate,
+}
 
 
 if __name__ == "__main__":
