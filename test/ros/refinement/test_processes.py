@@ -104,10 +104,12 @@ def start(spinner, ros_context, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)  # three starts of processes, on a busy machine too
 def test_ids_are_the_same_after_a_restart_of_the_node(start, tmp_path):
-    first = start()
+    first = start("memory.remember_s:=1.0")
     first.see(0)
-    first.rig.rgb[:], first.rig.depth[:] = 128, ros_support.CAMERA_HEIGHT_M  # both are taken away and forgotten
-    first.until(lambda: not first.listener.received["instances"][-1].instances, "both are forgotten")
+    first.rig.rgb[:], first.rig.depth[:] = 128, ros_support.CAMERA_HEIGHT_M  # both are taken away
+    first.until(lambda: not first.listener.received["instances"][-1].instances, "both are gone")
+    gone = time.monotonic()
+    first.until(lambda: time.monotonic() > gone + 3.0, "both are forgotten")
     ids = [first.see(place) for place in (-2, -1, 0, 1)]
     assert all(found == ids[0] for found in ids)
     assert not set(ids[0].values()) & {1, 2}  # what a node without a map would give them
