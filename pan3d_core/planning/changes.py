@@ -68,12 +68,13 @@ class PlannedScene:
         """
         carried = {item.instance_id: item for item in held}
         standing = {body.instance_id: body for body in bodies if body.instance_id not in carried}
-        changes = [Change(ChangeKind.DETACH, key, held=self._held[key]) for key in self._held.keys() - carried.keys()]
+        released = self._held.keys() - carried.keys()
+        changes = [Change(ChangeKind.DETACH, key, held=self._held[key]) for key in sorted(released)]
         changes += [Change(ChangeKind.ATTACH, key, held=item) for key, item in carried.items() if self._held.get(key) is not item]
         # What was let go is where the gripper left it, not where it was seen before it was taken.
-        let_go = (self._let_go | (self._held.keys() - carried.keys())) - carried.keys()
-        let_go = {key for key in let_go if key in standing and not standing[key].seen_now}
-        ended = (self._let_go | (self._held.keys() - carried.keys())) - carried.keys() - standing.keys()
+        put_down = (self._let_go | released) - carried.keys()
+        let_go = {key for key in put_down if key in standing and not standing[key].seen_now}
+        ended = put_down - standing.keys()
         known = {key: body for key, body in self._bodies.items() if key not in carried}
         ended |= known.keys() - standing.keys()
         changes += [Change(ChangeKind.REMOVE, key) for key in sorted(ended)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import convolve1d
 
 from pan3d_core.language.colors import oklab
 
@@ -56,9 +57,7 @@ def color_shares(lab: npt.NDArray[np.floating]) -> Floats:
     flat = np.ravel_multi_index((cells[:, 0], cells[:, 1], cells[:, 2]), COLOR_BINS)
     counts = np.bincount(flat, minlength=int(np.prod(COLOR_BINS))).reshape(COLOR_BINS).astype(np.float64)
     for axis in range(3):
-        padded = np.pad(counts, [(1, 1) if axis == other else (0, 0) for other in range(3)])
-        parts = [np.take(padded, np.arange(size) + shift, axis) for size in [COLOR_BINS[axis]] for shift in range(3)]
-        counts = sum(weight * part for weight, part in zip(_KERNEL, parts))
+        counts = convolve1d(counts, _KERNEL, axis, mode="constant")
     shares: Floats = (counts / counts.sum()).ravel().astype(np.float32)
     return shares
 

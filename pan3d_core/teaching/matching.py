@@ -14,7 +14,6 @@ import numpy as np
 
 from pan3d_core.teaching.looks import Floats, Looks
 
-THRESHOLD = 0.5  # from which on the object is the taught one; weights are fitted so that this keeps false alarms rare
 _LEAST_SHARED = 1e-3
 
 

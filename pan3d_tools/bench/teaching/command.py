@@ -154,7 +154,7 @@ def rare_alarms(groups: Sequence[Group], weights: Weights) -> Weights:
     """Shift the bias so that on these groups the threshold lets as many false alarms pass as `ALARMS` says.
 
     Args:
-        groups: That weights were fitted to.
+        groups: At least two, neither fitted to nor judged.
         weights: Of the cues.
 
     Returns:
