@@ -15,7 +15,6 @@ from pan3d_core.geometry.cameras import pixel_grid, pixel_rays
 from pan3d_core.runtime import files as runtime_files
 from pan3d_core.views.image_files import image_tensor, opened_picture, read_pixels
 
-MILLIMETRE = 1e-3
 PARENTS_SEARCHED = 4  # data set wide files lie this many folders above a scene at most
 
 

@@ -29,7 +29,6 @@ NO_TARGET_M = 0.08  # a grasp farther than this from every object is a grasp at 
 TOUCH_M = 0.0005  # contacts shallower than this are the solver's margin, not a collision
 PUSHED_M = 0.010  # the target may be brushed on the way in, but not pushed farther than this
 BLOCKED_M = 0.008  # the hand stays this far behind its command: something is in the way
-SQUEEZED_M = 0.001  # jaws closer than this hold nothing
 CLEAN_M, CLEAN_DEG = 0.02, 20.0
 
 

@@ -22,7 +22,6 @@ Shapes = Mapping[str, tuple[int | str, ...]]
 NameInputs = Callable[[Tensor, tuple[Tensor, Tensor] | None], dict[str, Tensor]]
 # Relative to the range of each output where that is large: exponentials amplify rounding.
 TOLERANCE = {"depth": 5e-3, "depth_conf": 5e-3, "pose_encoding": 1e-3, "metric_depth": 5e-3, "sky": 1e-3}
-CAMERA_INPUTS = ("cameras", "posed")
 OUTPUTS = {
     AnyViewDa3: ("depth", "depth_conf", "pose_encoding"),
     MonocularDa3: ("metric_depth", "sky"),
