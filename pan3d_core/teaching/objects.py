@@ -57,13 +57,6 @@ class TaughtLibrary:
         others = tuple(other for other in self.objects if key_of(other.name) != key)
         return replace(self, objects=tuple(sorted((*others, item), key=lambda other: key_of(other.name))))
 
-    def without(self, name: str) -> TaughtLibrary:
-        """Without the object of this name. Raises `KeyError` where there is none."""
-        key = key_of(name)
-        if self.find(name) is None:
-            raise KeyError(f"name: expected one of {', '.join(self.names) or 'no name'}, got {name!r}")
-        return replace(self, objects=tuple(item for item in self.objects if key_of(item.name) != key))
-
     def problems(self, checkpoint: str) -> tuple[str, ...]:
         """What cannot be used of it with a network: entries that were skipped, and objects of another network.
 

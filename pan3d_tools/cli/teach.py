@@ -144,8 +144,7 @@ def _selection(options: argparse.Namespace, result: PerceptionResult, config: Pi
     if options.object is not None:
         return select_by_id(result, options.object)
     if options.prompt is not None:
-        found = select_by_prompt(result, options.prompt, Namer(config=config.naming))
-        return replace(found, instance_ids=found.instance_ids[:1]) if found.instance_ids else found
+        return select_by_prompt(result, options.prompt, Namer(config=config.naming))
     if options.pixel is not None:
         return select_by_pixels(result, [tuple(options.pixel)], camera=options.camera)
     if options.box is not None:
