@@ -70,6 +70,8 @@ def test_which_object_is_shown_is_said_by_id_words_pixel_or_box(teach, scenes, c
     assert code == 2 and "got 3: 1 (" in error and "say it by id, prompt, pixel or box" in error
     code, told, _ = teach("show", scenes["present"], "--name", "red part", "--prompt", "the red object", *ENGINE)
     assert code == 0 and "(red object) is 'red part' now" in told
+    code, _, error = teach("show", scenes["present"], "--name", "part", "--prompt", "blue object", *ENGINE)
+    assert code == 2 and "expected to be told which one is shown, got 2" in error
     code, _, error = teach("show", scenes["present"], "--name", "part", "--pixel", "1", "1", *ENGINE)
     assert code == 2 and "no object is under the points" in error
     code, told, _ = teach("show", scenes["shown"], "--name", "part", "--box", "0", "0", "159", "119", *ENGINE)
