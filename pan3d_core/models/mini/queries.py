@@ -17,6 +17,7 @@ from pan3d_core.models.mini.plane import fourier_features
 
 SEED_RADIUS_M = 0.035
 MASK_RADIUS_M = 0.05
+BORDER_LOGIT = 0.1  # a mask's logits from outside to inside: a probability of 0.475 to 0.525
 POINT_WAVELENGTHS_M = (2.0, 1.0, 0.5, 0.25, 0.125, 0.0625)
 _POINT_FEATURES = 2 * 3 * len(POINT_WAVELENGTHS_M)
 
@@ -88,9 +89,13 @@ def under_masks(mask_logits: Tensor, content8: Tensor) -> Tensor:
 
 
 def mask_facts(mask_logits: Tensor) -> Tensor:
-    """What a mask (B, Q, S, h2, w2) itself tells of its quality: mean probability inside and its size, (B, Q, 2)."""
-    probs = mask_logits.detach().sigmoid().flatten(2)
-    inside = (probs > 0.5).to(probs.dtype)
+    """What a mask (B, Q, S, h2, w2) itself tells of its quality: mean probability inside and its size, (B, Q, 2).
+
+    Pixels on the border count in part: one that rounding puts on this side of it or that does not make the answer jump.
+    """
+    logits = mask_logits.detach().flatten(2)
+    probs = logits.sigmoid()
+    inside = (0.5 + logits / (2 * BORDER_LOGIT)).clamp(0, 1)
     area = inside.sum(-1)
     certainty = (probs * inside).sum(-1) / area.clamp_min(1)
     return torch.stack([certainty, (1 + area).log() / 8], dim=-1)

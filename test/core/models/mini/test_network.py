@@ -12,7 +12,7 @@ from pan3d_core.models.mini.calibration import MiniInputs
 from pan3d_core.models.mini.decode import decode_scene, suppress_masks
 from pan3d_core.models.mini.network import MiniArchitecture, PanMini
 from pan3d_core.models.mini.plane import grid_intrinsics, plane_from_world, plane_rays
-from pan3d_core.models.mini.queries import select_seeds
+from pan3d_core.models.mini.queries import mask_facts, select_seeds
 
 TINY = {
     "dim": 48,
@@ -169,3 +169,16 @@ def test_decoding_gives_falling_scores_above_the_limit(model):
     rows, scores = decode_scene(model(make_inputs(2)).queries, 0, min_score=0.05)
     assert bool((scores[:-1] >= scores[1:]).all()) and bool((scores >= 0.05).all()) and len(set(rows.tolist())) == len(rows)
     assert len(decode_scene(model(make_inputs(2)).queries, 0, min_score=1.01)[0]) == 0
+
+
+def test_what_a_mask_says_of_itself_does_not_jump_where_rounding_moves_a_pixel_over_its_border():
+    inside = torch.full((1, 1, 1, 4, 4), 6.0)
+    on_border = inside.clone()
+    on_border[..., 0, 0] = 1e-5
+    beyond = inside.clone()
+    beyond[..., 0, 0] = -1e-5
+    assert (mask_facts(on_border) - mask_facts(beyond)).abs().max() < 1e-5
+    outside = inside.clone()
+    outside[..., 0, 0] = -6.0
+    certainty_and_size = torch.stack([torch.tensor(6.0).sigmoid(), torch.tensor(16.0).log() / 8])
+    assert torch.allclose(mask_facts(outside)[0, 0], certainty_and_size, atol=1e-5)
