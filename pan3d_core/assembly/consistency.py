@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -53,6 +53,7 @@ class _Evidence:
     rays: tuple[Array, Array]
     poses: Array  # (S, 4, 4)
     tolerance: float  # rad
+    free: dict[tuple[int, int], int] = field(default_factory=dict)  # what was counted of pairs, see `free_fits`
 
     def fits(self, poses: Array, lens: Indices | None = None) -> Flags:
         """(N,) whether each match fits other poses."""
@@ -275,7 +276,7 @@ def _measure(evidence: _Evidence, name: str, names: tuple[str, ...], config: Con
     moved[list(views)] = correction @ moved[list(views)]
     possible = int(own.fits(moved).sum())
     if possible < NAMED_FACTOR * config.min_matches or given < possible * config.refuse_below:
-        possible = max(possible, free_fits(own.matches, own.rays, own.tolerance))
+        possible = max(possible, free_fits(own.matches, own.rays, own.tolerance, own.free))
         if len(views) == 1:
             mended = max(int(own.fits(item.cam_from_world).sum()) for item in single_mistakes(own.poses, views[0]))
             possible = max(possible, mended if mended >= EXPLAINED_SHARE * len(own.matches) else 0)

@@ -25,6 +25,8 @@ from pan3d_core.structures import CameraView
 ENOUGH = 20
 # Half the side of the ground that is looked at, as a fraction of the cameras' distance from it.
 HALF_SIDE = 0.5
+# Pixels along the side of the picture from above for each along the longer side of a view: more show nothing new.
+PIXELS_FROM_ABOVE = 1.5
 # Rays that are flatter than this above the ground see it too foreshortened (sine).
 STEEP = 0.25
 # Pixels along the border of what a camera sees that are no places.
@@ -69,7 +71,7 @@ def match_on_ground(
     Args:
         views: With intrinsics.
         cam_from_world: (S, 4, 4) metres, z of the world up.
-        config: Size of the pictures and number of places.
+        config: Largest size of the pictures and number of places.
 
     Returns:
         Matches as `match_views` gives them; None where the cameras do not look down at one place.
@@ -79,7 +81,8 @@ def match_on_ground(
         return None
     eyes = np.linalg.inv(cam_from_world)[:, :3, 3]
     distance = float(np.median(np.linalg.norm(eyes - center, axis=1)))
-    side, half = config.picture_side, HALF_SIDE * distance
+    side = min(config.picture_side, round(PIXELS_FROM_ABOVE * max(max(view.hw) for view in views)))
+    half = HALF_SIDE * distance
     step = 2 * half / side
     world_from_ground = np.array([[step, 0, center[0] - half], [0, -step, center[1] + half], [0, 0, center[2]], [0, 0, 1]])
     detector = cv2.SIFT.create(config.features, contrastThreshold=CONTRAST)

@@ -16,6 +16,8 @@ WIDTHS = (0.08, 0.04, 0.02, 0.01, 0.006, 0.004, 0.003, 0.003)
 # A fit stays near the given pose where matches do not say otherwise: weight of one radian and of one metre.
 PRIOR = np.array([0.02] * 3 + [0.05] * 3)
 STEP = 1e-5
+# Fewest matches of a pair that tell of poses, see `free_fits`.
+FEWEST_FREE = 15
 
 
 def pair_transforms(matches: ViewMatches, cam_from_world: Array) -> Array:
@@ -109,26 +111,37 @@ def motion_size(transform: Array) -> tuple[float, float]:
     return math.degrees(math.acos(cosine)), float(np.sqrt(np.square(transform[:3, 3]).sum()))
 
 
-def free_fits(matches: ViewMatches, rays: tuple[Array, Array], tolerance: float, least: int = 15) -> int:
+def free_fits(
+    matches: ViewMatches, rays: tuple[Array, Array], tolerance: float, known: dict[tuple[int, int], int] | None = None
+) -> int:
     """Count the matches that some poses of their two views, whichever, fit (RANSAC with five points).
 
     Args:
         matches: Of any pairs.
         rays: Of these matches.
         tolerance: Largest miss, rad.
-        least: Pairs with fewer count as none: chance finds poses for ten.
+        known: What pairs of views counted before; this call's are added to it. Pairs of two cameras are asked for by both.
+
+    Returns:
+        Their number; pairs with fewer than `FEWEST_FREE` count as none: chance finds poses for ten.
     """
+    known = {} if known is None else known
     total = 0
-    pairs = matches.first * len(matches.intrinsics) + matches.second
-    for pair in np.unique(pairs):
-        rows = (pairs == pair) & (rays[0][:, 2] > 0.1) & (rays[1][:, 2] > 0.1)
-        if rows.sum() < least:
-            continue
-        first, second = (np.ascontiguousarray(side[rows, :2] / side[rows, 2:]) for side in rays)
-        cv2.setRNGSeed(0)
-        _, mask = cv2.findEssentialMat(
-            first, second, np.eye(3), method=cv2.RANSAC, prob=0.99, threshold=tolerance / 2, maxIters=300
-        )
-        count = 0 if mask is None else int(mask.sum())
-        total += count if count >= least else 0
+    pairs = np.stack([matches.first, matches.second], axis=1)
+    for first, second in np.unique(pairs, axis=0).tolist():
+        if (first, second) not in known:
+            rows = (pairs == (first, second)).all(1)
+            known[first, second] = _free_fits_of_pair(rays[0][rows], rays[1][rows], tolerance)
+        total += known[first, second]
     return total
+
+
+def _free_fits_of_pair(first: Array, second: Array, tolerance: float) -> int:
+    ahead = (first[:, 2] > 0.1) & (second[:, 2] > 0.1)
+    if ahead.sum() < FEWEST_FREE:
+        return 0
+    first, second = (np.ascontiguousarray(side[ahead, :2] / side[ahead, 2:]) for side in (first, second))
+    cv2.setRNGSeed(0)
+    _, mask = cv2.findEssentialMat(first, second, np.eye(3), method=cv2.RANSAC, prob=0.99, threshold=tolerance / 2, maxIters=300)
+    count = 0 if mask is None else int(mask.sum())
+    return count if count >= FEWEST_FREE else 0

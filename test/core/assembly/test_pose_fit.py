@@ -30,3 +30,10 @@ def test_matches_by_chance_do_not_fit_one_pose():
 def test_a_motion_is_measured_in_degrees_and_metres():
     quarter = np.array([[0.0, -1, 0, 3], [1, 0, 0, 4], [0, 0, 1, 0], [0, 0, 0, 1]])
     assert motion_size(quarter) == pytest.approx((90.0, 5.0))
+
+
+def test_a_pair_is_counted_once_for_both_of_its_cameras():
+    matches, rays = matched(40)
+    known = {}
+    assert free_fits(matches, rays, 2e-3, known) == 40 and known == {(0, 1): 40}
+    assert free_fits(matches, rays, 2e-3, {(0, 1): 33}) == 33
