@@ -37,9 +37,9 @@ def judged(config: ModelConfig, scenes: Sequence[Path] = (STORED_SCENES,)) -> li
         FileNotFoundError: There is no scene in a folder.
     """
     references = list_scenes(list(scenes), 0)
-    wide = measured(replace(config, runtime="torch", precision="float32"), references)
-    with on_trial():
+    with on_trial():  # first, because it may be refused
         narrow = measured(config, references)
+    wide = measured(replace(config, runtime="torch", precision="float32"), references)
     found = [Judgement(name, wide[name], narrow[name], allowed) for name, allowed in ALLOWED.items() if _says(wide[name])]
     if not found:
         raise RuntimeUnavailable(
@@ -52,6 +52,7 @@ def judged(config: ModelConfig, scenes: Sequence[Path] = (STORED_SCENES,)) -> li
 def measured(config: ModelConfig, references: Sequence[SceneReference]) -> dict[str, float]:
     """The figures of `ALLOWED` of one way to run the network; NaN where there is nothing to measure."""
     engine = build_engine(config)
+    _require_run_by(engine, config)  # before it takes its time
     evaluation = evaluate(PerceptionPipeline(engine, PipelineConfig(model=config)), references)
     _require_run_by(engine, config)
     values = {figure.name: float(figure.value) for figure in figure_table(evaluation)}
