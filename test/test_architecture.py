@@ -46,6 +46,7 @@ ROOM_FLOORS = {
     "engines": ("geometry", "structures", "labels", "settings", "config", "runtime", "views", "rendering", "language", "models"),
     "body": ("geometry", "structures", "config"),
     "assembly": ("geometry", "structures", "labels", "config", "runtime", "rendering"),
+    "calibration": ("structures", "config", "assembly"),
     "memory": ("geometry", "structures", "labels", "config", "runtime", "gaussians"),
     "teaching": ("geometry", "structures", "labels", "config", "runtime", "views", "pictures", "language"),
     "grasping": ("geometry", "structures", "labels", "config"),

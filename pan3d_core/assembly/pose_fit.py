@@ -79,7 +79,7 @@ def fit_views(matches: ViewMatches, rays: tuple[Array, Array], cam_from_world: A
     nudges = [small_motion(twist) for twist in np.diag(np.full(6, STEP))]
     for width in WIDTHS:
         tried = np.stack([correction, *(nudge @ correction for nudge in nudges)])[:, None]
-        base, *nudged = _plane_distances(part, own, np.where(moving[:, None, None], tried @ cam_from_world, cam_from_world))
+        base, *nudged = plane_distances(part, own, np.where(moving[:, None, None], tried @ cam_from_world, cam_from_world))
         jacobian = (np.stack(nudged, axis=1) - base[:, None]) / STEP
         weight = np.square(width**2 / (width**2 + np.square(base)))
         normal = (jacobian * weight[:, None]).T @ jacobian + np.diag(np.square(PRIOR * max(len(base), 1) ** 0.5))
@@ -88,7 +88,7 @@ def fit_views(matches: ViewMatches, rays: tuple[Array, Array], cam_from_world: A
     return correction
 
 
-def _plane_distances(matches: ViewMatches, rays: tuple[Array, Array], cam_from_world: Array) -> Array:
+def plane_distances(matches: ViewMatches, rays: tuple[Array, Array], cam_from_world: Array) -> Array:
     """(..., N) signed sine of the angle between the second ray and the epipolar plane of the first, for poses (..., S, 4, 4)."""
     transform = pair_transforms(matches, cam_from_world)
     turned = (transform[..., :3, :3] @ rays[0][:, :, None])[..., 0]

@@ -16,6 +16,7 @@ BENCHES = commands_of_tools(
         "soak": ("bench.soak:run", "thousands of view sets in one process: memory, files, threads and times that grow"),
         "memory": ("bench.memory.stream:run", "ids and states of objects over thousands of steps of a busy table"),
         "body": ("bench.body:run", "the robot's own body told from objects: pixels taken out, pixels lost, what it costs"),
+        "calibration": ("bench.calibration:run", "cameras that are off: which is found, by how much, and how sure that is"),
         "consistency": ("bench.consistency:run", "faults of poses and support heights: told, refused, named; false alarms"),
         "vggt": ("bench.official.vggt:run", "VGGT forward pass, beside the official code when it is there"),
         "da3": ("bench.official.da3:run", "Depth Anything 3 forward pass, beside the official code when it is there"),

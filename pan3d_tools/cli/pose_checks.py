@@ -9,7 +9,7 @@ from pan3d_core.assembly.consistency import check_poses
 from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check
 from pan3d_core.structures import CameraView
 from pan3d_core.views.camera_files import read_camera_file
-from pan3d_core.views.scene_folder import SCENE_FILE, read_photographs, read_scene
+from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_photographs, read_scene
 from pan3d_tools.doctor import exit_code, format_report
 
 MEND_POSES = "mend the poses: cam_from_world in metres, optical axes (x right, y down, z forward)"
@@ -26,15 +26,19 @@ def run_pose_checks(path: Path, images: Sequence[Path], support_height_m: float 
     Returns:
         The exit code.
     """
-    if path.is_dir():
-        scene = read_scene(path)
-    else:
-        entries = read_camera_file(path).views
-        scene = read_photographs(images or [path.parent / entry.image for entry in entries if entry.image is not None], path)
+    scene = scene_of_cameras(path, images)
     given = scene.support_height_m if support_height_m is None else support_height_m
     checks = pose_checks(scene.views, given)
     print(format_report(checks))
     return exit_code(checks)
+
+
+def scene_of_cameras(path: Path, images: Sequence[Path]) -> Scene:
+    """Read a scene folder, or a cameras file with its pictures; arguments as `run_pose_checks` has them."""
+    if path.is_dir():
+        return read_scene(path)
+    entries = read_camera_file(path).views
+    return read_photographs(images or [path.parent / entry.image for entry in entries if entry.image is not None], path)
 
 
 def names_cameras(path: Path) -> bool:

@@ -1,9 +1,11 @@
-"""`pan3d refine BAG`: the keyframes of a bag as a scene."""
+"""The keyframes of a bag as a scene: `pan3d refine BAG`, `pan3d calibrate check BAG`."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+from pan3d_core.structures import CameraView
 from pan3d_core.views.scene_folder import Scene
 from pan3d_ros.bags.keyframes import KeyframeRequest, keyframe_scene
 from pan3d_tools.cli.options import pipeline_config
@@ -13,3 +15,8 @@ def scene_of_bag(options: argparse.Namespace) -> Scene:
     """Return the views that the command's options ask for, chosen as the node chooses keyframes."""
     request = KeyframeRequest(options.views, tuple(options.params), options.depth, pipeline_config(options))
     return keyframe_scene(options.scene, request)
+
+
+def views_of_bag(path: Path, views: int) -> tuple[CameraView, ...]:
+    """Return at most so many views of a bag from places that differ, by what the bag itself says."""
+    return keyframe_scene(path, KeyframeRequest(views)).views

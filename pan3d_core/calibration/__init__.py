@@ -1,0 +1,5 @@
+"""Where cameras really are, by what their pictures share; knows poses that were given and matches, no engine and no robot."""
+
+from pan3d_core.calibration.check import CalibrationCheck, CameraCheck, check_calibration, corrected
+
+__all__ = ["CalibrationCheck", "CameraCheck", "check_calibration", "corrected"]

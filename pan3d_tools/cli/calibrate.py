@@ -1,0 +1,133 @@
+"""`pan3d calibrate check`: which camera is not where it is said to be, by how much, and what mends it."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from scipy.spatial.transform import Rotation
+
+from pan3d_core.calibration import CalibrationCheck, CameraCheck, check_calibration, corrected
+from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.lazy import load
+from pan3d_core.structures import CameraView
+from pan3d_core.views.camera_files import CameraFile, read_camera_file, write_camera_file
+from pan3d_core.views.scene_folder import SCENE_FILE
+from pan3d_tools.cli.pose_checks import names_cameras, scene_of_cameras
+
+# Imported for recordings only, which need ROS.
+KEYFRAMES = "pan3d_tools.cli.bags.keyframes:views_of_bag"
+FIXED_M = 1e-4  # views of a camera that are nearer to each other than this are of a fixed one
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Put the command's actions on its parser."""
+    actions = parser.add_subparsers(dest=argparse.SUPPRESS, metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="compare poses with what the pictures share, and give a correction for each camera")
+    check.set_defaults(command=run_check)
+    check.add_argument(
+        "recordings", nargs="+", type=Path, metavar="PATH",
+        help="bags, scene folders or cameras files of the same cameras, each of one still scene; several tell more than one",
+    )  # fmt: skip
+    check.add_argument("--trust", default="", metavar="CAMERA", help="a camera that is right (default: whichever agree)")
+    check.add_argument("--views", type=int, default=24, metavar="N", help="of each bag at most (default: %(default)s)")
+    check.add_argument(
+        "-o", "--out", type=Path, metavar="FILE",
+        help="write the corrected poses: .json for one cameras file or scene folder, .yaml as transforms.static_file of fixed "
+        "cameras takes it",
+    )  # fmt: skip
+
+
+def run_check(options: argparse.Namespace) -> int:
+    """A line for each camera; 1 when one is off, or nothing can be told of any."""
+    out: Path | None = options.out
+    if out is not None and out.suffix not in (".json", ".yaml"):
+        raise ValueError(f"--out: expected a .json or .yaml file, got {out}")
+    if out is not None and out.suffix == ".json" and (len(options.recordings) > 1 or not names_cameras(options.recordings[0])):
+        raise ValueError("--out: expected a .yaml file, since .json is for one cameras file or scene folder")
+    sets = [
+        scene_of_cameras(path, ()).views if names_cameras(path) else load(KEYFRAMES)(path, options.views)
+        for path in options.recordings
+    ]
+    check = check_calibration(sets, trusted=options.trust)
+    for line in lines_of(check):
+        print(line)
+    if out is not None:
+        if out.suffix == ".json":
+            write_camera_file(out, _with_poses(options.recordings[0], corrected(sets[0], check)))
+        else:
+            content = yaml.safe_dump(_static_poses(sets, check), sort_keys=False)
+            with written_whole(out) as part:
+                part.write_text(content, encoding="utf-8")
+        print(f"written to {out}")
+    return 1 if check.off or not any(item.known for item in check.cameras) else 0
+
+
+def lines_of(check: CalibrationCheck) -> list[str]:
+    """Say what was found, a line for each camera, and below how to mend those that are off."""
+    lines = [f"{check.views} views"]
+    for item in check.cameras:
+        sure = f"+-{1000 * item.sigma_m:.0f} mm, +-{item.sigma_deg:.1f} degrees"
+        if not item.known:
+            lines.append(f"{item.camera}: cannot be told: {item.matches} places shared with other views, too few or too close")
+        elif item.camera == check.trusted:
+            lines.append(f"{item.camera}: trusted")
+        elif item.is_off:
+            fits = f"{item.fits_given:.2f} of what it shares fits, then {item.fits_corrected:.2f}"
+            lines.append(f"{item.camera}: OFF by {1000 * item.moved_m:.0f} mm and {item.turned_deg:.1f} degrees ({sure}); {fits}")
+        else:
+            lines.append(f"{item.camera}: right ({sure}; {item.matches} places)")
+    if 2 * len(check.off) >= len(check.cameras) > 1 and not check.trusted:
+        lines.append("as many are off as are right: which of them are, pictures cannot tell; --trust names one that surely is")
+    if check.off:
+        lines.append("to mend: multiply the pose of the optical frame in its parent from the right by")
+        lines += [
+            f"  {item.camera}: xyz {_rounded(xyz)} xyzw {_rounded(xyzw)}" for item in check.off for xyz, xyzw in [mending(item)]
+        ]
+    return lines
+
+
+def mending(item: CameraCheck) -> tuple[list[float], list[float]]:
+    """Give `given_from_cam` of a camera: metres and quaternion xyzw, by which `parent_from_optical` is to be multiplied."""
+    return _pose_numbers(np.linalg.inv(item.cam_from_given))
+
+
+def _with_poses(source: Path, views: Sequence[CameraView]) -> CameraFile:
+    """A cameras file with the poses of these views, which are those of its pictures in their order."""
+    content = read_camera_file(source / SCENE_FILE if source.is_dir() else source)
+    poses = iter(view.cam_from_world for view in views)
+    entries = (entry if entry.image is None else replace(entry, cam_from_world=next(poses)) for entry in content.views)
+    return replace(content, views=tuple(entries))
+
+
+def _static_poses(sets: Sequence[Sequence[CameraView]], check: CalibrationCheck) -> dict[str, Any]:
+    """What a file of fixed cameras says (`transforms.static_file`)."""
+    cameras, frames = {}, set()
+    for item in check.cameras:
+        views = [view for views in sets for view in views if view.camera == item.camera and view.cam_from_world is not None]
+        poses = [view.calibration()[1].double().numpy() for view in corrected(views, check)]
+        if any(np.abs(pose - poses[0]).max() > FIXED_M for pose in poses):
+            raise ValueError(
+                f"--out: expected fixed cameras for a .yaml file, got {item.camera}, which moves; mend its mounting by hand"
+            )
+        frames.add(views[0].world_frame_id)
+        xyz, xyzw = _pose_numbers(np.linalg.inv(poses[0]))
+        cameras[item.camera] = {"translation_m": xyz, "rotation_xyzw": xyzw}
+    if len(frames) > 1:
+        raise ValueError(f"--out: expected recordings with one reference frame, got {', '.join(sorted(frames))}")
+    return {"reference_frame": frames.pop(), "cameras": cameras}
+
+
+def _pose_numbers(transform: np.ndarray) -> tuple[list[float], list[float]]:
+    rotation = Rotation.from_matrix(transform[:3, :3]).as_quat()
+    return [float(value) for value in transform[:3, 3]], [float(value) for value in rotation * math.copysign(1.0, rotation[3])]
+
+
+def _rounded(values: Sequence[float]) -> str:
+    return "[" + ", ".join(f"{value:.5f}" for value in values) + "]"
