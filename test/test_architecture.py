@@ -58,8 +58,8 @@ ROOM_FLOORS = {
     ),
     "pipeline": ("structures", "config", "views", "body", "assembly", "engines", "language", "memory", "teaching", "runtime"),
     "labelling": (
-        "geometry", "structures", "labels", "settings", "config", "views", "pictures", "assembly", "engines", "refine",
-        "pipeline",
+        "geometry", "structures", "labels", "settings", "config", "runtime", "views", "pictures", "assembly", "teaching",
+        "engines", "refine", "pipeline",
     ),
     "picking": (
         "geometry", "structures", "config", "body", "engines", "grasping", "language", "memory", "motion", "pipeline",
@@ -242,7 +242,7 @@ ROOMS_WITH_PUBLIC_NAMES = (
     "pan3d_core.language", "pan3d_core.gaussians",
     "pan3d_core.body", "pan3d_core.assembly", "pan3d_core.grasping", "pan3d_core.motion", "pan3d_core.picking",
     "pan3d_core.planning", "pan3d_core.refine", "pan3d_core.refine.first_map", "pan3d_core.teaching",
-    "pan3d_core.refine.labels",
+    "pan3d_core.refine.labels", "pan3d_core.labelling.review",
     # Further rooms, one line per package:
     "pan3d_core.models", "pan3d_core.models.layers", "pan3d_core.models.vggt", "pan3d_core.models.da3",
     "pan3d_core.models.fast3dis", "pan3d_core.models.eps3d", "pan3d_core.models.mini", "pan3d_core.engines",

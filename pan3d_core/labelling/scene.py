@@ -170,18 +170,18 @@ def _shown(views: Sequence[CameraView], refined: RefinedResult) -> tuple[MapView
 
 
 def _truth(shown: MapViews, depth: Sequence[Tensor], found: Verdicts, refined: RefinedResult) -> SceneTruth:
-    """The sure objects numbered from 1, void behind them."""
+    """The sure objects numbered from 1, behind them the doubtful ones, each void with its box, then all other void."""
     model = refined.refinement.model
     owner, means = gaussian_ids(model).cpu(), model.means.detach().cpu()
     kinds = tuple(sorted(set(found.names.values())))
     ids, objects = torch.zeros_like(shown.instance_id), []
-    for number, (value, name) in enumerate(found.names.items(), start=1):
+    ids[found.void] = len(found.names) + len(found.doubted) + 1
+    for number, value in enumerate((*found.names, *found.doubted), start=1):
         ids[shown.instance_id == value] = number
         points = means[owner == value]
         box = upright_box(points, _TRIM) if len(points) > 3 else None
-        objects.append(SceneObject(number, name, kinds.index(name), box))
-    if bool(found.void.any()):
-        number = len(objects) + 1
-        ids[found.void] = number
-        objects.append(SceneObject(number, VOID_NAME))
+        name = found.names.get(value)
+        objects.append(SceneObject(number, VOID_NAME if name is None else name, -1 if name is None else kinds.index(name), box))
+    if bool((ids == len(objects) + 1).any()):
+        objects.append(SceneObject(len(objects) + 1, VOID_NAME))
     return SceneTruth(tuple(ids), tuple(depth), tuple(objects), LabelSpace.things(kinds))

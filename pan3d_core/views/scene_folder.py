@@ -166,7 +166,7 @@ def write_scene(folder: Path | str, scene: Scene) -> Path:
         where = (view.camera, view.frame_id, view.stamp_ns)
         entries.append(CameraEntry(*where, image, view.intrinsics, view.cam_from_world, depth_file, instances))
     path = folder / SCENE_FILE
-    truth = {} if scene.truth is None else _truth_json(scene.truth)
+    truth = {} if scene.truth is None else truth_json(scene.truth)
     frame = scene.views[0].world_frame_id
     write_camera_file(path, CameraFile(tuple(entries), scene.name, frame, scene.support_height_m, truth))
     return path
@@ -279,8 +279,8 @@ def _view_of(entry: CameraEntry, image_path: Path, cameras: Path, world_frame_id
         raise ValueError(f"{image_path.name}: {error}") from error
 
 
-def _truth_json(truth: SceneTruth) -> dict[str, Any]:
-    """The keys of a `scene.json` beyond its cameras, as `_read_truth` takes them."""
+def truth_json(truth: SceneTruth) -> dict[str, Any]:
+    """The keys of a `scene.json` beyond its cameras, as `read_scene` takes them."""
     labels = [{"name": name, "is_thing": thing} for name, thing in zip(truth.labels.names, truth.labels.is_thing)]
     return {"labels": labels, "objects": [_object_json(item) for item in truth.objects]}
 
@@ -311,19 +311,24 @@ def _box_of(box: Mapping[str, Any], where: str) -> OrientedBox:
     return OrientedBox(pose.float(), size.float())
 
 
-def _read_truth(facts: Mapping[str, Any], instances: Sequence[Path], views: Sequence[CameraView]) -> SceneTruth:
-    labels = facts.get("labels", [])
-    for index, entry in enumerate(labels):
-        _check_fields(entry, {"name": str, "is_thing": bool}, f"labels[{index}]")
+def objects_of(facts: Mapping[str, Any]) -> tuple[SceneObject, ...]:
+    """Read the objects of a `scene.json` from its keys beyond cameras; `ValueError` names entry and field."""
     objects = []
     for index, entry in enumerate(facts.get("objects", [])):
         _check_fields({"name": "", "class_id": -1, "box": None, **entry}, OBJECT_FIELDS, f"objects[{index}]")
         box = entry.get("box")
         made = None if box is None else _box_of(box, f"objects[{index}]: box")
         objects.append(SceneObject(entry["instance_id"], entry.get("name", ""), entry.get("class_id", -1), made))
+    return tuple(objects)
+
+
+def _read_truth(facts: Mapping[str, Any], instances: Sequence[Path], views: Sequence[CameraView]) -> SceneTruth:
+    labels = facts.get("labels", [])
+    for index, entry in enumerate(labels):
+        _check_fields(entry, {"name": str, "is_thing": bool}, f"labels[{index}]")
     return SceneTruth(
         instance_ids=tuple(torch.from_numpy(read_16_bit(path).astype(np.int64)) for path in instances),
         depth=tuple(view.depth for view in views),
-        objects=tuple(objects),
+        objects=objects_of(facts),
         labels=LabelSpace(tuple(item["name"] for item in labels), tuple(item["is_thing"] for item in labels)),
     )

@@ -8,7 +8,9 @@ from boxes_to_teach import BLUE, CANDIDATES, CONFIG, cell_of, engine, taught
 
 from pan3d_core.config import WorkspaceConfig
 from pan3d_core.labelling import LabelSettings, label_scene
+from pan3d_core.labelling import scene as scene_module
 from pan3d_core.labelling.chosen_views import posed_views, shrunk, spread_views
+from pan3d_core.labelling.doubt import Verdicts
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.teaching import TaughtLibrary
 from pan3d_core.views.scene_folder import Scene
@@ -29,9 +31,18 @@ def pipeline_with(library=None, config=CONFIG):
 
 
 @pytest.fixture(scope="module")
-def labelled():
+def verdict():
+    """What the truth of the labelled scene is made of; is filled in by `labelled`."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def labelled(verdict):
     library = TaughtLibrary((taught("blue valve", BLUE),))
-    return label_scene(scene_of(CANDIDATES), pipeline_with(library), TINY)
+    made = scene_module._truth
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scene_module, "_truth", lambda *parts: verdict.extend(parts) or made(*parts))
+        return label_scene(scene_of(CANDIDATES), pipeline_with(library), TINY)
 
 
 def test_every_object_has_one_id_in_all_views_and_its_true_place(labelled):
@@ -61,6 +72,18 @@ def test_depth_is_measured_or_rendered_and_void_is_no_object(labelled):
     assert all(item is not None and item.shape == (72, 96) for item in truth.depth)
     assert 0 < labelled.void_share < 0.6 and len(truth.void_ids) == 1
     assert labelled.scene.support_height_m == 0.0 and not labelled.warnings
+
+
+def test_a_doubtful_object_is_void_with_an_id_and_a_box_of_its_own(labelled, verdict):
+    shown, depth, found, refined = verdict
+    value, *sure = found.names
+    doubted = Verdicts({key: found.names[key] for key in sure}, {value: "why"}, found.void | (shown.instance_id == value))
+    truth = scene_module._truth(shown, depth, doubted, refined)
+    ids = torch.stack(truth.instance_ids)
+    void = [item for item in truth.objects if item.is_void]
+    assert [item.box is not None for item in void] == [True, False] and len(truth.objects) == len(labelled.objects) + 1
+    assert torch.equal(ids == void[0].instance_id, shown.instance_id == value)
+    assert torch.equal(ids == void[1].instance_id, found.void)
 
 
 def test_recordings_that_cannot_be_labelled_are_refused():
