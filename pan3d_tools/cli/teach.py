@@ -28,6 +28,7 @@ from pan3d_core.teaching import (
 from pan3d_tools.cli.bags.files import find_bags
 from pan3d_tools.cli.options import add_model_options, pipeline_config
 from pan3d_tools.cli.teach_networks import add_deploy, add_label, add_train
+from pan3d_tools.cli.teach_review import add_review
 
 DEFAULT_FOLDER = Path("objects")
 # Imported for bags only: objects are taught from pictures where rosbags is not installed.
@@ -49,6 +50,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     _add_replace(imported)
     label = actions.add_parser("label", help="label recordings without anybody, for training")
     add_label(label)
+    add_review(actions.add_parser("review", help="go through labelled objects in the browser (needs viser)"))
     add_train(actions.add_parser("train", help="weights that have learnt a labelled data set"))
     deploy = actions.add_parser("deploy", help="put such weights into the node's parameters, or export them")
     add_deploy(deploy)

@@ -12,6 +12,7 @@ import yaml
 
 from pan3d_core.engines.mini import engine_of, read_checkpoint
 from pan3d_core.labelling import LabelledScene, LabelSettings, label_scene
+from pan3d_core.labelling.review import JOURNAL_FILE
 from pan3d_core.reconstruction import read_pictures
 from pan3d_core.runtime.files import written_whole
 from pan3d_core.runtime.lazy import load
@@ -168,6 +169,8 @@ def run_train(options: argparse.Namespace) -> int:
         options.dataset, options.out, options.run or options.out.with_suffix(""), options.minutes, options.steps, options.device,
         plan=plan, **start,
     )  # fmt: skip
+    if (options.dataset / JOURNAL_FILE).exists():
+        print(f"note: decisions of a review are not in these scenes yet: pan3d teach review {options.dataset} --finish")
     result = load(TEACH)(request)
     print(f"held-out views of {len(result.data.scenes)} recordings: {result.own.verdict}")
     print(f"generated scenes: {result.kept.verdict}")

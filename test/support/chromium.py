@@ -76,6 +76,12 @@ class Page:
             button = {"button": "left", "clickCount": 1} if kind != "mouseMoved" else {}
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, buttons=pressed, **button)
 
+    def press(self, letter: str) -> None:
+        """Press a key that writes a letter, and let it go."""
+        code = {"key": letter, "code": f"Key{letter.upper()}", "windowsVirtualKeyCode": ord(letter.upper())}
+        self._call("Input.dispatchKeyEvent", type="keyDown", text=letter, **code)
+        self._call("Input.dispatchKeyEvent", type="keyUp", **code)
+
     def type_into(self, label: str, words: str) -> None:
         """Type words into the empty field beside this label."""
         script = f"""(() => {{

@@ -66,6 +66,7 @@ class Review:
 
     Attributes:
         mended: whether the last decision was left in half by an interruption, and is lost.
+        completed: where the decisions are kept of a review whose end was interrupted, and is completed now; None = none.
 
     Raises:
         ValueError: There are no scenes, one has no truth, the journal is damaged, belongs to other scenes, or another process
@@ -79,6 +80,7 @@ class Review:
             raise ValueError(f"DATASET: expected scene folders with {SCENE_FILE} below {dataset}, got none")
         self._journal = Journal(dataset / JOURNAL_FILE)
         self.mended = self._journal.mended
+        self.completed: Path | None = None
         self._scenes: OrderedDict[str, tuple[Scene, tuple[Tensor, ...]]] = OrderedDict()
         try:
             self._settle()
@@ -101,7 +103,7 @@ class Review:
         if entries and entries[-1].get("do") == FINISH:
             with named_file(self._journal.path, "decisions of a review"):
                 put_in_place(self.dataset, entries[-1]["scenes"])
-            self._journal.archive()
+            self.completed = self._journal.archive()
             self._journal.close()
             self._journal = Journal(self.dataset / JOURNAL_FILE)
 
@@ -137,11 +139,6 @@ class Review:
     def state(self) -> ReviewState:
         """All objects, as they are decided so far."""
         return self._history.state
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is something to take back."""
-        return bool(self._history.done)
 
     def close(self) -> None:
         """Let others review; what was decided is kept."""
@@ -222,13 +219,15 @@ class Review:
         numbered = replace(action, number=len(self._journal.entries) + len(self._new) + 1)
         self._step(self._history.after(numbered), numbered.json())
 
-    def undo(self) -> None:
-        """Take the last decision back."""
+    def undo(self) -> Action:
+        """Take the last decision back, and say which one that was."""
         self._step(self._history.undo(), {"do": UNDO})
+        return self._history.undone[-1]
 
-    def redo(self) -> None:
-        """Decide again what was taken back last."""
+    def redo(self) -> Action:
+        """Decide again what was taken back last, and say what it is."""
         self._step(self._history.redo(), {"do": REDO})
+        return self._history.done[-1]
 
     def _step(self, after: History, entry: Mapping[str, Any]) -> None:
         if not self._open:
@@ -267,10 +266,12 @@ class Review:
             What was changed.
 
         Raises:
-            ValueError: The review is finished already.
+            ValueError: The review is finished already, or nothing was decided.
             OSError: The disk is full; all scenes are as they were, and the review goes on.
         """
         names = tuple(dict.fromkeys(action.scene for action in self._history.done))
+        if self._open and not names:
+            raise ValueError("finish: expected decisions to bring into the scenes, got none")
         prepared = {}
         for name in names:
             truth = truth_after(self.scene(name), self.state.of_scene(name), self._done_in(name))

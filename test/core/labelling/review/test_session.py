@@ -125,7 +125,9 @@ def test_a_finish_that_is_interrupted_between_two_scenes_is_completed_by_the_nex
 
     assert "box" in names("a") and "box" not in names("b")
     again = Review(dataset)
-    assert "box" in names("a") and "box" in names("b") and again.state.decided == 0
+    assert "box" in names("a") and "box" in names("b") and again.state.decided == 0 and again.completed.name == "review_1.jsonl"
+    with pytest.raises(ValueError, match="finish: expected decisions to bring into the scenes, got none"):
+        again.finish()
     assert (dataset / "review_1.jsonl").exists() and not list(dataset.glob("*/.next.json"))
     again.close()
 
