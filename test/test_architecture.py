@@ -243,6 +243,7 @@ ROOMS_WITH_PUBLIC_NAMES = (
     "pan3d_core.body", "pan3d_core.assembly", "pan3d_core.grasping", "pan3d_core.motion", "pan3d_core.picking",
     "pan3d_core.planning", "pan3d_core.refine", "pan3d_core.refine.first_map", "pan3d_core.teaching",
     "pan3d_core.refine.labels", "pan3d_core.labelling.review",
+    "pan3d_core.labelling.layouts",
     # Further rooms, one line per package:
     "pan3d_core.models", "pan3d_core.models.layers", "pan3d_core.models.vggt", "pan3d_core.models.da3",
     "pan3d_core.models.fast3dis", "pan3d_core.models.eps3d", "pan3d_core.models.mini", "pan3d_core.engines",

@@ -322,13 +322,18 @@ def objects_of(facts: Mapping[str, Any]) -> tuple[SceneObject, ...]:
     return tuple(objects)
 
 
-def _read_truth(facts: Mapping[str, Any], instances: Sequence[Path], views: Sequence[CameraView]) -> SceneTruth:
+def labels_of(facts: Mapping[str, Any]) -> LabelSpace:
+    """Read the classes of a `scene.json`; errors as `objects_of`."""
     labels = facts.get("labels", [])
     for index, entry in enumerate(labels):
         _check_fields(entry, {"name": str, "is_thing": bool}, f"labels[{index}]")
+    return LabelSpace(tuple(item["name"] for item in labels), tuple(item["is_thing"] for item in labels))
+
+
+def _read_truth(facts: Mapping[str, Any], instances: Sequence[Path], views: Sequence[CameraView]) -> SceneTruth:
     return SceneTruth(
         instance_ids=tuple(torch.from_numpy(read_16_bit(path).astype(np.int64)) for path in instances),
         depth=tuple(view.depth for view in views),
         objects=objects_of(facts),
-        labels=LabelSpace(tuple(item["name"] for item in labels), tuple(item["is_thing"] for item in labels)),
+        labels=labels_of(facts),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pan3d_core.views.scene_folder import Scene
 from pan3d_eval.datasets.aria_synthetic import is_aria_synthetic, read_aria_synthetic
+from pan3d_eval.datasets.bop import is_bop, read_bop
 from pan3d_eval.datasets.published_files import DEFAULT_VIEWS, ViewSelection
 from pan3d_eval.datasets.replica import is_replica, read_replica
 from pan3d_eval.datasets.scannet import (
@@ -24,6 +25,7 @@ DATASETS: dict[str, tuple[Callable[[Path], bool], Callable[[Path, ViewSelection]
     "scannetpp": (is_scannetpp, read_scannetpp),
     "replica": (is_replica, read_replica),
     "aria_synthetic": (is_aria_synthetic, read_aria_synthetic),
+    "bop": (is_bop, read_bop),
 }
 
 # Of those whose objects have names beside those of the classes: every name that there is.

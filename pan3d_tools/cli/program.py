@@ -35,7 +35,10 @@ COMMANDS = commands_of_tools(
         ),
         "eval": ("cli.evaluation.scenes:add", "measure an engine on scenes with truth, and show where it was worst"),
         "scoreboard": ("cli.evaluation.scoreboard:add", "measure all engines and baselines on the held-out scenes"),
-        "convert": ("cli.bags.convert:add", "bags to a data set for learning, with calibration and objects (LeRobot v3.0)"),
+        "convert": (
+            "cli.convert:add",
+            "bags to a data set for learning (LeRobot v3.0); labelled scenes to COCO panoptic or BOP, and back",
+        ),
         "calibrate": ("cli.calibrate:add", "which camera is not where it is said to be, by what the pictures share"),
         "replay": ("cli.bags.replay:add", "play a rosbag2 over ROS 2 where ros2 bag is not installed"),
         "sim": ("cli.simulation:add", "the simulated robot cell"),

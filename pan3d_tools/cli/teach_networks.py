@@ -17,10 +17,11 @@ from pan3d_core.reconstruction import read_pictures
 from pan3d_core.runtime.files import written_whole
 from pan3d_core.runtime.lazy import load
 from pan3d_core.teaching import read_library
-from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_scene, write_scene
+from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_scene
 from pan3d_tools.cli import export
 from pan3d_tools.cli.bags.files import find_bags
 from pan3d_tools.cli.options import add_model_options, build_pipeline
+from pan3d_tools.cli.scene_output import write_new_scene
 
 # Imported when they are needed: bags need rosbags, and training renders scenes with MuJoCo.
 KEYFRAMES = "pan3d_tools.cli.bags.keyframes:scene_of_bag"
@@ -80,7 +81,7 @@ def run_label(options: argparse.Namespace) -> int:
                 raise
             problems.append(f"{told}: {error}")
             continue
-        _say(found, _written(options.out, found.scene))
+        _say(found, write_new_scene(options.out, found.scene))
     for problem in problems:
         print(f"left out: {problem}")
     print(f"{len(sources) - len(problems)} of {len(sources)} recordings are labelled: {options.out}")
@@ -114,16 +115,6 @@ def _bag_reader(bag: Path, options: argparse.Namespace) -> Callable[[], Scene]:
         return scene
 
     return read
-
-
-def _written(out: Path, scene: Scene) -> Path:
-    """The scene's folder, whole, by its name or, where that is taken, by the next number."""
-    plain = scene.name.replace("/", "_")
-    names = (plain if number == 1 else f"{plain}_{number}" for number in range(1, 10**6))
-    folder = next(out / name for name in names if not (out / name).exists())
-    with written_whole(folder) as part:
-        write_scene(part, scene)
-    return folder
 
 
 def _say(found: LabelledScene, folder: Path) -> None:

@@ -39,7 +39,7 @@ from pan3d_core.labelling.review.pixels import (
 from pan3d_core.runtime.files import file_sha256, named_file
 from pan3d_core.teaching.objects import checked_name, key_of
 from pan3d_core.views.camera_files import read_camera_file
-from pan3d_core.views.scene_folder import SCENE_FILE, VOID_NAME, Scene, objects_of, read_scene
+from pan3d_core.views.scene_folder import SCENE_FILE, VOID_NAME, Scene, labels_of, objects_of, read_scene
 
 JOURNAL_FILE = "review.jsonl"
 BEGIN, UNDO, REDO, FINISH = "begin", "undo", "redo", "finish"
@@ -296,7 +296,7 @@ def _take_objects(folder: Path, asked: dict[Place, ReviewedObject], others: set[
     if any(entry.instances is None for entry in facts.views):
         raise ValueError(f"{path}: instances: expected in every view of a labelled scene, got none")
     with named_file(path, "labels and objects"):
-        things = [bool(entry["is_thing"]) for entry in facts.more.get("labels", [])]
+        things = labels_of(facts.more).is_thing
         for item in objects_of(facts.more):
             place = folder.name, item.instance_id
             is_stuff = 0 <= item.class_id < len(things) and not things[item.class_id]

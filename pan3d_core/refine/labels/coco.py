@@ -7,7 +7,8 @@ One JSON file with `images`, `annotations` and `categories`, and a folder of PNG
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +37,48 @@ def read_coco_panoptic(
     `FileNotFoundError` or `ValueError` naming file and field for a view without annotation or picture, a picture of another
     size, ids without a segment and segments of unknown category.
     """
-    path = Path(annotations)
-    own = path.with_suffix("")
-    folder = Path(pictures) if pictures is not None else own if own.is_dir() else path.parent
-    content = read_json_object(path, "labels")
-    with named_file(path, "COCO's panoptic format"):
-        categories, entry_of = _categories(content, path), _entries(content, path)
+    file = PanopticFile.open(annotations, pictures)
     found = []
-    for name in image_names(views, names, entry_of.__contains__, f"an annotation for image NAME in {path}"):
-        found.append((entry_of[name], _segments(entry_of[name], categories, f"{path}: {name}")))
+    for name in image_names(views, names, file.entries.__contains__, f"an annotation for image NAME in {file.path}"):
+        found.append((name, file.segments(name)))
     used = {segment.name for _, segments in found for segment in segments.values()}
-    labels = label_space([item for item in categories.values() if item[0] in used], path)
+    labels = label_space([item for item in file.categories.values() if item[0] in used], file.path)
     made = []
-    for view, (entry, segments) in zip(views, found, strict=True):
-        picture = inside(folder, entry["file_name"], f"{path}: annotations: file_name")
-        made.append(labels_of_ids(view, _read_rgb_ids(picture), segments, labels, str(picture)))
+    for view, (name, segments) in zip(views, found, strict=True):
+        made.append(labels_of_ids(view, file.ids(name), segments, labels, str(file.picture(name))))
     return SceneLabels(labels, tuple(made))
+
+
+@dataclass(frozen=True)
+class PanopticFile:
+    """A file of COCO's panoptic format; its pictures are read when they are asked for."""
+
+    path: Path
+    folder: Path  # of the pictures
+    categories: Mapping[int, tuple[str, bool]]  # number -> name, and whether it is a thing
+    entries: Mapping[str, dict[str, Any]]  # by the names of images and pictures, without ending
+
+    @classmethod
+    def open(cls, annotations: Path | str, pictures: Path | str | None = None) -> PanopticFile:
+        """Read the JSON file; `pictures` and errors as `read_coco_panoptic`."""
+        path = Path(annotations)
+        own = path.with_suffix("")
+        folder = Path(pictures) if pictures is not None else own if own.is_dir() else path.parent
+        content = read_json_object(path, "labels")
+        with named_file(path, "COCO's panoptic format"):
+            return cls(path, folder, _categories(content, path), _entries(content, path))
+
+    def segments(self, name: str) -> dict[int, Segment]:
+        """What the ids of an image mean; errors as `read_coco_panoptic`."""
+        return _segments(self.entries[name], self.categories, f"{self.path}: {name}")
+
+    def picture(self, name: str) -> Path:
+        """The picture of an image's ids."""
+        return inside(self.folder, self.entries[name]["file_name"], f"{self.path}: annotations: file_name")
+
+    def ids(self, name: str) -> Tensor:
+        """(H, W) int64 ids of an image, 0 = void; errors as `read_coco_panoptic`."""
+        return _read_rgb_ids(self.picture(name))
 
 
 def write_coco_panoptic(path: Path | str, scene: SceneLabels, names: Sequence[str]) -> Path:
@@ -59,24 +86,41 @@ def write_coco_panoptic(path: Path | str, scene: SceneLabels, names: Sequence[st
 
     Raises `ValueError` for masks of unknown class, which the format does not have.
     """
+    return write_panoptic(path, named_ids(scene, names), scene.labels)
+
+
+def write_panoptic(path: Path | str, images: Iterable[tuple[str, Tensor, Mapping[int, Segment]]], labels: LabelSpace) -> Path:
+    """Write COCO's panoptic format of images of ids.
+
+    Args:
+        path: The JSON file; beside it comes a folder of the same name with the pictures.
+        images: Name without ending, (H, W) int64 ids, 0 = void, and what they mean.
+        labels: Category k + 1 is class k.
+
+    Returns:
+        `path`.
+
+    Raises:
+        ValueError: A segment is of unknown class, which the format does not have.
+    """
     path = Path(path)
     folder = path.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
-    images, annotations = [], []
-    for number, (name, ids, segments) in enumerate(named_ids(scene, names), start=1):
+    described, annotations = [], []
+    for number, (name, ids, segments) in enumerate(images, start=1):
         if any(item.name is None for item in segments.values()):
             raise ValueError(f"{name}: class_id: expected a class for every mask, got one of unknown class")
         values = ids.numpy(force=True)
         with written_whole(folder / f"{name}.png") as part:
             Image.fromarray(np.stack([values % 256, values // 256 % 256, values // 65536], -1).astype(np.uint8)).save(part)
-        images.append({"id": number, "file_name": f"{name}.png", "width": values.shape[1], "height": values.shape[0]})
-        infos = [_info(values == key, key, item, scene.labels) for key, item in segments.items()]
+        described.append({"id": number, "file_name": f"{name}.png", "width": values.shape[1], "height": values.shape[0]})
+        infos = [_info(values == key, key, item, labels) for key, item in segments.items()]
         annotations.append({"image_id": number, "file_name": f"{name}.png", "segments_info": infos})
     categories = [
         {"id": number, "name": name, "supercategory": name, "isthing": int(thing)}
-        for number, (name, thing) in enumerate(zip(scene.labels.names, scene.labels.is_thing, strict=True), start=1)
+        for number, (name, thing) in enumerate(zip(labels.names, labels.is_thing, strict=True), start=1)
     ]
-    content = {"images": images, "annotations": annotations, "categories": categories}
+    content = {"images": described, "annotations": annotations, "categories": categories}
     with written_whole(path) as part:
         part.write_text(json.dumps(content), encoding="utf-8")
     return path
