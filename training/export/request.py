@@ -25,8 +25,8 @@ class ExportRequest:
         return [read_state(run / LAST) for run in self.earlier]
 
     def logs(self) -> list[Path]:
-        """Of all rounds, first to last."""
-        return [run / "log.jsonl" for run in (*self.earlier, self.run)]
+        """Of all rounds, first to last; a round that was stopped before its first line has none."""
+        return [path for run in (*self.earlier, self.run) if (path := run / "log.jsonl").exists()]
 
 
 def mixed_state(state: dict, path: Path, share: float) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pan3d_core.runtime.files import read_json_object, written_whole
+from pan3d_core.runtime.files import file_sha256, read_json_object, written_whole
 from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_scene
 from pan3d_sim.data.scene_records import FIRST_HELD_OUT_SEED, SceneRecord
 from pan3d_sim.data.shards import SceneSettings, record_scene, write_array_shard
@@ -111,7 +112,10 @@ def prepare(dataset: Path, folder: Path, plan: DataPlan) -> TeachingData:
     names = tuple(dict.fromkeys(plain(item.name) for scene in scenes for item in scene.known_truth().objects if not item.is_void))
     held = [_held_out(len(scene.views), plan) for scene in scenes]
     samples_of = tuple(len(rows) // HELD_OUT_VIEWS for rows in held)
-    facts = {"dataset": str(dataset.resolve()), "scenes": [scene.name for scene in scenes], "names": list(names), **asdict(plan)}
+    facts = {
+        "dataset": str(dataset.resolve()), "scenes": [scene.name for scene in scenes], "names": list(names),
+        "labels": _state_of(dataset), **asdict(plan),
+    }  # fmt: skip
     made = TeachingData(folder, tuple(scene.name for scene in scenes), samples_of, names)
     if folder.exists():
         found = read_json_object(folder / PLAN_FILE, "the data of a run")
@@ -130,6 +134,12 @@ def prepare(dataset: Path, folder: Path, plan: DataPlan) -> TeachingData:
         _write(part / "kept" / "val" / GENERATED, _rendered(kept, settings), words)
         (part / PLAN_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
     return made
+
+
+def _state_of(dataset: Path) -> str:
+    """What changes when labels do: a review writes every scene file anew that it changes."""
+    sums = [file_sha256(path) for path in sorted(dataset.glob(f"*/{SCENE_FILE}"))]
+    return hashlib.sha256(" ".join(sums).encode()).hexdigest()[:16]
 
 
 def vocabulary(settings: SceneSettings, names: Sequence[str]) -> dict[str, Any]:

@@ -2,16 +2,22 @@
 
 import errno
 import json
+import os
+import signal
 
 import pytest
+import torch
 from boxes_to_teach import CANDIDATES, cell_of
 from places import ROOT
+from safetensors.torch import load_file
 
 from pan3d_core.labelling import LabelledScene
 from pan3d_core.views.scene_folder import Scene, read_scene, write_scene
 from pan3d_ros.parameters.values import read_parameter_files
-from pan3d_sim.data.scene_folders import render_scene_folder
+from pan3d_sim.cell.robot_cell import RobotCell
+from pan3d_sim.data.scene_folders import cell_scene, render_scene_folder
 from pan3d_tools import cli
+from training.run.loop import Trainer
 
 QUICK = ["--steps", "12", "--longest", "96", "--engine", "depth_clusters", "--depth"]
 
@@ -81,6 +87,46 @@ def test_weights_are_deployed_as_parameters_that_the_node_takes(tmp_path, capsys
     (tmp_path / "other.safetensors").write_bytes(b"no weights")
     code, _, error = run(capsys, "deploy", tmp_path / "other.safetensors")
     assert code == 2 and "other.safetensors" in error
+
+
+def test_a_recorded_bag_is_labelled(tmp_path, capsys):
+    bag_scene = pytest.importorskip("bag_scene", reason="needs rosbags (extra [bags])")
+    bag = bag_scene.BlockBag(sets=1).write(tmp_path / "monday")
+    code, told, _ = run(capsys, "label", bag, "-o", tmp_path / "data", *QUICK, "--objects", tmp_path / "none")
+    assert code == 0 and "monday: 2 views, 2 objects (thing, thing) by depth_clusters" in told
+    truth = read_scene(tmp_path / "data" / "monday").known_truth()
+    places = sorted(float(item.box.world_from_box[0, 3]) for item in truth.objects if not item.is_void)
+    expected = [bag_scene.center_m(region)[0] for region in (bag_scene.RED, bag_scene.BLUE)]
+    assert places == pytest.approx(sorted(expected), abs=0.03)
+    for region in (bag_scene.RED, bag_scene.BLUE):
+        inner = truth.instance_ids[0][region][3:-3, 3:-3]
+        assert len(inner.unique()) == 1 and int(inner[0, 0]) > 0
+
+
+@pytest.mark.slow
+def test_training_that_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path, capsys, monkeypatch):
+    with RobotCell(3, num_cameras=8, width=144, height=112) as cell:
+        write_scene(tmp_path / "data" / "bench", cell_scene(cell))
+    plan = ("--steps", 3, "--generated", 2, "--kept", 1, "--device", "cpu")
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    assert run(capsys, "train", tmp_path / "data", *plan, "-o", whole)[0] == 0
+    step = Trainer.train_step
+
+    def interrupted(trainer):
+        terms = step(trainer)
+        os.kill(os.getpid(), signal.SIGINT)
+        return terms
+
+    monkeypatch.setattr(Trainer, "train_step", interrupted)
+    code, told, _ = run(capsys, "train", tmp_path / "data", *plan, "-o", parts)
+    assert code == 1 and "stopped before its end; the same command goes on" in told
+    monkeypatch.undo()
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts" / "data").rglob("*.npy")}
+    code, told, _ = run(capsys, "train", tmp_path / "data", *plan, "-o", parts)
+    assert code == 0 and "stopped" not in told.splitlines()[-1]
+    assert made == {path: path.stat().st_mtime_ns for path in made}  # the data are not made anew
+    first, second = load_file(whole), load_file(parts)
+    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.slow

@@ -74,6 +74,17 @@ def test_the_same_data_are_used_again_and_others_are_refused(made):
         prepare(base / "dataset", base / "data", replace(PLAN, generated=3))
 
 
+def test_data_of_labels_that_were_changed_since_are_refused(made):
+    base, _ = made
+    path = base / "dataset" / "bench" / "scene.json"
+    before = path.read_text()
+    path.write_text(before.replace('"instances/', '"instances/../instances/'))
+    with pytest.raises(ValueError, match="run: expected data with labels "):
+        prepare(base / "dataset", base / "data", PLAN)
+    path.write_text(before)
+    prepare(base / "dataset", base / "data", PLAN)
+
+
 def test_data_sets_that_cannot_be_learnt_from_are_refused(scene, tmp_path):
     with pytest.raises(ValueError, match="DATASET: expected scene folders"):
         read_dataset(tmp_path)
