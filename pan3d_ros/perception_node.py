@@ -33,7 +33,7 @@ from pan3d_ros.processing.problem_log import ProblemLog
 from pan3d_ros.processing.supervision import Supervisor
 from pan3d_ros.refinement.server import RefinementServer, RefinementSources, configured_map
 from pan3d_ros.refinement.views import ViewCollector
-from pan3d_ros.services import PerceptionServices, PlanningServices, ServiceNames, TeachingServices, WorldServices
+from pan3d_ros.services import DoubtServices, PerceptionServices, PlanningServices, ServiceNames, TeachingServices, WorldServices
 from pan3d_ros.services.answers import SPARE_THREADS, Answers
 
 log = logging.getLogger("pan3d.ros.node")
@@ -45,8 +45,7 @@ class PerceptionNode(LifecycleNode):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("pan3d", **node_options)
-        self.bridge = LogBridge(self.get_logger()).attach()
-        self.parameters = NodeParameters(self)
+        self.bridge, self.parameters = LogBridge(self.get_logger()).attach(), NodeParameters(self)
         self.problem = "; ".join(self.parameters.problems.values())  # why the last transition failed
         self.store, self.problems, self.models = ResultStore(), ProblemLog(), ModelHolder()
         self.outputs: ScenePublishers | None = None
@@ -54,12 +53,13 @@ class PerceptionNode(LifecycleNode):
         self.supervisor = Supervisor(self, lambda: self.parameters.read()[0].recovery)
         self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._is_working, lambda: executor_threads(self))
         refinement = RefinementServer(self, RefinementSources(self.parameters, self.models, self.answers, self._seen))
-        worlds = WorldServices(self, lambda: self.parameters.read()[0], self.models.memory)
+        worlds = WorldServices(self, self.parameters.node, self.models.memory)
+        self.doubtful = DoubtServices(self, self.parameters.node)
         teaching = TeachingServices(self, self.parameters.read, self.models.pipeline)
         planning = PlanningServices(self, self.answers, lambda: p.known() if (p := self.perception) else None)
-        self.names = ServiceNames(self, (PerceptionServices(self, self.answers), refinement, worlds, teaching, planning))
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.data_group = InputGate()
+        offers = (PerceptionServices(self, self.answers), refinement, worlds, teaching, planning, self.doubtful)
+        self.names = ServiceNames(self, offers)
+        self._diagnostics, self.data_group = self.create_publisher(DiagnosticArray, "/diagnostics", 10), InputGate()
         period_s = float(self.get_parameter("watchdog.period_s").value)
         self._watchdog = self.create_timer(period_s, self._watch, self.data_group, Clock(clock_type=ClockType.STEADY_TIME))
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
@@ -92,7 +92,7 @@ class PerceptionNode(LifecycleNode):
             model = self.models.load(node_config, pipeline_config)  # again, when unload_on_deactivate has freed it
             super(PerceptionNode, self).on_activate(state)
             outputs = self._open_outputs(node_config, pipeline_config.cloud.max_points)
-            lent = Surroundings(self, self.data_group, model, outputs, self.store, self.problems)
+            lent = Surroundings(self, self.data_group, model, outputs, self.store, self.problems, self.doubtful)
             cameras = {name: self.parameters.camera(name) for name in node_config.cameras}
             self.perception = Perception(lent, node_config, cameras, self._on_worker_failure)
             self.perception.start()

@@ -247,8 +247,8 @@ ROOMS_WITH_PUBLIC_NAMES = (
     # Further rooms, one line per package:
     "pan3d_core.models", "pan3d_core.models.layers", "pan3d_core.models.vggt", "pan3d_core.models.da3",
     "pan3d_core.models.fast3dis", "pan3d_core.models.eps3d", "pan3d_core.models.mini", "pan3d_core.engines",
-    *(f"pan3d_ros.{room}" for room in ("bags", "cell", "inputs", "messages", "outputs", "parameters", "platform", "processing",
-                                       "refinement", "services")),
+    *(f"pan3d_ros.{room}" for room in ("bags", "cell", "doubtful", "inputs", "messages", "outputs", "parameters", "platform",
+                                       "processing", "refinement", "services")),
     *(f"pan3d_eval.{room}" for room in ("metrics", "photographs", "protocols", "rendered", "datasets", "scoreboard")),
     *(f"pan3d_sim.{room}" for room in ("arm", "objects", "library", "cameras", "cell", "data")),
     *(f"training.{room}" for room in ("data", "run", "families", "losses", "judge", "export")),

@@ -102,6 +102,10 @@ class NodeParameters:
         self._declare_cameras()
         return self._build({})
 
+    def node(self) -> NodeConfig:
+        """Those of the node alone; errors as `read`."""
+        return self.read()[0]
+
     def camera(self, name: str) -> CameraConfig:
         """Settings of one camera."""
         prefix = f"camera.{name}."

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pan3d_core.config import PlanningConfig
-from pan3d_core.settings import ANGLE_DEG, Checked, group, setting
+from pan3d_core.settings import ANGLE_DEG, SHARE, Checked, group, setting
 
 MAX_CAMERAS = 64
 
@@ -178,6 +178,16 @@ class WorldConfig(Checked):
 
 
 @dataclass(frozen=True)
+class DoubtfulConfig(Checked):
+    """View sets that the network is least sure of, kept for ~/record_doubtful. All defaults are assumed."""
+
+    folder: str = setting("", "they are kept, and become bags, in this folder; empty = none are kept", read_only=True)
+    sure: float = setting(0.5, "a view set is kept where one of its objects is less sure than this", range=SHARE)
+    quota_mb: int = setting(500, "megabytes of kept view sets; beyond it the surest ones are deleted", range=(1, 1_000_000))
+    min_gap_s: float = setting(10.0, "of view sets nearer in time only the least sure one is kept", range=(0.0, 86_400.0))
+
+
+@dataclass(frozen=True)
 class RobotConfig(Checked):
     """The robot itself, so that it is told from what stands around it; see also the group `body`."""
 
@@ -267,6 +277,7 @@ class NodeConfig(Checked):
     recovery: RecoveryConfig = group(RecoveryConfig, "after failures")
     refine: RefineConfig = group(RefineConfig, "maps of the place")
     world: WorldConfig = group(WorldConfig, "remembered objects")
+    doubtful: DoubtfulConfig = group(DoubtfulConfig, "the next recording")
 
     def __post_init__(self) -> None:
         super().__post_init__()

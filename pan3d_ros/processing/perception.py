@@ -33,6 +33,7 @@ from pan3d_ros.processing.problem_log import Problem, ProblemLog
 from pan3d_ros.processing.set_processing import ProcessedSet, SetProcessor, Tools, sync_rules
 from pan3d_ros.processing.worker import LatestWorker
 from pan3d_ros.refinement.views import ViewCollector
+from pan3d_ros.services.doubtful import DoubtServices
 from pan3d_ros.services.reach import GraspReach
 from pan3d_ros.services.worlds import world_status
 
@@ -54,6 +55,7 @@ class Surroundings:
     outputs: ScenePublishers
     store: ResultStore
     problems: ProblemLog
+    doubtful: DoubtServices
 
 
 class Perception:
@@ -81,7 +83,7 @@ class Perception:
         self.inputs: list[CameraInput] = []
         self._node, self._group, self._config, self._cameras = around.node, around.gate, config, cameras
         self._model, self._outputs = around.model, around.outputs
-        self._store, self._problems = around.store, around.problems
+        self._store, self._problems, self._doubtful = around.store, around.problems, around.doubtful
         self._jumps = 0
         self._formed: tuple[ViewSet[CameraFrame], int] | None = None  # by what is being taken
         self._failures = FailureLog(log)
@@ -176,6 +178,7 @@ class Perception:
             robot_status(self._robot, self._model.pipeline.config.body, latest),
             world_status(self._model.pipeline.memory.world),
             self._outputs.planning.status(),
+            *self._doubtful.status(self._config.doubtful),
             pipeline_status(latest, self._publish_s, self.latencies, self._problems, busy_s, self._config, counts),
         ]
 
@@ -274,3 +277,4 @@ class Perception:
         message.drop_reasons, message.drop_counts = list(drops), list(drops.values())
         self._outputs.stats.publish(message)
         self.worked = True
+        self._doubtful.keep(self._config.doubtful, done.views, done.result.panoptic)

@@ -52,6 +52,7 @@ class ProcessedSet:
     result: PerceptionResult
     frame_ids: Mapping[str, str]  # camera -> optical frame
     stages_s: Mapping[str, float]  # stage -> seconds; "wait" = newest stamp to begin of work
+    views: tuple[CameraView, ...] = ()  # that the network had, as the cameras gave them
 
 
 class SetProcessor:
@@ -128,16 +129,17 @@ class SetProcessor:
         if views is None:
             return
         stages_s["convert"] = time.monotonic() - started_s
-        result = self._perceive(views)
-        if result is None:
+        perceived = self._perceive(views)
+        if perceived is None:
             return
+        result, window = perceived
         self.processed += 1
         stages_s |= {stage: ms * 1e-3 for stage, ms in result.timings_ms.items() if stage != "total"}
         frame_ids = {frame.camera: frame.frame_id for frame in job.items}
         with self._delivering:
             if self._is_over():
                 return
-            self._deliver(ProcessedSet(self.processed, result, frame_ids, stages_s))
+            self._deliver(ProcessedSet(self.processed, result, frame_ids, stages_s, window))
         self.failed_in_a_row, self.last_failure = 0, None
         self._problems.solved(Problem.INFERENCE_ERROR)
 
@@ -207,8 +209,8 @@ class SetProcessor:
         self.posed_s = time.monotonic()
         return found
 
-    def _perceive(self, views: list[CameraView]) -> PerceptionResult | None:
-        """None, reported, when these views give no result."""
+    def _perceive(self, views: list[CameraView]) -> tuple[PerceptionResult, tuple[CameraView, ...]] | None:
+        """The result and the views that it is of; None, reported, when these views give no result."""
         try:
             window = self._tools.window.add(views)
             if window is None:
@@ -223,7 +225,7 @@ class SetProcessor:
             self._drop(Problem.INFERENCE_ERROR, "rejected_by_pipeline", str(error))
             return None
         self._problems.solved(Problem.OUT_OF_MEMORY)
-        return result
+        return result, tuple(window)
 
 
 def sync_rules(config: NodeConfig) -> SyncRules:

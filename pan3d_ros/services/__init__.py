@@ -2,6 +2,7 @@
 grasping, never cameras."""
 
 from pan3d_ros.services.answers import Answers
+from pan3d_ros.services.doubtful import DoubtServices
 from pan3d_ros.services.names import ServiceNames
 from pan3d_ros.services.planning import PlanningServices
 from pan3d_ros.services.requests import RequestError
@@ -12,6 +13,7 @@ from pan3d_ros.services.worlds import WorldServices
 
 __all__ = [
     "Answers",
+    "DoubtServices",
     "PerceptionServices",
     "PlanningServices",
     "RequestError",

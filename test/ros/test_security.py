@@ -95,6 +95,7 @@ def test_a_client_may_ask_and_look_but_change_nothing():
         "load_world",
         "teach_object",
         "load_objects",
+        "record_doubtful",
         "refine_scene/_action/send_goal",
     ):
         assert not covers(publish, f"rq/pan3d/{service}Request"), service
