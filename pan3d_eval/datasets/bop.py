@@ -42,6 +42,7 @@ from pan3d_eval.datasets.published_files import (
 )
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif")
+LARGEST_ID = 65535  # that a picture of ids holds
 SAME_PLACE_M = 0.02  # between the places of one object as two images give them
 
 
@@ -81,14 +82,15 @@ def read_bop(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene:
     with named_file(folder / GT_FILE, "objects by the numbers of images"):
         sightings = {number: _sightings(gt.get(str(number), []), folder / GT_FILE, number) for number in numbers}
     known, ids_of = _same_objects(sightings, poses)
-    more = read_json_object(folder / MORE_FILE, "names of views") if (folder / MORE_FILE).exists() else {}
+    more = _more(folder / MORE_FILE)
     with named_file(folder / MORE_FILE, "names of views and void"):
         void = objects_of({"objects": more.get("void", [])})
-        told = {number: more["views"][place] for place, number in enumerate(numbers)} if more else {}
+        told = {number: _told(more["views"][place]) for place, number in enumerate(numbers)} if more else {}
     made, ids = [], []
     for number in views.pick(numbers):
         camera = _Camera(number, cameras[str(number)], poses[number], told.get(number, {}), more.get("world_frame_id", "world"))
-        made.append(_view(folder, camera))
+        with named_file(folder / CAMERA_FILE, "a camera"):
+            made.append(_view(folder, camera))
         ids.append(_ids(folder, camera, ids_of[number], made[-1].hw, [item.instance_id for item in void]))
     labels, objects = _objects(folder, known)
     truth = SceneTruth(tuple(ids), tuple(view.depth for view in made), (*objects, *void), labels)
@@ -106,11 +108,37 @@ class _Camera:
     world_frame_id: str
 
 
+def _more(path: Path) -> dict[str, Any]:
+    """What BOP has no place for, where it is there."""
+    if not path.exists():
+        return {}
+    more = read_json_object(path, "names of views")
+    kinds: dict[str, tuple[type, ...]] = {
+        "name": (str,), "world_frame_id": (str,), "support_height_m": (int, float, type(None)), "views": (list,), "void": (list,),
+    }  # fmt: skip
+    for key, kind in kinds.items():
+        if type(more.get(key)) not in kind:
+            raise ValueError(f"{path}: {key}: expected {' or '.join(item.__name__ for item in kind)}, got {more.get(key)!r}")
+    return more
+
+
+def _told(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Camera, frame and stamp of one view."""
+    for key, kind in (("camera", str), ("frame_id", str), ("stamp_ns", int)):
+        if type(entry[key]) is not kind:
+            raise ValueError(f"views: {key}: expected {kind.__name__}, got {entry[key]!r}")
+    return entry
+
+
 def _numbers(entry: Mapping[str, Any], key: str, count: int, where: str) -> Tensor:
     """(count,) float64 of a field."""
     value = entry.get(key) if isinstance(entry, Mapping) else None
-    if not isinstance(value, list) or len(value) != count or not all(type(item) in (int, float) for item in value):
-        raise ValueError(f"{where}: {key}: expected {count} numbers, got {value!r}")
+    if (
+        not isinstance(value, list)
+        or len(value) != count
+        or not all(type(item) in (int, float) and abs(item) < 1e12 for item in value)
+    ):
+        raise ValueError(f"{where}: {key}: expected {count} finite numbers, got {value!r}")
     return torch.tensor(value, dtype=torch.float64)
 
 
@@ -128,6 +156,9 @@ def _sightings(entries: Sequence[Mapping[str, Any]], path: Path, number: int) ->
     for row, entry in enumerate(entries):
         obj_id = field_of(dict(entry), "obj_id", path)
         pose = _pose(entry, "m2c", path, number)
+        own = entry.get("instance_id", 1)
+        if type(own) is not int or not 0 < own <= LARGEST_ID:
+            raise ValueError(f"{path}: image {number}: instance_id: expected 1 to {LARGEST_ID}, got {own!r}")
         if type(obj_id) is not int or pose is None:
             raise ValueError(
                 f"{path}: image {number}: expected obj_id, cam_R_m2c and cam_t_m2c of object {row}, got {dict(entry)}"

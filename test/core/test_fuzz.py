@@ -1,10 +1,13 @@
 """Damaged files of the library's formats: each is read, or refused with one error that names it."""
 
+from pathlib import Path
+
 import torch
 from fuzzing import Reader, broken_files_test, damaged_files_test
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.gaussians.files import read_scene_file
+from pan3d_core.labelling.review import Review
 from pan3d_core.memory.files import read_world
 from pan3d_core.pictures.cloud_files import read_ply
 from pan3d_core.refine.labels.files import labels_from_files
@@ -12,6 +15,17 @@ from pan3d_core.runtime.weights import read_metadata, read_weights
 from pan3d_core.structures import CameraView
 from pan3d_core.views.image_files import read_image
 from pan3d_core.views.scene_folder import read_photographs, read_scene
+
+
+def reviewed(path: Path) -> None:
+    """Open a review and look at what its decisions made of the pixels."""
+    review = Review(path.parent)
+    try:
+        for item in review.state.objects.values():
+            review.pixels(item.scene)
+    finally:
+        review.close()
+
 
 VIEW = CameraView(image=torch.zeros(3, 12, 16), camera="a", frame_id="a")
 READERS: dict[str, Reader] = {
@@ -29,6 +43,7 @@ READERS: dict[str, Reader] = {
     "world.safetensors": read_world,
     "gaussians.ply": read_scene_file,
     "cloud.ply": read_ply,
+    "review/review.jsonl": reviewed,
 }
 
 

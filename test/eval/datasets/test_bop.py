@@ -119,14 +119,18 @@ def test_published_scenes_without_poses_of_cameras_have_objects_in_their_order(w
 @pytest.mark.parametrize(
     ("file", "change", "told"),
     [
-        ("scene_camera.json", lambda c: c["1"].pop("cam_K"), "scene_camera.json: image 1: cam_K: expected 9 numbers, got None"),
-        ("scene_camera.json", lambda c: c["1"].update(cam_t_w2c=[1, 2]), "image 1: cam_t_w2c: expected 3 numbers"),
+        (
+            "scene_camera.json",
+            lambda c: c["1"].pop("cam_K"),
+            "scene_camera.json: image 1: cam_K: expected 9 finite numbers, got None",
+        ),
+        ("scene_camera.json", lambda c: c["1"].update(cam_t_w2c=[1, 2]), "image 1: cam_t_w2c: expected 3 finite numbers"),
         ("scene_camera.json", lambda c: c["1"].update(depth_scale=0), "image 1: depth_scale: expected a number above 0, got 0"),
         ("scene_camera.json", lambda c: c.update(first=c.pop("0")), "scene_camera.json: .*first"),
         ("scene_gt.json", lambda c: c["0"][1].pop("obj_id"), "scene_gt.json: expected 'obj_id'"),
-        ("scene_gt.json", lambda c: c["0"][1].pop("cam_R_m2c"), "image 0: cam_R_m2c: expected 9 numbers, got None"),
+        ("scene_gt.json", lambda c: c["0"][1].pop("cam_R_m2c"), "image 0: cam_R_m2c: expected 9 finite numbers, got None"),
         ("scene_gt.json", lambda c: c.update({"0": 3}), "scene_gt.json: expected objects"),
-        ("scene_gt.json", lambda c: c["0"][1].update(size=[1]), "size: expected 3 numbers"),
+        ("scene_gt.json", lambda c: c["0"][1].update(size=[1]), "size: expected 3 finite numbers"),
         ("scene_pan3d.json", lambda c: c["views"].pop(), "scene_pan3d.json: expected names of views"),
         ("scene_pan3d.json", lambda c: c["void"][0].update(instance_id="x"), r"scene_pan3d.json: objects\[0\]: instance_id"),
     ],
