@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import torch
 from boxes_to_teach import CANDIDATES, cell_of
+from labelled_boxes import cell, labelled_scene
 
 from pan3d_core.labelling import LabelledScene
 from pan3d_core.labels import LabelSpace
 from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth
 from pan3d_tools.bench.teaching.labels import judged_labels, measured
+from pan3d_tools.bench.teaching.person import CLICK_S, LOOK_S, clicked
 
 
 def test_labels_are_judged_view_by_view_and_void_is_neither():
@@ -22,6 +24,22 @@ def test_labels_are_judged_view_by_view_and_void_is_neither():
     found = judged_labels(LabelledScene(replace(scene, truth=doubted), ("object 3: why",), 0.1, ("a",)), truth)
     assert found.counts.hits.tolist() == [4, 8] and found.counts.missed.tolist() == [0, 4] and found.doubted == 1
     assert found.counts.spurious.tolist() == [0, 0] and torch.stack(doubted.instance_ids).max() == 3
+
+
+def test_a_person_puts_right_what_the_page_shows():
+    names = ("red block", "blue block", "green block", "grey block")
+    objects = tuple(SceneObject(number, name, number - 1) for number, name in enumerate(names, start=1))
+    scene = labelled_scene()
+    truth = SceneTruth(tuple(cell().ids), scene.truth.depth, objects, LabelSpace.things(names))
+    labelled = LabelledScene(scene, ("object 4: why",), 0.1, ("a",))
+    before = judged_labels(labelled, truth)
+    person = clicked(labelled, truth)
+    after = judged_labels(person.found, truth)
+    assert before.counts.hits[1] < 16 and after.counts.hits.tolist() == [4, 16] and after.named == 4 and after.wrong == 0
+    assert after.counts.spurious.tolist() == [0, 0]
+    # Five objects and two pieces are looked at; one is split by three clicks, one merged, four named (two each), one is table.
+    assert (person.objects, person.clicks) == (7, 13) and person.seconds == 7 * LOOK_S + 13 * CLICK_S
+    assert 0 < person.found.void_share < before.void_share + 0.1
 
 
 def test_depth_is_measured_by_the_camera_that_is_asked_for():
