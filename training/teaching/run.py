@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pan3d_core.engines.mini import MINI, SHIPPED, read_checkpoint
+from pan3d_core.engines.mini import MINI, SHIPPED, MiniCheckpoint, read_checkpoint
+from pan3d_core.language.minilm import TextEncoder
 from pan3d_core.runtime.files import written_whole
 from pan3d_eval.metrics.average_precision import SceneOverlaps
 from training.data.arrays import ShardSet
@@ -22,6 +23,7 @@ from training.teaching.gain import Gain, gain_of
 from training.train import train_rank
 
 # Weights that know something already: a small step, and an average that a short run fills.
+SAME_TEXT = 0.99  # cosine of one text's vectors; stored ones are rounded
 OPTIMIZER = {"learning_rate": 2e-4, "average_first": 0.98, "average_last": 0.995}
 
 
@@ -74,11 +76,13 @@ def teach(request: TeachRequest) -> TeachResult:
         Figures before and after.
 
     Raises:
-        ValueError: The data set cannot be used, or `run` belongs to another one; names scene and field.
+        ValueError: The data set cannot be used, `run` belongs to another one, or the weights are of another text space; names
+            scene and field.
         OSError: The disk is full; the last checkpoint of the run is good then.
     """
     config = request.config()
     start = read_checkpoint(request.start_from)
+    require_own_text_space(start, request.start_from)
     size = start.preprocess
     data = prepare(request.dataset, config.data, replace(request.plan, height=size.height, width=size.width))
     train_rank(None, config)
@@ -89,6 +93,27 @@ def teach(request: TeachRequest) -> TeachResult:
     result = TeachResult(request.out, data, own, gain_of(*_pairs(request, kept, text), [1] * len(kept)), _finished(config))
     _add_to_card(request.out.with_suffix(".md"), result)
     return result
+
+
+def require_own_text_space(start: MiniCheckpoint, path: Path) -> None:
+    """Refuse weights whose names are vectors of another text encoder than the one that new names are read with.
+
+    Args:
+        start: What training would begin with.
+        path: Of its file, for the error.
+
+    Raises:
+        ValueError: A name that it knows has another vector.
+    """
+    names = start.known_names
+    encoder = TextEncoder()
+    own = encoder.encode(list(names.names[:1])).float().cpu()
+    same = names.embeddings.shape[1] == encoder.dim and float((own @ names.embeddings[:1].float().cpu().T).min()) > SAME_TEXT
+    if not same:
+        raise ValueError(
+            f"start_from: expected weights whose names are vectors of the text encoder that comes with pan3d ({encoder.dim} "
+            f"numbers), got {path}, in which {names.names[0]!r} has another one of {names.embeddings.shape[1]}"
+        )
 
 
 def _pairs(request: TeachRequest, shards: ShardSet, text: TextTargets) -> tuple[list[SceneOverlaps], list[SceneOverlaps]]:
