@@ -1,6 +1,7 @@
 """Labelled scenes in BOP's layout and back: the same labels; published scenes without what we add; what is wrong is named."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -14,14 +15,26 @@ from pan3d_eval.datasets import ViewSelection, dataset_of, list_scenes, read_dat
 ALL = ViewSelection(0)
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return labelled_dataset(tmp_path / "data") / "bench"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    base = tmp_path_factory.mktemp("bop")
+    write_bop([labelled_dataset(base / "data") / "bench"], base / "bop")
+    return base
 
 
 @pytest.fixture
-def written(folder, tmp_path):
-    return write_bop([folder], tmp_path / "bop") / "000000"
+def base(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "base")
+
+
+@pytest.fixture
+def folder(base):
+    return base / "data" / "bench"
+
+
+@pytest.fixture
+def written(base):
+    return base / "bop" / "train" / "000000"
 
 
 def changed(path, change):

@@ -1,6 +1,7 @@
 """Labelled scenes as COCO's panoptic format and back: the same labels, and what does not fit is named."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,15 +15,27 @@ from pan3d_core.refine.labels import labels_from_files
 from pan3d_core.views.scene_folder import read_scene
 
 
-@pytest.fixture
-def folders(tmp_path):
-    dataset = labelled_dataset(tmp_path / "data", "bench", "shelf")
-    return [dataset / "bench", dataset / "shelf"]
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    base = tmp_path_factory.mktemp("coco")
+    dataset = labelled_dataset(base / "data", "bench", "shelf")
+    write_coco([dataset / "bench", dataset / "shelf"], base / "coco")
+    return base
 
 
 @pytest.fixture
-def written(folders, tmp_path):
-    return write_coco(folders, tmp_path / "coco")
+def base(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "base")
+
+
+@pytest.fixture
+def folders(base):
+    return [base / "data" / "bench", base / "data" / "shelf"]
+
+
+@pytest.fixture
+def written(base):
+    return base / "coco" / "annotations" / "panoptic.json"
 
 
 def changed(path, change):

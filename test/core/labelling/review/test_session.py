@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 
 import pytest
 import torch
@@ -13,9 +14,14 @@ from pan3d_core.views.scene_folder import read_scene
 BENCH = "bench"
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return labelled_dataset(tmp_path_factory.mktemp("made") / "data")
+
+
 @pytest.fixture
-def dataset(tmp_path):
-    return labelled_dataset(tmp_path / "data")
+def dataset(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "data")
 
 
 @pytest.fixture
