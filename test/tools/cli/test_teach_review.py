@@ -68,6 +68,16 @@ def test_a_page_that_is_left_says_where_the_decisions_are(dataset, capsys, monke
     assert code == 0 and served == [(f"5 objects of {dataset}", 9)] and "2 of 5 decided, kept in" in told
 
 
+def test_without_the_viewer_s_library_its_extra_is_named_and_others_may_review(dataset, capsys, monkeypatch):
+    def missing(_):
+        raise ModuleNotFoundError("No module named 'viser'", name="viser")
+
+    monkeypatch.setattr("pan3d_tools.review.page.serve", missing)
+    code, _, error = run(capsys, "review", dataset)
+    assert code == 2 and "install it with the extra [web]" in error
+    Review(dataset).close()
+
+
 def test_training_says_that_decisions_are_not_in_the_scenes(dataset, capsys, tmp_path):
     decided(dataset)
     code, told, error = run(capsys, "train", dataset, "--steps", 1, "-o", tmp_path / "own.safetensors")
