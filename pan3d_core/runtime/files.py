@@ -66,6 +66,12 @@ def written_whole(path: Path | str) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def free_path(path: Path) -> Path:
+    """Give a path where nothing is yet: this one, or where it is taken the one with the next number behind its name."""
+    names = (path if number == 1 else path.with_name(f"{path.stem}_{number}{path.suffix}") for number in range(1, 10**6))
+    return next(name for name in names if not name.exists())
+
+
 @contextmanager
 def named_file(path: Path | str, expected: str) -> Iterator[None]:
     """Give whatever is wrong with the content of a file one kind of error that names the file.

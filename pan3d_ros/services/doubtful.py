@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -13,6 +12,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
+from pan3d_core.runtime.files import free_path
 from pan3d_core.runtime.lazy import load
 from pan3d_core.structures import CameraView, Panoptic3D
 from pan3d_ros.doubtful import DoubtfulSets, sureness
@@ -93,14 +93,8 @@ class DoubtServices(OwnServices):
         kept = sets.kept
         if not kept:
             raise ValueError(f"no view set was less sure than doubtful.sure = {config.sure:g} since the last recording")
-        target = _free(sets.folder / f"recording_{datetime.now(timezone.utc):%Y%m%d_%H%M%S}")
+        target = free_path(sets.folder / f"recording_{datetime.now(timezone.utc):%Y%m%d_%H%M%S}")
         load(WRITE_BAGS)(target, kept)
         sets.drop(kept)
         least = min(item.sure for item in kept)
         return f"{len(kept)} view sets, the least sure one {least:.2f}, are bags in {target}: pan3d teach label {target}"
-
-
-def _free(folder: Path) -> Path:
-    """The path, or where it is taken the next one with a number."""
-    names = (folder if number == 1 else folder.with_name(f"{folder.name}_{number}") for number in range(1, 10**6))
-    return next(name for name in names if not name.exists())

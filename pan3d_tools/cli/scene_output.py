@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.files import free_path, written_whole
 from pan3d_core.views.scene_folder import Scene, write_scene
 
 
@@ -21,9 +21,7 @@ def write_new_scene(out: Path, scene: Scene) -> Path:
     Raises:
         OSError: The disk is full; nothing of the scene is left.
     """
-    plain = scene.name.replace("/", "_")
-    names = (plain if number == 1 else f"{plain}_{number}" for number in range(1, 10**6))
-    folder = next(out / name for name in names if not (out / name).exists())
+    folder = free_path(out / scene.name.replace("/", "_"))
     with written_whole(folder) as part:
         write_scene(part, scene)
     return folder

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from pan3d_core.runtime.files import inside, named_file, read_json, read_rows, written_whole
+from pan3d_core.runtime.files import free_path, inside, named_file, read_json, read_rows, written_whole
 
 
 def test_a_file_is_replaced_and_nothing_else_stays(tmp_path):
@@ -89,3 +89,10 @@ def test_rows_of_a_table_have_their_cells(tmp_path):
     assert list(read_rows(path, 2)) == [["mug", "cup, beaker"], ["box", ""]]
     with pytest.raises(ValueError, match=r"kinds.txt: expected 3 columns, got 2 in 'mug \| cup, beaker'"):
         list(read_rows(path, 3))
+
+
+def test_a_path_that_is_taken_gets_the_next_number(tmp_path):
+    for expected in ("scene.json", "scene_2.json", "scene_3.json"):
+        path = free_path(tmp_path / "scene.json")
+        assert path.name == expected
+        path.touch()
