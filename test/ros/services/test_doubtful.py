@@ -6,6 +6,7 @@ from std_srvs.srv import Trigger
 
 pytest.importorskip("rosbags", reason="needs rosbags (extra [bags])")
 
+from pan3d_core.views.scene_folder import read_scene  # noqa: E402
 from pan3d_ros.bags.keyframes import KeyframeRequest, keyframe_scene  # noqa: E402
 from pan3d_ros.services import doubtful  # noqa: E402
 
@@ -34,6 +35,17 @@ def test_the_least_sure_view_sets_become_bags(spinner, monkeypatch, tmp_path):
         assert view.image[:, ros_support.RED[0], ros_support.RED[1]].float().mean((1, 2)).tolist() == [220, 20, 20]
     places = [float(view.cam_from_world[0, 3]) for view in scene.views]
     assert places == pytest.approx([0.0, -0.1], abs=1e-5)
+
+
+def test_a_moving_camera_leaves_its_keyframes(spinner, monkeypatch, tmp_path):
+    kept = {"doubtful__folder": str(tmp_path), "doubtful__sure": 1.0}
+    bench = ros_support.Bench(spinner, monkeypatch, keyframe__enabled=True, keyframe__max_interval_s=1000.0, **kept).start()
+    bench.until(lambda: bench.node.perception.sync.delivered > 1, "a first view")
+    bench.rig.world_from_cam[0, 3] = 0.1
+    (folder,) = bench.until(lambda: list(tmp_path.glob("set_*")), "a kept set")
+    first, second = read_scene(folder).views
+    assert first.camera == second.camera == "front" and first.stamp_ns < second.stamp_ns
+    assert float(second.cam_from_world[0, 3] - first.cam_from_world[0, 3]) == pytest.approx(-0.1, abs=1e-5)
 
 
 def test_without_a_folder_nothing_is_kept_and_the_service_says_so(spinner, monkeypatch):
