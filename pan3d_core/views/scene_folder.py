@@ -72,6 +72,18 @@ class MeshTruth:
 
 
 @dataclass(frozen=True)
+class RegionTruth:
+    """What every annotated pixel belongs to, walls and floors included, by the data set's own names."""
+
+    ids: tuple[Tensor, ...]  # per view (H, W) integers, 0 = not annotated; an object has its id of `instance_ids`
+    names: Mapping[int, str]  # id -> name of its class
+
+    def of_rows(self, rows: Sequence[int]) -> RegionTruth:
+        """Of these views, in their order."""
+        return RegionTruth(tuple(self.ids[row] for row in rows), self.names)
+
+
+@dataclass(frozen=True)
 class SceneTruth:
     """What is known about a scene beyond its images."""
 
@@ -80,6 +92,12 @@ class SceneTruth:
     objects: tuple[SceneObject, ...] = ()
     labels: LabelSpace = field(default_factory=lambda: LabelSpace.things(()))
     mesh: MeshTruth | None = None  # where the data set publishes a scan; scene folders do not hold it
+    regions: RegionTruth | None = None  # where the data set names more than objects; scene folders do not hold it either
+
+    def of_rows(self, rows: Sequence[int]) -> SceneTruth:
+        """Of these views, in their order; a scan keeps the depth of all views."""
+        ids, depth = tuple(self.instance_ids[row] for row in rows), tuple(self.depth[row] for row in rows)
+        return replace(self, instance_ids=ids, depth=depth, regions=None if self.regions is None else self.regions.of_rows(rows))
 
     @property
     def void_ids(self) -> tuple[int, ...]:
@@ -102,11 +120,11 @@ class Scene:
 
     def of_cameras(self, cameras: Sequence[str]) -> Scene:
         """The scene as these cameras see it, in its own order; the truth of other views goes, too."""
-        rows = [index for index, view in enumerate(self.views) if view.camera in cameras]
-        truth = self.truth
-        if truth is not None:
-            ids, depth = (tuple(values[row] for row in rows) for values in (truth.instance_ids, truth.depth))
-            truth = replace(truth, instance_ids=tuple(item for item in ids if item is not None), depth=depth)
+        return self.of_rows([index for index, view in enumerate(self.views) if view.camera in cameras])
+
+    def of_rows(self, rows: Sequence[int]) -> Scene:
+        """The scene in these of its views, in their order, and the truth of them."""
+        truth = None if self.truth is None else self.truth.of_rows(rows)
         return replace(self, views=tuple(self.views[row] for row in rows), truth=truth)
 
     def known_truth(self) -> SceneTruth:

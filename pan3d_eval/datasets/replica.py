@@ -26,7 +26,7 @@ from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import CameraView
 from pan3d_core.views.image_files import read_image
-from pan3d_core.views.scene_folder import MeshTruth, Scene, SceneObject, SceneTruth
+from pan3d_core.views.scene_folder import MeshTruth, RegionTruth, Scene, SceneObject, SceneTruth
 from pan3d_eval.datasets.ply_mesh import PlyMesh, read_ply_mesh
 from pan3d_eval.datasets.published_files import (
     DEFAULT_VIEWS,
@@ -52,6 +52,10 @@ class Annotation:
     labels: LabelSpace
     class_numbers: tuple[int, ...]  # the data set's number of each class of `labels`
     class_of_object: dict[int, int]  # object id -> index into `labels`; objects without a class are left out
+
+    def names(self) -> dict[int, str]:
+        """Object id -> name of its class, walls and floors included."""
+        return {number: self.labels.names[index] for number, index in self.class_of_object.items()}
 
     def is_object(self, number: int) -> bool:
         """Whether the id belongs to something that is neither structure nor without a class."""
@@ -81,6 +85,7 @@ def read_replica(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene:
         objects=tuple(SceneObject(number, annotation.labels.names[index], index) for number, index in sorted(objects.items())),
         labels=annotation.labels,
         mesh=None if mesh_path is None else _with_depth(mesh_truth(mesh_path, annotation), made),
+        regions=RegionTruth(tuple(image.int() for image in ids), annotation.names()),
     )
     return Scene("/".join(folder.resolve().parts[-2:]), made, truth)
 

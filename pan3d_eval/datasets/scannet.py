@@ -29,7 +29,7 @@ from torch import Tensor
 from pan3d_core.geometry.transforms import invert_rigid, transform_points
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import CameraView
-from pan3d_core.views.scene_folder import MeshTruth, Scene, SceneObject, SceneTruth
+from pan3d_core.views.scene_folder import MeshTruth, RegionTruth, Scene, SceneObject, SceneTruth
 from pan3d_eval.datasets.mesh_views import render_mesh
 from pan3d_eval.datasets.ply_mesh import PlyMesh, read_ply_mesh
 from pan3d_eval.datasets.published_files import (
@@ -48,12 +48,14 @@ from pan3d_eval.datasets.scannet_recording import Recording, open_recording
 logger = logging.getLogger("pan3d.evaluation.scannet")
 
 LABEL_TABLE = "scannetv2-labels.combined.tsv"
+NYU40 = (
+    "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture", "counter", "blinds",
+    "desk", "shelves", "curtain", "dresser", "pillow", "mirror", "floor mat", "clothes", "ceiling", "books", "refrigerator",
+    "television", "paper", "towel", "shower curtain", "box", "whiteboard", "person", "nightstand", "toilet", "sink", "lamp",
+    "bathtub", "bag", "otherstructure", "otherfurniture", "otherprop",
+)  # fmt: skip
 # nyu40 number -> name of the benchmark's classes; wall and floor are stuff and no instances.
-CLASSES = {
-    1: "wall", 2: "floor", 3: "cabinet", 4: "bed", 5: "chair", 6: "sofa", 7: "table", 8: "door", 9: "window", 10: "bookshelf",
-    11: "picture", 12: "counter", 14: "desk", 16: "curtain", 24: "refrigerator", 28: "shower curtain", 33: "toilet", 34: "sink",
-    36: "bathtub", 39: "otherfurniture",
-}  # fmt: skip
+CLASSES = {n: NYU40[n - 1] for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39)}
 STRUCTURE = (1, 2, 22)  # wall, floor, ceiling: annotated, but no objects
 LABELS = LabelSpace(tuple(CLASSES.values()), tuple(number not in STRUCTURE for number in CLASSES))
 CLASS_OF_LABEL = {number: index for index, number in enumerate(CLASSES) if number not in STRUCTURE}
@@ -64,10 +66,10 @@ class Annotation:
     """Objects of a scan: what every vertex belongs to."""
 
     instance: np.ndarray  # (N,) int64 objectId + 1, 0 = none; where objects overlap the later one holds, as in the benchmark
-    label: np.ndarray  # (N,) int64 nyu40 number, 0 = none
+    label: np.ndarray  # (N,) int64 nyu40 number (or what another column of the table of labels has), 0 = none
     segment: np.ndarray  # (N,) int64 over-segmentation
     names: dict[int, str]  # instance -> raw name
-    labels: dict[int, int]  # instance -> nyu40 number
+    labels: dict[int, int]  # instance -> likewise
 
 
 def is_scannet(folder: Path) -> bool:
@@ -101,6 +103,7 @@ def read_scannet(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene:
             sensor_depth=tuple(depths),
             sensor_intrinsics=(recording.depth_intrinsics,) * len(made),
         ),
+        regions=RegionTruth(tuple(ids.int() for ids in instances), _region_names(annotation)),
     )
     return Scene(name, made, truth)
 
@@ -115,15 +118,15 @@ def read_scannet_views(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Sc
     return Scene(folder.name, _views(open_recording(folder), _axis_alignment(folder / f"{folder.name}.txt"), views)[2])
 
 
-def read_annotation(folder: Path) -> Annotation:
-    """Labels and instances of the vertices, as the benchmark's exporter assigns them."""
+def read_annotation(folder: Path, column: str = "nyu40id") -> Annotation:
+    """Labels and instances of the vertices, as the benchmark's exporter assigns them; labels are numbers of this column."""
     name = folder.name
     segments_path = folder / f"{name}_vh_clean_2.0.010000.segs.json"
     groups_path = folder / f"{name}.aggregation.json"
     content = read_json_object(segments_path, "the over-segmentation of the mesh")
     segment = np.array(field_of(content, "segIndices", segments_path), dtype=np.int64)
     groups = field_of(read_json_object(groups_path, "the annotated objects"), "segGroups", groups_path)
-    numbers = _label_numbers(folder)
+    numbers = _label_numbers(folder, column)
     pieces, piece_of_vertex = np.unique(segment, return_inverse=True)
     instance, label = np.zeros_like(pieces), np.zeros_like(pieces)  # of the pieces, which are far fewer than the vertices
     names: dict[int, str] = {}
@@ -216,15 +219,21 @@ def _objects(annotation: Annotation) -> list[SceneObject]:
     ]
 
 
-def _label_numbers(folder: Path) -> dict[str, int]:
+def _region_names(annotation: Annotation) -> dict[int, str]:
+    """Every annotated region's nyu40 name; those whose number is none of the forty have their own."""
+    known = dict(enumerate(NYU40, start=1))
+    return {number: known.get(label, annotation.names[number]) for number, label in annotation.labels.items()}
+
+
+def _label_numbers(folder: Path, column: str = "nyu40id") -> dict[str, int]:
     path = find_above(folder, (LABEL_TABLE,))
     if path is None:
         raise FileNotFoundError(f"expected {LABEL_TABLE} in {folder} or up to four folders above, got none")
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    if not rows or not {"raw_category", "nyu40id"} <= set(rows[0]):
-        raise ValueError(f"{path}: expected columns raw_category and nyu40id, got {', '.join(rows[0]) if rows else 'no rows'}")
-    return {row["raw_category"]: int(row["nyu40id"]) for row in rows}
+    if not rows or not {"raw_category", column} <= set(rows[0]):
+        raise ValueError(f"{path}: expected columns raw_category and {column}, got {', '.join(rows[0]) if rows else 'no rows'}")
+    return {row["raw_category"]: int(row[column]) for row in rows}
 
 
 def _axis_alignment(path: Path) -> Tensor:

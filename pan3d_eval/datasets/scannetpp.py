@@ -25,7 +25,7 @@ from torch import Tensor
 from pan3d_core.geometry.distortion import undistort
 from pan3d_core.structures import CameraView
 from pan3d_core.views.image_files import read_image
-from pan3d_core.views.scene_folder import MeshTruth, Scene, SceneObject, SceneTruth
+from pan3d_core.views.scene_folder import MeshTruth, RegionTruth, Scene, SceneObject, SceneTruth
 from pan3d_eval.datasets.mesh_views import render_mesh
 from pan3d_eval.datasets.ply_mesh import read_ply_mesh
 from pan3d_eval.datasets.published_files import (
@@ -67,8 +67,8 @@ def read_scannetpp(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene:
     if len(mesh.vertices) != len(annotation.instance):
         raise ValueError(f"segments.json: segIndices: expected {len(mesh.vertices)} as {MESH}, got {len(annotation.instance)}")
     vertices, triangles = torch.from_numpy(mesh.vertices).float(), torch.from_numpy(mesh.triangles)
-    owner = torch.from_numpy(annotation.instance)[triangles].mode(dim=1).values
-    made, ids, depths, measured = [], [], [], []
+    owner, region = (torch.from_numpy(of)[triangles].mode(dim=1).values for of in (annotation.instance, annotation.region))
+    made, ids, regions, depths, measured = [], [], [], [], []
     for name in chosen:
         view, sensor = _read_view(images / name, usable[name])
         intrinsics, cam_from_world = view.calibration()
@@ -76,6 +76,7 @@ def read_scannetpp(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene:
         made.append(view)
         depths.append(depth)
         ids.append(torch.where(seen >= 0, owner[seen.clamp_min(0)], 0))
+        regions.append(torch.where(seen >= 0, region[seen.clamp_min(0)], 0).int())
         measured.append((depth, intrinsics) if sensor is None else sensor)
     truth = SceneTruth(
         instance_ids=tuple(ids),
@@ -83,6 +84,7 @@ def read_scannetpp(folder: Path, views: ViewSelection = DEFAULT_VIEWS) -> Scene:
         objects=tuple(SceneObject(k, name, annotation.class_of(k)) for k, name in sorted(annotation.names.items())),
         labels=annotation.labels,
         mesh=_mesh_truth(vertices, annotation, measured),
+        regions=RegionTruth(tuple(regions), annotation.region_names),
     )
     return Scene(f"{scene_folder.name}/{device_folder.name}", tuple(made), truth)
 

@@ -12,20 +12,16 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from pan3d_core.engines import Engine
-from pan3d_core.geometry.alignment import fit_cameras
-from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.labels import LabelSpace
 from pan3d_core.language.text_space import TextSpace
-from pan3d_core.structures import Gaussians, Reconstruction, ViewBatch
+from pan3d_core.structures import Gaussians
 from pan3d_core.views.preprocessing import preprocess
-from pan3d_core.views.sampling import sample_at_network
 from pan3d_core.views.scene_folder import Scene
 from pan3d_eval.datasets.scenes import SceneReference
 from pan3d_eval.rendered.gaussians import (
@@ -39,11 +35,9 @@ from pan3d_eval.rendered.gaussians import (
     score_views,
     view_figures,
 )
+from pan3d_eval.rendered.true_views import STUFF, ClassList, in_world_of, region_truth, tabletop_truth
 
-STUFF = ("table", "floor")
-TABLE_THICKNESS_M = 0.05
 MIN_VIEWS = 4  # two of each kind: one context view does not say where the novel cameras stand for an engine without poses
-MIN_BASELINE = 1e-6  # of context cameras in the engine's unit
 EncodeTexts = Callable[[Sequence[str]], Tensor]  # N texts -> (N, E)
 
 
@@ -53,6 +47,7 @@ class GaussianProtocol:
 
     use_poses: bool = True
     readout: str = "cells"  # "pixels" as published
+    surfaces: tuple[str, str] = STUFF  # on tables: what the support and what is below it are called
 
 
 @dataclass(frozen=True)
@@ -123,7 +118,9 @@ class GaussianViewEvaluator:
     def show(self, scene: Scene) -> ShownScene:
         """Raises `ValueError` for scenes without truth, support height or cameras, for fewer than `MIN_VIEWS` views, and for an
         engine that gives no Gaussians."""
-        scene = ordered_around(scene)
+        scene = checked(scene)
+        on_table = scene.truth is None or scene.truth.regions is None
+        scene = ordered_around(scene) if on_table else scene
         batch = preprocess(scene.views, self.engine.facts.preprocess, scene.support_height_m)
         context = list(range(0, batch.num_views, 2))
         given = replace(batch.select(context), depth=None)
@@ -134,7 +131,11 @@ class GaussianViewEvaluator:
         processor_s = time.process_time() - begin_s
         if reconstruction.gaussians is None:
             raise ValueError("engine: expected Gaussians in its reconstruction, got none")
-        truth, labels = tabletop_truth(scene, batch)
+        if on_table:
+            truth, labels = tabletop_truth(scene, batch, self.protocol.surfaces)
+        else:
+            classes_there = ClassList.of_scene(scene)
+            truth, labels = region_truth(scene, batch, classes_there), classes_there.labels
         truth, residual = in_world_of(reconstruction, truth, context)
         space = self._text_space()
         classes = TextClasses(labels, self._embedded(labels.names).to(space.weight), space)
@@ -166,27 +167,28 @@ def scores_of(shown: ShownScene) -> GaussianScores:
     )
 
 
-def ordered_around(scene: Scene) -> Scene:
-    """The scene with its views in the order of their places around the vertical through the point that all look at.
-
-    Raises `ValueError` for what `GaussianViewEvaluator.show` refuses in a scene.
-    """
-    if scene.truth is None or scene.support_height_m is None:
+def checked(scene: Scene) -> Scene:
+    """The scene, if its views and its truth are enough to judge Gaussians. Raises `ValueError` for what is not."""
+    if scene.truth is None:
         raise ValueError(f"scene {scene.name}: expected true instances and the height of the support, got none")
     if len(scene.views) < MIN_VIEWS:
         raise ValueError(f"scene {scene.name}: expected at least {MIN_VIEWS} views, got {len(scene.views)}")
-    cameras = scene.cameras()
-    if cameras is None or any(view.intrinsics is None for view in scene.views):
+    if scene.cameras() is None or any(view.intrinsics is None for view in scene.views):
         raise ValueError(f"scene {scene.name}: expected pose and intrinsics of every view, got a view without")
-    if any(depth is None for depth in scene.truth.depth):
+    return scene
+
+
+def ordered_around(scene: Scene) -> Scene:
+    """The scene on a table with its views in the order of their places around the vertical through the point that all look at.
+
+    Raises `ValueError` for what `GaussianViewEvaluator.show` refuses in such a scene.
+    """
+    cameras = checked(scene).cameras()
+    if cameras is None or scene.support_height_m is None:
+        raise ValueError(f"scene {scene.name}: expected the height of the support, got none")
+    if any(depth is None for depth in scene.known_truth().depth):
         raise ValueError(f"scene {scene.name}: expected the true depth of every view, which tells table from floor, got none")
-    order = _order_around(cameras)
-
-    def reordered(values: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple(values[index] for index in order)
-
-    truth = replace(scene.truth, instance_ids=reordered(scene.truth.instance_ids), depth=reordered(scene.truth.depth))
-    return replace(scene, views=reordered(scene.views), truth=truth)
+    return scene.of_rows(_order_around(cameras))
 
 
 def _order_around(cam_from_world: Tensor) -> list[int]:
@@ -198,67 +200,3 @@ def _order_around(cam_from_world: Tensor) -> list[int]:
     x, y, _ = (eyes - focus).unbind(-1)
     turned = torch.atan2(y, x) - torch.atan2(y.sum(), x.sum())
     return torch.atan2(turned.sin(), turned.cos()).argsort(stable=True).tolist()
-
-
-def tabletop_truth(scene: Scene, batch: ViewBatch) -> tuple[TrueViews, LabelSpace]:
-    """What the views of `batch` show, at its pixels, all of them novel; and the classes: those of the scene, then `STUFF`.
-
-    Pixels with depth and without an object are table where their point is above `support_height_m - TABLE_THICKNESS_M`, floor
-    below; those without depth are void. Objects without class have a number all the same. Numbers of stuff follow those of the
-    objects.
-    """
-    known = scene.known_truth()
-    labels = LabelSpace((*known.labels.names, *STUFF), (*known.labels.is_thing, *(False for _ in STUFF)))
-    depths = [depth for depth in known.depth if depth is not None]
-    maps = [
-        [sample_at_network(item, mapping, batch.hw) for item, mapping in zip(per_view, batch.network_from_original, strict=True)]
-        for per_view in (known.instance_ids, depths)
-    ]
-    ids, depth = (torch.stack(values) for values in maps)
-    if scene.support_height_m is None or batch.intrinsics is None or batch.cam_from_world is None:
-        raise ValueError(f"scene {scene.name}: expected cameras of every view and the height of the support, got less")
-    height = unproject_depth(depth, batch.intrinsics, batch.cam_from_world)[..., 2]
-    stuff = stuff_regions(ids, depth, height, scene.support_height_m)
-    highest = int(ids.max())
-    class_of_id = torch.full((highest + 1,), -1)
-    for item in known.objects:
-        if item.instance_id <= highest:
-            class_of_id[item.instance_id] = item.class_id
-    truth = TrueViews(
-        cam_from_world=batch.cam_from_world,
-        intrinsics=batch.intrinsics,
-        images=batch.images,
-        semantic_id=torch.where(stuff > 0, len(known.labels) + stuff - 1, class_of_id[ids]),
-        instance_id=torch.where(stuff > 0, highest + stuff, ids),
-        is_novel=torch.ones(len(ids), dtype=torch.bool),
-    )
-    return truth, labels
-
-
-def stuff_regions(ids: Tensor, depth: Tensor, height: Tensor, support_height_m: float) -> Tensor:
-    """(V, h, w) int64: 1 + index into `STUFF` where true depth shows table or floor and no object, else 0. `height`: world z of
-    the pixels' points."""
-    free = (ids == 0) & (depth > 0)
-    stuff = torch.where(height > support_height_m - TABLE_THICKNESS_M, 1, 2)
-    return torch.where(free, stuff, 0)
-
-
-def in_world_of(reconstruction: Reconstruction, truth: TrueViews, context: Sequence[int]) -> tuple[TrueViews, float]:
-    """The same views with cameras in the reconstruction's world, on its device: its own for `context`, the true ones moved by a
-    similarity for the others, which become novel. Also the RMS distance of the context cameras after that similarity."""
-    device, chosen = reconstruction.cam_from_world.device, list(context)
-    true_cameras = truth.cam_from_world.cpu()
-    fit = fit_cameras(true_cameras[chosen], reconstruction.cam_from_world.cpu(), MIN_BASELINE)
-    cameras = fit.similarity.apply_to_cameras(true_cameras).to(device)
-    intrinsics, is_novel = truth.intrinsics.to(device).clone(), torch.ones(len(cameras), dtype=torch.bool, device=device)
-    cameras[chosen], intrinsics[chosen] = reconstruction.cam_from_world, reconstruction.intrinsics
-    is_novel[chosen] = False
-    moved = TrueViews(
-        cam_from_world=cameras,
-        intrinsics=intrinsics,
-        images=truth.images.to(device),
-        semantic_id=truth.semantic_id.to(device),
-        instance_id=truth.instance_id.to(device),
-        is_novel=is_novel,
-    )
-    return moved, fit.residual_m

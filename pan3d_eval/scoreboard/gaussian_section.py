@@ -13,12 +13,12 @@ from pan3d_core.engines.mini import EPS3D, SHIPPED
 from pan3d_core.language.encoders import build_text_encoder
 from pan3d_eval.execution import Failure
 from pan3d_eval.rendered.gaussian_scenes import (
-    STUFF,
     GaussianEvaluation,
     GaussianProtocol,
     GaussianScores,
     GaussianViewEvaluator,
 )
+from pan3d_eval.rendered.true_views import STUFF
 from pan3d_eval.scoreboard.board import Column, MeasuredRow, Measurement, TitledRow, failures_sentence, filled, table
 from pan3d_eval.scoreboard.rows import SceneSet
 

@@ -20,7 +20,7 @@ from published_scenes import (
     write_scannetpp,
     write_undistorted,
 )
-from raycast_scene import TABLE_SCENE, cast
+from raycast_scene import TABLE_SCENE, Ball, cast
 
 from pan3d_core.geometry.cameras import pixel_grid, pixel_rays, project
 from pan3d_core.geometry.distortion import DISTORTION_MODELS
@@ -94,6 +94,21 @@ def test_scannet_labels_and_numbers(folders):
     # The benchmark's 18 classes are valid on the mesh: wall, floor and everything outside of the list are void.
     assert sorted(truth.mesh.class_of_label) == [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39]
     assert all(int(ids.max()) <= 5 and not (ids == 1).any() for ids in truth.instance_ids)
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("scannet", {2: "lamp", 3: "chair", 4: "sofa", 5: "box"}),
+        ("scannetpp", {2: "ball", 3: "box", 4: "books", 5: "ball", 9: "shelf"}),
+        ("replica", {k + 2: "ball" if isinstance(item, Ball) else "box" for k, item in enumerate(TABLE_SCENE)}),
+    ],
+)
+def test_walls_and_floors_are_named_where_the_data_set_names_them(folders, name, others):
+    truth = read_dataset_scene(folders[name], ViewSelection(2)).truth
+    assert truth.regions.names == {1: "floor", **others}
+    for ids, objects in zip(truth.regions.ids, truth.instance_ids, strict=True):
+        assert bool((ids == 1).any()) and torch.equal(torch.where(ids == 1, 0, ids).long(), objects)
 
 
 def test_scannet_leaves_lost_frames_out_and_keeps_the_sensor_s_own_depth(folders):

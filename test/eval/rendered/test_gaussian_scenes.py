@@ -18,7 +18,7 @@ from pan3d_core.language.encoders import TEXT_ENCODERS
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.structures import CameraView, Gaussians, InstanceSet, Reconstruction
 from pan3d_core.views.preprocessing import preprocess
-from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth, write_scene
+from pan3d_core.views.scene_folder import RegionTruth, Scene, SceneObject, SceneTruth, write_scene
 from pan3d_eval.execution import Failure, run_items
 from pan3d_eval.rendered.gaussian_scenes import (
     GaussianEvaluation,
@@ -26,9 +26,9 @@ from pan3d_eval.rendered.gaussian_scenes import (
     GaussianViewEvaluator,
     ordered_around,
     scores_of,
-    tabletop_truth,
 )
 from pan3d_eval.rendered.pictures import gaussian_view_picture, in_true_numbers
+from pan3d_eval.rendered.true_views import tabletop_truth
 from pan3d_tools import cli
 
 NAMES = (*LABELS.names, "table", "floor")
@@ -184,6 +184,27 @@ def test_table_and_floor_by_true_depth():
     assert truth.instance_id[0, 1::4, 1::4].tolist() == [[2, 2, 2, 5], [6] * 4, [7] * 4, [0] * 4]
     higher = replace(scene, support_height_m=0.36)  # 0.06 m above what is seen
     assert tabletop_truth(higher, batch)[0].semantic_id[0, 5].tolist() == [3] * 16
+
+
+def test_other_words_for_what_stands_below_the_objects():
+    scene = down_looking()
+    batch = preprocess(scene.views, PreprocessConfig(height=16, width=16, mode="cover"), scene.support_height_m)
+    truth, labels = tabletop_truth(scene, batch, ("conveyor", "hall"))
+    assert labels.names == (*LABELS.names, "conveyor", "hall")
+    assert torch.equal(truth.semantic_id, tabletop_truth(scene, batch)[0].semantic_id)
+
+
+def test_a_data_set_s_own_names_of_walls_and_floors(scene):
+    """Regions as scans have them: every pixel is named, no support is asked for, and views keep the order of the recording."""
+    ids = tuple(torch.where(item > 0, item + 10, 1).int() for item in scene.truth.instance_ids)
+    objects = tuple(replace(item, instance_id=item.instance_id + 10) for item in scene.truth.objects)
+    names = {1: "floor", **{item.instance_id: LABELS.names[item.class_id] for item in objects}}
+    truth = SceneTruth(tuple(item.long() for item in ids), scene.truth.depth, objects, LABELS, regions=RegionTruth(ids, names))
+    room = replace(scene, truth=truth, support_height_m=None)
+    shown = GaussianViewEvaluator(TrueGaussians(scene), encode, GaussianProtocol(True)).show(room)
+    assert shown.labels.names == ("floor", *(LABELS.names[k] for k in dict.fromkeys(o.class_id for o in objects)))
+    assert shown.labels.is_thing == (False, True, True) and shown.truth.is_novel.tolist() == [False, True] * 2 + [False]
+    assert int(shown.truth.semantic_id.min()) == 0 and torch.equal(shown.truth.instance_id[1], ids[1].long())
 
 
 def test_scenes_that_say_too_little_are_refused():
