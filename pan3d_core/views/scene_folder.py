@@ -78,10 +78,6 @@ class RegionTruth:
     ids: tuple[Tensor, ...]  # per view (H, W) integers, 0 = not annotated; an object has its id of `instance_ids`
     names: Mapping[int, str]  # id -> name of its class
 
-    def of_rows(self, rows: Sequence[int]) -> RegionTruth:
-        """Of these views, in their order."""
-        return RegionTruth(tuple(self.ids[row] for row in rows), self.names)
-
 
 @dataclass(frozen=True)
 class SceneTruth:
@@ -97,7 +93,8 @@ class SceneTruth:
     def of_rows(self, rows: Sequence[int]) -> SceneTruth:
         """Of these views, in their order; a scan keeps the depth of all views."""
         ids, depth = tuple(self.instance_ids[row] for row in rows), tuple(self.depth[row] for row in rows)
-        return replace(self, instance_ids=ids, depth=depth, regions=None if self.regions is None else self.regions.of_rows(rows))
+        regions = self.regions and replace(self.regions, ids=tuple(self.regions.ids[row] for row in rows))
+        return replace(self, instance_ids=ids, depth=depth, regions=regions)
 
     @property
     def void_ids(self) -> tuple[int, ...]:

@@ -38,12 +38,15 @@ def eps3d_maps(values: Tensor) -> Tensor:
     return resized[:, BORDER:-BORDER, BORDER:-BORDER]
 
 
-def eps3d_panoptic_quality(predicted: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor]) -> PanopticQuality:
+def eps3d_panoptic_quality(
+    predicted: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor], labels: LabelSpace = LABELS
+) -> PanopticQuality:
     """Measure panoptic quality of one scene as EPS3D's program does.
 
     Args:
-        predicted: (semantic_id, instance_id), each (S, h, w) at any size; classes as in `LABELS`.
+        predicted: (semantic_id, instance_id), each (S, h, w) at any size; classes as in `labels`.
         truth: Likewise, perhaps of another size; semantic 0 or below = not annotated.
+        labels: What the classes are, the first of them background.
 
     Returns:
         All 0 where no class is left, as in the released program.
@@ -53,5 +56,5 @@ def eps3d_panoptic_quality(predicted: tuple[Tensor, Tensor], truth: tuple[Tensor
     """
     (semantic_p, instance_p), (semantic_t, instance_t) = (tuple(eps3d_maps(item) for item in pair) for pair in (predicted, truth))
     semantic_t = torch.where(semantic_t > 0, semantic_t, -1)
-    quality = panoptic_quality((semantic_p, instance_p), (semantic_t, instance_t), LABELS, MIN_SHARE)
+    quality = panoptic_quality((semantic_p, instance_p), (semantic_t, instance_t), labels, MIN_SHARE)
     return PanopticQuality(0.0, 0.0, 0.0, {}) if math.isnan(quality.pq) else quality

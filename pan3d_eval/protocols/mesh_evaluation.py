@@ -7,20 +7,21 @@ were withheld. The two are different experiments and never stand in one column.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from pan3d_core.geometry.cameras import pixel_grid
 from pan3d_core.labels import LabelSpace
-from pan3d_core.structures import InstanceSet, Panoptic3D, PerceptionResult, ViewBatch
+from pan3d_core.structures import InstanceSet, Panoptic3D, PerceptionResult, Reconstruction, ViewBatch
 from pan3d_core.views.scene_folder import MeshTruth, Scene
 from pan3d_eval.metrics.average_precision import SceneOverlaps
-from pan3d_eval.protocols.posed import posed_transfer
-from pan3d_eval.protocols.unposed import unposed_transfer
+from pan3d_eval.protocols.posed import PosedMasks, posed_transfer
+from pan3d_eval.protocols.unposed import UnposedMasks, unposed_transfer
 
 INVALID_LABEL = 0  # of segments whose class the data set does not score
+MASKS_AT_ONCE = 32  # on depth images of 640 x 480 of a hundred views these take a gigabyte
 
 
 @dataclass(frozen=True)
@@ -63,15 +64,21 @@ def mesh_overlaps(result: PerceptionResult, scene: Scene, *, poses_given: bool) 
         index = {item.instance_id: row for row, item in enumerate(panoptic.segments)}
         numbers = torch.full((max(index, default=0) + 1,), -1)
         numbers[list(index)] = torch.tensor(list(index.values()), dtype=numbers.dtype)
-        owner = numbers[panoptic.instance_id.cpu()]
-        reconstruction = result.reconstruction
-        seen = reconstruction.depth.cpu() > 0
-        points = reconstruction.world_points.cpu()[seen]
-        found = reconstruction.cam_from_world.cpu()
-        voted = unposed_transfer(points, owner[seen], len(index), found, cameras, mesh.vertices)
+        voted = unposed_masks(result.reconstruction, numbers[panoptic.instance_id.cpu()], len(index), scene)
         unposed = voted.overlaps(scores, mesh, walk="score")
         unposed_named = voted.overlaps(scores, mesh, labels, walk="score")
     return MeshOverlaps(posed, posed_named, unposed, unposed_named)
+
+
+def unposed_masks(reconstruction: Reconstruction, owner: Tensor, num_owners: int, scene: Scene) -> UnposedMasks:
+    """Let the points of a reconstruction vote at the vertices of the scan for their owners: (S, h, w) int64, -1 = none.
+
+    Raises `ValueError` for a scene without scan or poses, and where the predicted camera centres leave the similarity open.
+    """
+    mesh, cameras = scan_of(scene)
+    seen = reconstruction.depth.cpu() > 0
+    points, found = reconstruction.world_points.cpu()[seen], reconstruction.cam_from_world.cpu()
+    return unposed_transfer(points, owner[seen], num_owners, found, cameras, mesh.vertices)
 
 
 def query_overlaps(instances: InstanceSet, views: ViewBatch, scene: Scene) -> SceneOverlaps:
@@ -88,12 +95,31 @@ def query_overlaps(instances: InstanceSet, views: ViewBatch, scene: Scene) -> Sc
     Raises:
         ValueError: The scene has no scan, no poses or no sensor depth.
     """
+    mesh, _ = scan_of(scene)
+    return posed_query_masks(instances, views, scene).overlaps(instances.scores.cpu(), mesh, walk="score")
+
+
+def scan_of(scene: Scene) -> tuple[MeshTruth, Tensor]:
+    """The scan of a scene and its (S, 4, 4) true cameras. `ValueError` where there is no scan or no pose."""
     mesh, cameras = None if scene.truth is None else scene.truth.mesh, scene.cameras()
     if mesh is None or cameras is None:
         raise ValueError(f"scene {scene.name}: expected a scan and poses to measure against, got none")
-    masks = masks_on_depth_images(instances.mask_logits.sigmoid().cpu(), views, scene, mesh)
-    moved = posed_transfer(masks, cameras, mesh, by_superpoint=mesh.superpoints is not None)
-    return moved.overlaps(instances.scores.cpu(), mesh, walk="score")
+    return mesh, cameras
+
+
+def posed_query_masks(instances: InstanceSet, views: ViewBatch, scene: Scene) -> PosedMasks:
+    """Carry an engine's own masks to the vertices of the scan by the posed transfer, a few at a time; what its logits call inside
+    is inside. Superpoints vote where there are such.
+
+    Raises `ValueError` as `query_overlaps`.
+    """
+    mesh, cameras = scan_of(scene)
+    inside = instances.mask_logits.cpu() > 0
+    parts = [
+        posed_transfer(masks_on_depth_images(rows, views, scene, mesh), cameras, mesh, by_superpoint=mesh.superpoints is not None)
+        for rows in (inside.split(MASKS_AT_ONCE) if len(inside) else [inside])
+    ]
+    return replace(parts[0], masks=torch.cat([part.masks for part in parts]))
 
 
 def masks_on_depth_images(masks: Tensor, views: ViewBatch, scene: Scene, mesh: MeshTruth) -> Tensor:

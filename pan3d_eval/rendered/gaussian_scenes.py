@@ -16,9 +16,12 @@ from dataclasses import asdict, dataclass, field, replace
 import torch
 from torch import Tensor
 
-from pan3d_core.engines import Engine
+from pan3d_core.config import ModelConfig
+from pan3d_core.engines import Engine, build_engine
+from pan3d_core.engines.mini import EPS3D
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.labels import LabelSpace
+from pan3d_core.language.encoders import build_text_encoder
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.structures import Gaussians
 from pan3d_core.views.preprocessing import preprocess
@@ -200,3 +203,25 @@ def _order_around(cam_from_world: Tensor) -> list[int]:
     x, y, _ = (eyes - focus).unbind(-1)
     turned = torch.atan2(y, x) - torch.atan2(y.sum(), x.sum())
     return torch.atan2(turned.sin(), turned.cos()).argsort(stable=True).tolist()
+
+
+def gaussian_worker(config: ModelConfig, protocol: GaussianProtocol, encoder_weights: str = "") -> GaussianViewEvaluator:
+    """Build what measures one scene after the other.
+
+    Args:
+        config: Settings of the engine.
+        protocol: What the engine is given, and how objects are read.
+        encoder_weights: Of the engine's text encoder, where these do not come with pan3d.
+
+    Returns:
+        A worker for `execution.run_items`.
+
+    Raises:
+        ValueError: The engine gives no Gaussians with semantics, is not known, or its checkpoint does not fit.
+        TextEncoderUnavailable: The text encoder's files are missing.
+    """
+    engine = build_engine(config)
+    space = engine.facts.text_space
+    if space is None:
+        raise ValueError(f"--engine: expected one that gives Gaussians with semantics, such as {EPS3D}, got {config.name!r}")
+    return GaussianViewEvaluator(engine, build_text_encoder(space.encoder, encoder_weights).encode, protocol)

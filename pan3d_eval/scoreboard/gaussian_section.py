@@ -8,15 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from pan3d_core.config import ModelConfig
-from pan3d_core.engines import build_engine
 from pan3d_core.engines.mini import EPS3D, SHIPPED
-from pan3d_core.language.encoders import build_text_encoder
 from pan3d_eval.execution import Failure
 from pan3d_eval.rendered.gaussian_scenes import (
     GaussianEvaluation,
     GaussianProtocol,
     GaussianScores,
-    GaussianViewEvaluator,
+    gaussian_worker,
 )
 from pan3d_eval.rendered.true_views import STUFF
 from pan3d_eval.scoreboard.board import Column, MeasuredRow, Measurement, TitledRow, failures_sentence, filled, table
@@ -67,28 +65,6 @@ GAUSSIAN_ROWS = tuple(
     GaussianRow(f"eps3d_{poses}_cells", f"**{EPS3D}**, poses {poses}", GaussianProtocol(poses == "given", "cells"))
     for poses in ("given", "withheld")
 )
-
-
-def gaussian_worker(config: ModelConfig, protocol: GaussianProtocol, encoder_weights: str = "") -> GaussianViewEvaluator:
-    """Build what measures one scene after the other.
-
-    Args:
-        config: Settings of the engine.
-        protocol: What the engine is given, and how objects are read.
-        encoder_weights: Of the engine's text encoder, where these do not come with pan3d.
-
-    Returns:
-        A worker for `execution.run_items`.
-
-    Raises:
-        ValueError: The engine gives no Gaussians with semantics, is not known, or its checkpoint does not fit.
-        TextEncoderUnavailable: The text encoder's files are missing.
-    """
-    engine = build_engine(config)
-    space = engine.facts.text_space
-    if space is None:
-        raise ValueError(f"--engine: expected one that gives Gaussians with semantics, such as {EPS3D}, got {config.name!r}")
-    return GaussianViewEvaluator(engine, build_text_encoder(space.encoder, encoder_weights).encode, protocol)
 
 
 def _summary(outcomes: Sequence[GaussianScores | Failure]) -> tuple[dict[str, float], dict[str, str]]:

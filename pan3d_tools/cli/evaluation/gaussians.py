@@ -11,10 +11,9 @@ from pan3d_core.pictures.overlays import save
 from pan3d_eval.datasets import ViewSelection
 from pan3d_eval.datasets.scenes import list_scenes
 from pan3d_eval.execution import Failure, Processes, run_items
-from pan3d_eval.rendered.gaussian_scenes import GaussianEvaluation, GaussianProtocol
+from pan3d_eval.rendered.gaussian_scenes import GaussianEvaluation, GaussianProtocol, gaussian_worker
 from pan3d_eval.rendered.pictures import gaussian_view_picture
 from pan3d_eval.rendered.true_views import STUFF
-from pan3d_eval.scoreboard.gaussian_section import gaussian_worker
 from pan3d_tools.cli.options import add_model_options, class_names, pipeline_config
 from pan3d_tools.cli.output import machine_facts, print_table, show_progress, write_json
 

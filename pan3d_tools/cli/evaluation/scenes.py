@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.runtime.lazy import load
-from pan3d_eval.datasets import ViewSelection
+from pan3d_eval.datasets import DEFAULT_VIEWS, ViewSelection
 from pan3d_eval.execution import Processes
 from pan3d_eval.figures import figure_table
 from pan3d_eval.folder import FolderEvaluation, evaluate_folder
@@ -18,6 +18,7 @@ from pan3d_sim.cameras.depth_sensors import depth_sensor
 from pan3d_sim.cameras.measured_views import MeasuredViews
 from pan3d_sim.objects.vocabulary import PARAPHRASES
 from pan3d_tools.cli.bags.files import add_bag_options, find_bags
+from pan3d_tools.cli.evaluation.published import add_published_options, run_published
 from pan3d_tools.cli.evaluation.worlds import add_rig_error_options, add_world_options, rig_error_of, scenes_of
 from pan3d_tools.cli.options import add_model_options, add_sensor_option, picture_size, pipeline_config, report_folder
 from pan3d_tools.cli.output import machine_facts, print_table, show_progress, write_json
@@ -34,13 +35,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="folder for report and figures (default: out/eval/ENGINE)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="figures as JSON (default: figures.json in that folder)")
     parser.add_argument("--limit", type=int, default=0, help="most scenes (default: all)")
-    parser.add_argument("--views", type=int, default=8, help="images of a public data set's recording (default: 8, 0: all)")
-    parser.add_argument("--stride", type=int, default=1, help="take every N-th of them before choosing (default: 1)")
+    parser.add_argument("--views", type=int, help="images of a public data set's recording (default: 8, 0: all)")
+    parser.add_argument("--stride", type=int, help="take every N-th of them before choosing (default: 1)")
     parser.add_argument("--worst", type=int, default=6, metavar="N", help="scenes with pictures in the report (default: 6)")
     parser.add_argument("--no-poses", action="store_true", help="withhold the cameras' poses")
     parser.add_argument("--size", metavar="WxH", help="pixels at which engines without a network work and are measured")
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes of one thread each (default: this one)")
     parser.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster: auto, local or host:port (extra: ray)")
+    add_published_options(parser)
     add_world_options(parser)
     add_rig_error_options(parser)
     add_model_options(parser)
@@ -50,6 +52,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run_eval(options: argparse.Namespace) -> int:
     """Figures of an engine over scenes: a table, a JSON file and a report. 1 when a scene could not be evaluated."""
+    if options.protocol is not None:
+        return run_published(options)
     options.scenes = scenes_of(options)
     if bags := find_bags(options.scenes):
         code: int = load(BAGS)(options, bags)
@@ -59,7 +63,7 @@ def run_eval(options: argparse.Namespace) -> int:
         options.scenes,
         config,
         protocol,
-        views=ViewSelection(options.views, options.stride),
+        views=_views(options),
         limit=options.limit,
         size=picture_size(options.size) if options.size else None,
         processes=Processes(options.workers, options.ray),
@@ -86,6 +90,11 @@ def run_eval(options: argparse.Namespace) -> int:
     shown = _worst(found, options.worst)
     print(f"written to {write_scene_report(out / 'report.html', title, facts, evaluation, shown)}")
     return 1 if evaluation.failures else 0
+
+
+def _views(options: argparse.Namespace) -> ViewSelection:
+    asked = {"count": options.views, "stride": options.stride}
+    return replace(DEFAULT_VIEWS, **{name: value for name, value in asked.items() if value is not None})
 
 
 def _protocol(options: argparse.Namespace) -> EvaluationProtocol:
