@@ -79,6 +79,16 @@ class SamplingConfig(Checked):
         "scenes to stream instead of data/train: a folder or URL of tar shards, a folder of scene folders or of recordings in a "
         "public layout, or cell (rendered)",
     )
+    sources: Mapping[str, float] = field(
+        default_factory=dict,
+        metadata={"description": "several of these, or folders of arrays, with weights: each batch is of one, drawn by weight"},
+    )
+    images: int = setting(
+        0, "most pictures of a batch, which then has as many scenes as these allow; 0 = batch", range=(0, 10**6)
+    )
+    aspects: tuple[float, ...] = setting(
+        (), "lowest and highest height of the pictures in widths, of which each step draws one and cuts them to it; empty = uncut"
+    )
     size: tuple[int, int] = setting((518, 392), "of a stream of recordings: width and height of the pictures")
     interval: int = setting(20, "of a stream of recordings: images from one view of a sample to the next", range=(1, 10**6))
     stretches: int = setting(4, "of a stream of recordings: samples of each, evenly from its begin to its end", range=(1, 10**6))
@@ -87,6 +97,13 @@ class SamplingConfig(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for place, weight in self.sources.items():
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < math.inf:
+                raise ValueError(f"SamplingConfig.sources: {place}: expected a weight above 0, got {weight!r}")
+        if self.sources and self.stream:
+            raise ValueError(f"SamplingConfig.stream: expected none beside sources, got {self.stream!r}")
+        if self.aspects and not (len(self.aspects) == 2 and 0.1 <= self.aspects[0] <= self.aspects[1] <= 10):
+            raise ValueError(f"SamplingConfig.aspects: expected lowest and highest, 0.1 to 10, got {self.aspects}")
         if len(self.view_counts) != len(self.view_weights) or not self.view_counts or min(self.view_weights) < 0:
             raise ValueError(
                 f"SamplingConfig.view_weights: expected one weight for each of {self.view_counts}, got {self.view_weights}"

@@ -83,6 +83,12 @@ def write_fake_shard(folder: Path, scenes: int, seed: int, image_hw: tuple[int, 
     (folder / "vocabulary.json").write_text(json.dumps({"kinds": KINDS, "descriptions": {k: [k] for k in KINDS}}))
 
 
+@pytest.fixture(scope="session")
+def fake_shard() -> Callable[..., None]:
+    """`write_fake_shard`, for data that a test makes itself."""
+    return write_fake_shard
+
+
 def fake_text() -> TextTargets:
     """Two kinds with three random unit vectors each."""
     vectors = torch.nn.functional.normalize(torch.randn(6, 16, generator=torch.Generator().manual_seed(0)), dim=-1)

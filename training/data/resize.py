@@ -16,6 +16,33 @@ def nearest(maps: Tensor, hw: tuple[int, int]) -> Tensor:
     return F.interpolate(maps.double(), size=hw, mode="nearest-exact").to(maps.dtype)
 
 
+def cut_to_aspect(batch: SceneBatch, aspect: float | None) -> SceneBatch:
+    """The middle of the pictures of a batch that no teacher has been asked about.
+
+    Args:
+        batch: B scenes of S views.
+        aspect: Height in widths; None leaves the pictures as they are.
+
+    Returns:
+        As many rows, or columns, as the shape allows, an even number, since maps of half the size are made of them.
+    """
+    if aspect is None:
+        return batch
+    height, width = batch.images.shape[-2:]
+    rows, columns = min(height, 2 * round(width * aspect / 2)), min(width, 2 * round(height / aspect / 2))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    shift = torch.zeros(3, 3)
+    shift[0, 2], shift[1, 2] = left, top
+    own = (..., slice(top, top + rows), slice(left, left + columns))
+    return replace(
+        batch,
+        images=batch.images[own],
+        depth=batch.depth[own],
+        ids=batch.ids[own],
+        intrinsics=batch.intrinsics - shift,
+    )
+
+
 def resize_batch(batch: SceneBatch, hw: tuple[int, int]) -> SceneBatch:
     """Images by area-aware interpolation, depth and ids by the nearest pixel; intrinsics follow (pixel centres are integers)."""
     height, width = batch.images.shape[-2:]

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from training.data.arrays import Sampler, SceneBatch, ShardSet
+from training.data.draws import StepDraws, generator_from
+from training.data.resize import cut_to_aspect
 from training.settings import SamplingConfig
 
 _log = logging.getLogger("pan3d.training")
@@ -22,15 +24,6 @@ _log = logging.getLogger("pan3d.training")
 TENSORS = tuple(item.name for item in fields(SceneBatch) if item.name != "teacher")  # the teacher is asked later
 UNREADABLE = (OSError, ValueError, EOFError, KeyError, IndexError)
 ATTEMPTS = 50
-
-
-def seed_from(*numbers: int) -> int:
-    """A seed that depends on all of the numbers."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def generator_from(*numbers: int) -> Generator:
-    return Generator().manual_seed(seed_from(*numbers))
 
 
 def require_sound(batch: SceneBatch) -> None:
@@ -58,11 +51,18 @@ def stack_batches(parts: list[SceneBatch]) -> SceneBatch:
 class ShardSource:
     """This rank's share of an endless shuffled stream of scenes."""
 
-    def __init__(self, shards: ShardSet, config: SamplingConfig, seed: int, rank: int, ranks: int, accumulate: int) -> None:
+    ended = 0  # such a set of scenes has no end
+
+    def __init__(
+        self, shards: ShardSet, config: SamplingConfig, seed: int, rank: int, ranks: int, accumulate: int,
+        draws: StepDraws | None = None,
+    ) -> None:  # fmt: skip
+        """`seed` of the scenes' order and of each sample; `draws` of the run, None = of this seed."""
         self.shards, self.config, self.seed = shards, config, seed
+        self.draws = draws or StepDraws(config, seed)
         self.rank, self.ranks, self.accumulate = rank, ranks, accumulate
         # Every rank draws the whole step's scenes and takes its part, so all agree on the order.
-        self.sampler = Sampler(shards, seed, rank=0, world=1)
+        self.sampler = Sampler(shards, self.seed, rank=0, world=1)
         self.corrupt = 0
         self._step = -1
         self._indices = np.zeros(0, dtype=np.int64)
@@ -72,21 +72,25 @@ class ShardSource:
         """How many there are now."""
         return len(self.shards)
 
-    def begin_step(self, step: int) -> None:
-        """Draw the scenes of step number `step`."""
+    def begin_step(self, step: int, batches: int | None = None) -> None:
+        """Draw the scenes of step number `step`, of so many batches per rank; None = as many as are accumulated."""
         self._step = step
-        self._indices = self.sampler.next(self.config.batch * self.ranks * self.accumulate)
+        self._indices = self.sampler.next(self.batch_size * self.ranks * (self.accumulate if batches is None else batches))
+
+    @property
+    def batch_size(self) -> int:
+        """Scenes of a batch of this step."""
+        return self.draws.scenes(self.num_views())
 
     def num_views(self) -> int:
-        """Views of this step's samples: the same on all ranks, which then take equally long."""
-        weights = torch.tensor(self.config.view_weights)
-        drawn = int(torch.multinomial(weights, 1, generator=generator_from(self.seed, self._step, 0)))
-        return min(int(self.config.view_counts[drawn]), self.shards.num_views)
+        """Views of this step's samples."""
+        return self.draws.views(self._step, self.shards.num_views)
 
     def batch(self, part: int) -> SceneBatch:
-        """Accumulated batch `part` of this step."""
-        first = (part * self.ranks + self.rank) * self.config.batch
-        return stack_batches([self._scene(place) for place in range(first, first + self.config.batch)])
+        """Batch `part` of this step."""
+        first = (part * self.ranks + self.rank) * self.batch_size
+        made = stack_batches([self._scene(place) for place in range(first, first + self.batch_size)])
+        return cut_to_aspect(made, self.draws.aspect(self._step))
 
     def _scene(self, place: int) -> SceneBatch:
         """The scene at `place` of the step, or another one when it cannot be read."""

@@ -8,15 +8,19 @@ import torch
 
 from pan3d_core.runtime.lazy import load
 from training.data.arrays import SceneBatch, ShardSet, batch_of_records, training_vocabulary
+from training.data.draws import StepDraws, generator_from, seed_from
 from training.data.folder_shards import open_scene_folders
+from training.data.mixed_source import BatchSource, MixedSource
 from training.data.recording_shards import holds_recordings, open_recordings
 from training.data.recordings import SamplePlan
+from training.data.resize import cut_to_aspect
 from training.data.scene_shards import SceneShards, is_url, open_tar_shards
 from training.data.scene_stream import SceneReader
-from training.data.sources import ShardSource, generator_from
+from training.data.sources import ShardSource
 from training.settings import SamplingConfig, TrainConfig
 
 RENDERED = "cell"
+_SOURCE_SEED = 6  # purpose of random numbers
 # Loaded by those alone who render: MuJoCo and its GL libraries do not survive a fork, and workers of stored scenes are forked.
 RENDERING = "training.data.rendered_shards:RenderedShards"
 
@@ -44,8 +48,8 @@ def open_shards(location: str, plan: SamplePlan | None = None) -> SceneShards:
     return open_scene_folders(location)
 
 
-def open_source(config: TrainConfig, rank: int, ranks: int) -> ShardSource | StreamSource:
-    """Open this rank's batches: of the arrays in data/train, or of what `sampling.stream` names.
+def open_source(config: TrainConfig, rank: int, ranks: int) -> ShardSource | StreamSource | MixedSource:
+    """Open this rank's batches: of the arrays in data/train, of what `sampling.stream` names, or of `sampling.sources` by weight.
 
     Args:
         config: The run.
@@ -56,27 +60,54 @@ def open_source(config: TrainConfig, rank: int, ranks: int) -> ShardSource | Str
         A source of batches that draws all chance from seed and step.
 
     Raises:
-        ValueError: There is nothing to train on, or the stream shows other kinds than the data's words say.
+        ValueError: There is nothing to train on, or a stream shows other kinds than the data's words say.
     """
+    sampling, draws = config.sampling, StepDraws(config.sampling, config.seed)
+    accumulate = config.execution.accumulate
+    if not sampling.sources:
+        if not sampling.stream:
+            return ShardSource(ShardSet(config.data / "train"), sampling, config.seed, rank, ranks, accumulate)
+        return _streamed(config, sampling.stream, config.seed, (rank, ranks), "sampling.stream")
+    opened: dict[str, BatchSource] = {}
+    for number, place in enumerate(sampling.sources):
+        seed = seed_from(config.seed, _SOURCE_SEED, number)
+        if place != RENDERED and not is_url(place) and any(Path(place).glob("*/images.npy")):
+            shards = ShardSet(Path(place))
+            _require_kinds(config, tuple(shards.vocabulary()["kinds"]), f"sampling.sources: {place}")
+            opened[place] = ShardSource(shards, sampling, seed, rank, ranks, accumulate, draws)
+        else:
+            opened[place] = _streamed(config, place, seed, (rank, ranks), f"sampling.sources: {place}")
+    return MixedSource(opened, list(sampling.sources.values()), draws, accumulate, (rank, ranks))
+
+
+def _streamed(config: TrainConfig, place: str, seed: int, share: tuple[int, int], name: str) -> StreamSource:
+    """The stream that a place holds; `share`: rank and number of ranks; `name` of the setting, for errors."""
     sampling = config.sampling
-    if not sampling.stream:
-        return ShardSource(ShardSet(config.data / "train"), sampling, config.seed, rank, ranks, config.execution.accumulate)
     kinds = tuple(training_vocabulary(config.data)["kinds"])
     width, height = sampling.size
     views = int(max(sampling.view_counts))
-    plan = SamplePlan(kinds, views, sampling.interval, sampling.stretches, width, height)
-    shards = open_shards(sampling.stream, plan)
-    if shards.kinds != kinds:
-        raise ValueError(f"sampling.stream: expected kinds {', '.join(kinds)} as in {config.data}, got {', '.join(shards.kinds)}")
-    options = {"workers": sampling.workers, "buffer": sampling.buffer}
-    return StreamSource(SceneReader(shards, seed=config.seed, rank=rank, ranks=ranks, **options), sampling, config.seed)
+    shards = open_shards(place, SamplePlan(kinds, views, sampling.interval, sampling.stretches, width, height))
+    _require_kinds(config, shards.kinds, name)
+    rank, ranks = share
+    reader = SceneReader(shards, seed=seed, rank=rank, ranks=ranks, workers=sampling.workers, buffer=sampling.buffer)
+    return StreamSource(reader, sampling, seed, StepDraws(sampling, config.seed))
+
+
+def _require_kinds(config: TrainConfig, found: tuple[str, ...], name: str) -> None:
+    kinds = tuple(training_vocabulary(config.data)["kinds"])
+    if found != kinds:
+        raise ValueError(f"{name}: expected kinds {', '.join(kinds)} as in {config.data}, got {', '.join(found)}")
 
 
 class StreamSource:
     """This rank's share of an endless stream of scenes, batch by batch."""
 
-    def __init__(self, reader: SceneReader, config: SamplingConfig, seed: int) -> None:
+    ended = 0  # a stream begins anew at its end
+
+    def __init__(self, reader: SceneReader, config: SamplingConfig, seed: int, draws: StepDraws | None = None) -> None:
+        """`seed` of each sample; `draws` of the run, None = of this seed."""
         self.reader, self.config, self.seed = reader, config, seed
+        self.draws = draws or StepDraws(config, seed)
         self._step = -1
 
     @property
@@ -89,25 +120,28 @@ class StreamSource:
         """Scenes left out so far."""
         return self.reader.bad
 
-    def begin_step(self, step: int) -> None:
-        """From here on batches belong to step number `step`."""
+    def begin_step(self, step: int, batches: int | None = None) -> None:
+        """From here on batches belong to step number `step`, however many they are."""
         self._step = step
 
+    @property
+    def batch_size(self) -> int:
+        """Scenes of a batch of this step."""
+        return self.draws.scenes(self.num_views())
+
     def num_views(self) -> int:
-        """Views of this step's samples: the same on all ranks, which then take equally long."""
-        weights = torch.tensor(self.config.view_weights)
-        drawn = int(torch.multinomial(weights, 1, generator=generator_from(self.seed, self._step, 0)))
-        return min(int(self.config.view_counts[drawn]), self.reader.shards.num_views)
+        """Views of this step's samples."""
+        return self.draws.views(self._step, self.reader.shards.num_views)
 
     def batch(self, part: int) -> SceneBatch:
-        """Accumulated batch `part` of this step. Batches must be asked for in order."""
-        records = [self.reader.next() for _ in range(self.config.batch)]
+        """Batch `part` of this step. Batches must be asked for in order."""
+        records = [self.reader.next() for _ in range(self.batch_size)]
         if self.corrupt > self.config.max_corrupt:
             limit = self.config.max_corrupt
             raise ValueError(f"sampling.max_corrupt: expected at most {limit} unreadable samples, got {self.corrupt}")
         generator = generator_from(self.seed, self._step, 1, part, self.reader.rank)
         views = [torch.randperm(record.num_views, generator=generator)[: self.num_views()].numpy() for record in records]
-        return batch_of_records(records, views)
+        return cut_to_aspect(batch_of_records(records, views), self.draws.aspect(self._step))
 
     def state(self) -> dict:
         """Where the stream stands after the last whole step."""

@@ -127,6 +127,8 @@ class Eps3dFamily:
         self.text = ensure_text_targets(config.data)
         self.truth = cell_teacher(self.text, config.data)
         self.teacher: Teacher = FileTeacher(Path(self.settings.teacher)) if self.settings.teacher else self.truth
+        if self.settings.teacher and config.sampling.aspects:
+            raise ValueError("sampling.aspects: expected none with model.teacher, which knows whole pictures, got some")
         self.dtype = config.execution.dtype
         if not config.start_from:
             _log.warning("start_from: no weights are given, so the frozen network stays as random as it begins")
@@ -145,7 +147,7 @@ class Eps3dFamily:
         return [model.gaussian_head, model.semantic_head, model.instance_head]
 
     def prepare(self, batch: SceneBatch, generator: Generator) -> Eps3dSample:
-        batch, augmentation = self.data.sized(taught(batch, self.teacher, generator)), self.data.augmentation
+        batch, augmentation = self.data.drawn(taught(batch, self.teacher, generator)), self.data.augmentation
         width = batch.taught.features.shape[2]
         if width != self.settings.text_channels:
             own = self.settings.text_channels
@@ -167,7 +169,7 @@ class Eps3dFamily:
 
     def losses(self, outputs: Eps3dPrediction, sample: Eps3dSample, progress: float) -> dict[str, Tensor]:
         """EPS3D's objective, the mean over the scenes. The geometry is frozen, so nothing holds it."""
-        truth, hw = sample.truth, self.data.hw
+        truth, hw = sample.truth, (sample.truth.images.shape[-2], sample.truth.images.shape[-1])
         scenes = []
         for b, gaussians in enumerate(outputs.output.gaussians):
             views = torch.randperm(outputs.cam_from_world.shape[1])[: self.settings.rendered_views]

@@ -96,7 +96,7 @@ class Fast3disFamily:
         return [*model.da3.backbone.pretrained.blocks.children(), *model.decoder.layers.children()]
 
     def prepare(self, batch: SceneBatch, generator: Generator) -> Fast3disSample:
-        batch, augmentation = self.data.sized(batch), self.data.augmentation
+        batch, augmentation = self.data.drawn(batch), self.data.augmentation
         # All scenes of a batch know their cameras or none does: known and unknown ones take different tokens.
         posed = bool(torch.rand((), generator=generator) < self.settings.posed_share)
         images, told = batch.images, batch.cam_from_world

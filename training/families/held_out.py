@@ -11,6 +11,15 @@ from training.data.augment import AugmentConfig
 from training.data.resize import resize_batch
 from training.settings import TrainConfig
 
+PATCH = 14
+
+
+def shaped(hw: tuple[int, int], long_edge: int) -> tuple[int, int]:
+    """The size in whole patches that has the shape of `hw` and this long edge."""
+    scale = long_edge / max(hw)
+    height, width = (max(round(side * scale / PATCH), 1) * PATCH for side in hw)
+    return height, width
+
 
 class SizedData:
     """The data of a run for a network of one size."""
@@ -18,6 +27,7 @@ class SizedData:
     def __init__(self, config: TrainConfig, hw: tuple[int, int]) -> None:
         self.folder, self.hw = config.data, hw
         self.augmentation = AugmentConfig() if config.sampling.augment else None
+        self.draws_shapes = bool(config.sampling.aspects)
 
     @cached_property
     def validation(self) -> ShardSet:
@@ -27,6 +37,11 @@ class SizedData:
     def sized(self, batch: SceneBatch) -> SceneBatch:
         """The batch at the network's size."""
         return resize_batch(batch, self.hw)
+
+    def drawn(self, batch: SceneBatch) -> SceneBatch:
+        """A training batch at the network's size, or where shapes are drawn in its own shape with the network's long edge."""
+        height, width = batch.images.shape[-2:]
+        return resize_batch(batch, shaped((height, width), max(self.hw)) if self.draws_shapes else self.hw)
 
     def scene(self, index: int) -> SceneBatch:
         """One held-out scene with all its views, at the network's size."""

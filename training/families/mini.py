@@ -65,6 +65,8 @@ class MiniData:
             raise ValueError(
                 f"execution.compile: expected false for {config.family}, which cannot be traced for training, got true"
             )
+        if config.sampling.aspects:
+            raise ValueError(f"sampling.aspects: expected none for {config.family}, whose pictures have one shape, got some")
         self.folder = config.data
         self.augmentation = AugmentConfig() if config.sampling.augment else None
         self.bfloat16 = config.execution.precision == "bfloat16"

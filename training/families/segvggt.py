@@ -103,7 +103,7 @@ class SegVggtFamily:
         return [*encoder, *aggregator.frame_blocks, *aggregator.global_blocks, *decoder.cross_blocks, *decoder.self_blocks]
 
     def prepare(self, batch: SceneBatch, generator: Generator) -> SegVggtSample:
-        batch = self.data.sized(batch)
+        batch = self.data.drawn(batch)
         images = batch.images
         if self.data.augmentation is not None:
             images = jitter_colors(images, self.data.augmentation, generator)

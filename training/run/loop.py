@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pan3d_core.models.matching import NonFiniteCost
-from training.data.sources import generator_from, seed_from
+from training.data.draws import generator_from, seed_from
 from training.data.stream_source import open_source
 from training.families.family import AnyFamily
 from training.run.averaging import AveragedModel
@@ -93,7 +93,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=execution.precision == "float16")
         self.source = open_source(config, ranks.rank, ranks.world)
         self.step, self.samples, self.elapsed = 0, 0, 0.0
-        self.bad_steps = self.bad_in_row = self.corrupt = 0
+        self.bad_steps = self.bad_in_row = self.corrupt = self.ended = 0
         self.stop_wanted = False  # set by a signal; after a step it holds on all ranks if it held on one
         self._counted = time.monotonic()  # up to when `elapsed` counts: measuring and saving belong to a run's minutes
 
@@ -113,7 +113,8 @@ class Trainer:
 
     def notes(self) -> dict[str, int]:
         """Counts of what went wrong so far."""
-        return {"bad_steps": self.bad_steps, "corrupt_samples": self.corrupt}
+        mixed = {"ended_sources": self.ended} if self.config.sampling.sources else {}
+        return {"bad_steps": self.bad_steps, "corrupt_samples": self.corrupt, **mixed}
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step -> loss terms (means of this rank's batches; `total` of all ranks') and the gradient's norm."""
@@ -126,12 +127,16 @@ class Trainer:
                 parameter.grad = torch.zeros_like(parameter)
         self.optimizer.zero_grad(set_to_none=False)
         self.source.begin_step(self.step)
-        parts = [self._backward(part, progress) for part in range(self.config.execution.accumulate)]
+        scenes = 0
+        parts = []
+        for part in range(self.config.execution.accumulate):
+            parts.append(self._backward(part, progress))
+            scenes += self.source.batch_size
         means = {name: sum(part.get(name, math.nan) for part in parts) / len(parts) for name in parts[0]}
         means["total"] = self._agree(means["total"])
         means["norm"] = self._update(progress)
         self.step += 1
-        self.samples += self.config.sampling.batch * self.config.execution.accumulate * self.ranks.world
+        self.samples += scenes * self.ranks.world
         return means
 
     def _backward(self, part: int, progress: float) -> dict[str, float]:
@@ -151,9 +156,10 @@ class Trainer:
         now = time.monotonic()
         clock = self.elapsed + now - self._counted
         self._counted = now
-        own = [clock if self.ranks.leads else 0.0, float(self.stop_wanted), float(self.source.corrupt), total]
-        self.elapsed, stop, corrupt, total = self.ranks.total(own)
-        self.stop_wanted, self.corrupt = stop > 0, int(corrupt)
+        bad = [float(self.source.corrupt), float(self.source.ended)]
+        own = [clock if self.ranks.leads else 0.0, float(self.stop_wanted), *bad, total]
+        self.elapsed, stop, corrupt, ended, total = self.ranks.total(own)
+        self.stop_wanted, self.corrupt, self.ended = stop > 0, int(corrupt), int(ended)
         return total / self.ranks.world
 
     def _update(self, progress: float) -> float:
