@@ -1,6 +1,7 @@
 """All settings of a training run, with their defaults, in one place; YAML files and the command line fill them in.
 
-A family names what it wants otherwise (`FAMILIES[name].defaults`); a file overrides the family, `--set` overrides the file.
+A family names what it wants otherwise (`FAMILIES[name].defaults`), and its preset what its paper does
+(`training.families.presets`); a file overrides both, `--set` overrides the file.
 """
 
 from __future__ import annotations
@@ -135,6 +136,7 @@ class TrainConfig:
     minutes: float = 90.0  # training time of the whole run, resumed parts together
     steps: int = 0  # schedule and end by steps instead of minutes; 0 = by minutes
     seed: int = 0
+    preset: str = "ours"  # or "published": the paper's settings where ours differ, below what is set here
     start_from: str = ""  # weights to begin with: a training checkpoint of the family, or what the family's module says
     model: Mapping[str, Any] = field(default_factory=dict)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

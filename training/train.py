@@ -165,6 +165,7 @@ def parse(arguments: list[str] | None = None) -> tuple[TrainConfig, bool]:
     """The run that a command line asks for, and whether only its settings are to be shown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", choices=sorted(FAMILIES), help="what to train (default pan3d-mini)")
+    parser.add_argument("--preset", help="ours (default), or published: the paper's settings where ours differ")
     parser.add_argument("--config", type=Path, help="YAML file of settings")
     parser.add_argument("--data", help="folder with train/ and val/")
     parser.add_argument("--out", help="folder of the run")
@@ -183,7 +184,7 @@ def parse(arguments: list[str] | None = None) -> tuple[TrainConfig, bool]:
         values = merge_settings(values, read_yaml(options.config))
     if options.minutes is not None:
         values["steps"] = 0
-    given = ("family", "data", "out", "minutes", "steps", "seed", "start_from")
+    given = ("family", "preset", "data", "out", "minutes", "steps", "seed", "start_from")
     values |= {name: getattr(options, name) for name in given if getattr(options, name) is not None}
     for name, group in (("ranks", "execution"), ("batch", "sampling")):
         if getattr(options, name) is not None:

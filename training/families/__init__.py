@@ -12,6 +12,7 @@ from training.families.family import AnyFamily, Family, FamilyEntry
 from training.families.fast3dis import FAST3DIS
 from training.families.fast3dis_mini import FAST3DIS_MINI
 from training.families.mini import MINI
+from training.families.presets import OURS, preset_of
 from training.families.segvggt import SEGVGGT
 from training.settings import TrainConfig, merge_settings
 
@@ -31,15 +32,17 @@ def family_entry(name: str) -> FamilyEntry:
 
 
 def run_config(values: Mapping[str, Any]) -> TrainConfig:
-    """Return the settings of a run: `values` over the family's own over the general defaults.
+    """Return the settings of a run: `values` over those of `preset` over the family's own over the general defaults.
 
     Args:
         values: Nested names and values; `family`, `data` and `out` are needed.
 
     Raises:
-        ValueError: A name is unknown, or a value unfit.
+        ValueError: A name is unknown, a value unfit, or no paper describes a family that is asked for as published.
     """
-    return read_settings(TrainConfig, merge_settings(family_entry(values.get("family", "")).defaults, values))
+    name = values.get("family", "")
+    defaults = merge_settings(family_entry(name).defaults, preset_of(name, values.get("preset", OURS)))
+    return read_settings(TrainConfig, merge_settings(defaults, values))
 
 
 def build_family(config: TrainConfig) -> AnyFamily:

@@ -63,6 +63,7 @@ class Eps3dFamilySettings(Eps3dSizes):
     rendered_views: int = 4  # drawn from all of a sample's views
     teacher: str = ""  # folder with what 2D models said (`training.data.teachers.FileTeacher`); empty = the data's truth
     text_encoder: str = ""  # in whose space the teacher's features are; empty = lseg of a folder, minilm of the data's truth
+    train_gaussians: bool = True  # the head of the Gaussians learns; the released checkpoint keeps AnySplat's
     loss: Eps3dLossWeights = field(default_factory=Eps3dLossWeights)
 
     def __post_init__(self) -> None:
@@ -85,14 +86,16 @@ class Eps3dFamilySettings(Eps3dSizes):
 
     def architecture(self) -> dict[str, Any]:
         """Plain values that say which network it is."""
-        learning = ("context_views", "rendered_views", "teacher", "text_encoder", "loss")
+        learning = ("context_views", "rendered_views", "teacher", "text_encoder", "train_gaussians", "loss")
         return {name: value for name, value in to_plain(self).items() if name not in learning}
 
 
 def trained_eps3d(settings: Eps3dFamilySettings) -> Eps3d:
-    """The network with random weights; everything but the three heads, Sem2Ins and the text decoder is frozen."""
+    """The network with random weights; everything but the three heads (that of the Gaussians where it shall learn), Sem2Ins and
+    the text decoder is frozen."""
     model = build_eps3d(settings)
     model.vggt.requires_grad_(False)
+    model.gaussian_head.requires_grad_(settings.train_gaussians)
     if not settings.sem2ins:  # the gate closed for good
         nn.init.zeros_(model.sem2ins.w_1)
         model.sem2ins.requires_grad_(False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from pan3d_core.models.da3.backbone import PATCH_SIZE
 from pan3d_core.models.da3.network import DA3_VARIANTS, Da3Settings
@@ -29,6 +29,7 @@ class Fast3disFamilySettings:
     decoder: AnchorSettings = AnchorSettings()
     lora_rank: int = 16
     lora_alpha: float = 16.0
+    lora_blocks: Literal["cross_view", "all"] = "cross_view"  # which blocks have corrections; see `Fast3disSettings`
     posed_share: float = 0.5  # of the batches, that are given their cameras; assumed
     loss: Fast3disLossWeights = FAST3DIS_WEIGHTS
 
@@ -51,7 +52,7 @@ class Fast3disFamilySettings:
 
     @property
     def network(self) -> Fast3disSettings:
-        return Fast3disSettings(da3_settings(self.base), self.decoder, self.lora_rank, self.lora_alpha)
+        return Fast3disSettings(da3_settings(self.base), self.decoder, self.lora_rank, self.lora_alpha, self.lora_blocks)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `from_dict` reads back."""
@@ -59,7 +60,10 @@ class Fast3disFamilySettings:
 
     def architecture(self) -> dict[str, Any]:
         """Those of `to_dict` that say which network it is; `from_dict` reads them too."""
-        return {name: value for name, value in self.to_dict().items() if name not in ("loss", "posed_share")}
+        own = {name: value for name, value in self.to_dict().items() if name not in ("loss", "posed_share")}
+        if self.lora_blocks == "cross_view":  # as the checkpoints of runs say it that knew no others
+            del own["lora_blocks"]
+        return own
 
 
 def da3_settings(base: str | Mapping[str, Any]) -> Da3Settings:

@@ -4,7 +4,8 @@ The paper gives the form of the terms; weights, focal constants, temperature and
 assumed here follows Mask2Former and supervised contrastive learning (Khosla et al. 2020) and is marked so in the dataclass.
 Two choices differ from the printed formulas, so that weights hold for any resolution and number of queries and samples: the
 overlap is a share of the claimed area instead of a sum over pixels and mean over pairs (with 32 queries on small images that
-form is some 10^-5 and does nothing), and the contrastive loss is a mean instead of a sum over points.
+form is some 10^-5 and does nothing), and the contrastive loss is a mean instead of a sum over points. `overlap_form` and
+`contrast_form` set them back.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -41,11 +42,17 @@ class Fast3disLossWeights:
     overlap_peak: float = 1.0
     overlap_floor: float = 0.1
     overlap_warmup: float = 0.6  # share of the training until the peak
+    # As a share of the claimed area, or "printed": summed over pixels, mean over pairs of queries.
+    overlap_form: Literal["share", "printed"] = "share"
+    contrast_form: Literal["mean", "sum"] = "mean"  # over points; the sum is printed
 
     def __post_init__(self) -> None:
+        for name, known in (("overlap_form", ("share", "printed")), ("contrast_form", ("mean", "sum"))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"Fast3disLossWeights.{name}: expected {' or '.join(known)}, got {getattr(self, name)!r}")
         for item in fields(self):
             value = getattr(self, item.name)
-            if not (math.isfinite(value) and value >= 0):
+            if not isinstance(value, str) and not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"Fast3disLossWeights.{item.name}: expected a number of 0 or more, got {value}")
         if self.temperature == 0:
             raise ValueError("Fast3disLossWeights.temperature: expected more than 0, got 0")
@@ -113,6 +120,16 @@ def overlap_penalty(mask_probs: Tensor, scores: Tensor) -> Tensor:
     return (total.square().sum() - claims.square().sum()) / total.sum().detach().clamp_min(1)
 
 
+def printed_overlap(mask_probs: Tensor, scores: Tensor) -> Tensor:
+    """What pairs of queries claim alike, summed over pixels and divided by the number of ordered pairs (Eq. 8 as printed).
+
+    (Q, N) and (Q,) -> scalar; 0 for fewer than two queries.
+    """
+    claims = mask_probs * scores[:, None]
+    count = len(claims)
+    return (claims.sum(0).square().sum() - claims.square().sum()) / max(count * (count - 1), 1)
+
+
 def balanced_pixels(ids: Tensor, weights: Fast3disLossWeights, generator: Generator | None = None) -> Tensor:
     """Flat positions of pixels with an instance (ids (S, h, w) > 0), drawn at random: at most `pixels_per_instance` of each
     instance in each view and at most `pixels` in all."""
@@ -128,8 +145,8 @@ def balanced_pixels(ids: Tensor, weights: Fast3disLossWeights, generator: Genera
     return place[rank < weights.pixels_per_instance][: weights.pixels]
 
 
-def supervised_contrast(features: Tensor, ids: Tensor, temperature: float = 0.1) -> Tensor:
-    """Supervised contrastive loss (Eq. 7) of (P, C) features and their instances (P,), mean over points that have a partner.
+def supervised_contrast(features: Tensor, ids: Tensor, temperature: float = 0.1, form: str = "mean") -> Tensor:
+    """Supervised contrastive loss (Eq. 7) of (P, C) features and their instances (P,), mean or sum over points with a partner.
 
     Positives are the points of the same instance in any view. Features are normalised here.
     """
@@ -142,7 +159,11 @@ def supervised_contrast(features: Tensor, ids: Tensor, temperature: float = 0.1)
     if not bool((count > 0).any()):
         return features.sum() * 0.0
     per_point = -torch.where(partners, log_share, 0.0).sum(-1) / count.clamp_min(1)
-    return per_point[count > 0].mean()
+    known = per_point[count > 0]
+    return known.sum() if form == "sum" else known.mean()
+
+
+OVERLAPS = {"share": overlap_penalty, "printed": printed_overlap}
 
 
 def fast3dis_cost(prediction: LayerPrediction, masks: Tensor, weights: Fast3disLossWeights = FAST3DIS_WEIGHTS) -> Tensor:
@@ -169,7 +190,9 @@ def layer_losses(
         "objectness": focal.sum() / count,
         "bce": mask_bce(logits, truth).sum() / count,
         "dice": mask_dice(logits, truth).sum() / count,
-        "overlap": overlap_penalty(prediction.mask_logits.flatten(1).sigmoid(), prediction.objectness_logits.sigmoid()),
+        "overlap": OVERLAPS[weights.overlap_form](
+            prediction.mask_logits.flatten(1).sigmoid(), prediction.objectness_logits.sigmoid()
+        ),
     }
 
 
@@ -196,7 +219,7 @@ def fast3dis_losses(
     """
     per_layer = [layer_losses(layer, masks, match, weights) for layer, match in zip(layers, matches, strict=True)]
     terms = {name: torch.stack([own[name] for own in per_layer]).sum() for name in per_layer[0]}
-    terms["contrast"] = supervised_contrast(*samples, weights.temperature)
+    terms["contrast"] = supervised_contrast(*samples, weights.temperature, weights.contrast_form)
     terms["total"] = (
         weights.objectness * terms["objectness"] + weights.bce * terms["bce"] + weights.dice * terms["dice"]
         + weights.overlap(progress) * terms["overlap"] + weights.contrast * terms["contrast"]

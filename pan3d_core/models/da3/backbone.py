@@ -94,8 +94,8 @@ def reordered(x: Tensor, order: Tensor) -> Tensor:
 class Da3Backbone(nn.Module):
     """DINOv2 with cross-view blocks; without gradient tracking tokens are updated in place."""
 
-    def __init__(self, settings: BackboneSettings, linear: LinearBuilder = Dense) -> None:
-        """`linear` builds the attention's projections of the blocks from the first cross-view one on."""
+    def __init__(self, settings: BackboneSettings, linear: LinearBuilder = Dense, *, adapt_all: bool = False) -> None:
+        """`linear` builds the attention's projections of the blocks from the first cross-view one on, with `adapt_all` of all."""
         super().__init__()
         dim, start = settings.dim, settings.first_cross_view
         self.settings = settings
@@ -112,7 +112,7 @@ class Da3Backbone(nn.Module):
                 eps=1e-6,
                 init_scale=1.0,
                 mlp=None if settings.swiglu_hidden is None else SwiGlu(dim, settings.swiglu_hidden),
-                linear=linear if start is not None and index >= start else Dense,
+                linear=linear if adapt_all or (start is not None and index >= start) else Dense,
             )
             for index in range(settings.depth)
         )

@@ -74,11 +74,11 @@ class Pretrained(nn.Module):
 class AnyViewDa3(nn.Module):
     """SMALL, BASE, LARGE and GIANT."""
 
-    def __init__(self, settings: Da3Settings, linear: LinearBuilder = Dense) -> None:
-        """`linear`: see `Da3Backbone`."""
+    def __init__(self, settings: Da3Settings, linear: LinearBuilder = Dense, *, adapt_all: bool = False) -> None:
+        """`linear` and `adapt_all`: see `Da3Backbone`."""
         super().__init__()
         dim = settings.backbone.dim
-        self.backbone = Pretrained(Da3Backbone(settings.backbone, linear))
+        self.backbone = Pretrained(Da3Backbone(settings.backbone, linear, adapt_all=adapt_all))
         self.head = DualHead(2 * dim, settings.head)
         self.cam_enc = CameraEncoder(dim)
         self.cam_dec = CameraDecoder(2 * dim)

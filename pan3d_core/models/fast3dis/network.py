@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,13 @@ class Fast3disSettings:
     decoder: AnchorSettings = field(default_factory=AnchorSettings)
     lora_rank: int = 16  # assumed
     lora_alpha: float = 16.0  # assumed
+    # Which blocks of the backbone have corrections: those from the first cross-view one on, so that both passes share what comes
+    # before, or "all", for which the paper can be read and which costs a second pass through these.
+    lora_blocks: Literal["cross_view", "all"] = "cross_view"
+
+    def __post_init__(self) -> None:
+        if self.lora_blocks not in ("cross_view", "all"):
+            raise ValueError(f"Fast3disSettings.lora_blocks: expected cross_view or all, got {self.lora_blocks!r}")
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ class Fast3dis(nn.Module):
         super().__init__()
         linear = partial(LoraLinear, rank=settings.lora_rank, alpha=settings.lora_alpha)
         self.settings = settings
-        self.da3 = AnyViewDa3(settings.base, linear).requires_grad_(False)
+        self.da3 = AnyViewDa3(settings.base, linear, adapt_all=settings.lora_blocks == "all").requires_grad_(False)
         for layer in self.lora_layers():
             layer.lora.requires_grad_(True)
         self.pixels = PixelDecoder(2 * settings.base.backbone.dim, settings.decoder.dim, settings.base.head.channels)
@@ -169,6 +177,12 @@ class Fast3dis(nn.Module):
         """
         backbone = self.da3.backbone.pretrained
         grid_hw = (images.shape[-2] // PATCH_SIZE, images.shape[-1] // PATCH_SIZE)
+        if self.settings.lora_blocks == "all":  # the passes share nothing
+            with torch.no_grad(), lora_rows(backbone, "none"):
+                tokens = backbone.single_view_tokens(imagenet_normalized(images), known, "saddle_balanced", posed)
+                plain = backbone.cross_view_tokens(*tokens, grid_hw)
+            tokens = backbone.single_view_tokens(imagenet_normalized(images), known, "saddle_balanced", posed)
+            return plain, backbone.cross_view_tokens(*tokens, grid_hw)
         with torch.no_grad():
             shared, order = backbone.single_view_tokens(imagenet_normalized(images), known, "saddle_balanced", posed)
         if is_functional() or not (images.device.type != "cpu" if batched is None else batched):
