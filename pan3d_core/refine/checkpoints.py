@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,7 +148,9 @@ def _restored(content: Mapping[str, Any]) -> StoredRefinement:
         if not isinstance(state.get(name), Tensor) or state[name].ndim != 2:
             raise ValueError(f"model.{name}: expected a tensor (N, 3), got {state.get(name)!r:.40}")
         sizes.append(len(state[name]))
-    model = PanopticMap.empty(sizes[0], sizes[1], labels)
+    more = state.get("harmonics")
+    degree = math.isqrt(more.shape[1] + 1) - 1 if isinstance(more, Tensor) and more.ndim == 3 else 0
+    model = PanopticMap.empty(sizes[0], sizes[1], labels, harmonics=degree)
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -168,7 +171,7 @@ def _check_beginning(path: Path, content: Mapping[str, Any], settings: RefineSet
         )
     if content["views_digest"] != views_digest(views):
         raise CheckpointProblem(f"{path}: views: expected those that the refinement began with, got other images or cameras")
-    _check_settings(path, content["settings"], _plain(settings))
+    _check_settings(path, _completed(content["settings"], _plain(RefineSettings())), _plain(settings))
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -177,6 +180,13 @@ def _fields(value: Any) -> dict[str, Any]:
 
 def _plain(settings: RefineSettings) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(settings).items() if name not in BUDGET}
+
+
+def _completed(stored: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored settings with the defaults of those that there were not yet when they were stored."""
+    both = {name: isinstance(value, Mapping) and isinstance(defaults.get(name), Mapping) for name, value in stored.items()}
+    own = {name: _completed(value, defaults[name]) if both[name] else value for name, value in stored.items()}
+    return {**defaults, **own}
 
 
 def _check_settings(path: Path, stored: dict[str, Any], given: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ that became transparent are dropped. What is new has the features of what it cam
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pan3d_core.refine.model import FEATURE_PARAMETERS, GAUSSIAN_PARAMETERS, PanopticMap
+from pan3d_core.refine.model import FEATURE_PARAMETERS, PanopticMap
 from pan3d_core.rendering.rasterizer import OnScreen
 
 STRATEGIES = ("auto", "gsplat", "none")
@@ -35,12 +36,17 @@ class DensitySettings:
     split_scale: float = 0.01  # of the scene's radius: larger ones are split, smaller ones doubled
     prune_opacity: float = 0.005
     max_gaussians: int = 1_000_000  # assumed: from here on none are added or dropped
+    # Steps after which opacities are set back to twice `prune_opacity`, 0 = never: runs of hundreds of steps do not recover.
+    # 3D Gaussian splatting has 3000.
+    reset_every: int = 0
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
             raise ValueError(f"DensitySettings.strategy: expected one of {', '.join(STRATEGIES)}, got {self.strategy!r}")
         if not 0 <= self.begin <= self.end <= 1:
             raise ValueError(f"DensitySettings.begin, end: expected 0 <= begin <= end <= 1, got {self.begin:g}, {self.end:g}")
+        if self.reset_every < 0:
+            raise ValueError(f"DensitySettings.reset_every: expected 0 or more, got {self.reset_every}")
         if self.every < 1 or self.max_gaussians < 1:
             got = f"{self.every}, {self.max_gaussians}"
             raise ValueError(f"DensitySettings.every, max_gaussians: expected at least 1 of each, got {got}")
@@ -81,7 +87,7 @@ class DensityControl:
         if self._strategy is None or not settings.begin <= share <= settings.end or len(model.means) >= settings.max_gaussians:
             return
         due = step % settings.every == 0
-        names = (*GAUSSIAN_PARAMETERS, *FEATURE_PARAMETERS)
+        names = (*model.gaussian_parameters, *FEATURE_PARAMETERS)
         groups, moments = {group["name"]: group for group in self._optimizer.param_groups}, self._optimizer.state
         parameters = {GSPLAT_NAMES.get(name, name): getattr(model, name) for name in names}
         # Each parameter has a group of its own in one optimiser, where gsplat expects an optimiser for each.
@@ -93,6 +99,8 @@ class DensityControl:
             self._strategy.step_post_backward(parameters, optimizers, self.state, clock, self._pulls(screen, image_hw))
         for name in names if due else ():
             setattr(model, name, parameters[GSPLAT_NAMES.get(name, name)])
+        if settings.reset_every and step % settings.reset_every == 0:
+            set_back_opacities(model, self._optimizer, 2 * settings.prune_opacity)
 
     def _pulls(self, screen: OnScreen, image_hw: tuple[int, int]) -> dict[str, Any]:
         """What gsplat's rasteriser would have said of the step."""
@@ -105,6 +113,15 @@ class DensityControl:
         return {
             "means2d": places, "radii": radii, "gaussian_ids": None, "n_cameras": 1, "width": image_hw[1], "height": image_hw[0]
         }  # fmt: skip
+
+
+@torch.no_grad()
+def set_back_opacities(model: PanopticMap, optimizer: torch.optim.Optimizer, most: float) -> None:
+    """Give no Gaussian more opacity than `most`, and let the optimiser forget how opacities moved."""
+    model.opacity_logits.clamp_(max=math.log(most / (1 - most)))
+    for value in optimizer.state.get(model.opacity_logits, {}).values():
+        if isinstance(value, Tensor) and value.shape == model.opacity_logits.shape:
+            value.zero_()
 
 
 def stored_state(state: dict[str, Any]) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
+from pan3d_core.geometry.spherical_harmonics import CONSTANT
 from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.visibility import ellipsoids_in_frustum
 from pan3d_core.rendering.project import Camera
@@ -58,11 +59,15 @@ class PanopticMap(nn.Module):
     """G Gaussians with semantic and instance features, Q queries, and decoders to the C classes of `labels` (K of them things).
 
     `alive` (Q,) bool is false for queries that were pruned: they take part in nothing. The same `seed` gives the same map.
+    Colours depend on the view by harmonics up to degree `harmonics`, of which those up to `shown_degree` are shown.
     """
 
     alive: Tensor
+    harmonics: nn.Parameter | None  # (G, (degree + 1)^2 - 1, 3) beyond the constant, which `colors` is
 
-    def __init__(self, gaussians: Gaussians, queries: QueryGaussians, labels: LabelSpace, seed: int = 0) -> None:
+    def __init__(
+        self, gaussians: Gaussians, queries: QueryGaussians, labels: LabelSpace, seed: int = 0, *, harmonics: int = 0
+    ) -> None:
         super().__init__()
         if len(gaussians) == 0 or len(queries) == 0:
             raise ValueError(f"gaussians, queries: expected at least one of each, got {len(gaussians)} and {len(queries)}")
@@ -83,6 +88,9 @@ class PanopticMap(nn.Module):
         self.log_scales = nn.Parameter(gaussians.scales.detach().clamp_min(SMALLEST_SCALE_M).log())
         self.opacity_logits = nn.Parameter(opacities.detach().logit())
         self.colors = nn.Parameter(gaussians.colors.detach().clamp(0, 1).clone())
+        more = (harmonics + 1) ** 2 - 1
+        self.harmonics = nn.Parameter(like.new_zeros(count, more, 3)) if more else None
+        self.shown_degree = harmonics
         self.semantic_features = nn.Parameter(like.new_zeros(count, SEMANTIC_CHANNELS))
         self.instance_features = nn.Parameter(like.new_zeros(count, INSTANCE_CHANNELS))
         self.query_tokens = nn.Parameter(tokens.to(like))
@@ -103,12 +111,18 @@ class PanopticMap(nn.Module):
         )
 
     @classmethod
-    def empty(cls, num_gaussians: int, num_queries: int, labels: LabelSpace) -> PanopticMap:
+    def empty(cls, num_gaussians: int, num_queries: int, labels: LabelSpace, *, harmonics: int = 0) -> PanopticMap:
         """A map of these sizes whose values mean nothing: for a state that is loaded next."""
         zeros, turn = torch.zeros(num_gaussians, 3), torch.tensor([[1.0, 0.0, 0.0, 0.0]])
         gaussians = Gaussians(zeros, zeros + 1, turn.repeat(num_gaussians, 1), zeros[:, 0], zeros)
         first = torch.zeros(num_queries, 3)
-        return cls(gaussians, QueryGaussians(first, first + 1, turn.repeat(num_queries, 1)), labels)
+        queries = QueryGaussians(first, first + 1, turn.repeat(num_queries, 1))
+        return cls(gaussians, queries, labels, harmonics=harmonics)
+
+    @property
+    def gaussian_parameters(self) -> tuple[str, ...]:
+        """Names of what belongs to each Gaussian, features aside."""
+        return GAUSSIAN_PARAMETERS if self.harmonics is None else (*GAUSSIAN_PARAMETERS, "harmonics")
 
     @property
     def num_queries(self) -> int:
@@ -117,10 +131,13 @@ class PanopticMap(nn.Module):
 
     def gaussians(self, rows: Tensor | None = None) -> Gaussians:
         """The Gaussians as the renderer takes them, of `rows` (G,) only when given; differentiable."""
-        values = [getattr(self, name) for name in GAUSSIAN_PARAMETERS]
+        values = [getattr(self, name) for name in self.gaussian_parameters]
         if rows is not None:
             values = [value.index_select(0, rows) for value in values]
-        means, quats_wxyz, log_scales, opacity_logits, colors = values
+        means, quats_wxyz, log_scales, opacity_logits, colors = values[: len(GAUSSIAN_PARAMETERS)]
+        if self.harmonics is not None and self.shown_degree:
+            shown = values[-1][:, : (self.shown_degree + 1) ** 2 - 1]
+            colors = torch.cat([(colors[:, None] - 0.5) / CONSTANT, shown], dim=1)
         return Gaussians(means, log_scales.exp(), quats_wxyz, opacity_logits.sigmoid(), colors)
 
     def everything(self) -> Block:

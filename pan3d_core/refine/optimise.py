@@ -25,7 +25,7 @@ from pan3d_core.refine.losses import (
     neighbour_view,
     panopticsplatting_losses,
 )
-from pan3d_core.refine.model import FEATURE_PARAMETERS, GAUSSIAN_PARAMETERS, QUERY_PARAMETERS, PanopticMap, QueryGaussians
+from pan3d_core.refine.model import FEATURE_PARAMETERS, QUERY_PARAMETERS, PanopticMap, QueryGaussians
 from pan3d_core.refine.query_care import MatchCounts, alike, drop_repeated, prune, reseed
 from pan3d_core.refine.rendering import MapView, render_color, render_view
 from pan3d_core.refine.schedule import RefineSettings, rates_at, scene_radius, view_of_step
@@ -117,6 +117,7 @@ class Refinement:
 
     def conclude(self) -> None:
         """End a run here: the checkpoint is written with all queries, then the map drops those that repeat others."""
+        self.model.shown_degree = self.settings.degree_at(self._share_done())
         self.save()
         drop_repeated(self.model)
 
@@ -127,6 +128,7 @@ class Refinement:
 
     def take_step(self, share: float) -> dict[str, float]:
         """One view's loss and one step of Adam at a share of the run; the terms' values."""
+        self.model.shown_degree = self.settings.degree_at(share)
         weights = self.settings.weights_at(share)
         index = view_of_step(self.progress.step, len(self.views), self.settings.seed)
         if weights.warp and not self.progress.neighbours:
@@ -147,8 +149,9 @@ class Refinement:
         for group in self.optimizer.param_groups:
             group["lr"] = rates[group["name"]]
         self.optimizer.step()
-        with torch.no_grad():
-            self.model.colors.clamp_(0, 1)
+        if self.model.harmonics is None:  # else the constant alone says nothing of what is seen
+            with torch.no_grad():
+                self.model.colors.clamp_(0, 1)
         self.density.after_step(screen, self.views[index].image_hw, self.progress.step + 1, share)
         return {name: float(value.detach()) for name, value in losses.items()}
 
@@ -225,7 +228,7 @@ def _ranked(labels: ViewLabels, ranks: Tensor) -> ViewLabels:
 
 def _groups(model: PanopticMap) -> list[dict[str, Any]]:
     """Parameters by learning rate, as `rates_at` names them."""
-    named = {name: [getattr(model, name)] for name in (*GAUSSIAN_PARAMETERS, *FEATURE_PARAMETERS)}
+    named = {name: [getattr(model, name)] for name in (*model.gaussian_parameters, *FEATURE_PARAMETERS)}
     named["queries"] = [getattr(model, name) for name in QUERY_PARAMETERS if name != "query_means"]
     named["query_means"] = [model.query_means]
     modules = (model.semantic_decoder, model.query_projection, model.query_norm, model.class_head)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
+from pan3d_core.refine.density import DensitySettings
 from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_depth
 from pan3d_core.refine.first_map.queries import QuerySettings
 from pan3d_core.refine.first_map.start import first_map
@@ -17,7 +18,7 @@ from pan3d_core.refine.labels.sources import SceneLabels
 from pan3d_core.refine.optimise import Refinement, StepReport
 from pan3d_core.refine.readout import refined_scene
 from pan3d_core.refine.refined_files import refinement_report
-from pan3d_core.refine.schedule import RefineSettings
+from pan3d_core.refine.schedule import PUBLISHED_STEPS, LearningRates, RefineSettings
 from pan3d_core.refine.views import RefineView
 from pan3d_core.runtime.device import select_device
 from pan3d_core.structures import CameraView, Gaussians, to_device
@@ -40,6 +41,25 @@ class SceneSettings:
     queries: QuerySettings = field(default_factory=QuerySettings)
     device: str = "auto"  # auto, cpu, cuda or cuda:N
     map_seed: int | None = None  # of the first values of the map's networks; None = `run.seed`
+
+
+def published_settings(steps: int = PUBLISHED_STEPS, device: str = "auto") -> SceneSettings:
+    """Settings as the paper has them, and 3D Gaussian splatting where it says that it follows that; what neither says is ours.
+
+    Args:
+        steps: Of the run, over which the shares of the schedule are stretched.
+        device: As of `SceneSettings`.
+
+    Returns:
+        With adaptive density, which needs gsplat.
+    """
+    run = RefineSettings(
+        steps=steps,
+        rates=LearningRates(means=1.6e-4),
+        density=DensitySettings("gsplat", reset_every=3000),
+        harmonics=3,
+    )
+    return SceneSettings(run, SurfaceSettings(opacity=0.1, size=1.0), device=device)
 
 
 @dataclass(frozen=True)
@@ -147,7 +167,8 @@ def _begun(
     gaussians = known.gaussians if known.gaussians is not None else gaussians_from_depth(views, settings.surface)
     gaussians = to_device(gaussians, views[0].labels.image.device)
     seed = settings.run.seed if settings.map_seed is None else settings.map_seed
-    model = first_map(views, labels, gaussians, settings.queries, boxes=known.boxes, seed=seed)
+    degree = settings.run.harmonics
+    model = first_map(views, labels, gaussians, settings.queries, boxes=known.boxes, seed=seed, harmonics=degree)
     return Refinement(model, views, settings.run, checkpoint)
 
 

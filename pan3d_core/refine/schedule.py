@@ -79,6 +79,8 @@ class RefineSettings:
     max_reseeds: int = 2  # assumed
     checkpoint_every: int = 100
     stop: EarlyStop = field(default_factory=EarlyStop)  # with minutes or steps as the most
+    harmonics: int = 0  # highest degree by which colours depend on the view; 3D Gaussian splatting has 3
+    harmonics_every: float = 1_000 / PUBLISHED_STEPS  # share of the run after which the next degree joins, as there
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -87,6 +89,10 @@ class RefineSettings:
             raise ValueError(f"RefineSettings.steps, checkpoint_every, max_reseeds: expected 1, 1 and 0 or more, got {got}")
         if self.minutes is not None and not 0 < self.minutes < math.inf:
             raise ValueError(f"RefineSettings.minutes: expected a positive time, got {self.minutes:g}")
+        if not 0 <= self.harmonics <= 3:
+            raise ValueError(f"RefineSettings.harmonics: expected a degree of 0 to 3, got {self.harmonics}")
+        if not self.harmonics_every > 0:
+            raise ValueError(f"RefineSettings.harmonics_every: expected a share above 0, got {self.harmonics_every:g}")
         for name in ("prune_from", "collapse_share", "faint"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"RefineSettings.{name}: expected 0 to 1, got {getattr(self, name):g}")
@@ -99,6 +105,10 @@ class RefineSettings:
         """Whether all terms count by then; before that a total rises where a term joins it."""
         return round(share * PUBLISHED_STEPS) >= max(self.weights.labels_from, self.weights.warp_from)
 
+    def degree_at(self, share: float) -> int:
+        """Degree of the harmonics that are shown by then."""
+        return min(self.harmonics, int(share / self.harmonics_every + 1e-9))
+
     def weights_at(self, share: float) -> PanopticSplattingLossWeights:
         """The weights of the terms that have started by then, at the published shares of the run."""
         return self.weights.at(round(share * PUBLISHED_STEPS))
@@ -110,6 +120,7 @@ def rates_at(rates: LearningRates, share: float, radius_m: float) -> dict[str, f
     return {
         "means": rates.means * radius_m * rates.means_fall**share,
         "colors": rates.colors,
+        "harmonics": rates.colors / 20,  # as in 3D Gaussian splatting
         "opacity_logits": rates.opacities,
         "log_scales": rates.scales,
         "quats_wxyz": rates.quats,

@@ -186,7 +186,7 @@ def _panopticsplatting(key: str, title: str, dataset: str, pq: float) -> Publish
         assumed=(
             "PQ as PanopticRecon++'s evaluator takes it: IoU over 0.1 at a quarter of the resolution; not comparable with PQ",
             "classes that are in the scene count; the paper has a list of prompts per scene, which is not public",
-            "views, their size and the number of first Gaussians",
+            "views, their size, the number of first Gaussians, and all settings of the refinement but its steps, which are ours",
         ),
     )
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.refine.density import DensitySettings
-from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_reconstruction
+from pan3d_core.refine.first_map.initialise import gaussians_from_reconstruction
 from pan3d_core.refine.labels.files import labels_from_files
 from pan3d_core.refine.labels.sources import SceneLabels, labels_from_engine
 from pan3d_core.refine.optimise import CHECKPOINT_FILE, StepReport
 from pan3d_core.refine.refined_files import write_picture
 from pan3d_core.refine.refined_files import write_scene as write_refined_scene
 from pan3d_core.refine.rendering import RenderChoices
-from pan3d_core.refine.run import FirstSurfaces, RefineProgress, SceneSettings, refine_scene
-from pan3d_core.refine.schedule import EarlyStop, RefineSettings
+from pan3d_core.refine.run import FirstSurfaces, RefineProgress, SceneSettings, published_settings, refine_scene
+from pan3d_core.refine.schedule import EarlyStop
 from pan3d_core.runtime.lazy import load
 from pan3d_core.structures import CameraView, PerceptionResult
 from pan3d_core.views.scene_folder import Scene, read_scene, write_scene
@@ -43,7 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="2D labels: a folder with labels.json, or a COCO panoptic file (default: the engine's)",
     )  # fmt: skip
     budget = parser.add_mutually_exclusive_group()
-    budget.add_argument("--steps", type=int, default=600, metavar="N", help="one view each (default: %(default)s)")
+    budget.add_argument("--steps", type=int, metavar="N", help="one view each (default: 600, published 30000)")
     budget.add_argument("--minutes", type=float, metavar="M", help="stop after this long instead")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the output folder")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn (default: %(default)s)")
@@ -55,7 +55,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="where they begin: at the labels' masks, or at the engine's objects of all views together (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--density", default="auto", help="gsplat: Gaussians are added and dropped; none; auto: on a GPU (default: %(default)s)"
+        "--preset", choices=("ours", "published"), default="ours",
+        help="published: the paper's settings where ours differ (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--density", help="gsplat: Gaussians are added and dropped; none; auto: on a GPU (default: auto, published gsplat)"
     )
     parser.add_argument(
         "--stop-below", type=float, default=0.0, metavar="SHARE",
@@ -100,15 +104,19 @@ def run_refine(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> SceneSettings:
-    run = RefineSettings(
-        steps=options.steps,
+    device = options.device or "auto"
+    settings = published_settings(device=device) if options.preset == "published" else SceneSettings(device=device)
+    density = settings.run.density
+    run = replace(
+        settings.run,
+        steps=settings.run.steps if options.steps is None else options.steps,
         minutes=options.minutes,
         choices=RenderChoices(options.attention, options.blending),
-        density=DensitySettings(options.density),
+        density=density if options.density is None else replace(density, strategy=options.density),
         stop=EarlyStop(options.stop_below),
         seed=options.seed,
     )
-    return SceneSettings(run, SurfaceSettings(voxel_m=options.voxel), device=options.device or "auto")
+    return replace(settings, run=run, surface=replace(settings.surface, voxel_m=options.voxel))
 
 
 def _scene(options: argparse.Namespace) -> Scene:

@@ -25,6 +25,7 @@ def first_map(
     *,
     boxes: Sequence[OrientedBox] = (),
     seed: int = 0,
+    harmonics: int = 0,
 ) -> PanopticMap:
     """Begin a map: Gaussians with one query per object that the views' masks show; nothing is learnt yet.
 
@@ -35,6 +36,7 @@ def first_map(
         queries: How queries begin; None = the defaults.
         boxes: Of objects that are known already, in the world; with any of them queries are made of these, not of masks.
         seed: Of the map's random numbers.
+        harmonics: Highest degree of what the colours depend on the view by; 0 = not at all.
 
     Returns:
         The map.
@@ -45,9 +47,11 @@ def first_map(
     require_classes(views, labels)
     require_labels(views)
     if boxes:
-        return PanopticMap(gaussians, queries_from_boxes(boxes, gaussians.means, queries), labels, seed)
+        begun = queries_from_boxes(boxes, gaussians.means, queries)
+        return PanopticMap(gaussians, begun, labels, seed, harmonics=harmonics)
     depth = [view.depth if view.depth is not None else rendered_depth(gaussians, view) for view in views]
-    return PanopticMap(gaussians, queries_from_masks(views, depth, gaussians.means, queries), labels, seed)
+    begun = queries_from_masks(views, depth, gaussians.means, queries)
+    return PanopticMap(gaussians, begun, labels, seed, harmonics=harmonics)
 
 
 @torch.no_grad()
