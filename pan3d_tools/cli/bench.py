@@ -32,6 +32,7 @@ BENCHES = commands_of_tools(
         "photographs": ("bench.photographs:run", "photographs of real things from public packages"),
         "worlds": ("bench.worlds:run", "engines in rendered worlds of every kind; what wrong calibration and fewer views cost"),
         "metrics": ("bench.parts.metrics:run", "measuring a ScanNet-size scene on one core"),
+        "reading": ("bench.reading:run", "views a second and core that training reads from a ScanNet scene"),
         "sim": ("bench.cell:run", "rendering and physics of the robot cell"),
         "grasp": ("bench.grasp:run", "grasps executed in the robot cell"),
         "pick": ("bench.pick:run", "an arm picks and places what it sees: objects placed, collisions, attempts, planning time"),

@@ -73,17 +73,19 @@ class SamplePlan:
         sampled = SampledScene.of(scene, self.width, self.height)
         truth, ids = scene.truth, sampled.ids
         known = {} if truth is None else {item.instance_id: item for item in truth.objects}
-        seen = [known[number] for number in ids.unique().tolist() if number in known]
+        present = torch.bincount(ids.flatten()).nonzero()[:, 0].tolist()
+        seen = [known[number] for number in present if number in known]
         kinds = [self.kind_of(item, scene) for item in seen]
         objects = [(item, kind) for item, kind in zip(seen, kinds, strict=True) if kind >= 0]
         void = len(objects) + 1
         columns = empty_columns(len(scene.views), void)
         # Whatever has an id is void until it has a kind; without truth that is everything.
-        dense = torch.full_like(ids, void) if truth is None else torch.where(ids > 0, void, 0)
+        place = torch.full((int(ids.max()) + 1,), void)
+        place[0] = void if truth is None else 0
         for k, (item, kind) in enumerate(objects, start=1):
             fill_column(columns, k, item, kind, ids)
-            dense[ids == item.instance_id] = k
-        stored = dense.numpy().astype(np.uint8 if void < 256 else np.uint16)
+            place[item.instance_id] = k
+        stored = place[ids].numpy().astype(np.uint8 if void < 256 else np.uint16)
         return sampled.record(stored, columns, np.nan if scene.support_height_m is None else scene.support_height_m, seed)
 
     def kind_of(self, item: SceneObject, scene: Scene) -> int:
