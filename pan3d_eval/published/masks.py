@@ -93,7 +93,7 @@ class MaskEvaluator:
             raise ValueError("--engine: expected one that looks for objects, got one of geometry alone")
         known = taxonomy_names(self.setting)
         own = self.engine.facts.labels.names
-        if known and own and not set(known) & set(own):
+        if self.setting.named and known and own and not set(known) & set(own):
             expected = f"one that names classes of {self.setting.taxonomy} such as {known[0]}"
             raise ValueError(f"--engine: expected {expected}, got {', '.join(own[:5])}")
 
@@ -107,7 +107,7 @@ class MaskEvaluator:
         reconstruction, instances = self.engine(batch)
         moved = self._on_vertices(reconstruction, instances, batch, scene)
         plain = moved.overlaps(instances.scores.cpu(), mesh, walk="score")
-        if instances.class_logits is None or not len(instances.labels):
+        if not self.setting.named or instances.class_logits is None or not len(instances.labels):
             return MaskScores(scene.name, plain, None)
         rows, classes, scores = ranked_pairs(instances, self.setting.top_pairs)
         labels = label_numbers(instances.labels, scene.known_truth())[classes]

@@ -48,6 +48,7 @@ class MaskSetting:
     transfer: Literal["posed", "unposed"]
     taxonomy: Taxonomy
     num_classes: int | None = None  # of instances; None = whatever the data set has
+    named: bool = False  # whether figures with names are among the table's
     top_pairs: int = 600  # (query, class) pairs that are ranked where names count
     min_views: int = 1
 

@@ -40,7 +40,7 @@ def _segvggt(key: str, title: str, classes: int, named: tuple[float, ...], plain
         dataset="scannet",
         views=_EVERY_20TH,
         size=(518, 392),
-        setting=MaskSetting("posed", "scannetv2" if classes == 18 else "scannet200", classes),
+        setting=MaskSetting("posed", "scannetv2" if classes == 18 else "scannet200", classes, named=True),
         blocks=(
             Block("with names", "Table 1", NAMED, (PaperLine("SegVGGT", named),)),
             Block("class-agnostic", "Table 2, 10 random scenes", PLAIN, (PaperLine("SegVGGT", plain),)),

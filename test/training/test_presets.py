@@ -150,6 +150,7 @@ def test_corrections_in_all_blocks_learn_and_leave_the_geometry_alone(run_values
     assert not torch.equal(before.mask_features, after.mask_features)
 
 
+@pytest.mark.slow
 def test_the_head_of_gaussians_learns_or_stays(run_values):
     learning, kept = (trainer_of(run_values("eps3d", model={"train_gaussians": on})) for on in (True, False))
     for trainer, moves in ((learning, True), (kept, False)):

@@ -171,7 +171,7 @@ def test_pictures_are_cut_to_the_shape_of_the_step_and_the_cameras_follow(folder
     assert min(seen) >= 0.33 and max(seen) <= 1 and max(seen) - min(seen) > 0.3
 
 
-@pytest.mark.parametrize("family", ["segvggt", "fast3dis", "eps3d"])
+@pytest.mark.parametrize("family", ["segvggt", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fast3dis", "eps3d"))])
 def test_networks_of_any_size_learn_from_mixed_shapes_and_go_on_exactly(run_values, run_data, tmp_path, family):
     other = tmp_path / "more"
     shutil.copytree(run_data / "train", other)
