@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
+from pan3d_core.config import PreprocessConfig
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.refine.first_map.initialise import gaussians_from_reconstruction
 from pan3d_core.refine.labels.files import labels_from_files
@@ -21,9 +22,12 @@ from pan3d_core.refine.run import FirstSurfaces, RefineProgress, SceneSettings, 
 from pan3d_core.refine.schedule import EarlyStop
 from pan3d_core.runtime.lazy import load
 from pan3d_core.structures import CameraView, PerceptionResult
+from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.scene_folder import Scene, read_scene, write_scene
+from pan3d_eval.datasets import ViewSelection, dataset_of, read_dataset_scene
+from pan3d_eval.published.maps import views_of_batch
 from pan3d_tools.cli.bags.files import find_bags
-from pan3d_tools.cli.options import add_model_options, build_pipeline
+from pan3d_tools.cli.options import add_model_options, build_pipeline, picture_size
 from pan3d_tools.cli.output import machine_facts, write_json
 
 # Imported for bags only: scenes are refined where rosbags is not installed.
@@ -35,8 +39,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Put the command's options on its parser."""
     parser.set_defaults(command=run_refine)
     parser.add_argument(
-        "scene", type=Path, metavar="SCENE", help="scene folder whose views have intrinsics and poses, or a rosbag2"
-    )
+        "scene", type=Path, metavar="SCENE",
+        help="scene folder whose views have intrinsics and poses, a scene of a public data set, or a rosbag2",
+    )  # fmt: skip
     parser.add_argument("-o", "--out", type=Path, default=Path("out/refine"), help="output folder (default: %(default)s)")
     parser.add_argument(
         "--labels", type=Path, metavar="PATH",
@@ -68,8 +73,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attention", default="local", help="local or global (default: %(default)s)")
     parser.add_argument("--blending", default="labels", help="labels or features (default: %(default)s)")
     parser.add_argument("--pictures-every", type=int, default=100, metavar="N", help="steps, 0 = none (default: %(default)s)")
+    rooms = parser.add_argument_group("scenes of ScanNet, ScanNet++, Replica and Aria Synthetic Environments")
+    rooms.add_argument("--stride", type=int, default=1, metavar="N", help="take every N-th image before choosing --views of them")
+    rooms.add_argument("--size", metavar="WxH", help="bring the views to this size, which --labels then have, too")
     bags = parser.add_argument_group("bags (rosbag2)")
-    bags.add_argument("--views", type=int, default=24, metavar="N", help="keyframes at most (default: %(default)s)")
+    bags.add_argument(
+        "--views", type=int, default=24, metavar="N",
+        help="keyframes at most, or images of a data set's recording (default: %(default)s, 0: all)",
+    )  # fmt: skip
     bags.add_argument(
         "--params", nargs="+", type=Path, default=[], metavar="FILE", help="parameter files of the node (default: from the bag)"
     )
@@ -120,13 +131,25 @@ def _settings(options: argparse.Namespace) -> SceneSettings:
 
 
 def _scene(options: argparse.Namespace) -> Scene:
-    """The scene folder, or the keyframes of the bag, which are then a scene folder in the output: labels can be made of it."""
+    """The scene folder, views of a data set's recording, or the keyframes of the bag, which are then a scene folder in the
+    output: labels can be made of it."""
+    if dataset_of(options.scene) is not None:
+        scene = read_dataset_scene(options.scene, ViewSelection(options.views, options.stride))
+        return scene if options.size is None else _resized(scene, *picture_size(options.size))
+    if options.size is not None:
+        raise ValueError("--size: expected a scene of a public data set, whose views it brings to a size, got another")
     if options.scene not in find_bags([options.scene]):
         return read_scene(options.scene)
     scene = load(KEYFRAMES)(options)
     path = write_scene(options.out / "scene", scene)
     print(f"{len(scene.views)} keyframes of the bag: {path.parent}", flush=True)
     return read_scene(path.parent)
+
+
+def _resized(scene: Scene, width: int, height: int) -> Scene:
+    """The views at this size, cut to its shape."""
+    batch = preprocess(scene.views, PreprocessConfig(height=height, width=width, mode="cover"))
+    return Scene(scene.name, tuple(views_of_batch(batch, scene.views)), support_height_m=scene.support_height_m)
 
 
 class _Knowledge:

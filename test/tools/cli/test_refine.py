@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from published_scenes import write_scannet
 from refine_scenes import LABELS, table_views
 
 from pan3d_core.gaussians.files import read_scene_file
+from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.labels.files import write_label_folder
-from pan3d_core.refine.labels.sources import SceneLabels
+from pan3d_core.refine.labels.sources import SceneLabels, labels_of_maps
 from pan3d_core.structures import CameraView
 from pan3d_core.views.scene_folder import Scene, read_scene, write_scene
 from pan3d_tools import cli
@@ -49,6 +51,21 @@ def test_it_makes_scene_pictures_and_report_and_goes_on(folder, tmp_path, capsys
     assert cli.main(command(folder, out, "--steps", "26", "--resume", "--pictures-every", "0")) == 0
     assert json.loads((out / "report.json").read_text())["steps"] == 26
     assert "step 26, 100%" in capsys.readouterr().out
+
+
+def test_a_scene_of_a_public_data_set_is_refined_where_it_lies(folder, tmp_path, capsys):
+    scene, out, labels = write_scannet(tmp_path), tmp_path / "out", LabelSpace(("thing", "floor"), (True, False))
+    ids = torch.zeros(56, 72, dtype=torch.int64)
+    ids[20:40, 20:50] = 1
+    made = labels_of_maps(torch.zeros(3, 56, 72), torch.where(ids > 0, 0, 1), ids, labels)
+    write_label_folder(tmp_path / "labels", SceneLabels(labels, (made,) * 3), ["frame_0", "frame_3", "frame_4"])
+    words = ["--depth", "--views", "3", "--voxel", "0.03", "--steps", "2", "--pictures-every", "0"]
+    given = ["--size", "72x56", "--labels", str(tmp_path / "labels"), "-o", str(out)]
+    assert cli.main(["refine", str(scene), *words, *given]) == 0
+    refined = read_scene_file(out / "gaussians.safetensors")
+    assert refined.image_hw == (56, 72) and len(refined.cam_from_world) == 3 and "3 views" in capsys.readouterr().out
+    message = "--size: expected a scene of a public data set"
+    assert message in refused(capsys, command(folder, out, "--size", "72x56"))
 
 
 def test_a_run_goes_on_only_with_the_classes_that_it_began_with(folder, tmp_path, capsys):
