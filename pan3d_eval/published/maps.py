@@ -21,6 +21,7 @@ from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.sampling import sample_at_network
 from pan3d_core.views.scene_folder import Scene
 from pan3d_eval.published.protocol import MapSetting
+from pan3d_eval.published.scenes import require_views
 from pan3d_eval.rendered.refined import map_figures
 from pan3d_eval.rendered.true_views import ClassList, region_truth
 
@@ -59,10 +60,7 @@ class MapEvaluator:
 
     def measure(self, scene: Scene, scene_name: str) -> MapScores:
         """Refine a scene and compare. Raises `ValueError` naming scene and field where something is missing."""
-        if len(scene.views) < self.setting.min_views:
-            raise ValueError(
-                f"scene {scene.name}: views: expected at least {self.setting.min_views} images with poses, got {len(scene.views)}"
-            )
+        require_views(scene, self.setting.min_views)
         if all(view.depth is None for view in scene.views):
             raise ValueError(f"scene {scene.name}: depth: expected it of one view at least, for the first Gaussians, got none")
         width, height = self.size

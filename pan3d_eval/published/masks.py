@@ -29,6 +29,7 @@ from pan3d_eval.metrics.average_precision import InstanceAp, SceneOverlaps, inst
 from pan3d_eval.protocols.mesh_evaluation import posed_query_masks, scan_of, unposed_masks
 from pan3d_eval.protocols.scannet import LABEL_STEP, VertexMasks, benchmark_labels
 from pan3d_eval.published.protocol import MaskSetting
+from pan3d_eval.published.scenes import require_views
 from pan3d_eval.workers import evaluated_pipeline
 
 MAX_INSTANCES = 1000  # more than any network here has queries
@@ -121,9 +122,7 @@ class MaskEvaluator:
 
     def _prepared(self, scene: Scene, folder: Path) -> Scene:
         """The scene with the truth in the classes of the setting."""
-        if len(scene.views) < self.setting.min_views:
-            expected = f"expected at least {self.setting.min_views} images with poses"
-            raise ValueError(f"scene {scene.name}: views: {expected}, got {len(scene.views)}")
+        require_views(scene, self.setting.min_views)
         mesh, _ = scan_of(scene)
         if self.setting.transfer == "posed" and all(depth is None for depth in mesh.sensor_depth):
             raise ValueError(f"scene {scene.name}: depth: expected it of one view at least, got none")

@@ -19,6 +19,7 @@ from pan3d_eval.metrics.cross_view import CrossViewInstances, cross_view_instanc
 from pan3d_eval.metrics.semantics import per_image_semantic_scores, semantic_confusion
 from pan3d_eval.protocols.eps3d import eps3d_maps, eps3d_panoptic_quality
 from pan3d_eval.published.protocol import RenderSetting, Samples
+from pan3d_eval.published.scenes import require_views
 from pan3d_eval.rendered.gaussian_scenes import GaussianProtocol, gaussian_worker
 from pan3d_eval.rendered.gaussians import KINDS_OF_VIEWS, TextClasses, predict_views
 from pan3d_eval.rendered.true_views import in_world_of, region_truth
@@ -92,10 +93,7 @@ class RenderEvaluator:
     @torch.inference_mode()
     def measure(self, scene: Scene) -> RenderScores:
         """Look at the samples of a scene and compare. Raises `ValueError` naming scene and field where something is missing."""
-        if len(scene.views) < self.setting.min_views:
-            raise ValueError(
-                f"scene {scene.name}: views: expected at least {self.setting.min_views} images with poses, got {len(scene.views)}"
-            )
+        require_views(scene, self.setting.min_views)
         samples = samples_of(len(scene.views), self.setting.samples)
         found = [self._sample(scene, *sample) for sample in samples]
         kinds = [_together([item[kind] for item in found]) for kind in range(len(KINDS_OF_VIEWS))]

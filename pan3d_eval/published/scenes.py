@@ -28,6 +28,12 @@ class NamedScene:
             raise type(error)(f"scene {self.name}: {error}") from error
 
 
+def require_views(scene: Scene, count: int) -> None:
+    """Raise `ValueError` for a scene of fewer views."""
+    if len(scene.views) < count:
+        raise ValueError(f"scene {scene.name}: views: expected at least {count} images with poses, got {len(scene.views)}")
+
+
 def full_name(path: Path) -> str:
     """`scene0000_00`, `SCENE/iphone` or `room_0/Sequence_1`: the folder's name, with the one above where it says too little."""
     own = path.resolve()
