@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 import torch
@@ -107,8 +110,17 @@ _worker: Worker[Any, Any] | None = None  # of this worker process
 
 def _start(make_worker: MakeWorker[Any, Any]) -> None:
     global _worker
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _use_one_thread()
     _worker = make_worker()
+
+
+def _end_with_parent() -> None:
+    """A run that is killed must not leave processes behind that wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _work(item: Any) -> Any:

@@ -1,11 +1,18 @@
 """The same work in one process, in several, and on a Ray cluster."""
 
 import operator
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
+from places import ROOT
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.labels import LabelSpace
@@ -61,6 +68,26 @@ def test_a_process_that_dies_loses_its_own_item_only():
     results = run_items(MAKE_CALCULATOR, ["1 + 1", deadly, "2 * 3"], processes=Processes(2))
     assert results[0] == 2 and results[2] == 6
     assert results[1] == Failure(deadly, "the process died, perhaps for lack of memory")
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_leaves_no_processes_behind():
+    """The process of a worker ends with the one that started it, in the middle of an item."""
+    code = (
+        "import operator\nfrom functools import partial\nfrom pan3d_eval.execution import Processes, run_items\n"
+        "make = partial(operator.getitem, {'work': eval}, 'work')\n"
+        'item = \'(print(__import__("os").getpid(), flush=True), __import__("time").sleep(300))\'\n'
+        "if __name__ == '__main__':\n    run_items(make, [item], processes=Processes(1))\n"
+    )
+    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert run.stdout is not None
+    worker = int(run.stdout.readline())
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{worker}").exists()
 
 
 @pytest.mark.slow
