@@ -5,8 +5,8 @@ from pan3d_core.views.image_files import read_image, write_image
 from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.sampling import sample_at_network
+from pan3d_core.views.scan_truth import MeshTruth, RegionTruth
 from pan3d_core.views.scene_folder import (
-    MeshTruth,
     Scene,
     SceneObject,
     SceneTruth,
@@ -24,6 +24,7 @@ __all__ = [
     "Distortion",
     "KeyframeWindow",
     "MeshTruth",
+    "RegionTruth",
     "Scene",
     "SceneObject",
     "SceneTruth",

@@ -30,6 +30,7 @@ from pan3d_core.settings import refuse_unknown
 from pan3d_core.structures import CameraView, unit_range
 from pan3d_core.views.camera_files import CameraEntry, CameraFile, read_camera_file, write_camera_file
 from pan3d_core.views.image_files import DEFAULT_LIMITS, read_16_bit, read_image, write_16_bit, write_image
+from pan3d_core.views.scan_truth import MeshTruth, RegionTruth
 
 DEPTH_UNIT_M = 1e-4
 SCENE_FILE = "scene.json"
@@ -55,28 +56,6 @@ class SceneObject:
     def is_void(self) -> bool:
         """Whether it is no object, but what nobody has said anything about."""
         return self.name == VOID_NAME and self.class_id < 0
-
-
-@dataclass(frozen=True)
-class MeshTruth:
-    """Truth on the N vertices of a scan, numbered as the ScanNet benchmark numbers it."""
-
-    vertices: Tensor  # (N, 3) float32 metres, world
-    ids: Tensor  # (N,) int64 label * 1000 + instance, 0 = not annotated
-    class_of_label: dict[int, int]  # label -> index into `SceneTruth.labels`; ids of other labels are void
-    superpoints: Tensor | None = None  # (N,) int64 piece of the published over-segmentation that holds each vertex
-    # Depth for the test whether a view sees a vertex, per view or None: as the sensor measured it, at its own size, or where
-    # there was no sensor as it was rendered.
-    sensor_depth: tuple[Tensor | None, ...] = ()  # (Hd, Wd) z-depth, metres, 0 = none
-    sensor_intrinsics: tuple[Tensor | None, ...] = ()  # (3, 3) pixels of the depth image
-
-
-@dataclass(frozen=True)
-class RegionTruth:
-    """What every annotated pixel belongs to, walls and floors included, by the data set's own names."""
-
-    ids: tuple[Tensor, ...]  # per view (H, W) integers, 0 = not annotated; an object has its id of `instance_ids`
-    names: Mapping[int, str]  # id -> name of its class
 
 
 @dataclass(frozen=True)

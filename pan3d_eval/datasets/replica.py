@@ -26,7 +26,8 @@ from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import CameraView
 from pan3d_core.views.image_files import read_image
-from pan3d_core.views.scene_folder import MeshTruth, RegionTruth, Scene, SceneObject, SceneTruth
+from pan3d_core.views.scan_truth import MeshTruth, RegionTruth
+from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth
 from pan3d_eval.datasets.ply_mesh import PlyMesh, read_ply_mesh
 from pan3d_eval.datasets.published_files import (
     DEFAULT_VIEWS,

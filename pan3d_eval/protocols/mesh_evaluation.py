@@ -15,7 +15,8 @@ from torch import Tensor
 from pan3d_core.geometry.cameras import pixel_grid
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import InstanceSet, Panoptic3D, PerceptionResult, Reconstruction, ViewBatch
-from pan3d_core.views.scene_folder import MeshTruth, Scene
+from pan3d_core.views.scan_truth import MeshTruth
+from pan3d_core.views.scene_folder import Scene
 from pan3d_eval.metrics.average_precision import SceneOverlaps
 from pan3d_eval.protocols.posed import PosedMasks, posed_transfer
 from pan3d_eval.protocols.unposed import UnposedMasks, unposed_transfer

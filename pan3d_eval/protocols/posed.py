@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pan3d_core.geometry.cameras import project
 from pan3d_core.geometry.transforms import transform_points
-from pan3d_core.views.scene_folder import MeshTruth
+from pan3d_core.views.scan_truth import MeshTruth
 from pan3d_eval.protocols.scannet import VertexMasks
 
 MASK_THRESHOLD = 0.4  # of the probability

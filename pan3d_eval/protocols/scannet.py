@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pan3d_core.views.scene_folder import MeshTruth
+from pan3d_core.views.scan_truth import MeshTruth
 from pan3d_eval.metrics.average_precision import DEFAULT_MIN_POINTS, SceneOverlaps, Walk, measure_overlaps
 
 LABEL_STEP = 1000  # instances per label

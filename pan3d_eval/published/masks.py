@@ -21,7 +21,8 @@ from pan3d_core.labels import LabelSpace
 from pan3d_core.settings import did_you_mean
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 from pan3d_core.views.preprocessing import preprocess
-from pan3d_core.views.scene_folder import MeshTruth, Scene, SceneTruth
+from pan3d_core.views.scan_truth import MeshTruth
+from pan3d_core.views.scene_folder import Scene, SceneTruth
 from pan3d_eval.datasets.scannet import CLASSES as SCANNET_CLASSES
 from pan3d_eval.datasets.scannet import read_annotation
 from pan3d_eval.execution import Failure

@@ -8,7 +8,7 @@ import torch
 
 from pan3d_core.geometry.alignment import Similarity
 from pan3d_core.geometry.transforms import invert_rigid, look_at, rigid
-from pan3d_core.views.scene_folder import MeshTruth
+from pan3d_core.views.scan_truth import MeshTruth
 from pan3d_eval.metrics.average_precision import instance_ap
 from pan3d_eval.metrics.trajectories import absolute_trajectory_error
 from pan3d_eval.protocols.posed import (

@@ -18,7 +18,8 @@ from pan3d_core.language.encoders import TEXT_ENCODERS
 from pan3d_core.language.text_space import TextSpace
 from pan3d_core.structures import CameraView, Gaussians, InstanceSet, Reconstruction
 from pan3d_core.views.preprocessing import preprocess
-from pan3d_core.views.scene_folder import RegionTruth, Scene, SceneObject, SceneTruth, write_scene
+from pan3d_core.views.scan_truth import RegionTruth
+from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth, write_scene
 from pan3d_eval.execution import Failure, run_items
 from pan3d_eval.rendered.gaussian_scenes import (
     GaussianEvaluation,
