@@ -23,6 +23,8 @@ from pan3d_core.structures import CameraView
 
 # A camera is moved when so much more agrees then, and so much more of it (clean rigs of cells 3000 to 3008: 7 and 0.005).
 LEAST_GAIN, LEAST_GAIN_SHARE = 12.0, 0.02
+# and so many more rays pass each other: faces of objects at one height, taken for the support, would agree alone.
+LEAST_FITS, LEAST_FITS_SHARE = 6, 0.03
 # A movement that is smaller is none.
 LEAST_DEG, LEAST_M = 0.2, 0.003
 # Pictures that leave a camera's place as uncertain as this do not tell it.
@@ -137,7 +139,9 @@ def _moved(shared: Shared, given: Estimate) -> Estimate:
         tried = {index: _moved_alone(shared, found, index) for index in left}
         agreement = {index: estimate.agreement(shared) for index, estimate in tried.items()}
         best, now = max(agreement, key=lambda index: agreement[index]), found.agreement(shared)
-        if agreement[best] - now < max(LEAST_GAIN, LEAST_GAIN_SHARE * now) or not _counts(tried[best].motions[best]):
+        fits, fitted = int(found.fits(shared).sum()), int(tried[best].fits(shared).sum())
+        agrees = agreement[best] - now >= max(LEAST_GAIN, LEAST_GAIN_SHARE * now)
+        if not agrees or fitted - fits < max(LEAST_FITS, LEAST_FITS_SHARE * fits) or not _counts(tried[best].motions[best]):
             break
         found = tried[best]
         free.append(best)
