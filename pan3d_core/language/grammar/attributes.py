@@ -33,6 +33,7 @@ def count(reader: Reader, draft: Draft) -> bool:
     if draft.has_head:
         return reader.cursor.text() in ("only", "all") and _late_count(reader, draft)
     number = _count_of(reader.cursor.take("count"))
+    _check_how_many(reader, draft, number)
     if draft.count is not None:  # "all three", "the only two"
         number = (
             draft.count
@@ -42,6 +43,16 @@ def count(reader: Reader, draft: Draft) -> bool:
     draft.count, draft.is_universal = number, draft.is_universal or number.kind == "all"
     _of_them(reader, draft)
     return True
+
+
+def _check_how_many(reader: Reader, draft: Draft, number: Count) -> None:
+    cursor = reader.cursor
+    if cursor.text() in table.UNITS:
+        cursor.refuse("neither amounts nor such numbers are understood", 0)
+    if cursor.kind() in ("or", "relation") and cursor.kind(1) == "count":
+        cursor.refuse("how many is not said", 0)
+    if number.kind == "some" and draft.count is not None and draft.count.kind == "some":
+        cursor.refuse("how many is not said", -1)  # "2-3 mugs"
 
 
 def _late_count(reader: Reader, draft: Draft) -> bool:
@@ -62,7 +73,7 @@ def ordinal(reader: Reader, draft: Draft) -> bool:
     draft.ordinal_at = reader.cursor.at
     text = reader.cursor.take("ordinal")
     draft.ordinal = table.ORDINALS[text] if text in table.ORDINALS else int(text[:-2])
-    _of_them(reader, draft)
+    among(reader, draft)
     return True
 
 
@@ -116,7 +127,8 @@ def among(reader: Reader, draft: Draft) -> None:
     while reader.cursor.kind() == "article":
         reader.cursor.take(IGNORED)
     if reader.cursor.kind() == "count":
-        draft.count = Count(_count_of(reader.cursor.take("count")).number, "among")
+        counted = _count_of(reader.cursor.take("count"))
+        draft.count = Count(counted.number, "among") if counted.kind != "all" else None
 
 
 def any_thing(reader: Reader, draft: Draft) -> bool:
