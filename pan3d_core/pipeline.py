@@ -236,8 +236,11 @@ class PerceptionPipeline:
         return not self.engine.facts.needs_depth and (batch.depth is None or self.config.align.depth_source == "model")
 
     def _check_depth(self, batch: ViewBatch) -> None:
-        if self.engine.facts.needs_depth and batch.depth is None:
-            raise ValueError("CameraView.depth: expected measured depth in at least one view, which this engine needs, got none")
+        if self.engine.facts.needs_depth and (batch.depth is None or not bool((batch.depth > 0).any())):
+            got = "none" if batch.depth is None else "images that measure nothing"
+            raise ValueError(
+                f"CameraView.depth: expected measured depth in at least one view, which this engine needs, got {got}"
+            )
 
 
 def require_within(views: Sequence[CameraView], limits: ImageLimits) -> None:

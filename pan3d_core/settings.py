@@ -253,6 +253,18 @@ def _default(like: Any, item: Field[Any], hint: Any) -> Any:
     return hint if item.default_factory is MISSING else item.default_factory()
 
 
+class _OnceEach(yaml.SafeLoader):
+    """Refuses a name that stands twice, of which YAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in names:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value}: expected once, got it twice", key.start_mark)
+            names.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: str | Path, what: str) -> dict[str, Any]:
     """Read a YAML file of names with values; an empty one has none.
 
@@ -268,10 +280,12 @@ def read_yaml(path: str | Path, what: str) -> dict[str, Any]:
         ValueError: It is no YAML, or YAML of another kind; names the file.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.load(Path(path).read_text(encoding="utf-8-sig"), _OnceEach)
         _check_tree(content, MAX_NODES)
     except FileNotFoundError:
         raise FileNotFoundError(f"{what}: expected a file {path}, which does not exist") from None
+    except IsADirectoryError:
+        raise ValueError(f"{what}: expected a file of YAML, got {path}, which is a folder") from None
     # Beside what YAML itself refuses: dates that there are not, numbers that are none, endless nesting.
     except (yaml.YAMLError, ValueError, RecursionError, TypeError, AttributeError, KeyError, IndexError) as error:
         raise ValueError(f"{path}: expected {what} as YAML, got something else: {error}") from error

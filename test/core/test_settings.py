@@ -118,6 +118,7 @@ def test_names_that_nobody_reads_are_refused_with_what_they_are_called_here():
         ("1: a", "1: a name must be a text"),
         ("- a", "expected settings as names with values, got a list"),
         ("a: &a [*a]", "expected settings as YAML"),
+        ("a: {b: 1, c: 2, b: 3}", "b: expected once, got it twice"),
         ("\n".join([f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 1}]" for n in range(12)]), "more than 200000 values"),
     ],
 )
