@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
@@ -263,6 +264,12 @@ class _OnceEach(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value}: expected once, got it twice", key.start_mark)
             names.add(str(key.value))
         return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 takes 1e-3 for a text; the node's own reader, and people, for a number.
+_OnceEach.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
 
 
 def read_yaml(path: str | Path, what: str) -> dict[str, Any]:
