@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pan3d_core.assembly.ground_matches import with_ground_matches
+from pan3d_core.assembly.measured_scale import scale_doubts
 from pan3d_core.assembly.mirrored_pictures import fits_if_mirrored, judge_unseen
 from pan3d_core.assembly.portions import Portions, at_once
 from pan3d_core.assembly.pose_fit import fit_views, free_fits, motion_size, pair_transforms, ray_errors
@@ -141,10 +142,15 @@ def checking(
         return _named_mirrored(found, posed, evidence)
     found = yield from judge_unseen(found, posed, poses, config, evidence.tolerance)
     kept = [index for index, view in enumerate(posed) if view.camera not in found.left_out]
-    places = measured_places([posed[index] for index in kept])
+    seen = evidence.within(kept)
+    off_scale = scale_doubts(posed, seen.matches, poses, evidence.tolerance)
+    if off_scale and all(view.camera in off_scale for view in posed if view.depth is not None):
+        return replace(found, contradiction="; ".join(off_scale.values()))
+    found = replace(found, doubts=(*found.doubts, *off_scale.values()))
+    places = measured_places([posed[index] for index in kept if posed[index].camera not in off_scale])
     support = find_support(places)
     if support is None:
-        places = triangulated_places(evidence.within(kept).matches, poses, evidence.tolerance)
+        places = triangulated_places(seen.matches, poses, evidence.tolerance)
         support = find_support(places)
     return _with_support(found, places, support, support_height_m, config)
 
