@@ -44,5 +44,7 @@ def scale_doubts(views: Sequence[CameraView], matches: ViewMatches, poses: Array
         found = np.concatenate(ratios)
         ratio = float(np.median(found)) if len(found) >= LEAST_PLACES else 1.0
         if not 1 / MOST_OFF <= ratio <= MOST_OFF:
-            doubts[view.camera] = f"the depth of {view.camera} is {ratio:.2g} times what the poses say; is it of another unit?"
+            doubts[view.camera] = (
+                f"the depth of {view.camera} is {ratio:.2g} times what the poses say; is one of them in another unit?"
+            )
     return doubts

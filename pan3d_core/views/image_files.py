@@ -142,7 +142,7 @@ def read_pixels(source: Path | str | bytes, what: str, *, upright: bool, limits:
         limits: Of its size.
     """
     with opened_picture(source, what, limits=limits) as picture:
-        is_deep = any(";16" in str(tile[3]) for tile in picture.tile)  # how it is stored, which decoding forgets
+        is_deep = any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))  # how it is stored, which decoding forgets
         _require_one(picture)
         orientation = picture.getexif().get(_ORIENTATION, 1)
         pixels = _eight_bits(picture)

@@ -32,7 +32,10 @@ def count(reader: Reader, draft: Draft) -> bool:
         return noun(reader, draft)
     if draft.has_head:
         return reader.cursor.text() in ("only", "all") and _late_count(reader, draft)
+    is_exact = reader.cursor.text(-1) in ("exactly", "precisely")
     number = _count_of(reader.cursor.take("count"))
+    if is_exact and number.kind == "some":  # "exactly 2"
+        number = Count(number.number, "exactly")
     _check_how_many(reader, draft, number)
     if draft.count is not None:  # "all three", "the only two"
         number = (

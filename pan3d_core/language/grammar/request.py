@@ -215,7 +215,8 @@ class _RequestReader:
             request.other_at = others[0]
         join, request.join, request.separated = request.join, "", False
         same_thing = bool(request.wanted) and described.prompt.noun in ("", request.wanted[-1].prompt.noun)
-        refines = (described.is_pronoun or same_thing) and request.wanted and not join and not described.is_other
+        another = bool(same_thing and described.prompt.noun and described.prompt.colors and request.wanted[-1].prompt.colors)
+        refines = (described.is_pronoun or same_thing) and request.wanted and not (join or another or described.is_other)
         if refines and not request.wanted[-1].prompt.parts:
             before = request.wanted[-1].prompt
             if contradict(before.sizes + described.prompt.sizes) or contradict(before.places + described.prompt.places):

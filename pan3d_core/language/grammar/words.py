@@ -101,7 +101,7 @@ REQUESTS = (
     "we need", "we want", "can i have", "may i have", "could i have", "touch", "need", "collect", "point to", "point at",
     "include",
     "consider", "prefer", "i prefer", "get rid of", "have", "i would like to have", "give us", "bring us", "pick out",
-    "put down", "do",
+    "put down", "do", "pass",
 )  # fmt: skip
 POLITE = (
     "please", "now", "thanks", "thank you", "for me", "to me", "for us", "kindly", "hello", "hi", "hey", "ok", "okay", "robot",
@@ -122,8 +122,13 @@ LINKS = frozenset(
 ) | {"that is", "which is", "that are", "which are", "who is", "in color", "in colour", "of color", "of colour",
 "in size"}  # fmt: skip
 POSTURES = frozenset(listed("standing lying sitting resting"))  # links before a place; alone they tell how a thing lies
-ANYTHING = frozenset(listed("""one ones object objects thing things item items something anything everything whatever"""))
-POINTED_AT = frozenset(("one", "ones"))  # means something only beside a word that tells objects apart
+ANYTHING = frozenset(
+    listed("""one ones object objects thing things item items something anything everything whatever
+        kind kinds type types sort sorts""")
+)
+POINTED_AT = frozenset(
+    ("one", "ones", "kind", "kinds", "type", "types", "sort", "sorts")
+)  # means something only beside a word that tells objects apart
 
 _AUXILIARIES = listed("""is are was were do does did can could would should must may will has have""")
 _WHO = ("", "i ", "you ", "we ", "please ")
@@ -189,7 +194,8 @@ REFUSED: dict[str, tuple[str, ...]] = {
         accordingly consequently furthermore in_case as_long_as"""),
     "a question for more than an object is not understood": ("who", "whom", "whose", "why", "how", "what", "where", "how many",
     "how much"),
-    "what it refers to is not known": listed("""it its itself he him his himself she her hers they them their theirs
+    "what it refers to is not known": listed("""content contents it its itself he
+        him his himself she her hers they them their theirs
         themselves us our ours each_other here there yonder
         over_there same such my_left my_right myself yourself ourselves anyone anybody everyone
         everybody someone somebody noone whoever whomever elsewhere everywhere somewhere anywhere own next former
