@@ -134,7 +134,6 @@ class PerceptionPipeline:
             require_within(views, config.limits)
             batch = preprocess(views, self.engine.facts.preprocess, config.workspace.support_height_m)
             self._check_depth(batch)
-            depth_warnings = _measuring_nothing(views, batch)
 
         with clock.stage("poses"):
             consistency = self._watch.check(views, config.consistency, batch.support_height_m)
@@ -148,8 +147,7 @@ class PerceptionPipeline:
 
         with clock.stage("engine"):
             reconstruction, instances, used = run_within_memory(self.engine, body.without_depth(batch))
-            warnings = consistency.warnings + support_warnings + depth_warnings
-            warnings += _left_out(batch, used) + _partly_posed(used) + _cut(used)
+            warnings = consistency.warnings + support_warnings + _left_out(batch, used) + _about_views(views, used)
             body = body.select([batch.cameras.index(camera) for camera in used.cameras], reconstruction.depth.device)
             batch = to_device(used, reconstruction.depth.device)
 
@@ -289,11 +287,17 @@ def _cut(batch: ViewBatch) -> tuple[str, ...]:
     return (f"the network's frame cuts the pictures, objects outside are not found: it sees the middle {of}",)
 
 
+def _about_views(views: Sequence[CameraView], used: ViewBatch) -> tuple[str, ...]:
+    """Warnings of what views lack, of those that are used."""
+    return _partly_posed(used) + _cut(used) + _measuring_nothing(views, used)
+
+
 def _measuring_nothing(views: Sequence[CameraView], batch: ViewBatch) -> tuple[str, ...]:
     """A warning when depth was given that holds no measurement: a sensor that is covered, off, or of another unit."""
     if batch.depth is None:
         return ()
-    blind = [view.camera for view, depth in zip(views, batch.depth) if view.depth is not None and not bool((depth > 0).any())]
+    measured = {view.camera for view in views if view.depth is not None}
+    blind = [name for name, depth in zip(batch.cameras, batch.depth) if name in measured and not bool((depth > 0).any())]
     return (f"the depth of {', '.join(blind)} holds no measurement (0, NaN or less everywhere)",) if blind else ()
 
 

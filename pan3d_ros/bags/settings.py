@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ class ReplaySettings:
     pipeline: PipelineConfig
     truth: TruthTopics = TruthTopics()
     left_out: tuple[str, ...] = ()  # which cameras of the bag, and why
-    depth_topics: Mapping[str, str] | None = None  # camera -> depth that can be used, where the bag was inspected
+    # Camera -> depth that can be used, where the bag was inspected; says nothing of the node.
+    depth_topics: Mapping[str, str] | None = field(default=None, compare=False)
 
     def topics(self, camera: str) -> CameraTopics:
         """Names of a camera's topics in the bag, from the root."""
@@ -135,9 +136,9 @@ def check_topics(bag: BagReader, settings: ReplaySettings) -> None:
             wanted["info_topic"] = topics.info
         if inputs.use_depth:
             wanted["depth_topic"] = topics.depth
-        for field, topic in wanted.items():
+        for name, topic in wanted.items():
             if topic not in bag.topics or not bag.topics[topic].count:
-                raise BagError(_lacks(bag, f"camera.{camera}.{field}", topic, wanted.values()))
+                raise BagError(_lacks(bag, f"camera.{camera}.{name}", topic, wanted.values()))
 
 
 def prepared(pipeline: PerceptionPipeline, settings: ReplaySettings) -> ReplaySettings:
