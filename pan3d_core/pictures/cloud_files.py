@@ -76,9 +76,7 @@ def read_ply(path: Path | str) -> Cloud:
     wanted = [f"property {PLY_TYPES[kind]} {name}" for name, kind in PLY_FIELDS]
     if not separator or lines[:2] != ["ply", "format binary_little_endian 1.0"] or lines[3:-1] != wanted:
         names = " ".join(name for name, _ in PLY_FIELDS)
-        raise ValueError(
-            f"{path}: expected a binary little-endian PLY with {names}, got another layout, which begins {shortened(lines[:9])}"
-        )
+        raise ValueError(f"{path}: expected a binary PLY with {names}, got another layout, which begins {shortened(lines[:9])}")
     element = lines[2].split()
     if len(element) != 3 or element[:2] != ["element", "vertex"] or not element[2].isdecimal():
         raise ValueError(f"{path}: expected 'element vertex COUNT', got {lines[2]!r}")
