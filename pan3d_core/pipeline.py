@@ -147,7 +147,7 @@ class PerceptionPipeline:
 
         with clock.stage("engine"):
             reconstruction, instances, used = run_within_memory(self.engine, body.without_depth(batch))
-            warnings = consistency.warnings + support_warnings + _left_out(batch, used) + _partly_posed(used) + _cut(used)
+            warnings = consistency.warnings + support_warnings + _left_out(batch, used) + _about_views(views, used)
             body = body.select([batch.cameras.index(camera) for camera in used.cameras], reconstruction.depth.device)
             batch = to_device(used, reconstruction.depth.device)
 
@@ -236,8 +236,11 @@ class PerceptionPipeline:
         return not self.engine.facts.needs_depth and (batch.depth is None or self.config.align.depth_source == "model")
 
     def _check_depth(self, batch: ViewBatch) -> None:
-        if self.engine.facts.needs_depth and batch.depth is None:
-            raise ValueError("CameraView.depth: expected measured depth in at least one view, which this engine needs, got none")
+        if self.engine.facts.needs_depth and (batch.depth is None or not bool((batch.depth > 0).any())):
+            got = "none" if batch.depth is None else "images that measure nothing"
+            raise ValueError(
+                f"CameraView.depth: expected measured depth in at least one view, which this engine needs, got {got}"
+            )
 
 
 def require_within(views: Sequence[CameraView], limits: ImageLimits) -> None:
@@ -282,6 +285,20 @@ def _cut(batch: ViewBatch) -> tuple[str, ...]:
         return ()
     of = ", ".join(f"{share:.0%} of {camera}" for camera, share in shares.items())
     return (f"the network's frame cuts the pictures, objects outside are not found: it sees the middle {of}",)
+
+
+def _about_views(views: Sequence[CameraView], used: ViewBatch) -> tuple[str, ...]:
+    """Warnings of what views lack, of those that are used."""
+    return _partly_posed(used) + _cut(used) + _measuring_nothing(views, used)
+
+
+def _measuring_nothing(views: Sequence[CameraView], batch: ViewBatch) -> tuple[str, ...]:
+    """A warning when depth was given that holds no measurement: a sensor that is covered, off, or of another unit."""
+    if batch.depth is None:
+        return ()
+    measured = {view.camera for view in views if view.depth is not None}
+    blind = [name for name, depth in zip(batch.cameras, batch.depth) if name in measured and not bool((depth > 0).any())]
+    return (f"the depth of {', '.join(blind)} holds no measurement (0, NaN or less everywhere)",) if blind else ()
 
 
 def _partly_posed(batch: ViewBatch) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
@@ -253,6 +254,24 @@ def _default(like: Any, item: Field[Any], hint: Any) -> Any:
     return hint if item.default_factory is MISSING else item.default_factory()
 
 
+class _OnceEach(yaml.SafeLoader):
+    """Refuses a name that stands twice, of which YAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in names:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value}: expected once, got it twice", key.start_mark)
+            names.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 takes 1e-3 for a text; the node's own reader, and people, for a number.
+_OnceEach.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
 def read_yaml(path: str | Path, what: str) -> dict[str, Any]:
     """Read a YAML file of names with values; an empty one has none.
 
@@ -268,10 +287,12 @@ def read_yaml(path: str | Path, what: str) -> dict[str, Any]:
         ValueError: It is no YAML, or YAML of another kind; names the file.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.load(Path(path).read_text(encoding="utf-8-sig"), _OnceEach)
         _check_tree(content, MAX_NODES)
     except FileNotFoundError:
         raise FileNotFoundError(f"{what}: expected a file {path}, which does not exist") from None
+    except IsADirectoryError:
+        raise ValueError(f"{what}: expected a file of YAML, got {path}, which is a folder") from None
     # Beside what YAML itself refuses: dates that there are not, numbers that are none, endless nesting.
     except (yaml.YAMLError, ValueError, RecursionError, TypeError, AttributeError, KeyError, IndexError) as error:
         raise ValueError(f"{path}: expected {what} as YAML, got something else: {error}") from error

@@ -16,10 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pan3d_core.assembly.ground_matches import with_ground_matches
+from pan3d_core.assembly.measured_scale import scale_doubts
+from pan3d_core.assembly.mirrored_pictures import fits_if_mirrored, judge_unseen
 from pan3d_core.assembly.portions import Portions, at_once
 from pan3d_core.assembly.pose_fit import fit_views, free_fits, motion_size, pair_transforms, ray_errors
 from pan3d_core.assembly.pose_hypotheses import Hypothesis, common_mistakes, exchanges, single_mistakes
 from pan3d_core.assembly.support_height import SeenPlaces, find_support, measured_places, support_doubt, triangulated_places
+from pan3d_core.assembly.surface_tilt import tilt_doubt
 from pan3d_core.assembly.view_matches import Array, Indices, ViewMatches, grey_picture, matching
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView, PoseConsistency, Reconstruction, SupportHeight
@@ -136,14 +139,28 @@ def checking(
     by_view = dict(zip(known, found.figures))
     found = replace(found, cameras=names, figures=tuple(by_view.get(index) for index in range(len(views))))
     if found.contradiction:
-        return found
+        return _named_mirrored(found, posed, evidence)
+    found = yield from judge_unseen(found, posed, poses, config, evidence.tolerance)
     kept = [index for index, view in enumerate(posed) if view.camera not in found.left_out]
-    places = measured_places([posed[index] for index in kept])
+    seen = evidence.within(kept)
+    off_scale = scale_doubts(posed, seen.matches, poses, evidence.tolerance)
+    if off_scale and all(view.camera in off_scale for view in posed if view.depth is not None):
+        return replace(found, contradiction="; ".join(off_scale.values()))
+    found = replace(found, doubts=(*found.doubts, *off_scale.values()))
+    places = measured_places([posed[index] for index in kept if posed[index].camera not in off_scale])
     support = find_support(places)
     if support is None:
-        places = triangulated_places(evidence.within(kept).matches, poses, evidence.tolerance)
+        places = triangulated_places(seen.matches, poses, evidence.tolerance)
         support = find_support(places)
     return _with_support(found, places, support, support_height_m, config)
+
+
+def _named_mirrored(found: PoseConsistency, posed: Sequence[CameraView], evidence: _Evidence) -> PoseConsistency:
+    """The same contradiction, with mirrored pictures as its reason where these explain what the given ones do not."""
+    given, least = int(evidence.fits(evidence.poses).sum()), EXPLAINED_SHARE * len(evidence.matches)
+    explained = fits_if_mirrored(evidence.matches, evidence.poses, [view.hw for view in posed], evidence.tolerance)
+    is_named = "look like" in found.contradiction or explained < max(least, NAMED_FACTOR * given, 1)
+    return found if is_named else replace(found, contradiction="the pictures of all cameras look mirrored")
 
 
 def refuse_metres(reconstruction: Reconstruction, consistency: PoseConsistency) -> Reconstruction:
@@ -164,6 +181,10 @@ def _with_support(
 ) -> PoseConsistency:
     """The same with where the support was seen, and with what that says of the height that was given."""
     found = replace(found, support=support)
+    words, refuted = tilt_doubt(places)
+    if words:
+        refuted &= support_height_m is not None
+        return replace(found, contradiction=words) if refuted else replace(found, doubts=(*found.doubts, words))
     if support is None or support_height_m is None:
         return found
     words, refuted = support_doubt(places, support, support_height_m, config)

@@ -86,6 +86,21 @@ def triangulated_places(matches: ViewMatches, cam_from_world: Array, tolerance: 
     Returns:
         Places seen at an angle, in front of both cameras.
     """
+    middle, reach, good = meeting_places(matches, cam_from_world, tolerance)
+    return SeenPlaces(middle[good], _median(reach.min(0)[good]), by_depth=False)
+
+
+def meeting_places(matches: ViewMatches, cam_from_world: Array, tolerance: float) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+    """Find where the rays of matches pass each other.
+
+    Args:
+        matches: N of any pairs of views.
+        cam_from_world: (S, 4, 4) metres.
+        tolerance: Largest miss of the rays, rad.
+
+    Returns:
+        (N, 3) places in the world, (2, N) metres along the rays of both cameras, and (N,) which of them can be believed.
+    """
     rays = matches.rays()
     fits = ray_errors(rays, pair_transforms(matches, cam_from_world)) < tolerance
     world_from_cam = np.linalg.inv(cam_from_world)[np.stack([matches.first, matches.second])]  # (2, N, 4, 4)
@@ -98,7 +113,7 @@ def triangulated_places(matches: ViewMatches, cam_from_world: Array, tolerance: 
     reach = np.stack([cosine * on_second - on_first, on_second - cosine * on_first]) / squared_sine  # (2, N)
     good = fits & (reach.min(0) > NEAR_M) & (squared_sine > math.sin(math.radians(MIN_ANGLE_DEG)) ** 2)
     middle = (eyes + reach[..., None] * np.stack([first, second])).mean(0)
-    return SeenPlaces(middle[good], _median(reach.min(0)[good]), by_depth=False)
+    return middle, reach, good
 
 
 def measured_places(views: Sequence[CameraView]) -> SeenPlaces:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.geometry.spherical_harmonics import CONSTANT
-from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.files import shortened, written_whole
 from pan3d_core.structures import Gaussians
 
 PLY_TYPES = {
@@ -81,7 +81,8 @@ def read_gaussian_ply(path: Path | str) -> Gaussians:
         line for line in header.decode("ascii", errors="replace").splitlines() if not line.startswith(("comment", "obj_info"))
     ]
     if not separator or lines[:2] != FIRST_LINES:
-        raise ValueError(f"{path}: expected a binary little-endian PLY file, got another kind of file")
+        got = f"another kind of file, which begins {shortened(lines[:2], 80)}"
+        raise ValueError(f"{path}: expected a binary little-endian PLY file, got {got}")
     count, layout = _vertex_layout(path, lines[2:])
     if len(body) != count * layout.itemsize:
         raise ValueError(f"{path}: expected {count * layout.itemsize} bytes after the header, got {len(body)}")

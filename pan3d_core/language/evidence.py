@@ -210,10 +210,7 @@ class Evidence:
         for _, measure, sign in (*prompt.sizes, *prompt.places):
             out &= self._has_most(measure, sign, out)
         if prompt.ordinal is not None:
-            order = self._order(prompt, out)
-            number = prompt.ordinal.number
-            chosen = order[number - 1 if number > 0 else number] if len(order) >= abs(number) else -1
-            out &= np.arange(len(out)) == chosen
+            out &= np.isin(np.arange(len(out)), prompt.ordinal.chosen(self._order(prompt, out)))
         return out
 
     def _may_be(self, segment: Segment, noun: str, prompt: Prompt) -> bool:
@@ -285,8 +282,9 @@ class Evidence:
 
     def _holds(self, relation: Relation) -> Bools:
         """(N,) whether a relation may hold; where the other thing is missing it does not."""
+        loose = tuple(replace(other, count=None, plural=True) if other.count else other for other in relation.others)
         try:
-            groups = self._groups(relation)
+            groups = self._groups(replace(relation, others=loose))  # "not between two mugs": any two
         except NoAnswer as problem:
             if problem.status != NOT_FOUND:
                 raise
@@ -313,12 +311,12 @@ class Evidence:
         if ordinal is not None:
             candidates = self._candidates(before)
             order = self._order(prompt, candidates)
-            if len(order) < abs(ordinal.number):
-                message = f"{prompt.text!r} asks for number {abs(ordinal.number)}, and {len(order)} are seen"
-                raise NoAnswer(NOT_FOUND, message)
-            chosen = order[ordinal.number - 1 if ordinal.number > 0 else ordinal.number]
+            chosen = ordinal.chosen(order)
+            if not chosen:
+                wanted = f"number {abs(ordinal.number)}" if ordinal.several == 1 else str(ordinal.several)
+                raise NoAnswer(NOT_FOUND, f"{prompt.text!r} asks for {wanted}, and {len(order)} are seen")
             fits.scores = before
-            fits.drop(np.arange(len(before)) != chosen, f"not number {ordinal.number}")
+            fits.drop(~np.isin(np.arange(len(before)), chosen), f"not number {ordinal.number}")
         elif count is not None and count.kind in ("some", "exactly") and fits.scores.max() > 0:
             kept = np.argsort(-fits.scores, kind="stable")[: count.number]
             fits.scores = before

@@ -100,6 +100,9 @@ def relation_factors(segments: Sequence[Segment], kind: str, anchors: Sequence[i
         decided: Floats = np.where(is_anchor, 0.0, _decided(_Boxes.of(segments), kind, anchors))
         return decided
     distance = distances(segments, anchors[0])
+    boxes = _Boxes.of(segments)  # what lies on, in or under a thing is not beside it
+    is_stacked = np.logical_or.reduce([_decided(boxes, stacked, anchors) > 0 for stacked in ("on", "in", "under", "holding")])
+    scores = np.where(is_stacked, 0.0, scores)
     candidates = ~is_anchor & (scores >= _CANDIDATE_SHARE * np.where(is_anchor, 0.0, scores).max())
     closest = distance[candidates].min() if candidates.any() else 0.0
     if kind == "far":
@@ -113,7 +116,7 @@ def relation_factors(segments: Sequence[Segment], kind: str, anchors: Sequence[i
         factors = np.where(across > 0, np.exp(-np.maximum(0.0, best - across) / _NEAR_M), 0.0)
     elif kind not in ("near", "far"):
         factors = np.sqrt(factors) / (1.0 + np.exp(-(_toward(segments, kind, anchors[0]) - 0.3) / 0.1))
-    weighed: Floats = np.where(is_anchor, 0.0, np.maximum(_FLOOR, factors))
+    weighed: Floats = np.where(is_anchor, 0.0, np.maximum(_FLOOR, np.where(is_stacked, 0.0, factors)))
     return weighed
 
 

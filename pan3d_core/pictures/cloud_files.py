@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.files import shortened, written_whole
 from pan3d_core.structures import Panoptic3D, Reconstruction
 
 PLY_FIELDS = [
@@ -62,7 +62,7 @@ def write_ply(path: Path | str, cloud: Cloud) -> None:
 
 
 def read_ply(path: Path | str) -> Cloud:
-    """Read what `write_ply` wrote; `ValueError` for another layout or a cut-off file.
+    """Read what `write_ply` wrote; `ValueError` for another layout, a cut-off file and places that are not finite.
 
     Args:
         path: A binary little-endian PLY.
@@ -75,7 +75,8 @@ def read_ply(path: Path | str) -> Cloud:
     lines = header.decode("ascii", errors="replace").split("\n")
     wanted = [f"property {PLY_TYPES[kind]} {name}" for name, kind in PLY_FIELDS]
     if not separator or lines[:2] != ["ply", "format binary_little_endian 1.0"] or lines[3:-1] != wanted:
-        raise ValueError(f"{path}: expected a binary PLY with x y z nx ny nz red green blue instance_id, got another layout")
+        names = " ".join(name for name, _ in PLY_FIELDS)
+        raise ValueError(f"{path}: expected a binary PLY with {names}, got another layout, which begins {shortened(lines[:9])}")
     element = lines[2].split()
     if len(element) != 3 or element[:2] != ["element", "vertex"] or not element[2].isdecimal():
         raise ValueError(f"{path}: expected 'element vertex COUNT', got {lines[2]!r}")
@@ -84,8 +85,13 @@ def read_ply(path: Path | str) -> Cloud:
     if len(body) != count * dtype.itemsize:
         raise ValueError(f"{path}: expected {count * dtype.itemsize} bytes after the header, got {len(body)}")
     table = np.frombuffer(body, dtype=dtype)
+    points = _columns(table, ("x", "y", "z"))
+    if not np.isfinite(points).all():
+        raise ValueError(
+            f"{path}: x, y, z: expected finite numbers, got NaN or infinity in {(~np.isfinite(points)).any(1).sum()} points"
+        )
     return Cloud(
-        points=_columns(table, ("x", "y", "z")),
+        points=points,
         normals=_columns(table, ("nx", "ny", "nz")),
         colors=_columns(table, ("red", "green", "blue")),
         instance_id=np.array(table["instance_id"]),

@@ -153,6 +153,20 @@ def read_array(path: Path | str, what: str) -> NDArray[Any]:
         return found
 
 
+def shortened(value: object, most: int = 200) -> str:
+    """What came instead of what was expected, for an error: its beginning where it is long.
+
+    Args:
+        value: Of any size.
+        most: Characters that are shown.
+
+    Returns:
+        As `repr` gives it.
+    """
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+
+
 def read_json(path: Path | str, what: str) -> object:
     """Read a JSON file.
 
@@ -168,12 +182,26 @@ def read_json(path: Path | str, what: str) -> object:
         ValueError: It is no JSON; names the file.
     """
     try:
-        content: object = json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8-sig")  # some programs begin UTF-8 with a mark
+        content: object = json.loads(text, object_pairs_hook=_once_each)
     except FileNotFoundError:
         raise FileNotFoundError(f"{what}: expected a file {path}, which does not exist") from None
+    except IsADirectoryError:
+        raise ValueError(f"{what}: expected a file of JSON, got {path}, which is a folder") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected JSON in UTF-8, got something else: {error}") from error
     except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, numbers of thousands of digits, endless nesting
         raise ValueError(f"{path}: expected JSON, got something else: {error}") from error
     return content
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Names with values, of which JSON would take the last where a name stands twice."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = next(name for index, (name, _) in enumerate(pairs) if name in dict(pairs[:index]))
+        raise ValueError(f"{twice}: expected once in an object, got it twice")
+    return values
 
 
 def read_json_object(path: Path | str, what: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ The file is JSON: `views` with one entry per picture beside facts about the scen
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pan3d_core.runtime.files import read_json, written_whole
+from pan3d_core.runtime.files import read_json, shortened, written_whole
 from pan3d_core.settings import refuse_unknown
 
 FORMAT, VERSION = "pan3d-scene", 1
@@ -122,6 +122,37 @@ def required(values: Mapping[str, Any], key: str) -> Any:
     return values[key]
 
 
+def entries_of(images: Sequence[Path], entries: Sequence[CameraEntry], file: Path | str) -> list[CameraEntry]:
+    """Give the entries that belong to pictures: those of the same file name, or in order where none of them names a picture.
+
+    Args:
+        images: The pictures.
+        entries: All of the file.
+        file: That they are of, for errors.
+
+    Returns:
+        One per picture.
+
+    Raises:
+        ValueError: A picture has none, two have the same, or there are more or fewer entries than pictures.
+    """
+    by_name: dict[str, CameraEntry] = {}
+    for entry in entries:
+        if entry.image is not None and (other := by_name.setdefault(Path(entry.image).name, entry)) is not entry:
+            raise ValueError(
+                f"{file}: image: expected another file name in each view, got {shortened([other.image, entry.image])}"
+            )
+    if by_name:
+        missing = [path.name for path in images if path.name not in by_name]
+        if missing:
+            there = shortened(list(by_name))
+            raise ValueError(f"{file}: views: expected one for every image, got none for {', '.join(missing)}; there are {there}")
+        return [by_name[path.name] for path in images]
+    if len(entries) != len(images):
+        raise ValueError(f"{file}: views: expected {len(images)} as there are images, got {len(entries)}")
+    return list(entries)
+
+
 def _file_of(content: dict[str, Any]) -> CameraFile:
     refuse_unknown(
         content, ("format", "version", "views", "name", "world_frame_id", "support_height_m", *MORE_KEYS), "", _OUTSIDE
@@ -132,13 +163,15 @@ def _file_of(content: dict[str, Any]) -> CameraFile:
             raise ValueError(f"{key}: expected {known!r}, got {found!r}")
     views = rest.pop("views", None)
     if not isinstance(views, list) or not views:
-        raise ValueError(f"views: expected a list of views, one entry per picture, got {views!r}")
+        raise ValueError(f"views: expected a list of views, one entry per picture, got {shortened(views)}")
     entries = []
     for index, values in enumerate(views):
         try:
             entries.append(_entry_of(values))
         except ValueError as error:
             raise ValueError(f"view {index}: {error}") from error
+    _require_different("camera", [entry.camera for entry in entries])
+    _require_different("image", [entry.image for entry in entries])
     height = rest.pop("support_height_m", None)
     if height is not None and not (type(height) in (int, float) and abs(height) < MAX_HEIGHT_M):
         raise ValueError(f"support_height_m: expected a number, got {height!r}")
@@ -150,7 +183,18 @@ def _text(values: dict[str, Any], key: str) -> str | None:
     value = values.pop(key, None)
     if value is not None and not isinstance(value, str):
         raise ValueError(f"{key}: expected a text, got {value!r}")
+    if value == "":
+        raise ValueError(f"{key}: expected a text, got an empty one; leave the key out where there is none")
     return value
+
+
+def _require_different(key: str, values: Sequence[str | None]) -> None:
+    """`ValueError` where two entries say the same."""
+    for index, value in enumerate(values):
+        if value is not None and value in values[:index]:
+            raise ValueError(
+                f"view {index}: {key}: expected another one in each view, got {value!r} of view {values.index(value)}"
+            )
 
 
 def _entry_of(values: object) -> CameraEntry:
@@ -185,7 +229,7 @@ def _distortion_of(values: dict[str, Any]) -> Distortion:
     refuse_unknown(values, (item.name for item in fields(Distortion)), "distortion: ", {"d": "coefficients", "D": "coefficients"})
     model, coefficients = required(values, "model"), required(values, "coefficients")
     if not isinstance(coefficients, list) or not all(type(item) in (int, float) and abs(item) < 1e30 for item in coefficients):
-        raise ValueError(f"distortion: coefficients: expected a list of numbers, got {coefficients!r}")
+        raise ValueError(f"distortion: coefficients: expected a list of numbers, got {shortened(coefficients)}")
     return Distortion(str(model), tuple(map(float, coefficients)))
 
 
@@ -193,12 +237,19 @@ def _matrix(values: Mapping[str, Any], key: str, size: int) -> Tensor | None:
     if values.get(key) is None:
         return None
     try:
+        if _holds_truth_values(values[key]):
+            raise ValueError("truth values")
         matrix = torch.tensor(values[key], dtype=torch.float64).float()
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch has one for each way of being no matrix
-        raise ValueError(f"{key}: expected {size} rows of {size} numbers, got {values[key]!r}") from error
+        raise ValueError(f"{key}: expected {size} rows of {size} numbers, got {shortened(values[key])}") from error
     if tuple(matrix.shape) != (size, size):
         raise ValueError(f"{key}: expected {size} rows of {size} numbers, got shape {tuple(matrix.shape)}")
     return matrix
+
+
+def _holds_truth_values(rows: object) -> bool:
+    """Whether true or false, which torch takes for 1 and 0, stand among the numbers."""
+    return isinstance(rows, bool) or (isinstance(rows, list) and any(map(_holds_truth_values, rows)))
 
 
 def _entry_json(entry: CameraEntry) -> dict[str, Any]:

@@ -32,6 +32,8 @@ _STORED = _UPRIGHT | {6: _Turn.ROTATE_90, 8: _Turn.ROTATE_270}
 _SIXTEEN_BITS_AS_I = ("PNG", "PPM")  # formats whose values of 16 bits Pillow may give as 32 bits
 
 
+DARKEST_WHITE = 16  # of 255, in pictures of 16 bits: 4095 of 65535
+
 DEFAULT_LIMITS = ImageLimits()
 
 
@@ -140,8 +142,12 @@ def read_pixels(source: Path | str | bytes, what: str, *, upright: bool, limits:
         limits: Of its size.
     """
     with opened_picture(source, what, limits=limits) as picture:
+        is_deep = any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))  # how it is stored, which decoding forgets
+        _require_one(picture)
         orientation = picture.getexif().get(_ORIENTATION, 1)
         pixels = _eight_bits(picture)
+        if is_deep:
+            require_white(np.array(pixels))
         # Pillow turns a TIFF file of one page when it decodes it, and forgets the tag then.
         is_upright = picture.getexif().get(_ORIENTATION, 1) != orientation
         turns = _UPRIGHT if upright else _STORED
@@ -182,6 +188,32 @@ def write_16_bit(path: Path, values: Tensor) -> None:
     """Write (H, W) values of 0..65535 as one 16-bit channel."""
     with written_whole(path) as part:
         Image.fromarray(values.cpu().numpy().astype(np.uint16)).save(part)
+
+
+def require_white(pixels: Pixels) -> None:
+    """Refuse a picture of 16 bits in which even the brightest pixel is nearly black: values of fewer bits that nobody scaled.
+
+    Args:
+        pixels: Of any shape, with 8 bits.
+
+    Raises:
+        ValueError: No value is above that of 4095 of 65535.
+    """
+    if pixels.size and pixels.max() <= DARKEST_WHITE:
+        raise ValueError("expected values up to 65535 of 16 bits, got none above 4095; are they of 10 or 12 bits? Scale them")
+
+
+def _require_one(picture: Image.Image) -> None:
+    """`ValueError` for films and for several pages of one size; small pages beside the picture are previews."""
+    count = getattr(picture, "n_frames", 1)
+    if count < 2 or picture.format == "MPO":  # of phones: what belongs to a picture stands behind it
+        return
+    size = picture.size
+    picture.seek(1)
+    is_film = picture.format != "TIFF" or picture.size == size
+    picture.seek(0)
+    if is_film:
+        raise ValueError(f"it holds {count} pictures, and nobody can say which is meant; store the one alone")
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

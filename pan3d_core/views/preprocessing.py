@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from pan3d_core.config import PreprocessConfig
-from pan3d_core.geometry.transforms import is_rigid
+from pan3d_core.geometry.camera_checks import require_lens, require_near
+from pan3d_core.geometry.transforms import invert_rigid, is_rigid
 from pan3d_core.structures import CameraView, ViewBatch, unit_range
 
 log = logging.getLogger("pan3d.preprocess")
@@ -158,14 +159,10 @@ def _check_view(view: CameraView) -> None:
             f"CameraView.cam_from_world: expected a rotation and a translation for {view.camera!r}, "
             f"got {view.cam_from_world.tolist()}"
         )
+    if view.cam_from_world is not None:
+        require_near(f"CameraView.cam_from_world of {view.camera!r}", invert_rigid(view.cam_from_world)[:3, 3].numpy(force=True))
     if view.intrinsics is not None:
-        height, width = view.hw
-        cx, cy = view.intrinsics[:2, 2].tolist()
-        if not (-0.5 <= cx <= width - 0.5 and -0.5 <= cy <= height - 0.5):
-            raise ValueError(
-                f"CameraView.intrinsics: expected a principal point inside the {width} x {height} image of "
-                f"{view.camera!r}, got ({cx:.1f}, {cy:.1f}); are they for another image size?"
-            )
+        require_lens(f"CameraView.intrinsics of {view.camera!r}", view.intrinsics.numpy(force=True), view.hw)
 
 
 def _fit(hw: tuple[int, int], config: PreprocessConfig) -> _Fit:

@@ -28,7 +28,7 @@ from pan3d_core.labels import LabelSpace
 from pan3d_core.runtime.files import inside, named_file
 from pan3d_core.settings import refuse_unknown
 from pan3d_core.structures import CameraView, unit_range
-from pan3d_core.views.camera_files import CameraEntry, CameraFile, read_camera_file, write_camera_file
+from pan3d_core.views.camera_files import CameraEntry, CameraFile, entries_of, read_camera_file, write_camera_file
 from pan3d_core.views.image_files import DEFAULT_LIMITS, read_16_bit, read_image, write_16_bit, write_image
 from pan3d_core.views.scan_truth import MeshTruth, RegionTruth
 
@@ -218,24 +218,16 @@ def read_photographs(
     _require_number("images", len(paths), limits)
     name = paths[0].parent.name or "images"
     if cameras is None:
-        pictures = ((read_image(path, limits=limits), path.stem) for path in paths)
-        return Scene(name, tuple(CameraView(image=image, camera=stem, frame_id=stem) for image, stem in pictures))
+        stems = [path.stem for path in paths]
+        names = stems if len(set(stems)) == len(stems) else [f"{path.parent.name}/{path.stem}" for path in paths]
+        if len(set(names)) < len(names):
+            raise ValueError(f"images: expected different files, got {next(n for n in names if names.count(n) > 1)} twice")
+        pictures = ((read_image(path, limits=limits), camera) for path, camera in zip(paths, names))
+        return Scene(name, tuple(CameraView(image=image, camera=camera, frame_id=camera) for image, camera in pictures))
     known = read_camera_file(cameras)
-    entries = _entries_for(paths, known.views, cameras)
+    entries = entries_of(paths, known.views, cameras)
     views = tuple(_read_view(entry, path, Path(cameras), known.world_frame_id, limits) for entry, path in zip(entries, paths))
     return Scene(name, views, support_height_m=known.support_height_m)
-
-
-def _entries_for(paths: Sequence[Path], entries: Sequence[CameraEntry], cameras: Path | str) -> Sequence[CameraEntry]:
-    by_name = {Path(entry.image).name: entry for entry in entries if entry.image is not None}
-    if by_name:
-        missing = [path.name for path in paths if path.name not in by_name]
-        if missing:
-            raise ValueError(f"{cameras}: views: expected one for every image, got none for {', '.join(missing)}")
-        return [by_name[path.name] for path in paths]
-    if len(entries) != len(paths):
-        raise ValueError(f"{cameras}: views: expected {len(paths)} as there are images, got {len(entries)}")
-    return entries
 
 
 def _require_number(name: str, count: int, limits: ImageLimits) -> None:
@@ -253,7 +245,15 @@ def _view_of(entry: CameraEntry, image_path: Path, cameras: Path, world_frame_id
     # What a file says of a camera is of the pixels as they are stored; a picture that is only shown is turned upright.
     known = (entry.intrinsics, entry.cam_from_world, entry.depth, entry.instances)
     image = read_image(image_path, upright=all(item is None for item in known), limits=limits)
-    depth = None if entry.depth is None else read_depth(inside(cameras.parent, entry.depth, f"{cameras}: depth"))
+    if entry.image_hw is not None and entry.image_hw != tuple(image.shape[1:]):
+        given, found = (f"{hw[1]} x {hw[0]}" for hw in (entry.image_hw, image.shape[1:]))
+        raise ValueError(f"{image_path.name}: image_hw: expected the picture's height and width, {found}, got {given}")
+    depth = None
+    if entry.depth is not None:
+        depth_path = inside(cameras.parent, entry.depth, f"{cameras}: depth")
+        if not depth_path.is_file():
+            raise FileNotFoundError(f"{cameras}: depth: expected a file, got {entry.depth!r}, which does not exist")
+        depth = read_depth(depth_path)
     if entry.distortion is not None:
         if entry.intrinsics is None:
             raise ValueError(f"{image_path.name}: intrinsics: expected a 3x3 matrix beside the distortion, got none")

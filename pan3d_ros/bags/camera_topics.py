@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pan3d_ros.bags.contents import BagContents, RecordedTopic
@@ -42,11 +43,12 @@ class BagCamera:
 
 
 def find_cameras(contents: BagContents) -> list[BagCamera]:
-    """All cameras with colour images, or with grey ones when no camera of the bag has colour."""
+    """All cameras with colour images, or with grey ones when no camera of the bag has colour. Grey images on a topic whose name
+    says that it is the colour stream are those of a camera without colours."""
     topics = [f for f in contents.topics.values() if f.count and not f.topic.startswith(TRUTH)]
     images = [f for f in topics if f.kind in (IMAGE, COMPRESSED)]
     depths = [f for f in images if is_depth(f)]
-    colors = [f for f in images if not is_depth(f) and f.encoding not in GREY_ENCODINGS]
+    colors = [f for f in images if not is_depth(f) and (f.encoding not in GREY_ENCODINGS or _is_named_color(f.topic))]
     streams: dict[str, list[RecordedTopic]] = defaultdict(list)
     for facts in colors or [f for f in images if not is_depth(f)]:
         streams[camera_name(facts.topic)].append(facts)
@@ -69,6 +71,28 @@ def find_cameras(contents: BagContents) -> list[BagCamera]:
     return cameras
 
 
+def unused_grey(contents: BagContents, cameras: Sequence[BagCamera]) -> list[RecordedTopic]:
+    """Topics of grey images with a calibration that belong to none of the cameras, such as infrared ones.
+
+    Args:
+        contents: Of the bag.
+        cameras: That were found in it.
+
+    Returns:
+        In the order of their names.
+    """
+    used = {facts.topic for camera in cameras for facts in (camera.raw, camera.compressed, camera.depth) if facts is not None}
+    grey = [f for f in contents.topics.values() if f.count and f.kind == IMAGE and f.encoding in GREY_ENCODINGS]
+    return [
+        f
+        for f in grey
+        if f.topic not in used
+        and not is_depth(f)
+        and not f.topic.startswith(TRUTH)
+        and f"{f.topic.rsplit('/', 1)[0]}/camera_info" in contents.topics
+    ]
+
+
 def is_depth(facts: RecordedTopic) -> bool:
     """Whether an image topic carries depth."""
     if facts.kind == COMPRESSED:
@@ -85,14 +109,17 @@ def camera_name(topic: str) -> str:
     return "_".join(unique)
 
 
+def _is_named_color(topic: str) -> bool:
+    return any(word in ("color", "colour", "rgb") for word in _base(topic).strip("/").split("/")[:-1])
+
+
 def _base(topic: str) -> str:
     return topic.removesuffix("/compressed").removesuffix("/compressedDepth")
 
 
 def _unlikeliness(base: str) -> tuple[bool, bool, str]:
     """Smallest for the stream that is most likely meant: in a colour namespace, as the sensor gave it."""
-    words = base.strip("/").split("/")
-    return not any(word in ("color", "colour", "rgb") for word in words[:-1]), words[-1] != "image_raw", base
+    return not _is_named_color(base), base.rsplit("/", 1)[-1] != "image_raw", base
 
 
 def _best_depth(found: list[RecordedTopic], color: RecordedTopic) -> RecordedTopic | None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import islice
 
 from torch import Tensor
 
 from pan3d_core.config import AlignConfig, PreprocessConfig
 from pan3d_core.runtime.failures import FailureLog
 from pan3d_core.structures import CameraView
-from pan3d_ros.bags.reader import BagReader
+from pan3d_ros.bags.reader import BagError, BagReader
 from pan3d_ros.bags.transforms import transforms_of
 from pan3d_ros.inputs.camera_frames import CameraFrame, CameraTopics, FramePairing
 from pan3d_ros.inputs.transforms import TransformUnavailable
+from pan3d_ros.messages.images import compressed_to_depth, depth_to_metres, is_compressed
 from pan3d_ros.parameters.node_config import CameraConfig, InputConfig, NodeConfig
 from pan3d_ros.processing.problem_log import Problem
 from pan3d_ros.processing.set_views import Fault, ViewRules, usable_views
@@ -98,6 +100,50 @@ def first_frames(bag: BagReader, inputs: InputConfig, cameras: Mapping[str, Came
         if all(len(frames[name]) == FRAMES or pairings[name].counts["image"] >= PATIENCE for name in frames):
             break
     return frames
+
+
+def depth_fault(bag: BagReader, node: NodeConfig, camera: Mapping[str, CameraConfig]) -> str:
+    """Tell why the node could not use the first depth images of a camera.
+
+    Args:
+        bag: Opened; has the topics.
+        node: Settings.
+        camera: Its settings by its name.
+
+    Returns:
+        "" where nothing is wrong.
+    """
+    (name, own), *_ = camera.items()
+    try:
+        faults = faults_of(bag, node, camera, posed=False)
+        topic = CameraTopics.of(name, own, node.input.image_transport).from_the_root().depth
+        if not faults and not measures_something(bag, topic):
+            return "nothing is measured in the first images"
+    except BagError as error:
+        return str(error)
+    return faults[name].message if faults else ""
+
+
+def measures_something(bag: BagReader, topic: str) -> bool:
+    """Tell whether one of the first depth images has a measurement.
+
+    Args:
+        bag: Opened.
+        topic: Of depth, raw or compressed.
+
+    Returns:
+        Whether a pixel of them is neither 0 nor NaN nor below.
+
+    Raises:
+        BagError: A message cannot be decoded.
+        ValueError: It is no depth.
+    """
+    for message in islice(bag.messages([topic]), FRAMES):
+        image = message.content
+        depth = compressed_to_depth(image) if is_compressed(image) else depth_to_metres(image)
+        if (depth > 0).any():
+            return True
+    return False
 
 
 def first_views(

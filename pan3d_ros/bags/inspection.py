@@ -12,9 +12,9 @@ import numpy as np
 import yaml
 
 from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check
-from pan3d_ros.bags.camera_topics import BagCamera, find_cameras
+from pan3d_ros.bags.camera_topics import BagCamera, find_cameras, unused_grey
 from pan3d_ros.bags.contents import BagContents, RecordedTopic, chain, guess_reference_frame, read_contents
-from pan3d_ros.bags.frames import faults_of
+from pan3d_ros.bags.frames import depth_fault, faults_of
 from pan3d_ros.bags.reader import CLOCK, BagError, BagReader
 from pan3d_ros.bags.timing import clock_offsets_s, nearest_gaps, set_spreads, stamps_refused
 from pan3d_ros.parameters.node_config import CameraConfig, InputConfig, NodeConfig
@@ -37,6 +37,7 @@ class Inspection:
     contents: BagContents
     checks: list[Check] = field(default_factory=list)
     parameters: dict[str, Any] = field(default_factory=dict)
+    depth_topics: dict[str, str] = field(default_factory=dict)  # camera -> depth that can be used
 
     @property
     def faults(self) -> dict[str, str]:
@@ -140,6 +141,9 @@ class _Judge:
         if not self._cameras and not self._left_out:
             mend = "record sensor_msgs/msg/Image or CompressedImage (JPEG or PNG); other transports must be decoded before"
             self._say("cameras", MISSING, "no topic with colour images", mend)
+        for facts in unused_grey(contents, [*self._cameras, *self._left_out]):
+            detail = f"{facts.topic}: {facts.encoding}, grey beside cameras with colour: not used"
+            self._say("grey images", OPTIONAL, detail, "name it in camera.<name>.image_topic if it is a camera of the rig")
         for camera in self._left_out:
             mend = "record raw images of this camera or compressed images of all: input.image_transport is one for all cameras"
             self._say(f"camera {camera.name}", MISSING, "has compressed images only, others raw ones only", mend)
@@ -226,23 +230,20 @@ class _Judge:
             else:
                 self._say(name, OK, f"{depth.topic}: {depth.encoding}, aligned to colour")
                 fitting.append(camera)
+                self._result.depth_topics[camera.name] = depth.topic
         if without := ", ".join(camera.name for camera in self._usable() if fitting and camera not in fitting):
             mend = f"leave these cameras out to use depth (input.use_depth is one for all): {without}"
             self._say("depth", OPTIONAL, "some cameras have no depth that can be used", mend)
         return bool(fitting) and not without
 
     def _depth_fault(self, camera: BagCamera, depth: RecordedTopic) -> str:
-        """Why the node's conversion does not take the first depth image; "" where it does."""
+        """Why the first depth images cannot be used; "" where they can."""
         transport = "compressed" if self._compressed else "raw"
         inputs = InputConfig(
             image_transport=transport, use_depth=True, use_camera_info=False, pair_slop_s=self._pair_slop_s(True)
         )
         own = {camera.name: CameraConfig(image_topic=self._image(camera).topic, depth_topic=depth.topic)}
-        try:
-            faults = faults_of(self._bag_reader, NodeConfig(input=inputs), own, posed=False)
-        except BagError as error:
-            return str(error)
-        return faults[camera.name].message if faults else ""
+        return depth_fault(self._bag_reader, NodeConfig(input=inputs), own)
 
     def _transforms(self, offsets: dict[str, float]) -> str:
         """The source to use; says for each camera what is missing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class ReplaySettings:
     pipeline: PipelineConfig
     truth: TruthTopics = TruthTopics()
     left_out: tuple[str, ...] = ()  # which cameras of the bag, and why
+    # Camera -> depth that can be used, where the bag was inspected; says nothing of the node.
+    depth_topics: Mapping[str, str] | None = field(default=None, compare=False)
 
     def topics(self, camera: str) -> CameraTopics:
         """Names of a camera's topics in the bag, from the root."""
@@ -88,7 +90,9 @@ def replay_settings(
         raise ValueError(f"cameras: expected at least one name in {_words(source)}, got none")
     faults = source.faults if isinstance(source, Inspection) else {}
     left_out = tuple(f"{name} is left out: {text}" for name, text in faults.items())
-    return ReplaySettings(node, cameras, pipeline, truth or TruthTopics(), left_out)
+    depth_topics = source.depth_topics if isinstance(source, Inspection) else None
+    found = ReplaySettings(node, cameras, pipeline, truth or TruthTopics(), left_out, depth_topics)
+    return found if depth_topics is None or not use_depth else _with_depth_alone(found, depth_topics)
 
 
 def _read(
@@ -132,9 +136,9 @@ def check_topics(bag: BagReader, settings: ReplaySettings) -> None:
             wanted["info_topic"] = topics.info
         if inputs.use_depth:
             wanted["depth_topic"] = topics.depth
-        for field, topic in wanted.items():
+        for name, topic in wanted.items():
             if topic not in bag.topics or not bag.topics[topic].count:
-                raise BagError(_lacks(bag, f"camera.{camera}.{field}", topic, wanted.values()))
+                raise BagError(_lacks(bag, f"camera.{camera}.{name}", topic, wanted.values()))
 
 
 def prepared(pipeline: PerceptionPipeline, settings: ReplaySettings) -> ReplaySettings:
@@ -145,13 +149,28 @@ def prepared(pipeline: PerceptionPipeline, settings: ReplaySettings) -> ReplaySe
         settings: Of the replay.
 
     Returns:
-        The settings as they hold now.
+        The settings as they hold now; cameras of an inspected bag without depth are left out where the engine needs it.
+
+    Raises:
+        BagError: It needs depth, and no camera of the bag has some that can be used.
     """
     pipeline.reconfigure(replace(settings.pipeline, model=pipeline.config.model))
     if pipeline.engine.facts.needs_depth and not settings.node.input.use_depth:
         inputs = replace(settings.node.input, use_depth=True)
         settings = replace(settings, node=replace(settings.node, input=inputs))
+        if settings.depth_topics is not None:
+            settings = _with_depth_alone(settings, settings.depth_topics)
     return replace(settings, pipeline=pipeline.config)
+
+
+def _with_depth_alone(settings: ReplaySettings, topics: Mapping[str, str]) -> ReplaySettings:
+    """The same without the cameras that have no depth that can be used."""
+    cameras = {name: replace(own, depth_topic=topics[name]) for name, own in settings.cameras.items() if name in topics}
+    if not cameras:
+        raise BagError("depth: expected some that can be used of at least one camera, got none")
+    left_out = tuple(f"{name} is left out: no depth that can be used" for name in settings.cameras if name not in topics)
+    node = replace(settings.node, cameras=tuple(cameras))
+    return replace(settings, node=node, cameras=cameras, left_out=settings.left_out + left_out)
 
 
 def _lacks(bag: BagReader, field: str, topic: str, wanted: Collection[str]) -> str:

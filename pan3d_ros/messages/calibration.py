@@ -11,14 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pan3d_core.geometry.camera_checks import STRAY, require_lens
 from pan3d_core.geometry.distortion import lens_model
 from pan3d_core.settings import read_yaml
 from pan3d_ros.messages.fields import CameraInfoFields, RegionFields
-
-# Focal lengths of cameras that there are, as shares of the image's longer side: 157 and 1.1 degrees of view.
-SHORTEST_FOCAL, LONGEST_FOCAL = 0.1, 50.0
-MOST_STRETCH = 4.0  # between fx and fy; binning of one side alone doubles it
-STRAY = 1e-6  # shares of the focal length to which what must be 0 may differ by rounding
 
 
 class CalibrationError(ValueError):
@@ -69,7 +65,10 @@ def calibration_from_info(info: CameraInfoFields, width: int, height: int, *, re
     matrix[1] /= binning[1]
     matrix[0, 2] += 0.5 / binning[0] - 0.5
     matrix[1, 2] += 0.5 / binning[1] - 0.5
-    _require_plausible(f"CameraInfo.{name}", matrix, width, height)
+    try:
+        require_lens(f"CameraInfo.{name}", matrix, (height, width), STRAY)
+    except ValueError as error:
+        raise CalibrationError(str(error)) from error
     coefficients = () if rectified else tuple(float(c) for c in info.d)
     if not all(map(math.isfinite, coefficients)):
         raise CalibrationError(f"CameraInfo.d: expected finite numbers, got {list(coefficients)}")
@@ -87,43 +86,9 @@ def calibrated_size(info: CameraInfoFields) -> tuple[int, int]:
 
 
 def _matrix(info: CameraInfoFields, name: str) -> np.ndarray:
-    """(3, 3) double of K or P, a copy; refused where it is no matrix of a camera, whatever the image."""
+    """(3, 3) double of K or P, a copy."""
     numbers = np.asarray(getattr(info, name), dtype=np.float64)
-    matrix = numbers.reshape(3, 4)[:, :3].copy() if name == "p" else numbers.reshape(3, 3).copy()
-    field_name = f"CameraInfo.{name}"
-    if not np.isfinite(matrix).all() or matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
-        raise CalibrationError(
-            f"{field_name}: expected positive focal lengths, got fx = {matrix[0, 0]:g}, fy = {matrix[1, 1]:g};"
-            " the camera is not calibrated"
-        )
-    if np.array_equal(matrix, np.eye(3)):
-        raise CalibrationError(f"{field_name}: expected a calibration, got the identity; the camera is not calibrated")
-    if not np.allclose(matrix[2], (0.0, 0.0, 1.0), atol=STRAY):
-        raise CalibrationError(f"{field_name}: expected the last row 0 0 1, got {' '.join(f'{v:g}' for v in matrix[2])}")
-    if max(abs(matrix[0, 1]), abs(matrix[1, 0])) > STRAY * matrix[0, 0]:
-        raise CalibrationError(
-            f"{field_name}: expected pixels without skew, got {matrix[0, 1]:g} and {matrix[1, 0]:g} beside the focal lengths;"
-            " is the matrix transposed?"
-        )
-    return matrix
-
-
-def _require_plausible(name: str, matrix: np.ndarray, width: int, height: int) -> None:
-    """`CalibrationError` for what no camera with an image of this size has."""
-    fx, fy, cx, cy = matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2]
-    longest = max(width, height)
-    if not SHORTEST_FOCAL * longest <= min(fx, fy) <= max(fx, fy) <= LONGEST_FOCAL * longest:
-        raise CalibrationError(
-            f"{name}: expected focal lengths of {SHORTEST_FOCAL * longest:g} to {LONGEST_FOCAL * longest:g} pixels for an image"
-            f" of {width} x {height}, got fx = {fx:g}, fy = {fy:g}; is it in pixels, and for this image size?"
-        )
-    if max(fx, fy) > MOST_STRETCH * min(fx, fy):
-        raise CalibrationError(f"{name}: expected fx and fy within a factor of {MOST_STRETCH:g}, got {fx:g} and {fy:g}")
-    if not (-0.5 <= cx <= width - 0.5 and -0.5 <= cy <= height - 0.5):
-        raise CalibrationError(
-            f"{name}: expected a principal point inside the {width} x {height} image, got ({cx:.1f}, {cy:.1f});"
-            " is it for another image size?"
-        )
+    return numbers.reshape(3, 4)[:, :3].copy() if name == "p" else numbers.reshape(3, 3).copy()
 
 
 @dataclass

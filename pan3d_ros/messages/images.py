@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from pan3d_core.config import ImageLimits
-from pan3d_core.views.image_files import DEFAULT_LIMITS, opened_picture, read_pixels, require_image_size
+from pan3d_core.views.image_files import DEFAULT_LIMITS, opened_picture, read_pixels, require_image_size, require_white
 from pan3d_ros.messages.buffers import bytes_view
 from pan3d_ros.messages.fields import CompressedFields, ImageFields
 from pan3d_ros.messages.rvl import decode_rvl, rvl_size
@@ -27,6 +27,7 @@ _YUV: dict[str, tuple[str, float, int]] = {
     "nv12": ("COLOR_YUV2RGB_NV12", 1.5, 1), "nv21": ("COLOR_YUV2RGB_NV21", 1.5, 1),
 }  # fmt: skip
 _TIFF = (b"II*\0", b"MM\0*")  # what these files begin with
+FULL = 65535
 _DEPTH = ("32FC1", "16UC1", "mono16")
 COLOR_ENCODINGS = tuple(n for n in CV_TYPES if n not in ("16UC1", "32FC1", "32SC1")) + tuple(_YUV)
 
@@ -78,6 +79,7 @@ def image_to_rgb(message: ImageFields, limits: ImageLimits = DEFAULT_LIMITS) -> 
         pixels = _demosaic(pixels, encoding)
     if pixels.dtype == np.uint16:
         pixels = _eight_bits(pixels)
+        require_white(pixels)
     if pixels.ndim == 2:
         return np.repeat(pixels[:, :, None], 3, axis=2)
     pixels = pixels[:, :, :3]
@@ -123,8 +125,8 @@ def depth_to_metres(message: ImageFields, limits: ImageLimits = DEFAULT_LIMITS) 
 
 
 def _clean_depth(values: np.ndarray) -> np.ndarray:
-    if values.dtype == np.uint16:
-        return values.astype(np.float32) * np.float32(0.001)
+    if values.dtype == np.uint16:  # some drivers fill holes with the largest number instead of 0
+        return np.where(values == FULL, 0, values).astype(np.float32) * np.float32(0.001)
     return np.where(np.isfinite(values) & (values > 0), values, 0).astype(np.float32)
 
 

@@ -11,12 +11,12 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from pan3d_core.geometry.boxes import OrientedBox
+from pan3d_core.geometry.camera_checks import require_near
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
 from pan3d_core.geometry.transforms import rigid
 from pan3d_ros.messages.fields import PoseFields, TransformFields
 
 Numbers = Sequence[float] | np.ndarray
-FARTHEST_M = 1e5  # float32 tells positions so far away apart by 8 mm
 
 
 def checked_pose(name: str, translation: Numbers, quaternion_xyzw: Numbers) -> tuple[list[float], list[float]]:
@@ -36,8 +36,7 @@ def checked_pose(name: str, translation: Numbers, quaternion_xyzw: Numbers) -> t
     values = [float(v) for v in (*translation, *quaternion_xyzw)]
     if len(values) != 7 or not all(math.isfinite(v) for v in values):
         raise ValueError(f"{name}: expected 3 + 4 finite numbers, got {values}")
-    if (reach := max(map(abs, values[:3]))) > FARTHEST_M:
-        raise ValueError(f"{name}: expected a translation within {FARTHEST_M:g} m, got {reach:.4g} m")
+    require_near(name, values[:3])
     norm = math.sqrt(sum(v * v for v in values[3:]))
     if abs(norm - 1.0) > 0.05:
         raise ValueError(f"{name}: expected a unit quaternion, got length {norm:.4g}")

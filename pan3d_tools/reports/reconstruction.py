@@ -58,7 +58,8 @@ def write_files(
     if result.is_metric:
         (folder / "depth").mkdir(exist_ok=True)
         for view, depth in zip(scene.views, result.reconstruction.depth):
-            paths.append(folder / "depth" / f"{view.camera}.png")
+            name = view.camera.replace("/", "_")  # a name of a file never leads to another folder
+            paths.append(folder / "depth" / f"{name}.png")
             write_depth(paths[-1], depth)
     pictures = {
         "instances": overlays(scene, result, names),

@@ -208,6 +208,11 @@ def test_a_moved_object_keeps_its_id(scene):
 def test_an_engine_that_needs_depth_says_so(scene):
     with pytest.raises(ValueError, match="CameraView.depth"):
         PerceptionPipeline(TruthfulEngine(scene, needs_depth=True), CONFIG).process(without(scene.views, "depth"))
+    holes = [replace(view, depth=torch.full_like(view.depth, float("nan"))) for view in scene.views]
+    with pytest.raises(ValueError, match="which this engine needs, got images that measure nothing"):
+        PerceptionPipeline(TruthfulEngine(scene, needs_depth=True), CONFIG).process(holes)
+    warnings = PerceptionPipeline(TruthfulEngine(scene), CONFIG).process([holes[0], *scene.views[1:]]).warnings
+    assert any(text == f"the depth of {holes[0].camera} holds no measurement (0, NaN or less everywhere)" for text in warnings)
 
 
 class SmallDevice(TruthfulEngine):

@@ -118,6 +118,7 @@ def test_names_that_nobody_reads_are_refused_with_what_they_are_called_here():
         ("1: a", "1: a name must be a text"),
         ("- a", "expected settings as names with values, got a list"),
         ("a: &a [*a]", "expected settings as YAML"),
+        ("a: {b: 1, c: 2, b: 3}", "b: expected once, got it twice"),
         ("\n".join([f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 1}]" for n in range(12)]), "more than 200000 values"),
     ],
 )
@@ -132,3 +133,8 @@ def test_a_group_that_is_a_value_too_is_refused():
     for values in ({"a": 1, "a.b": 2}, {"a.b": 2, "a": 1}):
         with pytest.raises(ValueError, match="to be a group or a value, got both"):
             nested_names(values)
+
+
+def test_numbers_with_an_exponent_alone_are_numbers(tmp_path):
+    (tmp_path / "s.yaml").write_text("a: [1e-3, +2E4, -5e+1, 1.5e2, e5, 1e]")
+    assert read_yaml(tmp_path / "s.yaml", "settings")["a"] == [0.001, 20000.0, -50.0, 150.0, "e5", "1e"]

@@ -152,7 +152,8 @@ class BlockBag:
 
 def parameters(path, bag, text=""):
     """A parameter file for the node, for bags that the discovery would refuse."""
-    lines = ["/**:", "  ros__parameters:", f"    cameras: [{', '.join(bag.cameras)}]", "    input: {use_depth: true}", text]
+    inputs = "" if "input:" in text else "    input: {use_depth: true}"
+    lines = ["/**:", "  ros__parameters:", f"    cameras: [{', '.join(bag.cameras)}]", inputs, text]
     lines += ["    camera:"]
     for name in bag.cameras:
         lines += [f"      {name}: {{image_topic: {name}/color/image_raw, info_topic: {name}/color/camera_info,"]

@@ -32,7 +32,11 @@ def count(reader: Reader, draft: Draft) -> bool:
         return noun(reader, draft)
     if draft.has_head:
         return reader.cursor.text() in ("only", "all") and _late_count(reader, draft)
+    is_exact = reader.cursor.text(-1) in ("exactly", "precisely")
     number = _count_of(reader.cursor.take("count"))
+    if is_exact and number.kind == "some":  # "exactly 2"
+        number = Count(number.number, "exactly")
+    _check_how_many(reader, draft, number)
     if draft.count is not None:  # "all three", "the only two"
         number = (
             draft.count
@@ -42,6 +46,16 @@ def count(reader: Reader, draft: Draft) -> bool:
     draft.count, draft.is_universal = number, draft.is_universal or number.kind == "all"
     _of_them(reader, draft)
     return True
+
+
+def _check_how_many(reader: Reader, draft: Draft, number: Count) -> None:
+    cursor = reader.cursor
+    if cursor.text() in table.UNITS:
+        cursor.refuse("neither amounts nor such numbers are understood", 0)
+    if cursor.kind() in ("or", "relation") and cursor.kind(1) == "count":
+        cursor.refuse("how many is not said", 0)
+    if number.kind == "some" and draft.count is not None and draft.count.kind == "some":
+        cursor.refuse("how many is not said", -1)  # "2-3 mugs"
 
 
 def _late_count(reader: Reader, draft: Draft) -> bool:
@@ -62,7 +76,7 @@ def ordinal(reader: Reader, draft: Draft) -> bool:
     draft.ordinal_at = reader.cursor.at
     text = reader.cursor.take("ordinal")
     draft.ordinal = table.ORDINALS[text] if text in table.ORDINALS else int(text[:-2])
-    _of_them(reader, draft)
+    among(reader, draft)
     return True
 
 
@@ -116,7 +130,8 @@ def among(reader: Reader, draft: Draft) -> None:
     while reader.cursor.kind() == "article":
         reader.cursor.take(IGNORED)
     if reader.cursor.kind() == "count":
-        draft.count = Count(_count_of(reader.cursor.take("count")).number, "among")
+        counted = _count_of(reader.cursor.take("count"))
+        draft.count = Count(counted.number, "among") if counted.kind != "all" else None
 
 
 def any_thing(reader: Reader, draft: Draft) -> bool:

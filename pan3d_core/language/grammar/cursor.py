@@ -53,6 +53,10 @@ def refuse_word(cursor: Cursor) -> NoReturn:
     """Raise `NotUnderstood` for the next phrase, with the reason of its table."""
     text = cursor.text()
     reasons = [reason for reason, phrases in table.REFUSED.items() if text in phrases]
+    if text[0].isdigit() or text[-1].isdigit():
+        reasons = ["neither amounts nor such numbers are understood"]
+    elif not text[0].isalnum():
+        reasons = ["this sign is not understood; say it in words"]
     cursor.refuse(reasons[0] if reasons else "expected a description of a thing", 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -66,9 +67,13 @@ def finished(cursor: Cursor, draft: Draft) -> Described:
     noun = " ".join(draft.nouns)
     is_any = all(word in table.ANYTHING for word in draft.nouns)
     pronoun = is_any and (not draft.nouns or draft.nouns[-1] in table.POINTED_AT)
+    if contradict(draft.sizes) or contradict(draft.places):
+        cursor.refuse("it contradicts what is said before it", -1)
     sizes, places, ordinal = _ranking(cursor, draft)
     count = draft.count
     relative = bool(sizes or places or ordinal)
+    if count and count.number > 1 and count.kind in ("some", "exactly"):
+        ordinal, sizes, places = _several(cursor, draft, ordinal, sizes, places)
     if count and draft.article == "the" and count.kind == "some" and count.number > 1 and not relative:
         count = Count(count.number, "exactly")
     head = draft.last_head
@@ -81,14 +86,19 @@ def finished(cursor: Cursor, draft: Draft) -> Described:
         text, "" if is_any else noun, tuple(draft.colors), sizes, places, tuple(draft.relations), ordinal, count,
         tuple(draft.excluded), plural=plural,
     )  # fmt: skip
-    told_apart = bool(prompt.noun or prompt.colors or prompt.is_relative or prompt.excluded or draft.is_other)
-    if pronoun and not told_apart and not (count and draft.within != "not"):
+    if pronoun and not (prompt.is_told_apart or draft.is_other) and not (count and draft.within != "not"):
         cursor.refuse("it does not tell which thing is meant", -1)
     if draft.other_colors:
         options = [*draft.colors, *draft.other_colors]
         parts = tuple(replace(prompt, colors=(option,), text=f"{option[0]} of {text!r}") for option in options)
         prompt = Prompt(text, joined="or", parts=parts, plural=plural)
     return Described(prompt, draft.is_universal, draft.is_other, pronoun, draft.first)
+
+
+def contradict(ranks: Iterable[tuple[str, str, int]]) -> bool:
+    """Whether sizes or places ask for much and for little of one measure, as in "the left mug on the right"."""
+    signs = {(measure, sign) for _, measure, sign in ranks}
+    return any((measure, -sign) in signs for measure, sign in signs)
 
 
 def _ranking(cursor: Cursor, draft: Draft) -> tuple[_Ranks, _Ranks, Ordinal | None]:
@@ -110,3 +120,21 @@ def _ranking(cursor: Cursor, draft: Draft) -> tuple[_Ranks, _Ranks, Ordinal | No
         cursor.at = draft.ordinal_at
         cursor.refuse("say from where it is counted, as in 'second mug from the left' or 'second largest mug'", 0)
     return tuple(sizes), tuple(places), Ordinal(draft.ordinal, measure, sign)
+
+
+def _several(
+    cursor: Cursor, draft: Draft, ordinal: Ordinal | None, sizes: _Ranks, places: _Ranks
+) -> tuple[Ordinal | None, _Ranks, _Ranks]:
+    """ "The first two from the left", and among what is not meant "the two on the left": counted from one end."""
+    assert draft.count is not None
+    if ordinal is not None:
+        if abs(ordinal.number) != 1:
+            cursor.at = draft.ordinal_at
+            cursor.refuse("say 'first' or 'last' where several are meant", 0)
+        return replace(ordinal, several=draft.count.number), sizes, places
+    if draft.within != "not" or not (sizes or places):
+        return None, sizes, places
+    if len(sizes) + len(places) > 1:
+        cursor.refuse("it does not say which of them are not meant", -1)
+    _, measure, sign = (*sizes, *places)[0]
+    return Ordinal(1, measure, sign, draft.count.number), (), ()

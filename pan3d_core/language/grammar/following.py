@@ -23,6 +23,9 @@ _TO_PLACES = {"left": ("leftness", 1), "right": ("leftness", -1), "near": ("forw
 
 def place(reader: Reader, draft: Draft) -> bool:
     text, cursor = reader.cursor.text(), reader.cursor
+    if text == "right" and draft.has_head and cursor.kind(1) == "relation":  # "the mug right next to the bowl"
+        cursor.take(IGNORED)
+        return True
     if cursor.kind(1) != END and text in table.RELATIONS and _names_another(reader, draft):
         return relation(reader, draft)
     if attributes.in_a_part(reader, draft) and len(text.split()) == 1:
@@ -103,6 +106,10 @@ def complement(reader: Reader, draft: Draft) -> bool:
     ends = not cursor.begins(1) and cursor.kind(1) not in ("request", "complement")
     if ends and draft.inside != "use":
         cursor.refuse("expected a word after it", 0)
+    if cursor.kind(1) == "article" and cursor.kind(2) == "place" and not cursor.begins(3):
+        cursor.refuse("expected a thing after it, or 'on the left'", 0)
+    if text == "from" and cursor.text(1).endswith("ing"):
+        cursor.refuse("say with 'not' what is not meant", 0)
     if text == "to" and not ends and cursor.kind(1) == "article":
         cursor.refuse("expected a use after it, as in 'something to drink from'", 0)
     draft.inside = "use" if text == "to" or draft.inside == "use" else "noun"
@@ -150,7 +157,9 @@ def that(reader: Reader, draft: Draft) -> bool:
 def link(reader: Reader, draft: Draft) -> bool:
     if draft.inside == "use" and reader.cursor.text() in table.IN_USES:
         return attributes.noun(reader, draft)
-    reader.cursor.take(IGNORED)
+    text = reader.cursor.take(IGNORED)
+    if text in table.POSTURES and reader.cursor.kind() not in ("relation", "place", "polite", "not", "from"):
+        reader.cursor.refuse("how a thing stands or lies cannot be seen", -1)
     if draft.has_head:
         draft.inside = ""
     return True
@@ -173,7 +182,8 @@ def negation(reader: Reader, draft: Draft) -> bool:
     linked = cursor.text() not in ("not", "never", "no", "non", "nor", "neither", "not any", "not either") or (
         before is not None and before.kind in ("link", "that")
     )
-    if before is not None and before.kind == "complement":
+    lacks = draft.inside == "use" and cursor.text() in ("no", "not any")  # "that has no handle"
+    if (before is not None and before.kind == "complement") or lacks:
         cursor.refuse("what a thing lacks cannot be seen", 0)
     if not linked:
         return False
@@ -207,8 +217,8 @@ def _negated_attributes(reader: Reader, draft: Draft) -> None:
         if cursor.kind(after) == "not" and (joins or cursor.text() == "nor"):
             for _ in range(after):
                 cursor.take(IGNORED)
-        elif joins and cursor.begins(1) and (draft.excluded[-1].noun or cursor.kind(1) == NOUN):
-            continue  # "not a mug or a bowl", "not red or mugs"
+        elif joins and cursor.begins(1) and (draft.excluded[-1].noun or cursor.kind(1) == NOUN or cursor.kind() == "or"):
+            continue  # "not a mug or a bowl", "not red or mugs", "not the leftmost or the rightmost"
         elif joins and cursor.kind() != MARK and cursor.kind(1) in (*ATTRIBUTES, "relation") and cursor.kind(2) != NOUN:
             continue  # "not black or red": the join is taken as the next negation
         else:
@@ -221,6 +231,10 @@ def refused(reader: Reader, draft: Draft) -> bool:
         return attributes.noun(reader, draft)
     if draft.has_head and text in table.GIVEN_BY and cursor.kind(1) in (NOUN, "request", "refused"):
         draft.inside = "use"
+        return attributes.noun(reader, draft)
+    names_a_use = draft.inside == "use" or cursor.text(1) in ("to", "for")
+    is_free_of = text == "free" and not draft.nouns  # "free weight"
+    if is_free_of or (text in table.PROPERTIES and names_a_use):
         return attributes.noun(reader, draft)
     if (text == "can" and not draft.has_head) or (text in table.MAY_NAME and (draft.article or draft.nouns)):
         return attributes.noun(reader, draft)
@@ -269,6 +283,9 @@ def read_excluded(reader: Reader, is_predicate: bool = False) -> Described:
     if bare and not described.prompt.plural:
         cursor.at = at
         cursor.refuse("whether it is true of a thing cannot be seen; negate colours, sizes, places and things ('not a mug')", 0)
+    count = described.prompt.count
+    if count and count.number > 1 and described.prompt.relations:
+        cursor.refuse("it does not say which of them are not meant", -1)
     if described.prompt.excluded:
         cursor.refuse("two negations in one description are not understood", -1)
     return described

@@ -23,7 +23,7 @@ COMMON_WORDS = {
         schwarze schwarzer schwarzes schwarzen weiße weißen weißer blaue blauen blauer grüne grünen gelbe gelben kleine kleinen
         große großen größte kleinste becher flasche schüssel teller schachtel alle außerdem etwas zwei drei diese diesen""",
     "French": """une du avec sauf dans sous entre à côté près celui celle ceux rouges bleue noire blanche verte jaune
-        gauche droite
+        gauche droite pas
         bouteille assiette boîte prends prenez prendre donne donnez moi plaît veux ou qui gros grosse deux trois tous toutes""",
     "Spanish": """los las unos unas excepto salvo sobre debajo encima junto izquierda derecha rojo roja azul negra blanca amarillo
         amarilla pequeño pequeña taza botella plato vaso caja coge agarra favor quiero ese esa esta este más menos""",
@@ -36,15 +36,23 @@ COMMON_WORDS = {
     "Dutch": """het een niet geen zonder behalve naast onder boven tussen achter voor zwarte witte blauwe groene gele kopje fles
         neem geef alstublieft graag wil twee drie alles""",
     "Polish": "nie bez oprócz obok między czerwony czerwona czerwoną czarny czarna kubek butelka weź podaj proszę który",
-    "Turkish": "değil hariç kırmızı siyah mavi bardak fincan şişe yanındaki lütfen soldaki sağdaki",
+    "Turkish": """değil hariç kırmızı siyah mavi bardak fincan şişe yanındaki lütfen soldaki sağdaki bana kupa kupayı hepsi
+        olmayan alma almayın getir yeşil sarı beyaz bütün tüm şey dışında""",
     "Swedish, Danish or Norwegian": """och ikke inte ett röd röda rød svart blå koppen flaskan krus uten utan bredvid
+        svarta muggen vita gröna
         mellom mellan""",
+    "Indonesian or Malay": "bukan tidak jangan kecuali tanpa yang cangkir botol hitam merah biru putih",
+    "Hindi": "nahi nahin nahee mein",
+    "Hungarian": "nem kivéve nélkül fekete piros kék fehér bögre üveg",
+    "Finnish": "ilman paitsi muki mukia musta punainen sininen kuppi",
+    "Romanian": "fără exceptând negru roșu roşu cană cana sticla albastru",
+    "Vietnamese": "không trừ màu cái chai cốc đen",
     "Czech": "není kromě vedle mezi červený červená černý hrnek láhev vezmi prosím",
 }
 # Words that are also English ones or parts of names; two of one language are needed, and no English word between things.
 SHARED_WORDS = {
     "German": "die den mit von am im zum links rot gold blau an in dose hole tasse",
-    "French": """le les la un de en bol grand petit au ne pas des est et sans rouge bleu noir blanc vert petite grande tout
+    "French": """le les la un de en bol grand petit au ne des est et sans rouge bleu noir blanc vert petite grande tout
         tasse sur""",
     "Spanish": "la un de en que no al grande el del sin con y todo todos una negro verde dame toma dos tres",
     "Italian": "la un di in le i al vicino lo non con rosso nero bianco verde due e una fra grande",
@@ -54,6 +62,12 @@ SHARED_WORDS = {
     "Turkish": "al bir ve ver",
     "Swedish, Danish or Norwegian": "en det den og i på ved",
     "Czech": "na a pod",
+    "Indonesian or Malay": "di dan semua ke",
+    "Hindi": "ko ka ki ke sab",
+    "Hungarian": "a az egy és",
+    "Finnish": "ei ja on",
+    "Romanian": "nu o un la de",
+    "Vietnamese": "",
 }
 # Articles that begin a prompt tell the language, unless a name follows.
 _LEADING = {

@@ -12,11 +12,11 @@ from pan3d_core.language.grammar import words as table
 from pan3d_core.language.grammar.spelling import is_part_of_phrases, meant_word
 
 MARK, NOUN, IGNORED, NOT_UNDERSTOOD = "mark", "noun", "ignored", "not understood"
-_TOKEN = re.compile(r"!=|≠|¬|<>|[^\W_]+(?:['&+_.]+[^\W_]+)*|!(?=\w)|(?<=\s)-(?=\w)|[<>=~\\^*|]|[\[\]{}]|[–—,;:.!?()/&+]|\s-+\s")
+_TOKEN = re.compile(r"!=|≠|¬|<>|[^\W_]+(?:['&+.]+[^\W_]+)*|!(?=\w)|(?<=\s)-(?=\w)|[<>=~\\^*|]|[\[\]{}]|[–—,;:.!?()/&+]|\s-+\s")
 _CONTRACTIONS = {"n't": "not", "'s": "is", "'re": "are", "'d": "would", "'ll": "will", "'ve": "have", "'m": "am"}
 _WHOLE = {
     "dont": "do not", "doesnt": "does not", "isnt": "is not", "arent": "are not", "cant": "can not", "wont": "will not",
-    "wouldnt": "would not", "shouldnt": "should not", "didnt": "did not", "cannot": "can not", "can't": "can not",
+    "wouldnt": "would not", "shouldnt": "should not", "didnt": "did not", "cannot": "can not", "can't": "can not", "n't": "not",
     "won't": "will not", "ain't": "is not", "aint": "is not", "let's": "let us", "lets": "let us", "thats": "that is",
     "whats": "what is", "wheres": "where is", "im": "i am", "mustnt": "must not", "wasnt": "was not",
 }  # fmt: skip
@@ -40,7 +40,8 @@ def _kinds() -> dict[str, str]:
     """Phrase -> kind. Where two tables hold a phrase, the later one counts."""
     tables: list[tuple[str, Iterable[str]]] = [
         ("refused", [phrase for phrases in table.REFUSED.values() for phrase in phrases]),
-        ("polite", table.POLITE), ("request", table.REQUESTS), ("link", table.LINKS), ("article", table.ARTICLES),
+        ("polite", table.POLITE), ("left alone", table.LEFT_ALONE), ("request", table.REQUESTS), ("link", table.LINKS),
+        ("article", table.ARTICLES),
         ("complement", table.COMPLEMENTS), ("or", ("or", "/", "or else")), ("and", ("and", "as well as", "plus", "&",
         "along with")),
         ("but", ("but",)), ("either", ("either",)), ("size", table.SIZE_WORDS), ("relation", table.RELATIONS),
@@ -56,7 +57,10 @@ def _kinds() -> dict[str, str]:
 
 KINDS = _kinds()
 _LONGEST = max(len(phrase.split()) for phrase in KINDS)
-_NUMBER = re.compile(r"(\d{1,2})(st|nd|rd|th)?")
+_NUMBER = re.compile(r"(\d{1,4})(st|nd|rd|th)?")
+_AMOUNT = re.compile(rf"x?\d+([.,]\d+)?(x|{'|'.join(sorted(table.UNITS))})?")  # "1.5", "10cm", "x2"
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
+_NO_WORDS = "%#@§"  # punctuation by Unicode that says more than punctuation does
 
 
 def spoken_form(name: str) -> str:
@@ -86,12 +90,15 @@ def phrases_of(text: str, names: Iterable[str] = ()) -> list[Phrase]:
 
 
 def _words(text: str) -> list[Phrase]:
-    text = re.sub("[’‘`´ʼ]", "'", unicodedata.normalize("NFKC", text).lower())
+    text = re.sub("[’‘`´ʼ]", "'", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).lower())
     text = re.sub(r"\bw/o(?!\w)", "without", text)
     text = re.sub(r"\bw/(?=\s)", "with", text)
     text = re.sub(r"(?<=\w)[-‐‑](?=\w)", " ", f" {text} ")
     words: list[Phrase] = []
+    end = 0
     for match in _TOKEN.finditer(text):
+        words += _signs(text[end : match.start()])
+        end = match.end()
         token = match[0].strip()
         is_negator = token in ("!=", "≠", "¬", "<>") or (match[0] in ("!", "-") and text[match.end()].isalnum())
         if is_negator:
@@ -104,7 +111,13 @@ def _words(text: str) -> list[Phrase]:
             words.append(Phrase(token, "", MARK, IGNORED))
         else:
             words += _written_out(token)
-    return words
+    return words + _signs(text[end:])
+
+
+def _signs(text: str) -> list[Phrase]:
+    """What stands between words and may mean anything, such as a sign of prohibition; quotation marks mean nothing."""
+    symbols = [letter for letter in text if unicodedata.category(letter)[0] == "S" or letter in _NO_WORDS]
+    return [Phrase(symbol, symbol, "refused", "refused") for symbol in symbols]
 
 
 def _written_out(token: str) -> list[Phrase]:
@@ -114,9 +127,9 @@ def _written_out(token: str) -> list[Phrase]:
         stem = token.removesuffix(ending)
         if not whole and stem and stem != token and (ending != "'s" or stem in _HAVE_A_VERB):
             whole = f"{stem} {verb}"
-    for negation in ("non", "un"):  # "nonred"
+    for negation in ("non", "un"):  # "nonred", "nonball"
         stem = token.removeprefix(negation)
-        if stem != token and canonical_color(stem) is not None:
+        if stem != token and token not in KINDS and (canonical_color(stem) is not None or (negation == "non" and len(stem) > 2)):
             whole = f"{negation} {stem}"
     parts = (whole or token).split()
     return [_single(part, token if index == 0 else "") for index, part in enumerate(parts)]
@@ -127,6 +140,8 @@ def _single(word: str, said: str) -> Phrase:
     number = _NUMBER.fullmatch(word)
     if number is not None and number[1].strip("0"):
         kind = "ordinal" if number[2] else "count"
+    elif _AMOUNT.fullmatch(word):
+        kind = "refused"
     elif not kind and canonical_color(word) is not None:
         kind = "color"
     elif not kind and word in SHADES:
@@ -135,7 +150,9 @@ def _single(word: str, said: str) -> Phrase:
         kind = "misspelled"
     elif not kind and len(word) > 4 and word.endswith("est") and word not in table.NOT_SUPERLATIVE:
         kind = "unseen"
-    elif not kind and len(word) > 7 and word.endswith("less") and word not in table.NAMES_IN_LESS:
+    elif not kind and len(word) > 6 and word.endswith("most"):
+        kind = "unseen"  # "outermost"
+    elif not kind and len(word) > 6 and word.endswith("less") and word not in table.NAMES_IN_LESS:
         kind = "unseen"  # "handleless"
     elif not kind and (is_part_of_phrases(word) or (len(word) < 3 and word.isalpha() and word not in table.SHORT_NAMES)):
         kind = "refused"  # "apart", "t"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pan3d_core.language.grammar import words as table
 from pan3d_core.language.grammar.cursor import END, Cursor, refuse_misspelled, refuse_word
 from pan3d_core.language.grammar.description import DescriptionReader
-from pan3d_core.language.grammar.draft import Described
+from pan3d_core.language.grammar.draft import Described, contradict
 from pan3d_core.language.grammar.following import read_excluded
 from pan3d_core.language.grammar.foreign import foreign_language
 from pan3d_core.language.grammar.lexer import IGNORED, MARK, NOT_UNDERSTOOD, NOUN, Phrase, phrases_of, spoken_form
@@ -24,6 +24,7 @@ class Request:
     joins: set[str] = field(default_factory=set)
     join: str = ""  # before the next description
     separated: bool = True  # whether a next description may begin
+    has_just_excluded: bool = False
     other_at: int = -1  # index of a phrase with "other", until something is excluded
 
 
@@ -95,8 +96,13 @@ class _RequestReader:
             cursor.take(IGNORED)
         elif kind in ("or", "and"):
             self._join(kind)
+        elif text == "nothing" and cursor.text(1) == "else" and cursor.kind(2) in (END, MARK) and request.wanted:
+            cursor.take(IGNORED)  # "only the bowl, nothing else"
+            cursor.take(IGNORED)
         elif kind == "but":
             self._but()
+        elif kind == "left alone" and request.has_just_excluded:
+            cursor.take(IGNORED)
         elif (kind in ("not", "avoid", "except") and text not in ("non", "un")) or self._excludes_by_context():
             self._exclude(kind)
         elif text in table.NOT_AFTER_ONE and (cursor.kind(1) in ("but", "except")) and not request.wanted:
@@ -121,6 +127,8 @@ class _RequestReader:
 
     def _join(self, kind: str) -> None:
         after = self.cursor.kind(1)
+        if after in ("or", "and") or kind == "or" and after in ("not", "avoid", "except", "relation"):
+            self.cursor.refuse("it can be read in two ways; say the things apart", 0)
         role = IGNORED if after in ("request", "avoid", "not", "except") else kind
         self.request.join = kind if role == kind else ""
         self.cursor.take(role)
@@ -131,6 +139,8 @@ class _RequestReader:
         after = 1
         while cursor.kind(after) in ("polite", MARK):
             after += 1
+        if cursor.kind(after) == "request" and request.wanted and request.wanted[-1].is_universal:
+            cursor.refuse("say 'but not' or 'except' for what is not meant", 0)
         negates = cursor.kind(after) in ("not", "avoid", "except") or cursor.text(after) in table.NOT_AFTER_ONE
         if negates or cursor.kind(after) == "request" or (request.excluded and not request.wanted):
             cursor.take(IGNORED)
@@ -154,12 +164,23 @@ class _RequestReader:
         if cursor.kind() == END or (cursor.kind() == MARK and kind == "not"):
             cursor.refuse("it does not say what is not meant", -1)
         while True:
-            while cursor.kind() in ("polite", "either") or cursor.text() == "of":
+            while (
+                cursor.kind() in ("polite", "either")
+                or cursor.text() == "of"
+                or (kind == "avoid" and cursor.kind() == "left alone")
+            ):
                 cursor.take(IGNORED)
             request.excluded.append(read_excluded(self.reader))
             if not self._list_goes_on(fronted and kind == "except"):
                 break
-        request.separated, request.join = True, ""
+        request.separated, request.join, request.has_just_excluded = True, "", True
+        last = request.excluded[-1]
+        if last.is_universal and not last.prompt.is_told_apart and fronted and cursor.kind() in ("but", "except"):
+            request.excluded.pop()  # "do not take anything but the bowl"
+            cursor.take(IGNORED)
+            return
+        if kind == "except" and cursor.kind() == "except":
+            cursor.refuse("two negations in a row are not understood", 0)
 
     def _list_goes_on(self, ends_at_comma: bool) -> bool:
         """Take what joins the next excluded thing, if one follows."""
@@ -184,19 +205,25 @@ class _RequestReader:
                 refuse_word(cursor)
             cursor.refuse("expected a word such as 'and' or 'next to' before it", 0)
         at = cursor.at
-        if cursor.kind() == "refused" and cursor.text() != "can":
+        if cursor.kind() == "refused" and cursor.text() not in ("can", "free"):
             refuse_word(cursor)
+        asked = at > 0 and cursor.phrases[at - 1].text.startswith("what ")  # "apart from the mug, what is black?"
         described = self.reader.read()
+        request.has_just_excluded = False
         if described.is_other:
             others = [i for i in range(at, cursor.at) if cursor.phrases[i].role == "other"]
             request.other_at = others[0]
         join, request.join, request.separated = request.join, "", False
         same_thing = bool(request.wanted) and described.prompt.noun in ("", request.wanted[-1].prompt.noun)
-        refines = (described.is_pronoun or same_thing) and request.wanted and not join and not described.is_other
+        another = bool(same_thing and described.prompt.noun and described.prompt.colors and request.wanted[-1].prompt.colors)
+        refines = (described.is_pronoun or same_thing) and request.wanted and not (join or another or described.is_other)
         if refines and not request.wanted[-1].prompt.parts:
+            before = request.wanted[-1].prompt
+            if contradict(before.sizes + described.prompt.sizes) or contradict(before.places + described.prompt.places):
+                cursor.refuse("it contradicts what is said before it", -1)
             request.wanted[-1] = replace(request.wanted[-1], prompt=_merged(request.wanted[-1].prompt, described.prompt))
             return
-        if described.is_pronoun and not request.wanted and request.excluded and not described.is_universal:
+        if described.is_pronoun and not request.wanted and request.excluded and not (described.is_universal or asked):
             noun = request.excluded[-1].prompt.noun  # "not the red mug, take the other one"
             described = replace(described, prompt=replace(described.prompt, noun=noun))
         if join and not (request.wanted or request.excluded):
@@ -228,6 +255,12 @@ class _RequestReader:
         words = words_of(cursor.phrases)
         if len(request.wanted) == 1:
             only = request.wanted[0].prompt
+            bare = request.wanted[0].is_pronoun and not (
+                only.text.split()[-1] in table.ANYTHING or request.wanted[0].is_universal
+            )
+            told = [item for item in excluded if item.noun and (item.colors or item.is_relative)]
+            if bare and not only.noun and told:  # "the shortest but not the pink bottle"
+                only = replace(only, noun=told[0].noun)
             return replace(only, text=text, excluded=only.excluded + excluded, words=words)
         joined = "or" if "or" in request.joins else "and"
         parts = [described.prompt for described in request.wanted]

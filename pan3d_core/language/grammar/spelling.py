@@ -14,7 +14,7 @@ _SLIPS = {
     "nver": "never", "evry": "every", "lef": "left", "lfet": "left", "letf": "left", "nt": "not", "btw": "between",
     "wich": "which", "wiht": "with", "witth": "with",
     "form": "from", "frm": "from", "ohter": "other", "bot": "not", "bth": "both", "boht": "both", "untill": "until",
-    "neigther": "neither",
+    "neigther": "neither", "nothe": "not", "notha": "not",
     "nether": "neither", "noth": "not", "n0t": "not", "avoide": "avoid", "abov": "above", "undr": "under", "bellow": "below",
     "nex": "next",
     "rigth": "right", "rihgt": "right", "moste": "most", "btwn": "between", "blakc": "black", "balck": "black", "gren": "green",
@@ -37,6 +37,7 @@ _REAL_WORDS = frozenset(
         closes east excerpt feast firth flutter forged forgot forth fronts insides retaining thirds slower torches"""
     )
 )
+_BEGIN_LIKE_NOT = ("note", "notch", "notic", "notar", "notion", "notif", "notor", "notre", "notting", "noth")
 _SHORTEST = 5  # letters; shorter words are too near to others
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -75,6 +76,8 @@ def meant_word(word: str) -> str | None:
     doubled = re.sub(r"(.)\1", r"\1", word)
     if doubled != word and doubled in _SHORT_GUARDED:
         return doubled
+    if word.startswith("not") and not word.startswith(_BEGIN_LIKE_NOT):
+        return "not"  # "nothe mug"
     if len(word) < _SHORTEST - 1 or word in _REAL_WORDS or word.removesuffix("s") in _REAL_WORDS:
         return None
     near = sorted(_edits(word) & _GUARDED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -35,6 +36,12 @@ class Ordinal:
     number: int  # 1 = first, -1 = last
     measure: str = ""
     sign: int = 1
+    several: int = 1  # so many from there on: "the first two from the left"
+
+    def chosen(self, order: Sequence[int]) -> tuple[int, ...]:
+        """Give those of things in their order that it means; empty where there are fewer."""
+        first = self.number - 1 if self.number > 0 else len(order) + self.number + 1 - self.several
+        return tuple(order[first : first + self.several]) if 0 <= first <= len(order) - self.several else ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,11 @@ class Prompt:
     def relation(self) -> tuple[str, Prompt] | None:
         """The first relation with the first other thing; None without one."""
         return (self.relations[0].kind, self.relations[0].others[0]) if self.relations else None
+
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether it tells some objects from others."""
+        return bool(self.noun or self.colors or self.is_relative or self.excluded or self.parts)
 
     @property
     def is_relative(self) -> bool:

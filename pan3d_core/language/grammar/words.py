@@ -16,9 +16,8 @@ SIZE_WORDS = {
     "small": ("size", -1), "smallest": ("size", -1), "smaller": ("size", -1), "little": ("size", -1), "tiny": ("size", -1),
     "tiniest": ("size", -1), "littlest": ("size", -1), "mini": ("size", -1), "large": ("size", 1), "largest": ("size", 1),
     "larger": ("size", 1), "big": ("size", 1), "biggest": ("size", 1), "bigger": ("size", 1), "huge": ("size", 1),
-    "tall": ("height", 1), "tallest": ("height", 1), "taller": ("height", 1), "high": ("height", 1), "highest": ("height", 1),
-    "higher": ("height", 1), "flat": ("height", -1), "flattest": ("height", -1), "flatter": ("height", -1), "low": ("height", -1),
-    "lowest": ("height", -1), "short": ("height", -1), "shortest": ("height", -1), "shorter": ("height", -1),
+    "tall": ("height", 1), "tallest": ("height", 1), "taller": ("height", 1), "flat": ("height", -1), "flattest": ("height", -1),
+    "flatter": ("height", -1), "short": ("height", -1), "shortest": ("height", -1), "shorter": ("height", -1),
     "long": ("length", 1), "longest": ("length", 1), "longer": ("length", 1), "wide": ("width", 1), "widest": ("width", 1),
     "wider": ("width", 1), "narrowest": ("width", -1), "narrower": ("width", -1), "narrow": ("thickness", -1),
     "thin": ("thickness", -1), "thinnest": ("thickness", -1), "thinner": ("thickness", -1), "slim": ("thickness", -1),
@@ -46,6 +45,8 @@ PLACE_WORDS = {
     "far right": ("leftness", -1), "left hand": ("leftness", 1), "right hand": ("leftness", -1), "in front": ("forward", -1),
     "behind": ("forward", 1), "at the front": ("forward", -1), "at the back": ("forward", 1), "on top": ("elevation", 1),
     "topmost": ("elevation", 1), "uppermost": ("elevation", 1), "upper": ("elevation", 1), "top": ("elevation", 1),
+    "high": ("elevation", 1), "higher": ("elevation", 1), "highest": ("elevation", 1), "low": ("elevation", -1),
+    "lowest": ("elevation", -1),
     "lower": ("elevation", -1), "bottom": ("elevation", -1), "lowermost": ("elevation", -1), "at the bottom": ("elevation", -1),
     "at the top": ("elevation", 1), "on the bottom": ("elevation", -1), "on the top": ("elevation", 1),
     **_SIDES,
@@ -100,27 +101,34 @@ REQUESTS = (
     "we need", "we want", "can i have", "may i have", "could i have", "touch", "need", "collect", "point to", "point at",
     "include",
     "consider", "prefer", "i prefer", "get rid of", "have", "i would like to have", "give us", "bring us", "pick out",
-    "put down", "do",
+    "put down", "do", "pass",
 )  # fmt: skip
 POLITE = (
     "please", "now", "thanks", "thank you", "for me", "to me", "for us", "kindly", "hello", "hi", "hey", "ok", "okay", "robot",
     "just", "simply", "first of all", "up", "over to me", "from the table", "off the table", "on the table", "on the desk",
     "on the floor", "on my desk", "on this table", "from the desk", "off the desk", "in the scene", "in the picture",
     "in the image", "in view", "of the scene", "that you see", "you see", "you can see", "that you can see", "visible", "instead",
-    "thanks a lot", "thank you very much", "yes", "well", "so", "then", "immediately", "directly", "actually", "maybe", "alone",
-    "where it is", "where they are",
-    "untouched", "aside", "in peace", "definitely", "certainly", "surely", "absolutely", "probably", "really", "basically",
+    "thanks a lot", "thank you very much", "yes", "well", "so", "then", "immediately", "directly", "actually", "maybe",
+    "definitely", "certainly", "surely", "absolutely", "probably", "really", "basically",
     "exactly", "precisely", "indeed", "again", "always", "anyway", "yeah", "ideally", "preferably", "specifically", "especially",
     "particularly", "carefully", "quickly", "slowly", "gently", "slightly", "mainly", "mostly", "likely", "somehow", "clearly",
 )  # fmt: skip
+# "leave the mug where it is": behind what is not meant only; elsewhere they would turn the meaning round.
+LEFT_ALONE = ("alone", "where it is", "where they are", "untouched", "aside", "in peace")
 ARTICLES = frozenset(listed("the a an whichever that this these those some any my your"))
 LINKS = frozenset(
     listed("""is are was were be being coloured colored color colour colors colours shade located standing lying sitting placed
         resting positioned situated sized size found lies stands sits lays stood""")
 ) | {"that is", "which is", "that are", "which are", "who is", "in color", "in colour", "of color", "of colour",
 "in size"}  # fmt: skip
-ANYTHING = frozenset(listed("""one ones object objects thing things item items something anything everything whatever"""))
-POINTED_AT = frozenset(("one", "ones"))  # means something only beside a word that tells objects apart
+POSTURES = frozenset(listed("standing lying sitting resting"))  # links before a place; alone they tell how a thing lies
+ANYTHING = frozenset(
+    listed("""one ones object objects thing things item items something anything everything whatever
+        kind kinds type types sort sorts""")
+)
+POINTED_AT = frozenset(
+    ("one", "ones", "kind", "kinds", "type", "types", "sort", "sorts")
+)  # means something only beside a word that tells objects apart
 
 _AUXILIARIES = listed("""is are was were do does did can could would should must may will has have""")
 _WHO = ("", "i ", "you ", "we ", "please ")
@@ -174,6 +182,10 @@ IN_USES = frozenset(
 )
 GIVEN_BY = frozenset(("i", "you", "we", "people"))
 
+# What nobody sees in these pictures; in a use they are ordinary words ("something to open bottles with").
+PROPERTIES = listed("""empty full clean dirty broken damaged cracked intact open opened closed wet dry heavy
+        expensive cheap valuable fragile old new used unused rotten stale unripe wrong correct average medium normal typical
+        usual regular inner outer lightweight upright tilted fallen inverted rotated upside_down""")
 # Words that change a meaning and that no rule above takes: the prompt is refused, with this reason.
 REFUSED: dict[str, tuple[str, ...]] = {
     "a condition is not understood": listed("""if unless when whenever while until till because since whether though
@@ -182,20 +194,27 @@ REFUSED: dict[str, tuple[str, ...]] = {
         accordingly consequently furthermore in_case as_long_as"""),
     "a question for more than an object is not understood": ("who", "whom", "whose", "why", "how", "what", "where", "how many",
     "how much"),
-    "what it refers to is not known": listed("""it its itself he him his himself she her hers they them their theirs
+    "what it refers to is not known": listed("""content contents it its itself he
+        him his himself she her hers they them their theirs
         themselves us our ours each_other here there yonder
         over_there same such my_left my_right myself yourself ourselves anyone anybody everyone
         everybody someone somebody noone whoever whomever elsewhere everywhere somewhere anywhere own next former
         latter previous mine yours i you we me""")
     + ("each other", "one another", "over there", "over here"),
+    "say with 'not' or 'except' what is not meant": listed("""refrain abstain desist forbidden prohibited disallowed banned taboo
+        unwanted undesired excepted excluded omitted rejected refused verboten contraindicated anti
+        nope nah nay no_longer no_more anymore stay stays
+        remain remains staying"""),
     "how many is not said": listed("""few fewer several many most half lots plenty dozens hundred thousand thirteen twenty
         thirty pairs_of enough much numerous various multiple""")
     + ("a few", "a lot of", "at most", "no more than", "more than", "fewer than", "less than", "up to", "about", "roughly"),
     "nothing is left to take": ("nothing", "none", "nobody", "nowhere", "no one"),
-    "it describes no thing": listed("stop cancel abort wait halt quit zero 0 pause"),
+    "it describes no thing": listed("stop cancel abort wait halt quit zero 0 pause sorry oops"),
     "how sure or how often is not understood": listed("""hardly barely scarcely rarely seldom partly often sometimes usually
         twice thrice"""),
-    "what a thing lacks cannot be seen": ("without", "lacking", "missing", "free of", "devoid of", "with no"),
+    "what a thing lacks cannot be seen": ("without", "lacking", "missing", "free of", "devoid of", "with no",
+    "lack", "lacks", "fail", "fails", "failing", "free"),
+    "this property cannot be seen": PROPERTIES,
     "this comparison is not understood": listed("""than like unlike similar as too very more less least rather quite almost""")
     + ("nearly", "equal", "compared"),
     "this measure cannot be seen": listed("""heavier lightest heaviest oldest newest older newer cheapest dearest cheaper
@@ -205,7 +224,8 @@ REFUSED: dict[str, tuple[str, ...]] = {
         brightest darkest lighter_than favorite favourite"""),
     "this relation is not understood": listed("""about across along amid among amongst around at beyond down during except
         for_which off outside out away apart together beside_each_other past per throughout
-        through toward towards via up around beyond versus vs surrounding surrounded covered facing toward alongside"""),
+        through toward towards via up around beyond versus vs surrounding surrounded covered facing toward alongside northern
+        southern eastern western north_of south_of east_of west_of"""),
     "this word has no place here": listed("""am been do does did done have has had having will would shall should may might
         must could can ought cannot but and or
         yet also even ever still already possibly perhaps either"""),
@@ -214,6 +234,13 @@ REFUSED: dict[str, tuple[str, ...]] = {
 # Among these, what may be part of a name: "a stop sign", "coke zero".
 MAY_NAME = frozenset(listed("stop wait zero pause twenty thirty"))
 
+# Behind a number they make an amount of something that is not measured.
+UNITS = frozenset(
+    listed("""mm cm dm m km inch inches feet foot ft metre metres meter meters centimetre centimetres centimeter centimeters
+    millimetre millimetres millimeter millimeters g kg gram grams kilogram kilograms lb oz ounces ml cl l litre litres liter
+    liters degrees degree percent""")
+)
+
 # Words in -less that are names rather than tell what is missing.
 NAMES_IN_LESS = frozenset(listed("stainless wireless cordless seedless boneless endless brushless tubeless paperless"))
 
@@ -221,7 +248,22 @@ NAMES_IN_LESS = frozenset(listed("stainless wireless cordless seedless boneless 
 ALSO_NOUNS = frozenset(listed("drop lift pick guard touch segment ban grab keep use"))
 
 # Names that begin with a word of negation.
-LEXICAL = ("non stick", "non slip", "non alcoholic", "non dairy", "non fiction", "no name")
+LEXICAL = (
+    "non stick",
+    "non slip",
+    "non alcoholic",
+    "non dairy",
+    "non fiction",
+    "no name",
+    "nonstick",
+    "nonslip",
+    "nonalcoholic",
+    "nondairy",
+    "nonfiction",
+    "nonsense",
+    "nonfat",
+    "nonna",
+)
 # Words of one or two letters that name things; others are slips or left over from contractions.
 SHORT_NAMES = frozenset(listed("tv pc cd dj dc xl xs oz ml cl kg mm cm uv id pi ox ax la le de el"))
 

@@ -1,5 +1,6 @@
 """Poses that contradict the pictures: a textured table with a box, seen by up to four cameras."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -122,6 +123,35 @@ def test_views_of_different_scenes_say_nothing(views):
     elsewhere = rig(EYES[1:2], texture(5), texture(6))
     found = check_poses([views[0], elsewhere[0]])
     assert found.contradiction == "" and found.warnings == ()
+
+
+def test_a_mirrored_picture_is_told_though_nothing_is_found_again_in_it(views):
+    one = [replace(view, image=view.image.flip(2)) if view.camera == "camera_1" else view for view in views]
+    found = check_poses(one)
+    assert (found.left_out, found.reasons) == (("camera_1",), ("its picture looks mirrored",))
+    everyone = check_poses([replace(view, image=view.image.flip(2)) for view in views])
+    assert everyone.contradiction == "the pictures of all cameras look mirrored"
+
+
+def test_a_picture_that_shows_nothing_is_told_where_many_others_agree(views):
+    dark = replace(views[2], image=torch.zeros_like(views[2].image))
+    words = "camera_2 shares nothing with the pictures of the others, and its pose is not checked"
+    assert check_poses([*views[:2], dark, views[3]]).warnings == (words,)
+    assert check_poses([*views[:2], dark]).warnings == ()
+
+
+UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+
+
+def test_poses_in_a_world_that_is_not_level_are_told_and_refused_where_a_height_is_given(views):
+    first = views[0].cam_from_world
+    relative = moved(views, lambda pose: pose @ invert_rigid(first))
+    said = r"the widest surface that is seen is tilted by \d\d degrees in the world of the poses, .*relative to a camera"
+    found = check_poses(relative)
+    assert re.search(said, found.doubts[0]) and found.contradiction == "" and min(found.figures) > 0.85
+    assert re.search(said, check_poses(relative, support_height_m=0.0).contradiction)
+    sideways = check_poses(moved(views, lambda pose: pose @ torch.from_numpy(UP).float()), support_height_m=0.0)
+    assert "is y up in it?" in sideways.doubts[0] and sideways.contradiction == ""  # it could be a wall
 
 
 def test_views_without_pose_are_not_judged(views):

@@ -182,6 +182,18 @@ def test_workspace_support_and_limits_crop(table):
     assert int(demanding.instance_id.max()) == 0
 
 
+def test_a_scene_far_from_the_worlds_origin_is_the_same_scene(table):
+    scene, views, reconstruction = table
+    shift = torch.eye(4)
+    shift[:3, 3] = torch.tensor([-400.0, 250.0, 0.0])
+    moved = reconstruction.cam_from_world @ shift
+    here = merged(reconstruction, scene.instance_set(), views)
+    there = merged(replace(reconstruction, cam_from_world=moved), scene.instance_set(), replace(views, cam_from_world=moved))
+    assert len(there.segments) == len(here.segments) == 4
+    assert abs(len(there.points) - len(here.points)) < 0.02 * len(here.points)
+    assert (there.segments[0].centroid + shift[:3, 3] - here.segments[0].centroid).abs().max() < 1e-3
+
+
 def test_nothing_found_and_nothing_named(table):
     scene, views, reconstruction = table
     empty = InstanceSet(torch.zeros(0, 4, 56, 72), None, torch.zeros(0), LabelSpace.things(()))

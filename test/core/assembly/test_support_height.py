@@ -140,6 +140,16 @@ def test_one_view_with_depth_is_enough_to_doubt_the_height(views):
     assert check_poses(views[:1], CONFIG, support_height_m=0.1).contradiction == ""
 
 
+def test_depth_of_another_unit_is_told_and_refused_where_all_have_it(views):
+    right = with_depth(views)
+    assert check_poses(right, CONFIG).warnings == ()
+    tenth = [replace(view, depth=view.depth / 10) for view in right]
+    words = "the depth of camera_1 is 0.1 times what the poses say; is one of them in another unit?"
+    one = check_poses([right[0], tenth[1], *right[2:]], CONFIG, support_height_m=0.0)
+    assert one.warnings == (words,) and one.support.by_depth
+    assert words in check_poses(tenth, CONFIG, support_height_m=0.0).contradiction
+
+
 def test_depth_of_noise_and_holes_still_finds_the_support(views):
     rng = np.random.default_rng(7)
     noisy = [

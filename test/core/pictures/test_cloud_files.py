@@ -30,5 +30,10 @@ def test_cut_off_and_foreign_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="bytes after the header"):
         read_ply(tmp_path / "cloud.ply")
     (tmp_path / "cloud.ply").write_bytes(b"ply\nformat ascii 1.0\nend_header\n")
-    with pytest.raises(ValueError, match="another layout"):
+    with pytest.raises(ValueError, match="got another layout, which begins .*format ascii 1.0"):
+        read_ply(tmp_path / "cloud.ply")
+    lost = cloud(3)
+    lost.points[1, 2] = np.nan
+    write_ply(tmp_path / "cloud.ply", lost)
+    with pytest.raises(ValueError, match=r"cloud\.ply: x, y, z: expected finite numbers, got NaN or infinity in 1 points"):
         read_ply(tmp_path / "cloud.ply")

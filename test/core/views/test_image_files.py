@@ -89,6 +89,35 @@ def test_floats_are_shares_of_white_or_refused(rgb, tmp_path):
             read_image(tmp_path / name)
 
 
+@pytest.mark.parametrize("ending", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_values_of_twelve_bits_that_nobody_scaled_are_refused(rgb, channels, ending, tmp_path):
+    levels = rgb.astype(np.uint16) * 16  # up to 4080
+    path = tmp_path / f"dark.{ending}"
+    cv2.imwrite(str(path), levels[..., 0] if channels == 1 else levels)
+    with pytest.raises(ValueError, match=rf"dark\.{ending}.*up to 65535 of 16 bits, got none above 4095"):
+        read_image(path)
+    Image.fromarray(rgb // 16).save(tmp_path / "night.png")  # with 8 bits it is a dark picture
+    assert pixels_of(tmp_path / "night.png").max() < 16
+
+
+@pytest.mark.parametrize("ending", ["gif", "webp", "png", "tif"])
+def test_of_several_pictures_in_one_file_nobody_says_which(rgb, ending, tmp_path):
+    film, first = tmp_path / f"film.{ending}", Image.fromarray(rgb)
+    first.save(film, save_all=True, append_images=[Image.fromarray(255 - rgb)], lossless=True)
+    with pytest.raises(ValueError, match=rf"film\.{ending}.*holds 2 pictures"):
+        read_image(film)
+    first.save(tmp_path / f"one.{ending}", save_all=True, lossless=True)
+    assert close(pixels_of(tmp_path / f"one.{ending}"), rgb, 8)
+
+
+def test_a_preview_beside_a_picture_is_no_second_one(rgb, tmp_path):
+    Image.fromarray(rgb).save(tmp_path / "p.tif", save_all=True, append_images=[Image.fromarray(rgb[::2, ::2].copy())])
+    more = {"append_images": [Image.fromarray(rgb)], "quality": 100, "subsampling": 0}
+    Image.fromarray(rgb).save(tmp_path / "p.jpg", format="MPO", save_all=True, **more)
+    assert close(pixels_of(tmp_path / "p.tif"), rgb) and close(pixels_of(tmp_path / "p.jpg"), rgb, 8)
+
+
 def test_whole_numbers_of_32_bits_are_refused(tmp_path):
     Image.fromarray(np.full((4, 4), 70000, np.int32)).save(tmp_path / "i.tif")
     with pytest.raises(ValueError, match=r"i\.tif.*32 bits"):

@@ -296,6 +296,31 @@ def test_what_is_wrong_with_one_view_can_be_asked_before_the_others_are_lost():
         require_usable(CameraView(torch.zeros(3, 30, 40), intrinsics=outside), config)
 
 
+@pytest.mark.parametrize(
+    ("matrix", "said"),
+    [
+        ([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1]], "got the identity"),
+        ([[60.0, 0, 0], [0, 60.0, 0], [32, 24, 1]], "last row 0 0 1, got 32 24 1; is the matrix transposed"),
+        ([[60.0, 0, 32], [0, 60.0, 24], [0, 0, 0]], "last row 0 0 1"),
+        ([[60.0, 9, 32], [0, 60.0, 24], [0, 0, 1]], "without skew, got 9"),
+        ([[0.9, 0, 0.5], [0, 0.9, 0.4], [0, 0, 1]], r"focal lengths of 6.4 to 3200 pixels .*got fx = 0.9"),
+        ([[6e4, 0, 32], [0, 6e4, 24], [0, 0, 1]], r"focal lengths of 6.4 to 3200 pixels"),
+        ([[60.0, 0, 32], [0, 600.0, 24], [0, 0, 1]], "fx and fy within a factor of 4"),
+    ],
+)
+def test_intrinsics_that_no_camera_has_are_refused(matrix, said):
+    view = CameraView(torch.zeros(3, 48, 64), intrinsics=torch.tensor(matrix, dtype=torch.float32), camera="left")
+    with pytest.raises(ValueError, match=rf"CameraView\.intrinsics of 'left': expected .*{said}"):
+        preprocess([view], MINI)
+
+
+def test_a_pose_too_far_for_single_precision_is_refused():
+    pose = look_at(torch.tensor([0.5, 0.0, 0.5]), torch.zeros(3))
+    pose[:3, 3] += pose[:3, :3] @ torch.tensor([-5e5, 0.0, 0.0])  # as of a map in UTM coordinates
+    with pytest.raises(ValueError, match=r"cam_from_world of 'left': expected a translation within 20000 m, got 5e\+05 m"):
+        preprocess([CameraView(torch.zeros(3, 48, 64), cam_from_world=pose, camera="left")], MINI)
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_mirrored_pose_is_refused(axis):
     pose = look_at(torch.tensor([0.5, 0.0, 0.5]), torch.zeros(3))

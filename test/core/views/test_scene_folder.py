@@ -115,12 +115,67 @@ def test_cameras_that_cannot_be_are_named(scene, tmp_path):
     for entry, message in [
         ({"intrinsics": [[1.0, 0.0], [0.0, 1.0]]}, r"intrinsics: expected 3 rows of 3 numbers, got shape \(2, 2\)"),
         ({"intrinsics": [["a"]]}, "intrinsics: expected 3 rows of 3 numbers"),
+        ({"intrinsics": [[60.0, False, 30], [0, 60, 20], [0, 0, True]]}, "intrinsics: expected 3 rows of 3 numbers"),
+        ({"camera": ""}, "camera: expected a text, got an empty one"),
+        ({"image_hw": [56, 73]}, "image_hw: expected the picture's height and width, 160 x 120, got 73 x 56"),
         ({"intrinsics": [[0.0] * 3] * 3}, "positive focal lengths"),
         ({"distortion": {"model": "plumb_bob", "coefficients": [0.1, 0, 0, 0, 0]}}, "beside the distortion"),
     ]:
         plain.write_text(json.dumps({"views": [entry]}))
         with pytest.raises(ValueError, match=message):
             read_photographs([image], plain)
+
+
+def test_what_is_said_twice_is_refused(scene, tmp_path):
+    path = write_scene(tmp_path, scene)
+    images, text = sorted((tmp_path / "images").glob("*.png")), path.read_text()
+    for wrong, said in [
+        (
+            text.replace('"intrinsics":', '"intrinsics": [], "intrinsics":', 1),
+            "expected JSON, .*intrinsics: expected once in an object",
+        ),
+        (text.replace("01_cam1.png", "00_cam0.png"), "view 1: image: expected another one in each view"),
+        (text.replace('"images/01_cam1.png', '"copies/00_cam0.png'), "image: expected another file name in each view"),
+        (text.replace('"cam1"', '"cam0"'), "view 1: camera: expected another one in each view, got 'cam0' of view 0"),
+    ]:
+        path.write_text(wrong)
+        with pytest.raises(ValueError, match=rf"scene\.json: {said}"):
+            read_photographs(images, path)
+
+
+def test_files_of_one_name_are_different_cameras(tmp_path):
+    for folder in ("left", "right"):
+        (tmp_path / folder).mkdir()
+        write_image(tmp_path / folder / "0001.png", torch.rand(3, 16, 16))
+    images = [tmp_path / folder / "0001.png" for folder in ("left", "right")]
+    assert [view.camera for view in read_photographs(images).views] == ["left/0001", "right/0001"]
+    with pytest.raises(ValueError, match=r"different files, got left/0001 twice"):
+        read_photographs([images[0], images[0]])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfe{\x00}\x00", "expected JSON in UTF-8"),
+        (
+            b'{"views": {' + b'"a": 1,' * 1 + b'"b": [' + b"1," * 9000 + b"1]}}",
+            r"views: expected a list .*\.\.\. \(\d+ characters\)$",
+        ),
+    ],
+)
+def test_what_came_is_told_in_few_words(content, said, tmp_path):
+    (tmp_path / "c.json").write_bytes(content)
+    with pytest.raises(ValueError, match=said) as caught:
+        read_photographs([tmp_path / "a.png"], tmp_path / "c.json")
+    assert len(str(caught.value)) < 500
+
+
+def test_a_file_may_begin_with_a_mark_and_a_folder_is_none(scene, tmp_path):
+    path = write_scene(tmp_path, scene)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(read_scene(tmp_path).views) == 4
+    with pytest.raises(ValueError, match=r"cameras: expected a file of JSON, got .*images, which is a folder"):
+        read_photographs([tmp_path / "a.png"], tmp_path / "images")
 
 
 def test_distorted_photographs_are_straightened(scene, tmp_path):

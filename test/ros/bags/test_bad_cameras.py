@@ -7,13 +7,15 @@ import pytest
 
 pytest.importorskip("pan3d_sim.data.recording_messages", reason="needs the extra sim")
 
-from bag_scene import BlockBag, parameters, pipeline  # noqa: E402
+from bag_scene import HEIGHT, INTRINSICS, MAKE, WIDTH, BlockBag, parameters, pictures, pipeline  # noqa: E402
 
 from pan3d_core.runtime.checks import OPTIONAL  # noqa: E402
 from pan3d_ros.bags.evaluation import COULD_NOT_LOOK, OBJECTS, evaluate_bag  # noqa: E402
 from pan3d_ros.bags.inspection import inspect_bag  # noqa: E402
 from pan3d_ros.bags.reader import BagError  # noqa: E402
 from pan3d_ros.bags.settings import replay_settings  # noqa: E402
+from pan3d_sim.cameras.rig import RigCamera  # noqa: E402
+from pan3d_sim.data.recording_messages import CAMERA_INFO, IMAGE  # noqa: E402
 from pan3d_tools.cli import main  # noqa: E402
 
 
@@ -119,18 +121,66 @@ CODES = {"camera_info": "NO_CAMERA_INFO", "image": "NO_IMAGES", "transform": "TF
 def test_the_doctor_names_what_the_node_would_refuse_and_the_evaluation_goes_on_without_it(tmp_path, change, reason):
     path, part = BlockBag(sets=3, change=change).write(tmp_path / "bag"), reason.removeprefix("side: ")
     inspection = inspect_bag(path)
-    if not inspection.faults:  # its colour serves
-        depth = [check for check in inspection.checks if check.status == OPTIONAL and "depth" in check.detail]
-        assert any("side" in f"{check.name} {check.mend}" for check in depth)
-        assert not inspection.parameters["input"]["use_depth"]
-        return
-    assert list(inspection.faults) == ["side"]
-    assert CODES[part] in inspection.faults["side"]
+    if not inspection.faults:  # its colour serves, where depth is not needed
+        assert is_told_without_depth(inspection, "side")
+    else:
+        assert list(inspection.faults) == ["side"]
+        assert CODES[part] in inspection.faults["side"]
     evaluation = evaluate_bag(path, pipeline())
     assert {item.cameras for item in evaluation.outcomes} == {("front",)}
     assert {item.answer for item in evaluation.outcomes} == {OBJECTS}
-    assert evaluation.notes[0].startswith("side is left out: ")
-    assert CODES[part] in evaluation.notes[0]
+    why = CODES[part] if inspection.faults else "no depth that can be used"
+    assert evaluation.notes[0].startswith("side is left out: ") and why in evaluation.notes[0]
+
+
+def is_told_without_depth(inspection, camera) -> bool:
+    """Whether the doctor says that a camera's depth is not used."""
+    told = [check for check in inspection.checks if check.status == OPTIONAL and "depth" in check.detail]
+    return any(camera in f"{check.name} {check.mend}" for check in told) and not inspection.parameters["input"]["use_depth"]
+
+
+@pytest.mark.parametrize("depth", [0.0, np.nan, np.inf, -0.6, 65535], ids=["holes", "NaN", "infinity", "negative", "the largest"])
+def test_depth_that_measures_nothing_is_told_and_no_reason_for_no_objects(tmp_path, depth):
+    def change(topic, message):
+        if not topic.endswith("depth/image_raw"):
+            return message
+        kind, encoding = (np.uint16, "16UC1") if depth == 65535 else (np.float32, "32FC1")
+        data = np.full(message.height * message.width, depth, kind)
+        return dataclasses.replace(message, encoding=encoding, step=data.itemsize * message.width, data=data.view(np.uint8))
+
+    bag = BlockBag(sets=2, change=change)
+    path = bag.write(tmp_path / "bag")
+    inspection = inspect_bag(path)
+    details = [check.detail for check in inspection.checks if check.name == "camera side"]
+    assert any("nothing is measured in the first images" in detail for detail in details)
+    with pytest.raises(BagError, match="depth: expected some that can be used of at least one camera, got none"):
+        evaluate_bag(path, pipeline())
+    evaluation = evaluated(tmp_path / "asked", change)
+    assert [item.answer for item in evaluation.outcomes] == [COULD_NOT_LOOK] * 2
+
+
+def grey(encoding="mono8"):
+    """Grey images of the side camera on its topic of colours."""
+
+    def change(topic, message):
+        if topic != "/side/color/image_raw":
+            return message
+        data = message.data.reshape(-1, 3)[:, 0].copy()
+        return dataclasses.replace(message, encoding=encoding, step=message.width, data=data)
+
+    return change
+
+
+def test_a_grey_camera_beside_colour_ones_is_used_by_its_name_or_told(tmp_path):
+    bag = BlockBag(sets=1, change=grey()).write(tmp_path / "bag")
+    assert inspect_bag(bag).parameters["cameras"] == ["front", "side"]
+    image, info = MAKE.image("infra", BlockBag().stamp(0), pictures()[0][..., 0], "mono8"), BlockBag().stamp(0)
+    calibration = MAKE.camera_info(RigCamera("infra", INTRINSICS, np.eye(4), WIDTH, HEIGHT), info)
+    extra = ((info, "/side/infra1/image_raw", IMAGE, image), (info, "/side/infra1/camera_info", CAMERA_INFO, calibration))
+    inspection = inspect_bag(BlockBag(sets=1, extra=extra).write(tmp_path / "infra"))
+    assert inspection.parameters["cameras"] == ["front", "side"]
+    told = [check.detail for check in inspection.checks if check.name == "grey images"]
+    assert told == ["/side/infra1/image_raw: mono8, grey beside cameras with colour: not used"]
 
 
 def shared_frame(topic, message):

@@ -59,7 +59,7 @@ def test_the_page_lists_what_negates():
 def test_the_page_lists_what_is_ignored_and_what_is_refused():
     assert rows("Ignored") == {
         "articles": set(table.ARTICLES), "requests": set(table.REQUESTS), "politeness and the like": set(table.POLITE),
-        "links": set(table.LINKS),
+        "links": set(table.LINKS), "left alone, behind what is not meant": set(table.LEFT_ALONE),
     }  # fmt: skip
     assert rows("Refused") == {reason: set(words) for reason, words in table.REFUSED.items()}
 

@@ -1,0 +1,103 @@
+"""Pictures that are mirrored behind the calibration's back: nothing in them is found again in the pictures of other cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pan3d_core.assembly.portions import Portions
+from pan3d_core.assembly.pose_fit import pair_transforms, ray_errors
+from pan3d_core.assembly.view_matches import Array, ViewMatches, matching
+from pan3d_core.config import ConsistencyConfig
+from pan3d_core.structures import CameraView, PoseConsistency
+
+# Axis of an image (C, H, W) -> row of the intrinsics whose principal point goes with it.
+_SIDES = {2: 0, 1: 1}
+LOOKS_MIRRORED = "its picture looks mirrored"
+MANY_AGREE = 3  # so many cameras agree where one that shares nothing with them is told
+
+
+def mirrored_cameras(
+    views: Sequence[CameraView], poses: Array, suspects: Collection[str], config: ConsistencyConfig, tolerance: float
+) -> Portions[tuple[str, ...]]:
+    """Find the cameras whose pictures fit their poses as soon as they are mirrored.
+
+    Args:
+        views: With intrinsics and pose.
+        poses: (S, 4, 4) of them.
+        suspects: Cameras that share nothing with the others.
+        config: Of the comparison.
+        tolerance: Largest miss of a match, rad.
+
+    Returns:
+        Those of the suspects, in their order.
+    """
+    found: set[str] = set()
+    for axis in _SIDES:
+        tried = [_mirrored(view, axis) if view.camera in suspects else view for view in views]
+        matches = yield from matching(tried, config)
+        fits = ray_errors(matches.rays(), pair_transforms(matches, poses)) < tolerance
+        for name in suspects:
+            own = [index for index, view in enumerate(views) if view.camera == name]
+            touched = np.isin(matches.first, own) | np.isin(matches.second, own)
+            found |= {name} if int((fits & touched).sum()) >= config.min_matches else set()
+    return tuple(name for name in suspects if name in found)
+
+
+def judge_unseen(
+    found: PoseConsistency, views: Sequence[CameraView], poses: Array, config: ConsistencyConfig, tolerance: float
+) -> Portions[PoseConsistency]:
+    """Say something of cameras that share nothing with others, which agree with each other.
+
+    Args:
+        found: So far, with the figures of all views.
+        views: Those with intrinsics and pose.
+        poses: (S, 4, 4) of them.
+        config: Of the comparison.
+        tolerance: Largest miss of a match, rad.
+
+    Returns:
+        The same, where their pictures are mirrored without them, and where many others agree with a doubt.
+    """
+    figures = dict(zip(found.cameras, found.figures))
+    names = dict.fromkeys(view.camera for view in views)
+    unseen = [name for name in names if figures[name] is None]
+    agree = len(names) - len(unseen) - len(found.left_out)
+    if not unseen or agree < 2:
+        return found
+    mirrored = yield from mirrored_cameras(views, poses, unseen, config, tolerance)
+    doubts = tuple(
+        f"{name} shares nothing with the pictures of the others, and its pose is not checked"
+        for name in unseen
+        if name not in mirrored and agree >= MANY_AGREE
+    )
+    left_out, reasons = found.left_out + mirrored, found.reasons + (LOOKS_MIRRORED,) * len(mirrored)
+    return replace(found, left_out=left_out, reasons=reasons, doubts=found.doubts + doubts)
+
+
+def fits_if_mirrored(matches: ViewMatches, poses: Array, sizes: Sequence[tuple[int, int]], tolerance: float) -> int:
+    """Count the matches that fit when all pictures are mirrored: left and right, or top and bottom, whichever fits more.
+
+    Args:
+        matches: Of views as they are given.
+        poses: (S, 4, 4) of them.
+        sizes: Height and width of their pictures.
+        tolerance: Largest miss, rad.
+    """
+    transforms, counts = pair_transforms(matches, poses), []
+    for axis, row in _SIDES.items():
+        intrinsics, sign = matches.intrinsics.copy(), np.ones(3)
+        intrinsics[:, row, 2] = np.array(sizes)[:, axis - 1] - 1 - intrinsics[:, row, 2]
+        sign[row] = -1.0
+        first, second = (side * sign for side in replace(matches, intrinsics=intrinsics).rays())
+        counts.append(int((ray_errors((first, second), transforms) < tolerance).sum()))
+    return max(counts)
+
+
+def _mirrored(view: CameraView, axis: int) -> CameraView:
+    intrinsics = view.calibration()[0].clone()
+    row = _SIDES[axis]
+    intrinsics[row, 2] = view.image.shape[axis] - 1 - intrinsics[row, 2]
+    return replace(view, image=view.image.flip(axis), intrinsics=intrinsics, depth=None)

@@ -1,0 +1,68 @@
+"""Whether the widest surface that is seen lies level: it does in a world whose z is up, which poses are expected to be of.
+
+Poses relative to the first camera, or of a world whose y is up, agree with each other and with every picture.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pan3d_core.assembly.support_height import LAYER, MIN_PIXELS, SeenPlaces
+
+# A plane holds this share of all places and so many of them, spreads this far in its narrow direction (fraction of the distance),
+# and is found among so many planes through three of so many places.
+PLANE_SHARE, PLANE_PLACES, PLANE_SPREAD, TRIPLES, TRIED_PLACES = 0.25, 20, 0.06, 400, 1500
+# Tables and floors are more level than this. Beyond the second angle it may be a wall.
+TILTED_DEG, UPRIGHT_DEG = 20.0, 70.0
+# Where some level layer has this share of the plane's places, the plane leans beside what things stand on.
+LEVEL_SHARE = 0.5
+
+
+def surface_tilt(places: SeenPlaces) -> float | None:
+    """Find the plane that most places share.
+
+    Args:
+        places: By matches or by depth.
+
+    Returns:
+        Degrees between it and the horizontal; None without a wide one of many places, or where as many lie in a level layer.
+    """
+    points = places.points[:: max(1, len(places.points) // TRIED_PLACES)]
+    least = MIN_PIXELS * len(points) / max(len(places.points), 1) if places.by_depth else PLANE_PLACES
+    if len(points) < max(least, 3):
+        return None
+    corners = points[np.random.default_rng(0).integers(len(points), size=(TRIPLES, 3))]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    lengths = np.sqrt(np.square(normals).sum(1))
+    normals, corners = normals[lengths > 1e-9] / lengths[lengths > 1e-9, None], corners[lengths > 1e-9]
+    if len(normals) == 0:
+        return None
+    layer = LAYER * places.distance_m
+    held = np.abs(points @ normals.T - (corners[:, 0] * normals).sum(1)) <= layer  # (N, planes)
+    inside = points[held[:, int(held.sum(0).argmax())]]
+    heights = np.sort(points[:, 2])
+    level = int((np.searchsorted(heights, heights + layer, "right") - np.searchsorted(heights, heights - layer)).max())
+    if len(inside) < max(least, PLANE_SHARE * len(points)) or level >= LEVEL_SHARE * len(inside):
+        return None
+    spreads, axes = np.linalg.eigh(np.cov(inside.T))
+    if math.sqrt(max(float(spreads[1]), 0.0)) < PLANE_SPREAD * places.distance_m:
+        return None
+    return math.degrees(math.acos(min(1.0, abs(float(axes[2, 0])))))
+
+
+def tilt_doubt(places: SeenPlaces) -> tuple[str, bool]:
+    """Tell what a surface that is not level says of the world that poses are in.
+
+    Args:
+        places: By matches or by depth.
+
+    Returns:
+        What speaks against a world whose z is up, empty where nothing does; and whether no wall explains it.
+    """
+    degrees = surface_tilt(places)
+    if degrees is None or degrees < TILTED_DEG:
+        return "", False
+    words = f"the widest surface that is seen is tilted by {degrees:.0f} degrees in the world of the poses, whose z must be up"
+    return f"{words}; are they relative to a camera, or is y up in it?", degrees < UPRIGHT_DEG
