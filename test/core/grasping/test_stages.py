@@ -57,7 +57,7 @@ def test_an_open_rim_is_found_in_few_points_all_around():
     points = np.stack([0.05 * np.cos(angle), 0.05 * np.sin(angle), np.full(64, 0.06)], axis=1).astype(np.float32)
     normals = np.stack([np.cos(angle), np.sin(angle), np.zeros(64)], axis=1).astype(np.float32)
     box = OrientedBox(torch.eye(4), torch.full((3,), 0.1))
-    bowl = ObjectCloud(points, normals, np.ones(64, bool), points[:0], box, points.mean(0), 0.0)
+    bowl = ObjectCloud(points, normals, np.ones(64, bool), points[:0], box, points.mean(0), 0.0, points)
     pairs, _ = find_pairs(bowl, CONFIG)
     rim = pairs[pairs.source == NAMES.index("rim")]
     assert len(rim) == 16
@@ -65,15 +65,17 @@ def test_an_open_rim_is_found_in_few_points_all_around():
     assert np.allclose(rim.centers[:, 2], 0.06 - 0.008, atol=1e-4)
     assert np.allclose((rim.axes[:, :2] * rim.centers[:, :2]).sum(1), 0.05, atol=1e-3)  # closes across the wall
     broken = points - np.where(np.abs(angle - np.pi / 2) < 0.18, 0.03, 0.0)[:, None] * np.float32([0.0, 0.0, 1.0])
-    gap = ObjectCloud(broken, normals, np.ones(64, bool), points[:0], box, points.mean(0), 0.0)
+    gap = ObjectCloud(broken, normals, np.ones(64, bool), points[:0], box, points.mean(0), 0.0, points)
     with_gap, _ = find_pairs(gap, CONFIG)
     places = with_gap.centers[with_gap.source == NAMES.index("rim")]
     assert len(places) == 15 and places[:, 1].max() < 0.0495  # none where the rim is broken off
     closed = np.concatenate([points, grid((-0.02, 0.02), (-0.02, 0.02), 0.06, 0.01)])
     up = np.tile(np.float32([0.0, 0.0, 1.0]), (len(closed) - 64, 1))
-    lid = ObjectCloud(closed, np.concatenate([normals, up]), np.ones(len(closed), bool), points[:0], box, closed.mean(0), 0.0)
+    lid = ObjectCloud(
+        closed, np.concatenate([normals, up]), np.ones(len(closed), bool), points[:0], box, closed.mean(0), 0.0, closed
+    )
     assert NAMES.index("rim") not in find_pairs(lid, CONFIG)[0].source
-    half = ObjectCloud(points[:32], normals[:32], np.ones(32, bool), points[:0], box, points.mean(0), 0.0)
+    half = ObjectCloud(points[:32], normals[:32], np.ones(32, bool), points[:0], box, points.mean(0), 0.0, points)
     assert NAMES.index("rim") not in find_pairs(half, CONFIG)[0].source
 
 
