@@ -18,7 +18,7 @@ _OUTLIER_RADIUS_M = 0.015
 _MIN_NEIGHBOURS = 4
 _MAX_BODY_POINTS, _MAX_OBJECT_POINTS, _MAX_GUESSED_POINTS = 1680, 420, 260
 _OBSTACLE_REACH_M = 0.22
-_OBSTACLE_VOXEL_M = 0.006
+_OBSTACLE_VOXEL_M = 0.004
 # Points of no instance this close to the target are taken for its own fringe, which masks tend to miss.
 _FRINGE_M = 0.010
 _SKIRT_M = 0.022

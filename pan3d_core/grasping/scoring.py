@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from pan3d_core.config import GripperConfig
-from pan3d_core.grasping.contacts import PRIOR
+from pan3d_core.grasping.contacts import PRIOR, RIM
 from pan3d_core.grasping.hands import Contact, Hands
 from pan3d_core.grasping.object_cloud import ObjectCloud
 
 # All assumed, and tuned together on simulated cells.
 MIN_AGREEMENT = 0.6  # cosine of the worse pad's normals; below, a hand is worth nothing
+MIN_RIM_AGREEMENT = 0.3  # at rims: between pads that are upright, a plate's sloping one is held by its edge
 AGREEMENT_SHARE = 0.75  # of the score that rises from there to a cosine of 1
 ASIDE_M = 0.09  # horizontal lever of the object's weight at which a factor of e is lost, squared
 LEVER_M = 0.4  # vertical lever that loses a factor of e
@@ -40,7 +41,8 @@ def hand_scores(hands: Hands, contact: Contact, cloud: ObjectCloud, gripper: Gri
     aside = np.linalg.norm(lever[:, :2], axis=1)
     agreement = np.clip((contact.agreement - MIN_AGREEMENT) / (1 - MIN_AGREEMENT), 0, 1)
     width = hands.width / gripper.max_width_m
-    score = PRIOR[hands.source] * ((1 - AGREEMENT_SHARE) + AGREEMENT_SHARE * agreement) * (contact.agreement > MIN_AGREEMENT)
+    least = np.where(hands.source == RIM, MIN_RIM_AGREEMENT, MIN_AGREEMENT)
+    score = PRIOR[hands.source] * ((1 - AGREEMENT_SHARE) + AGREEMENT_SHARE * agreement) * (contact.agreement > least)
     score = score * np.exp(-((aside / ASIDE_M) ** 2)) * np.exp(-np.abs(lever[:, 2]) / LEVER_M)
     engaged = (1 - ENGAGED_SHARE) + ENGAGED_SHARE * np.clip(contact.engaged / ENGAGED_M, 0, 1)
     score = score * (1 - np.exp(-contact.patch / PATCH_POINTS)) * engaged
