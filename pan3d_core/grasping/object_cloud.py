@@ -23,6 +23,7 @@ _OBSTACLE_VOXEL_M = 0.004
 _FRINGE_M = 0.010
 _SKIRT_M = 0.022
 _MIN_SOLID = 8  # voxels
+_COVER_CELL_M, _COVER_M = 0.010, 0.005
 _SHADE_M, _SHADE_STEP_M = 0.05, 0.012
 _SUPPORT_LAYER_M = 0.006
 _SUPPORT_NOISE_M = 0.014  # points of no instance up to this height are the support, measured badly
@@ -40,6 +41,7 @@ class ObjectCloud:
     center: np.ndarray  # (3,) estimate of the centre of mass
     support_height_m: float | None
     body: np.ndarray  # (K, 3) the same surface in more points, for what must not be hit
+    covered: float = 0.0  # share of its outline from above that other objects lie over
 
 
 def build_object_cloud(panoptic: Panoptic3D, instance_id: int, support_height_m: float | None) -> ObjectCloud:
@@ -65,7 +67,8 @@ def build_object_cloud(panoptic: Panoptic3D, instance_id: int, support_height_m:
     seen = np.arange(len(points) + len(guessed)) < len(points)
     points, normals = np.concatenate([points, guessed]), np.concatenate([normals, guessed_normals])
     center = _mass_center(points, support_height_m)
-    return ObjectCloud(points, normals, seen, obstacles, segment.box, center, support_height_m, body)
+    covered = _covered(body, others[known & (other_ids > 0)])
+    return ObjectCloud(points, normals, seen, obstacles, segment.box, center, support_height_m, body, covered)
 
 
 def smooth_surface(points: np.ndarray, normals: np.ndarray, radius_m: float) -> tuple[np.ndarray, np.ndarray]:
@@ -184,6 +187,23 @@ def _is_solid(unowned: np.ndarray, owned: np.ndarray) -> np.ndarray:
     free_share = np.bincount(group, ~skirt) / np.bincount(group)
     far_enough = cKDTree(owned).query(unowned, distance_upper_bound=_FRINGE_M)[0] > _FRINGE_M
     return (free_share[group] > 0.4) & (np.bincount(group)[group] >= _MIN_SOLID) & far_enough
+
+
+def _covered(body: np.ndarray, neighbours: np.ndarray) -> float:
+    """Share of the cells of the object, seen from above, in which a neighbour is higher than the object is there."""
+    if len(body) == 0 or len(neighbours) == 0:
+        return 0.0
+    low = body[:, :2].min(0)
+    size = np.floor((body[:, :2].max(0) - low) / _COVER_CELL_M).astype(np.int64) + 1
+    tops = []
+    for points in (body, neighbours):
+        cells = np.floor((points[:, :2] - low) / _COVER_CELL_M).astype(np.int64)
+        inside = ((cells >= 0) & (cells < size)).all(1)
+        top = np.full(size, -np.inf)
+        np.maximum.at(top, tuple(cells[inside].T), points[inside, 2])
+        tops.append(top)
+    own, other = tops
+    return float((other > own + _COVER_M)[np.isfinite(own)].mean())
 
 
 def _mass_center(points: np.ndarray, support_height_m: float | None) -> np.ndarray:

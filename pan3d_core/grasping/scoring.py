@@ -23,6 +23,7 @@ ONE_SIDED = 0.8  # factor where the surface was seen under one pad alone
 ROOMY_WIDTH = 0.8  # share of the opening up to which an object is not too tight
 TIGHT_FALL = 0.25  # in shares of the opening: how fast wider ones lose
 MIN_WIDTH_FACTOR = 0.3
+COVERED_COST = 0.6  # share lost by an object that others lie on all over: they come along or fall
 
 
 def hand_scores(hands: Hands, contact: Contact, cloud: ObjectCloud, gripper: GripperConfig) -> np.ndarray:
@@ -31,7 +32,7 @@ def hand_scores(hands: Hands, contact: Contact, cloud: ObjectCloud, gripper: Gri
     Args:
         hands: poses and widths.
         contact: what is between the pads of each.
-        cloud: of which the centre of mass counts.
+        cloud: of which the centre of mass counts, and how much lies on it.
         gripper: of which the largest opening counts.
 
     Returns:
@@ -49,5 +50,6 @@ def hand_scores(hands: Hands, contact: Contact, cloud: ObjectCloud, gripper: Gri
     tilt = np.arccos(np.clip(-hands.rotation[:, 2, 2], -1, 1))
     score = score * (1 - TILT_COST * tilt / (np.pi / 2))
     score = score * np.where(contact.both_seen, 1.0, ONE_SIDED)
+    score = score * (1 - COVERED_COST * cloud.covered)
     scores: np.ndarray = (score * np.clip(1 - (width - ROOMY_WIDTH) / TIGHT_FALL, MIN_WIDTH_FACTOR, 1)).astype(np.float32)
     return scores
