@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 
 from pan3d_core.grasping.planner import select_grasps
+from pan3d_core.pictures.files import write_moving
 from pan3d_core.structures import GraspTarget
 from pan3d_sim.cell.arrangement import fallen
 from pan3d_sim.cell.grasp_trial import CLEAN_DEG, CLEAN_M, GraspTrials
@@ -18,6 +21,7 @@ from pan3d_tools.bench.grasp.clouds import Look, SceneCloud
 NO_GRASP, NOT_SEEN = "no grasp", "not seen"
 MORE_ATTEMPTS = 3  # than objects: then a table counts as not cleared
 CALM_S = 1.5  # after the hand let go
+FILM_RATE = 1.5  # phases per second
 Planner = Callable[[SceneCloud, int, float], tuple[GraspTarget | None, str]]
 
 
@@ -53,13 +57,14 @@ class Clearing:
     ended: str  # "cleared", "no grasp" or "attempts"
 
 
-def attempt_all(cell: RobotCell, cloud: SceneCloud, planner: Planner) -> list[Attempt]:
+def attempt_all(cell: RobotCell, cloud: SceneCloud, planner: Planner, films: Path | None = None) -> list[Attempt]:
     """Try one grasp of every object on the table, each from the same state of the cell.
 
     Args:
         cell: Is put back after every attempt.
         cloud: Of the cell, all that the planner knows.
         planner: Gives the grasp, or the reason why there is none.
+        films: Folder for a film of every attempt that did not lift its object; None = none are made.
 
     Returns:
         One for each object on the table.
@@ -72,7 +77,7 @@ def attempt_all(cell: RobotCell, cloud: SceneCloud, planner: Planner) -> list[At
         if grasp is None:
             attempts.append(Attempt(cell.seed, obj.name, obj.kind, reason, plan_s=plan_s))
         else:
-            attempts.append(_executed(trials, grasp, index, plan_s))
+            attempts.append(_executed(trials, grasp, index, plan_s, films))
     return attempts
 
 
@@ -133,12 +138,19 @@ def _planned(cell: RobotCell, cloud: SceneCloud, planner: Planner, index: int) -
     return grasp, reason, time.process_time() - start
 
 
-def _executed(trials: GraspTrials, grasp: GraspTarget, index: int, plan_s: float) -> Attempt:
-    obj, result = trials.cell.objects[index], trials.execute(grasp, target=index)
+def _executed(trials: GraspTrials, grasp: GraspTarget, index: int, plan_s: float, films: Path | None) -> Attempt:
+    cell, pictures = trials.cell, list[np.ndarray]()
+
+    def show(_: str) -> None:
+        pictures.append(cell.picture(cell.overview_camera()))
+
+    obj, result = cell.objects[index], trials.execute(grasp, target=index, observe=None if films is None else show)
+    if films is not None and pictures and not result.lifted:
+        write_moving(films / f"{cell.seed}-{obj.name.replace(' ', '-')}-{result.failure}.gif", iter(pictures), FILM_RATE)
     told = result.details
     moved = told.get("disturbance_m", 0.0) > CLEAN_M or told.get("disturbance_deg", 0.0) > CLEAN_DEG
     return Attempt(
-        trials.cell.seed,
+        cell.seed,
         obj.name,
         obj.kind,
         result.failure,

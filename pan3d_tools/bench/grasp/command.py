@@ -42,6 +42,7 @@ TRUE, VIEWS, CLUSTERS, COLOUR = INPUTS = ("true", "views", "clusters", "colour")
 OURS, BASELINE = "pan3d", "obb"
 EACH, CLEAR = PROTOCOLS = ("each", "clear")
 NOISE_MM = 1.0
+UNDECISIVE = ("seed", "scenes", "keep", "films", "markdown")  # options that change nothing of a scene's measurement
 Key = tuple[str, str, str]  # arrangement, input, planner
 
 
@@ -75,6 +76,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add("--object-folder", type=Path, metavar="DIR", help="modelled objects instead of procedural ones")
     add("--object-split", choices=tuple(OBJECT_SPLITS), default="held-out", help="of the modelled ones (default: %(default)s)")
     add("--keep", type=Path, metavar="DIR", help="keeps what was measured of each scene, and goes on from there")
+    add("--films", type=Path, metavar="DIR", help="films of failed attempts, of scenes that are measured now")
     add("--markdown", type=Path, metavar="FILE", help="write the tables to a file")
     add_engine_options(parser)
     add_device_option(parser)
@@ -122,7 +124,7 @@ def _of_scenes(options: argparse.Namespace, looks: dict[str, Look], arrangement:
         num_objects=options.objects, arrangement=arrangement, num_cameras=options.cameras, width=320, height=240,
         kinds=tuple(options.kinds), models=models,
     )  # fmt: skip
-    decisive = {name: value for name, value in vars(options).items() if name not in ("seed", "scenes", "keep", "markdown")}
+    decisive = {name: value for name, value in vars(options).items() if name not in UNDECISIVE}
     digest = hashlib.sha256(json.dumps([arrangement, decisive], default=str).encode()).hexdigest()[:10]
     for seed in range(options.seed, options.seed + options.scenes):
         kept = None if options.keep is None else options.keep / f"{arrangement}-{digest}-{seed}.json"
@@ -145,7 +147,9 @@ def _of_scene(options: argparse.Namespace, looks: dict[str, Look], config: CellC
             with RobotCell(seed, config) as cell:
                 cloud = look(cell)
                 for name in options.planner:
-                    yield Measured((config.arrangement, given, name), tuple(attempt_all(cell, cloud, PLANNERS[name])))
+                    key = (config.arrangement, given, name)
+                    films = None if options.films is None else options.films / "-".join(key)
+                    yield Measured(key, tuple(attempt_all(cell, cloud, PLANNERS[name], films)))
         for name in options.planner if CLEAR in options.protocol else ():
             with RobotCell(seed, config) as cell:
                 yield Measured((config.arrangement, given, name), clearing=clear_table(cell, look, PLANNERS[name]))

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pan3d_core.config import ModelConfig
 from pan3d_sim.cameras.depth_noise import DepthNoise
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell
 from pan3d_sim.objects.kinds import sample_object
 from pan3d_tools.bench.grasp import command
-from pan3d_tools.bench.grasp.attempts import Attempt, Clearing, clear_table, plan_obb, plan_pan3d
+from pan3d_tools.bench.grasp.attempts import Attempt, Clearing, attempt_all, clear_table, plan_obb, plan_pan3d
 from pan3d_tools.bench.grasp.clouds import ids_of_objects, look_by_engine, true_cloud
 from pan3d_tools.bench.grasp.figures import clearing_table, difference, summarize, summarize_clearing, table
 from pan3d_tools.bench.shares import quantile, rate
@@ -70,6 +71,22 @@ def test_a_table_that_nobody_can_clear():
 
         missed = clear_table(cell, look, beside)  # each is left alone once it was missed
         assert (missed.cleared, missed.attempts, missed.ended) == (0, 2, "no grasp") and not cell.removed
+
+
+def test_what_was_not_lifted_is_filmed(tmp_path):
+    def beside(cloud, instance_id, support_height_m):
+        grasp, reason = plan_pan3d(cloud, instance_id, support_height_m)
+        if instance_id == 1:
+            grasp.world_from_grasp[2, 3] += 0.1
+        return grasp, reason
+
+    with RobotCell(3, PAIR) as cell:
+        missed, lifted = attempt_all(cell, true_cloud(cell), beside, tmp_path)
+        assert (missed.outcome, lifted.outcome) == ("missed", "none") and missed.executed
+        (film,) = tmp_path.iterdir()
+        assert film.name == f"3-{missed.name.replace(' ', '-')}-missed.gif"
+        with Image.open(film) as opened:
+            assert opened.size == (PAIR.width, PAIR.height) and opened.n_frames == 6  # before to after
 
 
 def test_ids_are_those_of_what_shows_most_of_an_object():
