@@ -25,6 +25,7 @@ _SKIRT_M = 0.022
 _MIN_SOLID = 8  # voxels
 _COVER_CELL_M, _COVER_M = 0.010, 0.005
 _SHADE_M, _SHADE_STEP_M = 0.05, 0.012
+_UNDERSIDE = -0.3  # upward component of normals below which a surface hangs over
 _SUPPORT_LAYER_M = 0.006
 _SUPPORT_NOISE_M = 0.014  # points of no instance up to this height are the support, measured badly
 
@@ -50,8 +51,9 @@ def build_object_cloud(panoptic: Panoptic3D, instance_id: int, support_height_m:
     all_points = panoptic.points.cpu().numpy().astype(np.float32)
     ids = panoptic.point_instance_id.cpu().numpy()
     points = all_points[ids == instance_id]
-    normals = panoptic.point_normals.cpu().numpy().astype(np.float32)[ids == instance_id]
-    others, other_ids = all_points[ids != instance_id], ids[ids != instance_id]
+    all_normals = panoptic.point_normals.cpu().numpy().astype(np.float32)
+    normals = all_normals[ids == instance_id]
+    others, other_ids, facing = (values[ids != instance_id] for values in (all_points, ids, all_normals[:, 2]))
     finite = np.isfinite(points).all(1) & np.isfinite(normals).all(1) & (np.abs(normals).sum(1) > 0.5)
     points, normals = _without_support(points[finite], normals[finite], support_height_m)
     points, normals = _thin(points, normals, _MAX_BODY_POINTS)
@@ -63,7 +65,8 @@ def build_object_cloud(panoptic: Panoptic3D, instance_id: int, support_height_m:
     body = np.concatenate([points, guessed])
     points, normals = _thin(points, normals, _MAX_OBJECT_POINTS)
     known = np.isfinite(others).all(1)
-    obstacles = _obstacles(others[known], other_ids[known], points, support_height_m)
+    undersides = known & (facing < _UNDERSIDE)
+    obstacles = _obstacles(others[known], other_ids[known], undersides[known], points, support_height_m)
     seen = np.arange(len(points) + len(guessed)) < len(points)
     points, normals = np.concatenate([points, guessed]), np.concatenate([normals, guessed_normals])
     center = _mass_center(points, support_height_m)
@@ -129,7 +132,9 @@ def _thin(points: np.ndarray, normals: np.ndarray, at_most: int) -> tuple[np.nda
     return points, normals
 
 
-def _obstacles(others: np.ndarray, ids: np.ndarray, target: np.ndarray, support_height_m: float | None) -> np.ndarray:
+def _obstacles(
+    others: np.ndarray, ids: np.ndarray, undersides: np.ndarray, target: np.ndarray, support_height_m: float | None
+) -> np.ndarray:
     """Other points near the target, thinned; the support plane is left to a formula."""
     if len(target) == 0 or len(others) == 0:
         return np.zeros((0, 3), np.float32)
@@ -137,20 +142,25 @@ def _obstacles(others: np.ndarray, ids: np.ndarray, target: np.ndarray, support_
     near = ((others > lowest) & (others < highest)).all(1)
     if support_height_m is not None:
         near &= others[:, 2] > support_height_m + np.where(ids > 0, _SUPPORT_LAYER_M, _SUPPORT_NOISE_M)
-    others, ids = others[near], ids[near]
-    neighbours = others[ids > 0]
+    others, ids, undersides = others[near], ids[near], undersides[near]
+    neighbours, undersides = others[ids > 0], undersides[ids > 0]
     if len(neighbours):
         low = float(others[:, 2].min()) if support_height_m is None else support_height_m
-        neighbours = _one_per_voxel(_with_shade(neighbours, low))
+        neighbours = _one_per_voxel(_with_shade(neighbours, undersides, low))
     unowned = _one_per_voxel(others[ids == 0])
     return np.concatenate([neighbours, unowned[_is_solid(unowned, np.concatenate([target, neighbours]))]])
 
 
-def _with_shade(points: np.ndarray, low: float) -> np.ndarray:
-    """Points and copies a few centimetres below them: the space under a seen surface was not seen, but is rarely empty."""
+def _with_shade(points: np.ndarray, undersides: np.ndarray, low: float) -> np.ndarray:
+    """Points and copies a few centimetres below them: the space under a seen surface was not seen, but is rarely empty.
+
+    Where an underside was seen there is nothing to guess.
+    """
+    cells = np.floor(points[:, :2] / _COVER_CELL_M).astype(np.int64) @ np.array([1_000_003, 1])
+    unseen = points[~np.isin(cells, cells[undersides])]
     layers = [points]
     for drop in np.arange(_SHADE_STEP_M, min(_SHADE_M, points[:, 2].max() - low), _SHADE_STEP_M):
-        lowered = points - np.array([0.0, 0.0, drop], np.float32)
+        lowered = unseen - np.array([0.0, 0.0, drop], np.float32)
         layers.append(lowered[lowered[:, 2] > low + _SUPPORT_LAYER_M])
     return np.concatenate(layers)
 

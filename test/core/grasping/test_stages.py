@@ -37,6 +37,12 @@ def test_what_stands_beside_an_object_is_an_obstacle_as_fine_as_fingers_need():
     assert len(surface) < 0.3 * len(other)
     assert (found.obstacles[:, 2] < 0.045).any(), "what is under it was not seen, and is not free"
     assert len(build_object_cloud(scene, 2, 0.0).points) > 100
+    beneath = torch.from_numpy(grid((0.06, 0.14), (0.0, 0.08), 0.045, 0.002))  # the other is a board, seen from below, too
+    board = Panoptic3D(
+        none, none, segments, torch.cat([points, beneath]), torch.cat([points, beneath]),
+        torch.cat([ids, torch.full((len(beneath),), 2)]), torch.cat([up, -up[: len(beneath)]]), LabelSpace.things(("thing",)),
+    )  # fmt: skip
+    assert build_object_cloud(board, 1, 0.0).obstacles[:, 2].min() > 0.044, "what is under a seen underside is free"
 
 
 def test_points_far_from_an_object_are_no_part_of_it_wherever_it_stands():
