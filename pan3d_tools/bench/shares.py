@@ -23,7 +23,7 @@ def rate(successes: int, trials: int) -> dict[str, float]:
     z, p = 1.96, successes / trials
     center = (p + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z * np.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials)) / (1 + z * z / trials)
-    return {"share": p, "low": float(center - half), "high": float(center + half)}
+    return {"share": p, "low": max(float(center - half), 0.0), "high": min(float(center + half), 1.0)}  # rounding aside
 
 
 def quantile(values: Sequence[float], share: float) -> dict[str, float]:
