@@ -17,6 +17,7 @@ from pan3d_core.grasping.object_cloud import ObjectCloud
 
 _BEHIND_M = 0.25  # points this far behind the contact are out of the hand's way
 IGNORED_OWN = 2  # this many own points may be grazed by a finger: noise
+_STRAY = 1  # likewise in the palm's way, where surfaces are seen end on
 _GRAZED_M = 0.003  # what lies further than this behind a pad's face is in the finger's way, and no noise
 _OWN_MARGIN_M = 0.003
 _PATCH_M = 0.005
@@ -131,7 +132,7 @@ def _depth_to_own(hands: Hands, body: np.ndarray, gripper: GripperConfig, ignore
     grazed = near.aside < inner[near.hand] + _GRAZED_M
     in_palm = (near.aside < gripper.palm_width_m / 2) & (near.across < gripper.palm_breadth_m / 2)
     first = np.minimum(near[in_slabs & grazed].nearest(ignored), near[in_slabs & ~grazed].nearest(0))
-    palm_room = near[in_palm].nearest(0) - _palm_front(gripper) - _OWN_MARGIN_M
+    palm_room = near[in_palm].nearest(_STRAY) - _palm_front(gripper) - _OWN_MARGIN_M
     room: np.ndarray = np.minimum(first - gripper.tip_beyond_tcp_m, palm_room)
     return room
 
