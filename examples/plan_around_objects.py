@@ -53,10 +53,9 @@ def main() -> None:
         sides = " x ".join(f"{side:.3f}" for side in padded_size(item))
         print(f"keep out: pan3d/{item.id} {item.class_name or 'unnamed'}, {state}, {sides} m")
     for target in ask(GetGraspTargets, "/pan3d/get_grasp_targets", prompt=" ".join(sys.argv[1:]) or "the mug").targets:
-        place, way = target.grasp_pose.position, target.approach_direction
-        at, along = np.array([place.x, place.y, place.z]), np.array([way.x, way.y, way.z])
-        lifted = at + [0.0, 0.0, target.retreat_distance]
-        ways = {"from": at - target.approach_distance * along, "to": at, "up": lifted, "open": target.opening}
+        poses = {"from": target.pre_grasp_pose, "to": target.grasp_pose, "up": target.retreat_pose}
+        places = {name: np.array([pose.position.x, pose.position.y, pose.position.z]) for name, pose in poses.items()}
+        ways = {**places, "open": target.opening}
         print(f"quality {target.quality:.2f}: " + ", ".join(f"{name} {np.round(value, 3)}" for name, value in ways.items()))
 
 

@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 _MIN_ROUND_SHARE = 0.62  # of the surface whose normals must meet the axis
 _MIN_ARC_SECTORS = 4
+_HIGHER_M, _MIN_POSSIBLE = 0.01, 0.6  # copies stand on the support and are no higher than what was seen from above
 _SECTORS = 16
 _COPIES_PER_SECTOR = 30
 _CELL_M = 0.004
@@ -46,8 +47,11 @@ def complete_surface(
     axis = max((fit_axis(points, normals, direction) for direction in directions), key=lambda found: found.share)
     if axis.share >= _MIN_ROUND_SHARE:
         extra, extra_normals = _turned(points, normals, axis)
-    else:
-        extra, extra_normals = _extruded(points, normals, low)
+        possible = (extra[:, 2] > low + 0.001) & (extra[:, 2] < float(points[:, 2].max()) + _HIGHER_M)
+        # The faces of a flat thing also meet an axis, far above it; most copies would then be where nothing was seen.
+        if possible.sum() >= _MIN_POSSIBLE * len(extra):
+            return extra[possible].astype(np.float32), extra_normals[possible].astype(np.float32)
+    extra, extra_normals = _extruded(points, normals, low)
     above = extra[:, 2] > low + 0.001
     return extra[above].astype(np.float32), extra_normals[above].astype(np.float32)
 

@@ -20,6 +20,8 @@ _BIN_M = 0.012
 _RIM_SECTORS = 16
 _RIM_BAND_M = 0.010
 _RIM_DEPTH_M = 0.008
+_RIM_COVER_M = 0.006  # tips reach so far past that
+_MAX_RIM_M = 0.04
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,15 @@ def _rim_pairs(cloud: ObjectCloud) -> ContactPairs:
     if len(points) < 40:
         return _no_pairs()
     top = np.percentile(points[:, 2], 98)
-    upper = points[points[:, 2] > top - 2.5 * _RIM_BAND_M]
+    low = points[:, 2].min() if cloud.support_height_m is None else cloud.support_height_m
+    band_m, depth_m = (min(limit, share * (top - low)) for limit, share in ((_RIM_BAND_M, 0.35), (_RIM_DEPTH_M, 0.25)))
+    upper = points[points[:, 2] > top - 2.5 * band_m]
     center = (upper[:, :2].min(0) + upper[:, :2].max(0)) / 2
     offset = points[:, :2] - center
     radius, angle = np.linalg.norm(offset, axis=1), np.arctan2(offset[:, 1], offset[:, 0])
-    rim_radius = np.percentile(radius[points[:, 2] > top - 2.5 * _RIM_BAND_M], 60)
+    rim_radius = np.percentile(radius[points[:, 2] > top - 2.5 * band_m], 60)
     inside = radius < 0.55 * rim_radius
-    if rim_radius < 0.02 or (inside & (points[:, 2] > top - 1.5 * _RIM_BAND_M)).sum() > 0.03 * len(points):
+    if rim_radius < 0.02 or (inside & (points[:, 2] > top - 1.5 * band_m)).sum() > 0.03 * len(points):
         return _no_pairs()  # closed on top
     centers, axes, widths, radii = [], [], [], []
     for sector in np.linspace(-np.pi, np.pi, _RIM_SECTORS, endpoint=False):
@@ -123,14 +127,17 @@ def _rim_pairs(cloud: ObjectCloud) -> ContactPairs:
         if rows.sum() < 4:
             continue
         edge = np.percentile(points[rows, 2], 95)
-        band = rows & (points[:, 2] > edge - _RIM_BAND_M) & (radius < 1.3 * rim_radius)
+        band = rows & (points[:, 2] > edge - band_m) & (radius < 1.3 * rim_radius)
         if edge < top - 0.025 or band.sum() < 3:
             continue
         direction = np.array([np.cos(sector), np.sin(sector)])
         radii.append(np.median(radius[band]))
-        centers.append([*(center + direction * radii[-1]), edge - _RIM_DEPTH_M])
+        # A wall that slopes is as wide as it is between the tips, which is where the jaws must not come down on it.
+        wall = in_sector & (points[:, 2] > edge - depth_m - _RIM_COVER_M) & (np.abs(radius / rim_radius - 0.9) < 0.4)
+        inner, outer = np.percentile(radius[wall], [4, 96])
+        centers.append([*(center + direction * (inner + outer) / 2), edge - depth_m])
         axes.append([*direction, 0.0])
-        widths.append(np.clip(np.ptp(np.percentile(radius[band], [10, 90])), 0.004, 0.03))
+        widths.append(np.clip(outer - inner, 0.004, _MAX_RIM_M))
     if len(centers) < 0.6 * _RIM_SECTORS or np.std(radii) > 0.3 * np.mean(radii):
         return _no_pairs()  # no closed rim
     count = len(centers)

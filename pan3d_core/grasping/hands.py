@@ -11,18 +11,21 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from pan3d_core.config import GraspConfig
+from pan3d_core.config import GraspConfig, GripperConfig
 from pan3d_core.grasping.contacts import BOX, ContactPairs
 from pan3d_core.grasping.object_cloud import ObjectCloud
 
 _BEHIND_M = 0.25  # points this far behind the contact are out of the hand's way
-_IGNORED_OWN = 2  # this many own points may lie in a finger's way: noise
+IGNORED_OWN = 2  # this many own points may be grazed by a finger: noise
+_STRAY = 1  # likewise in the palm's way, where surfaces are seen end on
+_GRAZED_M = 0.003  # what lies further than this behind a pad's face is in the finger's way, and no noise
 _OWN_MARGIN_M = 0.003
 _PATCH_M = 0.005
 _MIN_PATCH = 3
 _MIN_COVER_M = 0.006  # the tips must reach this far beyond the contact
 _GOOD_COVER_M = 0.024  # reaching further brings nothing
 _VERTICAL_AXIS = 0.95
+_HANDS_AT_ONCE = 128  # so that their coordinates stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -83,25 +86,107 @@ class FreeDepth:
         return least
 
 
-def free_depth(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> FreeDepth:
-    """Greatest insertion before a finger or the palm touches the support, another object, or the target with the wrong part."""
+def free_depth(hands: Hands, cloud: ObjectCloud, config: GraspConfig, at_least: float, ignored: int = IGNORED_OWN) -> FreeDepth:
+    """Find the greatest insertion before a finger or the palm touches the support, another object, or the target with the wrong
+    part.
+
+    Args:
+        hands: TCP at the middle of the contacts.
+        cloud: the object and what is around it.
+        config: hand and margins.
+        at_least: hands that one of these holds back further than this are not compared with the next: free, for all that is told.
+        ignored: so many own points may be grazed by a finger.
+
+    Returns:
+        Metres for each hand; infinite where nothing was met.
+    """
+    table = depth_to_support(hands, cloud, config)
+    others, own = np.full(len(hands), np.inf, np.float32), np.full(len(hands), np.inf, np.float32)
+    left = np.flatnonzero(table >= at_least)
+    others[left] = _depth_to_others(hands[left], cloud.obstacles, config)
+    left = left[others[left] >= at_least]
+    own[left] = _depth_to_own(hands[left], cloud.body, config.gripper, ignored)
+    return FreeDepth(table, others, own)
+
+
+def least_depth(gripper: GripperConfig) -> float:
+    """Insertion in metres, mostly negative, from which the tips get far enough past the contacts."""
+    return _MIN_COVER_M - gripper.tip_beyond_tcp_m
+
+
+def _depth_to_others(hands: Hands, obstacles: np.ndarray, config: GraspConfig) -> np.ndarray:
     gripper, margin = config.gripper, config.collision_margin_m
-    half_open = hands.opening[:, None] / 2
-    outer = half_open + gripper.finger_thickness_m
-    tip, palm_front = gripper.tip_beyond_tcp_m, gripper.tip_beyond_tcp_m - gripper.finger_length_m
-    half_finger, half_palm = gripper.finger_breadth_m / 2, (gripper.palm_width_m / 2, gripper.palm_breadth_m / 2)
+    near = _swept(hands, obstacles, gripper, margin)
+    outer = hands.opening / 2 + gripper.finger_thickness_m
+    in_fingers = (near.aside < outer[near.hand] + margin) & (near.across < gripper.finger_breadth_m / 2 + margin)
+    in_palm = (near.aside < gripper.palm_width_m / 2 + margin) & (near.across < gripper.palm_breadth_m / 2 + margin)
+    finger_room = near[in_fingers].nearest(0) - gripper.tip_beyond_tcp_m
+    return np.minimum(finger_room, near[in_palm].nearest(0) - _palm_front(gripper)) - margin
 
-    x, y, z = _in_hand_frames(hands, cloud.obstacles)
-    ahead = z > -_BEHIND_M
-    in_fingers = ahead & (np.abs(x) < outer + margin) & (np.abs(y) < half_finger + margin)
-    in_palm = ahead & (np.abs(x) < half_palm[0] + margin) & (np.abs(y) < half_palm[1] + margin)
-    others = np.minimum(_nearest(z, in_fingers, 0) - tip, _nearest(z, in_palm, 0) - palm_front) - margin
 
-    x, y, z = _in_hand_frames(hands, cloud.points)
-    in_slabs = (np.abs(x) > half_open) & (np.abs(x) < outer) & (np.abs(y) < half_finger)
-    in_palm = (np.abs(x) < half_palm[0]) & (np.abs(y) < half_palm[1])
-    own = np.minimum(_nearest(z, in_slabs, _IGNORED_OWN) - tip, _nearest(z, in_palm, _IGNORED_OWN) - palm_front - _OWN_MARGIN_M)
-    return FreeDepth(depth_to_support(hands, cloud, config), others, own)
+def _depth_to_own(hands: Hands, body: np.ndarray, gripper: GripperConfig, ignored: int) -> np.ndarray:
+    near = _swept(hands, body, gripper, 0.0)
+    inner = hands.opening / 2
+    in_slabs = (near.aside > inner[near.hand]) & (near.aside < inner[near.hand] + gripper.finger_thickness_m)
+    in_slabs &= near.across < gripper.finger_breadth_m / 2
+    grazed = near.aside < inner[near.hand] + _GRAZED_M
+    in_palm = (near.aside < gripper.palm_width_m / 2) & (near.across < gripper.palm_breadth_m / 2)
+    first = np.minimum(near[in_slabs & grazed].nearest(ignored), near[in_slabs & ~grazed].nearest(0))
+    palm_room = near[in_palm].nearest(_STRAY) - _palm_front(gripper) - _OWN_MARGIN_M
+    room: np.ndarray = np.minimum(first - gripper.tip_beyond_tcp_m, palm_room)
+    return room
+
+
+def _palm_front(gripper: GripperConfig) -> float:
+    return gripper.tip_beyond_tcp_m - gripper.finger_length_m
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """Points in the columns that hands sweep, as P pairs of hand and point, by hand."""
+
+    count: int  # of hands
+    hand: np.ndarray  # (P,) ascending
+    aside: np.ndarray  # (P,) metres from the middle along the closing direction
+    across: np.ndarray  # (P,) metres from the middle across closing and approach
+    z: np.ndarray  # (P,) along the approach
+
+    def __getitem__(self, rows: np.ndarray) -> _Beside:
+        return _Beside(self.count, self.hand[rows], self.aside[rows], self.across[rows], self.z[rows])
+
+    def nearest(self, ignored: int) -> np.ndarray:
+        """(H,) smallest z of each hand's points, passing over the `ignored` smallest; infinite when none is left."""
+        found = np.full(self.count, np.inf, np.float32)
+        first = np.flatnonzero(np.diff(self.hand, prepend=-1))
+        if len(first) == 0:
+            return found
+        owner, z = self.hand[first], self.z
+        least = np.minimum.reduceat(z, first)
+        for _ in range(ignored):
+            found[owner] = least
+            z = np.where(z > found[self.hand], z, np.inf)
+            least = np.minimum.reduceat(z, first)
+        found[owner] = least
+        return found
+
+
+def _swept(hands: Hands, points: np.ndarray, gripper: GripperConfig, margin: float) -> _Beside:
+    """Points within `margin` of where fingers and palm of each hand can get, seen along the approach."""
+    aside = np.maximum(gripper.palm_width_m / 2, hands.opening / 2 + gripper.finger_thickness_m) + margin
+    across, ahead = max(gripper.palm_breadth_m, gripper.finger_breadth_m) / 2 + margin, _GOOD_COVER_M + margin
+    axes = hands.rotation.transpose(0, 2, 1)
+    frames = np.concatenate([axes, -np.einsum("hij,hj->hi", axes, hands.position)[:, :, None]], axis=2)  # hand_from_world
+    homogeneous = np.concatenate([points.T, np.ones((1, len(points)))]).astype(np.float32)
+    parts = []
+    for start in range(0, len(hands), _HANDS_AT_ONCE):
+        rows = slice(start, start + _HANDS_AT_ONCE)
+        x, y, z = (frames[rows, axis] @ homogeneous for axis in range(3))
+        np.abs(x, out=x)
+        np.abs(y, out=y)
+        beside = np.flatnonzero((y < across) & (x < aside[rows, None]) & (z > -_BEHIND_M) & (z < ahead))
+        parts.append((beside // len(points) + start, *(values.ravel()[beside] for values in (x, y, z))))
+    columns = [np.concatenate(column) for column in zip(*parts)] if parts else [np.zeros(0, int), *[np.zeros(0, np.float32)] * 3]
+    return _Beside(len(hands), *columns)
 
 
 def _in_hand_frames(hands: Hands, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -111,14 +196,6 @@ def _in_hand_frames(hands: Hands, points: np.ndarray) -> tuple[np.ndarray, np.nd
         for axis in range(3)
     )
     return x, y, z
-
-
-def _nearest(z: np.ndarray, inside: np.ndarray, ignored: int) -> np.ndarray:
-    """(H,) smallest z among the points inside, passing over the `ignored` smallest; infinite when none is left."""
-    if z.shape[1] <= ignored:
-        return np.full(len(z), np.inf, np.float32)
-    masked = np.where(inside, z, np.inf)
-    return masked.min(1) if ignored == 0 else np.partition(masked, ignored, axis=1)[:, ignored]
 
 
 def depth_to_support(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> np.ndarray:
@@ -141,7 +218,7 @@ def insert(hands: Hands, free: np.ndarray, config: GraspConfig) -> tuple[Hands, 
     """Move hands along their approach as deep as is free and useful; also (H,) bool: the tips reach past the contacts."""
     tip = config.gripper.tip_beyond_tcp_m
     depth = np.minimum(free, _GOOD_COVER_M - tip)
-    reaches = depth + tip >= _MIN_COVER_M
+    reaches = depth >= least_depth(config.gripper)
     depth = np.where(reaches, depth, 0.0).astype(np.float32)
     position = hands.position + depth[:, None] * hands.rotation[:, :, 2]
     return replace(hands, position=position), reaches

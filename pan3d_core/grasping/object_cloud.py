@@ -16,14 +16,16 @@ from pan3d_core.structures import Panoptic3D
 _SMOOTHING_RADIUS_M = 0.010
 _OUTLIER_RADIUS_M = 0.015
 _MIN_NEIGHBOURS = 4
-_MAX_OBJECT_POINTS, _MAX_GUESSED_POINTS = 420, 260
+_MAX_BODY_POINTS, _MAX_OBJECT_POINTS, _MAX_GUESSED_POINTS = 1680, 420, 260
 _OBSTACLE_REACH_M = 0.22
-_OBSTACLE_VOXEL_M = 0.006
+_OBSTACLE_VOXEL_M = 0.004
 # Points of no instance this close to the target are taken for its own fringe, which masks tend to miss.
 _FRINGE_M = 0.010
 _SKIRT_M = 0.022
 _MIN_SOLID = 8  # voxels
+_COVER_CELL_M, _COVER_M = 0.010, 0.005
 _SHADE_M, _SHADE_STEP_M = 0.05, 0.012
+_UNDERSIDE = -0.3  # upward component of normals below which a surface hangs over
 _SUPPORT_LAYER_M = 0.006
 _SUPPORT_NOISE_M = 0.014  # points of no instance up to this height are the support, measured badly
 
@@ -39,6 +41,8 @@ class ObjectCloud:
     box: OrientedBox
     center: np.ndarray  # (3,) estimate of the centre of mass
     support_height_m: float | None
+    body: np.ndarray  # (K, 3) the same surface in more points, for what must not be hit
+    covered: float = 0.0  # share of its outline from above that other objects lie over
 
 
 def build_object_cloud(panoptic: Panoptic3D, instance_id: int, support_height_m: float | None) -> ObjectCloud:
@@ -47,22 +51,27 @@ def build_object_cloud(panoptic: Panoptic3D, instance_id: int, support_height_m:
     all_points = panoptic.points.cpu().numpy().astype(np.float32)
     ids = panoptic.point_instance_id.cpu().numpy()
     points = all_points[ids == instance_id]
-    normals = panoptic.point_normals.cpu().numpy().astype(np.float32)[ids == instance_id]
-    others, other_ids = all_points[ids != instance_id], ids[ids != instance_id]
+    all_normals = panoptic.point_normals.cpu().numpy().astype(np.float32)
+    normals = all_normals[ids == instance_id]
+    others, other_ids, facing = (values[ids != instance_id] for values in (all_points, ids, all_normals[:, 2]))
     finite = np.isfinite(points).all(1) & np.isfinite(normals).all(1) & (np.abs(normals).sum(1) > 0.5)
     points, normals = _without_support(points[finite], normals[finite], support_height_m)
+    points, normals = _thin(points, normals, _MAX_BODY_POINTS)
     points, normals = _without_outliers(points, normals)
-    points, normals = _thin(points, normals, _MAX_OBJECT_POINTS * 4)
     points, normals = smooth_surface(points, normals, _SMOOTHING_RADIUS_M)
     box_axes = segment.box.world_from_box[:3, :3].cpu().numpy()
     guessed, guessed_normals = complete_surface(points, normals, box_axes, support_height_m)
     guessed, guessed_normals = _thin(guessed, guessed_normals, _MAX_GUESSED_POINTS)
+    body = np.concatenate([points, guessed])
     points, normals = _thin(points, normals, _MAX_OBJECT_POINTS)
     known = np.isfinite(others).all(1)
-    obstacles = _obstacles(others[known], other_ids[known], points, support_height_m)
+    undersides = known & (facing < _UNDERSIDE)
+    obstacles = _obstacles(others[known], other_ids[known], undersides[known], points, support_height_m)
     seen = np.arange(len(points) + len(guessed)) < len(points)
     points, normals = np.concatenate([points, guessed]), np.concatenate([normals, guessed_normals])
-    return ObjectCloud(points, normals, seen, obstacles, segment.box, _mass_center(points, support_height_m), support_height_m)
+    center = _mass_center(points, support_height_m)
+    covered = _covered(body, others[known & (other_ids > 0)])
+    return ObjectCloud(points, normals, seen, obstacles, segment.box, center, support_height_m, body, covered)
 
 
 def smooth_surface(points: np.ndarray, normals: np.ndarray, radius_m: float) -> tuple[np.ndarray, np.ndarray]:
@@ -117,14 +126,15 @@ def _thin(points: np.ndarray, normals: np.ndarray, at_most: int) -> tuple[np.nda
     voxel = 0.003
     while len(points) > at_most:
         facing = np.abs(normals).argmax(1) * 2 + (np.take_along_axis(normals, np.abs(normals).argmax(1)[:, None], 1)[:, 0] > 0)
-        cells = np.concatenate([np.floor(points / voxel).astype(np.int64), facing[:, None]], axis=1)
-        keep = np.unique(cells, axis=0, return_index=True)[1]
+        keep = _first_of_each(np.floor(points / voxel).astype(np.int64), facing)
         points, normals = points[keep], normals[keep]
         voxel *= 1.25
     return points, normals
 
 
-def _obstacles(others: np.ndarray, ids: np.ndarray, target: np.ndarray, support_height_m: float | None) -> np.ndarray:
+def _obstacles(
+    others: np.ndarray, ids: np.ndarray, undersides: np.ndarray, target: np.ndarray, support_height_m: float | None
+) -> np.ndarray:
     """Other points near the target, thinned; the support plane is left to a formula."""
     if len(target) == 0 or len(others) == 0:
         return np.zeros((0, 3), np.float32)
@@ -132,26 +142,44 @@ def _obstacles(others: np.ndarray, ids: np.ndarray, target: np.ndarray, support_
     near = ((others > lowest) & (others < highest)).all(1)
     if support_height_m is not None:
         near &= others[:, 2] > support_height_m + np.where(ids > 0, _SUPPORT_LAYER_M, _SUPPORT_NOISE_M)
-    others, ids = others[near], ids[near]
-    neighbours = others[ids > 0]
+    others, ids, undersides = others[near], ids[near], undersides[near]
+    neighbours, undersides = others[ids > 0], undersides[ids > 0]
     if len(neighbours):
         low = float(others[:, 2].min()) if support_height_m is None else support_height_m
-        neighbours = _one_per_voxel(_with_shade(neighbours, low))
+        neighbours = _one_per_voxel(_with_shade(neighbours, undersides, low))
     unowned = _one_per_voxel(others[ids == 0])
     return np.concatenate([neighbours, unowned[_is_solid(unowned, np.concatenate([target, neighbours]))]])
 
 
-def _with_shade(points: np.ndarray, low: float) -> np.ndarray:
-    """Points and copies a few centimetres below them: the space under a seen surface was not seen, but is rarely empty."""
+def _with_shade(points: np.ndarray, undersides: np.ndarray, low: float) -> np.ndarray:
+    """Points and copies a few centimetres below them: the space under a seen surface was not seen, but is rarely empty.
+
+    Where an underside was seen there is nothing to guess.
+    """
+    cells = np.floor(points[:, :2] / _COVER_CELL_M).astype(np.int64) @ np.array([1_000_003, 1])
+    unseen = points[~np.isin(cells, cells[undersides])]
     layers = [points]
     for drop in np.arange(_SHADE_STEP_M, min(_SHADE_M, points[:, 2].max() - low), _SHADE_STEP_M):
-        lowered = points - np.array([0.0, 0.0, drop], np.float32)
+        lowered = unseen - np.array([0.0, 0.0, drop], np.float32)
         layers.append(lowered[lowered[:, 2] > low + _SUPPORT_LAYER_M])
     return np.concatenate(layers)
 
 
 def _one_per_voxel(points: np.ndarray) -> np.ndarray:
-    return points[np.unique(np.floor(points / _OBSTACLE_VOXEL_M).astype(np.int64), axis=0, return_index=True)[1]]
+    cells = np.floor(points / _OBSTACLE_VOXEL_M).astype(np.int64)
+    thinned: np.ndarray = points[_first_of_each(cells, np.zeros(len(points), np.int64))]
+    return thinned
+
+
+def _first_of_each(cells: np.ndarray, facing: np.ndarray) -> np.ndarray:
+    """Rows of the first point of each cell (N, 3) and facing direction (N,); one number for both sorts many times faster."""
+    if len(cells) == 0:
+        return np.zeros(0, np.int64)
+    cells = cells - cells.min(0)
+    size = cells.max(0) + 1
+    keys = ((cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]) * 6 + facing
+    rows: np.ndarray = np.unique(keys, return_index=True)[1]
+    return rows
 
 
 def _is_solid(unowned: np.ndarray, owned: np.ndarray) -> np.ndarray:
@@ -169,6 +197,23 @@ def _is_solid(unowned: np.ndarray, owned: np.ndarray) -> np.ndarray:
     free_share = np.bincount(group, ~skirt) / np.bincount(group)
     far_enough = cKDTree(owned).query(unowned, distance_upper_bound=_FRINGE_M)[0] > _FRINGE_M
     return (free_share[group] > 0.4) & (np.bincount(group)[group] >= _MIN_SOLID) & far_enough
+
+
+def _covered(body: np.ndarray, neighbours: np.ndarray) -> float:
+    """Share of the cells of the object, seen from above, in which a neighbour is higher than the object is there."""
+    if len(body) == 0 or len(neighbours) == 0:
+        return 0.0
+    low = body[:, :2].min(0)
+    size = np.floor((body[:, :2].max(0) - low) / _COVER_CELL_M).astype(np.int64) + 1
+    tops = []
+    for points in (body, neighbours):
+        cells = np.floor((points[:, :2] - low) / _COVER_CELL_M).astype(np.int64)
+        inside = ((cells >= 0) & (cells < size)).all(1)
+        top = np.full(size, -np.inf)
+        np.maximum.at(top, tuple(cells[inside].T), points[inside, 2])
+        tops.append(top)
+    own, other = tops
+    return float((other > own + _COVER_M)[np.isfinite(own)].mean())
 
 
 def _mass_center(points: np.ndarray, support_height_m: float | None) -> np.ndarray:

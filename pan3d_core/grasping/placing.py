@@ -17,6 +17,7 @@ from pan3d_core.grasping.hands import (
     free_depth,
     hands_around,
     insert,
+    least_depth,
     recenter,
 )
 from pan3d_core.grasping.object_cloud import ObjectCloud
@@ -54,7 +55,7 @@ def place_hands(pairs: ContactPairs, cloud: ObjectCloud, config: GraspConfig) ->
         The settled hands with their scores, some of which may be below `MIN_SCORE`.
     """
     hands = hands_around(pairs, config)
-    free = free_depth(hands, cloud, config)
+    free = free_depth(hands, cloud, config, least_depth(config.gripper))
     placed, reaches = insert(hands, free.total, config)
     hands = placed[reaches]
     contact = contact_of(hands, cloud, config)
@@ -78,14 +79,14 @@ def _settled(hands: Hands, contact: Contact, cloud: ObjectCloud, config: GraspCo
     """Centre the hands on what their pads will touch, and check them again where they then are, with what they touch there."""
     hands = recenter(hands, contact, config)
     hands = hands[hands.width <= config.gripper.max_width_m * config.max_width_fraction]
-    free = free_depth(hands, cloud, config).total
+    free = free_depth(hands, cloud, config, -_MAX_BACK_M).total
     hands, free = hands[free >= -_MAX_BACK_M], free[free >= -_MAX_BACK_M]
     back = np.minimum(free, 0.0).astype(np.float32)
     hands = replace(hands, position=hands.position + back[:, None] * hands.rotation[:, :, 2])
     # Measured surfaces end a little before the true ones, so the jaws open as wide as there is room.
     wide = replace(hands, opening=np.full_like(hands.width, config.gripper.max_width_m))
     careful = replace(config, collision_margin_m=min(config.collision_margin_m + _WIDE_MARGIN_M, 0.1))
-    room = free_depth(wide, cloud, careful)
-    has_room = (room.others >= 0) & (room.own >= 0) & (depth_to_support(wide, cloud, config) >= 0)
+    room = free_depth(wide, replace(cloud, support_height_m=None), careful, 0.0, ignored=0)
+    has_room = (room.total >= 0) & (depth_to_support(wide, cloud, config) >= 0)
     hands = replace(hands, opening=np.where(has_room, wide.opening, hands.opening))
     return hands, contact_of(hands, cloud, config)

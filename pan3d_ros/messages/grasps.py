@@ -7,6 +7,7 @@ import math
 import torch
 from geometry_msgs.msg import Pose, PoseArray, Vector3
 from pan3d_interfaces.msg import GraspTarget as GraspTargetMessage
+from torch import Tensor
 
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
@@ -33,6 +34,8 @@ def grasp_message(grasp: GraspTarget, labels: LabelSpace) -> GraspTargetMessage:
     message = GraspTargetMessage(header=header(grasp.world_frame_id, grasp.stamp_ns), instance_id=grasp.instance_id)
     message.class_name = labels.name(grasp.class_id)
     message.grasp_pose = pose_message(grasp.world_from_grasp)
+    message.pre_grasp_pose = pose_message(_shifted(grasp.world_from_grasp, -grasp.pregrasp_distance_m * approach))
+    message.retreat_pose = pose_message(_shifted(grasp.world_from_grasp, RETREAT_M * torch.tensor([0.0, 0.0, 1.0])))
     message.approach_direction = vector_message(approach)
     message.approach_distance = message.approach_min_distance = float(grasp.pregrasp_distance_m)
     message.retreat_direction = Vector3(z=1.0)
@@ -46,6 +49,13 @@ def grasp_message(grasp: GraspTarget, labels: LabelSpace) -> GraspTargetMessage:
     message.object_size = vector_message(grasp.box.size_m)
     message.allowed_touch_objects = [f"pan3d/{grasp.instance_id}"]
     return message
+
+
+def _shifted(pose: Tensor, by: Tensor) -> Tensor:
+    """The pose (4, 4), moved by (3,) in its reference frame."""
+    moved = pose.clone()
+    moved[:3, 3] += by
+    return moved
 
 
 def box_pose(box: OrientedBox) -> Pose:
@@ -62,7 +72,8 @@ def grasp_poses(targets: list[GraspTargetMessage]) -> PoseArray:
 
 
 def grasp_from_message(message: GraspTargetMessage) -> GraspTarget:
-    """The grasp of a message, unnamed; `ValueError` for numbers that are not finite or out of range."""
+    """The grasp of a message, unnamed; `pre_grasp_pose` and `retreat_pose`, which follow from the rest, do not count. Raises
+    `ValueError` for numbers that are not finite or out of range."""
     if not 0.0 < message.width <= 1.0:
         raise ValueError(f"grasp.width: expected 0 to 1 m, got {message.width}")
     if not 0.0 <= message.opening <= 1.0:

@@ -20,8 +20,8 @@ from pan3d_sim.cell.arm_robot import ArmRobot
 from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_sim.cell.touches import ITSELF, SUPPORT, Touch
 from pan3d_sim.objects.kinds import GRASPABLE_KINDS
-from pan3d_tools.bench.grasp import rate
 from pan3d_tools.bench.options import add_device_option, add_engine_options
+from pan3d_tools.bench.shares import rate
 
 log = logging.getLogger("pan3d.bench.pick")
 

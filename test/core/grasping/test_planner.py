@@ -1,5 +1,7 @@
 """Grasps on clouds with a known shape, judged by a force-closure check of its own that shares no code with the planner."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,11 @@ import torch
 from pan3d_core.config import GraspConfig, GripperConfig
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.grasping.completion import complete_surface, fit_axis
+from pan3d_core.grasping.contacts import find_pairs
+from pan3d_core.grasping.hands import contact_of, hands_around
+from pan3d_core.grasping.object_cloud import build_object_cloud
 from pan3d_core.grasping.planner import REASONS, select_grasps
+from pan3d_core.grasping.scoring import COVERED_COST, hand_scores
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import Panoptic3D, Segment
 
@@ -302,3 +308,60 @@ def test_every_reason_has_a_sentence_and_the_search_is_repeatable():
     first, second = (select_grasps(scene, 1, CONFIG, None) for _ in range(2))
     assert first.reason in REASONS and first.message.startswith(REASONS[first.reason])
     assert all(torch.equal(a.world_from_grasp, b.world_from_grasp) for a, b in zip(first.targets, second.targets))
+
+
+def plate_surface(radius, height, rng, thick=0.004):
+    """A flat bottom and a rim that rises by `height` over the outer 40 % of the radius, seen from above and below."""
+    count = int(np.pi * radius**2 / SPACING**2)
+    r, angle = radius * np.sqrt(rng.random(2 * count)), rng.uniform(-np.pi, np.pi, 2 * count)
+    slope = np.where(r > 0.6 * radius, height / (0.4 * radius), 0.0)
+    z = slope * (r - 0.6 * radius)
+    around = np.stack([np.cos(angle), np.sin(angle)], 1)
+    up = np.column_stack([-slope[:, None] * around, np.ones(2 * count)])
+    up /= np.linalg.norm(up, axis=1, keepdims=True)
+    top = np.column_stack([around * r[:, None], z + thick])
+    bottom = np.column_stack([around * r[:, None], z])
+    return np.concatenate([top[:count], bottom[count:]]), np.concatenate([up[:count], -up[count:]])
+
+
+def test_a_plate_is_taken_at_its_sloping_rim_and_nobody_is_sure_of_it():
+    plate = plate_surface(0.085, 0.016, np.random.default_rng(10))
+    result = select_grasps(as_scene(plate), 1, CONFIG, 0.0)
+    assert result.targets and set(result.methods) == {"rim"} and result.targets[0].score < 0.25
+    for grasp in result.targets:
+        place, closing = grasp.world_from_grasp[:3, 3].numpy(), grasp.world_from_grasp[:3, 0].numpy()
+        assert 0.05 < np.linalg.norm(place[:2]) < 0.09 and abs(closing[:2] @ place[:2]) > 0.9 * np.linalg.norm(place[:2])
+        assert not touches(grasp, np.zeros((0, 3)), 0.0)
+
+
+def test_a_tray_is_no_cylinder_that_reaches_up_to_where_nothing_was_seen():
+    rng = np.random.default_rng(11)
+    across, along = rng.uniform(-0.11, 0.11, 900), rng.uniform(-0.06, 0.06, 900)
+    toward = np.column_stack([np.zeros(900), -across, np.sqrt(0.14**2 - across**2)])  # the axis, 14 cm above
+    points = np.column_stack([along, across, 0.145 - toward[:, 2]])
+    extra, _ = complete_surface(points, toward / 0.14, np.eye(3), 0.0)
+    assert len(extra) == 0 or extra[:, 2].max() < points[:, 2].max() + 0.011
+
+
+def test_an_edge_on_a_lid_is_no_place_for_fingers_that_would_stand_in_the_lid():
+    rng = np.random.default_rng(12)
+    book = box_surface(np.array([0.0, 0.0, 0.011]), np.array([0.17, 0.11, 0.022]), rng)
+    title = box_surface(np.array([0.04, 0.0, 0.0225]), np.array([0.03, 0.05, 0.002]), rng)
+    both = tuple(np.concatenate(parts) for parts in zip(book, title))
+    result = select_grasps(as_scene(both), 1, CONFIG, 0.0)
+    assert not result.targets and result.reason in ("self_collision", "table", "too_wide")
+    assert select_grasps(as_scene(title), 1, CONFIG, 0.0).reason != "self_collision"  # alone, nothing of it is in the way
+
+
+def test_what_others_lie_on_is_worth_less():
+    block = box_surface(np.array([0.0, 0.0, 0.03]), np.array([0.05, 0.05, 0.06]), np.random.default_rng(13))
+    board = box_surface(np.array([0.06, 0.0, 0.066]), np.array([0.13, 0.03, 0.01]), np.random.default_rng(14))
+    beside = (board[0] + [0.2, 0.0, -0.06], board[1])
+    free, carrying = (build_object_cloud(as_scene(block, other), 1, 0.0) for other in (beside, board))
+    assert free.covered == 0.0 and carrying.covered == pytest.approx(0.5, abs=0.12)
+    gripper = CONFIG.gripper
+    pairs, _ = find_pairs(free, CONFIG)
+    hands = hands_around(pairs, CONFIG)
+    contact = contact_of(hands, free, CONFIG)
+    lone, held_down = (hand_scores(hands, contact, replace(free, covered=share), gripper) for share in (0.0, carrying.covered))
+    assert lone.max() > 0.3 and np.allclose(held_down, lone * (1 - COVERED_COST * carrying.covered))

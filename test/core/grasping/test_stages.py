@@ -37,6 +37,12 @@ def test_what_stands_beside_an_object_is_an_obstacle_as_fine_as_fingers_need():
     assert len(surface) < 0.3 * len(other)
     assert (found.obstacles[:, 2] < 0.045).any(), "what is under it was not seen, and is not free"
     assert len(build_object_cloud(scene, 2, 0.0).points) > 100
+    beneath = torch.from_numpy(grid((0.06, 0.14), (0.0, 0.08), 0.045, 0.002))  # the other is a board, seen from below, too
+    board = Panoptic3D(
+        none, none, segments, torch.cat([points, beneath]), torch.cat([points, beneath]),
+        torch.cat([ids, torch.full((len(beneath),), 2)]), torch.cat([up, -up[: len(beneath)]]), LabelSpace.things(("thing",)),
+    )  # fmt: skip
+    assert build_object_cloud(board, 1, 0.0).obstacles[:, 2].min() > 0.044, "what is under a seen underside is free"
 
 
 def test_points_far_from_an_object_are_no_part_of_it_wherever_it_stands():
@@ -57,7 +63,7 @@ def test_an_open_rim_is_found_in_few_points_all_around():
     points = np.stack([0.05 * np.cos(angle), 0.05 * np.sin(angle), np.full(64, 0.06)], axis=1).astype(np.float32)
     normals = np.stack([np.cos(angle), np.sin(angle), np.zeros(64)], axis=1).astype(np.float32)
     box = OrientedBox(torch.eye(4), torch.full((3,), 0.1))
-    bowl = ObjectCloud(points, normals, np.ones(64, bool), points[:0], box, points.mean(0), 0.0)
+    bowl = ObjectCloud(points, normals, np.ones(64, bool), points[:0], box, points.mean(0), 0.0, points)
     pairs, _ = find_pairs(bowl, CONFIG)
     rim = pairs[pairs.source == NAMES.index("rim")]
     assert len(rim) == 16
@@ -65,15 +71,17 @@ def test_an_open_rim_is_found_in_few_points_all_around():
     assert np.allclose(rim.centers[:, 2], 0.06 - 0.008, atol=1e-4)
     assert np.allclose((rim.axes[:, :2] * rim.centers[:, :2]).sum(1), 0.05, atol=1e-3)  # closes across the wall
     broken = points - np.where(np.abs(angle - np.pi / 2) < 0.18, 0.03, 0.0)[:, None] * np.float32([0.0, 0.0, 1.0])
-    gap = ObjectCloud(broken, normals, np.ones(64, bool), points[:0], box, points.mean(0), 0.0)
+    gap = ObjectCloud(broken, normals, np.ones(64, bool), points[:0], box, points.mean(0), 0.0, points)
     with_gap, _ = find_pairs(gap, CONFIG)
     places = with_gap.centers[with_gap.source == NAMES.index("rim")]
     assert len(places) == 15 and places[:, 1].max() < 0.0495  # none where the rim is broken off
     closed = np.concatenate([points, grid((-0.02, 0.02), (-0.02, 0.02), 0.06, 0.01)])
     up = np.tile(np.float32([0.0, 0.0, 1.0]), (len(closed) - 64, 1))
-    lid = ObjectCloud(closed, np.concatenate([normals, up]), np.ones(len(closed), bool), points[:0], box, closed.mean(0), 0.0)
+    lid = ObjectCloud(
+        closed, np.concatenate([normals, up]), np.ones(len(closed), bool), points[:0], box, closed.mean(0), 0.0, closed
+    )
     assert NAMES.index("rim") not in find_pairs(lid, CONFIG)[0].source
-    half = ObjectCloud(points[:32], normals[:32], np.ones(32, bool), points[:0], box, points.mean(0), 0.0)
+    half = ObjectCloud(points[:32], normals[:32], np.ones(32, bool), points[:0], box, points.mean(0), 0.0, points)
     assert NAMES.index("rim") not in find_pairs(half, CONFIG)[0].source
 
 

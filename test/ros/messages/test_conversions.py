@@ -333,4 +333,14 @@ def test_grasps():
     assert (message.width, message.approach_distance, message.quality) == pytest.approx((0.05, 0.1, 0.75))
     assert message.allowed_touch_objects == ["pan3d/7"]
     assert grasp_poses([message]).poses == [message.grasp_pose]
+    for pose, height in ((message.pre_grasp_pose, 0.15), (message.grasp_pose, 0.05), (message.retreat_pose, 0.15)):
+        place = pose.position
+        assert (place.x, place.y, place.z) == pytest.approx((0.1, 0.2, height)) and pose.orientation.x == pytest.approx(1.0)
+    sideways = torch.eye(4)
+    sideways[:3, :3] = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])  # approaches along +x
+    message = grasp_message(replace(grasp, world_from_grasp=sideways, pregrasp_distance_m=0.07), LABELS)
+    before, after = message.pre_grasp_pose.position, message.retreat_pose.position
+    assert (before.x, before.y, before.z) == pytest.approx((-0.07, 0.0, 0.0))
+    assert (after.x, after.y, after.z) == pytest.approx((0.0, 0.0, message.retreat_distance))
+    assert message.pre_grasp_pose.orientation == message.grasp_pose.orientation == message.retreat_pose.orientation
     assert grasp_poses([]).poses == []

@@ -11,7 +11,9 @@ from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_sim.cameras.depth_noise import DepthNoise
 from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell
-from pan3d_tools.bench.grasp import attempt_all, cloud_from_views, plan_obb, rate, summarize, true_cloud
+from pan3d_tools.bench.grasp.attempts import attempt_all, plan_obb
+from pan3d_tools.bench.grasp.clouds import cloud_from_views, true_cloud
+from pan3d_tools.bench.grasp.figures import summarize
 
 EASY = CellConfig(num_objects=3, kinds=("can", "box", "bottle", "block", "ball"), width=320, height=240)
 
@@ -46,11 +48,11 @@ def test_what_the_pipeline_sees_can_be_lifted():
 
 def test_benchmark_clouds_lie_on_the_objects():
     with RobotCell(13, EASY) as cell:
-        seen, seen_ids = cloud_from_views(cell, DepthNoise(sigma_m=0.0, bleed=0.0))
-        true, true_ids = true_cloud(cell)
+        seen, true = cloud_from_views(cell, DepthNoise(sigma_m=0.0, bleed=0.0)), true_cloud(cell)
         for index in range(len(cell.objects)):
-            reference = true.points[true.point_instance_id == true_ids[index]]
-            points = seen.points[seen.point_instance_id == seen_ids[index]]
+            reference, points = (
+                cloud.panoptic.points[cloud.panoptic.point_instance_id == cloud.id_of_object[index]] for cloud in (true, seen)
+            )
             assert len(points) > 50
             distance = torch.cdist(points, reference).min(1).values
             assert float(distance.quantile(0.95)) < 0.004
@@ -58,18 +60,11 @@ def test_benchmark_clouds_lie_on_the_objects():
 
 def test_baseline_attempts_are_summarized():
     cell = RobotCell(13, EASY)
-    panoptic, ids = true_cloud(cell)
-    del ids[0]  # as if the first object had not been seen
-    attempts = attempt_all(cell, panoptic, ids, plan_obb)
+    cloud = true_cloud(cell)
+    del cloud.id_of_object[0]  # as if the first object had not been seen
+    attempts = attempt_all(cell, cloud, plan_obb)
     summary = summarize(attempts)
     assert summary["objects"] == 3 and summary["outcomes"]["not seen"] == 1
     assert summary["lifted"] <= summary["executed"] <= 2
     assert summary["lifted_per_object"]["share"] == pytest.approx(summary["lifted"] / 3)
     assert summary["deepest_contact_mm"] < 3.0
-
-
-def test_wilson_interval():
-    interval = rate(47, 50)
-    assert interval["share"] == 0.94
-    assert interval["low"] == pytest.approx(0.838, abs=0.002) and interval["high"] == pytest.approx(0.979, abs=0.002)
-    assert rate(0, 0) == {"share": 0.0, "low": 0.0, "high": 1.0}
