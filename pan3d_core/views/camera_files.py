@@ -59,7 +59,7 @@ class Distortion:
 class CameraEntry:
     """What a file says about one picture; None = nothing. Paths start at the folder of the file."""
 
-    camera: str | None = None  # name, unique within the file
+    camera: str | None = None  # name; one that moves has views at several stamps
     frame_id: str | None = None  # name of the optical frame
     stamp_ns: int = 0  # time of exposure
     image: str | None = None  # path of the picture
@@ -170,7 +170,8 @@ def _file_of(content: dict[str, Any]) -> CameraFile:
             entries.append(_entry_of(values))
         except ValueError as error:
             raise ValueError(f"view {index}: {error}") from error
-    _require_different("camera", [entry.camera for entry in entries])
+    cameras = [None if entry.camera is None else (entry.camera, entry.stamp_ns) for entry in entries]
+    _require_different("camera", cameras, " at the same stamp_ns (one that moves has a view at each)")
     _require_different("image", [entry.image for entry in entries])
     height = rest.pop("support_height_m", None)
     if height is not None and not (type(height) in (int, float) and abs(height) < MAX_HEIGHT_M):
@@ -188,12 +189,13 @@ def _text(values: dict[str, Any], key: str) -> str | None:
     return value
 
 
-def _require_different(key: str, values: Sequence[str | None]) -> None:
+def _require_different(key: str, values: Sequence[str | tuple[str, int] | None], when: str = "") -> None:
     """`ValueError` where two entries say the same."""
     for index, value in enumerate(values):
         if value is not None and value in values[:index]:
+            said = value if isinstance(value, str) else value[0]
             raise ValueError(
-                f"view {index}: {key}: expected another one in each view, got {value!r} of view {values.index(value)}"
+                f"view {index}: {key}: expected another one in each view, got {said!r} of view {values.index(value)}{when}"
             )
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -136,11 +137,22 @@ def test_what_is_said_twice_is_refused(scene, tmp_path):
         ),
         (text.replace("01_cam1.png", "00_cam0.png"), "view 1: image: expected another one in each view"),
         (text.replace('"images/01_cam1.png', '"copies/00_cam0.png'), "image: expected another file name in each view"),
-        (text.replace('"cam1"', '"cam0"'), "view 1: camera: expected another one in each view, got 'cam0' of view 0"),
+        (
+            re.sub(r'"stamp_ns": \d+', '"stamp_ns": 7', text.replace('"cam1"', '"cam0"')),
+            "view 1: camera: expected another one in each view, got 'cam0' of view 0 at the same stamp_ns",
+        ),
     ]:
         path.write_text(wrong)
         with pytest.raises(ValueError, match=rf"scene\.json: {said}"):
             read_photographs(images, path)
+
+
+def test_a_camera_that_moves_has_a_view_at_each_stamp(scene, tmp_path):
+    moving = replace(scene, views=tuple(replace(view, camera="wrist", stamp_ns=k) for k, view in enumerate(scene.views)))
+    write_scene(tmp_path, moving)
+    assert [(view.camera, view.stamp_ns) for view in read_scene(tmp_path).views] == [
+        ("wrist", k) for k in range(len(scene.views))
+    ]
 
 
 def test_files_of_one_name_are_different_cameras(tmp_path):
