@@ -62,8 +62,12 @@ def gain_of(before: Sequence[SceneOverlaps], after: Sequence[SceneOverlaps], sam
     low = high = float("nan")
     if len(rows) >= MIN_SCENES:
         rng = np.random.default_rng(seed)
-        drawn = [[row for scene in rng.integers(len(rows), size=len(rows)) for row in rows[scene]] for _ in range(DRAWS)]
-        changes = [_ap50(after, chosen) - _ap50(before, chosen) for chosen in drawn]
+        drawn = [tuple(sorted(rng.integers(len(rows), size=len(rows)).tolist())) for _ in range(DRAWS)]
+        change_of = {}  # few scenes are drawn alike many times
+        for scenes in set(drawn):
+            chosen = [row for scene in scenes for row in rows[scene]]
+            change_of[scenes] = _ap50(after, chosen) - _ap50(before, chosen)
+        changes = [change_of[scenes] for scenes in drawn]
         low, high = (float(value) for value in np.quantile(changes, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
     every = list(range(len(before)))
     return Gain(_ap50(before, every), _ap50(after, every), low, high, len(rows))
