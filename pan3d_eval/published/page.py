@@ -13,6 +13,16 @@ from pan3d_eval.published.run import TableOutcome
 NOTHING = "-"  # where there was nothing to measure
 
 
+_CARRIED = {
+    "posed": "Posed transfer: masks are read at the vertices that each view sees by true cameras and the sensor's depth.",
+    "unposed": "Unposed transfer: predicted points vote at the vertices, after one similarity and closest points.",
+}
+_SEEN = {
+    "neighbours": "Context are the two images beside every novel one.",
+    "alternate": "Even images are context, odd ones novel.",
+}
+
+
 def table_page(outcome: TableOutcome) -> str:
     """The table: how it is measured, the paper's lines and ours, what is not as published, and which scenes are missing."""
     protocol, table = outcome.protocol, outcome.table
@@ -39,17 +49,11 @@ def way(outcome: TableOutcome) -> str:
     """How answers come to the truth, in a sentence or two."""
     setting, (width, height) = outcome.table.setting, outcome.table.size
     if isinstance(setting, MaskSetting):
-        carried = {
-            "posed": "Posed transfer: masks are read at the vertices that each view sees by true cameras and the sensor's depth.",
-            "unposed": "Unposed transfer: predicted points vote at the vertices, after one similarity and closest points.",
-        }[setting.transfer]
-        return f"{carried} The engine sees colour and intrinsics alone (the paper: pictures of {width} x {height})."
+        given = f"colour and intrinsics alone (the paper: pictures of {width} x {height})"
+        return f"{_CARRIED[setting.transfer]} The engine sees {given}."
     if isinstance(setting, RenderSetting):
-        seen = {
-            "neighbours": "Context are the two images beside every novel one.",
-            "alternate": "Even images are context, odd ones novel.",
-        }[setting.samples]
-        return f"{seen} The engine sees colour and intrinsics of the context alone (the paper: pictures of {width} x {height})."
+        given = f"colour and intrinsics of the context alone (the paper: pictures of {width} x {height})"
+        return f"{_SEEN[setting.samples]} The engine sees {given}."
     given = f"posed views of {width} x {height} with depth and 2D labels"
     return f"Refined from {given} in {setting.steps} steps, judged in the same views."
 

@@ -7,7 +7,7 @@ in one column.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pan3d_eval.datasets import ViewSelection
 from pan3d_eval.rendered.true_views import ClassList
@@ -66,9 +66,9 @@ class RenderSetting:
 class MapSetting:
     """A scene refined from posed views with depth and 2D labels, and rendered in the same views."""
 
+    min_views: ClassVar[int] = 2
     steps: int = 30_000
     max_gaussians: int = 300_000
-    min_views: int = 2
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
 """A labelled data set of boxes on a table with every kind of mistake that a person can put right."""
 
+import json
+import shutil
 from functools import cache
 from pathlib import Path
 
+import pytest
 import torch
 from synthetic_cell import BLOCKS, Block, render_cell
 
@@ -47,3 +50,16 @@ def labelled_dataset(folder: Path, *names: str) -> Path:
     for name in names or ("bench",):
         write_scene(folder / name, labelled_scene(name))
     return folder
+
+
+@pytest.fixture
+def copied(made, tmp_path):
+    """A copy, to be changed, of the folder that the module's `made` once made."""
+    return shutil.copytree(made, tmp_path / "copied")
+
+
+def changed(path: Path, change) -> None:
+    """Change what a JSON file says."""
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))

@@ -1,12 +1,11 @@
 """Labelled scenes in BOP's layout and back: the same labels; published scenes without what we add; what is wrong is named."""
 
 import json
-import shutil
 from dataclasses import replace
 
 import pytest
 import torch
-from labelled_boxes import BLUE_GREEN, PATCH, RED_LEFT, labelled_dataset, labelled_scene
+from labelled_boxes import BLUE_GREEN, PATCH, RED_LEFT, changed, labelled_dataset, labelled_scene
 
 from pan3d_core.labelling.layouts import write_bop
 from pan3d_core.views.scene_folder import read_scene, write_scene
@@ -23,24 +22,13 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def base(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "base")
+def folder(copied):
+    return copied / "data" / "bench"
 
 
 @pytest.fixture
-def folder(base):
-    return base / "data" / "bench"
-
-
-@pytest.fixture
-def written(base):
-    return base / "bop" / "train" / "000000"
-
-
-def changed(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
+def written(copied):
+    return copied / "bop" / "train" / "000000"
 
 
 def published(scene):

@@ -28,13 +28,6 @@ def scans(tmp_path_factory):
     return folder.parent
 
 
-@pytest.fixture
-def engine(monkeypatch):
-    made = Recalling()
-    monkeypatch.setitem(ENGINES, "recalling", lambda config: made)
-    return made
-
-
 def mean_ap(scenes, thresholds):
     return float(np.mean([average_precision(scenes, threshold) for threshold in thresholds]))
 

@@ -34,13 +34,6 @@ def scans(tmp_path_factory):
     return folder.parent
 
 
-@pytest.fixture
-def engine(monkeypatch):
-    made = Recalling()
-    monkeypatch.setitem(ENGINES, "recalling", lambda config: made)
-    return made
-
-
 def listed(path: Path, *names: str) -> Path:
     path.write_text("\n".join(["# the scenes", *names, ""]))
     return path

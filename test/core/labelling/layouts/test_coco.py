@@ -1,12 +1,11 @@
 """Labelled scenes as COCO's panoptic format and back: the same labels, and what does not fit is named."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
 import torch
-from labelled_boxes import BLUE_GREEN, DOUBTFUL, PATCH, RED_LEFT, UNKNOWN, labelled_dataset
+from labelled_boxes import BLUE_GREEN, DOUBTFUL, PATCH, RED_LEFT, UNKNOWN, changed, labelled_dataset
 from PIL import Image
 
 from pan3d_core.labelling.layouts import read_coco_onto, write_coco
@@ -24,24 +23,13 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def base(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "base")
+def folders(copied):
+    return [copied / "data" / "bench", copied / "data" / "shelf"]
 
 
 @pytest.fixture
-def folders(base):
-    return [base / "data" / "bench", base / "data" / "shelf"]
-
-
-@pytest.fixture
-def written(base):
-    return base / "coco" / "annotations" / "panoptic.json"
-
-
-def changed(path, change):
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
+def written(copied):
+    return copied / "coco" / "annotations" / "panoptic.json"
 
 
 def test_labels_come_back_as_they_were(folders, written):

@@ -2,7 +2,7 @@
 
 import errno
 import json
-import shutil
+from contextlib import closing
 
 import pytest
 import torch
@@ -20,15 +20,14 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def dataset(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "data")
+def dataset(copied):
+    return copied
 
 
 @pytest.fixture
 def review(dataset):
-    review = Review(dataset)
-    yield review
-    review.close()
+    with closing(Review(dataset)) as review:
+        yield review
 
 
 def put_right(review):
