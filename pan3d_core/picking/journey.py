@@ -209,7 +209,8 @@ class Picker:
             if seen.segment(wanted) is None or all(item.instance_id != wanted for item in seen.scene.objects):
                 return Attempt(Outcome.NOT_FOUND, f"object {wanted} is not seen")
         answer = select_grasps(seen.result.panoptic, instance_id, self.pipeline.config.grasp, seen.scene.support_height_m)
-        grasps = [grasp for grasp in answer.targets if all(_other(grasp, bad) for bad in failed)]
+        deeper_m = self.planner.config.deeper_m
+        grasps = [grasp for grasp in answer.targets if all(_other(grasp, bad, deeper_m) for bad in failed)]
         if not grasps:
             return Attempt(Outcome.NO_GRASP, answer.message)
         if onto:
@@ -294,8 +295,11 @@ def _moved(motion: Motion) -> Floats:
     return place
 
 
-def _other(grasp: GraspTarget, failed: GraspTarget) -> bool:
-    apart = (grasp.world_from_grasp[:3, 3] - failed.world_from_grasp[:3, 3]).norm()
+def _other(grasp: GraspTarget, failed: GraspTarget, deeper_m: float) -> bool:
+    """Whether a grasp, as it is offered and as much deeper as the planner may take it, is elsewhere than one that failed."""
+    way = failed.world_from_grasp[:3, 3] - grasp.world_from_grasp[:3, 3]
+    axis = grasp.world_from_grasp[:3, 2]
+    apart = (way - (way @ axis).clamp(0.0, deeper_m) * axis).norm()
     return float(apart) > SAME_GRASP_M
 
 

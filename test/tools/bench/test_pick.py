@@ -62,7 +62,6 @@ def test_an_object_taken_away_while_planned_for(cell, robot, picker, monkeypatch
     np.testing.assert_allclose(robot.angles(), before, atol=1e-3)
 
 
-@pytest.mark.slow
 def test_a_gripper_that_closed_on_nothing_tries_elsewhere(robot, picker, monkeypatch):
     close, closings = robot.close, []
 
