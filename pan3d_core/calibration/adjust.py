@@ -12,12 +12,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pan3d_core.assembly.ground_matches import match_on_ground
 from pan3d_core.assembly.portions import at_once
-from pan3d_core.assembly.pose_fit import NEAR_M, WIDTHS, motion_size, pair_transforms, plane_distances, ray_errors, small_motion
+from pan3d_core.assembly.pose_fit import NEAR_M, WIDTHS, pair_transforms, plane_distances, ray_errors, small_motion
 from pan3d_core.assembly.support_height import find_support, triangulated_places
 from pan3d_core.assembly.view_matches import Array, ViewMatches, match_views
 from pan3d_core.config import ConsistencyConfig
@@ -192,9 +193,5 @@ def _prior() -> Array:
 
 
 def _twist(motion: Array) -> Array:
-    """(6,) of a small (4, 4) motion."""
-    skew = (motion[:3, :3] - motion[:3, :3].T) / 2
-    axis = np.array([skew[2, 1], skew[0, 2], skew[1, 0]])
-    sine = float(np.linalg.norm(axis))
-    angle = math.radians(motion_size(motion)[0])
-    return np.concatenate([axis * (angle / sine if sine > 1e-12 else 1.0), motion[:3, 3]])
+    """(6,) rotation vector (rad) and translation (m) of a (4, 4) motion."""
+    return np.concatenate([np.asarray(cv2.Rodrigues(motion[:3, :3])[0], np.float64).ravel(), motion[:3, 3]])

@@ -165,7 +165,7 @@ def _held(shared: Shared, found: Estimate, trusted: int) -> Estimate:
 
 
 def _moved_alone(shared: Shared, at: Estimate, index: int) -> Estimate:
-    """Where most matches fit, from where the camera is or, after a large movement, from where its rays alone lead."""
+    """Where most agrees, from where the camera is or, after a large movement, from where its rays alone lead."""
     rough = at.motions.copy()
     rough[index] = fit_views(shared.matches, shared.rays, at.poses(shared), np.flatnonzero(shared.camera == index)) @ rough[index]
     tried = [

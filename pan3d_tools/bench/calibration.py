@@ -44,7 +44,7 @@ class Verdict:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pan3d bench calibration", description=__doc__)
-    parser.add_argument("--first-seed", type=int, default=7000, help="of the cells; limits were tuned on 3000 to 3039")
+    parser.add_argument("--first-seed", type=int, default=7000, help="of the cells; limits were chosen on 3000 to 3033")
     parser.add_argument("--scenes", type=int, default=30, help="number of cells (default: %(default)s)")
     parser.add_argument("--cameras", type=int, default=4, help="of each rig (default: %(default)s)")
     parser.add_argument("--sets", nargs="+", type=int, default=[1, 3], help="view sets of one check (default: %(default)s)")

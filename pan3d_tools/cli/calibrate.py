@@ -39,8 +39,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     check.add_argument("--views", type=int, default=24, metavar="N", help="of each bag at most (default: %(default)s)")
     check.add_argument(
         "-o", "--out", type=Path, metavar="FILE",
-        help="write the corrected poses: .json for one cameras file or scene folder, .yaml as transforms.static_file of fixed "
-        "cameras takes it",
+        help="write the corrected poses: .json, in its own folder, for one cameras file or scene folder; .yaml as "
+        "transforms.static_file of fixed cameras takes it",
     )  # fmt: skip
 
 
@@ -49,8 +49,8 @@ def run_check(options: argparse.Namespace) -> int:
     out: Path | None = options.out
     if out is not None and out.suffix not in (".json", ".yaml"):
         raise ValueError(f"--out: expected a .json or .yaml file, got {out}")
-    if out is not None and out.suffix == ".json" and (len(options.recordings) > 1 or not names_cameras(options.recordings[0])):
-        raise ValueError("--out: expected a .yaml file, since .json is for one cameras file or scene folder")
+    if out is not None and out.suffix == ".json":
+        _require_beside(out, options.recordings)
     sets = [
         scene_of_cameras(path, ()).views if names_cameras(path) else load(KEYFRAMES)(path, options.views)
         for path in options.recordings
@@ -96,6 +96,16 @@ def lines_of(check: CalibrationCheck) -> list[str]:
 def mending(item: CameraCheck) -> tuple[list[float], list[float]]:
     """Give `given_from_cam` of a camera: metres and quaternion xyzw, by which `parent_from_optical` is to be multiplied."""
     return _pose_numbers(np.linalg.inv(item.cam_from_given))
+
+
+def _require_beside(out: Path, recordings: Sequence[Path]) -> None:
+    """A cameras file is of one source, and names its pictures from the folder that it lies in."""
+    source = recordings[0]
+    if len(recordings) > 1 or not names_cameras(source):
+        raise ValueError("--out: expected a .yaml file, since .json is for one cameras file or scene folder")
+    folder = source if source.is_dir() else source.parent
+    if out.parent.resolve() != folder.resolve():
+        raise ValueError(f"--out: expected a .json file in {folder}, where the names of its pictures begin, got {out}")
 
 
 def _with_poses(source: Path, views: Sequence[CameraView]) -> CameraFile:

@@ -8,10 +8,12 @@ import torch
 from table_rig import rig
 
 from pan3d_core.assembly.pose_fit import motion_size, small_motion
+from pan3d_core.calibration import CalibrationCheck, CameraCheck
 from pan3d_core.views.camera_files import read_camera_file
 from pan3d_core.views.scene_folder import Scene, read_scene, write_scene
 from pan3d_ros.inputs.transforms import StaticTransforms
 from pan3d_tools.cli import main
+from pan3d_tools.cli.calibrate import lines_of
 
 KNOCK = small_motion(np.array([0.0, 0.017, 0.0, 0.02, 0.0, 0.0]))  # a degree, and 2 cm to the side
 
@@ -41,12 +43,14 @@ def left(folders, cam_from_world):
     return motion_size(cam_from_world.double().numpy() @ np.linalg.inv(right.double().numpy()))
 
 
-def test_a_knocked_camera_is_named_with_what_mends_it(folders, tmp_path, capsys):
-    assert check(folders / "knocked", "-o", tmp_path / "mended.json") == 1
+def test_a_knocked_camera_is_named_with_what_mends_it(folders, capsys):
+    mended = folders / "knocked" / "mended.json"
+    assert check(folders / "knocked", "-o", mended) == 1
     said = capsys.readouterr().out
     assert "camera_2: OFF by" in said and said.count(": right") == 2 and "  camera_2: xyz [" in said
-    degrees, metres = left(folders, read_camera_file(tmp_path / "mended.json").views[2].cam_from_world)
+    degrees, metres = left(folders, read_camera_file(mended).views[2].cam_from_world)
     assert degrees < 0.2 and metres < 0.004
+    assert check(mended) == 0  # its pictures are found beside it
 
 
 def test_fixed_cameras_become_a_file_that_the_node_reads(folders, tmp_path):
@@ -56,11 +60,18 @@ def test_fixed_cameras_become_a_file_that_the_node_reads(folders, tmp_path):
     assert degrees < 0.2 and metres < 0.004
 
 
+def test_where_as_many_are_off_as_are_right_it_says_that_pictures_cannot_tell_which():
+    cameras = [CameraCheck(name, made, 0.1, 0.001, 50, 0.5, 1.0, True) for name, made in (("a", KNOCK), ("b", np.eye(4)))]
+    assert any("--trust names one" in line for line in lines_of(CalibrationCheck(tuple(cameras), 2, "")))
+    assert not any("--trust" in line for line in lines_of(CalibrationCheck(tuple(cameras), 2, "b")))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["right", "-o", "mended.txt"], "--out: expected a .json or .yaml file, got mended.txt"),
         (["right", "right", "-o", "mended.json"], "--out: expected a .yaml file"),
+        (["right", "-o", "mended.json"], "--out: expected a .json file in right, where the names of its pictures begin"),
         (["right", "--trust", "front"], "trusted: expected one of the cameras camera_0, camera_1, camera_2, got 'front'"),
     ],
 )
