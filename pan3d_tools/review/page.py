@@ -19,7 +19,7 @@ from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.labelling.review import Place, Review, Reviewed, ReviewedObject
 from pan3d_tools.review.panel import ReviewPanel, Shown
 from pan3d_tools.review.shown import Cloud, cloud_of, facts_of, met_by_ray, nearest_first, pictures_of, shown_colors
-from pan3d_tools.viewer.serving import PageAddress, serve, stop_quietly
+from pan3d_tools.viewer.serving import PageAddress, serve, stop_quietly, why_refused
 
 if TYPE_CHECKING:
     import viser
@@ -88,11 +88,7 @@ class ReviewPage:
     def attempt(self, action: Callable[[], None]) -> None:
         """Do what a person asked for; what it is refused with is shown in the page."""
         with self._lock:
-            self.problem = ""
-            try:
-                action()
-            except _REFUSALS as error:
-                self.problem = str(error)
+            self.problem = why_refused(action, _REFUSALS)
             self._refresh()
 
     def decide(self, action: Callable[[], None]) -> None:

@@ -26,7 +26,7 @@ from pan3d_core.runtime.minilm_files import TextEncoderUnavailable
 from pan3d_tools.viewer.display import Display, class_ids, object_facts, shown_colors, visible_gaussians
 from pan3d_tools.viewer.drawing import SceneDrawing
 from pan3d_tools.viewer.panel import HIDE, PRESENCE, REMOVE, Panel
-from pan3d_tools.viewer.serving import PageAddress, serve, stop_quietly
+from pan3d_tools.viewer.serving import PageAddress, serve, stop_quietly, why_refused
 
 if TYPE_CHECKING:
     import viser
@@ -73,11 +73,7 @@ class GaussianViewer:
     def attempt(self, action: Callable[[], None]) -> None:
         """Do what a person asked for; what it is refused with is shown in the page."""
         with self._lock:
-            self.problem = ""
-            try:
-                action()
-            except REFUSALS as error:
-                self.problem = str(error)
+            self.problem = why_refused(action, REFUSALS)
             self._refresh()
 
     def set_mode(self, mode: str) -> None:

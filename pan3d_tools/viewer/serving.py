@@ -6,6 +6,7 @@ import contextlib
 import html
 import io
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,23 @@ def stop_quietly(server: viser.ViserServer) -> None:
     """Close a page's connections and free its port."""
     with contextlib.redirect_stdout(io.StringIO()):
         server.stop()
+
+
+def why_refused(action: Callable[[], None], refusals: tuple[type[Exception], ...]) -> str:
+    """Do what a person asked a page for.
+
+    Args:
+        action: What it is.
+        refusals: Errors that the page shows instead of losing it; others are raised.
+
+    Returns:
+        Why it was refused; empty when it was done.
+    """
+    try:
+        action()
+    except refusals as error:
+        return str(error)
+    return ""
 
 
 def paragraph(text: str, color: Color | None = None) -> str:
