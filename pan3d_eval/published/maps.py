@@ -11,11 +11,9 @@ import torch
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines import Engine, build_engine
-from pan3d_core.refine.first_map.initialise import SurfaceSettings
 from pan3d_core.refine.labels.files import labels_from_files
 from pan3d_core.refine.labels.sources import SceneLabels, labels_from_engine, labels_of_maps, maps_of_labels, things_first
-from pan3d_core.refine.run import SceneSettings, refine_scene
-from pan3d_core.refine.schedule import RefineSettings
+from pan3d_core.refine.run import SceneSettings, published_settings, refine_scene
 from pan3d_core.structures import CameraView, ViewBatch
 from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.sampling import sample_at_network
@@ -67,16 +65,19 @@ class MapEvaluator:
         batch = preprocess(scene.views, PreprocessConfig(height=height, width=width, mode="cover"))
         views = views_of_batch(batch, scene.views)
         labels = self._labels(scene, batch, views, scene_name)
-        settings = SceneSettings(
-            RefineSettings(steps=self.setting.steps),
-            SurfaceSettings(max_gaussians=self.setting.max_gaussians),
-            device=self.device,
-        )
-        model = refine_scene(views, labels, settings).refinement.model
+        model = refine_scene(views, labels, self._settings()).refinement.model
         truth = region_truth(scene, batch, ClassList(labels.labels))
         found = map_figures(model, views, (truth.semantic_id, truth.instance_id))
         return MapScores(
             scene.name, found.loose_pq, found.loose_sq, found.loose_rq, found.loose_mean_coverage, found.pq, found.miou
+        )
+
+    def _settings(self) -> SceneSettings:
+        settings = published_settings(self.setting.steps, self.device)
+        return replace(
+            settings,
+            run=replace(settings.run, density=replace(settings.run.density, strategy=self.setting.density)),
+            surface=replace(settings.surface, max_gaussians=self.setting.max_gaussians),
         )
 
     def _labels(self, scene: Scene, batch: ViewBatch, views: Sequence[CameraView], scene_name: str) -> SceneLabels:

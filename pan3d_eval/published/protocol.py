@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from pan3d_core.refine.schedule import PUBLISHED_STEPS
 from pan3d_eval.datasets import ViewSelection
 from pan3d_eval.rendered.true_views import ClassList
 
@@ -67,7 +68,8 @@ class MapSetting:
     """A scene refined from posed views with depth and 2D labels, and rendered in the same views."""
 
     min_views: ClassVar[int] = 2
-    steps: int = 30_000
+    steps: int = PUBLISHED_STEPS
+    density: str = "gsplat"  # as `DensitySettings.strategy`
     max_gaussians: int = 300_000
 
 

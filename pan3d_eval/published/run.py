@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from pan3d_eval.published.protocol import MapSetting, MaskSetting, PublishedProt
 from pan3d_eval.published.rendered import RenderScores, render_evaluator, render_figures
 from pan3d_eval.published.scenes import NamedScene, full_name, read_split, scenes_of_split
 
-MEASURE_VERSION = 1  # to be raised whenever a figure changes its meaning: kept scenes are then measured again
+MEASURE_VERSION = 2  # to be raised whenever a figure changes its meaning: kept scenes are then measured again
 
 
 @dataclass(frozen=True)
@@ -146,12 +147,15 @@ def applied(table: PublishedTable, choices: PublishedChoices) -> tuple[Published
         return table, tuple(changed)
     if choices.steps is not None and choices.steps != setting.steps:
         changed.append(f"{choices.steps} steps instead of {setting.steps}")
-        table = replace(table, setting=replace(setting, steps=choices.steps))
+        setting = replace(setting, steps=choices.steps)
     if choices.size is not None and choices.size != table.size:
         changed.append(f"views of {choices.size[0]} x {choices.size[1]} instead of {table.size[0]} x {table.size[1]}")
         table = replace(table, size=choices.size)
+    if find_spec("gsplat") is None:
+        changed.append("the number of Gaussians stays as it is: gsplat is not installed")
+        setting = replace(setting, density="none")
     changed.append(f"2D labels: {choices.labels or 'of the engine'} (the paper: Grounded-SAM)")
-    return table, tuple(changed)
+    return replace(table, setting=setting), tuple(changed)
 
 
 def table_worker(

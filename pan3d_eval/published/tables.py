@@ -184,7 +184,8 @@ def _panopticsplatting(key: str, title: str, dataset: str, pq: float) -> Publish
         assumed=(
             "PQ as PanopticRecon++'s evaluator takes it: IoU over 0.1 at a quarter of the resolution; not comparable with PQ",
             "classes that are in the scene count; the paper has a list of prompts per scene, which is not public",
-            "views, their size, the number of first Gaussians, and all settings of the refinement but its steps, which are ours",
+            "views, their size, the number of first Gaussians",
+            "settings of the refinement where the paper is silent: those of 3D Gaussian splatting, or ours",
         ),
     )
 

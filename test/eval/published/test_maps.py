@@ -13,11 +13,12 @@ from pan3d_core.refine.labels.files import write_label_folder
 from pan3d_core.refine.labels.sources import SceneLabels, labels_of_maps, things_first
 from pan3d_eval.datasets import ViewSelection, read_dataset_scene
 from pan3d_eval.published import PROTOCOLS, PublishedChoices, evaluate_published
+from pan3d_eval.published.run import applied
 from pan3d_eval.rendered import refined
 from pan3d_eval.rendered.refined import refined_view_figures
 from pan3d_eval.rendered.true_views import ClassList
 
-SMALL = {"stride": 1, "steps": 4, "size": (72, 56)}
+SMALL = {"stride": 1, "steps": 40, "size": (72, 56)}
 
 
 @pytest.fixture
@@ -40,20 +41,28 @@ def slow(seen):
 
 def measured(folder, out, **more):
     model = ModelConfig(name=more.pop("engine", "pan3d-mini"), device="cpu")
-    found = evaluate_published([folder], PROTOCOLS["panopticsplatting"], model, PublishedChoices(**SMALL, **more), out)
+    found = evaluate_published([folder], PROTOCOLS["panopticsplatting"], model, PublishedChoices(**{**SMALL, **more}), out)
     assert not found.failures
     return found
 
 
 def test_the_table_is_what_the_description_gives(tmp_path, judged):
+    pytest.importorskip("gsplat")  # of which the setting's density is
     found = measured(write_scannet(tmp_path), tmp_path / "out", labels="truth")
     (seen,) = judged
     assert seen[2].names == ("lamp", "chair", "sofa", "box", "floor") and seen[1][0].shape == (4, 56, 72)
     assert found.figures["loose_pq"] == pytest.approx(slow(seen), abs=1e-6) and 0.3 < found.figures["loose_pq"] <= 1
     assert found.changed == (
-        "which images of a recording are taken", "4 steps instead of 30000", "views of 72 x 56 instead of 640 x 480",
+        "which images of a recording are taken", "40 steps instead of 30000", "views of 72 x 56 instead of 640 x 480",
         "2D labels: truth (the paper: Grounded-SAM)",
     )  # fmt: skip
+
+
+def test_without_gsplat_the_number_of_gaussians_stays_and_the_table_says_so(monkeypatch):
+    table = PROTOCOLS["panopticsplatting"].tables[0]
+    monkeypatch.setattr("pan3d_eval.published.run.find_spec", lambda name: None)
+    chosen, changed = applied(table, PublishedChoices())
+    assert (table.setting.density, chosen.setting.density) == ("gsplat", "none") and "gsplat is not installed" in changed[0]
 
 
 @pytest.mark.slow
@@ -66,9 +75,9 @@ def test_labels_come_from_folders_or_from_an_engine(tmp_path, judged, monkeypatc
         for view, ids in zip(scene.views, scene.truth.instance_ids, strict=True)
     ))  # fmt: skip
     write_label_folder(tmp_path / "labels" / "scene0000_00", made, [view.camera for view in scene.views])
-    alone = measured(folder, tmp_path / "out", labels=str(tmp_path / "labels"))
+    alone = measured(folder, tmp_path / "out", labels=str(tmp_path / "labels"), steps=4)
     monkeypatch.setitem(ENGINES, "recalling", lambda config: Recalling(("lamp", "chair", "sofa", "box")))
-    found = measured(folder, tmp_path / "out", engine="recalling")
+    found = measured(folder, tmp_path / "out", engine="recalling", steps=4)
     # Everything is floor in the folder; the engine knows objects, badly, and nothing of floors.
     assert 0 < alone.figures["loose_pq"] < 0.3 and found.figures["loose_pq"] == 0 < found.figures["mean_coverage"]
     assert found.changed[-1] == "2D labels: of the engine (the paper: Grounded-SAM)"
