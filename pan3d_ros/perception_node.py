@@ -33,7 +33,7 @@ from pan3d_ros.processing.problem_log import ProblemLog
 from pan3d_ros.processing.supervision import Supervisor
 from pan3d_ros.refinement.server import RefinementServer, RefinementSources, configured_map
 from pan3d_ros.refinement.views import ViewCollector
-from pan3d_ros.services import DoubtServices, PerceptionServices, PlanningServices, ServiceNames, TeachingServices, WorldServices
+from pan3d_ros.services import PerceptionServices, PlanningServices, ServiceNames, TeachingServices, WorldServices, all_onlookers
 from pan3d_ros.services.answers import SPARE_THREADS, Answers
 
 log = logging.getLogger("pan3d.ros.node")
@@ -54,10 +54,10 @@ class PerceptionNode(LifecycleNode):
         self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._is_working, lambda: executor_threads(self))
         refinement = RefinementServer(self, RefinementSources(self.parameters, self.models, self.answers, self._seen))
         worlds = WorldServices(self, self.parameters.node, self.models.memory)
-        self.doubtful = DoubtServices(self, self.parameters.node)
+        self.onlookers = all_onlookers(self, self.parameters.node)
         teaching = TeachingServices(self, self.parameters.read, self.models.pipeline)
         planning = PlanningServices(self, self.answers, lambda: p.known() if (p := self.perception) else None)
-        offers = (PerceptionServices(self, self.answers), refinement, worlds, teaching, planning, self.doubtful)
+        offers = (PerceptionServices(self, self.answers), refinement, worlds, teaching, planning, *self.onlookers)
         self.names = ServiceNames(self, offers)
         self._diagnostics, self.data_group = self.create_publisher(DiagnosticArray, "/diagnostics", 10), InputGate()
         period_s = float(self.get_parameter("watchdog.period_s").value)
@@ -92,7 +92,7 @@ class PerceptionNode(LifecycleNode):
             model = self.models.load(node_config, pipeline_config)  # again, when unload_on_deactivate has freed it
             super(PerceptionNode, self).on_activate(state)
             outputs = self._open_outputs(node_config, pipeline_config.cloud.max_points)
-            lent = Surroundings(self, self.data_group, model, outputs, self.store, self.problems, self.doubtful)
+            lent = Surroundings(self, self.data_group, model, outputs, self.store, self.problems, self.onlookers)
             cameras = {name: self.parameters.camera(name) for name in node_config.cameras}
             self.perception = Perception(lent, node_config, cameras, self._on_worker_failure)
             self.perception.start()

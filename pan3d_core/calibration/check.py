@@ -79,6 +79,11 @@ class CalibrationCheck:
         """Those that are elsewhere than was said."""
         return tuple(item for item in self.cameras if item.is_off)
 
+    @property
+    def is_right(self) -> bool:
+        """Whether the pictures tell of a camera at least, and none is elsewhere than was said."""
+        return not self.off and any(item.known for item in self.cameras)
+
 
 def check_calibration(
     sets: Sequence[Sequence[CameraView]], config: ConsistencyConfig | None = None, trusted: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -33,7 +33,7 @@ from pan3d_ros.processing.problem_log import Problem, ProblemLog
 from pan3d_ros.processing.set_processing import ProcessedSet, SetProcessor, Tools, sync_rules
 from pan3d_ros.processing.worker import LatestWorker
 from pan3d_ros.refinement.views import ViewCollector
-from pan3d_ros.services.doubtful import DoubtServices
+from pan3d_ros.services.onlookers import Onlooker
 from pan3d_ros.services.reach import GraspReach
 from pan3d_ros.services.worlds import world_status
 
@@ -55,7 +55,7 @@ class Surroundings:
     outputs: ScenePublishers
     store: ResultStore
     problems: ProblemLog
-    doubtful: DoubtServices
+    onlookers: Sequence[Onlooker]
 
 
 class Perception:
@@ -83,7 +83,7 @@ class Perception:
         self.inputs: list[CameraInput] = []
         self._node, self._group, self._config, self._cameras = around.node, around.gate, config, cameras
         self._model, self._outputs = around.model, around.outputs
-        self._store, self._problems, self._doubtful = around.store, around.problems, around.doubtful
+        self._store, self._problems, self._onlookers = around.store, around.problems, around.onlookers
         self._jumps = 0
         self._formed: tuple[ViewSet[CameraFrame], int] | None = None  # by what is being taken
         self._failures = FailureLog(log)
@@ -109,6 +109,8 @@ class Perception:
 
     def start(self) -> None:
         """Subscribe."""
+        for onlooker in self._onlookers:
+            onlooker.forget()
         self._outputs.announce(self._model.engine.facts.labels, self._model.name, self._config.reference_frame, self._now_ns())
         on_pose = self._transforms.pose_topics.add if self._transforms.pose_topics else None
         for name, camera in self._cameras.items():
@@ -178,7 +180,7 @@ class Perception:
             robot_status(self._robot, self._model.pipeline.config.body, latest),
             world_status(self._model.pipeline.memory.world),
             self._outputs.planning.status(),
-            *self._doubtful.status(self._config.doubtful),
+            *(line for onlooker in self._onlookers for line in onlooker.status(self._config)),
             pipeline_status(latest, self._publish_s, self.latencies, self._problems, busy_s, self._config, counts),
         ]
 
@@ -243,6 +245,8 @@ class Perception:
 
     def _restart(self) -> None:
         self.seen.clear()
+        for onlooker in self._onlookers:
+            onlooker.forget()
 
     def _publish(self, done: ProcessedSet) -> None:
         """A result that comes after the process was asked to end has nobody to be published to."""
@@ -277,4 +281,5 @@ class Perception:
         message.drop_reasons, message.drop_counts = list(drops), list(drops.values())
         self._outputs.stats.publish(message)
         self.worked = True
-        self._doubtful.keep(self._config.doubtful, done.views, done.result.panoptic)
+        for onlooker in self._onlookers:
+            onlooker.saw(self._config, done.views, done.result.panoptic)

@@ -2,8 +2,8 @@
 grasping, never cameras."""
 
 from pan3d_ros.services.answers import Answers
-from pan3d_ros.services.doubtful import DoubtServices
 from pan3d_ros.services.names import ServiceNames
+from pan3d_ros.services.onlookers import Onlooker, all_onlookers
 from pan3d_ros.services.planning import PlanningServices
 from pan3d_ros.services.requests import RequestError
 from pan3d_ros.services.servers import PerceptionServices
@@ -13,7 +13,7 @@ from pan3d_ros.services.worlds import WorldServices
 
 __all__ = [
     "Answers",
-    "DoubtServices",
+    "Onlooker",
     "PerceptionServices",
     "PlanningServices",
     "RequestError",
@@ -21,4 +21,5 @@ __all__ = [
     "Situation",
     "TeachingServices",
     "WorldServices",
+    "all_onlookers",
 ]

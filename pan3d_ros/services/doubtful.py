@@ -39,34 +39,31 @@ class DoubtServices(OwnServices):
         self._sets: DoubtfulSets | None = None
         self._problem = ""  # why the last set could not be kept
 
-    def keep(self, config: DoubtfulConfig, views: Sequence[CameraView], panoptic: Panoptic3D) -> None:
-        """Keep a view set if the network was unsure of it; called with every result, from the worker's thread.
-
-        Args:
-            config: Of the group `doubtful`.
-            views: That the network had.
-            panoptic: What it made of them.
-        """
-        if not config.folder:
+    def saw(self, config: NodeConfig, views: Sequence[CameraView], panoptic: Panoptic3D) -> None:
+        """Keep a view set if the network was unsure of it, see `Onlooker`."""
+        if not config.doubtful.folder:
             return
         problem = ""
         try:
-            self._of(config).offer(views, sureness(panoptic), config)
+            self._of(config.doubtful).offer(views, sureness(panoptic), config.doubtful)
         except (OSError, ValueError) as error:  # perception goes on whatever becomes of the recording
             problem = f"a view set could not be kept: {error}"
             if problem != self._problem:
                 log.warning(problem)
         self._problem = problem
 
-    def status(self, config: DoubtfulConfig) -> list[DiagnosticStatus]:
+    def forget(self) -> None:
+        """What was kept is on disk and stays."""
+
+    def status(self, config: NodeConfig) -> list[DiagnosticStatus]:
         """A line of /diagnostics; none where nothing shall be kept."""
-        if not config.folder:
+        if not config.doubtful.folder:
             return []
         if self._problem or self._sets is None:
             return [status("doubtful", WARN if self._problem else OK, self._problem or "no view set was doubtful yet")]
         kept = self._sets.kept
         size = sum(item.size for item in kept) / 1e6
-        words = f"{len(kept)} view sets are kept, {size:.1f} of {config.quota_mb} MB"
+        words = f"{len(kept)} view sets are kept, {size:.1f} of {config.doubtful.quota_mb} MB"
         return [status("doubtful", OK, words, {"least sure": min((item.sure for item in kept), default=1.0)})]
 
     def _of(self, config: DoubtfulConfig) -> DoubtfulSets:

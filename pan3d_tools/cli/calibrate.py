@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import yaml
-from scipy.spatial.transform import Rotation
 
-from pan3d_core.calibration import CalibrationCheck, CameraCheck, check_calibration, corrected
+from pan3d_core.calibration import CalibrationCheck, check_calibration, corrected, lines_of, pose_numbers
 from pan3d_core.runtime.files import written_whole
 from pan3d_core.runtime.lazy import load
 from pan3d_core.structures import CameraView
@@ -23,6 +21,8 @@ from pan3d_tools.cli.pose_checks import names_cameras, scene_of_cameras
 
 # Imported for recordings only, which need ROS.
 KEYFRAMES = "pan3d_tools.cli.bags.keyframes:views_of_bag"
+# Needs ROS as well.
+ASK_NODE = "pan3d_tools.live.trigger:ask_trigger"
 FIXED_M = 1e-4  # views of a camera that are nearer to each other than this are of a fixed one
 
 
@@ -32,9 +32,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser("check", help="compare poses with what the pictures share, and give a correction for each camera")
     check.set_defaults(command=run_check)
     check.add_argument(
-        "recordings", nargs="+", type=Path, metavar="PATH",
+        "recordings", nargs="*", type=Path, metavar="PATH",
         help="bags, scene folders or cameras files of the same cameras, each of one still scene; several tell more than one",
     )  # fmt: skip
+    check.add_argument(
+        "--node", metavar="NAME", help="instead of recordings: ask a running node, such as /pan3d, of what it sees now"
+    )
     check.add_argument("--trust", default="", metavar="CAMERA", help="a camera that is right (default: whichever agree)")
     check.add_argument("--views", type=int, default=24, metavar="N", help="of each bag at most (default: %(default)s)")
     check.add_argument(
@@ -46,6 +49,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run_check(options: argparse.Namespace) -> int:
     """A line for each camera; 1 when one is off, or nothing can be told of any."""
+    if options.node is not None:
+        return _check_live(options)
+    if not options.recordings:
+        raise ValueError("PATH: expected a recording, or --node with the name of a running one, got neither")
     out: Path | None = options.out
     if out is not None and out.suffix not in (".json", ".yaml"):
         raise ValueError(f"--out: expected a .json or .yaml file, got {out}")
@@ -66,36 +73,17 @@ def run_check(options: argparse.Namespace) -> int:
             with written_whole(out) as part:
                 part.write_text(content, encoding="utf-8")
         print(f"written to {out}")
-    return 1 if check.off or not any(item.known for item in check.cameras) else 0
+    return 0 if check.is_right else 1
 
 
-def lines_of(check: CalibrationCheck) -> list[str]:
-    """Say what was found, a line for each camera, and below how to mend those that are off."""
-    lines = [f"{check.views} views"]
-    for item in check.cameras:
-        sure = f"+-{1000 * item.sigma_m:.0f} mm, +-{item.sigma_deg:.1f} degrees"
-        if not item.known:
-            lines.append(f"{item.camera}: cannot be told: {item.matches} places shared with other views, too few or too close")
-        elif item.camera == check.trusted:
-            lines.append(f"{item.camera}: trusted")
-        elif item.is_off:
-            fits = f"{item.fits_given:.2f} of what it shares fits, then {item.fits_corrected:.2f}"
-            lines.append(f"{item.camera}: OFF by {1000 * item.moved_m:.0f} mm and {item.turned_deg:.1f} degrees ({sure}); {fits}")
-        else:
-            lines.append(f"{item.camera}: right ({sure}; {item.matches} places)")
-    if 2 * len(check.off) >= len(check.cameras) > 1 and not check.trusted:
-        lines.append("as many are off as are right: which of them are, pictures cannot tell; --trust names one that surely is")
-    if check.off:
-        lines.append("to mend: multiply the pose of the optical frame in its parent from the right by")
-        lines += [
-            f"  {item.camera}: xyz {_rounded(xyz)} xyzw {_rounded(xyzw)}" for item in check.off for xyz, xyzw in [mending(item)]
-        ]
-    return lines
-
-
-def mending(item: CameraCheck) -> tuple[list[float], list[float]]:
-    """Give `given_from_cam` of a camera: metres and quaternion xyzw, by which `parent_from_optical` is to be multiplied."""
-    return _pose_numbers(np.linalg.inv(item.cam_from_given))
+def _check_live(options: argparse.Namespace) -> int:
+    """What a running node says of its own cameras, and whether they are right."""
+    others = {"PATH": options.recordings, "--trust": options.trust, "--out": options.out}
+    if given := [name for name, value in others.items() if value]:
+        raise ValueError(f"{given[0]}: expected none beside --node; record a bag, which is checked with all options")
+    answer: tuple[bool, str] = load(ASK_NODE)(options.node, "check_calibration")
+    print(answer[1])
+    return 0 if answer[0] else 1
 
 
 def _require_beside(out: Path, recordings: Sequence[Path]) -> None:
@@ -127,17 +115,8 @@ def _static_poses(sets: Sequence[Sequence[CameraView]], check: CalibrationCheck)
                 f"--out: expected fixed cameras for a .yaml file, got {item.camera}, which moves; mend its mounting by hand"
             )
         frames.add(views[0].world_frame_id)
-        xyz, xyzw = _pose_numbers(np.linalg.inv(poses[0]))
+        xyz, xyzw = pose_numbers(np.linalg.inv(poses[0]))
         cameras[item.camera] = {"translation_m": xyz, "rotation_xyzw": xyzw}
     if len(frames) > 1:
         raise ValueError(f"--out: expected recordings with one reference frame, got {', '.join(sorted(frames))}")
     return {"reference_frame": frames.pop(), "cameras": cameras}
-
-
-def _pose_numbers(transform: np.ndarray) -> tuple[list[float], list[float]]:
-    rotation = Rotation.from_matrix(transform[:3, :3]).as_quat()
-    return [float(value) for value in transform[:3, 3]], [float(value) for value in rotation * math.copysign(1.0, rotation[3])]
-
-
-def _rounded(values: Sequence[float]) -> str:
-    return "[" + ", ".join(f"{value:.5f}" for value in values) + "]"

@@ -96,6 +96,7 @@ def test_a_client_may_ask_and_look_but_change_nothing():
         "teach_object",
         "load_objects",
         "record_doubtful",
+        "check_calibration",
         "refine_scene/_action/send_goal",
     ):
         assert not covers(publish, f"rq/pan3d/{service}Request"), service

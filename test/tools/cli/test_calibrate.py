@@ -8,12 +8,11 @@ import torch
 from table_rig import rig
 
 from pan3d_core.assembly.pose_fit import motion_size, small_motion
-from pan3d_core.calibration import CalibrationCheck, CameraCheck
+from pan3d_core.calibration import CalibrationCheck, CameraCheck, lines_of
 from pan3d_core.views.camera_files import read_camera_file
 from pan3d_core.views.scene_folder import Scene, read_scene, write_scene
 from pan3d_ros.inputs.transforms import StaticTransforms
 from pan3d_tools.cli import main
-from pan3d_tools.cli.calibrate import lines_of
 
 KNOCK = small_motion(np.array([0.0, 0.017, 0.0, 0.02, 0.0, 0.0]))  # a degree, and 2 cm to the side
 
