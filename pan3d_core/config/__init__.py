@@ -25,6 +25,7 @@ from pan3d_core.config.pipeline import (
     WorkspaceConfig,
 )
 from pan3d_core.config.planning import PlanningConfig
+from pan3d_core.config.rehearsal import RehearsalConfig
 
 __all__ = [
     "AlignConfig",
@@ -46,6 +47,7 @@ __all__ = [
     "PlacementConfig",
     "PlanningConfig",
     "PreprocessConfig",
+    "RehearsalConfig",
     "TrackingConfig",
     "WorkspaceConfig",
 ]

@@ -50,20 +50,14 @@ def build_object_cloud(panoptic: Panoptic3D, instance_id: int, support_height_m:
     segment = panoptic.segment(instance_id)
     all_points = panoptic.points.cpu().numpy().astype(np.float32)
     ids = panoptic.point_instance_id.cpu().numpy()
-    points = all_points[ids == instance_id]
     all_normals = panoptic.point_normals.cpu().numpy().astype(np.float32)
-    normals = all_normals[ids == instance_id]
     others, other_ids, facing = (values[ids != instance_id] for values in (all_points, ids, all_normals[:, 2]))
-    finite = np.isfinite(points).all(1) & np.isfinite(normals).all(1) & (np.abs(normals).sum(1) > 0.5)
-    points, normals = _without_support(points[finite], normals[finite], support_height_m)
-    points, normals = _thin(points, normals, _MAX_BODY_POINTS)
-    points, normals = _without_outliers(points, normals)
-    points, normals = smooth_surface(points, normals, _SMOOTHING_RADIUS_M)
+    points, normals = clean_surface(all_points[ids == instance_id], all_normals[ids == instance_id], support_height_m)
     box_axes = segment.box.world_from_box[:3, :3].cpu().numpy()
     guessed, guessed_normals = complete_surface(points, normals, box_axes, support_height_m)
-    guessed, guessed_normals = _thin(guessed, guessed_normals, _MAX_GUESSED_POINTS)
+    guessed, guessed_normals = thin_surface(guessed, guessed_normals, _MAX_GUESSED_POINTS)
     body = np.concatenate([points, guessed])
-    points, normals = _thin(points, normals, _MAX_OBJECT_POINTS)
+    points, normals = thin_surface(points, normals, _MAX_OBJECT_POINTS)
     known = np.isfinite(others).all(1)
     undersides = known & (facing < _UNDERSIDE)
     obstacles = _obstacles(others[known], other_ids[known], undersides[known], points, support_height_m)
@@ -72,6 +66,24 @@ def build_object_cloud(panoptic: Panoptic3D, instance_id: int, support_height_m:
     center = _mass_center(points, support_height_m)
     covered = _covered(body, others[known & (other_ids > 0)])
     return ObjectCloud(points, normals, seen, obstacles, segment.box, center, support_height_m, body, covered)
+
+
+def clean_surface(points: np.ndarray, normals: np.ndarray, support_height_m: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Take noise, strays and table out of what was seen of an object.
+
+    Args:
+        points: (N, 3) metres, world.
+        normals: (N, 3) outward, of any length.
+        support_height_m: World z of what objects stand on; None = unknown.
+
+    Returns:
+        (K, 3) points and unit normals, at most 1680; none where too few are left.
+    """
+    finite = np.isfinite(points).all(1) & np.isfinite(normals).all(1) & (np.abs(normals).sum(1) > 0.5)
+    points, normals = _without_support(points[finite], normals[finite], support_height_m)
+    points, normals = thin_surface(points, normals, _MAX_BODY_POINTS)
+    points, normals = _without_outliers(points, normals)
+    return smooth_surface(points, normals, _SMOOTHING_RADIUS_M)
 
 
 def smooth_surface(points: np.ndarray, normals: np.ndarray, radius_m: float) -> tuple[np.ndarray, np.ndarray]:
@@ -121,8 +133,8 @@ def _without_outliers(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarr
     return points[keep], normals[keep]
 
 
-def _thin(points: np.ndarray, normals: np.ndarray, at_most: int) -> tuple[np.ndarray, np.ndarray]:
-    """One point per voxel and facing direction; the voxel grows until few enough points are left."""
+def thin_surface(points: np.ndarray, normals: np.ndarray, at_most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Keep one point per voxel and facing direction; the voxel grows until few enough points are left."""
     voxel = 0.003
     while len(points) > at_most:
         facing = np.abs(normals).argmax(1) * 2 + (np.take_along_axis(normals, np.abs(normals).argmax(1)[:, None], 1)[:, 0] > 0)

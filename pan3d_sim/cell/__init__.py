@@ -3,6 +3,7 @@
 from pan3d_sim.cell.frame_tree import FrameLink
 from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.model import CellConfig
-from pan3d_sim.cell.robot_cell import CellState, RobotCell, TrueObject
+from pan3d_sim.cell.robot_cell import RobotCell, TrueObject
+from pan3d_sim.cell.stage import Stage, StageState
 
-__all__ = ["CellConfig", "CellState", "FrameLink", "GraspTrials", "RobotCell", "TrueObject"]
+__all__ = ["CellConfig", "FrameLink", "GraspTrials", "RobotCell", "Stage", "StageState", "TrueObject"]

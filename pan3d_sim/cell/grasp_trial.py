@@ -15,14 +15,11 @@ import numpy as np
 from pan3d_core.structures import GraspTarget
 from pan3d_sim.cell.hand import SQUEEZE_M
 from pan3d_sim.cell.motion import between, displacement, raised, rotation
-from pan3d_sim.cell.robot_cell import CellState, RobotCell
+from pan3d_sim.cell.stage import Stage, StageState
 
 Observer = Callable[[str], None]  # called with "before", "pregrasp", "grasp", "closed", "lifted", "after"
 
-LIFT_M, LIFTED_M = 0.20, 0.10
-APPROACH_S, CLOSE_S, LIFT_S, SHAKE_SWING_S, HOLD_S = 0.6, 0.5, 1.2, 0.2, 0.3
-NUM_SHAKES, SHAKE_TILT_RAD, SHAKE_SWING_M, SHAKE_RISE_M = 4, 0.4, 0.05, 0.04
-TOTAL_S = APPROACH_S + CLOSE_S + LIFT_S + NUM_SHAKES * 2 * SHAKE_SWING_S + HOLD_S
+SHAKE_SWING_S, SHAKE_TILT_RAD, SHAKE_SWING_M, SHAKE_RISE_M = 0.2, 0.4, 0.05, 0.04
 # What the (unmodelled) arm can reach: around the table, above it, never pointing more than a little upwards.
 REACH_XY_M, REACH_Z_M, MAX_TILT_DEG = 0.45, 0.60, 100.0
 NO_TARGET_M = 0.08  # a grasp farther than this from every object is a grasp at nothing
@@ -30,6 +27,28 @@ TOUCH_M = 0.0005  # contacts shallower than this are the solver's margin, not a 
 PUSHED_M = 0.010  # the target may be brushed on the way in, but not pushed farther than this
 BLOCKED_M = 0.008  # the hand stays this far behind its command: something is in the way
 CLEAN_M, CLEAN_DEG = 0.02, 20.0
+
+
+@dataclass(frozen=True)
+class Programme:
+    """What the hand does with a grasp, and for how long."""
+
+    approach_s: float = 0.6
+    close_s: float = 0.5
+    lift_s: float = 1.2
+    lift_m: float = 0.20
+    shakes: int = 4
+    hold_s: float = 0.3
+
+    @property
+    def total_s(self) -> float:
+        """Of all phases."""
+        return self.approach_s + self.close_s + self.lift_s + self.shakes * 2 * SHAKE_SWING_S + self.hold_s
+
+    @property
+    def lifted_m(self) -> float:
+        """What rose by more is lifted."""
+        return self.lift_m / 2
 
 
 @dataclass(frozen=True)
@@ -62,9 +81,12 @@ class Contacts:
 class GraspTrials:
     """Grasps executed in one cell, each from the state in which it is."""
 
-    def __init__(self, cell: RobotCell) -> None:
-        self.cell = cell
-        self._control: tuple[CellState, np.ndarray] | None = None  # a start state, and where its objects come to without the hand
+    def __init__(self, cell: Stage, programme: Programme | None = None) -> None:
+        """Take a cell, or a twin of one; by default what is lifted is shaken, too."""
+        self.cell, self.programme = cell, programme or Programme()
+        self._control: tuple[StageState, np.ndarray] | None = (
+            None  # a start state, and where its objects come to without the hand
+        )
 
     def execute(
         self, grasp: GraspTarget, *, target: int | None = None, restore: bool = True, observe: Observer | None = None
@@ -85,23 +107,23 @@ class GraspTrials:
         """
         cell, world_from_grasp = self.cell, grasp.world_from_grasp.double().numpy()
         target = nearest_object(cell, world_from_grasp[:3, 3]) if target is None else target
-        if target is None or target in cell.removed or not 0 <= target < len(cell.objects):
+        if target is None or target in cell.removed or not 0 <= target < len(cell.bodies):
             return TrialResult(cell.seed, False, "no_target", grasp)
         if not _reachable(cell, world_from_grasp, grasp.opening_m or grasp.width_m):
             return TrialResult(cell.seed, False, "unreachable", grasp)
         start = cell.save()
-        control = self._control_poses(start)
-        result = _Trial(cell, grasp, world_from_grasp, target, control, observe or _ignore).run()
+        attempt = _Trial(self, grasp, target, self._control_poses(start), observe or _ignore)
+        result = attempt.run()
         if restore:
             cell.restore(start)
         return result
 
-    def _control_poses(self, start: CellState) -> np.ndarray:
+    def _control_poses(self, start: StageState) -> np.ndarray:
         """Poses after the same time with the hand away; computed once per start state."""
         known = self._control
         if known is not None and known[0].removed == start.removed and np.array_equal(known[0].physics, start.physics):
             return known[1]
-        self.cell.step(TOTAL_S)
+        self.cell.step(self.programme.total_s)
         poses = _poses(self.cell)
         self.cell.restore(start)
         self._control = (start, poses)
@@ -111,19 +133,13 @@ class GraspTrials:
 class _Trial:
     """The state of one execution."""
 
-    def __init__(
-        self,
-        cell: RobotCell,
-        grasp: GraspTarget,
-        world_from_grasp: np.ndarray,
-        target: int,
-        control: np.ndarray,
-        observe: Observer,
-    ) -> None:
-        self.cell, self.grasp, self.goal, self.target = cell, grasp, world_from_grasp, target
+    def __init__(self, trials: GraspTrials, grasp: GraspTarget, target: int, control: np.ndarray, observe: Observer) -> None:
+        cell = trials.cell
+        self.cell, self.programme, self.grasp, self.target = cell, trials.programme, grasp, target
+        self.goal = grasp.world_from_grasp.double().numpy()
         self.control, self.observe = control, observe
         self.model, self.data, self.hand = cell.model, cell.data, cell.hand
-        self.width = min(grasp.opening_m or grasp.width_m, cell.config.hand.opening_m)
+        self.width = min(grasp.opening_m or grasp.width_m, cell.hand.spec.opening_m)
         self.start_poses = _poses(cell)
         self.depth_m = 0.0
         self.hit = ""
@@ -136,20 +152,20 @@ class _Trial:
         self.observe("closed")
         caught = self._contacts().held
         closed_in_hand = self._target_in_hand()
-        lifted_pose = raised(self.goal, LIFT_M)
-        self._move(self.goal, lifted_pose, SQUEEZE_M, LIFT_S)
+        lifted_pose = raised(self.goal, self.programme.lift_m)
+        self._move(self.goal, lifted_pose, SQUEEZE_M, self.programme.lift_s)
         self.observe("lifted")
         self._shake(lifted_pose)
-        self._move(lifted_pose, lifted_pose, SQUEEZE_M, HOLD_S)
+        self._move(lifted_pose, lifted_pose, SQUEEZE_M, self.programme.hold_s)
         self.observe("after")
         return self._result(self._verdict(caught), slip_m=float(np.linalg.norm(self._target_in_hand() - closed_in_hand)))
 
     def _verdict(self, caught: set[int]) -> str:
         held = self._contacts().held
         rise = self._rises()
-        if self.target in held and rise[self.target] > LIFTED_M:
+        if self.target in held and rise[self.target] > self.programme.lifted_m:
             return "none"
-        if any(rise[other] > LIFTED_M for other in held - {self.target}):
+        if any(rise[other] > self.programme.lifted_m for other in held - {self.target}):
             return "wrong_object"
         return "slipped" if caught else "missed"
 
@@ -164,7 +180,7 @@ class _Trial:
         self.observe("pregrasp")
         if self.hit:
             return True
-        hit = self._move(pregrasp, self.goal, self.width, APPROACH_S, stop_on_hit=True)
+        hit = self._move(pregrasp, self.goal, self.width, self.programme.approach_s, stop_on_hit=True)
         self.observe("grasp")
         return hit
 
@@ -204,7 +220,7 @@ class _Trial:
     def _close(self) -> None:
         """Close at an even speed: jaws that snap shut would dent the object by several millimetres."""
         self.depth_m = 0.0  # what a collision on the way in dented does not count
-        steps = round(CLOSE_S / self.model.opt.timestep)
+        steps = round(self.programme.close_s / self.model.opt.timestep)
         for index in range(1, steps + 1):
             t = min(1.0, 1.25 * index / steps)  # the last fifth presses
             self.hand.grip(self.data, self.width + t * (SQUEEZE_M - self.width))
@@ -213,7 +229,7 @@ class _Trial:
 
     def _shake(self, pose: np.ndarray) -> None:
         """Tilt and swing to alternating sides, about the closing direction and across it in turn."""
-        for index in range(NUM_SHAKES):
+        for index in range(self.programme.shakes):
             sign = 1.0 if index % 2 == 0 else -1.0
             axis = self.goal[:3, index // 2]
             sideways = np.cross([0.0, 0.0, 1.0], axis) * sign * SHAKE_SWING_M
@@ -263,11 +279,11 @@ class _Trial:
     def _result(self, failure: str, slip_m: float = 0.0) -> TrialResult:
         shift, turn = displacement(_poses(self.cell), self.start_poses)
         control_shift, control_turn = displacement(self.control, self.start_poses)
-        neighbours = [i for i in range(len(self.cell.objects)) if i != self.target and i not in self.cell.removed]
+        neighbours = [i for i in range(len(self.cell.bodies)) if i != self.target and i not in self.cell.removed]
         disturbance_m = max((shift - control_shift)[neighbours].max(initial=0.0), 0.0)
         disturbance_deg = max((turn - control_turn)[neighbours].max(initial=0.0), 0.0)
         rises = self._rises()
-        co_lifted = int((rises[neighbours] > LIFTED_M / 2).sum())
+        co_lifted = int((rises[neighbours] > self.programme.lifted_m / 2).sum())
         clean = failure == "none" and disturbance_m <= CLEAN_M and disturbance_deg <= CLEAN_DEG and not co_lifted
         details = {
             "rise_m": float(rises[self.target]),
@@ -287,31 +303,31 @@ def _ignore(phase: str) -> None:
     """Default observer."""
 
 
-def _reachable(cell: RobotCell, world_from_grasp: np.ndarray, width_m: float) -> bool:
+def _reachable(cell: Stage, world_from_grasp: np.ndarray, width_m: float) -> bool:
     x, y, z = world_from_grasp[:3, 3]
-    height = z - cell.config.support_height_m
+    height = z - cell.support_height_m
     tilt_deg = np.degrees(np.arccos(np.clip(-world_from_grasp[2, 2], -1.0, 1.0)))
     inside = max(abs(x), abs(y)) <= REACH_XY_M and -0.01 <= height <= REACH_Z_M
-    return bool(inside and tilt_deg <= MAX_TILT_DEG and width_m <= cell.config.hand.opening_m + 1e-4)
+    return bool(inside and tilt_deg <= MAX_TILT_DEG and width_m <= cell.hand.spec.opening_m + 1e-4)
 
 
-def nearest_object(cell: RobotCell, point: np.ndarray) -> int | None:
+def nearest_object(cell: Stage, point: np.ndarray) -> int | None:
     """The object whose visible surface is nearest to `point`; None when all are farther than `NO_TARGET_M`."""
     best, best_distance = None, NO_TARGET_M
-    for index, obj in enumerate(cell.objects):
+    for index, vertices in enumerate(cell.surfaces):
         if index in cell.removed:
             continue
         pose = cell.world_from_object(index)
         local = (point - pose[:3, 3]) @ pose[:3, :3]
-        low, high = obj.vertices.min(0), obj.vertices.max(0)
+        low, high = vertices.min(0), vertices.max(0)
         to_box = np.linalg.norm(np.maximum(np.maximum(low - local, local - high), 0.0))
         # Boxes of neighbours may overlap: inside one, the distance to its vertices decides.
-        distance = to_box + 1e-3 * np.linalg.norm(obj.vertices - local, axis=1).min()
+        distance = to_box + 1e-3 * np.linalg.norm(vertices - local, axis=1).min()
         if distance < best_distance:
             best, best_distance = index, float(distance)
     return best
 
 
-def _poses(cell: RobotCell) -> np.ndarray:
+def _poses(cell: Stage) -> np.ndarray:
     """(N, 4, 4) poses of all objects."""
-    return np.stack([cell.world_from_object(index) for index in range(len(cell.objects))])
+    return np.stack([cell.world_from_object(index) for index in range(len(cell.bodies))])

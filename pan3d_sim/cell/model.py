@@ -10,14 +10,14 @@ import numpy as np
 
 from pan3d_sim.arm import ArmSpec, add_arm
 from pan3d_sim.cameras.rig import RigConfig
-from pan3d_sim.cell.arrangement import ARRANGEMENTS, BodyAddress, add_pile_walls
+from pan3d_sim.cell.arrangement import ARRANGEMENTS, add_pile_walls
 from pan3d_sim.cell.hand import HandSpec, add_hand
+from pan3d_sim.cell.stage import FLOOR_ONLY, TOUCHES_ALL, new_world
 from pan3d_sim.library.bank import ObjectLibrary
 from pan3d_sim.objects.appearance import add_environment, add_materials
 from pan3d_sim.objects.kinds import COLLISION_GROUP, KINDS, ObjectSpec, add_object, sample_object
 
-# Contact bits: the floor only stops falling objects, so that the parked hand may wait below it.
-TOUCHES_ALL, FLOOR_ONLY = 3, 2
+TIMESTEP_S = 0.002
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,7 @@ def draw_objects(rng: np.random.Generator, config: CellConfig) -> tuple[ObjectSp
 
 def compile_cell(rng: np.random.Generator, objects: Sequence[ObjectSpec], config: CellConfig) -> mujoco.MjModel:
     """Table, lights, objects as free bodies, walls for piles (off) and the hand in one model; nothing is placed yet."""
-    spec = mujoco.MjSpec()
-    spec.option.timestep = 0.002
-    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    # MuJoCo's default friction creeps about a millimetre a second under load; this holds (measured 30 um/s).
-    spec.option.cone, spec.option.impratio = mujoco.mjtCone.mjCONE_ELLIPTIC, 10.0
+    spec = new_world(TIMESTEP_S)
     materials = add_materials(spec, rng)
     add_environment(spec, rng, config.support_height_m)
     floor = spec.geom("floor")
@@ -87,9 +83,3 @@ def compile_cell(rng: np.random.Generator, objects: Sequence[ObjectSpec], config
             if geom.group == COLLISION_GROUP:
                 geom.contype, geom.conaffinity = TOUCHES_ALL, TOUCHES_ALL
     return spec.compile()
-
-
-def body_address(model: mujoco.MjModel, index: int) -> BodyAddress:
-    """Where `objects[index]` lies in a compiled cell."""
-    joint = model.joint(f"object_{index}_free")
-    return BodyAddress(model.body(f"object_{index}").id, int(joint.qposadr[0]), int(joint.dofadr[0]))

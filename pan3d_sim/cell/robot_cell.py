@@ -24,10 +24,11 @@ from pan3d_sim.cameras.renderer import Renderer
 from pan3d_sim.cameras.rig import RigCamera, overview_camera, sample_rig, wrist_camera
 from pan3d_sim.cameras.seen_surfaces import SeenSurfaces
 from pan3d_sim.cell.arrangement import Pose, draw_poses, fallen, settle, settle_pile
-from pan3d_sim.cell.hand import HAND_GROUP, Hand
-from pan3d_sim.cell.model import TOUCHES_ALL, CellConfig, body_address, compile_cell, draw_objects
+from pan3d_sim.cell.hand import HAND_GROUP
+from pan3d_sim.cell.model import CellConfig, compile_cell, draw_objects
+from pan3d_sim.cell.stage import Stage
 from pan3d_sim.objects.appearance import randomize_appearance
-from pan3d_sim.objects.kinds import COLLISION_GROUP, VISUAL_GROUP, ObjectSpec, object_box
+from pan3d_sim.objects.kinds import VISUAL_GROUP, ObjectSpec, object_box
 
 log = logging.getLogger("pan3d.sim.cell")
 
@@ -48,31 +49,18 @@ class TrueObject:
     visible_pixels: tuple[int, ...]  # per camera
 
 
-@dataclass(frozen=True)
-class CellState:
-    """A moment to come back to."""
-
-    physics: np.ndarray
-    removed: frozenset[int]
-
-
-class RobotCell(AbstractContextManager["RobotCell"]):
+class RobotCell(Stage, AbstractContextManager["RobotCell"]):
     """One seeded scene. Use as a context manager or call `close`: the renderer holds GL memory."""
 
     def __init__(self, seed: int, config: CellConfig | None = None, **changes: Any) -> None:
         """Build, settle and light the scene. `changes` replace fields of `config`, e.g. `RobotCell(3, num_objects=5)`."""
         changes = {key: tuple(value) if key in ("kinds", "objects") else value for key, value in changes.items()}
         self.config = replace(config or CellConfig(), **changes)
-        self.seed = seed
         self.objects = self.config.objects or draw_objects(_stream(seed, 0), self.config)
-        self.model = compile_cell(_stream(seed, 1), self.objects, self.config)
-        self.data = mujoco.MjData(self.model)
-        self.hand = Hand(self.model, self.config.hand)
+        model = compile_cell(_stream(seed, 1), self.objects, self.config)
+        surfaces = [obj.vertices for obj in self.objects]
+        super().__init__(model, self.config.hand, surfaces, seed, self.config.support_height_m)
         self.arm = None if self.config.arm is None else ArmHandles(self.model, self.config.arm)
-        self.bodies = [body_address(self.model, index) for index in range(len(self.objects))]
-        self.removed: frozenset[int] = frozenset()  # indices into `objects`
-        self._object_of_body = np.full(self.model.nbody, -1)
-        self._object_of_body[[address.body for address in self.bodies]] = np.arange(len(self.objects))
         self._arrange(_stream(seed, 2))
         randomize_appearance(self.model, _stream(seed, 3))
         rig = replace(self.config.rig, support_height_m=self.config.support_height_m)
@@ -88,50 +76,6 @@ class RobotCell(AbstractContextManager["RobotCell"]):
         if self._renderer is not None:
             self._renderer.close()
             self._renderer = None
-
-    # --- physics -----------------------------------------------------------------------------------------------
-
-    def step(self, seconds: float) -> None:
-        """Let physics run, for example between two published frames."""
-        mujoco.mj_step(self.model, self.data, max(1, round(seconds / self.model.opt.timestep)))
-
-    def save(self) -> CellState:
-        """The present state of all bodies."""
-        kind = mujoco.mjtState.mjSTATE_INTEGRATION
-        physics = np.empty(mujoco.mj_stateSize(self.model, kind))
-        mujoco.mj_getState(self.model, self.data, physics, kind)
-        return CellState(physics, self.removed)
-
-    def restore(self, state: CellState) -> None:
-        """Go back to a saved state, exactly: what follows does not depend on what happened since."""
-        for index in self.removed - state.removed:
-            self._set_contacts(index, enabled=True)
-        for index in state.removed - self.removed:
-            self._set_contacts(index, enabled=False)
-        self.removed = state.removed
-        mujoco.mj_setState(self.model, self.data, state.physics, mujoco.mjtState.mjSTATE_INTEGRATION)
-        self.data.qacc_warmstart[:] = 0.0
-        mujoco.mj_forward(self.model, self.data)
-
-    def remove(self, index: int) -> None:
-        """Take `objects[index]` off the table, out of sight and out of contact."""
-        address = self.bodies[index]
-        self._set_contacts(index, enabled=False)
-        self.data.qpos[address.qpos : address.qpos + 7] = [index, 3.0, -2.0, 1, 0, 0, 0]
-        self.data.qvel[address.dof : address.dof + 6] = 0.0
-        self.removed |= {index}
-        mujoco.mj_forward(self.model, self.data)
-
-    def object_of_geom(self, geom: int) -> int:
-        """Index into `objects` of the object that a geom belongs to, -1 for everything else."""
-        return int(self._object_of_body[self.model.geom_bodyid[geom]])
-
-    def world_from_object(self, index: int) -> np.ndarray:
-        """(4, 4) pose of `objects[index]`."""
-        pose = np.eye(4)
-        pose[:3, :3] = self.data.xmat[self.bodies[index].body].reshape(3, 3)
-        pose[:3, 3] = self.data.xpos[self.bodies[index].body]
-        return pose
 
     # --- cameras -----------------------------------------------------------------------------------------------
 
@@ -240,12 +184,6 @@ class RobotCell(AbstractContextManager["RobotCell"]):
             log.info("drawing again: %s", error)
             return False
         return True
-
-    def _set_contacts(self, index: int, *, enabled: bool) -> None:
-        body = self.bodies[index].body
-        solid = (self.model.geom_bodyid == body) & (self.model.geom_group == COLLISION_GROUP)
-        self.model.geom_contype[solid] = self.model.geom_conaffinity[solid] = TOUCHES_ALL if enabled else 0
-        self.model.body_gravcomp[body] = 0.0 if enabled else 1.0
 
     # --- rendering ---------------------------------------------------------------------------------------------
 

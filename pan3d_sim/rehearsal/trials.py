@@ -1,0 +1,184 @@
+"""Grasps tried in twins of the perceived scene, round after round, until the time is over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+import numpy as np
+
+from pan3d_core.config import GripperConfig, RehearsalConfig
+from pan3d_core.grasping.rehearsal import RehearsedGrasp, Rehearsal
+from pan3d_core.structures import GraspTarget, Panoptic3D
+from pan3d_sim.cell.grasp_trial import GraspTrials, Programme, TrialResult
+from pan3d_sim.cell.hand import HandSpec
+from pan3d_sim.rehearsal.perceived import (
+    ALTERNATIVES,
+    PARTS_OF_OTHERS,
+    PARTS_OF_TARGET,
+    PerceivedObject,
+    Unseen,
+    perceived_objects,
+)
+from pan3d_sim.rehearsal.twin import Twin, twin_model
+
+SHORT = Programme(approach_s=0.4, close_s=0.4, lift_s=0.6, lift_m=0.10, shakes=0, hold_s=0.1)
+MOST_SHIFT_M = 0.010  # that is drawn
+LIFTED_VALUE = 0.3  # of a trial that lifted the object and moved others, beside 1 of a clean one
+PRIOR_TRIALS = 1.0  # the planner's score counts like so many trials
+LEAST_GOING_ON = 3  # grasps that are tried in the next round, at least
+Clock = Callable[[], float]
+
+
+def hand_of(gripper: GripperConfig) -> HandSpec:
+    """The simulated hand with the shape of a gripper."""
+    return HandSpec(
+        opening_m=gripper.max_width_m,
+        finger_thickness_m=gripper.finger_thickness_m,
+        finger_width_m=gripper.finger_breadth_m,
+        finger_length_m=gripper.finger_length_m,
+        tip_beyond_tcp_m=gripper.tip_beyond_tcp_m,
+        palm_size_m=(gripper.palm_width_m, gripper.palm_breadth_m, gripper.palm_length_m),
+    )
+
+
+@dataclass
+class _Tally:
+    """What became of one grasp so far."""
+
+    grasp: GraspTarget
+    results: list[TrialResult] = field(default_factory=list)
+
+    @property
+    def worth(self) -> float:
+        """Mean value of its trials, among which the planner's word counts."""
+        values = [1.0 if item.details.get("clean", 0.0) else LIFTED_VALUE * item.lifted for item in self.results]
+        return (sum(values) + PRIOR_TRIALS * LIFTED_VALUE * self.grasp.score) / (len(values) + PRIOR_TRIALS)
+
+    def told(self) -> RehearsedGrasp:
+        """The same for others."""
+        lifted, clean = [item for item in self.results if item.lifted], [item for item in self.results if item.details.get("clean")]
+        failures = tuple(dict.fromkeys(item.failure for item in self.results if not item.lifted))
+        return RehearsedGrasp(self.grasp, len(self.results), len(lifted), len(clean), failures)
+
+
+class GraspRehearser:
+    """Tries grasps in a physics twin; see `pan3d_core.grasping.rehearsal.Rehearser`. For one thread at a time.
+
+    Args:
+        config: Time, rounds and what is drawn.
+        gripper: Shape of the hand.
+        clock: Seconds by which the budget counts; a benchmark on a machine that others use may count processor time instead.
+    """
+
+    def __init__(
+        self, config: RehearsalConfig | None = None, gripper: GripperConfig | None = None, clock: Clock = time.monotonic
+    ) -> None:
+        self.config, self.clock = config or RehearsalConfig(), clock
+        self.hand = hand_of(gripper or GripperConfig())
+
+    def __call__(self, panoptic: Panoptic3D, targets: Sequence[GraspTarget], support_height_m: float | None) -> Rehearsal:
+        """Try grasps of one object, those that survive more often than others in further twins.
+
+        Args:
+            panoptic: What is perceived, metric.
+            targets: Of one object, best first.
+            support_height_m: World z of what objects stand on.
+
+        Returns:
+            All of them, those that survived most first.
+        """
+        begun = self.clock()
+        tallies = [_Tally(grasp) for grasp in targets]
+        problem = _unable(targets, support_height_m)
+        complete = True
+        if not problem and support_height_m is not None:
+            rounds = _Rounds(self, panoptic, targets[0].instance_id, support_height_m, begun)
+            problem = rounds.problem
+            complete = problem != "" or rounds.run(tallies[: self.config.candidates])
+        order = sorted(tallies, key=lambda tally: (not tally.results, -tally.worth))
+        trials = sum(len(tally.results) for tally in tallies)
+        return Rehearsal(tuple(tally.told() for tally in order), trials, self.clock() - begun, complete, problem)
+
+
+def _unable(targets: Sequence[GraspTarget], support_height_m: float | None) -> str:
+    if not targets:
+        return "there is no grasp to try"
+    if support_height_m is None:
+        return "the height of the support is not known"
+    if len({target.instance_id for target in targets}) > 1:
+        raise ValueError(f"targets: expected grasps of one object, got {sorted({item.instance_id for item in targets})}")
+    return ""
+
+
+class _Rounds:
+    """The state of one rehearsal."""
+
+    def __init__(
+        self, rehearser: GraspRehearser, panoptic: Panoptic3D, instance_id: int, support_height_m: float, begun: float
+    ) -> None:
+        self.config, self.clock, self.hand = rehearser.config, rehearser.clock, rehearser.hand
+        self.support_height_m, self.begun = support_height_m, begun
+        self.objects = perceived_objects(panoptic, instance_id, support_height_m)
+        seen = bool(self.objects) and self.objects[0].instance_id == instance_id
+        self.problem = "" if seen else "too few points of the object were seen"
+        self.rng = np.random.default_rng(self.config.seed)
+        self.longest_s = 0.0  # of a trial
+        self._twins: dict[Unseen, list[Twin]] = {}
+
+    def run(self, tallies: list[_Tally]) -> bool:
+        """Try grasps in twin after twin; False when the time was over before the last."""
+        with ThreadPoolExecutor(self.config.threads) as pool:
+            for number in range(self.config.rounds):
+                twins = self._placed(ALTERNATIVES[number % len(ALTERNATIVES)], drawn=number > 0)
+                free: SimpleQueue[Twin] = SimpleQueue()
+                for twin in twins:
+                    free.put(twin)
+                if not all(pool.map(lambda tally: self._try(tally, free), tallies)):
+                    return False
+                count = max(LEAST_GOING_ON, (len(tallies) + 1) // 2)
+                tallies = sorted(tallies, key=lambda tally: -tally.worth)[:count]
+        return True
+
+    def _try(self, tally: _Tally, free: SimpleQueue[Twin]) -> bool:
+        """One trial, if there is time for it."""
+        begun = self.clock()
+        if begun - self.begun + self.longest_s > self.config.budget_s:
+            return False
+        twin = free.get()
+        try:
+            tally.results.append(GraspTrials(twin, SHORT).execute(tally.grasp, target=0))
+        finally:
+            free.put(twin)
+        self.longest_s = max(self.longest_s, self.clock() - begun)
+        return True
+
+    def _placed(self, unseen: Unseen, *, drawn: bool) -> list[Twin]:
+        """As many twins in the same state as there are threads."""
+        if unseen not in self._twins:
+            self._twins[unseen] = self._built(unseen)
+        first, *others = self._twins[unseen]
+        first.place(self._shifts() if drawn else np.zeros((len(first.bodies), 3)), SHORT.total_s)
+        for other in others:
+            other.restore(first.save())
+        return self._twins[unseen]
+
+    def _built(self, unseen: Unseen) -> list[Twin]:
+        most = [PARTS_OF_TARGET if index == 0 else PARTS_OF_OTHERS for index in range(len(self.objects))]
+        parts = [item.parts(unseen, at_most) for item, at_most in zip(self.objects, most)]
+        present = [item for item in parts if item.corners]
+        model = twin_model(present, self.hand, self.support_height_m)
+        return [Twin(model, self.hand, present, self.support_height_m) for _ in range(self.config.threads)]
+
+    def _shifts(self) -> np.ndarray:
+        """(N, 3) metres by which objects stand elsewhere than they were seen."""
+        drawn = [self.rng.multivariate_normal(np.zeros(3), _scaled(item, self.config)) for item in self.objects]
+        return np.clip(np.array(drawn), -MOST_SHIFT_M, MOST_SHIFT_M)
+
+
+def _scaled(item: PerceivedObject, config: RehearsalConfig) -> np.ndarray:
+    scaled: np.ndarray = item.covariance * config.place_sigmas**2
+    return scaled
