@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from pan3d_core.config import GraspConfig
 from pan3d_core.structures import GraspTarget, Panoptic3D
 
-WIDER_TILT_DEG = 85.0
-WIDER_CLEARANCE_M = 0.006
+SHARE_OF_ONE, LEAST_SHARE = 0.4, 0.1  # of the time, when several objects are rehearsed
+SURE = 0.85  # worth from which no other object is looked at
 
 
 @dataclass(frozen=True)
@@ -21,6 +20,7 @@ class RehearsedGrasp:
     trials: int
     lifted: int  # of these
     clean: int  # of the lifted, those in which no neighbour moved or came along
+    worth: float = 0.0  # 0..1: how trials went on the mean, less where neighbours moved a little, with the planner's word
     failures: tuple[str, ...] = ()  # of the others, why, once each
 
     @property
@@ -62,7 +62,11 @@ class Rehearser(Protocol):
     """Tries grasps of one object before anything moves."""
 
     def __call__(
-        self, panoptic: Panoptic3D, targets: Sequence[GraspTarget], support_height_m: float | None
+        self,
+        panoptic: Panoptic3D,
+        targets: Sequence[GraspTarget],
+        support_height_m: float | None,
+        budget_s: float | None = None,
     ) -> Rehearsal:
         """Put grasps in the order in which they should be tried.
 
@@ -70,25 +74,50 @@ class Rehearser(Protocol):
             panoptic: What is perceived, metric.
             targets: Of one object, best first; none of them is left out of the answer.
             support_height_m: World z of what objects stand on; None = unknown, and nothing can be tried.
+            budget_s: Time at most, if it is less than what is set.
         """
 
 
-def wider_search(config: GraspConfig, candidates: int) -> GraspConfig:
-    """Ask for more grasps, and for such as the planner alone would not dare: closer to neighbours, and flatter.
+def not_rehearsed(targets: Sequence[GraspTarget], problem: str) -> Rehearsal:
+    """Answer without a trial.
 
     Args:
-        config: Of the planner.
-        candidates: Most grasps returned.
+        targets: Best first.
+        problem: Why there was none, in words.
 
     Returns:
-        Settings of a search whose grasps are to be rehearsed before one is taken.
+        The grasps in the order in which they came.
     """
-    return replace(
-        config,
-        collision_margin_m=0.0,
-        max_tilt_deg=max(config.max_tilt_deg, WIDER_TILT_DEG),
-        clearance_m=min(config.clearance_m, WIDER_CLEARANCE_M),
-        num_pairs=2 * config.num_pairs,
-        num_directions=round(1.5 * config.num_directions),
-        max_targets=candidates,
-    )
+    return Rehearsal(tuple(RehearsedGrasp(grasp, 0, 0, 0) for grasp in targets), 0, 0.0, False, problem)
+
+
+def rehearse_objects(
+    rehearser: Rehearser,
+    panoptic: Panoptic3D,
+    targets: Mapping[int, Sequence[GraspTarget]],
+    support_height_m: float | None,
+    budget_s: float,
+) -> dict[int, Rehearsal]:
+    """Rehearse grasps of several objects, to take the one first that can be taken without moving others.
+
+    Args:
+        rehearser: Tries the grasps of one object.
+        panoptic: What is perceived, metric.
+        targets: Of each object by its id, best first.
+        support_height_m: World z of what objects stand on; None = unknown.
+        budget_s: Time for all together.
+
+    Returns:
+        By id, the object whose best grasp is worth most first: objects in the order of the planner's score, until one is sure or
+        the time is over.
+    """
+    found: dict[int, Rehearsal] = {}
+    left_s = budget_s
+    for key in sorted((key for key in targets if targets[key]), key=lambda key: -targets[key][0].score):
+        if left_s < LEAST_SHARE * budget_s:
+            break
+        found[key] = rehearser(panoptic, targets[key], support_height_m, min(left_s, SHARE_OF_ONE * budget_s))
+        left_s -= found[key].seconds
+        if found[key].grasps[0].worth >= SURE:
+            break
+    return dict(sorted(found.items(), key=lambda item: -item[1].grasps[0].worth))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pan3d_core.body import RobotBody, parse_urdf
 from pan3d_core.config import MotionConfig, PipelineConfig
 from pan3d_core.engines import Engine
+from pan3d_core.grasping.rehearsal import Rehearser
 from pan3d_core.language.namer import Namer
 from pan3d_core.motion import Arm, ArmNames, MotionPlanner
 from pan3d_core.picking.journey import Picker
@@ -25,7 +26,9 @@ class PickerConfig:
     attempts: int = 3  # how often the arm goes for one object, at most
 
 
-def build_picker(robot: PickingRobot, urdf: str, engine: Engine, config: PickerConfig | None = None) -> Picker:
+def build_picker(
+    robot: PickingRobot, urdf: str, engine: Engine, config: PickerConfig | None = None, rehearse: Rehearser | None = None
+) -> Picker:
     """Bring perception, planning and a robot together.
 
     Args:
@@ -33,6 +36,7 @@ def build_picker(robot: PickingRobot, urdf: str, engine: Engine, config: PickerC
         urdf: Text of its description: its shape in pictures, its joints and what must not collide.
         engine: Loaded already.
         config: Settings.
+        rehearse: Tries grasps before the arm moves (`pan3d_sim.rehearsal.build_rehearser`); None = nothing is tried.
 
     Returns:
         A picker that has seen nothing yet.
@@ -43,4 +47,5 @@ def build_picker(robot: PickingRobot, urdf: str, engine: Engine, config: PickerC
     config = config or PickerConfig()
     namer = Namer.of_facts(engine.facts, config.pipeline.naming)
     pipeline = PerceptionPipeline(engine, config.pipeline, namer, RobotBody(parse_urdf(urdf)))
-    return Picker(pipeline, MotionPlanner(Arm(urdf, config.names), config.motion), robot, config.area_m, config.attempts)
+    planner = MotionPlanner(Arm(urdf, config.names), config.motion)
+    return Picker(pipeline, planner, robot, config.area_m, config.attempts, rehearse)

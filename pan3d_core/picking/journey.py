@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.grasping import select_grasps
+from pan3d_core.grasping.rehearsal import Rehearsal, Rehearser
 from pan3d_core.language.prompts import PromptResult, resolve_prompt
 from pan3d_core.memory import Space
 from pan3d_core.motion import Motion, MotionPlanner, MotionScene, Task, free_places, motion_scene, off_the_arm, place_on
@@ -64,6 +65,7 @@ class Attempt:
     motion: Motion | None = None  # what was done, or begun
     plan_s: float = 0.0
     looks_s: float = 0.0
+    rehearsal: Rehearsal | None = None  # of the grasps, where there was one
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class Picker:
         robot: PickingRobot,
         area_m: tuple[Sequence[float], Sequence[float]],
         attempts: int,
+        rehearse: Rehearser | None = None,
     ) -> None:
         """Bring the parts together.
 
@@ -127,7 +130,9 @@ class Picker:
             robot: That is commanded.
             area_m: Lowest and highest x and y of the support on which things may be put, world.
             attempts: How often the arm goes for one object, at most.
+            rehearse: Tries grasps before a motion is planned for them; None = they stay in the grasp planner's order.
         """
+        self.rehearse = rehearse
         self.pipeline, self.planner, self.robot, self.attempts = pipeline, planner, robot, attempts
         self.area_m = (np.asarray(area_m[0], np.float64), np.asarray(area_m[1], np.float64))
 
@@ -199,7 +204,7 @@ class Picker:
                 return Attempt(Outcome.TARGET_GONE, words, None, plan_s, looks_s + seen.seconds)
             if before is not None and _apart(before.box, now.box) < STILL_M:
                 done = self._carry_out(found.motion, instance_id, onto, seen)
-                return replace(done, plan_s=plan_s, looks_s=looks_s + seen.seconds)
+                return replace(done, plan_s=plan_s, looks_s=looks_s + seen.seconds, rehearsal=found.rehearsal)
         return Attempt(
             Outcome.NO_PATH, f"object {instance_id} moved again and again while it was planned for", None, plan_s, looks_s
         )
@@ -213,6 +218,8 @@ class Picker:
         grasps = [grasp for grasp in answer.targets if all(_other(grasp, bad, deeper_m) for bad in failed)]
         if not grasps:
             return Attempt(Outcome.NO_GRASP, answer.message)
+        rehearsal = None if self.rehearse is None else self.rehearse(seen.result.panoptic, grasps, seen.scene.support_height_m)
+        grasps = grasps if rehearsal is None else list(rehearsal.targets)
         if onto:
             places = place_on(seen.scene, instance_id, onto, seen.points(onto))
         else:
@@ -220,7 +227,7 @@ class Picker:
         task = Task(instance_id, grasps, places, onto)
         plan = self.planner.plan(task, seen.scene, self.robot.angles(), self.robot.rest)
         outcome = Outcome.PLACED if plan.motion is not None else Outcome(plan.reason)
-        return Attempt(outcome, plan.message, plan.motion)
+        return Attempt(outcome, plan.message, plan.motion, rehearsal=rehearsal)
 
     def _carry_out(self, motion: Motion, instance_id: int, onto: int, before: Seen) -> Attempt:
         robot, memory, scene = self.robot, self.pipeline.memory, before.scene

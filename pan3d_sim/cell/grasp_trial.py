@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import mujoco
 import numpy as np
@@ -17,6 +18,7 @@ from pan3d_sim.cell.hand import SQUEEZE_M
 from pan3d_sim.cell.motion import between, displacement, raised, rotation
 from pan3d_sim.cell.stage import Stage, StageState
 
+StageT = TypeVar("StageT", bound=Stage)
 Observer = Callable[[str], None]  # called with "before", "pregrasp", "grasp", "closed", "lifted", "after"
 
 SHAKE_SWING_S, SHAKE_TILT_RAD, SHAKE_SWING_M, SHAKE_RISE_M = 0.2, 0.4, 0.05, 0.04
@@ -78,10 +80,10 @@ class Contacts:
         return self.by_left & self.by_right
 
 
-class GraspTrials:
+class GraspTrials(Generic[StageT]):
     """Grasps executed in one cell, each from the state in which it is."""
 
-    def __init__(self, cell: Stage, programme: Programme | None = None) -> None:
+    def __init__(self, cell: StageT, programme: Programme | None = None) -> None:
         """Take a cell, or a twin of one; by default what is lifted is shaken, too."""
         self.cell, self.programme = cell, programme or Programme()
         self._control: tuple[StageState, np.ndarray] | None = (
@@ -133,7 +135,9 @@ class GraspTrials:
 class _Trial:
     """The state of one execution."""
 
-    def __init__(self, trials: GraspTrials, grasp: GraspTarget, target: int, control: np.ndarray, observe: Observer) -> None:
+    def __init__(
+        self, trials: GraspTrials[StageT], grasp: GraspTarget, target: int, control: np.ndarray, observe: Observer
+    ) -> None:
         cell = trials.cell
         self.cell, self.programme, self.grasp, self.target = cell, trials.programme, grasp, target
         self.goal = grasp.world_from_grasp.double().numpy()

@@ -18,7 +18,7 @@ NEAR_M = 0.12  # objects further from the target than this, box from box, are le
 MOST_POINTS, MOST_GUESSED = 420, 260  # of a surface
 PARTS_OF_TARGET, PARTS_OF_OTHERS = 16, 8
 MORE_M = 0.006  # that unseen sides may reach further out than they are likely to
-TOUCH_M, BESIDE_M = 0.008, 0.008  # what is guessed this near to another object's surface, or below one that it stands on, is not
+TOUCH_M, BESIDE_M = 0.008, 0.012  # what is guessed this near to another object's surface, or below one that it stands on, is not
 UNKNOWN_SIGMA_M = 0.003  # of a place of which no covariance is known
 
 

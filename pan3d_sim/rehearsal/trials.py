@@ -6,20 +6,20 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 
 import numpy as np
 
 from pan3d_core.config import GripperConfig, RehearsalConfig
-from pan3d_core.grasping.rehearsal import RehearsedGrasp, Rehearsal
+from pan3d_core.grasping.rehearsal import Rehearsal, RehearsedGrasp, not_rehearsed
 from pan3d_core.structures import GraspTarget, Panoptic3D
-from pan3d_sim.cell.grasp_trial import GraspTrials, Programme, TrialResult
+from pan3d_sim.cell.grasp_trial import CLEAN_DEG, CLEAN_M, GraspTrials, Programme, TrialResult
 from pan3d_sim.cell.hand import HandSpec
 from pan3d_sim.rehearsal.perceived import (
     ALTERNATIVES,
     PARTS_OF_OTHERS,
     PARTS_OF_TARGET,
-    PerceivedObject,
     Unseen,
     perceived_objects,
 )
@@ -28,7 +28,7 @@ from pan3d_sim.rehearsal.twin import Twin, twin_model
 SHORT = Programme(approach_s=0.4, close_s=0.4, lift_s=0.6, lift_m=0.10, shakes=0, hold_s=0.1)
 MOST_SHIFT_M = 0.010  # that is drawn
 LIFTED_VALUE = 0.3  # of a trial that lifted the object and moved others, beside 1 of a clean one
-PRIOR_TRIALS = 1.0  # the planner's score counts like so many trials
+PRIOR_TRIALS = 0.3  # the planner's score counts like so many trials
 LEAST_GOING_ON = 3  # grasps that are tried in the next round, at least
 Clock = Callable[[], float]
 
@@ -55,14 +55,26 @@ class _Tally:
     @property
     def worth(self) -> float:
         """Mean value of its trials, among which the planner's word counts."""
-        values = [1.0 if item.details.get("clean", 0.0) else LIFTED_VALUE * item.lifted for item in self.results]
-        return (sum(values) + PRIOR_TRIALS * LIFTED_VALUE * self.grasp.score) / (len(values) + PRIOR_TRIALS)
+        values = [_value(item) for item in self.results]
+        return (sum(values) + PRIOR_TRIALS * self.grasp.score) / (len(values) + PRIOR_TRIALS)
 
     def told(self) -> RehearsedGrasp:
         """The same for others."""
-        lifted, clean = [item for item in self.results if item.lifted], [item for item in self.results if item.details.get("clean")]
+        lifted, clean = (
+            [item for item in self.results if item.lifted],
+            [item for item in self.results if item.details.get("clean")],
+        )
         failures = tuple(dict.fromkeys(item.failure for item in self.results if not item.lifted))
-        return RehearsedGrasp(self.grasp, len(self.results), len(lifted), len(clean), failures)
+        return RehearsedGrasp(self.grasp, len(self.results), len(lifted), len(clean), self.worth, failures)
+
+
+def _value(result: TrialResult) -> float:
+    """1 for an object lifted without moving others; what moves a little in the twin may move a lot in the world."""
+    if not result.lifted:
+        return 0.0
+    told = result.details
+    moved = max(told["disturbance_m"] / CLEAN_M, told["disturbance_deg"] / CLEAN_DEG, float(told["co_lifted"] > 0))
+    return 1.0 - (1.0 - LIFTED_VALUE) * min(moved, 1.0)
 
 
 class GraspRehearser:
@@ -80,28 +92,51 @@ class GraspRehearser:
         self.config, self.clock = config or RehearsalConfig(), clock
         self.hand = hand_of(gripper or GripperConfig())
 
-    def __call__(self, panoptic: Panoptic3D, targets: Sequence[GraspTarget], support_height_m: float | None) -> Rehearsal:
+    def __call__(
+        self,
+        panoptic: Panoptic3D,
+        targets: Sequence[GraspTarget],
+        support_height_m: float | None,
+        budget_s: float | None = None,
+    ) -> Rehearsal:
         """Try grasps of one object, those that survive more often than others in further twins.
 
         Args:
             panoptic: What is perceived, metric.
             targets: Of one object, best first.
             support_height_m: World z of what objects stand on.
+            budget_s: Time at most, if it is less than what is set.
 
         Returns:
             All of them, those that survived most first.
         """
         begun = self.clock()
-        tallies = [_Tally(grasp) for grasp in targets]
         problem = _unable(targets, support_height_m)
-        complete = True
-        if not problem and support_height_m is not None:
-            rounds = _Rounds(self, panoptic, targets[0].instance_id, support_height_m, begun)
-            problem = rounds.problem
-            complete = problem != "" or rounds.run(tallies[: self.config.candidates])
+        if problem or support_height_m is None:
+            return not_rehearsed(targets, problem)
+        ends = begun + min(self.config.budget_s, np.inf if budget_s is None else budget_s)
+        rounds = _Rounds(self, panoptic, targets[0].instance_id, support_height_m, ends)
+        if rounds.problem:
+            return not_rehearsed(targets, rounds.problem)
+        tallies = [_Tally(grasp) for grasp in targets]
+        complete = rounds.run(tallies[: self.config.candidates])
         order = sorted(tallies, key=lambda tally: (not tally.results, -tally.worth))
         trials = sum(len(tally.results) for tally in tallies)
-        return Rehearsal(tuple(tally.told() for tally in order), trials, self.clock() - begun, complete, problem)
+        return Rehearsal(tuple(tally.told() for tally in order), trials, self.clock() - begun, complete)
+
+    def twins(self, panoptic: Panoptic3D, instance_id: int, support_height_m: float) -> list[tuple[Unseen, Twin]]:
+        """Build one twin for each way in which unseen sides may go on, with every object where it was seen.
+
+        Args:
+            panoptic: What is perceived, metric.
+            instance_id: The object to hold, number 0 in each twin.
+            support_height_m: World z of what objects stand on.
+
+        Returns:
+            The twins; none where too few points of the object were seen.
+        """
+        rounds = _Rounds(self, panoptic, instance_id, support_height_m, np.inf)
+        return [] if rounds.problem else [(unseen, rounds.placed(unseen, drawn=False)[0].cell) for unseen in ALTERNATIVES]
 
 
 def _unable(targets: Sequence[GraspTarget], support_height_m: float | None) -> str:
@@ -118,67 +153,71 @@ class _Rounds:
     """The state of one rehearsal."""
 
     def __init__(
-        self, rehearser: GraspRehearser, panoptic: Panoptic3D, instance_id: int, support_height_m: float, begun: float
+        self, rehearser: GraspRehearser, panoptic: Panoptic3D, instance_id: int, support_height_m: float, ends: float
     ) -> None:
         self.config, self.clock, self.hand = rehearser.config, rehearser.clock, rehearser.hand
-        self.support_height_m, self.begun = support_height_m, begun
+        self.support_height_m, self.ends = support_height_m, ends
         self.objects = perceived_objects(panoptic, instance_id, support_height_m)
         seen = bool(self.objects) and self.objects[0].instance_id == instance_id
         self.problem = "" if seen else "too few points of the object were seen"
         self.rng = np.random.default_rng(self.config.seed)
-        self.longest_s = 0.0  # of a trial
-        self._twins: dict[Unseen, list[Twin]] = {}
+        self.longest_s = {"trial": 0.0, "twin": 0.0}
+        self._trials: dict[Unseen, list[GraspTrials[Twin]]] = {}
 
     def run(self, tallies: list[_Tally]) -> bool:
         """Try grasps in twin after twin; False when the time was over before the last."""
         with ThreadPoolExecutor(self.config.threads) as pool:
             for number in range(self.config.rounds):
-                twins = self._placed(ALTERNATIVES[number % len(ALTERNATIVES)], drawn=number > 0)
-                free: SimpleQueue[Twin] = SimpleQueue()
-                for twin in twins:
-                    free.put(twin)
-                if not all(pool.map(lambda tally: self._try(tally, free), tallies)):
+                if not self._time_for("twin"):
+                    return False
+                begun = self.clock()
+                free: SimpleQueue[GraspTrials[Twin]] = SimpleQueue()
+                for trials in self.placed(ALTERNATIVES[number % len(ALTERNATIVES)], drawn=number > 0):
+                    free.put(trials)
+                self._took("twin", begun)
+                if not all(list(pool.map(partial(self._try, free), tallies))):
                     return False
                 count = max(LEAST_GOING_ON, (len(tallies) + 1) // 2)
                 tallies = sorted(tallies, key=lambda tally: -tally.worth)[:count]
         return True
 
-    def _try(self, tally: _Tally, free: SimpleQueue[Twin]) -> bool:
-        """One trial, if there is time for it."""
-        begun = self.clock()
-        if begun - self.begun + self.longest_s > self.config.budget_s:
-            return False
-        twin = free.get()
-        try:
-            tally.results.append(GraspTrials(twin, SHORT).execute(tally.grasp, target=0))
-        finally:
-            free.put(twin)
-        self.longest_s = max(self.longest_s, self.clock() - begun)
-        return True
-
-    def _placed(self, unseen: Unseen, *, drawn: bool) -> list[Twin]:
-        """As many twins in the same state as there are threads."""
-        if unseen not in self._twins:
-            self._twins[unseen] = self._built(unseen)
-        first, *others = self._twins[unseen]
-        first.place(self._shifts() if drawn else np.zeros((len(first.bodies), 3)), SHORT.total_s)
+    def placed(self, unseen: Unseen, *, drawn: bool) -> list[GraspTrials[Twin]]:
+        """As many twins in the same state as there are threads; with `drawn`, objects stand a little elsewhere than seen."""
+        if unseen not in self._trials:
+            self._trials[unseen] = self._built(unseen)
+        first, *others = (trials.cell for trials in self._trials[unseen])
+        shifts = self._shifts() if drawn else np.zeros((len(self.objects), 3))
+        first.place(shifts, SHORT.total_s)
         for other in others:
             other.restore(first.save())
-        return self._twins[unseen]
+        return self._trials[unseen]
 
-    def _built(self, unseen: Unseen) -> list[Twin]:
+    def _try(self, free: SimpleQueue[GraspTrials[Twin]], tally: _Tally) -> bool:
+        """One trial, if there is time for it."""
+        if not self._time_for("trial"):
+            return False
+        begun, trials = self.clock(), free.get()
+        try:
+            tally.results.append(trials.execute(tally.grasp, target=0))
+        finally:
+            free.put(trials)
+        self._took("trial", begun)
+        return True
+
+    def _time_for(self, what: str) -> bool:
+        return self.clock() + self.longest_s[what] <= self.ends
+
+    def _took(self, what: str, begun: float) -> None:
+        self.longest_s[what] = max(self.longest_s[what], self.clock() - begun)
+
+    def _built(self, unseen: Unseen) -> list[GraspTrials[Twin]]:
         most = [PARTS_OF_TARGET if index == 0 else PARTS_OF_OTHERS for index in range(len(self.objects))]
         parts = [item.parts(unseen, at_most) for item, at_most in zip(self.objects, most)]
-        present = [item for item in parts if item.corners]
-        model = twin_model(present, self.hand, self.support_height_m)
-        return [Twin(model, self.hand, present, self.support_height_m) for _ in range(self.config.threads)]
+        model = twin_model(parts, self.hand, self.support_height_m)
+        return [GraspTrials(Twin(model, self.hand, parts, self.support_height_m), SHORT) for _ in range(self.config.threads)]
 
     def _shifts(self) -> np.ndarray:
         """(N, 3) metres by which objects stand elsewhere than they were seen."""
-        drawn = [self.rng.multivariate_normal(np.zeros(3), _scaled(item, self.config)) for item in self.objects]
+        spread = self.config.place_sigmas**2
+        drawn = [self.rng.multivariate_normal(np.zeros(3), spread * item.covariance) for item in self.objects]
         return np.clip(np.array(drawn), -MOST_SHIFT_M, MOST_SHIFT_M)
-
-
-def _scaled(item: PerceivedObject, config: RehearsalConfig) -> np.ndarray:
-    scaled: np.ndarray = item.covariance * config.place_sigmas**2
-    return scaled

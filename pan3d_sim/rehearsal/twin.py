@@ -10,7 +10,7 @@ import numpy as np
 from pan3d_sim.cell.hand import HandSpec, add_hand
 from pan3d_sim.cell.motion import displacement
 from pan3d_sim.cell.stage import TOUCHES_ALL, Stage, new_world
-from pan3d_sim.objects.kinds import COLLISION_GROUP
+from pan3d_sim.objects.kinds import VISUAL_GROUP
 from pan3d_sim.rehearsal.parts import ConvexParts
 
 TIMESTEP_S = 0.004
@@ -22,6 +22,7 @@ INSIDE_M = 0.004  # parts deeper in another object than this are no parts
 STAYS_M, STAYS_DEG = 0.006, 6.0  # what moves less stays where it is
 HOLDING_ROUNDS = 3  # what is held may hold others
 HELD_SHARE, GRAVITY = 1.2, 9.81
+PALE = 0.4  # how much is seen of what nobody saw
 COLORS = ((0.85, 0.45, 0.2), (0.45, 0.55, 0.7), (0.55, 0.65, 0.5), (0.7, 0.6, 0.45), (0.6, 0.5, 0.65))
 
 
@@ -133,8 +134,11 @@ def _without_overlaps(model: mujoco.MjModel, parts: Sequence[ConvexParts]) -> No
         if not deep:
             return
         _, *pair = min(deep)
-        index, number = max(pair, key=lambda one: (left[one[0]] > 1, parts[one[0]].guessed[one[1]], parts[one[0]].volumes_m3[one[1]]))
+        index, number = max(
+            pair, key=lambda one: (left[one[0]] > 1, parts[one[0]].guessed[one[1]], parts[one[0]].volumes_m3[one[1]])
+        )
         model.geom_contype[first[index] + number] = model.geom_conaffinity[first[index] + number] = 0
+        model.geom_rgba[first[index] + number, 3] = 0.0
         left[index] -= 1
 
 
@@ -148,9 +152,10 @@ def _add_object(spec: mujoco.MjSpec, index: int, parts: ConvexParts) -> None:
         mesh.uservert = (corners - middle).astype(np.float32).ravel()
         mesh.maxhullvert = MOST_CORNERS
         mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
-        geom = body.add_geom(name=mesh.name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh.name, group=COLLISION_GROUP)
+        geom = body.add_geom(name=mesh.name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh.name, group=VISUAL_GROUP)
         geom.mass = mass / len(parts.corners)
         geom.contype, geom.conaffinity = TOUCHES_ALL, TOUCHES_ALL
-        geom.rgba = [*COLORS[min(index, 1 + (index - 1) % (len(COLORS) - 1))], 1.0]
+        color = COLORS[min(index, 1 + (index - 1) % (len(COLORS) - 1))]
+        geom.rgba = [*color, 1.0 - (1.0 - PALE) * parts.guessed[number]]
         geom.condim, geom.friction = 4, [0.6, 0.005, 0.001]
         geom.solref, geom.solimp = [0.02, 1.0], [0.95, 0.99, 0.001, 0.5, 2.0]

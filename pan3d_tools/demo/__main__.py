@@ -41,6 +41,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help='an arm picks and places, in one process without ROS; --prompt "put the mug on the plate"',
     )
     parser.add_argument(
+        "--rehearse",
+        action="store_true",
+        help="with --arm: grasps are tried in a physics twin of what is seen, 3 s at most; the film is rehearsal.gif",
+    )
+    parser.add_argument(
         "--model",
         default="pan3d-mini",
         help="engine: pan3d-mini, pan3d-mini-fast3dis, depth_clusters (needs --depth), or with --weights fast3dis, segvggt, da3 "
@@ -54,6 +59,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         parser.error("depth_clusters needs depth cameras: add --depth")
     if options.arm and options.depth:
         parser.error("--arm: the arm sees by colour cameras; leave --depth out")
+    if options.rehearse and not options.arm:
+        parser.error("--rehearse: expected with --arm, which plans in this process, got none")
     if not 1 <= options.cameras <= 16:
         parser.error(f"--cameras: expected 1 to 16, got {options.cameras}")
     if not 1 <= options.objects <= 15:

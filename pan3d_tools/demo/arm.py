@@ -11,17 +11,21 @@ import numpy as np
 
 from pan3d_core.config import ModelConfig, PipelineConfig, WorkspaceConfig
 from pan3d_core.engines import Engine, build_engine
+from pan3d_core.grasping.rehearsal import Rehearsal
 from pan3d_core.language.prompts import name_segments
 from pan3d_core.picking import Attempt, Outcome, PickerConfig, PickReport, Seen, build_picker, read_wish
 from pan3d_core.pictures import overlays
 from pan3d_core.pictures.files import write_moving
 from pan3d_core.runtime.files import written_whole
+from pan3d_core.structures import GraspTarget, Panoptic3D
 from pan3d_sim.arm import ARM
 from pan3d_sim.cell.arm_robot import ArmRobot
 from pan3d_sim.cell.grasp_trial import nearest_object
 from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_sim.cell.touches import ITSELF, SUPPORT
 from pan3d_sim.objects.kinds import GRASPABLE_KINDS
+from pan3d_sim.rehearsal.film import write_film
+from pan3d_sim.rehearsal.trials import GraspRehearser
 from pan3d_tools.reports.html import Report
 
 FILM_WIDTH = 320
@@ -49,7 +53,7 @@ def run_arm(options: argparse.Namespace, say: Callable[[str], None]) -> int:
         folder = options.out if len(options.seed_list) == 1 else options.out / f"seed_{seed}"
         changes = {"num_objects": options.objects, "num_cameras": options.cameras, "arrangement": options.arrangement}
         with RobotCell(seed, arm=ARM, **changes) as cell:
-            outcomes.append(_one_scene(cell, engine, config, options.prompt, folder, say))
+            outcomes.append(_one_scene(cell, engine, config, options, folder, say))
     placed = outcomes.count(Outcome.PLACED)
     if len(outcomes) > 1:
         say(f"placed in {placed} of {len(outcomes)} scenes")
@@ -57,13 +61,19 @@ def run_arm(options: argparse.Namespace, say: Callable[[str], None]) -> int:
 
 
 def _one_scene(
-    cell: RobotCell, engine: Engine, config: PipelineConfig, prompt: str, folder: Path, say: Callable[[str], None]
+    cell: RobotCell,
+    engine: Engine,
+    config: PipelineConfig,
+    options: argparse.Namespace,
+    folder: Path,
+    say: Callable[[str], None],
 ) -> Outcome:
     film: list[np.ndarray] = []
     robot = ArmRobot(cell, lambda shown, phase: film.append(_frame(shown)), FILM_PERIOD_S)
-    picker = build_picker(robot, robot.urdf, engine, PickerConfig(config))
+    recorded = RecordedRehearsals(GraspRehearser(gripper=config.grasp.gripper)) if options.rehearse else None
+    picker = build_picker(robot, robot.urdf, engine, PickerConfig(config), recorded)
     seen = picker.look()
-    words = prompt or _default_wish(seen)
+    words = options.prompt or _default_wish(seen)
     say(f"scene {cell.seed}: “{words}”")
     wish = read_wish(words)
     base = picker.find(wish.onto, seen).best if wish.onto else None
@@ -72,8 +82,45 @@ def _one_scene(
     report = picker.fulfil(wish)
     say(f"{report.outcome.value}: {report.message}")
     page = _write(folder, words, [seen, picker.look()], report, film, _hits(cell, robot, onto))
+    for attempt in report.attempts:
+        if attempt.rehearsal is not None:
+            say(f"rehearsal: {attempt.rehearsal.message}")
+    if recorded is not None and recorded.write_film(folder / "rehearsal.gif"):
+        say(f"the rehearsal as a film: {folder / 'rehearsal.gif'}")
     say(f"report: {page}")
     return report.outcome
+
+
+class RecordedRehearsals:
+    """A rehearser that remembers the last thing that it was asked and that could be tried, for a film.
+
+    Args:
+        rehearser: That does it.
+    """
+
+    def __init__(self, rehearser: GraspRehearser) -> None:
+        self.rehearser = rehearser
+        self._last: tuple[Panoptic3D, Rehearsal, float] | None = None
+
+    def __call__(
+        self,
+        panoptic: Panoptic3D,
+        targets: Sequence[GraspTarget],
+        support_height_m: float | None,
+        budget_s: float | None = None,
+    ) -> Rehearsal:
+        """Rehearse as the rehearser does."""
+        rehearsal = self.rehearser(panoptic, targets, support_height_m, budget_s)
+        if rehearsal.trials and support_height_m is not None:
+            self._last = panoptic, rehearsal, support_height_m
+        return rehearsal
+
+    def write_film(self, path: Path) -> bool:
+        """Write what was tried last; False where nothing was."""
+        if self._last is None:
+            return False
+        panoptic, rehearsal, support_height_m = self._last
+        return write_film(path, self.rehearser, panoptic, rehearsal, support_height_m)
 
 
 def _default_wish(seen: Seen) -> str:
@@ -110,7 +157,9 @@ def _write(folder: Path, words: str, looks: Sequence[Seen], report: PickReport, 
     for look in looks:
         page.pictures(_pictures_of(look), look.result.views.cameras, width=PICTURE_WIDTH)
     page.section("Attempts")
-    page.table(("outcome", "in words", "looking s", "planning s", "moving s"), [_row(item) for item in report.attempts])
+    page.table(
+        ("outcome", "in words", "rehearsal", "looking s", "planning s", "moving s"), [_row(item) for item in report.attempts]
+    )
     page.section("By the simulator's word")
     page.text("The arm touched nothing that it should not." if not hits else f"It touched: {'; '.join(hits)}.")
     figures = {
@@ -118,6 +167,7 @@ def _write(folder: Path, words: str, looks: Sequence[Seen], report: PickReport, 
         "outcome": report.outcome.value,
         "message": report.message,
         "attempts": [item.outcome.value for item in report.attempts],
+        "rehearsals": [item.rehearsal.message for item in report.attempts if item.rehearsal is not None],
         "collisions": hits,
     }
     with written_whole(folder / "result.json") as part:
@@ -135,4 +185,5 @@ def _pictures_of(seen: Seen) -> list[np.ndarray]:
 
 def _row(attempt: Attempt) -> tuple[object, ...]:
     moving = "" if attempt.motion is None else f"{attempt.motion.duration_s:.1f}"
-    return attempt.outcome.value, attempt.message, f"{attempt.looks_s:.1f}", f"{attempt.plan_s:.1f}", moving
+    rehearsed = "" if attempt.rehearsal is None else attempt.rehearsal.message
+    return attempt.outcome.value, attempt.message, rehearsed, f"{attempt.looks_s:.1f}", f"{attempt.plan_s:.1f}", moving

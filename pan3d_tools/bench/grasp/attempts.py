@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ MORE_ATTEMPTS = 3  # than objects: then a table counts as not cleared
 CALM_S = 1.5  # after the hand let go
 FILM_RATE = 1.5  # phases per second
 Planner = Callable[[SceneCloud, int, float], tuple[GraspTarget | None, str]]
+Chooser = Callable[[RobotCell, SceneCloud, Planner, Sequence[int]], dict[int, GraspTarget]]  # by index in `cell.objects`
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Clearing:
     objects: int
     cleared: int
     attempts: int
-    ended: str  # "cleared", "no grasp" or "attempts"
+    ended: str  # "cleared", "no grasp", "fallen" or "attempts"
+    clean: int = 0  # of the attempts, those that lifted their object and moved no other
 
 
 def attempt_all(cell: RobotCell, cloud: SceneCloud, planner: Planner, films: Path | None = None) -> list[Attempt]:
@@ -81,7 +83,7 @@ def attempt_all(cell: RobotCell, cloud: SceneCloud, planner: Planner, films: Pat
     return attempts
 
 
-def clear_table(cell: RobotCell, look: Look, planner: Planner) -> Clearing:
+def clear_table(cell: RobotCell, look: Look, planner: Planner, choose: Chooser | None = None) -> Clearing:
     """Take the best grasp of any object, again and again, looking anew each time.
 
     An object that was not lifted is left alone until another one was. What falls off the table, or is lifted in another's place,
@@ -91,33 +93,41 @@ def clear_table(cell: RobotCell, look: Look, planner: Planner) -> Clearing:
         cell: Is left as it then is.
         look: Gives the cloud of what is there.
         planner: Gives grasps.
+        choose: Gives the grasps of which the one with the best score is taken; None = one of each object that is left.
 
     Returns:
         What was cleared with how many attempts.
     """
     trials, failed = GraspTrials(cell), set[int]()
     present = len(cell.objects) - len(cell.removed)
-    cleared, attempts, ended = 0, 0, "attempts"
+    cleared, clean, attempts, ended = 0, 0, 0, "attempts"
     while attempts < present + MORE_ATTEMPTS:
         if len(cell.removed) == len(cell.objects):
             ended = "cleared" if cleared == present else "fallen"
             break
         cloud = look(cell)
         waiting = [index for index in cloud.id_of_object if index not in cell.removed | failed]
-        planned = {index: _planned(cell, cloud, planner, index)[0] for index in waiting}
-        grasps = {index: grasp for index, grasp in planned.items() if grasp is not None}
+        grasps = (choose or _each)(cell, cloud, planner, waiting)
         if not grasps:
             ended = NO_GRASP
             break
         best = max(grasps, key=lambda index: grasps[index].score)
-        lifted = trials.execute(grasps[best], target=best, restore=False).lifted
+        result = trials.execute(grasps[best], target=best, restore=False)
+        lifted = result.lifted
         attempts += 1
+        clean += result.details.get("clean", 0.0) > 0
         cleared += lifted
         failed = set() if lifted else failed | {best}
         if lifted:
             cell.remove(best)
         _let_go(cell)
-    return Clearing(cell.seed, present, cleared, attempts, ended)
+    return Clearing(cell.seed, present, cleared, attempts, ended, clean)
+
+
+def _each(cell: RobotCell, cloud: SceneCloud, planner: Planner, waiting: Sequence[int]) -> dict[int, GraspTarget]:
+    """The planner's grasp of every object that it has one for."""
+    planned = {index: _planned(cell, cloud, planner, index)[0] for index in waiting}
+    return {index: grasp for index, grasp in planned.items() if grasp is not None}
 
 
 def _let_go(cell: RobotCell) -> None:
@@ -138,7 +148,7 @@ def _planned(cell: RobotCell, cloud: SceneCloud, planner: Planner, index: int) -
     return grasp, reason, time.process_time() - start
 
 
-def _executed(trials: GraspTrials, grasp: GraspTarget, index: int, plan_s: float, films: Path | None) -> Attempt:
+def _executed(trials: GraspTrials[RobotCell], grasp: GraspTarget, index: int, plan_s: float, films: Path | None) -> Attempt:
     cell, pictures = trials.cell, list[np.ndarray]()
 
     def show(_: str) -> None:

@@ -8,8 +8,9 @@ sensor, true masks, through the product's own merge (L1); `clusters` = the same 
 `depth_clusters`, which finds the objects itself; `colour` = colour alone through the whole pipeline (L2). The whole loop with an
 arm is `pan3d bench pick`.
 
-Planners, which get the same clouds: `pan3d` = `select_grasps`; `obb` = the baseline, straight down at the centre of the object's
-box, closing along its shorter side, without any look at collisions.
+Planners, which get the same clouds: `pan3d` = `select_grasps`; `rehearsed` = the same, and what it finds is tried first in a
+physics twin of the cloud, which with `--protocol clear` decides, too, which object is taken; `obb` = the baseline, straight down
+at the centre of the object's box, closing along its shorter side, without any look at collisions.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from pan3d_core.config import ModelConfig
+from pan3d_core.config import ModelConfig, RehearsalConfig
 from pan3d_core.runtime.files import read_json_object, written_whole
 from pan3d_sim.cameras.depth_noise import DepthNoise
 from pan3d_sim.cameras.depth_sensors import DEPTH_SENSORS, DepthSensor
@@ -34,12 +35,13 @@ from pan3d_sim.objects.kinds import KINDS
 from pan3d_tools.bench.grasp.attempts import PLANNERS, Attempt, Clearing, attempt_all, clear_table
 from pan3d_tools.bench.grasp.clouds import Look, cloud_from_views, look_by_engine, true_cloud
 from pan3d_tools.bench.grasp.figures import clearing_table, difference, summarize, summarize_clearing, table
+from pan3d_tools.bench.grasp.rehearsed import RehearsedPlanning
 from pan3d_tools.bench.options import add_device_option, add_engine_options
 
 log = logging.getLogger("pan3d.sim.bench")
 
 TRUE, VIEWS, CLUSTERS, COLOUR = INPUTS = ("true", "views", "clusters", "colour")
-OURS, BASELINE = "pan3d", "obb"
+OURS, REHEARSED, BASELINE = "pan3d", "rehearsed", "obb"
 EACH, CLEAR = PROTOCOLS = ("each", "clear")
 NOISE_MM = 1.0
 UNDECISIVE = ("seed", "scenes", "keep", "films", "markdown")  # options that change nothing of a scene's measurement
@@ -65,9 +67,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add("--objects", type=int, default=6, help="objects per scene (default: %(default)s)")
     add("--arrangement", choices=ARRANGEMENTS, default=["separated"], help="(default: separated)", nargs="+")
     add("--input", choices=INPUTS, default=[VIEWS], help="what planners are given (default: views)", nargs="+")
-    add("--planner", choices=tuple(PLANNERS), default=[OURS], help="(default: pan3d)", nargs="+")
+    add("--planner", choices=(*PLANNERS, REHEARSED), default=[OURS], help="(default: pan3d)", nargs="+")
     add("--protocol", choices=PROTOCOLS, default=[EACH], nargs="+",
         help="each = one attempt at every object where it lies; clear = one object after another is taken away (default: each)",
+    )  # fmt: skip
+    add("--rehearsal-s", type=float, default=RehearsalConfig().budget_s,
+        help="of a rehearsal, in processor time of its two threads together over two (default: %(default)s)",
     )  # fmt: skip
     add("--kinds", choices=KINDS, default=list(KINDS), metavar="KIND", help="of procedural objects (default: all)", nargs="+")
     add("--cameras", type=int, default=4, help="cameras of inputs that are seen (default: %(default)s)")
@@ -142,6 +147,8 @@ def _of_scenes(options: argparse.Namespace, looks: dict[str, Look], arrangement:
 
 def _of_scene(options: argparse.Namespace, looks: dict[str, Look], config: CellConfig, seed: int) -> Iterator[Measured]:
     """A cell is built anew for every input, so that no noise depends on what else was asked for."""
+    rehearsed = RehearsedPlanning(RehearsalConfig(budget_s=options.rehearsal_s, seed=seed))
+    planners = {**PLANNERS, REHEARSED: rehearsed.plan}
     for given, look in looks.items():
         if EACH in options.protocol:
             with RobotCell(seed, config) as cell:
@@ -149,10 +156,11 @@ def _of_scene(options: argparse.Namespace, looks: dict[str, Look], config: CellC
                 for name in options.planner:
                     key = (config.arrangement, given, name)
                     films = None if options.films is None else options.films / "-".join(key)
-                    yield Measured(key, tuple(attempt_all(cell, cloud, PLANNERS[name], films)))
+                    yield Measured(key, tuple(attempt_all(cell, cloud, planners[name], films)))
         for name in options.planner if CLEAR in options.protocol else ():
             with RobotCell(seed, config) as cell:
-                yield Measured((config.arrangement, given, name), clearing=clear_table(cell, look, PLANNERS[name]))
+                choose = rehearsed.choose if name == REHEARSED else None
+                yield Measured((config.arrangement, given, name), clearing=clear_table(cell, look, planners[name], choose))
 
 
 def _read(path: Path) -> Iterator[Measured]:

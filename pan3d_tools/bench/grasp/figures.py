@@ -62,12 +62,14 @@ def summarize_clearing(clearings: Sequence[Clearing]) -> dict:
         Shares of objects, tables and attempts with 95 % intervals, and how tables ended.
     """
     objects, cleared = sum(item.objects for item in clearings), sum(item.cleared for item in clearings)
-    attempts = sum(item.attempts for item in clearings)
+    attempts, clean = sum(item.attempts for item in clearings), sum(item.clean for item in clearings)
     return {
         "tables": len(clearings),
         "objects_cleared": rate(cleared, objects),
         "tables_cleared": rate(sum(item.cleared == item.objects for item in clearings), len(clearings)),
         "lifted_per_attempt": rate(cleared, attempts),
+        "clean_per_object": rate(clean, objects),
+        "clean_per_attempt": rate(clean, attempts),
         "attempts": attempts,
         "ended": dict(Counter(item.ended for item in clearings).most_common()),
     }
@@ -94,7 +96,10 @@ HEAD = (
     "arrangement", "input", "planner", "clean lifts per object", "attempted", "lifted per attempt", "attempts with a collision",
     "attempts that disturb", "planning p50 / p95 over 0.5 s of a core",
 )  # fmt: skip
-CLEARING_HEAD = ("arrangement", "input", "planner", "objects cleared", "tables cleared", "lifted per attempt")
+CLEARING_HEAD = (
+    "arrangement", "input", "planner", "objects cleared", "tables cleared", "lifted per attempt", "clean lifts per object",
+    "clean lifts per attempt",
+)  # fmt: skip
 
 
 def table(rows: Sequence[tuple[tuple[str, str, str], dict]]) -> str:
@@ -119,7 +124,7 @@ def clearing_table(rows: Sequence[tuple[tuple[str, str, str], dict]]) -> str:
     Returns:
         Lines.
     """
-    shares = ("objects_cleared", "tables_cleared", "lifted_per_attempt")
+    shares = ("objects_cleared", "tables_cleared", "lifted_per_attempt", "clean_per_object", "clean_per_attempt")
     return _table(CLEARING_HEAD, [(*key, *(_cell(found[name]) for name in shares)) for key, found in rows])
 
 
