@@ -329,13 +329,14 @@ class PerceptionResult:
 
 @dataclass(frozen=True)
 class GraspTarget:
-    """A grasp for a parallel-jaw hand. Its frame: origin between the pads of the tips (TCP), +z approaches, +x closes."""
+    """A grasp. Its frame for a parallel-jaw hand: origin between the pads of the tips (TCP), +z approaches, +x closes; for a
+    suction cup: origin in the middle of its lip, on the surface, +z approaches, against the surface's normal."""
 
     instance_id: int
     class_id: int
     score: float  # 0..1
     world_from_grasp: Tensor  # (4, 4)
-    width_m: float  # opening that the object needs: its width and clearance on both sides
+    width_m: float  # opening that the object needs: its width and clearance on both sides; 0 for a suction cup
     pregrasp_distance_m: float  # retreat along -z from which the approach is free
     box: OrientedBox
     stamp_ns: int = 0
@@ -343,3 +344,4 @@ class GraspTarget:
     opening_m: float = 0.0  # to approach with: as wide as there is room for the fingers; 0 = `width_m`
     object_width_m: float = 0.0  # of the object between the pads; 0 = unknown
     depth_m: float = 0.0  # that the finger tips are past the surface under the pads, along the approach
+    kind: str = "parallel"  # of the gripper: parallel or suction

@@ -8,9 +8,29 @@ from pan3d_core.settings import ANGLE_DEG, SHARE, Checked, group, setting
 
 
 @dataclass(frozen=True)
-class GripperConfig(Checked):
-    """A parallel-jaw hand. Finger and palm sizes are (closing direction, sideways, along the approach)."""
+class SuctionConfig(Checked):
+    """A suction cup whose axis is the approach; it counts where `gripper.kind` is suction."""
 
+    radius_m: float = setting(0.015, "radius of the lip", range=(0.002, 0.2), read_only=True)
+    give_m: float = setting(0.002, "how far the lip follows a surface that is not flat", range=(0.0002, 0.05), read_only=True)
+    body_radius_m: float = setting(0.020, "radius of what carries the cup", range=(0.002, 0.5), read_only=True)
+    body_length_m: float = setting(
+        0.120, "length of the cup and of what carries it, along the approach", range=(0.01, 1.0), read_only=True
+    )
+    pressure_kpa: float = setting(50.0, "pressure below that of the air while it is sealed", range=(1.0, 101.0))
+    friction: float = setting(0.5, "friction coefficient between lip and object", range=(0.05, 2.0))
+    density_kg_m3: float = setting(
+        400.0, "weight of objects for the volume of their convex hull: nothing weighs them", range=(1.0, 20_000.0)
+    )
+    load_factor: float = setting(3.0, "it must hold so many times the weight, as it is moved", range=(1.0, 100.0))
+
+
+@dataclass(frozen=True)
+class GripperConfig(Checked):
+    """A parallel-jaw hand, or a suction cup. Finger and palm sizes are (closing direction, sideways, along the approach)."""
+
+    kind: str = setting("parallel", "parallel: two jaws; suction: one cup", choices=("parallel", "suction"), read_only=True)
+    suction: SuctionConfig = group(SuctionConfig, "the cup of a suction gripper")
     max_width_m: float = setting(0.08, "largest opening between the pads", range=(0.001, 1.0), read_only=True)
     finger_thickness_m: float = setting(0.010, "finger size along the closing direction", range=(0.001, 0.2), read_only=True)
     finger_breadth_m: float = setting(0.020, "finger size across closing and approach", range=(0.001, 0.2), read_only=True)
@@ -23,7 +43,7 @@ class GripperConfig(Checked):
 
 @dataclass(frozen=True)
 class GraspConfig(Checked):
-    """Search for antipodal grasps."""
+    """Search for grasps."""
 
     gripper: GripperConfig = group(GripperConfig, "shape of the hand")
     approach_distance_m: float = setting(0.10, "free way along the approach, from pre-grasp to grasp", range=(0.0, 1.0))

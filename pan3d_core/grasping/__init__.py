@@ -1,5 +1,6 @@
-"""Grasps for a parallel-jaw hand on one object of a labelled cloud; knows points, ids and the hand, no picture and no model."""
+"""Grasps of one object of a labelled cloud, by two jaws or a suction cup; knows points, ids and the hand, no picture and no model."""
 
-from pan3d_core.grasping.planner import REASONS, GraspCounts, GraspResult, select_grasps
+from pan3d_core.grasping.answers import REASONS, GraspCounts, GraspResult, SuctionCounts
+from pan3d_core.grasping.planner import select_grasps
 
-__all__ = ["REASONS", "GraspCounts", "GraspResult", "select_grasps"]
+__all__ = ["REASONS", "GraspCounts", "GraspResult", "SuctionCounts", "select_grasps"]

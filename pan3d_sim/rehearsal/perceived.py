@@ -18,7 +18,7 @@ NEAR_M = 0.12  # objects further from the target than this, box from box, are le
 MOST_POINTS, MOST_GUESSED = 420, 260  # of a surface
 PARTS_OF_TARGET, PARTS_OF_OTHERS = 16, 8
 MORE_M = 0.006  # that unseen sides may reach further out than they are likely to
-TOUCH_M, BESIDE_M = 0.008, 0.012  # what is guessed this near to another object's surface, or below one that it stands on, is not
+TOUCH_M, BESIDE_M = 0.004, 0.010  # how near guessed points are to another object's surface, in space and from above
 UNKNOWN_SIGMA_M = 0.003  # of a place of which no covariance is known
 
 
@@ -96,14 +96,18 @@ def perceived_objects(panoptic: Panoptic3D, instance_id: int, support_height_m: 
 def _possible(
     guessed: np.ndarray, normals: np.ndarray, seen: np.ndarray, others: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Without what would be inside of others: near their surfaces, or below one on which the object stands."""
+    """Without what would be inside of others: what goes on below one ends on it, what is at the surface of one is left out.
+
+    Where it ends matters: what rests on the target falls when the target is taken away.
+    """
     if len(guessed) == 0 or not others:
         return guessed, normals
     around = np.concatenate(list(others))
-    touching = cKDTree(around).query(guessed, distance_upper_bound=TOUCH_M)[0] < TOUCH_M
     above = seen[cKDTree(seen[:, :2]).query(guessed[:, :2])[1], 2]  # height at which the object was seen there
-    inside = np.zeros(len(guessed), bool)
+    ends = guessed.copy()
     for row, near in enumerate(cKDTree(around[:, :2]).query_ball_point(guessed[:, :2], BESIDE_M)):
         heights = around[near, 2]
-        inside[row] = ((heights > guessed[row, 2]) & (heights < above[row])).any()
-    return guessed[~(touching | inside)], normals[~(touching | inside)]
+        ends[row, 2] = heights[(heights > guessed[row, 2]) & (heights < above[row])].max(initial=guessed[row, 2])
+    touching = cKDTree(around).query(guessed, distance_upper_bound=TOUCH_M)[0] < TOUCH_M
+    kept = ~touching | (ends[:, 2] > guessed[:, 2])
+    return ends[kept], normals[kept]

@@ -17,7 +17,7 @@ TIMESTEP_S = 0.004
 DENSITY_KG_M3 = 400.0  # most things on a table are hollow or of wood, paper or plastic
 LIGHTEST_KG, HEAVIEST_KG = 0.02, 1.5
 MOST_CORNERS = 32  # of a part: collisions take longer with more
-PARTING_S, PARTING_DAMPING = 0.2, (20.0, 20.0, 20.0, 0.02, 0.02, 0.02)  # N s/m and N m s/rad of a body's six motions
+PARTING_S, PARTING_DAMPING = 0.2, (100.0, 100.0, 100.0, 0.1, 0.1, 0.1)  # N s/m and N m s/rad of a body's six motions
 INSIDE_M = 0.004  # parts deeper in another object than this are no parts
 STAYS_M, STAYS_DEG = 0.006, 6.0  # what moves less stays where it is
 HOLDING_ROUNDS = 3  # what is held may hold others
@@ -76,12 +76,9 @@ class Twin(Stage):
 
     def _part(self) -> None:
         """Let overlapping objects come apart as if in honey, without weight."""
-        gravity = self.model.opt.gravity.copy()
-        self.model.opt.gravity[:] = 0.0
         self.model.dof_damping[self._dofs] = PARTING_DAMPING
         self.step(PARTING_S)
         self.model.dof_damping[self._dofs] = 0.0
-        self.model.opt.gravity[:] = gravity
         self.data.qvel[:] = 0.0
         self.data.qacc_warmstart[:] = 0.0
         self.data.time = 0.0
