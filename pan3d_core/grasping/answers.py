@@ -73,9 +73,7 @@ class GraspResult:
     targets: tuple[GraspTarget, ...]  # best first
     reason: str  # key of `REASONS`
     counts: GraspCounts | SuctionCounts = GraspCounts()
-    methods: tuple[
-        str, ...
-    ] = ()  # per target: suction, antipodal, wall, rim or box (a side was not seen)
+    methods: tuple[str, ...] = ()  # per target: suction, antipodal, wall, rim or box (a side was not seen)
 
     @property
     def message(self) -> str:

@@ -41,7 +41,9 @@ class ObjectCloud:
     box: OrientedBox
     center: np.ndarray  # (3,) estimate of the centre of mass
     support_height_m: float | None
-    body: np.ndarray  # (K, 3) the same surface in more points, for what must not be hit
+    body: np.ndarray  # (K, 3) the same surface in more points, seen ones first, for what must not be hit
+    body_normals: np.ndarray  # (K, 3) unit, outward
+    body_seen: int  # of these, so many were measured
     covered: float = 0.0  # share of its outline from above that other objects lie over
 
 
@@ -56,7 +58,7 @@ def build_object_cloud(panoptic: Panoptic3D, instance_id: int, support_height_m:
     box_axes = segment.box.world_from_box[:3, :3].cpu().numpy()
     guessed, guessed_normals = complete_surface(points, normals, box_axes, support_height_m)
     guessed, guessed_normals = thin_surface(guessed, guessed_normals, _MAX_GUESSED_POINTS)
-    body = np.concatenate([points, guessed])
+    body, body_normals, body_seen = np.concatenate([points, guessed]), np.concatenate([normals, guessed_normals]), len(points)
     points, normals = thin_surface(points, normals, _MAX_OBJECT_POINTS)
     known = np.isfinite(others).all(1)
     undersides = known & (facing < _UNDERSIDE)
@@ -65,7 +67,9 @@ def build_object_cloud(panoptic: Panoptic3D, instance_id: int, support_height_m:
     points, normals = np.concatenate([points, guessed]), np.concatenate([normals, guessed_normals])
     center = _mass_center(points, support_height_m)
     covered = _covered(body, others[known & (other_ids > 0)])
-    return ObjectCloud(points, normals, seen, obstacles, segment.box, center, support_height_m, body, covered)
+    return ObjectCloud(
+        points, normals, seen, obstacles, segment.box, center, support_height_m, body, body_normals, body_seen, covered
+    )
 
 
 def clean_surface(points: np.ndarray, normals: np.ndarray, support_height_m: float | None) -> tuple[np.ndarray, np.ndarray]:

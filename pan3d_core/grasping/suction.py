@@ -29,7 +29,8 @@ from pan3d_core.structures import GraspTarget, Panoptic3D
 
 GRAVITY = 9.81
 SECTORS = 8  # of the lip, in each of which some surface must have been seen
-LIP = (0.55, 1.15)  # shares of the radius between which points are under the lip
+RING = (0.8, 1.3)  # shares of the radius between which the surface must go on: the lip may be a little beside its place
+SAME_FACE, GOES_ON = 0.3, 0.8  # cosines of normals of points that may be under the cup together, and around it
 UNDER_M = 0.015  # points further before or behind the plane than this are of another face
 FITS = 2  # of the plane: points, then those under the cup along its normal
 UNEVEN_SHARE = 0.9  # of the points under the cup must be as flat as the lip follows
@@ -65,7 +66,7 @@ def suction_grasps(cloud: ObjectCloud, panoptic: Panoptic3D, instance_id: int, c
         Grasps best first, or none and the reason.
     """
     cup = config.gripper.suction
-    seats = seats_on(cloud.points[cloud.seen], cloud.normals[cloud.seen], cup)
+    seats = seats_on(cloud, cup)
     rows = np.arange(len(seats.middle))
     counts = {"sampled": len(rows)}
     used = used_share(seats, cloud, cup)
@@ -90,39 +91,43 @@ def suction_grasps(cloud: ObjectCloud, panoptic: Panoptic3D, instance_id: int, c
     return GraspResult(targets, reason, found, ("suction",) * len(targets))
 
 
-def seats_on(points: np.ndarray, normals: np.ndarray, cup: SuctionConfig) -> Seats:
-    """Lay the cup on every point of a surface.
+def seats_on(cloud: ObjectCloud, cup: SuctionConfig) -> Seats:
+    """Lay the cup on places all over what was seen of a surface.
 
     Args:
-        points: (N, 3) metres.
-        normals: (N, 3) unit, outward.
-        cup: Of which radius and lip count.
+        cloud: The object.
+        cup: Of which the radius counts.
 
     Returns:
-        N places, with the plane of what is under each.
+        Places, with the plane of what is under the cup at each.
     """
-    places, facing = points.astype(np.float64), normals.astype(np.float64)
-    reach = np.hypot(LIP[1] * cup.radius_m, UNDER_M)
-    middle, normal = places.copy(), facing.copy()
-    uneven, sectors = np.full(len(places), np.inf), np.zeros(len(places), int)
-    for row, near in enumerate(cKDTree(places).query_ball_point(places, reach)):
-        near = np.array(near)[facing[near] @ facing[row] > 0.3]
+    middle, normal = cloud.points[cloud.seen].astype(np.float64), cloud.normals[cloud.seen].astype(np.float64)
+    dense, facing = cloud.body[: cloud.body_seen].astype(np.float64), cloud.body_normals[: cloud.body_seen].astype(np.float64)
+    uneven, sectors = np.full(len(middle), np.inf), np.zeros(len(middle), int)
+    reach = np.hypot(RING[1] * cup.radius_m, UNDER_M)
+    for row, near in enumerate(cKDTree(dense).query_ball_point(middle, reach)):
+        near = np.array(near)[facing[near] @ normal[row] > SAME_FACE]
+        places = dense[near]
         for _ in range(FITS):
-            offset = places[near] - middle[row]
-            along = offset @ normal[row]
-            aside = np.linalg.norm(offset - along[:, None] * normal[row], axis=1)
-            under = (np.abs(along) < UNDER_M) & (aside < LIP[1] * cup.radius_m)
+            along, aside = _about(places, middle[row], normal[row])
+            under = (np.abs(along) < UNDER_M) & (np.linalg.norm(aside, axis=1) < cup.radius_m)
             if under.sum() < 3:
                 break
-            middle[row], normal[row] = _plane(places[near][under], middle[row], normal[row])
-        if under.sum() < 3:
-            continue
-        offset = places[near][under] - middle[row]
-        along = offset @ normal[row]
-        flat = offset - along[:, None] * normal[row]
-        uneven[row] = np.quantile(np.abs(along), UNEVEN_SHARE)
-        sectors[row] = _sectors_with_surface(flat, normal[row], cup.radius_m)
+            middle[row], normal[row] = _plane(places[under], middle[row], normal[row])
+        along, aside = _about(places, middle[row], normal[row])
+        under = (np.abs(along) < UNDER_M) & (np.linalg.norm(aside, axis=1) < cup.radius_m)
+        if under.sum() >= 3:
+            uneven[row] = np.quantile(np.abs(along[under]), UNEVEN_SHARE)
+            goes_on = (np.abs(along) < UNDER_M) & (facing[near] @ normal[row] > GOES_ON)
+            sectors[row] = _sectors_with_surface(aside[goes_on], normal[row], cup.radius_m)
     return Seats(middle, normal, uneven, sectors)
+
+
+def _about(places: np.ndarray, middle: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) metres along a normal, and (N, 3) what is left beside it."""
+    offset = places - middle
+    along = offset @ normal
+    return along, offset - along[:, None] * normal
 
 
 def _plane(points: np.ndarray, through: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +142,7 @@ def _sectors_with_surface(flat: np.ndarray, normal: np.ndarray, radius_m: float)
     """In how many sectors of the lip some of the points lie, given from its middle within its plane."""
     basis = np.linalg.svd(normal[None])[2][1:]
     u, v = flat @ basis[0], flat @ basis[1]
-    ring = (np.hypot(u, v) > LIP[0] * radius_m) & (np.hypot(u, v) < LIP[1] * radius_m)
+    ring = (np.hypot(u, v) > RING[0] * radius_m) & (np.hypot(u, v) < RING[1] * radius_m)
     turns = np.floor((np.arctan2(v[ring], u[ring]) / (2 * np.pi) + 0.5) * SECTORS).astype(int) % SECTORS
     return len(np.unique(turns))
 

@@ -104,7 +104,7 @@ def is_graspable(obj: TrueObject, cell: RobotCell) -> bool:
     sides = sorted(float(side) for side in obj.box.size_m)
     top = obj.box.world_from_box[2, 3] + 0.5 * (obj.box.world_from_box[2, :3].abs() * obj.box.size_m).sum()
     high_enough = float(top) - cell.config.support_height_m >= MIN_GRASPABLE_HEIGHT_M
-    return sides[1] <= GRASPABLE_SHARE_OF_OPENING * cell.config.hand.opening_m and high_enough
+    return sides[1] <= GRASPABLE_SHARE_OF_OPENING * cell.hand.widest_m and high_enough
 
 
 def scene_json(cell: RobotCell) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 from pan3d_sim.arm import ArmSpec, add_arm
 from pan3d_sim.cameras.rig import RigConfig
 from pan3d_sim.cell.arrangement import ARRANGEMENTS, add_pile_walls
-from pan3d_sim.cell.hand import HandSpec, add_hand
+from pan3d_sim.cell.grippers import GripperSpec, add_grip, add_gripper
+from pan3d_sim.cell.hand import HandSpec
 from pan3d_sim.cell.stage import FLOOR_ONLY, TOUCHES_ALL, new_world
 from pan3d_sim.library.bank import ObjectLibrary
 from pan3d_sim.objects.appearance import add_environment, add_materials
@@ -33,7 +34,7 @@ class CellConfig:
     width: int = 640
     height: int = 480
     rig: RigConfig = field(default_factory=RigConfig)
-    hand: HandSpec = field(default_factory=HandSpec)
+    hand: GripperSpec = field(default_factory=HandSpec)
     arm: ArmSpec | None = None  # a robot arm beside the table, seen by all cameras
     support_height_m: float = 0.0
     models: ObjectLibrary | None = None
@@ -72,7 +73,7 @@ def compile_cell(rng: np.random.Generator, objects: Sequence[ObjectSpec], config
     floor = spec.geom("floor")
     floor.contype, floor.conaffinity = FLOOR_ONLY, FLOOR_ONLY
     add_pile_walls(spec, config.support_height_m)
-    add_hand(spec, config.hand)
+    add_gripper(spec, config.hand)
     if config.arm is not None:
         add_arm(spec, config.arm)
     for index, obj in enumerate(objects):
@@ -82,4 +83,5 @@ def compile_cell(rng: np.random.Generator, objects: Sequence[ObjectSpec], config
         for geom in body.geoms:
             if geom.group == COLLISION_GROUP:
                 geom.contype, geom.conaffinity = TOUCHES_ALL, TOUCHES_ALL
+    add_grip(spec, config.hand, len(objects))
     return spec.compile()

@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 
 from pan3d_sim.cell.arrangement import BodyAddress
-from pan3d_sim.cell.hand import Hand, HandSpec
+from pan3d_sim.cell.grippers import Gripper, GripperSpec, gripper_of
 from pan3d_sim.objects.kinds import COLLISION_GROUP
 
 # Contact bits: the floor only stops falling objects, so that the parked hand may wait below it.
@@ -52,10 +52,10 @@ class Stage:
     """
 
     def __init__(
-        self, model: mujoco.MjModel, hand: HandSpec, surfaces: Sequence[np.ndarray], seed: int, support_height_m: float
+        self, model: mujoco.MjModel, hand: GripperSpec, surfaces: Sequence[np.ndarray], seed: int, support_height_m: float
     ) -> None:
         self.model, self.data = model, mujoco.MjData(model)
-        self.hand = Hand(model, hand)
+        self.hand: Gripper = gripper_of(model, hand)
         self.seed, self.support_height_m = seed, support_height_m
         self.surfaces = tuple(surfaces)
         self.bodies = [body_address(model, index) for index in range(len(self.surfaces))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from pan3d_sim.cell.grasp_trial import PUSHED_M
+from pan3d_sim.cell.execution import PUSHED_M
 from pan3d_sim.cell.robot_cell import RobotCell
 
 SUPPORT, ITSELF = -1, -2  # beside indices of `cell.objects`

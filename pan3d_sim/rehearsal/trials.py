@@ -14,8 +14,9 @@ import numpy as np
 from pan3d_core.config import GripperConfig, RehearsalConfig
 from pan3d_core.grasping.rehearsal import Rehearsal, RehearsedGrasp, not_rehearsed
 from pan3d_core.structures import GraspTarget, Panoptic3D
-from pan3d_sim.cell.grasp_trial import CLEAN_DEG, CLEAN_M, GraspTrials, Programme, TrialResult
-from pan3d_sim.cell.hand import HandSpec
+from pan3d_sim.cell.execution import CLEAN_DEG, CLEAN_M, Programme, TrialResult
+from pan3d_sim.cell.grasp_trial import GraspTrials
+from pan3d_sim.cell.grippers import hand_of
 from pan3d_sim.rehearsal.perceived import (
     ALTERNATIVES,
     PARTS_OF_OTHERS,
@@ -31,18 +32,6 @@ LIFTED_VALUE = 0.3  # of a trial that lifted the object and moved others, beside
 PRIOR_TRIALS = 0.3  # the planner's score counts like so many trials
 LEAST_GOING_ON = 3  # grasps that are tried in the next round, at least
 Clock = Callable[[], float]
-
-
-def hand_of(gripper: GripperConfig) -> HandSpec:
-    """The simulated hand with the shape of a gripper."""
-    return HandSpec(
-        opening_m=gripper.max_width_m,
-        finger_thickness_m=gripper.finger_thickness_m,
-        finger_width_m=gripper.finger_breadth_m,
-        finger_length_m=gripper.finger_length_m,
-        tip_beyond_tcp_m=gripper.tip_beyond_tcp_m,
-        palm_size_m=(gripper.palm_width_m, gripper.palm_breadth_m, gripper.palm_length_m),
-    )
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import mujoco
 import numpy as np
 
-from pan3d_sim.cell.hand import HandSpec, add_hand
+from pan3d_sim.cell.grippers import GripperSpec, add_grip, add_gripper
 from pan3d_sim.cell.motion import displacement
 from pan3d_sim.cell.stage import TOUCHES_ALL, Stage, new_world
 from pan3d_sim.objects.kinds import VISUAL_GROUP
@@ -36,7 +36,7 @@ class Twin(Stage):
         support_height_m: The same as there.
     """
 
-    def __init__(self, model: mujoco.MjModel, hand: HandSpec, parts: Sequence[ConvexParts], support_height_m: float) -> None:
+    def __init__(self, model: mujoco.MjModel, hand: GripperSpec, parts: Sequence[ConvexParts], support_height_m: float) -> None:
         super().__init__(model, hand, [np.concatenate(item.corners) for item in parts], 0, support_height_m)
         self._dofs = np.stack([np.arange(address.dof, address.dof + 6) for address in self.bodies])  # (N, 6)
         weight = GRAVITY * model.body_mass[[address.body for address in self.bodies]]
@@ -88,7 +88,7 @@ class Twin(Stage):
         return np.stack([self.world_from_object(index) for index in range(len(self.bodies))])
 
 
-def twin_model(parts: Sequence[ConvexParts], hand: HandSpec, support_height_m: float) -> mujoco.MjModel:
+def twin_model(parts: Sequence[ConvexParts], hand: GripperSpec, support_height_m: float) -> mujoco.MjModel:
     """Build the model.
 
     Args:
@@ -103,9 +103,10 @@ def twin_model(parts: Sequence[ConvexParts], hand: HandSpec, support_height_m: f
     ground = spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[2.0, 2.0, 0.1], pos=[0.0, 0.0, support_height_m])
     ground.contype, ground.conaffinity, ground.rgba = TOUCHES_ALL, TOUCHES_ALL, [0.8, 0.8, 0.78, 1.0]
     spec.worldbody.add_light(pos=[0.3, -0.3, 1.5], dir=[-0.2, 0.2, -1.0])
-    add_hand(spec, hand)
+    add_gripper(spec, hand)
     for index, item in enumerate(parts):
         _add_object(spec, index, item)
+    add_grip(spec, hand, len(parts))
     model = spec.compile()
     _without_overlaps(model, parts)
     return model

@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from pan3d_core.config import GraspConfig, GripperConfig
 from pan3d_core.grasping.planner import select_grasps
 from pan3d_core.pictures.files import write_moving
 from pan3d_core.structures import GraspTarget
 from pan3d_sim.cell.arrangement import fallen
-from pan3d_sim.cell.grasp_trial import CLEAN_DEG, CLEAN_M, GraspTrials
+from pan3d_sim.cell.execution import CLEAN_DEG, CLEAN_M
+from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_tools.bench.grasp.clouds import Look, SceneCloud
 
@@ -173,9 +176,11 @@ def _executed(trials: GraspTrials[RobotCell], grasp: GraspTarget, index: int, pl
     )
 
 
-def plan_pan3d(cloud: SceneCloud, instance_id: int, support_height_m: float) -> tuple[GraspTarget | None, str]:
+def plan_pan3d(
+    cloud: SceneCloud, instance_id: int, support_height_m: float, config: GraspConfig | None = None
+) -> tuple[GraspTarget | None, str]:
     """The best grasp of the product's planner."""
-    result = select_grasps(cloud.panoptic, instance_id, support_height_m=support_height_m, is_metric=cloud.is_metric)
+    result = select_grasps(cloud.panoptic, instance_id, config, support_height_m, is_metric=cloud.is_metric)
     return (result.targets[0], "found") if result.targets else (None, f"{NO_GRASP}: {result.reason}")
 
 
@@ -195,4 +200,20 @@ def plan_obb(cloud: SceneCloud, instance_id: int, support_height_m: float) -> tu
     return GraspTarget(instance_id, -1, 0.5, pose, min(width + 0.02, 0.08), 0.10, box), "found"
 
 
-PLANNERS: dict[str, Planner] = {"pan3d": plan_pan3d, "obb": plan_obb}
+def plan_box_top(cloud: SceneCloud, instance_id: int, support_height_m: float) -> tuple[GraspTarget | None, str]:
+    """Baseline for a cup: straight down on the middle of the box's top, whatever is there."""
+    box = cloud.panoptic.segment(instance_id).box
+    if not cloud.is_metric:
+        return None, f"{NO_GRASP}: not_metric"
+    upright = int(box.world_from_box[2, :3].abs().argmax())
+    top = float(box.world_from_box[2, 3] + box.size_m[upright] / 2)
+    pose = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
+    pose[:3, 3] = torch.tensor([float(box.world_from_box[0, 3]), float(box.world_from_box[1, 3]), top])
+    return GraspTarget(instance_id, -1, 0.5, pose, 0.0, 0.10, box, kind="suction"), "found"
+
+
+SUCTION = GraspConfig(gripper=GripperConfig(kind="suction"))
+PLANNERS: dict[str, dict[str, Planner]] = {  # by kind of gripper
+    "parallel": {"pan3d": plan_pan3d, "obb": plan_obb},
+    "suction": {"pan3d": partial(plan_pan3d, config=SUCTION), "obb": plan_box_top},
+}

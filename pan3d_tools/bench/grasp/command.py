@@ -10,7 +10,8 @@ arm is `pan3d bench pick`.
 
 Planners, which get the same clouds: `pan3d` = `select_grasps`; `rehearsed` = the same, and what it finds is tried first in a
 physics twin of the cloud, which with `--protocol clear` decides, too, which object is taken; `obb` = the baseline, straight down
-at the centre of the object's box, closing along its shorter side, without any look at collisions.
+at the centre of the object's box, closing along its shorter side, without any look at collisions. With `--gripper suction` it is
+a cup that is planned for, and `obb` puts it straight down on the middle of the box's top.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from pan3d_core.config import ModelConfig, RehearsalConfig
+from pan3d_core.config import GraspConfig, GripperConfig, ModelConfig, RehearsalConfig
 from pan3d_core.runtime.files import read_json_object, written_whole
 from pan3d_sim.cameras.depth_noise import DepthNoise
 from pan3d_sim.cameras.depth_sensors import DEPTH_SENSORS, DepthSensor
 from pan3d_sim.cell.arrangement import ARRANGEMENTS
+from pan3d_sim.cell.grippers import hand_of
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell
 from pan3d_sim.library.bank import OBJECT_SPLITS, ObjectLibrary
 from pan3d_sim.objects.kinds import KINDS
@@ -67,7 +69,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add("--objects", type=int, default=6, help="objects per scene (default: %(default)s)")
     add("--arrangement", choices=ARRANGEMENTS, default=["separated"], help="(default: separated)", nargs="+")
     add("--input", choices=INPUTS, default=[VIEWS], help="what planners are given (default: views)", nargs="+")
-    add("--planner", choices=(*PLANNERS, REHEARSED), default=[OURS], help="(default: pan3d)", nargs="+")
+    add("--planner", choices=(OURS, REHEARSED, BASELINE), default=[OURS], help="(default: pan3d)", nargs="+")
+    add("--gripper", choices=tuple(PLANNERS), default="parallel", help="two jaws, or a suction cup (default: %(default)s)")
     add("--protocol", choices=PROTOCOLS, default=[EACH], nargs="+",
         help="each = one attempt at every object where it lies; clear = one object after another is taken away (default: each)",
     )  # fmt: skip
@@ -127,7 +130,7 @@ def _of_scenes(options: argparse.Namespace, looks: dict[str, Look], arrangement:
     models = None if options.object_folder is None else ObjectLibrary(options.object_folder, options.object_split)
     config = CellConfig(
         num_objects=options.objects, arrangement=arrangement, num_cameras=options.cameras, width=320, height=240,
-        kinds=tuple(options.kinds), models=models,
+        kinds=tuple(options.kinds), models=models, hand=hand_of(GripperConfig(kind=options.gripper)),
     )  # fmt: skip
     decisive = {name: value for name, value in vars(options).items() if name not in UNDECISIVE}
     digest = hashlib.sha256(json.dumps([arrangement, decisive], default=str).encode()).hexdigest()[:10]
@@ -147,8 +150,9 @@ def _of_scenes(options: argparse.Namespace, looks: dict[str, Look], arrangement:
 
 def _of_scene(options: argparse.Namespace, looks: dict[str, Look], config: CellConfig, seed: int) -> Iterator[Measured]:
     """A cell is built anew for every input, so that no noise depends on what else was asked for."""
-    rehearsed = RehearsedPlanning(RehearsalConfig(budget_s=options.rehearsal_s, seed=seed))
-    planners = {**PLANNERS, REHEARSED: rehearsed.plan}
+    grasp = GraspConfig(gripper=GripperConfig(kind=options.gripper))
+    rehearsed = RehearsedPlanning(RehearsalConfig(budget_s=options.rehearsal_s, seed=seed), grasp)
+    planners = {**PLANNERS[options.gripper], REHEARSED: rehearsed.plan}
     for given, look in looks.items():
         if EACH in options.protocol:
             with RobotCell(seed, config) as cell:

@@ -23,12 +23,13 @@ class RehearsedPlanning:
 
     Args:
         config: Time and rounds.
+        grasp: Settings of the search, and the gripper.
     """
 
-    def __init__(self, config: RehearsalConfig) -> None:
+    def __init__(self, config: RehearsalConfig, grasp: GraspConfig) -> None:
         self.config = config
-        self.rehearser = GraspRehearser(config, clock=lambda: time.process_time() / config.threads)
-        self._search = replace(GraspConfig(), max_targets=config.candidates)
+        self.rehearser = GraspRehearser(config, grasp.gripper, lambda: time.process_time() / config.threads)
+        self._search = replace(grasp, max_targets=config.candidates)
 
     def plan(self, cloud: SceneCloud, instance_id: int, support_height_m: float) -> tuple[GraspTarget | None, str]:
         """The grasp that survives most."""

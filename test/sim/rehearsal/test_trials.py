@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 from surface_scenes import as_scene, box_surface
 
-from pan3d_core.config import GripperConfig, RehearsalConfig
+from pan3d_core.config import GraspConfig, GripperConfig, RehearsalConfig
 from pan3d_core.grasping.planner import select_grasps
 from pan3d_sim import rehearsal
 from pan3d_sim.rehearsal import NoPhysics, build_rehearser
 from pan3d_sim.rehearsal.film import write_film
-from pan3d_sim.rehearsal.trials import GraspRehearser, hand_of
+from pan3d_sim.rehearsal.trials import GraspRehearser
 
 CALM = RehearsalConfig(rounds=2, candidates=2)
 
@@ -115,6 +115,11 @@ def test_the_film_shows_the_last_and_the_first_in_every_twin(tmp_path):
     assert not write_film(tmp_path / "none.gif", rehearser, scene, nothing, 0.0) and not (tmp_path / "none.gif").exists()
 
 
-def test_the_hand_has_the_shape_of_the_gripper():
-    hand = hand_of(GripperConfig(max_width_m=0.14, palm_width_m=0.2))
-    assert hand.opening_m == 0.14 and hand.palm_size_m == (0.2, 0.04, 0.04) and hand.finger_length_m == 0.05
+def test_a_cup_is_rehearsed_as_well():
+    scene, config = as_scene(post()), GraspConfig(gripper=GripperConfig(kind="suction"))
+    grasp = select_grasps(scene, 1, config, 0.0).targets[0]
+    rehearser = GraspRehearser(CALM, config.gripper, clock=lambda: 0.0)
+    beside = grasp.world_from_grasp.clone()
+    beside[0, 3] += 0.015  # over the edge
+    best, worst = rehearser(scene, [replace(grasp, world_from_grasp=beside, score=0.99), grasp], 0.0).grasps
+    assert best.grasp is grasp and (best.lifted, best.clean) == (2, 2) and worst.failures == ("missed",)
