@@ -22,6 +22,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
+from pan3d_core.config import GripperConfig
 from pan3d_ros.cell.messages import truth_response
 from pan3d_ros.cell.streams import CellStreams, StreamOptions
 from pan3d_ros.messages.grasps import grasp_from_message
@@ -34,6 +35,7 @@ from pan3d_sim.arm import ARM
 from pan3d_sim.cameras.depth_sensors import DEPTH_SENSORS
 from pan3d_sim.cell.arrangement import ARRANGEMENTS
 from pan3d_sim.cell.grasp_trial import GraspTrials
+from pan3d_sim.cell.grippers import hand_of
 from pan3d_sim.cell.robot_cell import WORLD_FRAME_ID, CellConfig, RobotCell
 
 log = logging.getLogger("pan3d.ros.sim")
@@ -62,11 +64,13 @@ class SimNode(Node):
             commanded=self._parameter("arm_commands", False, "the arm follows trajectories under physics, instead of its path"),
         )
         arm = ARM if self._parameter("arm", False, "a robot arm that moves over the table") else None
+        gripper = self._parameter("gripper", "parallel", "of the floating hand: parallel or suction")
         for sentence in unknown_parameters(undeclared_overrides(self), parameter_values(self)):
             log.warning(sentence)
         self._config = CellConfig(
-            num_objects=num_objects, arrangement=arrangement, num_cameras=num_cameras, width=width, height=height, arm=arm
-        )
+            num_objects=num_objects, arrangement=arrangement, num_cameras=num_cameras, width=width, height=height, arm=arm,
+            hand=hand_of(GripperConfig(kind=gripper)),
+        )  # fmt: skip
         self._cell = RobotCell(seed, self._config)
         self._trials = GraspTrials(self._cell)
         self._streams = CellStreams(self, self._cell, streams)
@@ -127,6 +131,7 @@ class SimNode(Node):
             if request.grasp.header.frame_id != WORLD_FRAME_ID:
                 raise ValueError(f"grasp.header.frame_id: expected {WORLD_FRAME_ID}, got '{request.grasp.header.frame_id}'")
             grasp = grasp_from_message(request.grasp)
+            self._trials.require_fitting(grasp)
             target = self._target_index(request.object_name)
         except ValueError as error:
             response.error_code, response.message = ErrorCode.INVALID_REQUEST, str(error)

@@ -28,6 +28,7 @@ class IsaacGripper:
 
     frame: str = "grasp_frame"  # name of its frame, for readers
     joints: tuple[str, ...] = ()  # of the fingers
+    kind: str = "parallel"  # parallel or suction
     travel_per_opening: float = 0.5  # position of each joint for an opening, metres a metre; 0.5 = both fingers move
     grasp_from_gripper: tuple[tuple[float, float, float, float], ...] = (  # where its frame is in the grasp frame
         (1.0, 0.0, 0.0, 0.0),
@@ -45,6 +46,9 @@ FRANKA = IsaacGripper(
 )
 
 
+SUCTION_CUP = IsaacGripper(frame="suction_cup", kind="suction")  # the middle of its lip, +z approaches; it has no joints
+
+
 def isaac_grasp_text(targets: Sequence[GraspTarget], gripper: IsaacGripper, object_frame: str = "object") -> str:
     """Write grasps of one object as an isaac_grasp file.
 
@@ -58,8 +62,10 @@ def isaac_grasp_text(targets: Sequence[GraspTarget], gripper: IsaacGripper, obje
         `pregrasp_cspace_position` the opening to approach with.
 
     Raises:
-        ValueError: There is no grasp, or they are of several objects.
+        ValueError: There is no grasp, or they are of several objects, or for another kind of gripper.
     """
+    if wrong := sorted({target.kind for target in targets} - {gripper.kind}):
+        raise ValueError(f"targets: expected grasps for a gripper of kind {gripper.kind}, got {', '.join(wrong)}")
     if len({target.instance_id for target in targets}) != 1:
         raise ValueError(f"targets: expected grasps of one object, got {sorted({target.instance_id for target in targets})}")
     grasp_from_gripper = torch.tensor(gripper.grasp_from_gripper, dtype=torch.float64)
@@ -148,6 +154,7 @@ def _read_grasp(
         box=box,
         opening_m=opened,
         object_width_m=closed,
+        kind=gripper.kind,
     )
 
 

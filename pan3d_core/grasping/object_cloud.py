@@ -16,7 +16,8 @@ from pan3d_core.structures import Panoptic3D
 _SMOOTHING_RADIUS_M = 0.010
 _OUTLIER_RADIUS_M = 0.015
 _MIN_NEIGHBOURS = 4
-_MAX_BODY_POINTS, _MAX_OBJECT_POINTS, _MAX_GUESSED_POINTS = 1680, 420, 260
+BODY_POINTS = 1680
+_MAX_OBJECT_POINTS, _MAX_GUESSED_POINTS = 420, 260
 _OBSTACLE_REACH_M = 0.22
 _OBSTACLE_VOXEL_M = 0.004
 # Points of no instance this close to the target are taken for its own fringe, which masks tend to miss.
@@ -47,14 +48,17 @@ class ObjectCloud:
     covered: float = 0.0  # share of its outline from above that other objects lie over
 
 
-def build_object_cloud(panoptic: Panoptic3D, instance_id: int, support_height_m: float | None) -> ObjectCloud:
-    """Cut the target out of the scene. Raises `KeyError` for an unknown id. `points` is empty when too few are left."""
+def build_object_cloud(
+    panoptic: Panoptic3D, instance_id: int, support_height_m: float | None, most: int = BODY_POINTS
+) -> ObjectCloud:
+    """Cut the target out of the scene, with at most `most` points of its seen surface in `body`. Raises `KeyError` for an unknown
+    id. `points` is empty when too few are left."""
     segment = panoptic.segment(instance_id)
     all_points = panoptic.points.cpu().numpy().astype(np.float32)
     ids = panoptic.point_instance_id.cpu().numpy()
     all_normals = panoptic.point_normals.cpu().numpy().astype(np.float32)
     others, other_ids, facing = (values[ids != instance_id] for values in (all_points, ids, all_normals[:, 2]))
-    points, normals = clean_surface(all_points[ids == instance_id], all_normals[ids == instance_id], support_height_m)
+    points, normals = clean_surface(all_points[ids == instance_id], all_normals[ids == instance_id], support_height_m, most)
     box_axes = segment.box.world_from_box[:3, :3].cpu().numpy()
     guessed, guessed_normals = complete_surface(points, normals, box_axes, support_height_m)
     guessed, guessed_normals = thin_surface(guessed, guessed_normals, _MAX_GUESSED_POINTS)
@@ -72,20 +76,23 @@ def build_object_cloud(panoptic: Panoptic3D, instance_id: int, support_height_m:
     )
 
 
-def clean_surface(points: np.ndarray, normals: np.ndarray, support_height_m: float | None) -> tuple[np.ndarray, np.ndarray]:
+def clean_surface(
+    points: np.ndarray, normals: np.ndarray, support_height_m: float | None, most: int = BODY_POINTS
+) -> tuple[np.ndarray, np.ndarray]:
     """Take noise, strays and table out of what was seen of an object.
 
     Args:
         points: (N, 3) metres, world.
         normals: (N, 3) outward, of any length.
         support_height_m: World z of what objects stand on; None = unknown.
+        most: Points that are left.
 
     Returns:
-        (K, 3) points and unit normals, at most 1680; none where too few are left.
+        (K, 3) points and unit normals; none where too few are left.
     """
     finite = np.isfinite(points).all(1) & np.isfinite(normals).all(1) & (np.abs(normals).sum(1) > 0.5)
     points, normals = _without_support(points[finite], normals[finite], support_height_m)
-    points, normals = thin_surface(points, normals, _MAX_BODY_POINTS)
+    points, normals = thin_surface(points, normals, most)
     points, normals = _without_outliers(points, normals)
     return smooth_surface(points, normals, _SMOOTHING_RADIUS_M)
 

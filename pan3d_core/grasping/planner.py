@@ -17,9 +17,9 @@ from pan3d_core.config import GraspConfig
 from pan3d_core.grasping.answers import REASONS, GraspCounts, GraspResult, best_apart
 from pan3d_core.grasping.contacts import NAMES, find_pairs
 from pan3d_core.grasping.hands import narrow_opening
-from pan3d_core.grasping.object_cloud import build_object_cloud
+from pan3d_core.grasping.object_cloud import BODY_POINTS, build_object_cloud
 from pan3d_core.grasping.placing import MIN_SCORE, PlacedHands, place_hands
-from pan3d_core.grasping.suction import suction_grasps
+from pan3d_core.grasping.suction import SUCTION_POINTS, suction_grasps
 from pan3d_core.structures import GraspTarget, Panoptic3D
 
 __all__ = ["REASONS", "GraspCounts", "GraspResult", "select_grasps"]
@@ -51,10 +51,11 @@ def select_grasps(
     config = config or GraspConfig()
     if not is_metric:
         return GraspResult((), "not_metric")
-    cloud = build_object_cloud(panoptic, instance_id, support_height_m)
+    suction = config.gripper.kind == "suction"
+    cloud = build_object_cloud(panoptic, instance_id, support_height_m, SUCTION_POINTS if suction else BODY_POINTS)
     if len(cloud.points) == 0:
         return GraspResult((), "no_points")
-    if config.gripper.kind == "suction":
+    if suction:
         return suction_grasps(cloud, panoptic, instance_id, config)
     pairs, counts = find_pairs(cloud, config)
     placed = place_hands(pairs, cloud, config)

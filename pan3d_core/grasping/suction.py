@@ -28,8 +28,9 @@ from pan3d_core.grasping.scoring import COVERED_COST, TILT_COST
 from pan3d_core.structures import GraspTarget, Panoptic3D
 
 GRAVITY = 9.81
+SUCTION_POINTS = 6000  # of the surface: all around the lip of a cup on a large object there must be some
 SECTORS = 8  # of the lip, in each of which some surface must have been seen
-RING = (0.8, 1.3)  # shares of the radius between which the surface must go on: the lip may be a little beside its place
+RING = (1.0, 1.4)  # shares of the radius between which the surface must go on: the lip may be a little beside its place
 SAME_FACE, GOES_ON = 0.3, 0.8  # cosines of normals of points that may be under the cup together, and around it
 UNDER_M = 0.015  # points further before or behind the plane than this are of another face
 FITS = 2  # of the plane: points, then those under the cup along its normal

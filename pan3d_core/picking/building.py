@@ -42,9 +42,13 @@ def build_picker(
         A picker that has seen nothing yet.
 
     Raises:
-        ValueError: The description cannot be used, or a library is missing.
+        ValueError: The description cannot be used, a library is missing, or the gripper has no jaws.
     """
     config = config or PickerConfig()
+    if config.pipeline.grasp.gripper.kind != "parallel":
+        raise ValueError(
+            f"grasp.gripper.kind: expected parallel, whose jaws a picker feels, got {config.pipeline.grasp.gripper.kind}"
+        )
     namer = Namer.of_facts(engine.facts, config.pipeline.naming)
     pipeline = PerceptionPipeline(engine, config.pipeline, namer, RobotBody(parse_urdf(urdf)))
     planner = MotionPlanner(Arm(urdf, config.names), config.motion)

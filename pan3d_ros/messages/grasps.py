@@ -18,6 +18,7 @@ from pan3d_ros.messages.poses import matrix_from_pose, pose_numbers
 
 _TOP_DOWN_COSINE = math.cos(math.radians(15.0))
 RETREAT_M = 0.10  # straight up after closing
+SUCTION = "suction"  # kind of gripper
 
 
 def grasp_message(grasp: GraspTarget, labels: LabelSpace) -> GraspTargetMessage:
@@ -45,6 +46,8 @@ def grasp_message(grasp: GraspTarget, labels: LabelSpace) -> GraspTargetMessage:
     message.quality = float(grasp.score)
     top_down = -float(approach[2]) >= _TOP_DOWN_COSINE
     message.method = GraspTargetMessage.METHOD_TOP_DOWN if top_down else GraspTargetMessage.METHOD_ANTIPODAL
+    if grasp.kind == SUCTION:
+        message.method = GraspTargetMessage.METHOD_SUCTION
     message.object_pose = box_pose(grasp.box)
     message.object_size = vector_message(grasp.box.size_m)
     message.allowed_touch_objects = [f"pan3d/{grasp.instance_id}"]
@@ -74,7 +77,10 @@ def grasp_poses(targets: list[GraspTargetMessage]) -> PoseArray:
 def grasp_from_message(message: GraspTargetMessage) -> GraspTarget:
     """The grasp of a message, unnamed; `pre_grasp_pose` and `retreat_pose`, which follow from the rest, do not count. Raises
     `ValueError` for numbers that are not finite or out of range."""
-    if not 0.0 < message.width <= 1.0:
+    suction = message.method == GraspTargetMessage.METHOD_SUCTION
+    if suction and message.width != 0.0:
+        raise ValueError(f"grasp.width: expected 0 of a suction cup, got {message.width}")
+    if not suction and not 0.0 < message.width <= 1.0:
         raise ValueError(f"grasp.width: expected 0 to 1 m, got {message.width}")
     if not 0.0 <= message.opening <= 1.0:
         raise ValueError(f"grasp.opening: expected 0 to 1 m, got {message.opening}")
@@ -93,6 +99,7 @@ def grasp_from_message(message: GraspTargetMessage) -> GraspTarget:
         opening_m=message.opening,
         object_width_m=message.object_width,
         depth_m=message.depth,
+        kind=SUCTION if suction else "parallel",
     )
 
 

@@ -10,7 +10,7 @@ from pan3d_interfaces.msg import GraspTarget
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from pan3d_core.config import GripperConfig
+from pan3d_core.config import GripperConfig, SuctionConfig
 from pan3d_ros.messages.markers import lifetime
 from pan3d_ros.messages.parts import point_message
 from pan3d_ros.messages.poses import matrix_from_pose, pose_numbers
@@ -22,18 +22,22 @@ _WIDTH = ColorRGBA(r=1.0, g=0.2, b=0.2, a=1.0)
 
 
 def hand_markers(targets: Sequence[GraspTarget], gripper: GripperConfig) -> MarkerArray:
-    """Draw grasps, the best one in green; what was drawn before goes.
+    """Draw grasps of two jaws or of a suction cup, the best one in green; what was drawn before goes.
 
     Args:
         targets: Best first; the first ten are drawn.
-        gripper: Shape of the hand.
+        gripper: Shape of the hand, and of the cup.
 
     Returns:
-        For grasp number i: `grasps/hand` (3 i to 3 i + 2: two fingers, palm), `grasps/approach` (an arrow from the pre-grasp on),
-        `grasps/width` (between the pads, as wide as the object) and `grasps/label`.
+        For grasp number i: `grasps/hand` (3 i to 3 i + 2: two fingers, palm; of a cup 3 i and 3 i + 1: the cup, what carries it),
+        `grasps/approach` (an arrow from the pre-grasp on), `grasps/width` (between the pads, as wide as the object; not of a
+        cup) and `grasps/label`.
     """
     markers = [Marker(action=Marker.DELETEALL)]
     for number, target in enumerate(targets[:MOST_HANDS]):
+        if target.method == GraspTarget.METHOD_SUCTION:
+            markers += _cup(target, number, gripper.suction)
+            continue
         markers += _hand(target, number, gripper)
         markers += _lines(target, number, gripper)
     return MarkerArray(markers=markers)
@@ -50,31 +54,52 @@ def _hand(target: GraspTarget, number: int, gripper: GripperConfig) -> list[Mark
         ((side, 0.0, (tip + front) / 2), finger),
         ((0.0, 0.0, front - gripper.palm_length_m / 2), palm),
     ]
-    made = []
-    for index, (center, size) in enumerate(parts):
-        marker = _marker(target, "grasps/hand", 3 * number + index, Marker.CUBE)
-        marker.color = _OTHER if number else _BEST
-        marker.pose.position = _in_world(target, center)
-        marker.scale.x, marker.scale.y, marker.scale.z = size
-        made.append(marker)
-    return made
+    return [_part(target, 3 * number + index, Marker.CUBE, *part) for index, part in enumerate(parts)]
+
+
+def _cup(target: GraspTarget, number: int, cup: SuctionConfig) -> list[Marker]:
+    """Cup and what carries it as cylinders, approach and quality."""
+    neck = min(2 * cup.radius_m, cup.body_length_m / 2)
+    parts = [
+        ((0.0, 0.0, -neck / 2), (2 * cup.radius_m, 2 * cup.radius_m, neck)),
+        ((0.0, 0.0, -(neck + cup.body_length_m) / 2), (2 * cup.body_radius_m, 2 * cup.body_radius_m, cup.body_length_m - neck)),
+    ]
+    made = [_part(target, 3 * number + index, Marker.CYLINDER, *part) for index, part in enumerate(parts)]
+    return [*made, *_way(target, number, -cup.body_length_m, f"{number + 1}: {target.quality:.2f}")]
+
+
+def _part(
+    target: GraspTarget, number: int, kind: int, center: tuple[float, float, float], size: tuple[float, float, float]
+) -> Marker:
+    """A part of a hand, in the frame of the grasp."""
+    marker = _marker(target, "grasps/hand", number, kind)
+    marker.color = _OTHER if number > 2 else _BEST
+    marker.pose.position = _in_world(target, center)
+    marker.scale.x, marker.scale.y, marker.scale.z = size
+    return marker
 
 
 def _lines(target: GraspTarget, number: int, gripper: GripperConfig) -> list[Marker]:
     """Approach, width and quality."""
     back = gripper.tip_beyond_tcp_m - gripper.finger_length_m - gripper.palm_length_m
+    width = _marker(target, "grasps/width", number, Marker.LINE_LIST)
+    width.points = [Point(x=-target.object_width / 2), Point(x=target.object_width / 2)]
+    width.scale.x, width.color = 0.003, _WIDTH
+    approach, label = _way(target, number, back, f"{number + 1}: {target.quality:.2f}, {1e3 * target.object_width:.0f} mm")
+    return [approach, width, label]
+
+
+def _way(target: GraspTarget, number: int, back: float, text: str) -> tuple[Marker, Marker]:
+    """An arrow to the hand's back, and a text behind it."""
     approach = _marker(target, "grasps/approach", number, Marker.ARROW)
     approach.points = [Point(z=back - target.approach_distance), Point(z=back)]
     approach.scale.x, approach.scale.y = 0.006, 0.012
     approach.color = _OTHER if number else _BEST
-    width = _marker(target, "grasps/width", number, Marker.LINE_LIST)
-    width.points = [Point(x=-target.object_width / 2), Point(x=target.object_width / 2)]
-    width.scale.x, width.color = 0.003, _WIDTH
     label = _marker(target, "grasps/label", number, Marker.TEXT_VIEW_FACING)
     label.pose.position = _in_world(target, (0.0, 0.0, back - target.approach_distance - 0.02))
-    label.text = f"{number + 1}: {target.quality:.2f}, {1e3 * target.object_width:.0f} mm"
+    label.text = text
     label.scale.z, label.color = 0.015, ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
-    return [approach, width, label]
+    return approach, label
 
 
 def _marker(target: GraspTarget, namespace: str, number: int, kind: int) -> Marker:

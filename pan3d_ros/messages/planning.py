@@ -74,14 +74,16 @@ def moveit_grasp(target: GraspTarget, hand: HandFrame, rank: int) -> Any:
         rank: 0 = the best.
 
     Returns:
-        A moveit_msgs Grasp; its pose is that of the hand's link, its directions are in the reference frame.
+        A moveit_msgs Grasp; its pose is that of the hand's link, its directions are in the reference frame. A suction cup has no
+        postures: when its vacuum is switched on is the planner's business.
     """
     world_from_grasp = matrix_from_pose("target.grasp_pose", *pose_numbers(target.grasp_pose)).double().numpy()
     grasp = moveit_msgs.Grasp(id=f"{SCENE}/{target.instance_id}/{rank}", grasp_quality=target.quality)
     world_from_tip = torch.from_numpy(world_from_grasp @ np.linalg.inv(hand.tip_from_grasp))
     grasp.grasp_pose = PoseStamped(header=target.header, pose=pose_message(world_from_tip))
-    grasp.pre_grasp_posture = _posture(hand.fingers, target.opening)
-    grasp.grasp_posture = _posture(hand.fingers, target.object_width)
+    if target.method != GraspTarget.METHOD_SUCTION:
+        grasp.pre_grasp_posture = _posture(hand.fingers, target.opening)
+        grasp.grasp_posture = _posture(hand.fingers, target.object_width)
     approach, back = target.approach_direction, target.approach_direction
     back = Vector3(x=-approach.x, y=-approach.y, z=-approach.z)
     least = target.approach_min_distance

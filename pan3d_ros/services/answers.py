@@ -225,6 +225,10 @@ class Answers:
                 raise RequestError(ErrorCode.NOT_FOUND, chosen.message)
             instance_id = chosen.instance_ids[0]
         config = situation.grasp
+        if width and config.gripper.kind != "parallel":
+            raise RequestError(
+                ErrorCode.INVALID_REQUEST, f"gripper_max_width: expected 0, as grasp.gripper.kind is suction, got {width:g}"
+            )
         if width:
             config = replace(config, gripper=replace(config.gripper, max_width_m=min(width, config.gripper.max_width_m)))
         targets, response.message = self._grasps(scene, instance_id, request.max_grasps, config)

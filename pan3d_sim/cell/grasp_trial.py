@@ -48,8 +48,7 @@ class GraspTrials(Generic[StageT]):
             of `hit_support`, `hit_neighbour`, `hit_target` it was.
         """
         cell, world_from_grasp = self.cell, grasp.world_from_grasp.double().numpy()
-        if grasp.kind != cell.hand.kind:
-            raise ValueError(f"grasp.kind: expected {cell.hand.kind}, as the hand is, got {grasp.kind}")
+        self.require_fitting(grasp)
         target = nearest_object(cell, world_from_grasp[:3, 3]) if target is None else target
         if target is None or target in cell.removed or not 0 <= target < len(cell.bodies):
             return TrialResult(cell.seed, False, "no_target", grasp)
@@ -61,6 +60,11 @@ class GraspTrials(Generic[StageT]):
         if restore:
             cell.restore(start)
         return result
+
+    def require_fitting(self, grasp: GraspTarget) -> None:
+        """Raise `ValueError` when a grasp is for another kind of hand."""
+        if grasp.kind != self.cell.hand.kind:
+            raise ValueError(f"grasp.kind: expected {self.cell.hand.kind}, as the hand is, got {grasp.kind}")
 
     def _control_poses(self, start: StageState) -> np.ndarray:
         """Poses after the same time with the hand away; computed once per start state."""

@@ -8,7 +8,7 @@ import yaml
 
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
-from pan3d_core.grasping.isaac_grasp import FRANKA, IsaacGripper, isaac_grasp_text, read_isaac_grasps
+from pan3d_core.grasping.isaac_grasp import FRANKA, SUCTION_CUP, IsaacGripper, isaac_grasp_text, read_isaac_grasps
 from pan3d_core.structures import GraspTarget
 
 # As the format's documentation shows one, with frames and joints of another gripper.
@@ -97,3 +97,17 @@ def test_grasps_of_several_objects_do_not_fit_into_one_file():
     for targets in ([], [target(), target(instance_id=4)]):
         with pytest.raises(ValueError, match="expected grasps of one object"):
             isaac_grasp_text(targets, FRANKA)
+
+
+def test_a_cup_has_no_joints_and_its_grasps_are_its_own():
+    cup = target(width_m=0.0, opening_m=0.0, object_width_m=0.0, kind="suction")
+    text = isaac_grasp_text([cup], SUCTION_CUP)
+    content = yaml.safe_load(text)
+    assert content["gripper_frame"] == "suction_cup" and content["grasps"]["grasp_0"]["cspace_position"] == {}
+    (back,) = read_isaac_grasps(text, box(), 3, SUCTION_CUP)
+    assert back.kind == "suction" and back.width_m == back.opening_m == 0.0
+    assert torch.allclose(back.world_from_grasp, cup.world_from_grasp, atol=1e-5)
+    with pytest.raises(ValueError, match="targets: expected grasps for a gripper of kind parallel, got suction"):
+        isaac_grasp_text([cup], FRANKA)
+    with pytest.raises(ValueError, match="targets: expected grasps for a gripper of kind suction, got parallel"):
+        isaac_grasp_text([target(), cup], SUCTION_CUP)

@@ -59,6 +59,22 @@ def test_approach_leads_to_the_palm_and_width_is_that_of_the_object():
     assert label.text == "1: 0.90, 30 mm" and label.pose.position.z > begin[2]
 
 
+def test_a_cup_and_what_carries_it_stand_on_the_surface_and_have_no_width():
+    suction = target(method=GraspTarget.METHOD_SUCTION, width=0.0, opening=0.0, object_width=0.0)
+    _, *markers = hand_markers([suction, suction], GRIPPER).markers
+    cup, carrier, other, _ = of(markers, "grasps/hand")
+    assert {marker.type for marker in (cup, carrier)} == {Marker.CYLINDER} and of(markers, "grasps/width") == []
+    assert [marker.id for marker in of(markers, "grasps/hand")] == [0, 1, 3, 4]
+    shape = GRIPPER.suction
+    assert cup.scale.x == cup.scale.y == pytest.approx(2 * shape.radius_m)
+    assert cup.scale.z + carrier.scale.z == pytest.approx(shape.body_length_m)
+    assert cup.pose.position.z - cup.scale.z / 2 == pytest.approx(0.2)  # straight down: the lip is at the grasp
+    assert carrier.pose.position.z - carrier.scale.z / 2 == pytest.approx(0.2 + cup.scale.z)
+    approach = ends(of(markers, "grasps/approach")[0])
+    assert approach[0, 2] - approach[1, 2] == pytest.approx(0.1) and approach[1, 2] == pytest.approx(0.2 + shape.body_length_m)
+    assert of(markers, "grasps/label")[0].text == "1: 0.90" and cup.color.g > 0.8 > other.color.g
+
+
 def test_the_best_is_told_from_the_others_and_not_all_are_drawn():
     markers = hand_markers([target(quality=1.0 - 0.01 * i) for i in range(MOST_HANDS + 3)], GRIPPER).markers
     hands = of(markers, "grasps/hand")

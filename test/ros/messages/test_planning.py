@@ -1,6 +1,7 @@
 """A planner's scene and grasps as messages, against the real definitions of moveit_msgs where they are at hand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -122,3 +123,7 @@ def test_a_grasp_is_the_pose_of_the_planned_link_with_postures_and_ways():
     assert approach.direction.header.frame_id == "base_link" and made.allowed_touch_objects == ["pan3d/5"]
     bare = moveit_grasp(grasp_message(target, LabelSpace.things(("mug",))), HandFrame(np.eye(4)), 0)
     assert not bare.grasp_posture.joint_names and bare.grasp_pose.pose.position.z == pytest.approx(0.05)
+    cup = replace(target, width_m=0.0, opening_m=0.0, object_width_m=0.0, kind="suction")
+    sealed = carried(moveit_grasp(grasp_message(cup, LabelSpace.things(("mug",))), hand, 0))  # vacuum is no joint's position
+    assert not sealed.pre_grasp_posture.joint_names and not sealed.grasp_posture.joint_names
+    assert sealed.grasp_pose == made.grasp_pose and sealed.pre_grasp_approach == made.pre_grasp_approach
