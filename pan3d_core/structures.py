@@ -270,9 +270,9 @@ class Panoptic3D:
 
     def segment(self, instance_id: int) -> Segment:
         """The segment with this id; `KeyError` lists the known ids."""
-        for item in self.segments:
-            if item.instance_id == instance_id:
-                return item
+        found = next((item for item in self.segments if item.instance_id == instance_id), None)
+        if found is not None:
+            return found
         raise KeyError(f"instance_id: expected one of {[s.instance_id for s in self.segments]}, got {instance_id}")
 
 
@@ -329,8 +329,7 @@ class PerceptionResult:
 
 @dataclass(frozen=True)
 class GraspTarget:
-    """A grasp. Its frame for a parallel-jaw hand: origin between the pads of the tips (TCP), +z approaches, +x closes; for a
-    suction cup: origin in the middle of its lip, on the surface, +z approaches, against the surface's normal."""
+    """A grasp. Its frame: origin between the pads' tips, or in a suction cup's lip on the surface; +z approaches, +x closes."""
 
     instance_id: int
     class_id: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -43,9 +43,9 @@ class ObjectCloud:
     center: np.ndarray  # (3,) estimate of the centre of mass
     support_height_m: float | None
     body: np.ndarray  # (K, 3) the same surface in more points, seen ones first, for what must not be hit
-    body_normals: np.ndarray  # (K, 3) unit, outward
-    body_seen: int  # of these, so many were measured
     covered: float = 0.0  # share of its outline from above that other objects lie over
+    body_normals: np.ndarray = field(default_factory=lambda: np.zeros((0, 3), np.float32))  # (K, 3) of `body`, unit, outward
+    body_seen: int = 0  # points of `body` that were measured
 
 
 def build_object_cloud(
@@ -72,7 +72,7 @@ def build_object_cloud(
     center = _mass_center(points, support_height_m)
     covered = _covered(body, others[known & (other_ids > 0)])
     return ObjectCloud(
-        points, normals, seen, obstacles, segment.box, center, support_height_m, body, body_normals, body_seen, covered
+        points, normals, seen, obstacles, segment.box, center, support_height_m, body, covered, body_normals, body_seen
     )
 
 
