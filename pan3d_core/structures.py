@@ -1,9 +1,8 @@
 """The dataclasses that cross stage boundaries.
 
-Conventions (all of the project): `a_from_b` maps coordinates in frame b to frame a; camera frames
-have OpenCV axes (x right, y down, z forward); lengths are metres; pixel (0, 0) is the *centre* of
-the top left pixel; images are RGB in 0..1; quaternions carry their order in the name. Tensors are
-float32 unless a field says otherwise. All classes are frozen: a stage makes a new object.
+Conventions (all of the project): `a_from_b` maps coordinates in frame b to frame a; camera frames have OpenCV axes (x right, y
+down, z forward); lengths are metres; pixel (0, 0) is the *centre* of the top left pixel; images are RGB in 0..1; quaternions carry
+their order in the name. Tensors are float32 unless a field says otherwise. All classes are frozen: a stage makes a new object.
 """
 
 from __future__ import annotations
@@ -270,9 +269,9 @@ class Panoptic3D:
 
     def segment(self, instance_id: int) -> Segment:
         """The segment with this id; `KeyError` lists the known ids."""
-        found = next((item for item in self.segments if item.instance_id == instance_id), None)
-        if found is not None:
-            return found
+        for item in self.segments:
+            if item.instance_id == instance_id:
+                return item
         raise KeyError(f"instance_id: expected one of {[s.instance_id for s in self.segments]}, got {instance_id}")
 
 
