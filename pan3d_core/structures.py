@@ -1,8 +1,8 @@
 """The dataclasses that cross stage boundaries.
 
-Conventions (all of the project): `a_from_b` maps coordinates in frame b to frame a; camera frames have OpenCV axes (x right, y
-down, z forward); lengths are metres; pixel (0, 0) is the *centre* of the top left pixel; images are RGB in 0..1; quaternions carry
-their order in the name. Tensors are float32 unless a field says otherwise. All classes are frozen: a stage makes a new object.
+Conventions (all of the project): `a_from_b` maps coordinates in frame b to frame a; camera frames have OpenCV axes (x right,
+y down, z forward); lengths are metres; pixel (0, 0) is the *centre* of the top left pixel; images are RGB in 0..1; quaternions
+carry their order in the name. Tensors are float32 unless a field says otherwise. All classes are frozen: a stage makes a new one.
 """
 
 from __future__ import annotations

@@ -251,7 +251,7 @@ ROOMS_WITH_PUBLIC_NAMES = (
                                        "processing", "refinement", "services")),
     *(f"pan3d_eval.{room}" for room in ("metrics", "photographs", "protocols", "published", "rendered", "datasets",
                                         "scoreboard")),
-    *(f"pan3d_sim.{room}" for room in ("arm", "objects", "library", "cameras", "cell", "data")),
+    *(f"pan3d_sim.{room}" for room in ("arm", "objects", "library", "cameras", "cell", "data", "rehearsal")),
     *(f"training.{room}" for room in ("data", "run", "families", "losses", "judge", "export")),
     *(f"pan3d_tools.{room}" for room in ("live", "review", "viewer", "reports")),
 )  # fmt: skip

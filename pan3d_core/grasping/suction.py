@@ -34,7 +34,9 @@ RING = (1.0, 1.4)  # shares of the radius between which the surface must go on: 
 SAME_FACE, GOES_ON = 0.3, 0.8  # cosines of normals of points that may be under the cup together, and around it
 UNDER_M = 0.015  # points further before or behind the plane than this are of another face
 FITS = 2  # of the plane: points, then those under the cup along its normal
-UNEVEN_SHARE = 0.9  # of the points under the cup must be as flat as the lip follows
+LIP = (0.75, 1.15)  # shares of the radius between which points are under the lip
+USABLE_GIVE = 0.8  # share of what the lip gives: smoothing makes round surfaces flatter than they are
+UNEVEN_SHARES = (0.04, 0.96)  # quantiles of the heights under the lip between which it must follow
 BEHIND_M = 0.004  # what is this far behind the lip is in the way of the cup
 MIN_SCORE = 0.05
 FULL_MARGIN = 0.7  # share of what it holds that is left, beyond which more is no better
@@ -47,7 +49,7 @@ class Seats:
 
     middle: np.ndarray  # (P, 3) of the lip
     normal: np.ndarray  # (P, 3) unit, outward
-    unevenness: np.ndarray  # (P,) metres within which `UNEVEN_SHARE` of the points under the cup lie about the plane
+    unevenness: np.ndarray  # (P,) metres by which the surface under the lip is above and below its middle
     sectors: np.ndarray  # (P,) of the lip, in which surface was seen
 
     def __getitem__(self, rows: np.ndarray) -> Seats:
@@ -73,7 +75,7 @@ def suction_grasps(cloud: ObjectCloud, panoptic: Panoptic3D, instance_id: int, c
     used = used_share(seats, cloud, cup)
     stops = {
         "edge": seats.sectors < SECTORS,
-        "uneven": seats.unevenness > cup.give_m,
+        "uneven": seats.unevenness > USABLE_GIVE * cup.give_m,
         "tilted": seats.normal[:, 2] < np.cos(np.radians(config.max_tilt_deg)) - 1e-6,
         "table": _touches_support(seats, cloud.support_height_m, config),
         "collision": _in_the_way(seats, cloud.obstacles, config, config.collision_margin_m),
@@ -105,8 +107,8 @@ def seats_on(cloud: ObjectCloud, cup: SuctionConfig) -> Seats:
     middle, normal = cloud.points[cloud.seen].astype(np.float64), cloud.normals[cloud.seen].astype(np.float64)
     dense, facing = cloud.body[: cloud.body_seen].astype(np.float64), cloud.body_normals[: cloud.body_seen].astype(np.float64)
     uneven, sectors = np.full(len(middle), np.inf), np.zeros(len(middle), int)
-    reach = np.hypot(RING[1] * cup.radius_m, UNDER_M)
-    for row, near in enumerate(cKDTree(dense).query_ball_point(middle, reach)):
+    around = np.hypot(RING[1] * cup.radius_m, UNDER_M)
+    for row, near in enumerate(cKDTree(dense).query_ball_point(middle, around)):
         near = np.array(near)[facing[near] @ normal[row] > SAME_FACE]
         places = dense[near]
         for _ in range(FITS):
@@ -116,9 +118,10 @@ def seats_on(cloud: ObjectCloud, cup: SuctionConfig) -> Seats:
                 break
             middle[row], normal[row] = _plane(places[under], middle[row], normal[row])
         along, aside = _about(places, middle[row], normal[row])
-        under = (np.abs(along) < UNDER_M) & (np.linalg.norm(aside, axis=1) < cup.radius_m)
-        if under.sum() >= 3:
-            uneven[row] = np.quantile(np.abs(along[under]), UNEVEN_SHARE)
+        reach = np.linalg.norm(aside, axis=1) / cup.radius_m
+        lip = (np.abs(along) < UNDER_M) & (reach > LIP[0]) & (reach < LIP[1])
+        if lip.sum() >= 3:
+            uneven[row] = float(np.diff(np.quantile(along[lip], UNEVEN_SHARES))[0]) / 2
             goes_on = (np.abs(along) < UNDER_M) & (facing[near] @ normal[row] > GOES_ON)
             sectors[row] = _sectors_with_surface(aside[goes_on], normal[row], cup.radius_m)
     return Seats(middle, normal, uneven, sectors)

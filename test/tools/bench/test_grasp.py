@@ -7,14 +7,15 @@ import pytest
 import torch
 from PIL import Image
 
-from pan3d_core.config import ModelConfig
+from pan3d_core.config import GraspConfig, ModelConfig, RehearsalConfig
 from pan3d_sim.cameras.depth_noise import DepthNoise
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell
 from pan3d_sim.objects.kinds import sample_object
 from pan3d_tools.bench.grasp import command
-from pan3d_tools.bench.grasp.attempts import Attempt, Clearing, attempt_all, clear_table, plan_obb, plan_pan3d
+from pan3d_tools.bench.grasp.attempts import Attempt, Clearing, attempt_all, clear_table, plan_box_top, plan_obb, plan_pan3d
 from pan3d_tools.bench.grasp.clouds import ids_of_objects, look_by_engine, true_cloud
 from pan3d_tools.bench.grasp.figures import clearing_table, difference, summarize, summarize_clearing, table
+from pan3d_tools.bench.grasp.rehearsed import RehearsedPlanning
 from pan3d_tools.bench.shares import quantile, rate
 
 PAIR = CellConfig(num_objects=2, kinds=("can", "block"), width=64, height=48)
@@ -45,6 +46,54 @@ def test_what_a_pipeline_sees_is_told_apart_by_the_objects_that_it_shows():
         for index, instance_id in cloud.id_of_object.items():
             middle = cloud.panoptic.segment(instance_id).box.world_from_box[:2, 3].numpy()
             assert np.linalg.norm(middle - cell.data.xipos[cell.bodies[index].body][:2]) < 0.02
+
+
+def test_what_is_rehearsed_is_scored_by_its_trials_and_decides_which_object_is_taken(tmp_path):
+    arguments = [
+        "--seed",
+        "3",
+        "--scenes",
+        "1",
+        "--objects",
+        "2",
+        "--kinds",
+        "can",
+        "block",
+        "--input",
+        "true",
+        "--planner",
+        "rehearsed",
+    ]
+    found = command.run([*arguments, "--protocol", "each", "clear", "--rehearsal-s", "0.4"])
+    assert found["separated true rehearsed"]["clean_per_object"] == rate(2, 2)
+    assert 0.5 < found["separated true rehearsed"]["plan_p50_s"]["value"] < 2.5  # of both threads
+    cleared = found["separated true rehearsed cleared"]
+    assert cleared["objects_cleared"] == cleared["clean_per_object"] == cleared["clean_per_attempt"] == rate(2, 2)
+    planning = RehearsedPlanning(RehearsalConfig(rounds=1, candidates=2), GraspConfig())
+    with RobotCell(3, PAIR) as cell:
+        cloud = true_cloud(cell)
+        best, reason = planning.plan(cloud, 1, 0.0)
+        assert reason == "found" and best.score > 0.9  # lifted, and nothing else moved
+        (index, chosen), *others = planning.choose(cell, cloud, planning.plan, [0, 1]).items()
+        assert chosen.instance_id == index + 1 and chosen.score > 0.9 and not others  # sure: the other one was not looked at
+        assert planning.plan(replace(cloud, is_metric=False), 1, 0.0) == (None, "no grasp: not_metric")
+
+
+def test_a_cup_is_planned_for_beside_the_top_of_the_box():
+    arguments = ["--gripper", "suction", "--seed", "4", "--scenes", "1", "--objects", "1", "--kinds", "can", "--input", "true"]
+    found = command.run([*arguments, "--planner", "pan3d", "obb"])
+    assert found["separated true pan3d"]["clean_per_object"] == rate(1, 1) and not found["separated true pan3d"]["hits"]
+    assert "separated true over obb" in found
+    with RobotCell(3, PAIR) as cell:
+        cloud = true_cloud(cell)
+        assert plan_box_top(replace(cloud, is_metric=False), 1, 0.0) == (None, "no grasp: not_metric")
+        grasp, reason = plan_box_top(cloud, 1, 0.0)
+        box = cloud.panoptic.segment(1).box
+    assert reason == "found" and grasp.kind == "suction" and grasp.world_from_grasp[2, 2] == -1.0
+    assert grasp.world_from_grasp[2, 3] == pytest.approx(
+        float(cloud.panoptic.points[cloud.panoptic.point_instance_id == 1, 2].max()), abs=1e-3
+    )
+    torch.testing.assert_close(grasp.world_from_grasp[:2, 3], box.world_from_box[:2, 3])
 
 
 def test_noise_of_a_sensor_that_errs_in_other_ways_is_refused():
@@ -132,8 +181,9 @@ def test_figures_count_what_was_not_tried_as_failures():
     line = table([(("pile", "true", "pan3d"), found)]).splitlines()[2]
     assert line.startswith("| pile | true | pan3d | 0.20 (0.04 to 0.62) | 0.60 (")
     assert line.endswith("| 0.50 / 0.77 (0.60 to 0.80) |")
-    cleared = summarize_clearing([Clearing(0, 4, 4, 5, "cleared"), Clearing(1, 4, 2, 4, "no grasp")])
+    cleared = summarize_clearing([Clearing(0, 4, 4, 5, "cleared", 3), Clearing(1, 4, 2, 4, "no grasp", 1)])
     assert cleared["objects_cleared"] == rate(6, 8) and cleared["tables_cleared"] == rate(1, 2) and cleared["attempts"] == 9
+    assert cleared["clean_per_object"] == rate(4, 8) and cleared["clean_per_attempt"] == rate(4, 9)
     assert "| 0.75 (" in clearing_table([(("pile", "true", "pan3d"), cleared)])
 
 
