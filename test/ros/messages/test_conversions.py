@@ -336,6 +336,12 @@ def test_grasps():
     for pose, height in ((message.pre_grasp_pose, 0.15), (message.grasp_pose, 0.05), (message.retreat_pose, 0.15)):
         place = pose.position
         assert (place.x, place.y, place.z) == pytest.approx((0.1, 0.2, height)) and pose.orientation.x == pytest.approx(1.0)
+    cup = grasp_message(replace(grasp, width_m=0.0, opening_m=0.0, object_width_m=0.0, kind="suction"), LABELS)
+    assert cup.method == GraspTargetMessage.METHOD_SUCTION and cup.width == cup.opening == 0.0
+    assert grasp_from_message(cup).kind == "suction" and back.kind == "parallel"
+    cup.width = 0.05
+    with pytest.raises(ValueError, match=r"grasp.width: expected 0 of a suction cup, got 0.05"):
+        grasp_from_message(cup)
     sideways = torch.eye(4)
     sideways[:3, :3] = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])  # approaches along +x
     message = grasp_message(replace(grasp, world_from_grasp=sideways, pregrasp_distance_m=0.07), LABELS)
