@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 from geometry_msgs.msg import PoseStamped
-from pan3d_interfaces.srv import GetCellTruth, ResetCell
+from pan3d_interfaces.msg import ErrorCode, GraspTarget
+from pan3d_interfaces.srv import ExecuteGrasp, GetCellTruth, ResetCell
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
-from std_msgs.msg import String
+from std_msgs.msg import Header, String
 
 from pan3d_core.body import BodySurface, parse_urdf, see_body
 from pan3d_core.geometry.cameras import project
@@ -191,3 +192,22 @@ def test_an_arm_tells_where_it_is_when_cameras_see_it(ros_context):
         assert len(places) == 2  # it moves
     finally:
         cell.close()
+
+
+def test_a_cell_with_a_cup_takes_grasps_for_a_cup_alone(ros_context):
+    still = {"wrist_camera": False, "publish_compressed": False, "publish_depth": False, "num_objects": 1, "gripper": "suction"}
+    cell = Cell(SETTINGS | still)
+    try:
+        above = GraspTarget(header=Header(frame_id="base_link"), approach_distance=0.1, quality=1.0)
+        above.grasp_pose.position.z, above.grasp_pose.orientation.x, above.grasp_pose.orientation.w = 0.3, 1.0, 0.0
+        above.object_pose.orientation.w, above.method = 1.0, GraspTarget.METHOD_SUCTION
+        missed = cell.call(ExecuteGrasp, "pan3d_cell/execute_grasp", grasp=above, object_name="", restore=True)
+        assert missed.error_code == ErrorCode.OK and missed.failure in ("missed", "no_target")
+        above.method, above.width = GraspTarget.METHOD_TOP_DOWN, 0.05
+        refused = cell.call(ExecuteGrasp, "pan3d_cell/execute_grasp", grasp=above)
+        assert refused.error_code == ErrorCode.INVALID_REQUEST
+        assert refused.message == "grasp.kind: expected suction, as the hand is, got parallel"
+    finally:
+        cell.close()
+    with pytest.raises(ValueError, match="GripperConfig.kind: expected one of parallel, suction, got 'magnet'"):
+        Cell(SETTINGS | still | {"gripper": "magnet"})

@@ -6,7 +6,7 @@ import time
 import pytest
 import ros_support
 from geometry_msgs.msg import Point32, Vector3Stamped
-from pan3d_interfaces.msg import ErrorCode
+from pan3d_interfaces.msg import ErrorCode, GraspTarget
 from pan3d_interfaces.srv import GetGraspTargets, GetInstances, SegmentObject
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -131,6 +131,18 @@ def test_the_same_grasps_are_computed_once_for_all(spinner, monkeypatch):
     bench.until(lambda: len(bench.instances()) > seen, "a newer result")
     bench.call(GetGraspTargets, "get_grasp_targets", instance_id=bench.instances()[-1].instances[0].id)
     assert len(computed) == 4
+
+
+def test_a_node_with_a_cup_answers_with_places_for_it(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch, grasp__gripper__kind="suction").start()
+    bench.until(lambda: bench.instances() and bench.instances()[-1].instances, "results")
+    for item in bench.instances()[-1].instances:
+        found = bench.call(GetGraspTargets, "get_grasp_targets", instance_id=item.id)
+        assert found.success == bool(found.targets) and "sampled " in found.message and "edge " in found.message
+        assert all(target.method == GraspTarget.METHOD_SUCTION and target.width == 0.0 for target in found.targets)
+    refused = bench.call(GetGraspTargets, "get_grasp_targets", instance_id=item.id, gripper_max_width=0.05)
+    assert refused.error_code == ErrorCode.INVALID_REQUEST
+    assert refused.message == "gripper_max_width: expected 0, as grasp.gripper.kind is suction, got 0.05"
 
 
 @ENOUGH_THREADS
