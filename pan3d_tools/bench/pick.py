@@ -14,12 +14,14 @@ import numpy as np
 
 from pan3d_core.config import ModelConfig, PipelineConfig, WorkspaceConfig
 from pan3d_core.engines import Engine, build_engine
+from pan3d_core.grasping.rehearsal import Rehearser
 from pan3d_core.picking import Picker, PickerConfig, PickReport, Seen, build_picker
 from pan3d_sim.arm import ARM
 from pan3d_sim.cell.arm_robot import ArmRobot
 from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_sim.cell.touches import ITSELF, SUPPORT, Touch
 from pan3d_sim.objects.kinds import GRASPABLE_KINDS
+from pan3d_sim.rehearsal import build_rehearser
 from pan3d_tools.bench.options import add_device_option, add_engine_options
 from pan3d_tools.bench.shares import rate
 
@@ -57,6 +59,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--kinds", nargs="+", default=list(GRASPABLE_KINDS), metavar="KIND", help="of objects (default: what the hand can hold)"
     )
+    parser.add_argument("--rehearse", action="store_true", help="grasps are tried in a physics twin of what is seen first")
     add_engine_options(parser)
     add_device_option(parser)
     return parser.parse_args(argv)
@@ -75,24 +78,25 @@ def run(argv: list[str]) -> dict:
         with RobotCell(
             seed, num_objects=arguments.objects, num_cameras=arguments.cameras, kinds=arguments.kinds, arm=ARM
         ) as cell:
-            picked += clear_table(cell, engine, config)
+            picked += clear_table(cell, engine, config, build_rehearser() if arguments.rehearse else None)
         log.info("scene %d: %d of %d placed so far", seed, sum(item.placed for item in picked), len(picked))
     return {**vars(arguments), **summarize(picked)}
 
 
-def clear_table(cell: RobotCell, engine: Engine, config: PipelineConfig) -> list[Picked]:
+def clear_table(cell: RobotCell, engine: Engine, config: PipelineConfig, rehearse: Rehearser | None = None) -> list[Picked]:
     """Have every object of a cell picked and placed elsewhere; those that the arm could not go for are tried again at the end.
 
     Args:
         cell: With an arm.
         engine: Loaded.
         config: Of the pipeline.
+        rehearse: Tries grasps first; None = nothing is tried.
 
     Returns:
         What became of each object on the table.
     """
     robot = ArmRobot(cell)
-    picker = build_picker(robot, robot.urdf, engine, PickerConfig(config))
+    picker = build_picker(robot, robot.urdf, engine, PickerConfig(config), rehearse)
     waiting = [index for index in range(len(cell.objects)) if index not in cell.removed]
     found: dict[int, Picked] = {}
     for _ in range(ROUNDS):
