@@ -38,7 +38,7 @@ LIP = (0.75, 1.15)  # shares of the radius between which points are under the li
 USABLE_GIVE = 0.8  # share of what the lip gives: smoothing makes round surfaces flatter than they are
 UNEVEN_SHARES = (0.04, 0.96)  # quantiles of the heights under the lip between which it must follow
 BEHIND_M = 0.004  # what is this far behind the lip is in the way of the cup
-MIN_SCORE = 0.05
+MIN_SCORE = 0.05  # less is left only where nearly all that it holds is used
 FULL_MARGIN = 0.7  # share of what it holds that is left, beyond which more is no better
 LEAST_VOLUME_M3 = 1e-6
 
@@ -86,6 +86,7 @@ def suction_grasps(cloud: ObjectCloud, panoptic: Panoptic3D, instance_id: int, c
         counts[name] = int(stopped[rows].sum())
         rows = rows[~stopped[rows]]
     scores = _scores(seats[rows], used[rows], cloud, cup)
+    counts["heavy"] += int((scores <= MIN_SCORE).sum())  # it would hold, but hardly
     kept = rows[best_apart(seats.middle[rows], -seats.normal[rows], None, scores, MIN_SCORE, config.max_targets)]
     found = SuctionCounts(**counts, kept=len(kept))
     score_of = dict(zip(rows.tolist(), scores.tolist()))

@@ -107,6 +107,8 @@ def test_the_object_itself_and_the_table_may_be_in_the_way():
 def test_weight_and_lever_are_held_or_not():
     heavy = select_grasps(as_scene(box()), 1, cup(density_kg_m3=8000.0), 0.0)
     assert not heavy.targets and heavy.reason == "heavy" and counted(heavy, "heavy") > 10
+    hardly = select_grasps(as_scene(box()), 1, cup(density_kg_m3=2450.0), 0.0)  # 35 N hold 34 N
+    assert not hardly.targets and hardly.reason == "heavy" and counted(hardly, "heavy") > 10
     plank = box(6, (0.0, 0.0, 0.02), (0.36, 0.06, 0.04))
     places = [grasp.world_from_grasp[0, 3] for grasp in select_grasps(as_scene(plank), 1, CONFIG, 0.0).targets]
     assert places and max(map(abs, places)) < 0.12 and abs(places[0]) < 0.03  # the ends would peel off
