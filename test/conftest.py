@@ -14,7 +14,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # What somebody has built for robots on this machine is none of the tests' business; nothing is there until a test builds it.
 os.environ["PAN3D_CACHE"] = os.path.join(tempfile.gettempdir(), f"pan3d-test-cache-{os.getpid()}")
 
-pytest_plugins = ["synthetic_cell", "labelled_boxes", "procedural_models", "ros_domains", "ros_spinner"]
+pytest_plugins = ["synthetic_cell", "labelled_boxes", "procedural_models", "teacher_files", "ros_domains", "ros_spinner"]
 
 
 def pytest_collection_finish():

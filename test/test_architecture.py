@@ -59,7 +59,7 @@ ROOM_FLOORS = {
     "pipeline": ("structures", "config", "views", "body", "assembly", "engines", "language", "memory", "teaching", "runtime"),
     "labelling": (
         "geometry", "structures", "labels", "settings", "config", "runtime", "views", "pictures", "assembly", "teaching",
-        "engines", "refine", "pipeline",
+        "language", "models", "engines", "refine", "pipeline",
     ),
     "picking": (
         "geometry", "structures", "config", "body", "engines", "grasping", "language", "memory", "motion", "pipeline",
@@ -77,6 +77,7 @@ FOREIGN = {
 OPTIONAL_LIBRARIES = {
     "pan3d_core": (
         "coal",
+        "groundingdino",
         "gsplat",
         "imageio_ffmpeg",
         "ompl",
@@ -85,6 +86,8 @@ OPTIONAL_LIBRARIES = {
         "onnxscript",
         "openvino",
         "pinocchio",
+        "sam2",
+        "sam3",
         "tensorrt",
         "tensorrt_rtx",
         "tokenizers",
@@ -243,10 +246,11 @@ ROOMS_WITH_PUBLIC_NAMES = (
     "pan3d_core.body", "pan3d_core.assembly", "pan3d_core.grasping", "pan3d_core.motion", "pan3d_core.picking",
     "pan3d_core.planning", "pan3d_core.refine", "pan3d_core.refine.first_map", "pan3d_core.teaching",
     "pan3d_core.refine.labels", "pan3d_core.labelling.review",
-    "pan3d_core.labelling.layouts",
+    "pan3d_core.labelling.layouts", "pan3d_core.labelling.teachers",
     # Further rooms, one line per package:
     "pan3d_core.models", "pan3d_core.models.layers", "pan3d_core.models.vggt", "pan3d_core.models.da3",
-    "pan3d_core.models.fast3dis", "pan3d_core.models.eps3d", "pan3d_core.models.mini", "pan3d_core.engines",
+    "pan3d_core.models.fast3dis", "pan3d_core.models.eps3d", "pan3d_core.models.lseg", "pan3d_core.models.mini",
+    "pan3d_core.engines",
     *(f"pan3d_ros.{room}" for room in ("bags", "cell", "doubtful", "inputs", "messages", "outputs", "parameters", "platform",
                                        "processing", "refinement", "services")),
     *(f"pan3d_eval.{room}" for room in ("metrics", "photographs", "protocols", "published", "rendered", "datasets",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.engines import Engine
+from pan3d_core.labelling.teachers import LoadedTeacher
 from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.labels.sources import (
     STUFF,
@@ -77,6 +78,25 @@ def engine_proposal(
     """
     settings = EngineLabelSettings(views_at_once=views_at_once, min_pixels=MIN_PIXELS)
     return proposal_of(name, labels_from_engine(engine, views, support_height_m, settings))
+
+
+def teacher_proposal(teacher: LoadedTeacher, views: Sequence[CameraView]) -> Proposal:
+    """Let a 2D model of others propose objects.
+
+    Args:
+        teacher: One whose masks are of whole objects.
+        views: V of one size.
+
+    Returns:
+        What it finds, in every view by itself.
+
+    Raises:
+        ValueError: Its masks may be of anything; or its answer is wrong.
+    """
+    if not teacher.finds_objects:
+        raise ValueError(f"teacher: expected one whose masks are of whole objects, got {teacher.name}")
+    made = [teacher(unit_range(view.image).cpu(), f"view {index} ({view.camera})") for index, view in enumerate(views)]
+    return proposal_of(teacher.name, SceneLabels(teacher.labels, tuple(made)))
 
 
 def joined(views: Sequence[CameraView], proposals: Sequence[Proposal]) -> SceneLabels:

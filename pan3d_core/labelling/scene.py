@@ -14,8 +14,9 @@ from pan3d_core.engines import build_engine
 from pan3d_core.geometry.boxes import upright_box
 from pan3d_core.labelling.chosen_views import posed_views, shrunk, spread_views
 from pan3d_core.labelling.doubt import DoubtRules, MapViews, Verdicts, verdicts
-from pan3d_core.labelling.proposals import Proposal, engine_proposal, joined
+from pan3d_core.labelling.proposals import Proposal, engine_proposal, joined, teacher_proposal
 from pan3d_core.labelling.recognition import recognised_in_views
+from pan3d_core.labelling.teachers import LoadedTeacher
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_reconstruction
@@ -62,13 +63,16 @@ class LabelledScene:
         return tuple(item for item in self.scene.known_truth().objects if not item.is_void)
 
 
-def label_scene(scene: Scene, pipeline: PerceptionPipeline, settings: LabelSettings | None = None) -> LabelledScene:
+def label_scene(
+    scene: Scene, pipeline: PerceptionPipeline, settings: LabelSettings | None = None, teacher: LoadedTeacher | None = None
+) -> LabelledScene:
     """Label the views of a scene without anybody.
 
     Args:
         scene: Views with intrinsics and poses in metres; depth is used wherever they have it. Its truth is not looked at.
         pipeline: Its engine proposes objects and names; its library of taught objects, where it has one, names them.
         settings: None = the defaults.
+        teacher: A 2D model of others that proposes, too; its masks are of whole objects.
 
     Returns:
         The chosen views with masks, names and depth.
@@ -85,6 +89,8 @@ def label_scene(scene: Scene, pipeline: PerceptionPipeline, settings: LabelSetti
     support, warnings = _support(scene, posed, pipeline)
     config = replace(pipeline.config, workspace=replace(pipeline.config.workspace, support_height_m=support))
     proposals = _proposals(scene.name, chosen, pipeline, support, settings)
+    if teacher is not None:
+        proposals.insert(0, teacher_proposal(teacher, chosen))
     refined = _refined(scene.name, chosen, proposals, pipeline.fresh(config), settings)
     shown, depth = _shown(chosen, refined)
     recognised: list[dict[int, str]] = [{} for _ in chosen]

@@ -22,6 +22,7 @@ COMMANDS = commands_of_tools(
     {
         "reconstruct": ("cli.reconstruct:add", "cloud, instances, depth and pictures from plain image files"),
         "teach": ("cli.teach:add", "objects that are shown once and found by their names from then on"),
+        "label": ("cli.label:add", "2D labels of pictures, scenes and bags by models of others, such as SAM 2, as files"),
         "export": (
             "cli.export:add",
             "build an engine's network for ONNX Runtime, OpenVINO or TensorRT, and compare it with torch",

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import copy
-from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import yaml
@@ -13,24 +10,19 @@ import yaml
 from pan3d_core.engines.mini import engine_of, read_checkpoint
 from pan3d_core.labelling import LabelledScene, LabelSettings, label_scene
 from pan3d_core.labelling.review import JOURNAL_FILE
-from pan3d_core.reconstruction import read_pictures
+from pan3d_core.labelling.teachers import write_card
 from pan3d_core.runtime.files import written_whole
 from pan3d_core.runtime.lazy import load
 from pan3d_core.teaching import read_library
-from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_scene
 from pan3d_tools.cli import export
-from pan3d_tools.cli.bags.files import find_bags
 from pan3d_tools.cli.options import add_model_options, build_pipeline
+from pan3d_tools.cli.recordings import posed_sources
 from pan3d_tools.cli.scene_output import write_new_scene
+from pan3d_tools.cli.teachers import add_teacher_options, open_teacher
 
-# Imported when they are needed: bags need rosbags, and training renders scenes with MuJoCo.
-KEYFRAMES = "pan3d_tools.cli.bags.keyframes:scene_of_bag"
+# Imported when it is needed: training renders scenes with MuJoCo.
 TEACH, REQUEST, PLAN = (f"training.teaching:{name}" for name in ("teach", "TeachRequest", "DataPlan"))
-CAMERAS_FILE = "cameras.json"
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 EXPORTS = ("onnx", "openvino")
-
-Source = tuple[str, Callable[[], Scene]]  # for messages, and what reads it
 
 
 def add_label(parser: argparse.ArgumentParser) -> None:
@@ -58,13 +50,15 @@ def add_label(parser: argparse.ArgumentParser) -> None:
         help="parameter files of the node, for bags (default: the bag's)",
     )
     add_model_options(parser)
+    add_teacher_options(parser)
 
 
 def run_label(options: argparse.Namespace) -> int:
     """Label every recording; 1 when some of several could not be used."""
     if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
         raise ValueError(f"--out: expected a new or empty folder, got {options.out}, which holds something")
-    sources = list(_sources(options))
+    sources = list(posed_sources(options))
+    teacher = open_teacher(options, whole_objects=True)
     pipeline = build_pipeline(options, options.support_height)
     if options.objects.exists():
         pipeline.use_library(read_library(options.objects))
@@ -75,46 +69,20 @@ def run_label(options: argparse.Namespace) -> int:
     for told, read in sources:
         try:
             scene = read()
-            found = label_scene(scene if options.depth else scene.without_depth(), pipeline, settings)
+            found = label_scene(scene if options.depth else scene.without_depth(), pipeline, settings, teacher)
         except (FileNotFoundError, ValueError) as error:
             if len(sources) == 1:
                 raise
             problems.append(f"{told}: {error}")
             continue
-        _say(found, write_new_scene(options.out, found.scene))
+        folder = write_new_scene(options.out, found.scene)
+        if teacher is not None:
+            write_card(folder, teacher.card)
+        _say(found, folder)
     for problem in problems:
         print(f"left out: {problem}")
     print(f"{len(sources) - len(problems)} of {len(sources)} recordings are labelled: {options.out}")
     return 1 if problems else 0
-
-
-def _sources(options: argparse.Namespace) -> Iterator[Source]:
-    """What there is to label, unread."""
-    for path in options.sources:
-        if not path.exists():
-            raise FileNotFoundError(f"SOURCE: expected a bag or a folder, got {path}, which does not exist")
-        if bags := find_bags([path]):
-            yield from ((str(bag), _bag_reader(bag, options)) for bag in bags)
-        elif (path / SCENE_FILE).exists():
-            yield str(path), partial(read_scene, path)
-        elif (path / CAMERAS_FILE).exists():
-            files = [item for item in sorted(path.iterdir()) if item.suffix.lower() in PICTURES]
-            yield str(path), partial(read_pictures, files, path / CAMERAS_FILE)
-        elif below := sorted(path.glob(f"*/{SCENE_FILE}")):
-            yield from ((str(item.parent), partial(read_scene, item.parent)) for item in below)
-        else:
-            raise ValueError(f"SOURCE: expected a bag, {SCENE_FILE} or pictures with {CAMERAS_FILE}, got {path} without")
-
-
-def _bag_reader(bag: Path, options: argparse.Namespace) -> Callable[[], Scene]:
-    asked = copy.copy(options)
-    asked.scene = bag
-
-    def read() -> Scene:
-        scene: Scene = load(KEYFRAMES)(asked)
-        return scene
-
-    return read
 
 
 def _say(found: LabelledScene, folder: Path) -> None:

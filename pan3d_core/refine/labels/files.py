@@ -17,7 +17,7 @@ NAME is the name of the view's image without ending, see `image_names`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.labels.coco import read_coco_panoptic
 from pan3d_core.refine.labels.ids import Segment, image_names, label_space, labels_of_ids, named_ids, read_pixels, required
 from pan3d_core.refine.labels.sources import SceneLabels
@@ -121,15 +122,31 @@ def write_label_folder(folder: Path | str, scene: SceneLabels, names: Sequence[s
     Raises:
         ValueError: There is not one name for each view, or two are the same.
     """
+    return write_label_images(folder, named_ids(scene, names), scene.labels)
+
+
+def write_label_images(
+    folder: Path | str, images: Iterable[tuple[str, Tensor, Mapping[int, Segment]]], labels: LabelSpace
+) -> Path:
+    """Write images of ids one after the other, and at the end `labels.json`.
+
+    Args:
+        folder: Is made where needed.
+        images: Name without ending, (H, W) int64 ids, 0 = void, and what they mean.
+        labels: Classes, things first.
+
+    Returns:
+        The JSON file.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    images = {}
-    for name, ids, segments in named_ids(scene, names):
+    entries = {}
+    for name, ids, segments in images:
         write_16_bit(folder / f"{name}.png", ids)
         crowds = {key: {"name": item.name, "crowd": True} for key, item in segments.items() if item.crowd}
-        images[name] = {str(key): crowds.get(key, item.name) for key, item in segments.items()}
-    classes = [{"name": name, "is_thing": thing} for name, thing in zip(scene.labels.names, scene.labels.is_thing, strict=True)]
-    content = {"format": FORMAT, "version": VERSION, "classes": classes, "images": images}
+        entries[name] = {str(key): crowds.get(key, item.name) for key, item in segments.items()}
+    classes = [{"name": name, "is_thing": thing} for name, thing in zip(labels.names, labels.is_thing, strict=True)]
+    content = {"format": FORMAT, "version": VERSION, "classes": classes, "images": entries}
     with written_whole(folder / LABELS_FILE) as part:
         part.write_text(json.dumps(content, indent=1), encoding="utf-8")
     return folder / LABELS_FILE

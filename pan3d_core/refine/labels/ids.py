@@ -86,10 +86,10 @@ def named_ids(scene: SceneLabels, names: Sequence[str]) -> Iterator[tuple[str, T
     if len(names) != len(scene.views) or len(set(names)) != len(names):
         raise ValueError(f"names: expected {len(scene.views)} different ones, one per view, got {list(names)}")
     for name, view in zip(names, scene.views, strict=True):
-        yield name, *_ids_of_labels(view, scene.labels)
+        yield name, *ids_of_labels(view, scene.labels)
 
 
-def _ids_of_labels(view: ViewLabels, labels: LabelSpace) -> tuple[Tensor, dict[int, Segment]]:
+def ids_of_labels(view: ViewLabels, labels: LabelSpace) -> tuple[Tensor, dict[int, Segment]]:
     """(H, W) int64 ids of masks, then of classes elsewhere, and what they mean."""
     semantics, ids = maps_of_labels(view)
     segments = {

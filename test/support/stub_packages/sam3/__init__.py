@@ -1,0 +1,1 @@
+"""Stands for SAM 3: the calls of the official package, and colours for words."""
