@@ -127,3 +127,13 @@ def test_a_teacher_whose_masks_may_be_of_anything_proposes_no_objects(tmp_path, 
     code, told, error = run(capsys, "teach", "label", scene, "-o", tmp_path / "other", *QUICK, "--teacher", "sam2")
     assert code == 2 and "--teacher: expected one whose masks are of whole objects, sam3, grounded-sam2, onnx, got sam2" in error
     assert told.startswith("SAM 2 (github.com/facebookresearch/sam2): code Apache-2.0")
+
+
+def test_keyframes_of_a_bag_are_written_beside_their_labels(tmp_path, capsys, onnx):
+    bag_scene = pytest.importorskip("bag_scene", reason="needs rosbags (extra [bags])")
+    bag = bag_scene.BlockBag(sets=1).write(tmp_path / "monday")
+    code, told, _ = run(capsys, "label", bag, "-o", tmp_path / "labels", *onnx)
+    assert code == 0 and "2 keyframes of the bag" in told and "2 of 2 pictures looked at" in told
+    labels = labels_from_files(tmp_path / "labels" / "monday", read_scene(tmp_path / "labels" / "monday" / "scene").views)
+    red = labels.views[0].masks[0]
+    assert labels.labels.name(int(labels.views[0].class_id[0])) == "red box" and bool(red[bag_scene.RED][3:-3, 3:-3].all())
