@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,25 @@ class ExecutionConfig(Checked):
     threads: int = setting(1, "CPU threads per rank; 0 = torch's choice", range=(0, 256))
     precision: str = setting("bfloat16", "of matrix products", choices=("float32", "bfloat16", "float16"))
     accumulate: int = setting(1, "batches per rank whose gradients make one step", range=(1, 10**6))
+    batches_per_step: int = setting(
+        0,
+        "of all ranks together, so that a run goes on alike when ranks are lost or added; 0 = ranks x accumulate",
+        range=(0, 10**6),
+    )
+    restarts: int = setting(
+        0, "times that this command goes on from the newest checkpoint after a rank was lost; torchrun has --max-restarts",
+        range=(0, 1000),
+    )  # fmt: skip
     checkpoint_blocks: bool = setting(False, "recompute transformer blocks in the backward pass: less memory, more time")
     compile: bool = setting(False, "torch.compile the model")
+
+    def of_ranks(self, world: int) -> ExecutionConfig:
+        """With the accumulated batches that `batches_per_step` asks of so many ranks; `ValueError` where it is no multiple."""
+        if not self.batches_per_step:
+            return self
+        if self.batches_per_step % world:
+            raise ValueError(f"execution.batches_per_step: expected a multiple of the {world} ranks, got {self.batches_per_step}")
+        return replace(self, accumulate=self.batches_per_step // world)
 
     @property
     def dtype(self) -> torch.dtype | None:

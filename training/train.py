@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 import yaml
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from training.families import FAMILIES, build_family, run_config
 from training.run.checkpoints import CheckpointFolder
@@ -133,6 +134,7 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
 def train_rank(rank: int | None, config: TrainConfig) -> None:
     """One process of a run; `rank` None under torchrun or alone."""
     with joined(config.execution, rank) as ranks:
+        config = dataclasses.replace(config, execution=config.execution.of_ranks(ranks.world))
         level = logging.INFO if ranks.leads else logging.WARNING
         logging.basicConfig(level=level, format="%(asctime)s %(message)s", stream=sys.stdout, force=True)
         if ranks.leads:
@@ -145,7 +147,28 @@ def train_rank(rank: int | None, config: TrainConfig) -> None:
 
 
 def spawn_ranks(config: TrainConfig) -> None:
-    """`execution.ranks` processes of this machine; a signal to stop is handed on to them."""
+    """`execution.ranks` processes of this machine, which begin again from the newest checkpoint where one is lost.
+
+    Raises `ChildProcessError` when more are lost than `execution.restarts` allows.
+    """
+    left = config.execution.restarts
+    while (lost := _spawned(config)) is not None:
+        rank, number = lost
+        told = f"rank {rank} of {config.execution.ranks} was ended by signal {number} ({signal.Signals(number).name})"
+        if not left:
+            raise ChildProcessError(
+                f"{told}, and execution.restarts allows no further start; the same command goes on from the newest checkpoint in "
+                f"{config.out}"
+            )
+        left -= 1
+        print(f"{told}; going on from the newest checkpoint, {left} restarts left", flush=True)
+
+
+def _spawned(config: TrainConfig) -> tuple[int, int] | None:
+    """Run the ranks to their end; the one that was lost and the signal that ended it, None where all ended well.
+
+    A signal to stop is handed on to them.
+    """
     os.environ["MASTER_ADDR"] = "127.0.0.1"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -157,8 +180,17 @@ def spawn_ranks(config: TrainConfig) -> None:
             process.terminate()
 
     with stopping(stop):
-        while not context.join():
-            pass
+        try:
+            while not context.join():
+                pass
+        except (ProcessExitedException, ProcessRaisedException):
+            # The others break off because of the lost one, some before it is seen, or are ended by SIGTERM.
+            codes = [process.exitcode or 0 for process in context.processes]
+            lost = next(((rank, -code) for rank, code in enumerate(codes) if code < 0 and -code != signal.SIGTERM), None)
+            if lost is None:
+                raise
+            return lost
+    return None
 
 
 def parse(arguments: list[str] | None = None) -> tuple[TrainConfig, bool]:

@@ -33,6 +33,7 @@ BENCHES = commands_of_tools(
         "worlds": ("bench.worlds:run", "engines in rendered worlds of every kind; what wrong calibration and fewer views cost"),
         "metrics": ("bench.parts.metrics:run", "measuring a ScanNet-size scene on one core"),
         "reading": ("bench.reading:run", "views a second and core that training reads from a ScanNet scene"),
+        "training": ("bench.training:run", "memory and time of a training step, planned without computing it, and measured"),
         "sim": ("bench.cell:run", "rendering and physics of the robot cell"),
         "grasp": ("bench.grasp.command:run", "grasps of all objects of seeded tables, tried in physics, beside the box baseline"),
         "pick": ("bench.pick:run", "an arm picks and places what it sees: objects placed, collisions, attempts, planning time"),

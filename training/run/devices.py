@@ -15,7 +15,7 @@ M = TypeVar("M", bound=nn.Module)
 
 def to_device(value: T, device: torch.device) -> T:
     """Every tensor of a tensor, dataclass, dict, list or tuple on `device`; other things as they are."""
-    moved: T = _mapped(value, lambda tensor: tensor.to(device, non_blocking=True))
+    moved: T = mapped(value, lambda tensor: tensor.to(device, non_blocking=True))
     return moved
 
 
@@ -27,7 +27,7 @@ def tensors_of(value: Any) -> list[Tensor]:
         found.append(tensor)
         return tensor
 
-    _mapped(value, keep)
+    mapped(value, keep)
     return found
 
 
@@ -37,13 +37,14 @@ def channels_last(model: M) -> M:
     return model
 
 
-def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Every tensor of a tensor, dataclass, dict, list or tuple changed; other things as they are."""
     if isinstance(value, Tensor):
         return change(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return type(value)(**{item.name: _mapped(getattr(value, item.name), change) for item in fields(value)})
+        return type(value)(**{item.name: mapped(getattr(value, item.name), change) for item in fields(value)})
     if isinstance(value, dict):
-        return {name: _mapped(entry, change) for name, entry in value.items()}
+        return {name: mapped(entry, change) for name, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_mapped(entry, change) for entry in value)
+        return type(value)(mapped(entry, change) for entry in value)
     return value
