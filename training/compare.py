@@ -5,7 +5,9 @@
 The list holds `base` (settings of every run), `seeds` of the unchanged run, `columns` (figures that are shown) and `groups`: a
 title and the variants by name, each with its assignments as in `--set`; `about` is a line above the table. `variant_seeds` are
 those of every variant (the first of `seeds`). Runs that are complete are left alone, so the same command goes on after an
-interruption; the table of all of them is RUNS/table.md.
+interruption; the table of all of them is RUNS/table.md. Of several seeds it has the mean with the standard deviation, or with
+`interval: 0.95` the interval in which the mean over all seeds lies so surely (Student's t). `--set` changes every run, before the
+variants do.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from scipy.stats import t as student_t
 
 from pan3d_core.runtime.files import written_whole
 from training.families import run_config
@@ -54,15 +57,20 @@ class Comparison:
     variants: tuple[Variant, ...]
     columns: tuple[str, ...]  # figures that are shown, as the family's `evaluate` names them
     about: str
+    interval: float = 0.0  # how sure the interval of a mean is; 0 = standard deviations are shown
 
 
-def read_comparison(path: Path, data: Path, out: Path) -> Comparison:
+def read_comparison(path: Path, data: Path, out: Path, assignments_of_all: Sequence[str] = ()) -> Comparison:
     """The runs of a list. Raises `ValueError` for settings that no run could have, before anything runs."""
     content = read_yaml(path)
     for name in ("base", "seeds", "groups", "columns"):
         if name not in content:
             raise ValueError(f"list: expected base, seeds, groups and columns in {path}, got no {name}")
     base = merge_settings(content["base"], {"data": str(data)})
+    base = merge_settings(base, parse_assignments(list(assignments_of_all)))
+    interval = content.get("interval", 0.0)
+    if not 0 <= interval < 1:
+        raise ValueError(f"list: interval: expected 0 to below 1 in {path}, got {interval}")
     own_seeds = content.get("variant_seeds", content["seeds"][:1])
     variants = [Variant(UNCHANGED, "", merge_settings(base, {"seed": seed})) for seed in content["seeds"]]
     for title, members in content["groups"].items():
@@ -72,7 +80,7 @@ def read_comparison(path: Path, data: Path, out: Path) -> Comparison:
     placed = tuple(Variant(v.group, v.name, merge_settings(v.values, {"out": str(v.folder(out))})) for v in variants)
     for variant in placed:
         run_config(variant.values)
-    return Comparison(placed, tuple(content["columns"]), content.get("about", ""))
+    return Comparison(placed, tuple(content["columns"]), content.get("about", ""), interval)
 
 
 def final_figures(folder: Path) -> list[dict[str, Any]] | None:
@@ -123,7 +131,11 @@ def table(comparison: Comparison, figures: Sequence[list[dict[str, Any]]]) -> st
             group = title
             lines.append(f"| *{group}* |" + " |" * len(titles))
         shown = name if title != UNCHANGED else f"**unchanged**, {len(seeds)} seeds"
-        cells = [_spread([own[case][column] for own in seeds]) for case in range(cases) for column in comparison.columns]
+        cells = [
+            _spread([float(own[case][column]) for own in seeds], comparison.interval)
+            for case in range(cases)
+            for column in comparison.columns
+        ]
         lines.append(f"| {shown} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -132,12 +144,17 @@ def _case(figures: Mapping[str, Any]) -> str:
     return {True: "posed", False: "unposed", None: ""}[figures.get("posed")]
 
 
-def _spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation; a dash where a case has no such figure."""
+def _spread(values: Sequence[float], interval: float) -> str:
+    """Mean with standard deviation or interval; a dash where a case has no such figure."""
     if not all(math.isfinite(value) for value in values):
         return "-"
-    mean = f"{statistics.mean(values):.3f}"
-    return f"{mean} ± {statistics.stdev(values):.3f}" if len(values) > 1 else mean
+    mean = statistics.mean(values)
+    if len(values) == 1:
+        return f"{mean:.3f}"
+    if not interval:
+        return f"{mean:.3f} ± {statistics.stdev(values):.3f}"
+    half = float(student_t.ppf((1 + interval) / 2, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+    return f"{mean:.3f} ({mean - half:.3f} to {mean + half:.3f})"
 
 
 def main() -> None:
@@ -148,8 +165,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--workers", type=int, default=1, help="runs at a time")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="of every run, e.g. start_from=FILE")
     options = parser.parse_args()
-    comparison = read_comparison(options.list, options.data, options.out)
+    comparison = read_comparison(options.list, options.data, options.out, options.set)
     with ThreadPoolExecutor(options.workers) as pool:
         runs = pool.map(lambda variant: run_variant(variant, options.out, options.threads), comparison.variants)
         figures = []

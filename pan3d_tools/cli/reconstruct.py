@@ -13,6 +13,7 @@ from pan3d_core.reconstruction import read_pictures, reconstruct
 from pan3d_core.structures import PerceptionResult
 from pan3d_core.teaching import read_library
 from pan3d_tools.cli.options import add_model_options, class_names, pipeline_config
+from pan3d_tools.reports.attention import require_queries, write_attention
 from pan3d_tools.reports.reconstruction import write_files
 
 
@@ -28,6 +29,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--prompt", action="append", default=[], metavar="WORDS", help='which object is meant, as "the red mug"; may be repeated'
     )
     parser.add_argument("--objects", type=Path, metavar="DIR", help="taught objects, which prompts may name (`pan3d teach`)")
+    parser.add_argument(
+        "--attention", action="store_true", help="engine segvggt: also write where its queries look (attention.png)"
+    )
     add_model_options(parser)
 
 
@@ -43,8 +47,11 @@ def run_reconstruct(options: argparse.Namespace) -> int:
     if options.objects is not None:
         config = replace(config, objects=replace(config.objects, folder=str(options.objects)))
     engine = build_engine(config.model)
+    looking = require_queries(engine, config.model.name) if options.attention else None
     result = reconstruct(scene, config, engine=engine, classes=class_names(options.classes))
     paths = write_files(options.out, scene, result, config.model.name, engine.facts.text_space)
+    if looking is not None:
+        paths.append(write_attention(options.out / "attention.png", looking, list(scene.views)))
     for warning in result.warnings:
         print(f"warning: {warning}")
     print(f"{len(result.panoptic.segments)} objects, {len(result.panoptic.points)} points, {result.timings_ms['total']:.0f} ms")

@@ -5,8 +5,13 @@ import math
 
 import pytest
 import yaml
+from places import ROOT
+from trainers import ALONE
 
 from training.compare import final_figures, read_comparison, run_variant, table
+from training.families import run_config
+from training.settings import read_yaml
+from training.train import Run
 
 
 @pytest.fixture
@@ -58,6 +63,44 @@ def test_variants_of_several_seeds_show_their_spread(comparison_list, data_folde
     figures = [[{"posed": True, "ap50": value, "repeats": math.nan}] for value in (0.6, 0.8, 0.5, 0.7)]
     rows = table(comparison, figures).splitlines()
     assert rows[4] == "| none | 0.600 ± 0.141 | - |" and len(rows) == 5  # what a case does not have is no figure
+
+
+def test_means_can_have_the_interval_of_their_seeds(comparison_list, data_folder, tmp_path):
+    path = comparison_list({"losses": {"none": ["model.loss.anchors.contrast=0"]}})
+    path.write_text(path.read_text() + "interval: 0.95\n")
+    comparison = read_comparison(path, data_folder, tmp_path, ["steps=7", "start_from=weights.pt"])
+    assert {variant.values["steps"] for variant in comparison.variants} == {7}
+    assert {variant.values["start_from"] for variant in comparison.variants} == {"weights.pt"}
+    figures = [[{"posed": True, "ap50": value, "repeats": 2.0}] for value in (0.6, 0.8, 0.5)]
+    rows = table(comparison, figures).splitlines()
+    # Two values 0.2 apart: 12.706 standard errors of 0.1 on each side.
+    assert rows[2] == "| **unchanged**, 2 seeds | 0.700 (-0.571 to 1.971) | 2.000 (2.000 to 2.000) |" and rows[4].endswith(
+        "| 0.500 | 2.000 |"
+    )
+    path.write_text(path.read_text().replace("0.95", "95"))
+    with pytest.raises(ValueError, match="list: interval: expected 0 to below 1"):
+        read_comparison(path, data_folder, tmp_path)
+
+
+def test_the_lists_that_are_there_can_be_run(data_folder, tmp_path):
+    lists = [path for path in sorted((ROOT / "training" / "comparisons").glob("*.yaml")) if not path.stem.endswith("_start")]
+    found = {path.stem: read_comparison(path, data_folder, tmp_path) for path in lists}
+    assert len(found) == 4 and len(found["segvggt_claims"].variants) == 3 * 8 and found["segvggt_claims"].interval == 0.95
+
+
+@pytest.mark.slow
+def test_the_claims_of_segvggt_run_from_one_start(data_folder, tmp_path):
+    lists = ROOT / "training" / "comparisons"
+    start = tmp_path / "start"
+    config = run_config({**read_yaml(lists / "segvggt_start.yaml"), "data": str(data_folder), "out": str(start), "steps": 1})
+    run = Run(config, ALONE)
+    run.go()
+    quick = ["steps=1", f"start_from={start / 'last.pt'}", "record.evaluate_scenes=1"]
+    comparison = read_comparison(lists / "segvggt_claims.yaml", data_folder, tmp_path / "runs", quick)
+    members = {variant.name: variant for variant in comparison.variants}
+    for name in ("", "neither loss nor matching cost", "read the last layer alone", "learns as a whole", "stays frozen"):
+        (figures,) = run_variant(members[name], tmp_path / "runs", 1)
+        assert set(comparison.columns) <= set(figures)
 
 
 def test_a_list_with_an_impossible_run_is_refused_whole(comparison_list, data_folder, tmp_path):

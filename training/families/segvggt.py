@@ -88,6 +88,8 @@ class SegVggtFamily:
     def build(self) -> SegVGGT:
         model = build_segvggt(self.settings, self.settings.num_classes)
         model.vggt.aggregator.patch_embed.requires_grad_(self.settings.train_encoder)
+        if self.settings.frozen:
+            model.vggt.requires_grad_(False)
         return model
 
     def load(self, model: SegVGGT, path: str) -> None:
@@ -123,8 +125,9 @@ class SegVggtFamily:
             rows, logits = heard(mask_logits[b], known)
             own = (logits, outputs.class_logits[b, rows].float(), attention[:, b, rows].float())
             with torch.no_grad():
-                match = match_queries(segvggt_cost(own, targets))
-            scenes.append(segvggt_losses(own, (targets.masks, targets.class_id, targets.visibility), match))
+                match = match_queries(segvggt_cost(own, targets, self.settings.cost))
+            truth = (targets.masks, targets.class_id, targets.visibility)
+            scenes.append(segvggt_losses(own, truth, match, self.settings.loss))
         terms = {name: torch.stack([terms[name] for terms in scenes]).mean() for name in scenes[0]}
         if self.settings.geometry == "none":
             return terms

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pan3d_core.models.losses import SEGVGGT_WEIGHTS, SegVggtLossWeights
 from pan3d_core.models.vggt.files import SegVggtSizes
 from pan3d_core.settings import did_you_mean, read_settings, to_plain
 from training.data.targets import MAX_DEPTH_M
@@ -30,12 +31,21 @@ class SegVggtSettings(SegVggtSizes):
     train_encoder: bool = False
     geometry: str = "truth"  # what cameras and depth learn from: truth, teacher (the frozen VGGT of `start_from`) or none
     max_depth_m: float = MAX_DEPTH_M  # depth beyond is not learnt from
+    frozen: bool = False  # VGGT stays as it began, corrections too: queries, masks and classes alone learn
+    keep_queries: bool = True  # of `start_from`; False: only its VGGT is kept, and queries, masks and classes begin fresh
+    loss: SegVggtLossWeights = SEGVGGT_WEIGHTS  # `frames` is that of FADA
+    cost: SegVggtLossWeights = SEGVGGT_WEIGHTS  # of the matching
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_patches(self.height, self.width, PATCH)
         for name, known in (("geometry", GEOMETRIES), ("new_classes", NEW_CLASSES)):
             if (value := getattr(self, name)) not in known:
                 raise ValueError(f"model.{name}: expected {', '.join(known[:-1])} or {known[-1]}, got {value!r}")
+        if self.frozen and self.geometry != "none":
+            raise ValueError(
+                f"model.geometry: expected none beside model.frozen, where nothing of it is learnt, got {self.geometry}"
+            )
         if not self.max_depth_m > 0:
             raise ValueError(f"model.max_depth_m: expected more than 0, got {self.max_depth_m}")
 
@@ -46,7 +56,10 @@ class SegVggtSettings(SegVggtSizes):
 
     def architecture(self) -> dict[str, Any]:
         """Plain values that say which network it is; `from_dict` reads them too."""
-        return {name: value for name, value in to_plain(self).items() if name not in ("new_classes", "max_depth_m")}
+        learning = ("new_classes", "max_depth_m", "frozen", "keep_queries", "loss", "cost")
+        # All layers go without saying, so that checkpoints from before there was a choice go on.
+        unsaid = () if self.query_layers else ("query_layers",)
+        return {name: value for name, value in to_plain(self).items() if name not in (*learning, *unsaid)}
 
     def of_kinds(self, kinds: Sequence[str]) -> SegVggtSettings:
         """These settings with the names and the number of classes that they mean for data of these kinds.

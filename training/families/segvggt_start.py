@@ -55,6 +55,10 @@ def start_segvggt(model: SegVGGT, settings: SegVggtSettings, path: str) -> Kept:
     if family_of(found) == "VGGT":
         return _start_vggt(model, found, path)
     file = _start_file(found, settings, path)
+    if not settings.keep_queries:
+        inside = {official_name(name) for name in model.state_dict() if name.startswith("vggt.")}
+        merged = fit_corrections(file.weights, {official_name(n): v for n, v in model.state_dict().items()}, file.lora_alpha)
+        return _start_vggt(model, {name: value for name, value in merged.items() if name in inside}, path)
     own = {official_name(name): value for name, value in model.state_dict().items()}
     weights, notes, adapted = fit_corrections(file.weights, own, file.lora_alpha), [], False
     if WEIGHT in weights and BIAS in weights and weights[WEIGHT].shape[1:] == own[WEIGHT].shape[1:]:

@@ -30,6 +30,11 @@ class SegVggtSizes(VggtSizes):
     class_hidden: int = 32
     lora_rank: int = 32  # 0 = no low-rank corrections
     lora_alpha: float = 32.0
+    query_layers: int = 0  # last layers after which queries read tokens; 0 = all, as published
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.query_layers <= self.depth:
+            raise ValueError(f"query_layers: expected 0 to {self.depth} as there are layers, got {self.query_layers}")
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,9 @@ def build_segvggt(sizes: SegVggtSizes, num_classes: int) -> SegVGGT:
     """
     linear = partial(LoraLinear, rank=sizes.lora_rank, alpha=sizes.lora_alpha) if sizes.lora_rank else nn.Linear
     decoder = QueryDecoder(
-        sizes.dim, num_queries=sizes.queries, depth=sizes.depth, num_heads=sizes.heads, embedding_dim=sizes.features // 2
-    )
+        sizes.dim, num_queries=sizes.queries, depth=sizes.query_layers or sizes.depth, num_heads=sizes.heads,
+        embedding_dim=sizes.features // 2,
+    )  # fmt: skip
     head = class_head(sizes.features // 2, sizes.class_hidden, num_classes)
     semantic = DPT(
         output_instance=head, dim=2 * sizes.dim, features=sizes.features, out_channels=sizes.out_channels, layers=sizes.layers

@@ -160,10 +160,14 @@ class SegVGGT(nn.Module):
         image_hw = (images.shape[-2], images.shape[-1])
         queries = self.query_decoder.first_queries(batch)
         masses: list[Tensor] = []
+        # Fewer blocks of queries than layers belong to the last ones.
+        unread = len(self.vggt.aggregator.global_blocks) - len(self.query_decoder.cross_blocks)
 
         def on_layer(layer: int, tokens: Tensor) -> None:
             nonlocal queries
-            queries, mass = self.query_decoder.step(layer, queries, tokens, num_frames if frame_attention else None)
+            if layer < unread:
+                return
+            queries, mass = self.query_decoder.step(layer - unread, queries, tokens, num_frames if frame_attention else None)
             if mass is not None:
                 masses.append(mass)
 

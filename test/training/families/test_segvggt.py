@@ -11,6 +11,8 @@ from trainers import trainer_of
 
 from pan3d_core.engines.segvggt import label_space
 from pan3d_core.language.minilm import TextEncoder
+from pan3d_core.models.losses import segvggt_losses
+from pan3d_core.models.matching import segvggt_cost
 from pan3d_core.models.vggt.segvggt import official_name
 from training.families.class_rows import adapted_rows
 from training.families.corrections import fit_corrections
@@ -180,3 +182,47 @@ def test_instances_of_a_scene_leave_void_out():
     targets, known = scene_instances(ids, torch.tensor([-1, 4, -1, 0]), (4, 4))
     assert targets.instance_id.tolist() == [1, 3] and targets.class_id.tolist() == [4, 0]
     assert known[0, 0].tolist() == [True, True, False, True] and targets.masks.shape == (2, 12)
+
+
+def test_a_run_can_keep_vggt_alone_of_what_it_starts_from(official, caplog):
+    values, tensors = official
+    values = {**values, "model": {**values["model"], "keep_queries": False}}
+    with caplog.at_level("INFO", "pan3d.training"):
+        trainer = trainer_of(values)
+    own = {official_name(name): value for name, value in trainer.model.state_dict().items()}
+    same = {name for name in own if own[name].shape == tensors[name].shape and torch.equal(own[name], tensors[name])}
+    inside = {official_name(name) for name in trainer.model.state_dict() if name.startswith("vggt.")}
+    assert inside <= same and "aggregator.instance_query_token" not in same and WEIGHT not in same
+    assert np.isfinite(trainer.train_step()["total"])
+
+
+def test_a_frozen_vggt_stays_as_it_was(run_values):
+    trainer = trainer_of(run_values("segvggt", model={"frozen": True, "geometry": "none"}))
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train_step()
+    changed = {name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and not any(name.startswith("vggt.") for name in changed)
+    with pytest.raises(
+        ValueError, match="model.geometry: expected none beside model.frozen, where nothing of it is learnt, got truth"
+    ):
+        SegVggtSettings(frozen=True)
+
+
+@pytest.mark.parametrize(("part", "place"), [("loss", segvggt_losses), ("cost", segvggt_cost)])
+def test_where_a_query_looks_counts_in_the_loss_and_in_the_matching_or_not(run_values, part, place, monkeypatch):
+    seen = []
+
+    def watched(*given):
+        seen.append(given[-1])
+        return place(*given)
+
+    monkeypatch.setattr(f"training.families.segvggt.{place.__name__}", watched)
+    trainer = trainer_of(run_values("segvggt", model={part: {"frames": 0.0}}))
+    assert np.isfinite(trainer.train_step()["total"]) and {weights.frames for weights in seen} == {0.0}
+    assert part not in trainer.family.architecture and "query_layers" not in trainer.family.architecture
+
+
+def test_queries_that_read_the_last_layers_learn_and_are_stored_so(run_values):
+    trainer = trainer_of(run_values("segvggt", model={"query_layers": 1}))
+    assert trainer.family.architecture["query_layers"] == 1 and len(trainer.model.query_decoder.cross_blocks) == 1
+    assert np.isfinite(trainer.train_step()["total"])
