@@ -26,7 +26,11 @@ ARGUMENTS = (
     ),
     ("cameras", "", "names of the cameras, separated by commas"),
     ("reference_frame", "", "frame of everything that is published"),
-    ("model", "", "engine: pan3d-mini, pan3d-mini-fast3dis, pan3d-mini-eps3d, eps3d, fast3dis, segvggt, da3 or depth_clusters"),
+    (
+        "model",
+        "",
+        "engine: pan3d-mini, pan3d-mini-fast3dis, pan3d-mini-eps3d, eps3d, fast3dis, segvggt, da3, mapanything or depth_clusters",
+    ),
     ("weights", "", "checkpoint file"),
     ("device", "", "auto, cpu, cuda or cuda:N"),
     ("use_depth", "", "true: subscribe to depth images"),

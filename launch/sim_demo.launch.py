@@ -24,7 +24,8 @@ ARGUMENTS = (
     (
         "model",
         "",
-        "engine: pan3d-mini, pan3d-mini-fast3dis, pan3d-mini-eps3d, eps3d, fast3dis, segvggt, da3 or depth_clusters (depth)",
+        "engine: pan3d-mini, pan3d-mini-fast3dis, pan3d-mini-eps3d, eps3d, fast3dis, segvggt, da3, mapanything or "
+        "depth_clusters (depth)",
     ),
     ("weights", "", "checkpoint file"),
     ("device", "", "auto, cpu, cuda or cuda:N"),

@@ -249,7 +249,8 @@ ROOMS_WITH_PUBLIC_NAMES = (
     "pan3d_core.labelling.layouts", "pan3d_core.labelling.teachers",
     # Further rooms, one line per package:
     "pan3d_core.models", "pan3d_core.models.layers", "pan3d_core.models.vggt", "pan3d_core.models.da3",
-    "pan3d_core.models.fast3dis", "pan3d_core.models.eps3d", "pan3d_core.models.lseg", "pan3d_core.models.mini",
+    "pan3d_core.models.fast3dis", "pan3d_core.models.eps3d", "pan3d_core.models.lseg", "pan3d_core.models.mapanything",
+    "pan3d_core.models.mini",
     "pan3d_core.engines",
     *(f"pan3d_ros.{room}" for room in ("bags", "cell", "doubtful", "inputs", "messages", "outputs", "parameters", "platform",
                                        "processing", "refinement", "services")),

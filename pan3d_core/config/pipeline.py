@@ -18,7 +18,8 @@ class ModelConfig(Checked):
 
     name: str = setting(
         "pan3d-mini",
-        "engine: pan3d-mini, pan3d-mini-fast3dis, pan3d-mini-eps3d, eps3d, fast3dis, segvggt, da3 (no objects) or depth_clusters",
+        "engine: pan3d-mini, pan3d-mini-fast3dis, pan3d-mini-eps3d, eps3d, fast3dis, segvggt, da3 and mapanything "
+        "(no objects), or depth_clusters",
         read_only=True,
     )
     weights: str = setting("", "checkpoint file; empty = the one that comes with the engine", read_only=True)

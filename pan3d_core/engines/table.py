@@ -13,7 +13,7 @@ from pan3d_core.runtime.networks.interface import Graph
 from pan3d_core.settings import did_you_mean
 
 if TYPE_CHECKING:
-    from pan3d_core.engines import da3, depth_clusters, eps3d, eps3d_mini, fast3dis, mini, segvggt
+    from pan3d_core.engines import da3, depth_clusters, eps3d, eps3d_mini, fast3dis, mapanything, mini, segvggt
 
 EngineBuilder = Callable[[ModelConfig], Engine]
 logger = logging.getLogger("pan3d.engines")
@@ -27,6 +27,7 @@ ENGINES: dict[str, str | EngineBuilder] = {
     "segvggt": "pan3d_core.engines.segvggt:build",
     "fast3dis": "pan3d_core.engines.fast3dis:build",
     "da3": "pan3d_core.engines.da3:build",
+    "mapanything": "pan3d_core.engines.mapanything:build",
     "depth_clusters": "pan3d_core.engines.depth_clusters:build",
 }
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:  # a type checker cannot look behind the texts above; that the
         segvggt.build,
         fast3dis.build,
         da3.build,
+        mapanything.build,
         depth_clusters.build,
     )
 
@@ -53,7 +55,10 @@ GRAPHS: dict[str, str] = {
     "da3": "pan3d_core.engines.da3:graph",
 }
 # Engines that have nothing to export: name -> why, and what to do instead.
-WITHOUT_GRAPH = {"depth_clusters": "has no network: it groups the points of depth sensors and runs as it is"}
+WITHOUT_GRAPH = {
+    "depth_clusters": "has no network: it groups the points of depth sensors and runs as it is",
+    "mapanything": "is another network for each combination of what is known, and runs in torch alone",
+}
 
 if TYPE_CHECKING:
     GRAPH_BUILDERS: tuple[GraphBuilder, ...] = (mini.graph, eps3d.graph, segvggt.graph, fast3dis.graph, da3.graph)

@@ -2,6 +2,7 @@
 
 from pan3d_core.models.layers.dpt import DPT, Fusion, TapPyramid, dense_maps, dense_output, fused_chunks
 from pan3d_core.models.layers.patch_encoder import PatchEncoder, PatchProjection
+from pan3d_core.models.layers.plain_block import PlainBlock
 from pan3d_core.models.layers.transformer import (
     Attention,
     Block,
@@ -29,6 +30,7 @@ __all__ = [
     "Mlp",
     "PatchEncoder",
     "PatchProjection",
+    "PlainBlock",
     "Rope2d",
     "SwiGlu",
     "TapPyramid",

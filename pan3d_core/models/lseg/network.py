@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pan3d_core.models.layers import Attention, Mlp, PatchProjection
+from pan3d_core.models.layers import PatchProjection, PlainBlock
 from pan3d_core.runtime.weights import assign_weights, read_weights
 
 PATCH = 16
@@ -55,20 +55,6 @@ class LsegSizes:
         return cls(table.shape[-1], depth, round((table.shape[1] - 1) ** 0.5), channels, head.shape[1], head.shape[0])
 
 
-class _Block(nn.Module):
-    """Pre-norm block without factors on its two additions."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.norm1, self.attn = nn.LayerNorm(dim, eps=1e-6), Attention(dim, dim // HEAD_CHANNELS)
-        self.norm2, self.mlp = nn.LayerNorm(dim, eps=1e-6), Mlp(dim, 4 * dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
-        y: Tensor = x + self.mlp(self.norm2(x))
-        return y
-
-
 class _VisionTransformer(nn.Module):
     """Tokens of a picture after the tapped blocks, each (B, 1 + patches, dim); no other norm is applied to them."""
 
@@ -78,7 +64,9 @@ class _VisionTransformer(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, sizes.dim))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + sizes.native_grid**2, sizes.dim))
         self.patch_embed = PatchProjection(PATCH, sizes.dim)
-        self.blocks = nn.ModuleList([_Block(sizes.dim) for _ in range(sizes.depth)])
+        heads = sizes.dim // HEAD_CHANNELS
+        blocks = [PlainBlock(sizes.dim, heads, scaled=False, gated=False) for _ in range(sizes.depth)]
+        self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(sizes.dim, eps=1e-6)  # part of the checkpoints; the taps come before it
 
     def forward(self, images: Tensor) -> list[Tensor]:

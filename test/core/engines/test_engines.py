@@ -11,7 +11,7 @@ from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines import ENGINES, EngineFacts, build_engine, table
 from pan3d_core.views.preprocessing import preprocess
 
-NEEDS_FILE = {"segvggt", "eps3d", "fast3dis", "da3"}  # weights that a user brings
+NEEDS_FILE = {"segvggt", "eps3d", "fast3dis", "da3", "mapanything"}  # weights that a user brings
 
 
 @pytest.fixture()
@@ -47,7 +47,9 @@ def test_engine_without_its_weights_says_so(name):
         build_engine(ModelConfig(name=name))
 
 
-@pytest.mark.parametrize("name", sorted(set(ENGINES) - {"segvggt", "eps3d"}))  # without small checkpoints; see their own tests
+@pytest.mark.parametrize(
+    "name", sorted(set(ENGINES) - {"segvggt", "eps3d", "mapanything"})
+)  # without small checkpoints; see their own tests
 @pytest.mark.parametrize("num_views", [1, 4])
 def test_every_engine_turns_views_into_geometry_and_instances(name, num_views, cell, small_weights):
     engine = build_engine(ModelConfig(name=name, weights=small_weights(name)))

@@ -1,0 +1,65 @@
+"""The engine around MapAnything: metres, whatever is known; the terms of its weights; wrong files."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pan3d_core.config import ModelConfig, PipelineConfig
+from pan3d_core.engines import build_engine
+from pan3d_core.engines.table import build_graph
+from pan3d_core.models.mapanything import MapAnything, MapAnythingSizes
+from pan3d_core.pipeline import PerceptionPipeline
+from pan3d_core.views.preprocessing import preprocess
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A small network with one head of 64 channels, as a file of PyTorch's."""
+    torch.manual_seed(0)
+    sizes = MapAnythingSizes(
+        dim=64, encoder_depth=2, encoder_heads=1, native_grid=5, shared_dim=64, depth=4, heads=1, taps=(1, 2),
+        channels=(8, 8, 8, 8), features=8, map_widths=(12, 16), number_widths=(8, 12),
+    )  # fmt: skip
+    model = MapAnything(sizes)
+    torch.nn.init.constant_(model.dense_head[1].conv2[2].bias, 2.0)  # rays look forward, and pixels show surfaces
+    torch.save({"model": model.state_dict()}, tmp_path / "map.pth")
+    return str(tmp_path / "map.pth")
+
+
+def engine_of(weights):
+    engine = build_engine(ModelConfig(name="mapanything", weights=weights, device="cpu"))
+    return replace(engine, facts=replace(engine.facts, preprocess=replace(engine.facts.preprocess, height=84, width=84)))
+
+
+@pytest.mark.parametrize("unknown", [(), ("depth",), ("depth", "cam_from_world"), ("depth", "cam_from_world", "intrinsics")])
+def test_it_takes_whatever_is_known_and_answers_in_metres(weights, cell, unknown):
+    engine = engine_of(weights)
+    views = preprocess([replace(view, **dict.fromkeys(unknown)) for view in cell.views[:3]], engine.facts.preprocess)
+    reconstruction, instances = engine(views)
+    height, width = views.hw
+    assert (height, width) == (70, 84) and reconstruction.is_metric and not engine.facts.finds_objects
+    assert reconstruction.depth.shape == reconstruction.depth_conf.shape == (3, height, width)
+    assert bool(torch.isfinite(reconstruction.depth).all()) and float(reconstruction.depth.max()) > 0
+    assert reconstruction.cam_from_world.shape == (3, 4, 4) and reconstruction.intrinsics.shape == (3, 3, 3)
+    assert len(instances.scores) == 0 and instances.mask_logits.shape == (0, 3, height, width)
+    if "intrinsics" not in unknown:
+        torch.testing.assert_close(reconstruction.intrinsics, views.intrinsics)
+
+
+def test_a_pipeline_says_that_nobody_looked_for_objects(weights, cell):
+    result = PerceptionPipeline(engine_of(weights), PipelineConfig()).process([replace(v, depth=None) for v in cell.views[:2]])
+    assert not result.panoptic.segments and any("no objects" in text or "looks for none" in text for text in result.warnings)
+
+
+def test_terms_are_pointed_out_and_other_files_refused(weights, tmp_path, caplog):
+    with caplog.at_level("WARNING", "pan3d.engines.mapanything"):
+        engine_of(weights)
+    assert "map-anything-apache the licence Apache-2.0" in caplog.text and "CC-BY-NC-4.0" in caplog.text
+    with pytest.raises(ValueError, match="ModelConfig.weights: expected the path of a MapAnything checkpoint, got none"):
+        build_engine(ModelConfig(name="mapanything"))
+    torch.save({"model": {"scale_token": torch.zeros(4)}}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="expected those of MapAnything with encoder.model.pos_embed, got none in"):
+        build_engine(ModelConfig(name="mapanything", weights=str(tmp_path / "other.pth")))
+    with pytest.raises(ValueError, match="export: mapanything is another network for each combination of what is known"):
+        build_graph(ModelConfig(name="mapanything"))
