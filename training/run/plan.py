@@ -128,11 +128,13 @@ def plan_step(config: TrainConfig, family: AnyFamily, views: int = 0) -> StepPla
     source = open_source(replace(config, sampling=sampling), 0, 1)
     source.begin_step(0)
     batch = source.batch(0)
-    sample = family.prepare(of_views(batch, views) if views else batch, generator_from(config.seed, 0, 2, 0))
+    if views:
+        batch = of_views(batch, views, config.sampling.images)
+    sample = family.prepare(batch, generator_from(config.seed, 0, 2, 0))
     scenes, count = batch.images.shape[:2]
     try:
         with FakeTensorMode() as mode:
-            return _planned(family, family.build(), mapped(sample, mode.from_tensor), scenes * (views or count), config)
+            return _planned(family, family.build(), mapped(sample, mode.from_tensor), scenes * count, config)
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
         raise ValueError(
             f"family {config.family}: expected a network whose work follows from the pictures' shapes, got one in which it "
@@ -140,10 +142,12 @@ def plan_step(config: TrainConfig, family: AnyFamily, views: int = 0) -> StepPla
         ) from error
 
 
-def of_views(batch: SceneBatch, views: int) -> SceneBatch:
-    """A batch with so many views, its own and where they are too few again from the first one on."""
-    rows = torch.arange(views) % batch.images.shape[1]
-    return replace(batch, teacher=None, **{name: getattr(batch, name)[:, rows] for name in PER_VIEW})
+def of_views(batch: SceneBatch, views: int, pictures: int = 0) -> SceneBatch:
+    """A batch with so many views, its own and where they are too few again from the first one on; of as many scenes as so many
+    pictures allow, 0 = all."""
+    rows, scenes = torch.arange(views) % batch.images.shape[1], max(1, pictures // views) if pictures else len(batch.images)
+    chosen = {name: getattr(batch, name)[:scenes] for name in ("kinds", "support_height")}
+    return replace(batch, teacher=None, **chosen, **{name: getattr(batch, name)[:scenes, rows] for name in PER_VIEW})
 
 
 def _planned(family: AnyFamily, model: nn.Module, sample: Any, pictures: int, config: TrainConfig) -> StepPlan:

@@ -57,6 +57,8 @@ def test_more_views_than_the_data_have_can_be_planned(run_values):
     _, few = planned(run_values("segvggt", sampling={"batch": 1}), views=2)
     _, many = planned(run_values("segvggt", sampling={"batch": 1}), views=8)
     assert few.pictures == 2 and many.pictures == 8 and many.weights == few.weights
+    _, fitted = planned(run_values("segvggt", sampling={"batch": 2, "images": 8}), views=8)
+    assert fitted.pictures == 8 and fitted.kept_bytes == many.kept_bytes
     assert many.kept_bytes > 3.5 * few.kept_bytes and many.operations > 3.5 * few.operations
 
 
