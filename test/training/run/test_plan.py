@@ -16,7 +16,8 @@ def planned(values, views=0):
     return config, plan_step(config, build_family(config), views)
 
 
-@pytest.mark.parametrize("family", ["segvggt", pytest.param("fast3dis", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["segvggt", "fast3dis"])
 def test_what_autograd_keeps_is_what_was_planned(run_values, family):
     config, plan = planned(run_values(family, sampling={"batch": 1, "view_counts": [2], "view_weights": [1.0]}))
     model = build_family(config).build()

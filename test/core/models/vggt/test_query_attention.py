@@ -12,7 +12,7 @@ SIZES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("query_layers", [0, 1, 2])
+@pytest.mark.parametrize("query_layers", [0, 2])
 def test_attention_is_what_the_frames_get(query_layers):
     torch.manual_seed(0)
     model = build_segvggt(SegVggtSizes(**SIZES, query_layers=query_layers), 3).eval()
