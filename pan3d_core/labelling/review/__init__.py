@@ -2,12 +2,16 @@
 
 from pan3d_core.labelling.review.actions import Action, History, Place, ReviewedObject, ReviewState, acted
 from pan3d_core.labelling.review.journal import Journal
+from pan3d_core.labelling.review.marks import Click, Frame, Shown
+from pan3d_core.labelling.review.outlines import outlined
 from pan3d_core.labelling.review.pictures import best_views, thumbnail
 from pan3d_core.labelling.review.pixels import ScenePixels
 from pan3d_core.labelling.review.session import JOURNAL_FILE, Review, Reviewed
 
 __all__ = [
     "Action",
+    "Click",
+    "Frame",
     "History",
     "JOURNAL_FILE",
     "Journal",
@@ -17,7 +21,9 @@ __all__ = [
     "Reviewed",
     "ReviewedObject",
     "ScenePixels",
+    "Shown",
     "acted",
     "best_views",
+    "outlined",
     "thumbnail",
 ]

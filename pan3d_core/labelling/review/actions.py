@@ -12,11 +12,14 @@ from pan3d_core.labelling.review.runs import Piece
 from pan3d_core.settings import refuse_unknown
 from pan3d_core.teaching.objects import key_of
 
-KEEP, NAME, REJECT, TABLE, MERGE, SPLIT = KINDS = ("keep", "name", "reject", "table", "merge", "split")
+KEEP, NAME, REJECT, TABLE, MERGE, SPLIT, ADD, OUTLINE = KINDS = (
+    "keep", "name", "reject", "table", "merge", "split", "add", "outline",
+)  # fmt: skip
 OBJECT, REJECTED, SUPPORT = "object", "rejected", "table"  # what an object is decided to be
 
 Place = tuple[str, int]  # folder of a scene and id of an object in it
-_NEEDED: Mapping[str, tuple[str, ...]] = {NAME: ("name",), MERGE: ("into",), SPLIT: ("pieces",)}
+_PIECES = ("pieces",)
+_NEEDED: Mapping[str, tuple[str, ...]] = {NAME: ("name",), MERGE: ("into",), SPLIT: _PIECES, ADD: _PIECES, OUTLINE: _PIECES}
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Action:
     object_id: int
     name: str = ""  # of `NAME`
     into: int = 0  # of `MERGE`: the object of the same scene that stays
-    pieces: tuple[Piece, ...] = ()  # of `SPLIT`: what leaves the object, each an object of its own
+    # Of `SPLIT` what leaves the object, each an object of its own; of `ADD` and `OUTLINE` one, all that the object is.
+    pieces: tuple[Piece, ...] = ()
     number: int = 0  # of its line in the journal
 
     def json(self) -> dict[str, Any]:
@@ -145,7 +149,7 @@ def acted(state: ReviewState, action: Action) -> ReviewState:
 
     Args:
         state: Before it.
-        action: Of an object that is there.
+        action: Of an object that is there, or that is added.
 
     Returns:
         The state after it. A decision that contradicts an earlier one counts, and `notes` says so.
@@ -153,7 +157,40 @@ def acted(state: ReviewState, action: Action) -> ReviewState:
     Raises:
         ValueError: The object is not there, or what was decided before forbids the action; names both.
     """
+    if action.kind == ADD:
+        return _add(state, action)
     return _ACTS[action.kind](state, state.find(action.scene, action.object_id), action)
+
+
+def _add(state: ReviewState, action: Action) -> ReviewState:
+    """Behind the other objects of its scene; whoever adds it has decided that it is one."""
+    if not state.of_scene(action.scene):
+        raise ValueError(f"{told((action.scene, action.object_id))}: expected a scene with objects, got {action.scene!r}")
+    if action.object_id < state.free_id(action.scene):
+        raise ValueError(f"add: expected an id from {state.free_id(action.scene)} on, got {action.object_id}")
+    _only_piece(action)
+    made = ReviewedObject(action.scene, action.object_id, THING, decision=OBJECT, decided_by=action.number)
+    objects: dict[Place, ReviewedObject] = {}
+    last = state.of_scene(action.scene)[-1].place
+    for place, item in state.objects.items():
+        objects[place] = item
+        if place == last:
+            objects[made.place] = made
+    return replace(state, objects=objects)
+
+
+def _outline(state: ReviewState, item: ReviewedObject, action: Action) -> ReviewState:
+    """What an object is called and decided to be does not depend on where it ends."""
+    if item.decision in (REJECTED, SUPPORT):
+        raise ValueError(f"outline: expected an object, got {told(item.place)}, which {item.told} by action {item.decided_by}")
+    _only_piece(action)
+    return state
+
+
+def _only_piece(action: Action) -> None:
+    """`ValueError` unless an action has one piece, its object's own."""
+    if (ids := [piece.object_id for piece in action.pieces]) != [action.object_id]:
+        raise ValueError(f"{action.kind}: expected one piece, of object {action.object_id}, got {ids}")
 
 
 def _decide(state: ReviewState, item: ReviewedObject, action: Action) -> ReviewState:
@@ -205,6 +242,7 @@ _ACTS: Mapping[str, Callable[[ReviewState, ReviewedObject, Action], ReviewState]
     **dict.fromkeys((KEEP, NAME, REJECT, TABLE), _decide),
     MERGE: _merge,
     SPLIT: _split,
+    OUTLINE: _outline,
 }
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pan3d_core.labelling.review.actions import MERGE, OBJECT, SPLIT, SUPPORT, Action, ReviewedObject
+from torch import Tensor
+
+from pan3d_core.labelling.review.actions import MERGE, OBJECT, SUPPORT, Action, ReviewedObject
 from pan3d_core.labelling.review.pixels import ScenePixels, box_of, ids_after, world_points
 from pan3d_core.labels import LabelSpace
 from pan3d_core.runtime.files import file_sha256
@@ -35,14 +37,14 @@ def truth_after(scene: Scene, items: Iterable[ReviewedObject], actions: Iterable
     truth, actions = scene.known_truth(), tuple(actions)
     ids = list(ids_after(truth.instance_ids, actions))
     known = {item.instance_id: item for item in truth.objects}
-    changed = {number for action in actions if action.kind in (MERGE, SPLIT) for number in _changed_by(action)}
+    changed = _changed(truth.instance_ids, ids)
     pixels = ScenePixels(tuple(ids), world_points(scene)) if changed else None
     seen = {item.object_id: item for item in items}
     objects: list[tuple[SceneObject, str]] = []
     for number in sorted({*known, *seen} - {action.object_id for action in actions if action.kind == MERGE} | set(seen)):
         item = seen.get(number)
         before = known.get(number, SceneObject(number, ""))
-        box = box_of(pixels, number) if pixels is not None and number in changed else before.box
+        box = box_of(pixels, number) if pixels is not None and number in changed and item is not None else before.box
         if item is None:  # nobody was asked about it
             objects.append((before, truth.labels.name(before.class_id)))
         elif item.decision == SUPPORT:
@@ -58,8 +60,10 @@ def truth_after(scene: Scene, items: Iterable[ReviewedObject], actions: Iterable
     return replace(truth, instance_ids=tuple(ids), objects=made, labels=labels)
 
 
-def _changed_by(action: Action) -> tuple[int, ...]:
-    return (action.into,) if action.kind == MERGE else (action.object_id, *(piece.object_id for piece in action.pieces))
+def _changed(before: Iterable[Tensor], after: Iterable[Tensor]) -> set[int]:
+    """Objects that gained or lost pixels."""
+    pairs = [(old[old != new], new[old != new]) for old, new in zip(before, after, strict=True)]
+    return {number for pair in pairs for values in pair for number in values.unique().tolist()}
 
 
 def _labels(before: LabelSpace, used: Iterable[str]) -> LabelSpace:

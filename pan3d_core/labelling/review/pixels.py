@@ -15,7 +15,7 @@ from torch import Tensor
 from pan3d_core.geometry.boxes import OrientedBox, upright_box
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.voxels import build_voxel_graph, components
-from pan3d_core.labelling.review.actions import MERGE, SPLIT, Action
+from pan3d_core.labelling.review.actions import ADD, MERGE, OUTLINE, SPLIT, Action
 from pan3d_core.labelling.review.runs import Piece, mask_of, runs_of
 from pan3d_core.views.scene_folder import Scene
 
@@ -65,7 +65,7 @@ def ids_after(ids: Sequence[Tensor], actions: Iterable[Action]) -> tuple[Tensor,
         actions: Of this scene, in their order.
 
     Returns:
-        The same after what was merged and split.
+        The same after what was merged, split, added and outlined anew.
 
     Raises:
         ValueError: Pieces were cut from other pictures; names scene and object.
@@ -76,19 +76,24 @@ def ids_after(ids: Sequence[Tensor], actions: Iterable[Action]) -> tuple[Tensor,
             now = [torch.where(item == action.object_id, action.into, item) for item in now]
         elif action.kind == SPLIT:
             for piece in action.pieces:
-                _cut(now, action, piece)
+                for row, mask in enumerate(_masks(now, action, piece)):
+                    now[row] = torch.where(mask & (now[row] == action.object_id), piece.object_id, now[row])
+        elif action.kind in (ADD, OUTLINE):
+            (piece,) = action.pieces
+            for row, mask in enumerate(_masks(now, action, piece)):
+                others = now[row].masked_fill(now[row] == action.object_id, 0)
+                now[row] = torch.where(mask, action.object_id, others)
     return tuple(now)
 
 
-def _cut(now: list[Tensor], action: Action, piece: Piece) -> None:
+def _masks(now: Sequence[Tensor], action: Action, piece: Piece) -> list[Tensor]:
+    """(H, W) bool of every view."""
     if len(piece.runs) != len(now):
         raise ValueError(
             f"{action.scene}/{action.object_id}: runs: expected {len(now)}, one for each view, got {len(piece.runs)}; "
             "the scene is not the one that was reviewed"
         )
-    for row, runs in enumerate(piece.runs):
-        hw = int(now[row].shape[0]), int(now[row].shape[1])
-        now[row] = torch.where(mask_of(runs, hw) & (now[row] == action.object_id), piece.object_id, now[row])
+    return [mask_of(runs, (int(ids.shape[0]), int(ids.shape[1]))) for ids, runs in zip(now, piece.runs, strict=True)]
 
 
 def box_of(pixels: ScenePixels, object_id: int) -> OrientedBox | None:

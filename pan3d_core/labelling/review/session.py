@@ -11,9 +11,12 @@ from typing import Any
 from torch import Tensor
 
 from pan3d_core.labelling.review.actions import (
+    ADD,
     KEEP,
     MERGE,
     NAME,
+    OBJECT,
+    OUTLINE,
     REJECT,
     SPLIT,
     TABLE,
@@ -26,6 +29,8 @@ from pan3d_core.labelling.review.actions import (
 )
 from pan3d_core.labelling.review.finishing import prepare_scene, put_in_place, truth_after
 from pan3d_core.labelling.review.journal import Journal
+from pan3d_core.labelling.review.marks import Shown
+from pan3d_core.labelling.review.outlines import outlined
 from pan3d_core.labelling.review.pixels import (
     ScenePixels,
     ViewMasks,
@@ -36,6 +41,7 @@ from pan3d_core.labelling.review.pixels import (
     separate_parts,
     world_points,
 )
+from pan3d_core.labelling.review.runs import Piece, runs_of
 from pan3d_core.runtime.files import file_sha256, named_file
 from pan3d_core.teaching.objects import checked_name, key_of
 from pan3d_core.views.camera_files import read_camera_file
@@ -203,8 +209,40 @@ class Review:
         self._split(place, parts_by_clicks(self.pixels(place[0]), place[1], clicks))
 
     def _split(self, place: Place, parts: Sequence[ViewMasks]) -> None:
-        highest = max(int(ids.max()) for ids in self.pixels(place[0]).ids)
-        self.do(Action(SPLIT, *place, pieces=pieces_of(parts, max(self.state.free_id(place[0]), highest + 1))))
+        self.do(Action(SPLIT, *place, pieces=pieces_of(parts, self._free_id(place[0]))))
+
+    def _free_id(self, scene: str) -> int:
+        highest = max(int(ids.max()) for ids in self.pixels(scene).ids)
+        return max(self.state.free_id(scene), highest + 1)
+
+    def add(self, scene: str, shown: Shown) -> Place:
+        """Add an object that nobody has found.
+
+        Args:
+            scene: Folder of its scene.
+            shown: Clicks on it, or a box around it.
+
+        Returns:
+            Where it is found; it is called "thing" until somebody names it. Errors also as `outlined`.
+        """
+        place = scene, self._free_id(scene)
+        self._outline(ADD, place, shown, 0)
+        return place
+
+    def outline(self, place: Place, shown: Shown) -> None:
+        """Mend the outline of an object.
+
+        Args:
+            place: Of the object.
+            shown: Clicks on what is and what is not the object. Errors also as `outlined`.
+        """
+        self._outline(OUTLINE, place, shown, place[1])
+
+    def _outline(self, kind: str, place: Place, shown: Shown, object_id: int) -> None:
+        scene, items = self.scene(place[0]), self.state.of_scene(place[0])
+        solid = {item.object_id for item in items if item.decision == OBJECT or not (item.decision or item.doubtful)}
+        masks = outlined(scene.views, self.pixels(place[0]), shown, object_id, solid, scene.support_height_m)
+        self.do(Action(kind, *place, pieces=(Piece(place[1], tuple(runs_of(mask) for mask in masks)),)))
 
     def do(self, action: Action) -> None:
         """Store a decision, and let it count.

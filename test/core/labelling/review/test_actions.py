@@ -97,7 +97,7 @@ def test_everything_can_be_taken_back_and_done_again():
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
-        ({"do": "paint"}, "do: expected one of keep, name, reject, table, merge, split, got 'paint'"),
+        ({"do": "paint"}, "do: expected one of keep, name, reject, table, merge, split, add, outline, got 'paint'"),
         ({"do": "keep", "object": 1}, "scene: expected str, got None"),
         ({"do": "name", "scene": "a", "object": 1, "name": 3}, "name: expected str, got 3"),
         ({"do": "keep", "scene": "a", "object": True}, "object: expected int, got True"),
