@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pan3d_core.geometry.rotations import quat_xyzw_from_matrix
 from pan3d_core.geometry.transforms import invert_rigid
-from pan3d_core.labelling.review import Place, Review, Reviewed, ReviewedObject
+from pan3d_core.labelling.review import Place, Review, Reviewed, ReviewedObject, ScenePixels
+from pan3d_core.views.scene_folder import Scene
+from pan3d_tools.review.marking import MARK, Marking
 from pan3d_tools.review.panel import ReviewPanel, Shown
 from pan3d_tools.review.shown import Cloud, cloud_of, facts_of, met_by_ray, nearest_first, pictures_of, shown_colors
 from pan3d_tools.viewer.serving import PageAddress, serve, stop_quietly, why_refused
@@ -47,6 +50,7 @@ class ReviewPage:
     Attributes:
         address: of the page, for a browser.
         current: the object that is shown.
+        marking: the picture that is shown to be clicked on, and the marks.
         problem: why the last action was refused; empty after one that was not.
         done: what was changed in the end; None until then.
     """
@@ -64,6 +68,7 @@ class ReviewPage:
         self.problem = "the last decision was left in half by an interruption; decide again" if review.mended else ""
         self.done: Reviewed | None = None
         self._clicks: list[Tensor] = []
+        self.marking = Marking()
         self._partner = 0
         self._painted: Place | None = None
         self._came_s = 0.0
@@ -138,9 +143,10 @@ class ReviewPage:
         self.current = next((place for place in order if not self._review.state.objects[place].decision), self.current)
 
     def undo(self) -> None:
-        """Take the last decision back, and show its object."""
+        """Take the last decision back, and show its object, or one beside it where it was added."""
         action = self._review.undo()
-        self.current = action.scene, action.object_id
+        place = action.scene, action.object_id
+        self.current = place if place in self._review.state.objects else self._review.state.of_scene(action.scene)[-1].place
 
     def redo(self) -> None:
         """Decide again what was taken back, and show its object or what it is part of."""
@@ -176,15 +182,45 @@ class ReviewPage:
         self._review.split_clicks(self.current, torch.stack(self._clicks))
 
     def forget_clicks(self) -> None:
-        """Take the clicks on the object away."""
+        """Take the clicks on the object, and all marks on pictures, away."""
         self._clicks = []
+        self.marking.forget()
+
+    def turn_picture(self, steps: int) -> None:
+        """Show the picture so many further, to be clicked on."""
+        scene = self._review.scene(self.current[0])
+        self.marking.turn(scene.views, self._review.pixels(scene.name), self.current[1], steps)
+        if self.marking.board is not None:
+            self._stand(*self.marking.board.stand)
+
+    def close_picture(self) -> None:
+        """Show the scene again."""
+        self.marking.close()
+        self._stand_at(invert_rigid(self._review.scene(self.current[0]).views[0].calibration()[1]))
+
+    def mean(self, meaning: str) -> None:
+        """Say what the next clicks on a picture mean."""
+        self.marking.meaning = meaning
+
+    def add(self) -> None:
+        """Add the object that was marked, and show it, to be named."""
+        self.current = self._review.add(self.current[0], self.marking.shown)
+
+    def outline(self) -> None:
+        """Give the object the outline that was marked."""
+        self._review.outline(self.current, self.marking.shown)
+        self.marking.forget()
 
     def finish(self) -> None:
         """Bring all decisions into the scene folders and end the review."""
         self.done = self._review.finish()
 
-    def pick(self, origin: Tensor, direction: Tensor) -> None:
-        """Mark a place of the object that a ray of the world meets, or choose another object to merge with."""
+    def pick(self, origin: Tensor, direction: Tensor, *, is_outside: bool = False) -> None:
+        """Mark what a ray of the world meets: a pixel of the picture that is shown, or else a place of the object; on another
+        object it chooses what to merge with."""
+        if self.marking.board is not None:
+            self.marking.click(origin, direction, is_outside=is_outside)
+            return
         found = met_by_ray(self._cloud, origin, direction)
         if found is None:
             raise ValueError("Nothing is there.")
@@ -198,7 +234,7 @@ class ReviewPage:
 
     def _on_click(self, event: viser.SceneClickEvent) -> None:
         origin, direction = (torch.tensor(vector, dtype=torch.float32) for vector in (event.ray_origin, event.ray_direction))
-        self.attempt(lambda: self.pick(origin, direction))
+        self.attempt(lambda: self.pick(origin, direction, is_outside=event.modifier == "shift"))
 
     def _refresh(self) -> None:
         state, item = self._review.state, self.item
@@ -207,6 +243,9 @@ class ReviewPage:
         others = nearest_first(item, state, pixels)
         if other_object:
             self._clicks, self._partner = [], others[0].object_id if others else 0
+            self.marking.forget()
+        if other_scene:
+            self.marking.close()
         labels = {other.object_id: f"{other.object_id} {other.name or 'thing'}" for other in others}
         places = list(state.objects)
         shown = Shown(
@@ -218,6 +257,8 @@ class ReviewPage:
             partners=tuple(labels.values()) or (NOBODY,),
             partner=labels.get(self._partner, NOBODY if not labels else next(iter(labels.values()))),
             clicks=len(self._clicks),
+            marked=self.marking.told(),
+            meaning=self.marking.meaning,
             notes=(*state.notes, *state.same_names()),
             problem=self.problem,
             finished="" if self.done is None else told_done(self.done),
@@ -226,6 +267,7 @@ class ReviewPage:
             self._panel.update(shown, other_object)
             self._cloud = cloud_of(scene, pixels)
             self._draw(item.object_id)
+            self._draw_board(scene, pixels)
         if other_scene:
             self._stand_at(invert_rigid(scene.views[0].calibration()[1]))
         if other_object:
@@ -233,22 +275,49 @@ class ReviewPage:
 
     def _draw(self, object_id: int) -> None:
         points, colors = self._cloud.points.numpy(), shown_colors(self._cloud, object_id)
-        self._server.scene.add_point_cloud("/points", points, colors, point_size=POINT_M, point_shape="circle")
+        # A picture hangs before the scene, and is seen alone.
+        is_shown, marks = self.marking.board is None, self.marking.marks()
+        scene = self._server.scene
+        scene.add_point_cloud("/points", points, colors, point_size=POINT_M, point_shape="circle", visible=is_shown)
+        radius = CLICK_M
+        if self.marking.board is not None:
+            radius = MARK * self.marking.board.size_m[0]
+        else:
+            marks = [(point, CLICK_RGB) for point in self._clicks]
         for mark in self._marks:
             mark.remove()
         self._marks = [
-            self._server.scene.add_icosphere(f"/clicks/{number}", CLICK_M, CLICK_RGB, position=point.numpy())
-            for number, point in enumerate(self._clicks)
+            scene.add_icosphere(f"/clicks/{number}", radius, color, position=point.numpy())
+            for number, (point, color) in enumerate(marks)
         ]
+
+    def _draw_board(self, scene: Scene, pixels: ScenePixels) -> None:
+        board = self.marking.board
+        if board is None:
+            return
+        picture = self.marking.picture(scene.views[board.view], pixels, self.current[1])
+        height, width = board.hw
+        position = board.place(height / 2 - 0.5, width / 2 - 0.5)
+        wxyz = quat_xyzw_from_matrix(board.world_from_cam[:3, :3]).roll(1)
+        self._marks.append(
+            self._server.scene.add_image(
+                "/picture", picture, *board.size_m, jpeg_quality=90, format="jpeg", wxyz=wxyz.numpy(), position=position.numpy()
+            )
+        )
 
     def _stand_at(self, world_from_cam: Tensor) -> None:
         """Let everybody who looks, or will look, stand where the scene's first camera stood."""
         eye, forward = world_from_cam[:3, 3].float(), world_from_cam[:3, 2].float()
         middle = self._cloud.points.median(0).values if len(self._cloud.points) else eye + forward
-        target = (eye + forward * ((middle - eye) @ forward).clamp_min(0.1)).numpy()
-        cameras = [self._server.initial_camera, *(client.camera for client in self._server.get_clients().values())]
-        for camera in cameras:
-            camera.position, camera.look_at = eye.numpy(), target
+        self._stand(eye, eye + forward * ((middle - eye) @ forward).clamp_min(0.1), torch.tensor([0.0, 0.0, 1.0]))
+
+    def _stand(self, eye: Tensor, target: Tensor, up: Tensor) -> None:
+        """Let everybody who looks, or will look, stand at a place."""
+        place, aim = eye.numpy(), target.numpy()
+        first = self._server.initial_camera
+        first.up, first.position, first.look_at = up.numpy(), place, aim
+        for client in self._server.get_clients().values():
+            client.camera.up_direction, client.camera.position, client.camera.look_at = up.numpy(), place, aim
 
 
 def told_done(done: Reviewed) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from pan3d_core.pictures.palette import Color, Picture
+from pan3d_tools.review.marking import MEANINGS
 from pan3d_tools.viewer.serving import paragraph
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ PROBLEM_RGB: Color = (190, 30, 45)
 NOTE_RGB: Color = (215, 140, 20)
 DONE_RGB: Color = (40, 140, 70)
 NO_PICTURE: Picture = np.full((8, 8, 3), 247, dtype=np.uint8)
-NAME_KEYS = "123456789"
+NAME_KEYS, MEANING_KEYS = "123456789", "IOW"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Shown:
     partners: tuple[str, ...]  # other objects of the scene, as they are chosen to be merged with
     partner: str
     clicks: int  # on the object
+    marked: str  # what was clicked on pictures
+    meaning: str  # of the next click on a picture
     notes: tuple[str, ...]
     problem: str
     finished: str  # what was changed; empty = the review goes on
@@ -56,6 +59,11 @@ class Handlers(Protocol):
     def split_views(self, words: str) -> None: ...
     def split_clicks(self) -> None: ...
     def forget_clicks(self) -> None: ...
+    def turn_picture(self, steps: int) -> None: ...
+    def close_picture(self) -> None: ...
+    def mean(self, meaning: str) -> None: ...
+    def add(self) -> None: ...
+    def outline(self) -> None: ...
     def finish(self) -> None: ...
 
 
@@ -77,7 +85,7 @@ class ReviewPanel:
         attempt: Callable[[Callable[[], None]], None],
     ) -> None:
         self._gui, self._handlers, self._decide, self._attempt = gui, handlers, decide, attempt
-        self._shown_partner = ""
+        self._shown_partner, self._shown_meaning = "", MEANINGS[0]
         self._title = gui.add_html("")
         self._progress = gui.add_progress_bar(0.0)
         self._problem = gui.add_html("", visible=False)
@@ -87,6 +95,7 @@ class ReviewPanel:
         self._add_ways()
         self._add_merging()
         self._add_splitting()
+        self._add_outlining()
         with gui.add_folder("Finish"):
             self._notes = gui.add_html("")
             self._button("Finish the review", "", handlers.finish, attempt)
@@ -136,6 +145,25 @@ class ReviewPanel:
             )
             self._views = views
 
+    def _add_outlining(self) -> None:
+        with self._gui.add_folder("Outline in pictures"):
+            self._button("Next picture", "V", lambda: self._handlers.turn_picture(1), self._attempt)
+            self._button("Picture before", "G", lambda: self._handlers.turn_picture(-1), self._attempt)
+            self._button("Back to the scene", "B", self._handlers.close_picture, self._attempt)
+            self._meaning = self._gui.add_dropdown("A click", MEANINGS, hint="with Shift held down it is not the object")
+            self._meaning.on_update(self._choose_meaning)
+            for meaning, key in zip(MEANINGS, MEANING_KEYS, strict=True):
+                command = self._gui.add_command(f"A click {meaning}", hotkey=key)
+                command.on_trigger(lambda _, chosen=meaning: self._attempt(lambda: self._handlers.mean(chosen)))
+            self._marked = self._gui.add_html("")
+            self._button("Add object", "A", self._handlers.add, self._attempt)
+            self._button("Mend outline", "U", self._handlers.outline, self._decide)
+
+    def _choose_meaning(self, event: viser.GuiEvent) -> None:
+        # What the page itself sets comes here as well.
+        if event.target.value != self._shown_meaning:
+            self._attempt(lambda: self._handlers.mean(event.target.value))
+
     def _choose_partner(self, event: viser.GuiEvent) -> None:
         # What the page itself sets comes here as well.
         if event.target.value != self._shown_partner:
@@ -156,6 +184,10 @@ class ReviewPanel:
         self._facts.content = paragraph(shown.facts)
         self._names.content = paragraph(" · ".join(f"{key}: {name}" for key, name in zip(NAME_KEYS, shown.names)))
         self._clicks.content = paragraph(_clicks(shown.clicks))
+        self._marked.content = paragraph(shown.marked)
+        self._shown_meaning = shown.meaning
+        if self._meaning.value != shown.meaning:
+            self._meaning.value = shown.meaning
         self._notes.content = "".join(paragraph(note, NOTE_RGB) for note in shown.notes)
         self._shown_partner = shown.partner
         if tuple(self._partner.options) != shown.partners:
