@@ -34,7 +34,7 @@ from pan3d_core.structures import (
     ViewBatch,
     to_device,
 )
-from pan3d_core.teaching import LookSource, Recogniser, Seen, TaughtLibrary
+from pan3d_core.teaching import CropSource, LookSource, Recogniser, Seen, TaughtLibrary
 from pan3d_core.views.image_files import require_image_size
 from pan3d_core.views.preprocessing import preprocess, seen_shares
 
@@ -111,7 +111,8 @@ class PerceptionPipeline:
         """Find these taught objects by their names from the next view set on. Any thread may call this."""
         facts = self.engine.facts
         if self.recogniser is None:
-            self.recogniser = Recogniser(library, LookSource(facts.appearance, facts.checkpoint))
+            crops = None if facts.crops is None else CropSource(facts.crops, facts.crops_checkpoint)
+            self.recogniser = Recogniser(library, LookSource(facts.appearance, facts.checkpoint, crops))
         self.recogniser.library = library
         if self.namer is not None:
             self.namer.taught = library.names

@@ -33,6 +33,9 @@ class EngineFacts:
     checkpoint: str = ""  # checksum of its weights, where vectors of theirs are kept; empty = unknown
     # Views -> (S, F, h, w) features of each view by itself, by which things that look alike are told apart; None: it gives none.
     appearance: Callable[[ViewBatch], Tensor] | None = None
+    # (N, 3, H, W) RGB 0..1 of single objects and (N, H, W) bool where they are -> (N, F) features of each; None: it gives none.
+    crops: Callable[[Tensor, Tensor], Tensor] | None = None
+    crops_checkpoint: str = ""  # checksum of the weights behind `crops`, which networks with others in common may share
 
 
 class Engine(Protocol):

@@ -27,6 +27,7 @@ from pan3d_core.labels import LabelSpace
 from pan3d_core.language.known_names import KnownNames
 from pan3d_core.models.mini.calibration import CalibrationMemory, MiniInputs
 from pan3d_core.models.mini.cameras import unposed_cameras
+from pan3d_core.models.mini.crops import StemCrops
 from pan3d_core.models.mini.decode import decode_scene
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniSettings
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniSettings
@@ -208,6 +209,8 @@ class MiniEngine:
     def __init__(self, checkpoint: MiniCheckpoint, config: ModelConfig, device: torch.device) -> None:
         self._names = NameTable.of(checkpoint.known_names, checkpoint.name_temperature, device)
         self._config, self._device = config, device
+        base = checkpoint.model if isinstance(checkpoint.model, PanMini) else checkpoint.model.base
+        crops = None if base.image_stem is None else StemCrops(base.image_stem.stem)
         self._model = ready_network(checkpoint.model, device)
         self._calibrations = CalibrationMemory(self._model.calibrate)
         self._dtype = AUTOCAST_DTYPES[config.precision]
@@ -225,6 +228,8 @@ class MiniEngine:
             runtime=None if self._networks is None else self._networks.facts,
             checkpoint=checkpoint.checksum,
             appearance=self.appearance,
+            crops=crops,
+            crops_checkpoint="" if crops is None else crops.checkpoint,
         )
 
     @torch.inference_mode()

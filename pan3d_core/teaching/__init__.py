@@ -1,5 +1,6 @@
 """Objects taught by showing them, and found again by name; knows results, their pictures and words, no engine and no memory."""
 
+from pan3d_core.teaching.crops import CropSource, Projection, read_projection
 from pan3d_core.teaching.describing import NetworkLooks, describe_objects
 from pan3d_core.teaching.files import export_objects, forget_object, import_objects, read_library, read_object, write_object
 from pan3d_core.teaching.looks import Looks
@@ -10,12 +11,14 @@ from pan3d_core.teaching.showing import Seen, chosen_object, same_as_taught, sho
 
 __all__ = [
     "CUES",
+    "CropSource",
     "Cue",
     "CueWeight",
     "Likeness",
     "LookSource",
     "Looks",
     "NetworkLooks",
+    "Projection",
     "Recogniser",
     "Seen",
     "TaughtLibrary",
@@ -30,6 +33,7 @@ __all__ = [
     "likeness",
     "read_library",
     "read_object",
+    "read_projection",
     "recognised",
     "same_as_taught",
     "show_object",

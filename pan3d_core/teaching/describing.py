@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,8 @@ from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from pan3d_core.pictures.overlays import ids_on_image, to_picture
 from pan3d_core.structures import CameraView, Panoptic3D, Segment, ViewBatch, unit_range
-from pan3d_core.teaching.looks import Floats, Looks, Patch, shape_of, surface_looks
+from pan3d_core.teaching.crops import CropSource, crop_of, features_of, shipped_projection
+from pan3d_core.teaching.looks import MIN_PIXELS, Floats, Looks, Patch, shape_of, surface_looks
 
 _LONGEST_SIDE = 640  # pictures are thinned to so many pixels: colours need no more
 _RIM_PIXELS = 2  # of an object's outline, whose pixels are partly of what is behind it
@@ -30,6 +31,7 @@ class NetworkLooks:
 
     features: Tensor | None = None  # (S, F, h, w) of any size; None = it gives none
     checkpoint: str = ""  # checksum of its weights; empty = unknown
+    crops: CropSource | None = None  # what it says of pictures of single objects; None = nothing
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,18 @@ def describe_objects(
     pictures = masked_pictures(panoptic, batch, views)
     vectors = _scene_vectors(network.features)
     points, owners = panoptic.points.numpy(force=True), panoptic.point_instance_id.numpy(force=True)
-    found = {}
+    found, shown = {}, {}
     for segment in panoptic.segments:
+        patches = [_patch(item, segment.instance_id) for item in pictures]
         try:
-            surface = surface_looks([_patch(item, segment.instance_id) for item in pictures])
+            surface = surface_looks(patches)
         except ValueError:  # too small in all pictures to be told from others
             continue
+        shown[segment.instance_id] = [
+            crop_of(_patch(item, segment.instance_id, whole=True))
+            for item, patch in zip(pictures, patches)
+            if patch.mask.sum() >= MIN_PIXELS
+        ]
         mine = points[owners == segment.instance_id]
         spread, distances = shape_of(mine) if len(mine) >= _FEWEST_POINTS else (None, None)
         found[segment.instance_id] = replace(
@@ -99,12 +107,23 @@ def describe_objects(
             meaning=None if segment.text_embedding is None else segment.text_embedding.numpy(force=True).astype(np.float32),
             checkpoint=network.checkpoint,
         )
-    return found
+    return _with_crops(found, shown, network.crops)
 
 
-def _patch(item: Masked, instance_id: int) -> Patch:
-    """The object with a few pixels around it, so that steps at its rim are those of the picture."""
-    mask = inner(item.ids == instance_id)
+def _with_crops(found: Mapping[int, Looks], shown: Mapping[int, Sequence[Patch]], source: CropSource | None) -> dict[int, Looks]:
+    """With vectors of the objects' pictures, where there is a network that the learnt space is of."""
+    if source is None or not found or shipped_projection().stem != source.checkpoint:
+        return dict(found)
+    projection = shipped_projection()
+    rows = projection(features_of([patch for key in found for patch in shown[key]], source.features))
+    ends = np.cumsum([len(shown[key]) for key in found])
+    parts = np.split(rows, ends[:-1])
+    return {key: replace(looks, crops=part, space=projection.space) for (key, looks), part in zip(found.items(), parts)}
+
+
+def _patch(item: Masked, instance_id: int, *, whole: bool = False) -> Patch:
+    """The object, or all of it but its rim, with a few pixels around it, so that steps there are those of the picture."""
+    mask = item.ids == instance_id if whole else inner(item.ids == instance_id)
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
         return Patch(item.picture[:1, :1], mask[:1, :1])

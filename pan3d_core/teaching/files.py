@@ -42,6 +42,7 @@ _NEEDED: Mapping[str, tuple[int | None, ...]] = {
 }  # fmt: skip
 _OPTIONAL: Mapping[str, tuple[int | None, ...]] = {
     "size_m": (3,), "spread_m": (3,), "distances": (DISTANCE_BINS,), "vectors": (None, None), "meaning": (None,),
+    "crops": (None, None),
 }  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def write_object(library: Path, item: TaughtObject, *, replace: bool = False) ->
         part.mkdir()
         write_ply(part / MODEL, item.cloud)
         tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in _arrays(item.looks)}
-        write_weights(part / LOOKS, tensors, {"format": FORMAT, "checkpoint": item.looks.checkpoint})
+        write_weights(part / LOOKS, tensors, {"format": FORMAT, "checkpoint": item.looks.checkpoint, "space": item.looks.space})
         for index, picture in enumerate(item.thumbnails):
             save(part / f"view_{index}.png", picture)
         (part / CARD).write_text(json.dumps(_card(item), indent=1, ensure_ascii=False), encoding="utf-8")
@@ -129,14 +130,14 @@ def read_object(folder: Path) -> TaughtObject:
     tensors, metadata = read_stored(folder / LOOKS, "looks", "what an object is recognised by")
     check_checksum(folder / LOOKS, tensors, metadata)
     with named_file(folder / LOOKS, "what an object is recognised by"):
-        looks = _looks(tensors, metadata.get("checkpoint", ""))
+        looks = _looks(tensors, metadata)
         if looks.checkpoint != card["checkpoint"]:
             raise ValueError(f"checkpoint: expected {card['checkpoint'][:16]!r} as in {CARD}, got {looks.checkpoint[:16]!r}")
     pictures = tuple(read_pixels(path, f"{path}", upright=False) for path in sorted(folder.glob("view_*.png")))
     return TaughtObject(own_name, looks, cloud, pictures, card["description"], card["engine"], card["stamp_ns"])
 
 
-def _looks(tensors: Mapping[str, Tensor], checkpoint: str) -> Looks:
+def _looks(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Looks:
     for name, shape in _NEEDED.items():
         if name not in tensors:
             raise ValueError(f"{name}: expected a tensor, got none")
@@ -152,7 +153,7 @@ def _looks(tensors: Mapping[str, Tensor], checkpoint: str) -> Looks:
         counts = f"{len(tensors['pixels'])} and {len(tensors['textures'])}"
         raise ValueError(f"pixels, textures: expected rows for each of {count} views, all of some pixels, got {counts}")
     known = {name: tensors[name].numpy() for name in (*_NEEDED, *_OPTIONAL) if name in tensors}
-    return Looks(**known, checkpoint=checkpoint)
+    return Looks(**known, space=metadata.get("space", ""), checkpoint=metadata.get("checkpoint", ""))
 
 
 def read_library(folder: Path) -> TaughtLibrary:

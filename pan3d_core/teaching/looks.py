@@ -40,6 +40,8 @@ class Looks:
     distances: Floats | None = None  # (12,) shares of the distances between its points, over the largest; None = not known
     vectors: Floats | None = None  # (V, F) unit vectors of the network's features; None = it gives none
     meaning: Floats | None = None  # (E,) unit vector aligned with texts; None likewise
+    crops: Floats | None = None  # (V, D) unit vectors in a learnt space, of the pictures of its views; None likewise
+    space: str = ""  # checksum of what was learnt; crops of two spaces are not comparable
     checkpoint: str = ""  # checksum of the network that vectors and meaning are of; empty = unknown
 
 

@@ -123,6 +123,12 @@ def _vectors(taught: Looks, seen: Looks) -> float | None:
     return _nearest(1 - taught.vectors @ seen.vectors.T)
 
 
+def _crops(taught: Looks, seen: Looks) -> float | None:
+    if taught.crops is None or seen.crops is None or taught.space != seen.space:
+        return None
+    return _nearest(1 - taught.crops @ seen.crops.T)
+
+
 def _meaning(taught: Looks, seen: Looks) -> float | None:
     if taught.meaning is None or seen.meaning is None:
         return None
@@ -139,6 +145,7 @@ CUES = (
     Cue("mean chroma", _chroma),
     Cue("variety of colours", _variety),
     Cue("texture", _texture),
+    Cue("learnt look", _crops),
     Cue("network features", _vectors, needs_checkpoint=True),
     Cue("meaning", _meaning, needs_checkpoint=True),
 )

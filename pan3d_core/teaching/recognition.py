@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pan3d_core.config import ObjectsConfig
 from pan3d_core.structures import CameraView, PerceptionResult, ViewBatch
+from pan3d_core.teaching.crops import CropSource
 from pan3d_core.teaching.describing import NetworkLooks, describe_objects
 from pan3d_core.teaching.objects import TaughtLibrary, recognised
 from pan3d_core.teaching.showing import Seen
@@ -20,10 +21,11 @@ class LookSource:
 
     appearance: Callable[[ViewBatch], Tensor] | None = None  # as of an engine's facts
     checkpoint: str = ""
+    crops: CropSource | None = None
 
     def of(self, batch: ViewBatch) -> NetworkLooks:
         """What the network says of these views."""
-        return NetworkLooks(None if self.appearance is None else self.appearance(batch), self.checkpoint)
+        return NetworkLooks(None if self.appearance is None else self.appearance(batch), self.checkpoint, self.crops)
 
 
 class Recogniser:

@@ -51,6 +51,11 @@ class ObjectLibrary:
         return tuple(self._by_kind)
 
     @property
+    def count(self) -> int:
+        """How many objects it has."""
+        return sum(len(items) for items in self._by_kind.values())
+
+    @property
     def digest(self) -> str:
         """Short checksum of the index: equal ones give equal scenes."""
         return hashlib.sha256((self.folder / INDEX_FILE).read_bytes()).hexdigest()[:12]

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pan3d_core.runtime.checksums import checksum_of
+
 EPSILON = 1e-3  # of the batch normalisations
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Of each block: input and output channels, kernel, stride, expansion.
@@ -68,6 +70,10 @@ class ImageStem(nn.Module):
     def train(self, mode: bool = True) -> ImageStem:
         """Statistics are frozen like the weights."""
         return super().train(False)
+
+    def checksum(self) -> str:
+        """Of the weights as they were published, whatever network holds them and in which precision."""
+        return checksum_of({name: tensor.cpu().half() for name, tensor in self.state_dict().items()}, {})
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> list[Tensor]:

@@ -20,12 +20,14 @@ from pan3d_core.config import ModelConfig, ObjectsConfig, PipelineConfig, Worksp
 from pan3d_core.engines import build_engine
 from pan3d_core.labelling import LabelSettings
 from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.teaching import Looks, Weights, likeness
+from pan3d_core.teaching import CropSource, Looks, Weights, likeness
 from pan3d_core.teaching.weights import WEIGHTS
 from pan3d_sim.cameras.depth_sensors import depth_sensor
 from pan3d_tools.bench.options import add_engine_options
+from pan3d_tools.bench.shares import rate
 from pan3d_tools.bench.teaching.fitting import WHOLE, fitted, pairs_of
 from pan3d_tools.bench.teaching.labels import label_figures
+from pan3d_tools.bench.teaching.learning import learnt_look
 from pan3d_tools.bench.teaching.tables import Candidate, Group, Looker, Source, make_group
 
 COLOUR_ONLY = "none"
@@ -68,6 +70,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--labels", type=int, default=0, metavar="SCENES",
         help="instead: labels that so many recordings get without anybody, with depth and from colours, against the truth",
     )  # fmt: skip
+    parser.add_argument(
+        "--learn-look", type=Path, metavar="FILE",
+        help="instead: learn from objects that training may show how their pictures are compared, and write it",
+    )  # fmt: skip
     parser.add_argument("--views", type=int, default=24, help="of each of these recordings (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=400, help="of their refinement (default: %(default)s)")
     add_engine_options(parser)
@@ -81,6 +87,12 @@ def run(argv: list[str]) -> dict[str, object]:
         got = f"{options.groups}, {options.distractors} and {options.fit}"
         raise ValueError(f"--groups, --distractors, --fit: expected at least 2, at least 1, and 0 or at least 2, got {got}")
     looker = looker_of(options)
+    if options.learn_look is not None:
+        facts = looker.pipeline.engine.facts
+        if facts.crops is None:
+            raise ValueError(f"--engine: expected one that compares pictures of objects, got {options.engine}")
+        source = Source(options.object_folder, options.photographs, "train")
+        return {**learnt_look(source, CropSource(facts.crops, facts.crops_checkpoint), options.learn_look)}
     if options.labels:
         sensor = "exact" if options.depth_sensor == COLOUR_ONLY else options.depth_sensor
         return {**label_figures(looker.pipeline, options.labels, options.views, sensor, LabelSettings(steps=options.steps))}
@@ -135,10 +147,13 @@ def figures_of(groups: Sequence[Group], weights: Weights) -> dict[str, float | i
         any(item.index == index for item in found) for group in groups for found in group.rounds for index in range(group.count)
     ]
     alarms = [probability >= THRESHOLD for probability in absent]
+    named = [item.right and item.probability >= THRESHOLD for item in present]
+    known = (("named right", named), ("false alarms", alarms))
+    limits = {f"{name}, 95 % {end}": rate(sum(flags), len(flags))[end] for name, flags in known for end in ("low", "high")}
     strict = float(np.quantile(absent, 0.95))
     return {
         "objects asked for": len(present),
-        "named right": _share([item.right and item.probability >= THRESHOLD for item in present]),
+        "named right": _share(named),
         "named right, whole": _share([item.whole and item.probability >= THRESHOLD for item in present]),
         "another one named": _share([not item.right and item.probability >= THRESHOLD for item in present]),
         "likeliest is right": _share([item.right for item in present]),
@@ -147,6 +162,7 @@ def figures_of(groups: Sequence[Group], weights: Weights) -> dict[str, float | i
         "objects asked for in vain": len(absent),
         "false alarms": _share(alarms),
         "named right at 5 % false alarms": _share([item.right and item.probability > strict for item in present]),
+        **limits,
     }
 
 

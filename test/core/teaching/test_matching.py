@@ -29,6 +29,8 @@ def looks(**changes):
         distances=np.full(DISTANCE_BINS, 1 / DISTANCE_BINS, np.float32),
         vectors=np.eye(4, dtype=np.float32)[:2],
         meaning=np.eye(4, dtype=np.float32)[0],
+        crops=np.eye(4, dtype=np.float32)[:2],
+        space="of looks",
         checkpoint="a",
     )
     return replace(base, **changes)
@@ -53,6 +55,7 @@ def test_an_object_is_like_itself_and_nothing_is_apart():
         ("mean chroma", 0.5, {"tone": np.array([0.5, 0.4, 0.4, 0.1, 0.02, 0.02], np.float32)}),
         ("variety of colours", 0.3, {"tone": np.array([0.5, 0.1, 0.0, 0.2, 0.12, 0.12], np.float32)}),
         ("texture", -np.log(1e-3), {"textures": one_of(TEXTURE_BINS, 3)}),
+        ("learnt look", 1.0, {"crops": np.eye(4, dtype=np.float32)[2:]}),
         ("network features", 1.0, {"vectors": np.eye(4, dtype=np.float32)[2:]}),
         ("meaning", 1.0, {"meaning": np.eye(4, dtype=np.float32)[1]}),
     ],
