@@ -52,6 +52,7 @@ ROOM_FLOORS = {
     "grasping": ("geometry", "structures", "labels", "config"),
     "motion": ("geometry", "structures", "config", "memory"),
     "planning": ("config", "body", "memory"),
+    "lessons": ("geometry", "structures", "labels", "config", "runtime", "views"),
     "refine": (
         "geometry", "structures", "labels", "settings", "config", "runtime", "views", "rendering", "pictures", "language",
         "models", "gaussians", "assembly",
@@ -62,7 +63,8 @@ ROOM_FLOORS = {
         "language", "models", "engines", "refine", "pipeline",
     ),
     "picking": (
-        "geometry", "structures", "config", "body", "engines", "grasping", "language", "memory", "motion", "pipeline",
+        "geometry", "structures", "labels", "config", "views", "body", "engines", "grasping", "language", "lessons", "memory",
+        "motion", "pipeline",
     ),
     "reconstruction": ("structures", "config", "views", "engines", "language", "teaching", "pipeline"),
 }  # fmt: skip
@@ -244,7 +246,7 @@ ROOMS_WITH_PUBLIC_NAMES = (
     "pan3d_core.pictures",
     "pan3d_core.language", "pan3d_core.gaussians",
     "pan3d_core.body", "pan3d_core.assembly", "pan3d_core.grasping", "pan3d_core.motion", "pan3d_core.picking",
-    "pan3d_core.planning", "pan3d_core.refine", "pan3d_core.refine.first_map", "pan3d_core.teaching",
+    "pan3d_core.planning", "pan3d_core.lessons", "pan3d_core.refine", "pan3d_core.refine.first_map", "pan3d_core.teaching",
     "pan3d_core.refine.labels", "pan3d_core.labelling.review",
     "pan3d_core.labelling.layouts", "pan3d_core.labelling.teachers",
     # Further rooms, one line per package:

@@ -7,6 +7,7 @@ YAML files and ROS parameters are views of these dataclasses, made from the fiel
 
 from pan3d_core.config.answers import GraspConfig, GripperConfig, NamingConfig, ObjectsConfig, SuctionConfig
 from pan3d_core.config.body import BodyConfig
+from pan3d_core.config.lessons import LessonConfig
 from pan3d_core.config.motion import MotionConfig
 from pan3d_core.config.pipeline import (
     AlignConfig,
@@ -36,6 +37,7 @@ __all__ = [
     "GripperConfig",
     "ImageLimits",
     "KeyframeConfig",
+    "LessonConfig",
     "MemoryConfig",
     "MergeConfig",
     "ModelConfig",

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from pan3d_core.geometry.cameras import resized_intrinsics
 from pan3d_core.geometry.transforms import invert_rigid
-from pan3d_core.structures import CameraView, unit_range
+from pan3d_core.structures import CameraView
 
 MIN_VIEWS = 2  # one view alone agrees with everything
 _TURN_M = 0.5  # a turn by one radian shows as much that is new as a move by so many metres
@@ -68,24 +65,3 @@ def _place(cam_from_world: Tensor) -> Tensor:
     """(6,) metres: where a camera is, and where it looks in metres' worth of turning."""
     world_from_cam = invert_rigid(cam_from_world.double())
     return torch.cat([world_from_cam[:3, 3], _TURN_M * world_from_cam[:3, 2]])
-
-
-def shrunk(view: CameraView, longest: int) -> CameraView:
-    """Bring a view to a size at which it can be refined.
-
-    Args:
-        view: With intrinsics.
-        longest: Pixels of its longer side, at most.
-
-    Returns:
-        The view with image, depth and intrinsics of the smaller size; the same one where it is small enough.
-    """
-    height, width = view.hw
-    if max(height, width) <= longest:
-        return view
-    hw = (round(height * longest / max(height, width)), round(width * longest / max(height, width)))
-    image = interpolate(unit_range(view.image)[None], size=hw, mode="area")[0]
-    # Depth is picked, never mixed: between two surfaces there is none.
-    depth = None if view.depth is None else interpolate(view.depth[None, None], size=hw, mode="nearest-exact")[0, 0]
-    intrinsics = resized_intrinsics(view.calibration()[0].float(), view.hw, hw)
-    return replace(view, image=image, depth=depth, intrinsics=intrinsics)

@@ -12,7 +12,7 @@ from pan3d_core.assembly.support_height import estimate_support_height
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.geometry.boxes import upright_box
-from pan3d_core.labelling.chosen_views import posed_views, shrunk, spread_views
+from pan3d_core.labelling.chosen_views import posed_views, spread_views
 from pan3d_core.labelling.doubt import DoubtRules, MapViews, Verdicts, verdicts
 from pan3d_core.labelling.proposals import Proposal, engine_proposal, joined, teacher_proposal
 from pan3d_core.labelling.recognition import recognised_in_views
@@ -28,6 +28,7 @@ from pan3d_core.refine.views import view_camera
 from pan3d_core.settings import Checked, setting
 from pan3d_core.structures import CameraView
 from pan3d_core.views.scene_folder import VOID_NAME, Scene, SceneObject, SceneTruth
+from pan3d_core.views.shrinking import shrunk
 
 DEPTH_CLUSTERS = "depth_clusters"
 _TRIM = 0.02  # share of an object's Gaussians that its box leaves out on every side

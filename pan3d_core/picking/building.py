@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pan3d_core.body import RobotBody, parse_urdf
-from pan3d_core.config import MotionConfig, PipelineConfig
+from pan3d_core.config import LessonConfig, MotionConfig, PipelineConfig
 from pan3d_core.engines import Engine
 from pan3d_core.grasping.rehearsal import Rehearser
 from pan3d_core.language.namer import Namer
+from pan3d_core.lessons import LessonFolder
 from pan3d_core.motion import Arm, ArmNames, MotionPlanner
 from pan3d_core.picking.journey import Picker
 from pan3d_core.picking.robot import PickingRobot
@@ -24,6 +26,8 @@ class PickerConfig:
     names: ArmNames = field(default_factory=ArmNames)
     area_m: tuple[tuple[float, float], tuple[float, float]] = ((-0.2, -0.22), (0.2, 0.22))  # where things may be put, world x y
     attempts: int = 3  # how often the arm goes for one object, at most
+    learn: Path | None = None  # folder that each time the gripper closes is written to as a training scene; None = nothing is
+    lessons: LessonConfig = field(default_factory=LessonConfig)
 
 
 def build_picker(
@@ -51,5 +55,12 @@ def build_picker(
         )
     namer = Namer.of_facts(engine.facts, config.pipeline.naming)
     pipeline = PerceptionPipeline(engine, config.pipeline, namer, RobotBody(parse_urdf(urdf)))
+    lessons = None if config.learn is None else LessonFolder(config.learn, _names(engine), config.lessons)
     planner = MotionPlanner(Arm(urdf, config.names), config.motion)
-    return Picker(pipeline, planner, robot, config.area_m, config.attempts, rehearse)
+    return Picker(pipeline, planner, robot, config.area_m, config.attempts, rehearse, lessons)
+
+
+def _names(engine: Engine) -> tuple[str, ...]:
+    """What objects may be called, whichever of them are seen."""
+    known = engine.facts.known_names
+    return engine.facts.labels.names if known is None else tuple(known.class_names)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.grasping import select_grasps
-from pan3d_core.grasping.rehearsal import Rehearsal, Rehearser
+from pan3d_core.grasping.rehearsal import Rehearser
 from pan3d_core.language.prompts import PromptResult, resolve_prompt
+from pan3d_core.lessons import LessonFolder
 from pan3d_core.memory import Space
 from pan3d_core.motion import Motion, MotionPlanner, MotionScene, Task, free_places, motion_scene, off_the_arm, place_on
+from pan3d_core.picking.lessons import learnt
+from pan3d_core.picking.reports import Attempt, Outcome, PickReport, Seen
 from pan3d_core.picking.robot import PickingRobot
 from pan3d_core.picking.wishes import Wish
 from pan3d_core.pipeline import PerceptionPipeline
-from pan3d_core.structures import GraspTarget, PerceptionResult, Segment
+from pan3d_core.structures import GraspTarget, Segment
 
 Floats = npt.NDArray[np.float64]
+log = logging.getLogger("pan3d.picking")
 
 OWN_MARGIN_M = 0.10  # what is seen this near to the arm, and is no object, is the arm seen badly
 HELD_M = 0.004  # pads closer than this have nothing between them
@@ -30,84 +34,6 @@ AT_PLACE_M = 0.05  # an object seen this near to where it was to go is there
 SAME_GRASP_M = 0.015  # one that failed is not tried again this near
 RISEN = 0.4  # share of its height by which what it stands on has to have grown, where both are seen as one
 REPLANS = 3
-
-
-class Outcome(str, Enum):
-    """How it went."""
-
-    PLACED = "placed"  # seen where it was to go
-    NOT_FOUND = "not_found"  # nothing that is seen is meant
-    NOT_METRIC = "not_metric"  # pictures without metres: nothing may move by them
-    NO_GRASP = "no_grasp"  # the gripper does not fit
-    UNREACHABLE = "unreachable"  # the arm gets to none of the grasps
-    BLOCKED = "blocked"  # it would touch something at each
-    NO_PLACE = "no_place"  # there is none that the arm reaches
-    NO_PATH = "no_path"  # no free way was found in time; the arm did not move
-    TARGET_GONE = "target_gone"  # it was there, and is no longer; the arm did not move
-    MISSED = "missed"  # the gripper closed on nothing
-    LOST = "lost"  # it was held and fell out
-    NOT_AT_PLACE = "not_at_place"  # it was let go, and is not seen where it was to be
-    STUCK = "stuck"  # the arm found no free way back and stays where it is
-
-
-MOVED_NOTHING = frozenset(
-    {Outcome.NOT_FOUND, Outcome.NOT_METRIC, Outcome.NO_GRASP, Outcome.UNREACHABLE, Outcome.BLOCKED, Outcome.NO_PLACE}
-    | {Outcome.NO_PATH, Outcome.TARGET_GONE}
-)
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One time that the gripper closed, or the reason that it did not."""
-
-    outcome: Outcome
-    message: str
-    motion: Motion | None = None  # what was done, or begun
-    plan_s: float = 0.0
-    looks_s: float = 0.0
-    rehearsal: Rehearsal | None = None  # of the grasps, where there was one
-
-
-@dataclass(frozen=True)
-class PickReport:
-    """What became of one wish."""
-
-    instance_id: int
-    attempts: tuple[Attempt, ...] = ()
-
-    @property
-    def outcome(self) -> Outcome:
-        """Of the last attempt."""
-        return self.attempts[-1].outcome
-
-    @property
-    def message(self) -> str:
-        """Of the last attempt, in words."""
-        return self.attempts[-1].message
-
-    @property
-    def closings(self) -> int:
-        """How often the arm went for it."""
-        return sum(attempt.outcome not in MOVED_NOTHING for attempt in self.attempts)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A look at the table."""
-
-    result: PerceptionResult
-    scene: MotionScene
-    seconds: float
-
-    def segment(self, instance_id: int) -> Segment | None:
-        """An object that is seen now; None = it is not."""
-        return next((item for item in self.result.panoptic.segments if item.instance_id == instance_id), None)
-
-    def points(self, instance_id: int) -> Floats:
-        """(N, 3) metres, world: what is seen of an object."""
-        panoptic = self.result.panoptic
-        points: Floats = panoptic.points[panoptic.point_instance_id == instance_id].double().cpu().numpy()
-        return points
 
 
 class Picker:
@@ -121,6 +47,7 @@ class Picker:
         area_m: tuple[Sequence[float], Sequence[float]],
         attempts: int,
         rehearse: Rehearser | None = None,
+        lessons: LessonFolder | None = None,
     ) -> None:
         """Bring the parts together.
 
@@ -131,20 +58,22 @@ class Picker:
             area_m: Lowest and highest x and y of the support on which things may be put, world.
             attempts: How often the arm goes for one object, at most.
             rehearse: Tries grasps before a motion is planned for them; None = they stay in the grasp planner's order.
+            lessons: That each time the gripper closes is written to; None = nothing is learnt.
         """
-        self.rehearse = rehearse
+        self.rehearse, self.lessons = rehearse, lessons
         self.pipeline, self.planner, self.robot, self.attempts = pipeline, planner, robot, attempts
         self.area_m = (np.asarray(area_m[0], np.float64), np.asarray(area_m[1], np.float64))
 
     def look(self) -> Seen:
         """See what stands where now. Raises `ValueError` where pictures give no metres."""
         begun = time.monotonic()
-        result = self.pipeline.process(self.robot.views())
+        views = tuple(self.robot.views())
+        result = self.pipeline.process(views)
         memory, config = self.pipeline.memory, self.planner.config
         unknown = memory.space.cells(Space.UNKNOWN).double().numpy() if config.avoid_unknown else None
         scene = motion_scene(result, config, result.views.support_height_m, memory.world.objects, unknown)
         cells = off_the_arm(self.planner.arm, self.robot.angles(), scene.cells, OWN_MARGIN_M)
-        return Seen(result, replace(scene, cells=cells), time.monotonic() - begun)
+        return Seen(result, replace(scene, cells=cells), time.monotonic() - begun, views)
 
     def find(self, words: str, seen: Seen) -> PromptResult:
         """Find what words mean among what is seen."""
@@ -203,11 +132,22 @@ class Picker:
                 words = f"object {instance_id} was there when its motion was planned, and is no longer seen"
                 return Attempt(Outcome.TARGET_GONE, words, None, plan_s, looks_s + seen.seconds)
             if before is not None and _apart(before.box, now.box) < STILL_M:
-                done = self._carry_out(found.motion, instance_id, onto, seen)
+                done = self._learnt(self._carry_out(found.motion, instance_id, onto, seen), seen, instance_id)
                 return replace(done, plan_s=plan_s, looks_s=looks_s + seen.seconds, rehearsal=found.rehearsal)
         return Attempt(
             Outcome.NO_PATH, f"object {instance_id} moved again and again while it was planned for", None, plan_s, looks_s
         )
+
+    def _learnt(self, done: Attempt, before: Seen, instance_id: int) -> Attempt:
+        """The attempt with what it taught, for which it is looked once more; whatever becomes of that, picking goes on."""
+        if self.lessons is None:
+            return done
+        after = None
+        try:
+            after = self.look()
+        except ValueError as error:
+            log.warning("nobody could look after a pick: %s", error)
+        return learnt(self.lessons, self.pipeline.body, done, before, after, instance_id)
 
     def _plan(self, instance_id: int, onto: int, seen: Seen, failed: Sequence[GraspTarget]) -> Attempt:
         for wanted in (instance_id, *((onto,) if onto else ())):
@@ -234,13 +174,16 @@ class Picker:
         robot.open_to(motion.grasp.opening_m or robot.max_opening_m)
         robot.follow(motion.approach, "approach")
         robot.follow(motion.enter, "enter")
-        if robot.close() < HELD_M:
-            return self._retreat(motion, scene, Attempt(Outcome.MISSED, "the gripper closed on nothing", motion))
+        left_m = robot.close()
+        if left_m < HELD_M:
+            return self._retreat(motion, scene, Attempt(Outcome.MISSED, "the gripper closed on nothing", motion, closed_m=left_m))
         memory.hold(instance_id)
         try:
             robot.follow(motion.lift, "lift")
             if robot.opening_m() < HELD_M:
-                return self._retreat(motion, scene, Attempt(Outcome.LOST, "it fell out while it was lifted", motion))
+                return self._retreat(
+                    motion, scene, Attempt(Outcome.LOST, "it fell out while it was lifted", motion, closed_m=left_m)
+                )
             robot.follow(motion.carry, "carry")
             held = robot.opening_m() >= HELD_M
             robot.follow(motion.lower, "lower")
@@ -249,7 +192,7 @@ class Picker:
             robot.follow(motion.retire, "retire")
         finally:
             memory.release(instance_id)
-        return self._judged(motion, instance_id, onto, held, before)
+        return replace(self._judged(motion, instance_id, onto, held, before), closed_m=left_m)
 
     def _judged(self, motion: Motion, instance_id: int, onto: int, held: bool, before: Seen) -> Attempt:
         """Look whether the object is where it was to go."""

@@ -46,6 +46,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="with --arm: grasps are tried in a physics twin of what is seen, 3 s at most; the film is rehearsal.gif",
     )
     parser.add_argument(
+        "--learn", type=Path, metavar="FOLDER", help="with --arm: write what each pick shows as a training scene to FOLDER"
+    )
+    parser.add_argument(
         "--model",
         default="pan3d-mini",
         help="engine: pan3d-mini, pan3d-mini-fast3dis, depth_clusters (needs --depth), or with --weights fast3dis, segvggt, da3 "
@@ -61,6 +64,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         parser.error("--arm: the arm sees by colour cameras; leave --depth out")
     if options.rehearse and not options.arm:
         parser.error("--rehearse: expected with --arm, which plans in this process, got none")
+    if options.learn is not None and not options.arm:
+        parser.error("--learn: expected --arm, whose picks are learnt from")
     if not 1 <= options.cameras <= 16:
         parser.error(f"--cameras: expected 1 to 16, got {options.cameras}")
     if not 1 <= options.objects <= 15:

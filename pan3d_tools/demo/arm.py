@@ -71,7 +71,7 @@ def _one_scene(
     film: list[np.ndarray] = []
     robot = ArmRobot(cell, lambda shown, phase: film.append(_frame(shown)), FILM_PERIOD_S)
     recorded = RecordedRehearsals(GraspRehearser(gripper=config.grasp.gripper)) if options.rehearse else None
-    picker = build_picker(robot, robot.urdf, engine, PickerConfig(config), recorded)
+    picker = build_picker(robot, robot.urdf, engine, PickerConfig(config, learn=options.learn), recorded)
     seen = picker.look()
     words = options.prompt or _default_wish(seen)
     say(f"scene {cell.seed}: “{words}”")
@@ -81,6 +81,8 @@ def _one_scene(
     onto = None if place is None else nearest_object(cell, place)  # the judge's name for it
     report = picker.fulfil(wish)
     say(f"{report.outcome.value}: {report.message}")
+    for lesson in filter(None, (attempt.lesson for attempt in report.attempts)):
+        say(f"learnt: {lesson.taken.shown.value}, {lesson.taken.message}: {lesson.folder}")
     page = _write(folder, words, [seen, picker.look()], report, film, _hits(cell, robot, onto))
     for attempt in report.attempts:
         if attempt.rehearsal is not None:

@@ -9,11 +9,12 @@ from boxes_to_teach import BLUE, CANDIDATES, CONFIG, cell_of, engine, taught
 from pan3d_core.config import WorkspaceConfig
 from pan3d_core.labelling import LabelSettings, label_scene
 from pan3d_core.labelling import scene as scene_module
-from pan3d_core.labelling.chosen_views import posed_views, shrunk, spread_views
+from pan3d_core.labelling.chosen_views import posed_views, spread_views
 from pan3d_core.labelling.doubt import Verdicts
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.teaching import TaughtLibrary
 from pan3d_core.views.scene_folder import Scene
+from pan3d_core.views.shrinking import shrunk
 
 TINY = LabelSettings(steps=20, longest_px=96, max_gaussians=4000)
 UNKNOWN = replace(CONFIG, workspace=WorkspaceConfig())

@@ -129,7 +129,16 @@ def test_seeds_are_read(text, seeds):
 
 @pytest.mark.parametrize(
     "arguments",
-    ["--seeds a-b", "--seeds 5-3", "--model depth_clusters", "--cameras 0", "--objects 99", "--seed -1", "--arm --depth"],
+    [
+        "--seeds a-b",
+        "--seeds 5-3",
+        "--model depth_clusters",
+        "--cameras 0",
+        "--objects 99",
+        "--seed -1",
+        "--arm --depth",
+        "--learn out/lessons",
+    ],
 )
 def test_wrong_arguments_end_with_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as end:
