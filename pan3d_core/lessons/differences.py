@@ -19,6 +19,7 @@ FIT_ROUNDS = 8
 MIN_FIT_PIXELS, FIT_PIXELS = 200, 6_000
 SHADE_WINDOW_PX = 5
 SHADES = (0.4, 2.2)  # a shadow that goes or comes makes nothing darker or brighter than by this
+GROUND_SHADE = 0.12  # share of its brightness by which the support's colour in a shadow is another one: lamps differ in colour
 SIGMAS = 5.0
 SATURATED = 0.985
 RIM_SHARE = 0.5  # of the difference of the inside, that a pixel at the outline has at least
@@ -41,13 +42,14 @@ class Difference:
         return float(self.changed.sum() / self.usable.sum()) if self.usable.any() else 1.0
 
 
-def difference(before: CameraView, after: CameraView, usable: Mask, config: LessonConfig) -> Difference:
+def difference(before: CameraView, after: CameraView, usable: Mask, ground: Mask, config: LessonConfig) -> Difference:
     """Compare two pictures.
 
     Args:
         before: The earlier one.
         after: The later one, of the same camera at the same place and size.
         usable: (H, W) bool, False where one of them shows what does not count.
+        ground: (H, W) bool, where the earlier one seems to show the support: less is asked there of what is taken for a shadow.
         config: From when on a colour or a depth is another one.
 
     Returns:
@@ -64,7 +66,7 @@ def difference(before: CameraView, after: CameraView, usable: Mask, config: Less
     noise = 1.4826 * np.median(np.abs(rest[usable]), axis=0) if usable.any() else np.zeros(3)
     least = max(config.color_step, SIGMAS * float(np.linalg.norm(noise)))
     changed = usable & (np.linalg.norm(rest, axis=2) > least)
-    shaded = changed & _as_shade(fitted, second, least)
+    shaded = changed & _as_shade(fitted, second, ground, least)
     nearer = np.zeros_like(changed)
     if before.depth is not None and after.depth is not None:
         was, now = (view.depth.double().cpu().numpy() for view in (before, after) if view.depth is not None)
@@ -116,8 +118,8 @@ def _light(first: Floats, second: Floats, usable: Mask) -> tuple[Floats, Floats]
     return gain, offset
 
 
-def _as_shade(first: Floats, second: Floats, least: float) -> Mask:
-    """Where the same colours, all by the same factor, are darker or brighter over a small window."""
+def _as_shade(first: Floats, second: Floats, ground: Mask, least: float) -> Mask:
+    """Where the same colours, all by about the same factor, are darker or brighter over a small window."""
     size = (SHADE_WINDOW_PX, SHADE_WINDOW_PX)
     first, second = (ndimage.gaussian_filter(item, (BLUR_PX, BLUR_PX, 0)) for item in (first, second))
     both = ndimage.uniform_filter((first * second).sum(2), size)
@@ -125,7 +127,8 @@ def _as_shade(first: Floats, second: Floats, least: float) -> Mask:
     other = ndimage.uniform_filter((second * second).sum(2), size)
     factor = both / np.maximum(alone, 1e-6)
     left = np.sqrt(np.maximum(other - factor * both, 0.0))
-    found: Mask = (left < least / 2) & (factor > SHADES[0]) & (factor < SHADES[1])
+    most = np.where(ground, np.maximum(least / 2, GROUND_SHADE * np.sqrt(other)), least / 2)
+    found: Mask = (left < most) & (factor > SHADES[0]) & (factor < SHADES[1])
     return found
 
 

@@ -14,6 +14,7 @@ from pan3d_core.lessons.differences import Floats, Mask
 from pan3d_core.structures import CameraView, PerceptionResult
 from pan3d_core.views.sampling import sample_at_network
 
+NEAR_SUPPORT_M = 0.02  # what a network says is lower than this above the support may be it
 OUTLINE_PX = 3  # a network's outlines are this uncertain at the size of pictures
 ON_SUPPORT_M, ON_SUPPORT = 0.008, 0.01  # depth that agrees with the support this well shows it, metres and share of the distance
 
@@ -36,6 +37,14 @@ class Look:
             for view, item in zip(self.views, maps):
                 if item is not None and item.shape != view.hw:
                     raise ValueError(f"Look.{name} of {view.camera}: expected {view.hw} as its picture, got {item.shape}")
+
+    def ground_pixels(self, index: int) -> Mask:
+        """(H, W) bool: where a view may well show the support, as far as a guessed depth can tell; nowhere without one."""
+        view, surface, claimed = self.views[index], self.surface_m[index], self.claimed[index]
+        if surface is None or claimed is None or self.support_height_m is None:
+            return np.zeros(view.hw, bool)
+        found: Mask = ~claimed & (world_heights(view, surface) < self.support_height_m + NEAR_SUPPORT_M)
+        return found
 
     def support_pixels(self, index: int) -> Mask:
         """Say where a view shows the support for sure: depth agrees, and nobody takes it for an object.

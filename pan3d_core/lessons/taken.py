@@ -69,8 +69,8 @@ def object_taken(
             f"the object's place is in sight of {seeing} views, of at least {config.min_views}: it is outside or behind the robot"
         )
         return Taken(Shown.COULD_NOT_LOOK, words)
-    compared = zip(before.views, after.views, usable)
-    seen = [difference(first, second, free, config) for first, second, free in compared]
+    compared = zip(before.views, after.views, usable, map(before.ground_pixels, range(len(usable))))
+    seen = [difference(first, second, free, ground, config) for first, second, free, ground in compared]
     if (share := float(np.median([item.share for item in seen]))) > config.changed_share:
         words = f"{share:.0%} of the pictures look otherwise than before: another light, or cameras or table were moved"
         return Taken(Shown.LIGHT_CHANGED, words)

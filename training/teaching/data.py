@@ -20,6 +20,7 @@ from training.data.recordings import SamplePlan, plain
 from training.judge.objects import HELD_OUT_VIEWS
 
 MIN_VIEWS = 2 * HELD_OUT_VIEWS  # of a scene: as many to learn from as to be judged by
+MIN_SMALL = 4  # scenes of fewer views, of which whole ones are held out
 PLAN_FILE = "teaching.json"
 OWN, GENERATED = "own", "generated"
 
@@ -56,7 +57,7 @@ class TeachingData:
 
     folder: Path  # train/ and val/ as every family reads them; kept/ has val/ of generated scenes
     scenes: tuple[str, ...]  # names
-    samples_of: tuple[int, ...]  # held-out samples of each scene, in the order of val/
+    samples_of: tuple[int, ...]  # held-out samples of each scene that has some, in the order of val/
     names: tuple[str, ...]  # of objects in them
 
     @property
@@ -75,17 +76,19 @@ def read_dataset(dataset: Path) -> list[Scene]:
         The scenes, by name of their folders.
 
     Raises:
-        ValueError: There are none, or one lacks truth, the support's height, views, or a name; names scene and field.
+        ValueError: There are none, or one lacks truth, the support's height, views, or a name; names scene and field. Scenes of
+            fewer views than are held out of one and learnt from are taken where there are several.
     """
     folders = [path.parent for path in sorted(Path(dataset).glob(f"*/{SCENE_FILE}"))]
     if not folders:
         raise ValueError(f"DATASET: expected scene folders with {SCENE_FILE} below {dataset}, got none")
     scenes = [read_scene(folder) for folder in folders]
+    small = sum(len(scene.views) < MIN_VIEWS for scene in scenes)
     for folder, scene in zip(folders, scenes, strict=True):
-        truth = scene.known_truth()
-        if len(scene.views) < MIN_VIEWS:
+        truth, count = scene.known_truth(), len(scene.views)
+        if count < HELD_OUT_VIEWS or (count < MIN_VIEWS and small < MIN_SMALL):
             raise ValueError(f"scene {folder}: views: expected at least {MIN_VIEWS}, half of them to be judged by, got "
-                             f"{len(scene.views)}")  # fmt: skip
+                             f"{count}; or {MIN_SMALL} scenes of at least {HELD_OUT_VIEWS}")  # fmt: skip
         if scene.support_height_m is None:
             raise ValueError(f"scene {folder}: support_height_m: expected the height that objects stand on, got none")
         if nameless := [item.instance_id for item in truth.objects if not item.is_void and not plain(item.name)]:
@@ -110,8 +113,8 @@ def prepare(dataset: Path, folder: Path, plan: DataPlan) -> TeachingData:
     """
     scenes = read_dataset(dataset)
     names = tuple(dict.fromkeys(plain(item.name) for scene in scenes for item in scene.known_truth().objects if not item.is_void))
-    held = [_held_out(len(scene.views), plan) for scene in scenes]
-    samples_of = tuple(len(rows) // HELD_OUT_VIEWS for rows in held)
+    held = _all_held_out([len(scene.views) for scene in scenes], plan)
+    samples_of = tuple(len(rows) // HELD_OUT_VIEWS for rows in held if rows)
     facts = {
         "dataset": str(dataset.resolve()), "scenes": [scene.name for scene in scenes], "names": list(names),
         "labels": _state_of(dataset), **asdict(plan),
@@ -150,6 +153,17 @@ def vocabulary(settings: SceneSettings, names: Sequence[str]) -> dict[str, Any]:
     return {**words, "kinds": [*words["kinds"], *new], "descriptions": descriptions}
 
 
+def _all_held_out(counts: Sequence[int], plan: DataPlan) -> list[list[int]]:
+    """Views of each scene to be judged by; of scenes with few views whole ones, evenly among them."""
+    small = [row for row, count in enumerate(counts) if count < MIN_VIEWS]
+    wanted = max(1, round(plan.held_out_share * len(small)))
+    whole = {small[int((place + 0.5) * len(small) / wanted)] for place in range(wanted)} if small else set()
+    return [
+        _held_out(count, plan) if count >= MIN_VIEWS else list(range(count))[:HELD_OUT_VIEWS] if row in whole else []
+        for row, count in enumerate(counts)
+    ]
+
+
 def _held_out(count: int, plan: DataPlan) -> list[int]:
     """Views to be judged by, evenly over the recording and in whole samples."""
     wanted = max(1, round(count * plan.held_out_share / HELD_OUT_VIEWS)) * HELD_OUT_VIEWS
@@ -163,8 +177,9 @@ def _of_rows(scene: Scene, rows: Sequence[int]) -> Scene:
 def _drawn(scenes: Sequence[Scene], held: Sequence[Sequence[int]], sampler: SamplePlan, plan: DataPlan) -> Iterator[SceneRecord]:
     """Samples to learn from: views of one scene that are not held out, drawn anew for each."""
     rng = np.random.default_rng([plan.seed, 1])
+    learnt = [(scene, out) for scene, out in zip(scenes, held, strict=True) if len(out) + HELD_OUT_VIEWS <= len(scene.views)]
     for number in range(plan.own):
-        scene, out = scenes[number % len(scenes)], held[number % len(scenes)]
+        scene, out = learnt[number % len(learnt)]
         free = [row for row in range(len(scene.views)) if row not in out]
         yield sampler.record(_of_rows(scene, rng.choice(free, HELD_OUT_VIEWS, replace=False).tolist()), number)
 
