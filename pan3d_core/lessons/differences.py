@@ -15,11 +15,14 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 BLUR_PX = 0.8
+BLURRED = 0.42  # noise that is left by this blur, over what it takes out
 FIT_ROUNDS = 8
 MIN_FIT_PIXELS, FIT_PIXELS = 200, 6_000
 SHADE_WINDOW_PX = 5
 SHADES = (0.4, 2.2)  # a shadow that goes or comes makes nothing darker or brighter than by this
 GROUND_SHADE = 0.12  # share of its brightness by which the support's colour in a shadow is another one: lamps differ in colour
+PLAIN_SPREAD = 0.002  # variance of colours up to which a picture counts as of one colour
+EDGE_PX = 2  # a shadow's outline is between light and dark
 SIGMAS = 5.0
 SATURATED = 0.985
 RIM_SHARE = 0.5  # of the difference of the inside, that a pixel at the outline has at least
@@ -31,6 +34,7 @@ class Difference:
 
     changed: Mask  # looks otherwise
     shaded: Mask  # of these, those that another shadow explains as well
+    shadow: Mask  # of the latter, those on what seems to be the support: no object is there
     usable: Mask  # can be compared: neither picture shows the robot there
     light: Floats  # (3,) by which colours were multiplied to make the pictures alike
     nearer: Mask  # measured depth says that something is there that was not there before
@@ -62,11 +66,14 @@ def difference(before: CameraView, after: CameraView, usable: Mask, ground: Mask
     # Of what was too bright for the first picture nobody knows how bright it was.
     rest = np.where((first >= SATURATED) & (rest > 0), 0.0, rest)
     strength: Floats = np.linalg.norm(rest, axis=2)
-    rest = ndimage.gaussian_filter(rest, (BLUR_PX, BLUR_PX, 0))
-    noise = 1.4826 * np.median(np.abs(rest[usable]), axis=0) if usable.any() else np.zeros(3)
+    smooth = ndimage.gaussian_filter(rest, (BLUR_PX, BLUR_PX, 0))
+    # What differs from its neighbours is noise; what is the same over many pixels is no noise, however large.
+    rough = np.abs(rest - smooth)[usable]
+    noise = BLURRED * 1.4826 * np.median(rough, axis=0) if len(rough) else np.zeros(3)
     least = max(config.color_step, SIGMAS * float(np.linalg.norm(noise)))
-    changed = usable & (np.linalg.norm(rest, axis=2) > least)
+    changed = usable & (np.linalg.norm(smooth, axis=2) > least)
     shaded = changed & _as_shade(fitted, second, ground, least)
+    shaded |= changed & ground & ndimage.binary_dilation(shaded & ground, iterations=EDGE_PX)
     nearer = np.zeros_like(changed)
     if before.depth is not None and after.depth is not None:
         was, now = (view.depth.double().cpu().numpy() for view in (before, after) if view.depth is not None)
@@ -76,7 +83,7 @@ def difference(before: CameraView, after: CameraView, usable: Mask, ground: Mask
         farther = _without_specks(both & (now - was > step))
         same = both & (np.abs(now - was) < step / 2)
         changed, shaded = changed | farther | nearer, (shaded | (changed & same)) & ~farther & ~nearer
-    return Difference(changed, shaded, usable, gain, nearer, strength)
+    return Difference(changed, shaded, shaded & ground, usable, gain, nearer, strength)
 
 
 def outlined(mask: Mask, seen: Difference, rim_px: int = 2) -> Mask:
@@ -112,8 +119,9 @@ def _light(first: Floats, second: Floats, usable: Mask) -> tuple[Floats, Floats]
         means = x[alike].mean(0), y[alike].mean(0)
         spread = ((x[alike] - means[0]) ** 2).mean(0)
         shared = ((x[alike] - means[0]) * (y[alike] - means[1])).mean(0)
-        # A picture of one colour does not tell gain from offset.
-        gain = np.where(spread > 1e-4, shared / np.maximum(spread, 1e-12), means[1] / np.maximum(means[0], 0.02))
+        # A picture of one colour does not tell gain from offset, and what varies in it is noise.
+        plain = means[1] / np.maximum(means[0], 0.02)
+        gain = (shared + PLAIN_SPREAD * plain) / (spread + PLAIN_SPREAD)
         offset = means[1] - gain * means[0]
     return gain, offset
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.config import LessonConfig
-from pan3d_core.geometry.boxes import OrientedBox, upright_box
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
 from pan3d_core.lessons.looks import Look, support_depth
 from pan3d_core.lessons.taken import Shown, Taken, object_taken
@@ -31,7 +31,6 @@ PICK_FILE = "pick.json"
 THING = "thing"  # what nobody has a name for
 _NAME = re.compile(r"pick_\d{20}(_\d+)?")
 _MB = 1_000_000
-_TRIM = 0.02  # share of the space that it took up at most, that its box leaves out on every side
 
 
 @dataclass(frozen=True)
@@ -134,15 +133,9 @@ def scene_of_pick(name: str, pick: PickEvidence, taken: Taken, labels: LabelSpac
     objects = [SceneObject(void, VOID_NAME)]
     if found:
         row = labels.names.index(pick.name) if pick.name in labels.names else len(labels) - 1
-        objects.insert(0, SceneObject(1, labels.names[row], row, _box(taken)))
+        objects.insert(0, SceneObject(1, labels.names[row], row))  # what of it nobody saw is not known, nor is its box
     measured: tuple[Tensor | None, ...] = tuple(depth)
     return Scene(name, look.views, SceneTruth(tuple(ids), measured, tuple(objects), labels), look.support_height_m)
-
-
-def _box(taken: Taken) -> OrientedBox | None:
-    if taken.points is None or len(taken.points) < 4:
-        return None
-    return upright_box(torch.from_numpy(taken.points).float(), _TRIM)
 
 
 def _facts(pick: PickEvidence, taken: Taken) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def _of_changes(
     before: Look, after: Look, seen: Sequence[Difference], put: Sequence[Mask], taken: OrientedBox, config: LessonConfig
 ) -> Taken:
     views = before.views
-    solid = [_solid(item.changed & ~item.shaded) for item in seen]
+    solid = [_solid(item.changed & ~item.shaded) & ~item.shadow for item in seen]
     changed = [_solid(item.changed) | inside for item, inside in zip(seen, solid)]
     evidence = [
         Evidence(view, one, item.usable & ~away, surface)

@@ -1,7 +1,7 @@
 """`pan3d bench picks`: is the mask that a pick teaches that of the object which was taken?
 
 One object after another of seeded cells is taken away and put down elsewhere by the simulator, neighbours fall as they will, and
-the pictures of before and after are compared as a picker compares them, with what the engine believes of both; the second ones are
+the pictures of before and after are compared as a picker compares them, with what the engine believes of both; the second are
 taken in another light and all of them with noise. The truth is the simulator's. Two questions about each scene have no object as
 their answer: the same table once more, and the same table with its lamps elsewhere.
 """
