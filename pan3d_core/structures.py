@@ -166,8 +166,7 @@ class Gaussians:
     scales: Tensor  # (N, 3) metres, standard deviations
     quats_wxyz: Tensor  # (N, 4) of any length but 0
     opacities: Tensor  # (N,) 0..1
-    # (N, 3) RGB 0..1, or (N, K, 3) coefficients of K = 1, 4, 9, ... spherical harmonics, see `harmonic_colors`
-    colors: Tensor
+    colors: Tensor  # (N, 3) RGB 0..1, or (N, K, 3) coefficients of K = 1, 4, 9, ... harmonics, see `harmonic_colors`
     semantic_features: Tensor | None = None  # (N, F)
     instance_features: Tensor | None = None  # (N, G)
 
@@ -249,6 +248,7 @@ class Segment:
     color_rgb: Tensor  # (3,) median colour, 0..1
     text_embedding: Tensor | None = None  # (E,) unit vector
     position_covariance: Tensor | None = None  # (3, 3) m^2 of the box's centre, world; None = unknown
+    size_sigma_m: Tensor | None = None  # (3,) standard deviations of the box's sides; None = unknown
     taught: tuple[TaughtFit, ...] = ()  # with each object that was taught by name; empty = with none
 
 

@@ -52,6 +52,7 @@ ROOM_FLOORS = {
     "grasping": ("geometry", "structures", "labels", "config"),
     "motion": ("geometry", "structures", "config", "memory"),
     "planning": ("config", "body", "memory"),
+    "warranty": ("runtime",),
     "lessons": ("geometry", "structures", "labels", "config", "runtime", "views"),
     "refine": (
         "geometry", "structures", "labels", "settings", "config", "runtime", "views", "rendering", "pictures", "language",
@@ -246,7 +247,8 @@ ROOMS_WITH_PUBLIC_NAMES = (
     "pan3d_core.pictures",
     "pan3d_core.language", "pan3d_core.gaussians",
     "pan3d_core.body", "pan3d_core.assembly", "pan3d_core.grasping", "pan3d_core.motion", "pan3d_core.picking",
-    "pan3d_core.planning", "pan3d_core.lessons", "pan3d_core.refine", "pan3d_core.refine.first_map", "pan3d_core.teaching",
+    "pan3d_core.planning", "pan3d_core.lessons", "pan3d_core.warranty",
+    "pan3d_core.refine", "pan3d_core.refine.first_map", "pan3d_core.teaching",
     "pan3d_core.refine.labels", "pan3d_core.labelling.review",
     "pan3d_core.labelling.layouts", "pan3d_core.labelling.teachers",
     # Further rooms, one line per package:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from pan3d_core.assembly.instance_points import InstancePoints, segments_of, stray_points
 from pan3d_core.assembly.ownership import OwnedPixels
-from pan3d_core.assembly.uncertainty import position_covariance
+from pan3d_core.assembly.uncertainty import with_uncertainty
 from pan3d_core.config import CloudConfig, MergeConfig, PipelineConfig
 from pan3d_core.geometry.cameras import normals_from_points
 from pan3d_core.structures import Panoptic3D, Reconstruction, Segment, ViewBatch
@@ -79,7 +79,7 @@ def merge_panoptic(
     segments, rank = _segments(pixels, colors, owned, config.merge, support_height_m)
     if reconstruction.is_metric:
         measured = views.depth is not None and config.align.depth_source != "model"
-        segments = tuple(replace(item, position_covariance=position_covariance(item, measured=measured)) for item in segments)
+        segments = tuple(with_uncertainty(item, measured=measured) for item in segments)
 
     instance_id = _rows(rank, owner.flatten()).view_as(owner)
     class_id = torch.full((len(segments) + 1,), -1, device=owner.device)

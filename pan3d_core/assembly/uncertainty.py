@@ -8,7 +8,7 @@ and print, light of any kind, any lens and distance, walls and clutter, kinds th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,35 @@ class PlaceErrors:
 
 PREDICTED = PlaceErrors(of_all_m=0.0046, of_extent=0.066, of_doubt=5.0)
 MEASURED = PlaceErrors(of_all_m=0.0025, of_extent=0.054, of_doubt=3.1)
+PREDICTED_SIDES = PlaceErrors(of_all_m=0.008, of_extent=0.15, of_doubt=5.0)
+MEASURED_SIDES = PlaceErrors(of_all_m=0.005, of_extent=0.108, of_doubt=3.1)
+
+
+def with_uncertainty(segment: Segment, *, measured: bool) -> Segment:
+    """Say of an object how far its place and its sides may be off.
+
+    Args:
+        segment: In a metric world.
+        measured: Whether its depth was measured, rather than predicted by a network.
+
+    Returns:
+        The object with covariance and deviations.
+    """
+    place, sides = position_covariance(segment, measured=measured), size_deviations(segment, measured=measured)
+    return replace(segment, position_covariance=place, size_sigma_m=sides)
+
+
+def size_deviations(segment: Segment, *, measured: bool) -> Tensor:
+    """Estimate how far the sides of an object's box are from what they are said to be.
+
+    Args:
+        segment: In a metric world.
+        measured: Whether its depth was measured, rather than predicted by a network.
+
+    Returns:
+        (3,) metres, standard deviations along the axes of the box.
+    """
+    return _variance(segment, MEASURED_SIDES if measured else PREDICTED_SIDES).sqrt()
 
 
 def position_covariance(segment: Segment, *, measured: bool) -> Tensor:
@@ -41,9 +70,14 @@ def position_covariance(segment: Segment, *, measured: bool) -> Tensor:
     Returns:
         (3, 3) m^2 covariance in world axes, of the box's centre.
     """
-    errors = MEASURED if measured else PREDICTED
-    doubt = 1.0 + errors.of_doubt * (1.0 - segment.score)
-    variance = errors.of_all_m**2 + (errors.of_extent * segment.box.size_m).square()
-    variance = variance * doubt**2 * (USUAL_VIEWS / max(segment.num_views, 1)) ** 0.5
+    variance = _variance(segment, MEASURED if measured else PREDICTED)
     world_from_axes = segment.box.world_from_box[:3, :3]
     return world_from_axes @ torch.diag(variance) @ world_from_axes.T
+
+
+def _variance(segment: Segment, errors: PlaceErrors) -> Tensor:
+    """(3,) m^2 along the axes of the box."""
+    doubt = 1.0 + errors.of_doubt * (1.0 - segment.score)
+    variance = errors.of_all_m**2 + (errors.of_extent * segment.box.size_m).square()
+    grown: Tensor = variance * doubt**2 * (USUAL_VIEWS / max(segment.num_views, 1)) ** 0.5
+    return grown

@@ -129,7 +129,10 @@ def _padding(item: MemoryObject, config: PlanningConfig, frame: Floats) -> Float
     if covariance is None:
         return np.full(3, config.max_padding_m)
     turned = frame[:3, :3].T @ covariance.double().cpu().numpy() @ frame[:3, :3]
-    spread: Floats = config.padding_m + config.padding_sigmas * np.sqrt(np.maximum(np.diag(turned), 0.0))
+    variance = np.maximum(np.diag(turned), 0.0)
+    if (sides := item.segment.size_sigma_m) is not None:
+        variance = variance + (sides.double().cpu().numpy() / 2) ** 2  # of a face: half a side from the middle
+    spread: Floats = config.padding_m + config.padding_sigmas * np.sqrt(variance)
     return np.minimum(spread, config.max_padding_m)
 
 

@@ -59,14 +59,28 @@ def place_nees(segment: Segment, truth: OrientedBox) -> float | None:
 
 
 def box_extent_error_mm(predicted: OrientedBox, truth: OrientedBox) -> float:
-    """Mean absolute difference of the three sides, each true side against the predicted one that is most parallel to it.
+    """Mean absolute difference of the three sides, as `side_errors`."""
+    return 1000.0 * float(side_errors(predicted, truth).abs().mean())
+
+
+def side_errors(predicted: OrientedBox, truth: OrientedBox) -> Tensor:
+    """Compare the sides of two boxes, each true side with the predicted one that is most parallel to it.
 
     Which axis of a box is called x has no influence; a box turned by a right angle is wrong by its sides' difference.
+
+    Args:
+        predicted: Its axes are those of the answer.
+        truth: In the same world.
+
+    Returns:
+        (3,) metres by which the true sides are longer.
     """
     likeness = (truth.world_from_box[:3, :3].cpu().double().T @ predicted.world_from_box[:3, :3].cpu().double()).abs()
     sizes_p, sizes_t = predicted.size_m.cpu().double(), truth.size_m.cpu().double()
-    partner = max(permutations(range(3)), key=lambda order: float(likeness[range(3), order].sum()))
-    return 1000.0 * float((sizes_p[list(partner)] - sizes_t).abs().mean())
+    partner = list(max(permutations(range(3)), key=lambda order: float(likeness[[0, 1, 2], list(order)].sum())))
+    longer = torch.zeros_like(sizes_p)
+    longer[partner] = sizes_t - sizes_p[partner]
+    return longer
 
 
 def object_errors(

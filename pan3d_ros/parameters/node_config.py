@@ -188,6 +188,20 @@ class DoubtfulConfig(Checked):
 
 
 @dataclass(frozen=True)
+class WarrantyConfig(Checked):
+    """How many answers may be wrong."""
+
+    wrong_share: float = setting(
+        0.0,
+        "of the answers given, at most this share is wrong, and others are refused; 0 = nothing is promised",
+        range=(0.0, 0.9),
+    )
+    file: str = setting(
+        "", ".json file of ~/confirm_answer, by which promises are those of this place; empty = none", read_only=True
+    )
+
+
+@dataclass(frozen=True)
 class RobotConfig(Checked):
     """The robot itself, so that it is told from what stands around it; see also the group `body`."""
 
@@ -278,6 +292,7 @@ class NodeConfig(Checked):
     refine: RefineConfig = group(RefineConfig, "maps of the place")
     world: WorldConfig = group(WorldConfig, "remembered objects")
     doubtful: DoubtfulConfig = group(DoubtfulConfig, "the next recording")
+    warranty: WarrantyConfig = group(WarrantyConfig, "promises")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -36,6 +36,7 @@ from pan3d_ros.services.requests import (
 )
 from pan3d_ros.services.situation import Situation
 from pan3d_ros.services.turns import Turns
+from pan3d_ros.services.warranty import Warranty
 
 log = logging.getLogger("pan3d.ros.answers")
 # How often one who waits looks up: to tell how things stand, or, where nobody is told, hardly ever (what ends a wait wakes it).
@@ -68,7 +69,7 @@ class Answers:
         self.situation = Situation(NodeConfig(), GraspConfig())
         self.why_no_result = why_no_result
         self._store, self._now_ns, self._working, self._threads = store, now_ns, working, threads
-        self.turns, self._grasp_memory = Turns(), GraspMemory()
+        self.turns, self._grasp_memory, self.warranty = Turns(), GraspMemory(), Warranty()
 
     def perceive(self, situation: Situation) -> None:
         """Answer by this from now on: the node is active, or its settings have changed."""
@@ -178,7 +179,9 @@ class Answers:
     def _segment_in(self, scene: SceneResult, request: Any, response: Any, progress: Progress) -> None:
         """Fill in what is there of the objects that are meant."""
         progress(_STAGES.MATCH, 0.8, "resolving the prompt")
-        chosen = select(request, scene, self._namer(), self.situation.node.service.min_probability)
+        node, in_words = self.situation.node, request.prompt_type == request.PROMPT_TEXT
+        chosen = select(request, scene, self._namer(), node.service.min_probability)
+        chosen = self.warranty.kept(chosen, scene.result, in_words, node.warranty)
         response.none_probability, response.explanation = chosen.none_probability, chosen.explanation
         response.success, response.message = bool(chosen.instance_ids), chosen.message
         response.error_code = ErrorCode.OK if chosen.instance_ids else ErrorCode.NOT_FOUND
@@ -221,6 +224,7 @@ class Answers:
         instance_id = request.instance_id
         if not instance_id:
             chosen = select_by_text(request.prompt, scene, self._namer(), situation.node.service.min_probability)
+            chosen = self.warranty.kept(chosen, scene.result, True, situation.node.warranty)
             if not chosen.instance_ids:
                 raise RequestError(ErrorCode.NOT_FOUND, chosen.message)
             instance_id = chosen.instance_ids[0]

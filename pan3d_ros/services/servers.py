@@ -18,6 +18,7 @@ from visualization_msgs.msg import MarkerArray
 from pan3d_ros.messages.hands import hand_markers
 from pan3d_ros.platform.rclpy_private import HANDLE_IS_GONE
 from pan3d_ros.services.answers import Answers
+from pan3d_ros.services.warranty import WarrantyServices
 
 _SERVICES = {
     "segment_object": (SegmentObject, "segment"),
@@ -73,7 +74,10 @@ class PerceptionServices:
             cancel_service_qos_profile=profile,
         )
 
+        own = WarrantyServices(node, self._answers.warranty, lambda: self._answers.situation.node.warranty).offer(prefix)
+
         def withdraw() -> None:
+            own()
             action.destroy()
             for service in services:
                 node.destroy_service(service)

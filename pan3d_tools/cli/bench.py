@@ -38,6 +38,7 @@ BENCHES = commands_of_tools(
         "grasp": ("bench.grasp.command:run", "grasps of all objects of seeded tables, tried in physics, beside the box baseline"),
         "pick": ("bench.pick:run", "an arm picks and places what it sees: objects placed, collisions, attempts, planning time"),
         "picks": ("bench.picks:run", "masks that picks teach beside the true ones: touching objects, heaps, other light"),
+        "warranty": ("bench.warranty:run", "promised shares of wrong answers, and covariances, in every world"),
         "planning": (
             "bench.planning:run",
             "shapes that a motion planner is told: do they hold the true objects, and how much more",

@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import torch
 
-from pan3d_core.assembly.uncertainty import MEASURED, PREDICTED, position_covariance
+from pan3d_core.assembly.uncertainty import (
+    MEASURED,
+    MEASURED_SIDES,
+    PREDICTED,
+    PREDICTED_SIDES,
+    position_covariance,
+    size_deviations,
+    with_uncertainty,
+)
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.geometry.transforms import rigid
 from pan3d_core.structures import Segment
@@ -40,3 +48,14 @@ def test_fewer_views_doubt_and_predicted_depth_make_it_larger():
     assert position_covariance(segment(), measured=False).trace() > sure
     unseen = replace(segment(), num_views=0)  # as merged segments never are, but others may make one
     assert bool(position_covariance(unseen, measured=True).isfinite().all())
+
+
+def test_sides_have_deviations_of_their_own():
+    for errors, measured in ((PREDICTED_SIDES, False), (MEASURED_SIDES, True)):
+        long, _, thin = size_deviations(segment(), measured=measured)
+        torch.testing.assert_close(thin, torch.tensor(errors.of_all_m))
+        torch.testing.assert_close(long, torch.tensor((errors.of_all_m**2 + (0.2 * errors.of_extent) ** 2) ** 0.5))
+        assert (size_deviations(segment(score=0.5), measured=measured) > size_deviations(segment(), measured=measured)).all()
+    told = with_uncertainty(segment(), measured=True)
+    torch.testing.assert_close(told.size_sigma_m, size_deviations(segment(), measured=True))
+    torch.testing.assert_close(told.position_covariance, position_covariance(segment(), measured=True))

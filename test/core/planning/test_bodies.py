@@ -78,6 +78,10 @@ def test_padding_is_as_wide_as_the_place_is_unsure():
     np.testing.assert_allclose(padded.padding_m, wider, atol=1e-6)
     # Nothing is added below: there the support is.
     np.testing.assert_allclose(padded.size_m - plain.size_m, wider * [2, 2, 1], atol=1e-3)
+    thing = item(covariance=sigma)
+    unsure = replace(thing, segment=replace(thing.segment, size_sigma_m=torch.tensor([0.006, 0.008, 0.002])))
+    both = 0.001 + 2.0 * np.sqrt(np.diag(turn.T @ sigma.numpy() @ turn) + np.array([0.003, 0.004, 0.001]) ** 2)
+    np.testing.assert_allclose(collision_body(unsure, config, 0.0).padding_m, both, atol=1e-6)
     unknown = body(replace(config, max_padding_m=0.02), covariance=None)
     np.testing.assert_allclose(unknown.padding_m, 0.02)
     wild = body(replace(config, max_padding_m=0.02), covariance=torch.eye(3))

@@ -5,7 +5,9 @@ import pytest
 
 from pan3d_core.config import MotionConfig, PipelineConfig
 from pan3d_core.engines import build_engine
+from pan3d_core.lessons import LessonFolder, Shown
 from pan3d_core.picking import Outcome, PickerConfig, Wish, build_picker
+from pan3d_core.views.scene_folder import read_scene
 from pan3d_sim.arm import ARM
 from pan3d_sim.cell.arm_robot import ArmRobot
 from pan3d_sim.cell.robot_cell import RobotCell
@@ -62,8 +64,9 @@ def test_an_object_taken_away_while_planned_for(cell, robot, picker, monkeypatch
     np.testing.assert_allclose(robot.angles(), before, atol=1e-3)
 
 
-def test_a_gripper_that_closed_on_nothing_tries_elsewhere(robot, picker, monkeypatch):
+def test_a_gripper_that_closed_on_nothing_tries_elsewhere_and_both_are_lessons(robot, picker, monkeypatch, tmp_path):
     close, closings = robot.close, []
+    picker.lessons = LessonFolder(tmp_path, ("can", "block"))
 
     def close_on_nothing_at_first():
         closings.append(close())
@@ -77,6 +80,10 @@ def test_a_gripper_that_closed_on_nothing_tries_elsewhere(robot, picker, monkeyp
     assert [attempt.outcome for attempt in report.attempts] == [Outcome.MISSED, Outcome.PLACED] and report.closings == 2
     first, second = (attempt.motion.grasp.world_from_grasp[:3, 3] for attempt in report.attempts)
     assert (first - second).norm() > 0.01
+    failed, placed = (read_scene(attempt.lesson.folder).known_truth() for attempt in report.attempts)
+    assert report.attempts[1].lesson.taken.shown is Shown.ONE_OBJECT and placed.objects[0].name in ("can", "block", "thing")
+    assert all(item.is_void for item in failed.objects) or report.attempts[0].lesson.taken.shown is Shown.ONE_OBJECT
+    assert report.attempts[0].closed_m == 0.0 and report.attempts[1].closed_m > 0.02
     np.testing.assert_allclose(robot.angles(), robot.rest, atol=0.02)
     assert robot.touches.collisions() == ()  # that the first attempt moved it is no push of the second
 

@@ -102,6 +102,30 @@ def test_data_sets_that_cannot_be_learnt_from_are_refused(scene, tmp_path):
     assert isinstance(read_scene(tmp_path / "c" / "dumb"), Scene) and isinstance(truth, SceneTruth)
 
 
+def test_of_scenes_with_few_views_whole_ones_are_held_out(scene, tmp_path):
+    cameras = [view.camera for view in scene.views]
+    for number in range(4):
+        write_scene(
+            tmp_path / "picks" / f"pick_{number}", replace(scene.of_cameras(cameras[number : number + 4]), name=f"{number}")
+        )
+    data = prepare(tmp_path / "picks", tmp_path / "data", PLAN)
+    assert data.samples_of == (1,) and len(ShardSet(tmp_path / "data" / "val")) == 1
+    poses = [np.load(tmp_path / "data" / part / "own" / "cam_from_world.npy")[:, 0] for part in ("train", "val")]
+    held = [number for number in range(4) if np.allclose(poses[1][0], scene.views[number].cam_from_world.numpy())]
+    assert len(held) == 1 and not any(np.allclose(poses[1][0], learnt) for learnt in poses[0])
+
+
+def test_a_scene_in_which_nothing_is_known_but_the_support_is_data_too(scene, tmp_path):
+    void = SceneTruth(
+        tuple(torch.ones_like(ids) for ids in scene.truth.instance_ids), scene.truth.depth, (SceneObject(1, "void"),)
+    )
+    write_scene(tmp_path / "dataset" / "bench", scene)
+    write_scene(tmp_path / "dataset" / "failed", replace(scene, name="failed", truth=void))
+    prepare(tmp_path / "dataset", tmp_path / "data", PLAN)
+    batch = ShardSet(tmp_path / "data" / "val").batch(np.array([1]), [np.arange(4)])
+    assert bool(batch.void.all()) and int((batch.kinds[0] >= 0).sum()) == 0
+
+
 @pytest.mark.parametrize(("field", "value"), [("own_share", 1.0), ("held_out_share", 0.6), ("generated", 0)])
 def test_plans_that_cannot_be_are_refused(field, value):
     with pytest.raises(ValueError, match=field):
