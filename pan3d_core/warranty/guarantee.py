@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-WORLDS_WEIGHT = 60.0  # answers on site that all answers of the worlds together are worth
+WORLDS_WEIGHT = 30.0  # answers on site that all answers of the worlds together are worth
 NOTHING = math.inf  # a score that no answer has
 
 

@@ -37,7 +37,7 @@ from pan3d_tools.bench.shares import rate
 
 log = logging.getLogger("pan3d.bench.warranty")
 
-DRAWS = 200
+DRAWS = 60
 ABSENT = 2  # kinds that are not there, asked for in each scene
 
 
