@@ -24,7 +24,7 @@ GROUND_SHADE = 0.12  # share of its brightness by which the support's colour in 
 PLAIN_SPREAD = 0.002  # variance of colours up to which a picture counts as of one colour
 EDGE_PX = 2  # a shadow's outline is between light and dark
 SIGMAS = 5.0
-SATURATED = 0.985
+SATURATED, DARK = 0.985, 0.05
 RIM_SHARE = 0.5  # of the difference of the inside, that a pixel at the outline has at least
 
 
@@ -105,24 +105,29 @@ def outlined(mask: Mask, seen: Difference, rim_px: int = 2) -> Mask:
 
 
 def _light(first: Floats, second: Floats, usable: Mask) -> tuple[Floats, Floats]:
-    """(3,) gain and (3,) offset of each colour, by the half of the pixels that agree best: those that show the same thing."""
+    """(3,) gain and (3,) offset of each colour, by the half of the pixels that agree best: those that show the same thing. What
+    is too bright or too dark for a picture says nothing of them."""
     gain, offset = np.ones(3), np.zeros(3)
-    x, y = first[usable], second[usable]
+    told = usable & ((first < SATURATED) & (second < SATURATED) & (first > DARK)).any(axis=2)
+    x, y = first[told], second[told]
     if len(x) < MIN_FIT_PIXELS:
         return gain, offset
     thin = slice(None, None, max(1, len(x) // FIT_PIXELS))
     x, y = x[thin], y[thin]
-    gain = np.median(y / np.maximum(x, 0.02), axis=0)
+    heard = ((x < SATURATED) & (y < SATURATED) & (x > DARK)).astype(np.float64)
+    gain = np.array([np.median((y / np.maximum(x, 0.02))[heard[:, k] > 0, k]) if heard[:, k].any() else 1.0 for k in range(3)])
     for _ in range(FIT_ROUNDS):
-        off = np.abs(y - (x * gain + offset)).sum(1)
-        alike = off <= np.median(off)
-        means = x[alike].mean(0), y[alike].mean(0)
-        spread = ((x[alike] - means[0]) ** 2).mean(0)
-        shared = ((x[alike] - means[0]) * (y[alike] - means[1])).mean(0)
+        off = (np.abs(y - (x * gain + offset)) * heard).sum(1) / np.maximum(heard.sum(1), 1.0)
+        weights = heard * (off <= np.median(off))[:, None]
+        count = np.maximum(weights.sum(0), 1.0)
+        means = (x * weights).sum(0) / count, (y * weights).sum(0) / count
+        spread = ((x - means[0]) ** 2 * weights).sum(0) / count
+        shared = ((x - means[0]) * (y - means[1]) * weights).sum(0) / count
         # A picture of one colour does not tell gain from offset, and what varies in it is noise.
         plain = means[1] / np.maximum(means[0], 0.02)
-        gain = (shared + PLAIN_SPREAD * plain) / (spread + PLAIN_SPREAD)
-        offset = means[1] - gain * means[0]
+        fits = weights.sum(0) > 0
+        gain = np.where(fits, (shared + PLAIN_SPREAD * plain) / (spread + PLAIN_SPREAD), gain)
+        offset = np.where(fits, means[1] - gain * means[0], offset)
     return gain, offset
 
 

@@ -17,6 +17,7 @@ from pan3d_core.lessons.volumes import Evidence, box_volume, changed_volume
 
 SAME_PIXELS = 0.5  # intrinsics that differ by more pixels are of another lens or size
 CLOSE_PX, FARTHER_PX = 2, 3
+BESIDE_PX = 12  # what changed farther from the object makes its mask no worse
 THICK = 0.5  # share of a mask that is left of it without its rim, at least
 NEARER_M = 0.01  # a guessed surface that is nearer by more has come nearer
 
@@ -112,7 +113,7 @@ def _several(
     masks: Sequence[Mask], far: Sequence[Mask], before: Look, after: Look, seen: Sequence[Difference], config: LessonConfig
 ) -> str:
     """Why more than one object moved; empty = it is one as far as can be seen."""
-    shares = [float(other.sum() / mask.sum()) for mask, other in zip(masks, far) if mask.any()]
+    shares = [float((other & _grown(mask, BESIDE_PX)).sum() / mask.sum()) for mask, other in zip(masks, far) if mask.any()]
     if (share := float(np.median(shares))) > config.elsewhere_share:
         return f"beside the object so much changed as {share:.0%} of its pixels: something else moved, too"
     nearer = []

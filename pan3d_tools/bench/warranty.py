@@ -32,6 +32,7 @@ from pan3d_eval.runner import EvaluationProtocol, evaluate_result
 from pan3d_eval.workers import scene_worker
 from pan3d_sim.data.judged_worlds import JUDGED_WORLDS, WorldScenes
 from pan3d_sim.data.scene_records import FIRST_HELD_OUT_SEED
+from pan3d_tools.bench.deviations import Errors, left_out
 from pan3d_tools.bench.options import add_engine_options
 from pan3d_tools.bench.shares import rate
 
@@ -39,20 +40,6 @@ log = logging.getLogger("pan3d.bench.warranty")
 
 DRAWS = 60
 ABSENT = 2  # kinds that are not there, asked for in each scene
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Of one found object, along the axes of its box."""
-
-    score: float
-    class_score: float
-    views: int
-    size_m: tuple[float, ...]
-    place_m: tuple[float, ...]
-    sides_m: tuple[float, ...]
-    place_sigma_m: tuple[float, ...]
-    sides_sigma_m: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -99,8 +86,15 @@ def run(argv: list[str]) -> dict:
         f"{kind}, at most {share:g} wrong, {count} confirmations": promise(worlds, kind, share, count)
         for kind in KINDS for share in options.shares for count in options.confirmations
     }  # fmt: skip
-    return {**vars(options), **promised, "normalized errors": {item.name: normalized(item.errors) for item in worlds},
-            "normalized errors, all": normalized([one for item in worlds for one in item.errors])}  # fmt: skip
+    errors = {item.name: item.errors for item in worlds}
+    return {
+        **vars(options),
+        **promised,
+        "normalized errors": {name: normalized(own) for name, own in errors.items()},
+        "normalized errors, all": normalized([one for own in errors.values() for one in own]),
+        "fitted to the other worlds, place": left_out(errors, "place_m"),
+        "fitted to the other worlds, sides": left_out(errors, "sides_m"),
+    }
 
 
 def promise(worlds: Sequence[World], kind: str, share: float, count: int) -> dict:
