@@ -76,7 +76,6 @@ class CameraView:
         require_shape("CameraView.image", self.image, (3, None, None))
         if not (self.image.is_floating_point() or self.image.dtype == torch.uint8):
             raise ValueError(f"CameraView.image: expected floating point (0..1) or uint8 (0..255), got {self.image.dtype}")
-        height, width = self.image.shape[1:]
         if self.intrinsics is not None:
             require_shape("CameraView.intrinsics", self.intrinsics, (3, 3))
             focal = self.intrinsics.diagonal()[:2]
@@ -87,7 +86,7 @@ class CameraView:
             if not bool(torch.isfinite(self.cam_from_world).all()):
                 raise PoseRefused("CameraView.cam_from_world: expected finite values, got NaN or infinity")
         if self.depth is not None:
-            require_shape("CameraView.depth", self.depth, (height, width))
+            require_shape("CameraView.depth", self.depth, self.hw)
         if self.world_from_links is not None:
             require_shape("CameraView.world_from_links", self.world_from_links, (None, 4, 4))
 
