@@ -13,7 +13,8 @@ from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import CameraView, PerceptionResult
 from pan3d_core.teaching import read_library
 from pan3d_core.views.image_files import DEFAULT_LIMITS
-from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_photographs, read_scene
+from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_usable_photographs, read_usable_scene
+from pan3d_core.views.usable_views import usable_scene
 
 Pictures = Path | str | Sequence[Path | str]  # image files of one scene, or its scene folder
 
@@ -41,11 +42,12 @@ def reconstruct(
             `PerceptionPipeline.process`. An exception raised there cancels the call.
 
     Returns:
-        Reconstruction, objects with names, cloud, timings and warnings. Lengths are metres only if `is_metric`.
+        Reconstruction, objects with names, cloud, timings and warnings. Lengths are metres only if `is_metric`. A camera that
+        cannot be used is left out, with the reason in `left_out` and a warning.
 
     Raises:
-        ValueError: files, views or settings that cannot be used, naming the field.
-        FileNotFoundError: an image, a scene folder's file or weights that do not exist.
+        ValueError: files, views or settings that cannot be used, naming the field; of cameras only if none is left.
+        FileNotFoundError: a scene folder's file, weights or all images that do not exist.
     """
     config, told = config or PipelineConfig(), progress or _unheard
     scene = _scene_of(source, cameras, told, config.limits)
@@ -60,14 +62,18 @@ def reconstruct(
     if classes:
         namer = Namer.of_facts(engine.facts, config.naming)
         namer.set_classes(classes)
+    scene = usable_scene(scene, engine.facts.preprocess, config.align.max_scene_depth_m)
     pipeline = PerceptionPipeline(engine, config, namer)
     if config.objects.folder:
         pipeline.use_library(read_library(Path(config.objects.folder)))
-    return pipeline.process(scene.views, progress)
+    result = pipeline.process(scene.views, progress)
+    if not scene.left_out:
+        return result
+    return replace(result, left_out=scene.left_out, warnings=(scene.used(result.views.num_views), *result.warnings))
 
 
 def read_pictures(source: Pictures, cameras: Path | str | None = None, limits: ImageLimits = DEFAULT_LIMITS) -> Scene:
-    """Read image files, or a scene folder.
+    """Read image files, or a scene folder, without the cameras that cannot be used: `Scene.left_out` names these.
 
     Args:
         source: The files, or the folder.
@@ -78,16 +84,16 @@ def read_pictures(source: Pictures, cameras: Path | str | None = None, limits: I
         The scene.
 
     Raises:
-        FileNotFoundError: A file does not exist.
+        FileNotFoundError: A file does not exist; a picture alone is an error where no other is left.
         ValueError: A file cannot be used; names it and the field.
     """
     paths = [Path(source)] if isinstance(source, (str, Path)) else [Path(path) for path in source]
     folder = paths[0] if len(paths) == 1 and paths[0].is_dir() else None
     if folder is None:
-        return read_photographs(paths, cameras, limits)
+        return read_usable_photographs(paths, cameras, limits)
     if not (folder / SCENE_FILE).exists():
         raise ValueError(f"images: expected image files or a folder with a {SCENE_FILE}, got the folder {folder}")
-    return read_scene(folder, limits)
+    return read_usable_scene(folder, limits)
 
 
 def _scene_of(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.geometry.boxes import OrientedBox
+from pan3d_core.geometry.camera_checks import CalibrationRefused, CameraFault, PoseRefused
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.labels import LabelSpace, TaughtFit
@@ -75,18 +76,17 @@ class CameraView:
         require_shape("CameraView.image", self.image, (3, None, None))
         if not (self.image.is_floating_point() or self.image.dtype == torch.uint8):
             raise ValueError(f"CameraView.image: expected floating point (0..1) or uint8 (0..255), got {self.image.dtype}")
-        height, width = self.image.shape[1:]
         if self.intrinsics is not None:
             require_shape("CameraView.intrinsics", self.intrinsics, (3, 3))
             focal = self.intrinsics.diagonal()[:2]
             if not bool(torch.isfinite(self.intrinsics).all()) or not bool((focal > 0).all()):
-                raise ValueError(f"CameraView.intrinsics: expected finite, positive focal lengths, got {focal.tolist()}")
+                raise CalibrationRefused(f"CameraView.intrinsics: expected finite, positive focal lengths, got {focal.tolist()}")
         if self.cam_from_world is not None:
             require_shape("CameraView.cam_from_world", self.cam_from_world, (4, 4))
             if not bool(torch.isfinite(self.cam_from_world).all()):
-                raise ValueError("CameraView.cam_from_world: expected finite values, got NaN or infinity")
+                raise PoseRefused("CameraView.cam_from_world: expected finite values, got NaN or infinity")
         if self.depth is not None:
-            require_shape("CameraView.depth", self.depth, (height, width))
+            require_shape("CameraView.depth", self.depth, self.hw)
         if self.world_from_links is not None:
             require_shape("CameraView.world_from_links", self.world_from_links, (None, 4, 4))
 
@@ -301,8 +301,7 @@ class PoseConsistency:
     @property
     def warnings(self) -> tuple[str, ...]:
         """All that a person should know of it."""
-        left_out = tuple(f"{camera} is left out: {reason}" for camera, reason in zip(self.left_out, self.reasons))
-        return (*left_out, *self.doubts)
+        return (*(f"{camera} is left out: {reason}" for camera, reason in zip(self.left_out, self.reasons)), *self.doubts)
 
 
 @dataclass(frozen=True)
@@ -319,6 +318,7 @@ class PerceptionResult:
     outlines_fused: bool = False  # objects have the outlines of measured depth and the network's names and scores
     found_support: SupportHeight | None = None  # whose height was used because none was given
     body_pixels: Tensor | None = None  # (S, h, w) bool: they show the robot itself; None = not known
+    left_out: tuple[CameraFault, ...] = ()  # cameras that could not be used; of refuted poses `consistency` tells
 
     @property
     def is_metric(self) -> bool:

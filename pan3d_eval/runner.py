@@ -11,12 +11,14 @@ from functools import cached_property
 
 import torch
 
+from pan3d_core.geometry.camera_checks import CameraFault
 from pan3d_core.labels import LabelSpace
 from pan3d_core.language.namer import Namer
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import CameraView, Panoptic3D, PerceptionResult
 from pan3d_core.views.sampling import sample_at_network
 from pan3d_core.views.scene_folder import Scene, SceneTruth
+from pan3d_core.views.usable_views import usable_scene
 from pan3d_eval.datasets.scenes import SceneReference
 from pan3d_eval.execution import Failure, Progress, guarded
 from pan3d_eval.metrics.average_precision import InstanceAp, SceneOverlaps, instance_ap, measure_overlaps
@@ -68,6 +70,7 @@ class SceneEvaluation:
     peak_memory_mb: float  # high-water mark of the process up to this scene
     processor_s: float = math.nan  # processor time of the pipeline, all threads; other load on the machine hardly changes it
     finds_objects: bool = True  # False: the engine looks for none, so figures of objects would say nothing
+    left_out: tuple[CameraFault, ...] = ()  # cameras that could not be used, of which nothing was measured
 
     @property
     def ap50(self) -> float:
@@ -119,6 +122,7 @@ class Evaluation:
                 "timings_ms": scene.timings_ms,
                 "processor_s": scene.processor_s,
                 "peak_memory_mb": scene.peak_memory_mb,
+                "left_out": [asdict(item) for item in scene.left_out],
             }
             for scene in self.scenes
         ]
@@ -158,13 +162,19 @@ class SceneEvaluator:
 
     def __call__(self, scene: Scene | SceneReference) -> SceneEvaluation:
         """Raises `ValueError` for a scene without truth, and what reading or the pipeline raises."""
-        scene = scene.read() if isinstance(scene, SceneReference) else scene
+        scene = self.usable(scene)
         begin_s = time.process_time()
         result = self.process(scene)
         processor_s = time.process_time() - begin_s
         measured = evaluate_result(result, scene, poses_given=self.protocol.use_poses)
         answers = prompt_answers(result.panoptic, measured.objects, scene.known_truth(), self.protocol.prompts, self._namer)
-        return replace(measured, prompts=answers, processor_s=processor_s)
+        return replace(measured, prompts=answers, processor_s=processor_s, left_out=scene.left_out)
+
+    def usable(self, scene: Scene | SceneReference) -> Scene:
+        """Read a scene as far as its cameras can be used. Raises `ValueError` where none can."""
+        scene = scene.read_usable() if isinstance(scene, SceneReference) else scene
+        pipeline = self.pipeline
+        return usable_scene(scene, pipeline.engine.facts.preprocess, pipeline.config.align.max_scene_depth_m)
 
     def process(self, scene: Scene) -> PerceptionResult:
         """What the pipeline makes of a scene that it has never seen before."""

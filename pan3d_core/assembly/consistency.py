@@ -11,29 +11,27 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pan3d_core.assembly.focal_lengths import focal_doubts
 from pan3d_core.assembly.ground_matches import with_ground_matches
 from pan3d_core.assembly.measured_scale import scale_doubts
 from pan3d_core.assembly.mirrored_pictures import fits_if_mirrored, judge_unseen
 from pan3d_core.assembly.portions import Portions, at_once
 from pan3d_core.assembly.pose_fit import fit_views, free_fits, motion_size, pair_transforms, ray_errors
 from pan3d_core.assembly.pose_hypotheses import Hypothesis, common_mistakes, exchanges, single_mistakes
+from pan3d_core.assembly.shared_poses import twin_cameras
 from pan3d_core.assembly.support_height import SeenPlaces, find_support, measured_places, support_doubt, triangulated_places
+from pan3d_core.assembly.support_sight import judge_world
 from pan3d_core.assembly.surface_tilt import tilt_doubt
-from pan3d_core.assembly.view_matches import Array, Indices, ViewMatches, grey_picture, matching
+from pan3d_core.assembly.view_matches import Array, Features, Indices, ViewMatches, find_features, match_features
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView, PoseConsistency, Reconstruction, SupportHeight
 
 log = logging.getLogger("pan3d.consistency")
 
 Flags = npt.NDArray[np.bool_]
-# Cameras nearer to each other than this, looking the same way, are one camera or one mistake.
-TWIN_M, TWIN_DEG = 0.005, 0.5
-# Pictures of one place, this small, are alike or not; flat ones say nothing.
-TWIN_SIDE, ALIKE, FLAT = 48, 0.7, 6.0
 # A mistake is named when it explains this many times what the given poses do.
 NAMED_FACTOR = 2.0
 # And this share of all matches, most of which may be wrong: by chance one of many mistakes explains some.
@@ -44,6 +42,8 @@ MOST_RIGHT = 0.7
 REFUTING_GAIN = 1.25
 # So far off is no drift of a calibration; a shift may be fitted as half a turn, so shares of both count together.
 GROSS_M, GROSS_DEG = 0.03, 3.0
+# A camera that was moved by so many times that would see less than these shares where it should: what fits better then is chance.
+CHANCE = ((2.0, 0.65), (5.0, 0.5))
 # Of two cameras that would both explain a disagreement, the second must explain less than this share.
 BLAMED_SHARE = 0.75
 
@@ -124,15 +124,18 @@ def checking(
     if not config.enabled or not known:
         return nothing
     posed = [views[index] for index in known]
+    poses = np.stack([view.calibration()[1].double().numpy(force=True) for view in posed])
     if len(known) < 2:
         measured = measured_places(posed)
-        return _with_support(nothing, measured, find_support(measured), support_height_m, config)
-    poses = np.stack([view.calibration()[1].double().numpy(force=True) for view in posed])
-    if twins := _twins(posed, poses):
+        found = _with_support(nothing, measured, find_support(measured), support_height_m, config)
+        return judge_world(found, posed, poses, support_height_m)
+    if twins := twin_cameras(posed, poses):
         figures = tuple(0.0 if name in twins else None for name in names)
         return replace(nothing, figures=figures, contradiction=f"several cameras share one pose: {', '.join(twins)}")
+    features: list[Features] | None = None
     if matches is None:
-        matches = yield from matching(posed, config)
+        features = yield from find_features(posed, config)
+        matches = yield from match_features(features, posed)
     matches = yield from with_ground_matches(matches, posed, poses, config)
     evidence = _Evidence(matches, matches.rays(), poses, math.radians(config.tolerance_deg))
     found = _judge(evidence, tuple(view.camera for view in posed), config)
@@ -140,7 +143,7 @@ def checking(
     found = replace(found, cameras=names, figures=tuple(by_view.get(index) for index in range(len(views))))
     if found.contradiction:
         return _named_mirrored(found, posed, evidence)
-    found = yield from judge_unseen(found, posed, poses, config, evidence.tolerance)
+    found = yield from judge_unseen(found, posed, poses, config, features)
     kept = [index for index, view in enumerate(posed) if view.camera not in found.left_out]
     seen = evidence.within(kept)
     off_scale = scale_doubts(posed, seen.matches, poses, evidence.tolerance)
@@ -152,7 +155,10 @@ def checking(
     if support is None:
         places = triangulated_places(seen.matches, poses, evidence.tolerance)
         support = find_support(places)
-    return _with_support(found, places, support, support_height_m, config)
+    if not found.warnings:
+        found = replace(found, doubts=focal_doubts(seen.matches, poses, evidence.tolerance))
+    found = _with_support(found, places, support, support_height_m, config)
+    return judge_world(found, posed, poses, support_height_m)
 
 
 def _named_mirrored(found: PoseConsistency, posed: Sequence[CameraView], evidence: _Evidence) -> PoseConsistency:
@@ -181,9 +187,9 @@ def _with_support(
 ) -> PoseConsistency:
     """The same with where the support was seen, and with what that says of the height that was given."""
     found = replace(found, support=support)
-    words, refuted = tilt_doubt(places)
+    words, refuted = tilt_doubt(places, support_height_m)
     if words:
-        refuted &= support_height_m is not None
+        found = found if support_height_m is not None else replace(found, support=None)  # it would be of no level surface
         return replace(found, contradiction=words) if refuted else replace(found, doubts=(*found.doubts, words))
     if support is None or support_height_m is None:
         return found
@@ -191,43 +197,6 @@ def _with_support(
     if refuted:
         return replace(found, contradiction=words)
     return replace(found, doubts=(*found.doubts, words)) if words else found
-
-
-def _twins(views: Sequence[CameraView], poses: Array) -> tuple[str, ...]:
-    """Names of different cameras in one place that see different things."""
-    found: dict[str, None] = {}
-    for a in range(len(views)):
-        for b in range(a + 1, len(views)):
-            degrees, metres = motion_size(poses[b] @ np.linalg.inv(poses[a]))
-            if views[a].camera == views[b].camera or metres > TWIN_M or degrees > TWIN_DEG:
-                continue
-            if _differ(views[a], views[b]):
-                found |= {views[a].camera: None, views[b].camera: None}
-    return tuple(found)
-
-
-def _differ(first: CameraView, second: CameraView) -> bool:
-    """Whether two pictures from one place show different things."""
-    small, other = (grey_picture(view, TWIN_SIDE) for view in (first, second))
-    scales = [
-        np.diag([grey.shape[1] / view.hw[1], grey.shape[0] / view.hw[0], 1.0]) for grey, view in ((small, first), (other, second))
-    ]
-    lenses = [scale @ view.calibration()[0].double().numpy(force=True) for scale, view in zip(scales, (first, second))]
-    other_from_first = lenses[1] @ np.linalg.inv(lenses[0])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    warped = cv2.warpPerspective(other, other_from_first, small.shape[::-1], flags=flags)
-    seen = (
-        cv2.warpPerspective(
-            np.ones_like(other), other_from_first, small.shape[::-1], flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-        )
-        > 0
-    )
-    if seen.mean() < 0.3:
-        return False
-    a, b = small[seen].astype(np.float64), warped[seen].astype(np.float64)
-    if min(a.std(), b.std()) < FLAT:
-        return False
-    return float(((a - a.mean()) * (b - b.mean())).mean() / (a.std() * b.std())) < ALIKE
 
 
 def _judge(evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfig) -> PoseConsistency:
@@ -273,15 +242,23 @@ def _judge(evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfi
 
 def _is_doubtful(camera: _Camera, config: ConsistencyConfig) -> bool:
     figure = camera.figure(config.min_matches)
-    return figure is not None and figure < config.warn_below and camera.gain >= config.min_matches // 2
+    if figure is None or figure >= config.warn_below or camera.gain < config.min_matches // 2:
+        return False
+    size = _times_gross(camera.correction)
+    return not any(size >= times and figure >= share for times, share in CHANCE)
+
+
+def _times_gross(correction: Array) -> float:
+    """Size of a movement, where 1 is more than a calibration drifts."""
+    degrees, metres = motion_size(correction)
+    return degrees / GROSS_DEG + metres / GROSS_M
 
 
 def _is_refuted(doubtful: _Camera, config: ConsistencyConfig) -> bool:
     """Whether a doubtful camera's pose is wrong for sure: much speaks for another one, or less for one that is far away."""
     if doubtful.gain >= REFUTING_GAIN * config.min_matches and (doubtful.figure(config.min_matches) or 0.0) < config.refuse_below:
         return True
-    degrees, metres = motion_size(doubtful.correction)
-    return doubtful.gain >= config.min_matches and degrees / GROSS_DEG + metres / GROSS_M > 1
+    return doubtful.gain >= config.min_matches and _times_gross(doubtful.correction) > 1
 
 
 def _measure(evidence: _Evidence, name: str, names: tuple[str, ...], config: ConsistencyConfig) -> _Camera:

@@ -36,6 +36,8 @@ class ConsistencyWatch:
         self._support_height_m: float | None = None  # as given with the last ones that were compared
         self._config: ConsistencyConfig | None = None  # the same
         self._comparing: Portions[PoseConsistency] | None = None  # an earlier view set, which it holds meanwhile
+        self._portions = 0  # of it that are done
+        self._longer = 1.0  # so many times `every` lie before the next one
 
     def reset(self) -> None:
         """Compare the next view set, whatever was found before."""
@@ -63,16 +65,18 @@ class ConsistencyWatch:
 
     def _next_portion(self, views: Sequence[CameraView], config: ConsistencyConfig) -> PoseConsistency | None:
         """Go on with the comparison, or begin the one that is due; what it found, when it is done."""
-        if self._age >= config.every or (self._comparing is not None and config != self._config):
+        is_due = self._comparing is None and self._age >= config.every * self._longer
+        if is_due or (self._comparing is not None and config != self._config):
             self._begin(config, self._support_height_m)
+            self._portions = 0
             self._comparing = checking(views, config, self._support_height_m)
         if self._comparing is None:
             return None
-        # Done before the next one is due: with each view, with each pair, both of these from above, and with the verdict.
-        most = len(views) * (len(views) + 1) + 1
-        found = advance(self._comparing, math.ceil(most / config.every))
+        count = math.ceil(most_portions(len(views)) / config.every)
+        found = advance(self._comparing, count)
         if found is not None:
-            self._comparing = None
+            self._comparing, self._longer = None, times_longer(self._portions, len(views))
+        self._portions += count
         return found
 
     def _take_poses(self, views: Sequence[CameraView]) -> bool:
@@ -81,6 +85,25 @@ class ConsistencyWatch:
         self._poses = {v.camera: v.cam_from_world.double().numpy(force=True) for v in views if v.cam_from_world is not None}
         sizes = [motion_size(pose @ np.linalg.inv(before[name])) for name, pose in self._poses.items() if name in before]
         return any(degrees > JUMP_DEG or metres > JUMP_M for degrees, metres in sizes)
+
+
+def most_portions(views: int) -> int:
+    """Portions of a comparison: with each view and each pair, both of these from above, and the verdict."""
+    return views * (views + 1) + 1
+
+
+def times_longer(portions: int, views: int) -> float:
+    """Say how much later the next comparison begins, so that one of more work costs no more for each view set.
+
+    Args:
+        portions: That the last one took: more than with each view and each pair where pictures from above were needed, and where
+            those of cameras that share nothing with others were taken for mirrored ones.
+        views: Of a set.
+
+    Returns:
+        1 or more, in units of `ConsistencyConfig.every`.
+    """
+    return max(1.0, portions / (views * (views + 1) / 2 + 1))
 
 
 def _told(found: PoseConsistency) -> PoseConsistency:

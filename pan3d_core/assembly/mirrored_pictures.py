@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -9,18 +10,24 @@ import numpy as np
 
 from pan3d_core.assembly.portions import Portions
 from pan3d_core.assembly.pose_fit import pair_transforms, ray_errors
-from pan3d_core.assembly.view_matches import Array, ViewMatches, matching
+from pan3d_core.assembly.view_matches import Array, Features, ViewMatches, find_features, match_features
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView, PoseConsistency
 
 # Axis of an image (C, H, W) -> row of the intrinsics whose principal point goes with it.
 _SIDES = {2: 0, 1: 1}
+# Rows of 4 x 4 cells with 8 directions each: what SIFT describes of a mirrored place, seen along the place's own direction.
+_MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 LOOKS_MIRRORED = "its picture looks mirrored"
 MANY_AGREE = 3  # so many cameras agree where one that shares nothing with them is told
 
 
 def mirrored_cameras(
-    views: Sequence[CameraView], poses: Array, suspects: Collection[str], config: ConsistencyConfig, tolerance: float
+    views: Sequence[CameraView],
+    poses: Array,
+    suspects: Collection[str],
+    config: ConsistencyConfig,
+    features: Sequence[Features] | None = None,
 ) -> Portions[tuple[str, ...]]:
     """Find the cameras whose pictures fit their poses as soon as they are mirrored.
 
@@ -29,16 +36,24 @@ def mirrored_cameras(
         poses: (S, 4, 4) of them.
         suspects: Cameras that share nothing with the others.
         config: Of the comparison.
-        tolerance: Largest miss of a match, rad.
+        features: Of the views, where they are known.
 
     Returns:
         Those of the suspects, in their order.
     """
-    found: set[str] = set()
-    for axis in _SIDES:
-        tried = [_mirrored(view, axis) if view.camera in suspects else view for view in views]
-        matches = yield from matching(tried, config)
-        fits = ray_errors(matches.rays(), pair_transforms(matches, poses)) < tolerance
+    if features is None:
+        features = yield from find_features(views, config)
+    rows = [index for index, view in enumerate(views) if view.camera in suspects]
+    known = [
+        (pixels, descriptors[:, _MIRRORED] if row in rows else descriptors) for row, (pixels, descriptors) in enumerate(features)
+    ]
+    matches = yield from match_features(known, views, rows)
+    transforms, found = pair_transforms(matches, poses), set[str]()
+    for axis in _SIDES.values():
+        first, second = (side.copy() for side in matches.rays())
+        for rays, owner in ((first, matches.first), (second, matches.second)):
+            rays[np.isin(owner, rows), axis] *= -1.0  # a mirrored pixel with the principal point mirrored, too
+        fits = ray_errors((first, second), transforms) < math.radians(config.tolerance_deg)
         for name in suspects:
             own = [index for index, view in enumerate(views) if view.camera == name]
             touched = np.isin(matches.first, own) | np.isin(matches.second, own)
@@ -47,7 +62,11 @@ def mirrored_cameras(
 
 
 def judge_unseen(
-    found: PoseConsistency, views: Sequence[CameraView], poses: Array, config: ConsistencyConfig, tolerance: float
+    found: PoseConsistency,
+    views: Sequence[CameraView],
+    poses: Array,
+    config: ConsistencyConfig,
+    features: Sequence[Features] | None = None,
 ) -> Portions[PoseConsistency]:
     """Say something of cameras that share nothing with others, which agree with each other.
 
@@ -56,7 +75,7 @@ def judge_unseen(
         views: Those with intrinsics and pose.
         poses: (S, 4, 4) of them.
         config: Of the comparison.
-        tolerance: Largest miss of a match, rad.
+        features: Of the views, where they are known.
 
     Returns:
         The same, where their pictures are mirrored without them, and where many others agree with a doubt.
@@ -67,7 +86,7 @@ def judge_unseen(
     agree = len(names) - len(unseen) - len(found.left_out)
     if not unseen or agree < 2:
         return found
-    mirrored = yield from mirrored_cameras(views, poses, unseen, config, tolerance)
+    mirrored = yield from mirrored_cameras(views, poses, unseen, config, features)
     doubts = tuple(
         f"{name} shares nothing with the pictures of the others, and its pose is not checked"
         for name in unseen
@@ -94,10 +113,3 @@ def fits_if_mirrored(matches: ViewMatches, poses: Array, sizes: Sequence[tuple[i
         first, second = (side * sign for side in replace(matches, intrinsics=intrinsics).rays())
         counts.append(int((ray_errors((first, second), transforms) < tolerance).sum()))
     return max(counts)
-
-
-def _mirrored(view: CameraView, axis: int) -> CameraView:
-    intrinsics = view.calibration()[0].clone()
-    row = _SIDES[axis]
-    intrinsics[row, 2] = view.image.shape[axis] - 1 - intrinsics[row, 2]
-    return replace(view, image=view.image.flip(axis), intrinsics=intrinsics, depth=None)

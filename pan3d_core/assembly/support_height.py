@@ -37,6 +37,8 @@ WIDE = 0.12
 # Against a height that is far off speak at most this share of as many places there as at the surface's, a wide surface where a
 # box could be meant, and at most this share of places that could be objects on it.
 FEW_THERE, FEW_ABOVE = 0.25, 0.35
+# A height that is so many times another may be one of another unit.
+OTHER_UNIT = 1.2
 # Beside a box stand other things, lower ones too: a surface half as wide is no box's top where at most this share of the places
 # from it on is lower, and what is above it spreads this far.
 HALF_WIDE, FEW_LOWER, WIDE_ABOVE = 0.07, 0.05, 0.09
@@ -190,6 +192,8 @@ def support_doubt(places: SeenPlaces, found: SupportHeight, given_m: float, conf
     if off > 0 and not found.wide and not _is_lowest(places, found, given_m):
         return "", False  # a box on a plain table would look alike
     words = f"the support is at {found.height_m:.3f} m, workspace.support_height_m says {given_m:.3f}"
+    if given_m * found.height_m > 0 and max(given_m / found.height_m, found.height_m / given_m) >= OTHER_UNIT:
+        words = f"{words}, {given_m / found.height_m:.2g} times that; are poses and height in one unit?"
     far = abs(off) >= config.support_refuse_m and there <= FEW_THERE * found.places
     could_stand = places.points[:, 2] > given_m - LAYER * places.distance_m
     return words, far and (off > 0 or float(could_stand.mean()) < FEW_ABOVE)

@@ -14,8 +14,9 @@ from pan3d_core.assembly.support_height import LAYER, MIN_PIXELS, SeenPlaces
 # A plane holds this share of all places and so many of them, spreads this far in its narrow direction (fraction of the distance),
 # and is found among so many planes through three of so many places.
 PLANE_SHARE, PLANE_PLACES, PLANE_SPREAD, TRIPLES, TRIED_PLACES = 0.25, 20, 0.06, 400, 1500
-# Tables and floors are more level than this. Beyond the second angle it may be a wall.
-TILTED_DEG, UPRIGHT_DEG = 20.0, 70.0
+# Tables and floors are more level than the first angle, which is told, and for sure than the second. Beyond the third it may be a
+# wall, unless this share of the places is lower than the support by more than this, where no wall stands.
+TOLD_DEG, TILTED_DEG, UPRIGHT_DEG, BELOW_SHARE, BELOW_M = 8.0, 20.0, 70.0, 0.25, 0.05
 # Where some level layer has this share of the plane's places, the plane leans beside what things stand on.
 LEVEL_SHARE = 0.5
 
@@ -52,17 +53,22 @@ def surface_tilt(places: SeenPlaces) -> float | None:
     return math.degrees(math.acos(min(1.0, abs(float(axes[2, 0])))))
 
 
-def tilt_doubt(places: SeenPlaces) -> tuple[str, bool]:
+def tilt_doubt(places: SeenPlaces, support_height_m: float | None) -> tuple[str, bool]:
     """Tell what a surface that is not level says of the world that poses are in.
 
     Args:
         places: By matches or by depth.
+        support_height_m: World z of the surface that objects stand on, as it was given; None = unknown.
 
     Returns:
-        What speaks against a world whose z is up, empty where nothing does; and whether no wall explains it.
+        What speaks against a world whose z is up, empty where nothing does; and whether that refutes a height in it.
     """
     degrees = surface_tilt(places)
-    if degrees is None or degrees < TILTED_DEG:
+    if degrees is None or degrees < TOLD_DEG:
         return "", False
     words = f"the widest surface that is seen is tilted by {degrees:.0f} degrees in the world of the poses, whose z must be up"
-    return f"{words}; are they relative to a camera, or is y up in it?", degrees < UPRIGHT_DEG
+    words = f"{words}; are they relative to a camera, or is y up in it?"
+    if support_height_m is None or degrees < TILTED_DEG:
+        return words, False
+    below = float((places.points[:, 2] < support_height_m - BELOW_M).mean())
+    return words, degrees < UPRIGHT_DEG or below >= BELOW_SHARE

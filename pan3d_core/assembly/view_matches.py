@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -16,6 +16,7 @@ from pan3d_core.structures import CameraView, unit_range
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
+Features = tuple[Array, npt.NDArray[np.float32]]  # homogeneous pixels (K, 3) and descriptors (K, 128) of length 1
 
 # A detector that finds places of little contrast, too: tables are often plain.
 CONTRAST = 0.02
@@ -87,27 +88,37 @@ def match_views(views: Sequence[CameraView], config: ConsistencyConfig) -> ViewM
 
 def matching(views: Sequence[CameraView], config: ConsistencyConfig) -> Portions[ViewMatches]:
     """Do the work of `match_views`; a portion is a view or a pair of views."""
+    found = yield from find_features(views, config)
+    return (yield from match_features(found, views))
+
+
+def find_features(views: Sequence[CameraView], config: ConsistencyConfig) -> Portions[list[Features]]:
+    """Find what can be recognised in every view; a portion is a view."""
     detector, found = cv2.SIFT.create(config.features, contrastThreshold=CONTRAST), []
     for view in views:
         found.append(sift_features(grey_picture(view, config.picture_side), view.hw, detector))
         yield
-    return (yield from match_features(found, views))
+    return found
 
 
-def match_features(found: Sequence[tuple[Array, npt.NDArray[np.float32]]], views: Sequence[CameraView]) -> Portions[ViewMatches]:
+def match_features(
+    found: Sequence[Features], views: Sequence[CameraView], touching: Collection[int] | None = None
+) -> Portions[ViewMatches]:
     """Match the features of every two views, a pair in each portion.
 
     Args:
-        found: Of each view, homogeneous pixels (K, 3) and descriptors (K, 128) of length 1.
+        found: Of each view.
         views: With intrinsics.
+        touching: Only pairs with one of these views; None = all pairs.
 
     Returns:
         Matches of all pairs, first view < second view.
     """
-    rows = []
+    rows = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3)))]
     for a, b in combinations(range(len(views)), 2):
-        rows.append(_pair_rows(found, a, b))
-        yield
+        if touching is None or a in touching or b in touching:
+            rows.append(_pair_rows(found, a, b))
+            yield
     intrinsics = np.stack([view.calibration()[0].double().numpy(force=True) for view in views])
     return ViewMatches(
         np.concatenate([row[0] for row in rows]),
@@ -152,7 +163,7 @@ def sift_features(
     return np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1), np.sqrt(descriptors / total).astype(np.float32)
 
 
-def _pair_rows(found: Sequence[tuple[Array, npt.NDArray[np.float32]]], a: int, b: int) -> tuple[Indices, Indices, Array, Array]:
+def _pair_rows(found: Sequence[Features], a: int, b: int) -> tuple[Indices, Indices, Array, Array]:
     (pixels_a, own), (pixels_b, other) = found[a], found[b]
     if min(len(own), len(other)) < 2:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3))

@@ -114,7 +114,8 @@ class ConsistencyConfig(Checked):
     enabled: bool = setting(True, "compare camera poses with what the pictures show")
     every: int = setting(
         60,
-        "view sets from one comparison, which is spread over them, to the next; refuted poses are compared with each",
+        "view sets from one comparison, which is spread over them, to the next, twice as many where pictures from above are"
+        " needed; refuted poses are compared with each",
         range=(1, 100_000),
     )
     picture_side: int = setting(480, "longer side of the compared pictures in pixels", range=(64, 4096))

@@ -1,20 +1,22 @@
 """Files of cameras: `scene.json` of a scene folder, a cameras file for photographs, a camera path. One description of all.
 
 The file is JSON: `views` with one entry per picture beside facts about the scene, or the list of entries alone. The fields of
-`CameraEntry` and `CameraFile` are its keys.
+`CameraEntry` and `CameraFile` are its keys. What is wrong with the calibration or the pose of one entry is that camera's fault,
+and says nothing of the others; names, keys and structure are the file's.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pan3d_core.geometry.camera_checks import CalibrationRefused, CameraRefused, PoseRefused
 from pan3d_core.runtime.files import read_json, shortened, written_whole
 from pan3d_core.settings import refuse_unknown
 
@@ -69,6 +71,10 @@ class CameraEntry:
     instances: str | None = None  # path of the picture of true instance ids
     image_hw: tuple[int, int] | None = None  # height and width that the intrinsics are of, where no picture tells
     distortion: Distortion | None = None
+    refused: CameraRefused | None = None  # what is wrong with its calibration or pose, which are left out then; no key of a file
+
+
+ENTRY_KEYS = tuple(item.name for item in fields(CameraEntry) if item.name != "refused")
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class CameraFile:
 
 
 def read_camera_file(path: Path | str) -> CameraFile:
-    """Read a file of cameras.
+    """Read a file of cameras that can all be used.
 
     Args:
         path: Of a JSON file.
@@ -91,6 +97,24 @@ def read_camera_file(path: Path | str) -> CameraFile:
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is no JSON, is of another format or version, or has an entry that cannot be; names file, view and key.
+    """
+    found = read_camera_entries(path)
+    for index, entry in enumerate(found.views):
+        if entry.refused is not None:
+            raise ValueError(f"{path}: view {index}: {entry.refused}") from entry.refused
+    return found
+
+
+def read_camera_entries(path: Path | str) -> CameraFile:
+    """Read a file of cameras, some of which may be of no use: their entries say why (`CameraEntry.refused`).
+
+    Args:
+        path: Of a JSON file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: Something is wrong with the file as a whole: it is no JSON, is of another format or version, has a key that
+            nobody reads or a name of another kind, or names a picture or a camera twice.
     """
     content = read_json(path, "cameras")
     try:
@@ -113,13 +137,6 @@ def write_camera_file(path: Path | str, cameras: CameraFile) -> None:
     content |= {"world_frame_id": cameras.world_frame_id, "support_height_m": cameras.support_height_m, **cameras.more}
     with written_whole(path) as part:
         part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-def required(values: Mapping[str, Any], key: str) -> Any:
-    """The value of a key that every entry must have; `ValueError` naming the key where it is missing."""
-    if values.get(key) is None:
-        raise ValueError(f"{key}: expected in every entry, got only {', '.join(sorted(values)) or 'nothing'}")
-    return values[key]
 
 
 def entries_of(images: Sequence[Path], entries: Sequence[CameraEntry], file: Path | str) -> list[CameraEntry]:
@@ -202,40 +219,55 @@ def _require_different(key: str, values: Sequence[str | tuple[str, int] | None],
 def _entry_of(values: object) -> CameraEntry:
     if not isinstance(values, dict):
         raise ValueError(f"expected keys such as intrinsics with values, got {type(values).__name__}")
-    refuse_unknown(values, (item.name for item in fields(CameraEntry)), "", _ELSEWHERE)
+    refuse_unknown(values, ENTRY_KEYS, "", _ELSEWHERE)
     rest = dict(values)
-    size, distortion, stamp_ns = rest.get("image_hw"), rest.get("distortion"), rest.get("stamp_ns", 0)
+    stamp_ns = rest.get("stamp_ns", 0)
     if type(stamp_ns) is not int or not -(2**63) <= stamp_ns < 2**63:
         raise ValueError(f"stamp_ns: expected whole nanoseconds, got {stamp_ns!r}")
-    if size is not None and not (
-        isinstance(size, list) and len(size) == 2 and all(type(s) is int and 0 < s < 2**31 for s in size)
-    ):
-        raise ValueError(f"image_hw: expected height and width in pixels, got {size!r}")
-    if distortion is not None and not isinstance(distortion, dict):
-        raise ValueError(f"distortion: expected a model and its coefficients, got {distortion!r}")
-    return CameraEntry(
+    entry = CameraEntry(
         camera=_text(rest, "camera"),
         frame_id=_text(rest, "frame_id"),
         stamp_ns=stamp_ns,
         image=_text(rest, "image"),
-        cam_from_world=_matrix(rest, "cam_from_world", 4),
-        intrinsics=_matrix(rest, "intrinsics", 3),
         depth=_text(rest, "depth"),
         instances=_text(rest, "instances"),
-        image_hw=None if size is None else (size[0], size[1]),
-        distortion=None if distortion is None else _distortion_of(distortion),
     )
+    try:
+        return replace(
+            entry,
+            cam_from_world=_matrix(rest, "cam_from_world", 4, PoseRefused),
+            intrinsics=_matrix(rest, "intrinsics", 3, CalibrationRefused),
+            image_hw=_size_of(rest.get("image_hw")),
+            distortion=_distortion_of(rest.get("distortion")),
+        )
+    except CameraRefused as error:
+        return replace(entry, refused=error)
 
 
-def _distortion_of(values: dict[str, Any]) -> Distortion:
-    refuse_unknown(values, (item.name for item in fields(Distortion)), "distortion: ", {"d": "coefficients", "D": "coefficients"})
-    model, coefficients = required(values, "model"), required(values, "coefficients")
+def _size_of(size: object) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    if not (isinstance(size, list) and len(size) == 2 and all(type(s) is int and 0 < s < 2**31 for s in size)):
+        raise CalibrationRefused(f"image_hw: expected height and width in pixels, got {shortened(size)}")
+    return size[0], size[1]
+
+
+def _distortion_of(values: object) -> Distortion | None:
+    if values is None:
+        return None
+    if not isinstance(values, dict):
+        raise CalibrationRefused(f"distortion: expected a model and its coefficients, got {shortened(values)}")
+    known = tuple(item.name for item in fields(Distortion))
+    refuse_unknown(values, known, "distortion: ", {"d": "coefficients", "D": "coefficients"})
+    if missing := [key for key in known if values.get(key) is None]:
+        raise CalibrationRefused(f"distortion: expected a model and its coefficients, got no {' and no '.join(missing)}")
+    coefficients = values["coefficients"]
     if not isinstance(coefficients, list) or not all(type(item) in (int, float) and abs(item) < 1e30 for item in coefficients):
-        raise ValueError(f"distortion: coefficients: expected a list of numbers, got {shortened(coefficients)}")
-    return Distortion(str(model), tuple(map(float, coefficients)))
+        raise CalibrationRefused(f"distortion: coefficients: expected a list of numbers, got {shortened(coefficients)}")
+    return Distortion(str(values["model"]), tuple(map(float, coefficients)))
 
 
-def _matrix(values: Mapping[str, Any], key: str, size: int) -> Tensor | None:
+def _matrix(values: Mapping[str, Any], key: str, size: int, refused: type[CameraRefused]) -> Tensor | None:
     if values.get(key) is None:
         return None
     try:
@@ -243,9 +275,11 @@ def _matrix(values: Mapping[str, Any], key: str, size: int) -> Tensor | None:
             raise ValueError("truth values")
         matrix = torch.tensor(values[key], dtype=torch.float64).float()
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch has one for each way of being no matrix
-        raise ValueError(f"{key}: expected {size} rows of {size} numbers, got {shortened(values[key])}") from error
+        raise refused(f"{key}: expected {size} rows of {size} numbers, got {shortened(values[key])}") from error
     if tuple(matrix.shape) != (size, size):
-        raise ValueError(f"{key}: expected {size} rows of {size} numbers, got shape {tuple(matrix.shape)}")
+        raise refused(f"{key}: expected {size} rows of {size} numbers, got shape {tuple(matrix.shape)}")
+    if not bool(torch.isfinite(matrix).all()):
+        raise refused(f"{key}: expected finite numbers, got {shortened(values[key])}")
     return matrix
 
 
@@ -256,12 +290,12 @@ def _holds_truth_values(rows: object) -> bool:
 
 def _entry_json(entry: CameraEntry) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    for item in fields(entry):
-        value = getattr(entry, item.name)
+    for key in ENTRY_KEYS:
+        value = getattr(entry, key)
         if isinstance(value, Tensor):
-            made[item.name] = value.double().tolist()
+            made[key] = value.double().tolist()
         elif isinstance(value, Distortion):
-            made[item.name] = asdict(value)
+            made[key] = asdict(value)
         elif value is not None:
-            made[item.name] = value
+            made[key] = value
     return made

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from pan3d_core.config import PreprocessConfig
-from pan3d_core.geometry.camera_checks import require_lens, require_near
+from pan3d_core.geometry.camera_checks import PoseRefused, require_lens, require_near
 from pan3d_core.geometry.transforms import invert_rigid, is_rigid
 from pan3d_core.structures import CameraView, ViewBatch, unit_range
 
@@ -116,7 +116,7 @@ def _check_views(views: Sequence[CameraView]) -> None:
     if len(frames) > 1:
         raise ValueError(f"CameraView.world_frame_id: expected one frame for all views, got {', '.join(frames)}")
     for view in views:
-        _check_view(view)
+        require_camera(view)
 
 
 def require_usable(view: CameraView, config: PreprocessConfig) -> None:
@@ -127,9 +127,9 @@ def require_usable(view: CameraView, config: PreprocessConfig) -> None:
         config: What it will be prepared for.
 
     Raises:
-        ValueError: `preprocess` would refuse it.
+        ValueError: `preprocess` would refuse it; `CalibrationRefused` and `PoseRefused` where that is for these.
     """
-    _check_view(view)
+    require_camera(view)
     _fit(view.hw, config)
 
 
@@ -153,9 +153,10 @@ def seen_shares(batch: ViewBatch) -> tuple[float, ...]:
     return tuple(shares)
 
 
-def _check_view(view: CameraView) -> None:
+def require_camera(view: CameraView) -> None:
+    """Refuse a view whose pose or intrinsics no camera has: raises `PoseRefused` or `CalibrationRefused`, naming the field."""
     if view.cam_from_world is not None and not is_rigid(view.cam_from_world):
-        raise ValueError(
+        raise PoseRefused(
             f"CameraView.cam_from_world: expected a rotation and a translation for {view.camera!r}, "
             f"got {view.cam_from_world.tolist()}"
         )

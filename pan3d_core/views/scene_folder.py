@@ -12,27 +12,27 @@ A cameras file for plain photographs is the same `scene.json` with the `views` l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pan3d_core.config import ImageLimits
 from pan3d_core.geometry.boxes import OrientedBox
-from pan3d_core.geometry.distortion import undistort
+from pan3d_core.geometry.camera_checks import CameraFault, CameraRefused, used_of
 from pan3d_core.labels import LabelSpace
-from pan3d_core.runtime.files import inside, named_file
+from pan3d_core.runtime.files import named_file
 from pan3d_core.settings import refuse_unknown
 from pan3d_core.structures import CameraView, unit_range
-from pan3d_core.views.camera_files import CameraEntry, CameraFile, entries_of, read_camera_file, write_camera_file
-from pan3d_core.views.image_files import DEFAULT_LIMITS, read_16_bit, read_image, write_16_bit, write_image
+from pan3d_core.views.camera_files import CameraEntry, CameraFile, entries_of, read_camera_entries, write_camera_file
+from pan3d_core.views.depth_files import write_depth
+from pan3d_core.views.entry_views import EntryFiles, read_views
+from pan3d_core.views.image_files import DEFAULT_LIMITS, write_16_bit, write_image
 from pan3d_core.views.scan_truth import MeshTruth, RegionTruth
 
-DEPTH_UNIT_M = 1e-4
 SCENE_FILE = "scene.json"
 VOID_NAME = "void"  # of the entry whose pixels nobody has said anything about
 OBJECT_FIELDS: Mapping[str, type | tuple[type, ...]] = {
@@ -89,6 +89,12 @@ class Scene:
     views: tuple[CameraView, ...]
     truth: SceneTruth | None = None
     support_height_m: float | None = None  # world z of the surface that objects stand on
+    left_out: tuple[CameraFault, ...] = ()  # cameras that could not be used
+
+    def used(self, count: int | None = None) -> str:
+        """Say how many of all cameras are used, `count` of them in the end, and why others could not be; "" where all could."""
+        given = len(self.views) + len(self.left_out)
+        return used_of(len(self.views) if count is None else count, given, self.left_out) if self.left_out else ""
 
     def without_depth(self) -> Scene:
         """The same scene as colour cameras see it; the truth keeps its depth."""
@@ -113,23 +119,6 @@ class Scene:
         """(S, 4, 4) `cam_from_world` of the views, None where one of them has none."""
         poses = [view.cam_from_world for view in self.views if view.cam_from_world is not None]
         return torch.stack(poses) if poses and len(poses) == len(self.views) else None
-
-
-def read_depth(path: Path | str) -> Tensor:
-    """(H, W) metres of a 16-bit depth PNG in 0.1 mm; errors as `read_image`."""
-    return torch.from_numpy(read_16_bit(path).astype(np.float64) * DEPTH_UNIT_M).float()
-
-
-def write_depth(path: Path, depth: Tensor) -> None:
-    """Write depth as 16-bit PNG in 0.1 mm; what does not fit (NaN, negative, beyond 6.5535 m) becomes 0.
-
-    Args:
-        path: Of the file.
-        depth: (H, W) metres.
-    """
-    units = (depth.double() / DEPTH_UNIT_M).round()
-    usable = torch.isfinite(units) & (units > 0) & (units <= 65535)
-    write_16_bit(path, torch.where(usable, units, 0.0))
 
 
 def write_scene(folder: Path | str, scene: Scene) -> Path:
@@ -167,7 +156,7 @@ def write_scene(folder: Path | str, scene: Scene) -> Path:
 
 
 def read_scene(folder: Path | str, limits: ImageLimits = DEFAULT_LIMITS) -> Scene:
-    """Read a scene folder. Raises `FileNotFoundError` or `ValueError` naming file and field.
+    """Read a scene folder whose cameras can all be used. Raises `FileNotFoundError` or `ValueError` naming file and field.
 
     Args:
         folder: Holds `scene.json` and the files that it names.
@@ -176,22 +165,34 @@ def read_scene(folder: Path | str, limits: ImageLimits = DEFAULT_LIMITS) -> Scen
     Returns:
         The scene; its truth as far as the folder has some.
     """
-    folder = Path(folder)
+    scene, errors = _read_folder(Path(folder), limits)
+    return _whole(scene, errors)
+
+
+def read_usable_scene(folder: Path | str, limits: ImageLimits = DEFAULT_LIMITS) -> Scene:
+    """Read a scene folder without the cameras that cannot be used: arguments, result and errors as `read_scene`.
+
+    Only the faults of a file as a whole are errors, and that no camera is left. What is wrong with the others is the scene's
+    `left_out`.
+    """
+    scene, errors = _read_folder(Path(folder), limits)
+    return _not_empty(scene, errors)
+
+
+def _read_folder(folder: Path, limits: ImageLimits) -> tuple[Scene, tuple[Exception, ...]]:
+    """The scene as far as it can be read, and for each camera that is left out the error."""
     path = folder / SCENE_FILE
-    cameras = read_camera_file(path)
+    cameras = read_camera_entries(path)
     _require_number(f"{path}: views", len(cameras.views), limits)
-    views, instances = [], []
-    for entry in cameras.views:
-        if entry.image is None:
-            raise ValueError(f"{path}: image: expected in every entry of a scene folder, got none for camera {entry.camera!r}")
-        views.append(_read_view(entry, inside(folder, entry.image, f"{path}: image"), path, cameras.world_frame_id, limits))
-        if entry.instances is not None:
-            instances.append(inside(folder, entry.instances, f"{path}: instances"))
+    files = [EntryFiles.of(entry, path) for entry in cameras.views]
+    found = read_views(cameras.views, files, path, cameras.world_frame_id, limits)
     truth = None
-    if len(instances) == len(views):
+    ids = [item for item in found.instance_ids if item is not None]
+    if found.views and len(ids) == len(found.views):
         with named_file(path, "labels and objects"):
-            truth = _read_truth(cameras.more, instances, views)
-    return Scene(folder.name if cameras.name is None else cameras.name, tuple(views), truth, cameras.support_height_m)
+            truth = _read_truth(cameras.more, ids, found.views)
+    name = folder.name if cameras.name is None else cameras.name
+    return Scene(name, found.views, truth, cameras.support_height_m, found.faults), found.errors
 
 
 def read_photographs(
@@ -212,65 +213,76 @@ def read_photographs(
         FileNotFoundError: A file does not exist.
         ValueError: There are no images, one of them or the cameras cannot be read or do not belong together; names file and key.
     """
+    scene, errors = _read_files([Path(image) for image in images], cameras, limits)
+    return _whole(scene, errors)
+
+
+def read_usable_photographs(
+    images: Sequence[Path | str], cameras: Path | str | None = None, limits: ImageLimits = DEFAULT_LIMITS
+) -> Scene:
+    """Read image files without those that cannot be used: arguments, result and errors as `read_photographs`.
+
+    Only the faults of a file of cameras as a whole are errors, pictures that do not belong to it, and that none is left. What is
+    wrong with the others is the scene's `left_out`; so is that a picture of the file is not there at all.
+    """
     paths = [Path(image) for image in images]
+    scene, errors = _read_files(paths, cameras, limits)
+    scene = _not_empty(scene, errors)
+    return scene if cameras is None else replace(scene, left_out=(*scene.left_out, *_gone(paths, Path(cameras))))
+
+
+def _gone(paths: Sequence[Path], file: Path) -> Iterator[CameraFault]:
+    """Cameras whose pictures are neither among these nor beside them or the file: a pattern of names does not tell of them."""
+    given, folders = {path.name for path in paths}, {path.parent for path in paths}
+    for entry in read_camera_entries(file).views:
+        name = Path(entry.image or "").name
+        places = [file.parent / (entry.image or ""), *(folder / name for folder in folders)]
+        if name and name not in given and not any(place.exists() for place in places):
+            words = f"image: expected a file, got {entry.image!r}, which does not exist"
+            yield CameraFault(entry.camera or Path(name).stem, CameraRefused.code, words, name)
+
+
+def _read_files(paths: Sequence[Path], cameras: Path | str | None, limits: ImageLimits) -> tuple[Scene, tuple[Exception, ...]]:
     if not paths:
         raise ValueError("images: expected at least one file, got none")
     _require_number("images", len(paths), limits)
+    known, file = CameraFile(()), None if cameras is None else Path(cameras)
+    if file is None:
+        entries = [CameraEntry(camera=name, frame_id=name) for name in _names_of(paths)]
+        files = [EntryFiles(path) for path in paths]
+    else:
+        known = read_camera_entries(file)
+        entries = entries_of(paths, known.views, file)
+        files = [EntryFiles.of(replace(entry, instances=None), file, path) for entry, path in zip(entries, paths)]
+    found = read_views(entries, files, file, known.world_frame_id, limits)
     name = paths[0].parent.name or "images"
-    if cameras is None:
-        stems = [path.stem for path in paths]
-        names = stems if len(set(stems)) == len(stems) else [f"{path.parent.name}/{path.stem}" for path in paths]
-        if len(set(names)) < len(names):
-            raise ValueError(f"images: expected different files, got {next(n for n in names if names.count(n) > 1)} twice")
-        pictures = ((read_image(path, limits=limits), camera) for path, camera in zip(paths, names))
-        return Scene(name, tuple(CameraView(image=image, camera=camera, frame_id=camera) for image, camera in pictures))
-    known = read_camera_file(cameras)
-    entries = entries_of(paths, known.views, cameras)
-    views = tuple(_read_view(entry, path, Path(cameras), known.world_frame_id, limits) for entry, path in zip(entries, paths))
-    return Scene(name, views, support_height_m=known.support_height_m)
+    return Scene(name, found.views, None, known.support_height_m, found.faults), found.errors
+
+
+def _names_of(paths: Sequence[Path]) -> list[str]:
+    """What cameras are called of which only the pictures are known."""
+    stems = [path.stem for path in paths]
+    names = stems if len(set(stems)) == len(stems) else [f"{path.parent.name}/{path.stem}" for path in paths]
+    if len(set(names)) < len(names):
+        raise ValueError(f"images: expected different files, got {next(n for n in names if names.count(n) > 1)} twice")
+    return names
+
+
+def _whole(scene: Scene, errors: Sequence[Exception]) -> Scene:
+    if errors:
+        raise errors[0]
+    return scene
+
+
+def _not_empty(scene: Scene, errors: Sequence[Exception]) -> Scene:
+    if not scene.views:
+        raise errors[0] if len(errors) == 1 else ValueError("; ".join(map(str, errors)))
+    return scene
 
 
 def _require_number(name: str, count: int, limits: ImageLimits) -> None:
     if count > limits.max_views:
         raise ValueError(f"{name}: expected at most limits.max_views = {limits.max_views}, got {count}")
-
-
-def _read_view(entry: CameraEntry, image_path: Path, cameras: Path, world_frame_id: str, limits: ImageLimits) -> CameraView:
-    """The view of an entry of the file `cameras`, which every error names."""
-    with named_file(cameras, "what is known of a picture"):
-        return _view_of(entry, image_path, cameras, world_frame_id, limits)
-
-
-def _view_of(entry: CameraEntry, image_path: Path, cameras: Path, world_frame_id: str, limits: ImageLimits) -> CameraView:
-    # What a file says of a camera is of the pixels as they are stored; a picture that is only shown is turned upright.
-    known = (entry.intrinsics, entry.cam_from_world, entry.depth, entry.instances)
-    image = read_image(image_path, upright=all(item is None for item in known), limits=limits)
-    if entry.image_hw is not None and entry.image_hw != tuple(image.shape[1:]):
-        given, found = (f"{hw[1]} x {hw[0]}" for hw in (entry.image_hw, image.shape[1:]))
-        raise ValueError(f"{image_path.name}: image_hw: expected the picture's height and width, {found}, got {given}")
-    depth = None
-    if entry.depth is not None:
-        depth_path = inside(cameras.parent, entry.depth, f"{cameras}: depth")
-        if not depth_path.is_file():
-            raise FileNotFoundError(f"{cameras}: depth: expected a file, got {entry.depth!r}, which does not exist")
-        depth = read_depth(depth_path)
-    if entry.distortion is not None:
-        if entry.intrinsics is None:
-            raise ValueError(f"{image_path.name}: intrinsics: expected a 3x3 matrix beside the distortion, got none")
-        image, depth = undistort(image, entry.intrinsics, entry.distortion.model, entry.distortion.coefficients, depth)
-    try:
-        return CameraView(
-            image=image,
-            intrinsics=entry.intrinsics,
-            cam_from_world=entry.cam_from_world,
-            depth=depth,
-            stamp_ns=entry.stamp_ns,
-            frame_id=image_path.stem if entry.frame_id is None else entry.frame_id,
-            world_frame_id=world_frame_id,
-            camera=image_path.stem if entry.camera is None else entry.camera,
-        )
-    except ValueError as error:
-        raise ValueError(f"{image_path.name}: {error}") from error
 
 
 def truth_json(truth: SceneTruth) -> dict[str, Any]:
@@ -324,9 +336,9 @@ def labels_of(facts: Mapping[str, Any]) -> LabelSpace:
     return LabelSpace(tuple(item["name"] for item in labels), tuple(item["is_thing"] for item in labels))
 
 
-def _read_truth(facts: Mapping[str, Any], instances: Sequence[Path], views: Sequence[CameraView]) -> SceneTruth:
+def _read_truth(facts: Mapping[str, Any], instance_ids: Sequence[Tensor], views: Sequence[CameraView]) -> SceneTruth:
     return SceneTruth(
-        instance_ids=tuple(torch.from_numpy(read_16_bit(path).astype(np.int64)) for path in instances),
+        instance_ids=tuple(instance_ids),
         depth=tuple(view.depth for view in views),
         objects=objects_of(facts),
         labels=labels_of(facts),

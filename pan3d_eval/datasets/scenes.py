@@ -14,7 +14,8 @@ from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
 from pan3d_core.runtime.files import named_file, read_array, read_json_object
 from pan3d_core.structures import CameraView
-from pan3d_core.views.scene_folder import DEPTH_UNIT_M, SCENE_FILE, Scene, SceneObject, SceneTruth, read_scene
+from pan3d_core.views.depth_files import DEPTH_UNIT_M
+from pan3d_core.views.scene_folder import SCENE_FILE, Scene, SceneObject, SceneTruth, read_scene, read_usable_scene
 from pan3d_eval.datasets.published_files import DEFAULT_VIEWS, ViewSelection
 from pan3d_eval.datasets.table import DATASETS, dataset_of, read_dataset_scene
 
@@ -36,7 +37,15 @@ class SceneReference:
         """The scene. Raises `FileNotFoundError` or `ValueError` naming file and field."""
         if self.index is not None:
             return read_shard_scene(self.path, self.index)
-        return read_scene(self.path) if (self.path / SCENE_FILE).exists() else read_dataset_scene(self.path, self.views)
+        return read_scene(self.path) if self._is_folder else read_dataset_scene(self.path, self.views)
+
+    def read_usable(self) -> Scene:
+        """The same of a scene folder without the cameras that cannot be used."""
+        return read_usable_scene(self.path) if self._is_folder else self.read()
+
+    @property
+    def _is_folder(self) -> bool:
+        return self.index is None and (self.path / SCENE_FILE).exists()
 
 
 def list_scenes(paths: Sequence[Path], limit: int = 0, views: ViewSelection = DEFAULT_VIEWS) -> list[SceneReference]:

@@ -29,6 +29,7 @@ class CameraFrame:
     info: CameraInfoFields | None
     depth: ImageFields | CompressedFields | None
     config: CameraConfig
+    info_problem: str = ""  # why there is no calibration where a file should give it
 
     @property
     def stamp_ns(self) -> int:
@@ -96,7 +97,13 @@ class FramePairing:
         self.camera = camera
         self._input, self._config = input_config, camera_config
         self._on_frame, self._synchronizer = on_frame, synchronizer
-        self._fixed_info = info_from_file(camera_config.calibration_file) if camera_config.calibration_file else None
+        self._fixed_info: CameraInfoFields | None = None
+        self._file_problem = ""  # a bad file of one camera takes that camera alone
+        if camera_config.calibration_file:
+            try:
+                self._fixed_info = info_from_file(camera_config.calibration_file)
+            except (ValueError, OSError) as error:
+                self._file_problem = f"camera.{camera}.calibration_file: {error}"
         slop_ns, max_age_ns = (int(seconds * 1e9) for seconds in (input_config.pair_slop_s, input_config.camera_info_max_age_s))
         self._infos = InfoMemory(input_config.pair_queue, slop_ns, max_age_ns)
         self._waiting: tuple[Any, Any] | None = None  # image and depth without their camera_info
@@ -107,12 +114,12 @@ class FramePairing:
     @property
     def waits_for_info(self) -> bool:
         """Whether frames need a camera_info message."""
-        return self._input.use_camera_info and self._fixed_info is None
+        return self._input.use_camera_info and not self._config.calibration_file
 
     @property
     def info_problem(self) -> str:
-        """Why the camera_info that has come cannot serve; "" where it does, or none has come."""
-        return self._infos.problem
+        """Why the calibration file or the camera_info that has come cannot serve; "" where it does, or none has come."""
+        return self._file_problem or self._infos.problem
 
     def remember(self, info: Any) -> None:
         """Take a camera_info that was sent before the first image, as latched ones are; it is not counted."""
@@ -194,4 +201,4 @@ class FramePairing:
 
     def _complete(self, image: Any, info: Any, depth: Any) -> None:
         self.counts["frame"] += 1
-        self._on_frame(CameraFrame(self.camera, image, info, depth, self._config))
+        self._on_frame(CameraFrame(self.camera, image, info, depth, self._config, self._file_problem))

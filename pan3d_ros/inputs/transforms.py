@@ -16,6 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from pan3d_core.geometry.transforms import invert_rigid
+from pan3d_core.runtime.files import shortened
 from pan3d_core.settings import read_yaml, refuse_unknown
 from pan3d_ros.inputs.pose_history import PoseHistory
 from pan3d_ros.messages.buffers import stamp_to_ns
@@ -67,6 +68,13 @@ def _numbers(values: object) -> int:
     return len(values) if isinstance(values, list) and are else 0
 
 
+def _static_pose(where: str, entry: object) -> Tensor:
+    """cam_from_world of an entry; `ValueError` for what is no pose."""
+    if not isinstance(entry, dict) or [_numbers(entry.get(key)) for key in POSE_KEYS] != [3, 4]:
+        raise ValueError(f"{where}: expected 3 translation_m and 4 rotation_xyzw, got {shortened(entry)}")
+    return invert_rigid(matrix_from_pose(where, entry["translation_m"], entry["rotation_xyzw"]))
+
+
 class StaticTransforms:
     """Fixed cameras from a YAML file:
 
@@ -74,7 +82,8 @@ class StaticTransforms:
         cameras:
           front: {translation_m: [0.5, 0.0, 0.6], rotation_xyzw: [1.0, 0.0, 0.0, 0.0]}
 
-    Each entry is the pose of the camera's optical frame in the reference frame.
+    Each entry is the pose of the camera's optical frame in the reference frame. Numbers that are no pose take one camera, whose
+    `lookup` says why; a file of which no camera is left is refused, as are keys that nobody reads.
     """
 
     def __init__(self, path: str | Path, reference_frame: str) -> None:
@@ -85,17 +94,24 @@ class StaticTransforms:
         if content.get("reference_frame") != reference_frame:
             raise ValueError(f"{path}: expected reference_frame {reference_frame}, got {content.get('reference_frame')}")
         self._cam_from_world: dict[str, Tensor] = {}
+        self._refused: dict[str, str] = {}
         for camera, entry in content["cameras"].items():
-            refuse_unknown(entry if isinstance(entry, dict) else (), POSE_KEYS, f"{path}: cameras.{camera}: ", _ELSEWHERE)
-            if not isinstance(entry, dict) or [_numbers(entry.get(key)) for key in POSE_KEYS] != [3, 4]:
-                raise ValueError(f"{path}: cameras.{camera}: expected 3 translation_m and 4 rotation_xyzw, got {entry}")
-            world_from_cam = matrix_from_pose(f"{path}: cameras.{camera}", entry["translation_m"], entry["rotation_xyzw"])
-            self._cam_from_world[camera] = invert_rigid(world_from_cam)
+            where = f"{path}: cameras.{camera}"
+            refuse_unknown(entry if isinstance(entry, dict) else (), POSE_KEYS, f"{where}: ", _ELSEWHERE)
+            try:
+                self._cam_from_world[camera] = _static_pose(where, entry)
+            except ValueError as error:
+                self._refused[camera] = str(error)
+        if self._refused:
+            log.error("%s", "; ".join(self._refused.values()))
+            if not self._cam_from_world:
+                raise ValueError("; ".join(self._refused.values()))
 
     def lookup(self, camera: str, frame_id: str, stamp_ns: int) -> Tensor:
         """Answer as `TransformsSource.lookup`, the same at all times."""
         if camera not in self._cam_from_world:
-            raise TransformUnavailable(f"{camera}: not in the file of static extrinsics", may_come=False)
+            why = self._refused.get(camera, f"{camera}: not in the file of static extrinsics")
+            raise TransformUnavailable(why, may_come=False)
         return self._cam_from_world[camera]
 
     def clear(self) -> None:

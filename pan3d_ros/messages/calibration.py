@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pan3d_core.geometry.camera_checks import STRAY, require_lens
+from pan3d_core.geometry.camera_checks import STRAY, CalibrationRefused, require_lens
 from pan3d_core.geometry.distortion import lens_model
 from pan3d_core.settings import read_yaml
 from pan3d_ros.messages.fields import CameraInfoFields, RegionFields
 
 
-class CalibrationError(ValueError):
+class CalibrationError(CalibrationRefused):
     """The CameraInfo cannot be used; reported as NO_CAMERA_INFO, unlike other bad frames."""
 
 

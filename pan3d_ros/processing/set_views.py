@@ -11,17 +11,20 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pan3d_core.config import ImageLimits, PreprocessConfig
+from pan3d_core.geometry.camera_checks import CalibrationRefused, CameraRefused, PoseRefused, code_of
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.runtime.failures import FAILURES, FailureLog, described
 from pan3d_core.structures import CameraView
 from pan3d_core.views.image_files import DEFAULT_LIMITS
 from pan3d_core.views.preprocessing import require_usable
+from pan3d_core.views.usable_views import distant_views
 from pan3d_ros.inputs.camera_frames import CameraFrame
 from pan3d_ros.inputs.transforms import TransformUnavailable
-from pan3d_ros.messages.calibration import CalibrationError
 from pan3d_ros.messages.cameras import to_camera_view
 from pan3d_ros.processing.problem_log import Problem
 
+# What a camera is refused for -> what of it is meant.
+PARTS = {CameraRefused.code: "image", CalibrationRefused.code: "camera_info", PoseRefused.code: "transform"}
 OF_CAMERAS = (Problem.TF_FAILURE, Problem.NO_CAMERA_INFO, Problem.NO_IMAGES)  # what can be wrong with one of several
 
 ONE_PLACE_M = 0.02  # a moving frame is so far from where it was a few milliseconds before; no two cameras are so near
@@ -69,10 +72,9 @@ def usable_views(
             views.append(_view(frame, cam_from_world(frame), rules))
         except TransformUnavailable as error:
             faults[frame.camera] = Fault(Problem.TF_FAILURE, "transform", str(error))
-        except CalibrationError as error:
-            faults[frame.camera] = Fault(Problem.NO_CAMERA_INFO, "camera_info", f"{frame.camera}: {error}")
         except ValueError as error:
-            faults[frame.camera] = Fault(Problem.NO_IMAGES, "image", f"{frame.camera}: {error}")
+            code = code_of(error)
+            faults[frame.camera] = Fault(Problem[code], PARTS[code], f"{frame.camera}: {error}")
         except FAILURES as error:  # a message that no check expected
             failures.report(f"a view of {frame.camera}", error)
             faults[frame.camera] = Fault(Problem.NO_IMAGES, "image", f"{frame.camera}: {described(error)}")
@@ -83,6 +85,8 @@ def usable_views(
 
 
 def _view(frame: CameraFrame, cam_from_world: Tensor | None, rules: ViewRules) -> CameraView:
+    if frame.info_problem:
+        raise CalibrationRefused(frame.info_problem)
     view = to_camera_view(
         frame.image,
         frame.info,
@@ -126,8 +130,6 @@ def one_place(views: Sequence[CameraView], frame_ids: Mapping[str, str]) -> dict
 def far_away(views: Sequence[CameraView], most_m: float) -> dict[str, str]:
     """Find the cameras whose poses cannot be metres because the others stand elsewhere.
 
-    They are measured from the camera that most others are near to, of several the one nearest to the reference frame.
-
     Args:
         views: Of one set.
         most_m: Largest distance of two cameras.
@@ -135,19 +137,5 @@ def far_away(views: Sequence[CameraView], most_m: float) -> dict[str, str]:
     Returns:
         Camera -> what is wrong.
     """
-    placed = {view.camera: invert_rigid(view.cam_from_world)[:3, 3] for view in views if view.cam_from_world is not None}
-    if len(placed) < 2:
-        return {}
-
-    def loneliness(camera: str) -> tuple[int, float]:
-        others = [float((place - placed[camera]).norm()) > most_m for place in placed.values()]
-        return sum(others), float(placed[camera].norm())
-
-    middle = min(placed, key=loneliness)
-    distances_m = {camera: float((place - placed[middle]).norm()) for camera, place in placed.items()}
-    return {
-        camera: f"{camera}: expected a pose within align.max_scene_depth_m = {most_m:g} m of camera {middle}, got"
-        f" {distance:.4g} m; are its poses in millimetres?"
-        for camera, distance in distances_m.items()
-        if distance > most_m
-    }
+    wrong = distant_views(views, most_m)
+    return {views[row].camera: f"{views[row].camera}: {words}" for row, words in wrong.items()}

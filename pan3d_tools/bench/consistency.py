@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from pan3d_core.assembly.consistency import check_poses
+from pan3d_core.assembly.consistency import check_poses, checking
+from pan3d_core.assembly.consistency_watch import times_longer
+from pan3d_core.assembly.pose_fit import small_motion
 from pan3d_core.assembly.pose_hypotheses import OPTICAL_FROM_BODY, OPTICAL_FROM_OPENGL
 from pan3d_core.assembly.view_matches import Array, ViewMatches, match_views
 from pan3d_core.config import ConsistencyConfig, ModelConfig, PipelineConfig
@@ -26,8 +28,8 @@ from pan3d_sim.cameras.depth_noise import DepthNoise
 from pan3d_sim.cell.robot_cell import RobotCell
 
 Poses = Callable[[Array, np.random.Generator], Array]
-CLEAN, WARNED, REFUSED = "clean", "warned", "refused"
-TARGETS = {CLEAN: 0.01, WARNED: 0.80, REFUSED: 0.99}  # at most for clean rigs, at least otherwise
+CLEAN, WARNED, REFUSED, UNSEEN = "clean", "warned", "refused", "unseen"
+TARGETS = {CLEAN: 0.01, WARNED: 0.80, REFUSED: 0.99, UNSEEN: 0.0}  # at most for clean rigs, at least otherwise
 SENSOR = DepthNoise(sigma_m=0.002, bias_m=0.002, dropout=0.1)
 
 
@@ -43,6 +45,7 @@ class Fault:
     depth: bool = False  # with a sensor's depth
     wrist: bool = False  # the views are of one moving camera
     blamed: bool = False  # one camera is wrong, and to be left out where there are more than two
+    focal: float = 1.0  # the focal lengths of all cameras are so many times what they should be
 
 
 def everywhere(transform: Array) -> Poses:
@@ -91,6 +94,29 @@ def link_of_one(poses: Array, rng: np.random.Generator) -> Array:
     return given
 
 
+def turned_world(degrees: float) -> Poses:
+    """All poses are of a world that is turned about a random level axis through the origin."""
+
+    def change(poses: Array, rng: np.random.Generator) -> Array:
+        angle = rng.uniform(0, 2 * math.pi)
+        axis = math.radians(degrees) * np.array([math.cos(angle), math.sin(angle), 0.0])
+        return poses @ small_motion(np.concatenate([axis, np.zeros(3)]))
+
+    return change
+
+
+def raised(poses: Array, metres: float) -> Array:
+    """The same in a world whose origin is so far below."""
+    return poses @ small_motion(np.array([0.0, 0.0, 0.0, 0.0, 0.0, -metres]))
+
+
+def scaled(poses: Array, factor: float) -> Array:
+    """The same with all places multiplied, as with another unit."""
+    given = poses.copy()
+    given[:, :3, 3] *= factor
+    return given
+
+
 OTHER_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])  # of a world whose y is up
 FAULTS: tuple[Fault, ...] = (
     Fault("clean", CLEAN),
@@ -102,8 +128,16 @@ FAULTS: tuple[Fault, ...] = (
     Fault("one pose for all", REFUSED, lambda poses, _: np.repeat(poses[:1], len(poses), 0), "share one pose"),
     Fault("two exchanged", REFUSED, exchanged, "exchanged"),
     Fault("link for optical frame of one", REFUSED, link_of_one, "link", blamed=True),
-    Fault("relative to the first camera", REFUSED, lambda poses, _: poses @ np.linalg.inv(poses[0]), "tilted"),
-    Fault("y up", WARNED, lambda poses, _: poses @ OTHER_UP, "tilted"),
+    Fault("relative to the first camera", REFUSED, lambda poses, _: poses @ np.linalg.inv(poses[0]), "relative to"),
+    Fault("y up", REFUSED, lambda poses, _: poses @ OTHER_UP, "y up"),
+    Fault("upside down", REFUSED, lambda poses, _: poses @ OTHER_UP @ OTHER_UP, "y up"),
+    Fault("world on its side", WARNED, turned_world(90), "tilted"),
+    Fault("world tilted by 30 degrees", WARNED, turned_world(30), "tilted"),
+    Fault("world tilted by 10 degrees", WARNED, turned_world(10), "tilted"),
+    Fault("all poses by 1.3", UNSEEN, lambda poses, _: scaled(poses, 1.3)),
+    Fault("all poses by 1.3, support at 0.75 m", REFUSED, lambda poses, _: scaled(raised(poses, 0.75), 1.3), "unit", 0.75),
+    Fault("focal lengths by 1.1", WARNED, words="focal lengths", focal=1.1),
+    Fault("focal lengths by 0.9", WARNED, words="focal lengths", focal=0.9),
     Fault("one by 1 cm", WARNED, knocked(0.01, 0), blamed=True),
     Fault("one by 1 degree", WARNED, knocked(0, 1), blamed=True),
     Fault("one by 5 cm", REFUSED, knocked(0.05, 0), blamed=True),
@@ -145,6 +179,8 @@ def run(argv: list[str]) -> dict:
     """Judge every fault in every cell, as shares, and measure what the comparison costs."""
     arguments = parse(argv)
     verdicts: dict[tuple[int, str], list[Verdict]] = {}
+    with RobotCell(arguments.first_seed - 1) as cell:
+        elsewhere = cell.views()[-1].image
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.scenes):
         with RobotCell(seed, num_cameras=max(arguments.cameras)) as cell:
             views, support_m = cell.views(noise=SENSOR), cell.config.support_height_m
@@ -155,7 +191,7 @@ def run(argv: list[str]) -> dict:
                 verdicts.setdefault((count, fault.name), []).append(found)
     rigs = {f"{count} cameras": summarize(verdicts, count) for count in arguments.cameras}
     cells = {"first_seed": arguments.first_seed, "scenes": arguments.scenes}
-    return {**cells, "rigs": rigs, "cost": cost(views, support_m, arguments.frames)}
+    return {**cells, "rigs": rigs, "cost": cost(views, support_m, arguments.frames, elsewhere)}
 
 
 def among(matches: ViewMatches, count: int) -> ViewMatches:
@@ -179,9 +215,12 @@ def judge(fault: Fault, views: Sequence[CameraView], support_m: float, matches: 
     """
     right = np.stack([view.calibration()[1].double().numpy() for view in views])
     given = fault.change(right, rng)
+    lens = np.array([[fault.focal, 1, 1], [1, fault.focal, 1], [1, 1, 1]])
+    matches = replace(matches, intrinsics=matches.intrinsics * lens)
     faulty = [
         replace(
             view,
+            intrinsics=view.calibration()[0] * torch.from_numpy(lens).float(),
             cam_from_world=torch.from_numpy(pose).float(),
             depth=view.depth if fault.depth else None,
             camera="wrist" if fault.wrist else view.camera,
@@ -228,13 +267,15 @@ def summarize(verdicts: dict[tuple[int, str], list[Verdict]], count: int) -> dic
     return rows
 
 
-def cost(views: Sequence[CameraView], support_m: float, frames: int) -> dict:
-    """Measure the processor's time of a comparison beside that of a view set with the default engine.
+def cost(views: Sequence[CameraView], support_m: float, frames: int, elsewhere: torch.Tensor) -> dict:
+    """Measure the processor's time of a comparison beside that of a view set with the default engine; and of one in which a
+    camera shares nothing with the others, whose picture is looked at mirrored, too.
 
     Args:
         views: Of one moment; sensor depth is not used.
         support_m: Height of the support.
         frames: That are measured.
+        elsewhere: (3, H, W) picture of something that none of the views shows.
 
     Returns:
         Milliseconds, and the share of a view set that comparing every n-th costs.
@@ -245,14 +286,23 @@ def cost(views: Sequence[CameraView], support_m: float, frames: int) -> dict:
     off = replace(config, consistency=replace(config.consistency, enabled=False))
     pipeline = PerceptionPipeline(build_engine(config.model), off)
     pipeline.process(bare)
+    alone = [*bare[:-1], replace(bare[-1], image=elsewhere)]
+    every, more = (
+        times_longer(sum(1 for _ in checking(given, config.consistency, support_m)), len(views)) * config.consistency.every
+        for given in (bare, alone)
+    )
     compared = _median_ms(lambda: check_poses(bare, config.consistency, support_m), frames)
+    one_alone = _median_ms(lambda: check_poses(alone, config.consistency, support_m), frames)
     frame = _median_ms(lambda: pipeline.process(bare), frames)
     return {
         "cameras": len(views),
         "comparison_ms": compared,
         "view_set_ms": frame,
-        "every": config.consistency.every,
-        "share": compared / config.consistency.every / frame,
+        "every": every,
+        "share": compared / every / frame,
+        "one_alone_ms": one_alone,
+        "one_alone_every": more,
+        "one_alone_share": one_alone / more / frame,
     }
 
 

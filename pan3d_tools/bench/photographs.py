@@ -20,9 +20,9 @@ from pan3d_core.engines.facts import Engine
 from pan3d_core.language.prompts import name_segments
 from pan3d_core.pictures import montage
 from pan3d_core.pictures.overlays import save
-from pan3d_core.reconstruction import read_pictures, reconstruct
+from pan3d_core.reconstruction import reconstruct
 from pan3d_core.runtime.files import written_whole
-from pan3d_core.views.scene_folder import Scene
+from pan3d_core.views.scene_folder import Scene, read_photographs
 from pan3d_eval.photographs import PHOTOGRAPHS, Photograph, PhotographFigures, fetch_photograph, judge_photograph
 from pan3d_eval.photographs.catalogue import LICENCES
 from pan3d_eval.photographs.stereo import stereo_views, true_depth
@@ -85,7 +85,7 @@ def process(photograph: Photograph, paths: list[Path], engine: Engine) -> tuple[
     """
     depth = None
     if photograph.stereo is None:
-        scene = read_pictures(paths)
+        scene = read_photographs(paths)
     else:
         scene = Scene(photograph.key, stereo_views(photograph.stereo, paths))
         depth = true_depth(photograph.stereo, paths[len(photograph.files)])

@@ -59,7 +59,7 @@ def run_check(options: argparse.Namespace) -> int:
     if out is not None and out.suffix == ".json":
         _require_beside(out, options.recordings)
     sets = [
-        scene_of_cameras(path, ()).views if names_cameras(path) else load(KEYFRAMES)(path, options.views)
+        _views_of(path, whole=out is not None) if names_cameras(path) else load(KEYFRAMES)(path, options.views)
         for path in options.recordings
     ]
     check = check_calibration(sets, trusted=options.trust)
@@ -84,6 +84,16 @@ def _check_live(options: argparse.Namespace) -> int:
     answer: tuple[bool, str] = load(ASK_NODE)(options.node, "check_calibration")
     print(answer[1])
     return 0 if answer[0] else 1
+
+
+def _views_of(path: Path, *, whole: bool) -> Sequence[CameraView]:
+    """Views of a scene folder or cameras file; what is written again must be `whole`."""
+    scene = scene_of_cameras(path, ())
+    if scene.left_out:
+        if whole:
+            raise ValueError(f"{path}: expected cameras that can all be used with --out, got others: {scene.used()}")
+        print(f"{path}: {scene.used()}")
+    return scene.views
 
 
 def _require_beside(out: Path, recordings: Sequence[Path]) -> None:

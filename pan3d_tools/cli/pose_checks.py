@@ -6,13 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pan3d_core.assembly.consistency import check_poses
+from pan3d_core.config import AlignConfig, PreprocessConfig
+from pan3d_core.geometry.camera_checks import CalibrationRefused, CameraRefused, PoseRefused
 from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check
 from pan3d_core.structures import CameraView
-from pan3d_core.views.camera_files import read_camera_file
-from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_photographs, read_scene
+from pan3d_core.views.camera_files import read_camera_entries
+from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_usable_photographs, read_usable_scene
+from pan3d_core.views.usable_views import usable_scene
 from pan3d_tools.doctor import exit_code, format_report
 
 MEND_POSES = "mend the poses: cam_from_world in metres, optical axes (x right, y down, z forward)"
+MENDS = {
+    CameraRefused.code: "give a picture that can be read; the others are used without it",
+    CalibrationRefused.code: "calibrate the camera; the others are used without it",
+    PoseRefused.code: f"{MEND_POSES}; the others are used without it",
+}
 
 
 def run_pose_checks(path: Path, images: Sequence[Path], support_height_m: float | None) -> int:
@@ -28,17 +36,21 @@ def run_pose_checks(path: Path, images: Sequence[Path], support_height_m: float 
     """
     scene = scene_of_cameras(path, images)
     given = scene.support_height_m if support_height_m is None else support_height_m
-    checks = pose_checks(scene.views, given)
+    checks = [Check(f"camera {item.camera}", MISSING, f"{item.code}: {item}", MENDS[item.code]) for item in scene.left_out]
+    checks += pose_checks(scene.views, given)
     print(format_report(checks))
     return exit_code(checks)
 
 
 def scene_of_cameras(path: Path, images: Sequence[Path]) -> Scene:
-    """Read a scene folder, or a cameras file with its pictures; arguments as `run_pose_checks` has them."""
+    """Read a scene folder, or a cameras file with its pictures, as far as cameras can be used; arguments as `run_pose_checks`
+    has them."""
     if path.is_dir():
-        return read_scene(path)
-    entries = read_camera_file(path).views
-    return read_photographs(images or [path.parent / entry.image for entry in entries if entry.image is not None], path)
+        scene = read_usable_scene(path)
+    else:
+        named = [path.parent / entry.image for entry in read_camera_entries(path).views if entry.image is not None]
+        scene = read_usable_photographs(images or named, path)
+    return usable_scene(scene, PreprocessConfig(), AlignConfig().max_scene_depth_m)
 
 
 def names_cameras(path: Path) -> bool:

@@ -12,6 +12,7 @@ from pan3d_core.language import Namer, NotUnderstood, parse_prompt, select_by_pr
 from pan3d_core.reconstruction import read_pictures, reconstruct
 from pan3d_core.structures import PerceptionResult
 from pan3d_core.teaching import read_library
+from pan3d_core.views.usable_views import usable_scene
 from pan3d_tools.cli.options import add_model_options, class_names, pipeline_config
 from pan3d_tools.reports.attention import require_queries, write_attention
 from pan3d_tools.reports.reconstruction import write_files
@@ -36,7 +37,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run_reconstruct(options: argparse.Namespace) -> int:
-    """Images to cloud, instances, depth, pictures and report; exit code 1 when a prompt means none of the objects."""
+    """Images to cloud, instances, depth, pictures and report; exit code 1 when a prompt means none of the objects. A camera that
+    cannot be used is left out and named."""
     names = () if options.objects is None else read_library(options.objects).names
     for prompt in options.prompt:
         print_reading(prompt, names)  # before the work: what is not understood is refused at once
@@ -48,6 +50,7 @@ def run_reconstruct(options: argparse.Namespace) -> int:
         config = replace(config, objects=replace(config.objects, folder=str(options.objects)))
     engine = build_engine(config.model)
     looking = require_queries(engine, config.model.name) if options.attention else None
+    scene = usable_scene(scene, engine.facts.preprocess, config.align.max_scene_depth_m)
     result = reconstruct(scene, config, engine=engine, classes=class_names(options.classes))
     paths = write_files(options.out, scene, result, config.model.name, engine.facts.text_space)
     if looking is not None:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from pan3d_core.reconstruction import read_pictures
 from pan3d_core.runtime.lazy import load
-from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_scene
+from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_photographs, read_scene
 from pan3d_tools.cli.bags.files import find_bags
 
 # Imported when bags are read: they need rosbags.
@@ -50,7 +49,7 @@ def sources_of(path: Path, options: argparse.Namespace) -> Iterator[Source]:
     elif (path / SCENE_FILE).exists():
         yield str(path), partial(read_scene, path)
     elif (path / CAMERAS_FILE).exists():
-        yield str(path), partial(read_pictures, pictures_in(path), path / CAMERAS_FILE)
+        yield str(path), partial(read_photographs, pictures_in(path), path / CAMERAS_FILE)
     else:
         yield from ((str(item.parent), partial(read_scene, item.parent)) for item in sorted(path.glob(f"*/{SCENE_FILE}")))
 

@@ -25,6 +25,7 @@ from pan3d_core.teaching import (
     show_object,
     write_object,
 )
+from pan3d_core.views.usable_views import usable_scene
 from pan3d_tools.cli.bags.files import find_bags
 from pan3d_tools.cli.options import add_model_options, pipeline_config
 from pan3d_tools.cli.teach_networks import add_deploy, add_label, add_train
@@ -138,6 +139,9 @@ def _seen(options: argparse.Namespace, library: TaughtLibrary) -> tuple[Seen, Pi
     engine = build_engine(config.model)
     pipeline = PerceptionPipeline(engine, config, Namer.of_facts(engine.facts, config.naming))
     pipeline.use_library(library)
+    scene = usable_scene(scene, engine.facts.preprocess, config.align.max_scene_depth_m)
+    if scene.left_out:
+        print(f"warning: {scene.used()}")
     pipeline.process(scene.views)
     return pipeline.shown(), config
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from pan3d_core.pictures.overlays import ids_on_image
 from pan3d_core.pictures.palette import instance_color, instance_palette
 from pan3d_core.runtime.files import written_whole
 from pan3d_core.structures import Panoptic3D, PerceptionResult, unit_range
+from pan3d_core.views.depth_files import write_depth
 from pan3d_core.views.sampling import sample_at_network
-from pan3d_core.views.scene_folder import Scene, write_depth
+from pan3d_core.views.scene_folder import Scene
 from pan3d_tools.reports.html import Report
 
 PICTURE_WIDTH = 640
@@ -97,6 +99,7 @@ def instance_list(result: PerceptionResult, names: dict[int, str]) -> dict[str, 
         "world_frame_id": panoptic.world_frame_id,
         "warnings": list(result.warnings),
         "cameras": camera_list(result),
+        "left_out": [asdict(fault) for fault in result.left_out],
         "instances": instances,
     }
 

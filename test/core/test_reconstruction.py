@@ -81,6 +81,18 @@ def test_image_files_are_read_with_their_calibration(views, engine, tmp_path):
     assert reconstruct(images[0], engine=engine).views.num_views == 1
 
 
+def test_a_camera_that_cannot_be_used_is_left_out_and_named(views, engine):
+    wrong = replace(views[1], intrinsics=torch.eye(3))
+    result = reconstruct([views[0], wrong, *views[2:]], engine=engine)
+    assert result.is_metric and wrong.camera not in result.views.cameras and result.views.num_views == len(views) - 1
+    assert [(item.camera, item.code) for item in result.left_out] == [(wrong.camera, "NO_CAMERA_INFO")]
+    told = f"used {len(views) - 1} of {len(views)} cameras: {wrong.camera} is left out because CameraView.intrinsics"
+    assert result.warnings[0].startswith(told)
+    assert reconstruct(views, engine=engine).left_out == ()
+    with pytest.raises(ValueError, match=f"used 0 of 1 cameras: {wrong.camera} is left out"):
+        reconstruct([wrong], engine=engine)
+
+
 def test_what_cannot_be_read_is_named(views, engine, tmp_path):
     with pytest.raises(ValueError, match="images: expected image files or a folder with a scene.json"):
         reconstruct(tmp_path, engine=engine)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from pan3d_core.config import PreprocessConfig
 from pan3d_core.structures import ViewBatch
+from pan3d_core.views.depth_files import DEPTH_UNIT_M
 from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.sampling import sample_at_network
-from pan3d_core.views.scene_folder import DEPTH_UNIT_M, Scene, SceneObject
+from pan3d_core.views.scene_folder import Scene, SceneObject
 from pan3d_sim.data.scene_records import SceneRecord
 
 

@@ -32,8 +32,9 @@ from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labelling.review.pixels import ScenePixels, box_of, world_points
 from pan3d_core.runtime.files import written_whole
 from pan3d_core.structures import unit_range
+from pan3d_core.views.depth_files import DEPTH_UNIT_M, write_depth
 from pan3d_core.views.image_files import write_image
-from pan3d_core.views.scene_folder import DEPTH_UNIT_M, Scene, SceneObject, read_scene, truth_json, write_depth
+from pan3d_core.views.scene_folder import Scene, SceneObject, read_scene, truth_json
 
 CAMERA_FILE, GT_FILE, INFO_FILE, MORE_FILE = "scene_camera.json", "scene_gt.json", "scene_gt_info.json", "scene_pan3d.json"
 MODELS_FILE = Path("models", "models_info.json")

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from pan3d_core.config import PipelineConfig
+from pan3d_core.geometry.camera_checks import used_of
 from pan3d_core.runtime.lazy import load
 from pan3d_eval.datasets import DEFAULT_VIEWS, ViewSelection
 from pan3d_eval.execution import Processes
@@ -51,7 +52,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run_eval(options: argparse.Namespace) -> int:
-    """Figures of an engine over scenes: a table, a JSON file and a report. 1 when a scene could not be evaluated."""
+    """Figures of an engine over scenes: a table, a JSON file and a report. 1 when a scene could not be evaluated, or not in the
+    pictures of all its cameras."""
     if options.protocol is not None:
         return run_published(options)
     options.scenes = scenes_of(options)
@@ -75,6 +77,10 @@ def run_eval(options: argparse.Namespace) -> int:
     print_table([(item.name, item.value) for item in figures])
     for failure in evaluation.failures:
         print(f"failed: {failure.name}: {failure.message}", file=sys.stderr)
+    incomplete = [scene for scene in evaluation.scenes if scene.left_out]
+    for scene in incomplete:
+        given = len(scene.view_overlaps) + len(scene.left_out)
+        print(f"{scene.name}: {used_of(len(scene.view_overlaps), given, scene.left_out)}", file=sys.stderr)
     out = report_folder(options, config.model.name)
     facts = run_facts(options, config, protocol)
     content = {
@@ -89,7 +95,7 @@ def run_eval(options: argparse.Namespace) -> int:
     title = f"{config.model.name} on {len(found.references)} scenes"
     shown = _worst(found, options.worst)
     print(f"written to {write_scene_report(out / 'report.html', title, facts, evaluation, shown)}")
-    return 1 if evaluation.failures else 0
+    return 1 if evaluation.failures or incomplete else 0
 
 
 def _views(options: argparse.Namespace) -> ViewSelection:
@@ -125,5 +131,5 @@ def _worst(found: FolderEvaluation, count: int) -> list[Shown]:
     if not chosen:
         return []
     evaluator = found.make_evaluator()
-    scenes = [(reference.read(), item) for reference, item in chosen]
+    scenes = [(evaluator.usable(reference), item) for reference, item in chosen]
     return [Shown(scene, evaluator.process(scene), item) for scene, item in scenes]

@@ -3,17 +3,19 @@
 import re
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from table_rig import EYES, rig, texture
 
 from pan3d_core.assembly import ground_matches, view_matches
-from pan3d_core.assembly.consistency import check_poses, refuse_metres
-from pan3d_core.assembly.consistency_watch import ConsistencyWatch
-from pan3d_core.assembly.pose_fit import pair_transforms, ray_errors
+from pan3d_core.assembly.consistency import _Camera, _is_doubtful, check_poses, refuse_metres
+from pan3d_core.assembly.consistency_watch import ConsistencyWatch, times_longer
+from pan3d_core.assembly.mirrored_pictures import _MIRRORED
+from pan3d_core.assembly.pose_fit import pair_transforms, ray_errors, small_motion
 from pan3d_core.assembly.pose_hypotheses import MISTAKES, OPTICAL_FROM_BODY, OPTICAL_FROM_OPENGL
-from pan3d_core.assembly.view_matches import match_views
+from pan3d_core.assembly.view_matches import CONTRAST, grey_picture, match_views, sift_features
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.structures import PoseConsistency, Reconstruction
@@ -133,6 +135,48 @@ def test_a_mirrored_picture_is_told_though_nothing_is_found_again_in_it(views):
     assert everyone.contradiction == "the pictures of all cameras look mirrored"
 
 
+def test_what_describes_a_mirrored_place_is_known_without_looking_again(views):
+    picture = grey_picture(views[0], 480)
+    detector = cv2.SIFT.create(500, contrastThreshold=CONTRAST)
+    (_, own), (_, mirrored) = (sift_features(item, item.shape, detector) for item in (picture, picture[:, ::-1].copy()))
+    distance = 2 - 2 * (own[:, _MIRRORED] @ mirrored.T)
+    assert np.median(distance.min(1)) < 0.05 < np.median((2 - 2 * own @ mirrored.T).min(1))
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_pictures_mirrored_either_way_are_found_beside_others_that_agree(views, axis):
+    given = [*views[:3], replace(views[3], image=views[3].image.flip(axis))]
+    assert check_poses(given).left_out == ("camera_3",)
+    assert check_poses(given, matches=match_views(given, ConsistencyConfig())).left_out == ("camera_3",)
+
+
+def test_a_comparison_of_more_work_is_done_though_each_set_is_due_and_the_next_comes_later(views):
+    dark = [*views[:3], replace(views[3], image=torch.zeros_like(views[3].image))]
+    words = "camera_3 shares nothing with the pictures of the others, and its pose is not checked"
+    watch, config = ConsistencyWatch(), ConsistencyConfig(every=1)
+    first = watch.check(dark, config)
+    assert first.doubts == (words,)
+    found = [watch.check(dark, config) for _ in range(4)]
+    assert any(item is not first for item in found) and all(item.doubts == (words,) for item in found)
+    assert [times_longer(portions, 4) for portions in (5, 11, 22)] == [1.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("given", "size", "doubted"),
+    [
+        (10, (1.0, 0.01), True),
+        (70, (1.0, 0.01), True),
+        (70, (6.0, 0.02), False),
+        (55, (6.0, 0.02), True),
+        (55, (9.0, 0.1), False),
+    ],
+)
+def test_a_camera_that_sees_most_where_it_should_is_not_far_off(given, size, doubted):
+    degrees, metres = size
+    moved_so = small_motion(np.array([np.radians(degrees), 0, 0, 0, metres, 0]))
+    assert _is_doubtful(_Camera("a", (0,), given, 100, moved_so), ConsistencyConfig()) == doubted
+
+
 def test_a_picture_that_shows_nothing_is_told_where_many_others_agree(views):
     dark = replace(views[2], image=torch.zeros_like(views[2].image))
     words = "camera_2 shares nothing with the pictures of the others, and its pose is not checked"
@@ -151,7 +195,7 @@ def test_poses_in_a_world_that_is_not_level_are_told_and_refused_where_a_height_
     assert re.search(said, found.doubts[0]) and found.contradiction == "" and min(found.figures) > 0.85
     assert re.search(said, check_poses(relative, support_height_m=0.0).contradiction)
     sideways = check_poses(moved(views, lambda pose: pose @ torch.from_numpy(UP).float()), support_height_m=0.0)
-    assert "is y up in it?" in sideways.doubts[0] and sideways.contradiction == ""  # it could be a wall
+    assert "is y up in it?" in sideways.contradiction and "cannot see the support at 0.000 m" in sideways.contradiction
 
 
 def test_views_without_pose_are_not_judged(views):

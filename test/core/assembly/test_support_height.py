@@ -49,6 +49,13 @@ def with_depth(views, height=0.0):
     return measured
 
 
+def test_a_height_in_another_unit_than_the_poses_is_told_as_that():
+    places = seen(layer(np.random.default_rng(0), 0.975, 80))
+    words, refuted = doubt(places, 0.75)
+    assert refuted and "0.77 times that; are poses and height in one unit?" in words
+    assert "one unit" not in doubt(places, 0.9)[0] and "one unit" not in doubt(places, -0.9)[0]
+
+
 def test_the_support_is_the_lowest_of_the_surfaces_that_are_seen():
     rng = np.random.default_rng(0)
     found = find_support(seen(layer(rng, 0.742, 40), layer(rng, 0.80, 70, half_m=0.05), layer(rng, 0.85, 25, half_m=0.05)))

@@ -1,5 +1,6 @@
 """One camera's topics: QoS that fits the publishers, pairing, and what is said when nothing comes."""
 
+import logging
 import time
 
 import numpy as np
@@ -11,10 +12,14 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from pan3d_core.config import PreprocessConfig
+from pan3d_core.runtime.failures import FailureLog
 from pan3d_ros.inputs.camera_inputs import CameraInput, CameraTopics
 from pan3d_ros.messages.buffers import assign_bytes
 from pan3d_ros.messages.parts import header, image_message, info_message
 from pan3d_ros.parameters.node_config import CameraConfig, InputConfig
+from pan3d_ros.processing.problem_log import Problem
+from pan3d_ros.processing.set_views import ViewRules, usable_views
 
 PIXELS = np.zeros((4, 6, 3), np.uint8)
 
@@ -122,6 +127,21 @@ def test_a_calibration_file_replaces_camera_info(spinner, tmp_path):
     setup.until(lambda: setup.frames, lambda: image.publish(image_message(PIXELS, "rgb8", Header())))
     assert setup.frames[0].info.k[0] == 5
     assert setup.frames[0].frame_id == "mine"
+
+
+@pytest.mark.parametrize("text", [None, "{image_width: 6}", "- 1"])
+def test_a_calibration_file_that_is_none_takes_its_camera_alone(spinner, text, tmp_path):
+    path = tmp_path / "front.yaml"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    setup = Setup(spinner, camera_config=CameraConfig(calibration_file=str(path)))
+    image, _ = setup.publishers()
+    setup.until(lambda: setup.frames, lambda: image.publish(image_message(PIXELS, "rgb8", Header())))
+    assert "camera.front.calibration_file" in setup.camera.info_problem and "front.yaml" in setup.camera.info_problem
+    views, faults = usable_views(
+        setup.frames, lambda frame: None, ViewRules("map", PreprocessConfig(), 30.0), FailureLog(logging.getLogger())
+    )
+    assert views == [] and faults["front"].problem == Problem.NO_CAMERA_INFO and "front.yaml" in faults["front"].message
 
 
 def test_compressed_images(spinner):

@@ -143,6 +143,22 @@ def test_bad_static_files(tmp_path, text, reason):
         StaticTransforms(write(tmp_path, text), "base_link")
 
 
+def test_one_bad_entry_of_a_static_file_takes_one_camera(tmp_path):
+    wrist = "  wrist: {translation_m: [0, 0, 1.0e+9], rotation_xyzw: [0, 0, 0, 1]}\n"
+    side = "  side: {translation_m: [0, 0], rotation_xyzw: [0, 0, 0, 1]}\n"
+    source = StaticTransforms(write(tmp_path, RIG + wrist + side), "base_link")
+    source.lookup("front", "", 0)
+    for camera, said in (
+        ("wrist", "cameras.wrist: expected a translation within"),
+        ("side", "cameras.side: expected 3 translation"),
+    ):
+        with pytest.raises(TransformUnavailable, match=said) as caught:
+            source.lookup(camera, "", 0)
+        assert not caught.value.may_come
+    with pytest.raises(ValueError, match=r"cameras\.wrist: roration_xyzw: .*did you mean rotation_xyzw"):
+        StaticTransforms(write(tmp_path, RIG + wrist.replace("rotation", "roration")), "base_link")
+
+
 def test_sources_are_asked_in_order_and_all_reasons_are_told(tmp_path):
     path = write(tmp_path, RIG)
     topics = PoseTopicTransforms(["front", "wrist"], "base_link")

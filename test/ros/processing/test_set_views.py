@@ -1,10 +1,14 @@
 """Which poses of a set cannot be: of another unit, or one for several cameras."""
 
+import pytest
 import torch
+from pan3d_interfaces.msg import ErrorCode
 
+from pan3d_core.geometry.camera_checks import CalibrationRefused, CameraRefused, PoseRefused
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.structures import CameraView
-from pan3d_ros.processing.set_views import far_away, one_place
+from pan3d_ros.processing.problem_log import Problem
+from pan3d_ros.processing.set_views import OF_CAMERAS, PARTS, far_away, one_place
 
 
 def view(camera, *place):
@@ -26,6 +30,11 @@ def test_of_two_cameras_the_one_near_the_reference_frame_is_right():
 def test_cameras_of_one_place_are_right_wherever_the_reference_frame_is():
     assert far_away([view("a", 5000.0, 0.0, 0.9), view("b", 5001.0, 0.0, 0.9)], 30.0) == {}
     assert far_away([view("a", 5000.0, 0.0, 0.9), CameraView(torch.zeros(3, 4, 4))], 30.0) == {}
+
+
+@pytest.mark.parametrize("refused", [CameraRefused, CalibrationRefused, PoseRefused])
+def test_the_library_leaves_cameras_out_under_the_codes_of_the_node(refused):
+    assert hasattr(ErrorCode, refused.code) and Problem[refused.code] in OF_CAMERAS and refused.code in PARTS
 
 
 def test_cameras_of_one_frame_and_one_pose_are_told_from_those_that_move():

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -191,13 +192,48 @@ def test_eval_prints_and_writes_figures_and_a_report(folder, tmp_path, capsys):
 def test_eval_names_what_failed_and_says_so_by_its_exit_code(folder, tmp_path, capsys):
     shutil.copytree(folder, tmp_path / "both" / "good")
     shutil.copytree(folder, tmp_path / "both" / "torn")
-    next((tmp_path / "both" / "torn" / "images").glob("*.png")).unlink()
+    for picture in (tmp_path / "both" / "torn" / "images").glob("*.png"):
+        picture.unlink()
     arguments = ["eval", str(tmp_path / "both"), "--depth", "--model", "depth_clusters", "-o", str(tmp_path / "out")]
     assert cli.main([*arguments, "--worst", "0"]) == 1
     assert "failed: torn: image: expected a file" in capsys.readouterr().err
     content = json.loads((tmp_path / "out" / "figures.json").read_text())
     assert content["figures"]["scenes"] == 1 and [item["name"] for item in content["failures"]] == ["torn"]
     assert "1 could not be evaluated" in (tmp_path / "out" / "report.html").read_text()
+
+
+def with_a_bad_camera(folder, into):
+    """A copy of a scene folder whose second camera is not calibrated."""
+    shutil.copytree(folder, into)
+    content = json.loads((into / "scene.json").read_text())
+    content["views"][1]["intrinsics"] = np.eye(3).tolist()
+    (into / "scene.json").write_text(json.dumps(content))
+    return into
+
+
+USED = "used 3 of 4 cameras: 01_cam1.png is left out because CameraView.intrinsics of 'cam1': expected a calibration"
+
+
+def test_one_bad_camera_is_named_and_the_others_are_reconstructed(folder, tmp_path, capsys):
+    bad, out = with_a_bad_camera(folder, tmp_path / "bad"), tmp_path / "out"
+    assert cli.main(["reconstruct", str(bad), "--depth", "--model", "depth_clusters", "-o", str(out)]) == 0
+    assert f"warning: {USED}" in capsys.readouterr().out
+    content = json.loads((out / "instances.json").read_text())
+    assert content["is_metric"] and len(content["instances"]) == 3 and content["warnings"][0].startswith(USED)
+    (fault,) = content["left_out"]
+    assert (fault["camera"], fault["code"], fault["image"]) == ("cam1", "NO_CAMERA_INFO", "01_cam1.png")
+    assert "01_cam1.png is left out" in (out / "report.html").read_text()
+    assert cli.main(["doctor", str(bad)]) == 1
+    assert re.search(r"missing  camera cam1 +NO_CAMERA_INFO: 01_cam1\.png is left out because", capsys.readouterr().out)
+
+
+def test_one_bad_camera_is_named_and_the_scene_is_evaluated_without_it(folder, tmp_path, capsys):
+    bad, out = with_a_bad_camera(folder, tmp_path / "bad"), tmp_path / "out"
+    assert cli.main(["eval", str(bad), "--depth", "--model", "depth_clusters", "-o", str(out)]) == 1
+    assert f"scene: {USED}" in capsys.readouterr().err
+    content = json.loads((out / "figures.json").read_text())
+    assert content["figures"]["scenes"] == 1 and content["failures"] == [] and content["figures"]["AP50"] == pytest.approx(1.0)
+    assert [item["camera"] for item in content["scenes"][0]["left_out"]] == ["cam1"]
 
 
 def test_sim_render_checks_its_numbers(tmp_path, capsys):
