@@ -56,14 +56,10 @@ def build(config: ModelConfig) -> MapAnythingEngine:
     """Build the engine with an official checkpoint, whose sizes follow from its tensors.
 
     Args:
-        config: `weights`, the path of the checkpoint; device, precision and threads.
+        config: `weights`, the path of the checkpoint, and where and how it runs.
 
     Returns:
-        The engine; it finds no objects.
-
-    Raises:
-        FileNotFoundError: The checkpoint is not there.
-        ValueError: None is named, or it is damaged or that of another model; or the device is unknown.
+        The engine, which finds no objects. Errors are those of `da3.build`.
     """
     device = select_device(config.device)
     model = read_map_anything(named_weights(config, "a MapAnything checkpoint", LICENCE_NOTE)).to(device)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from pan3d_core.structures import GraspTarget, Panoptic3D
 
@@ -58,24 +57,17 @@ class Rehearsal:
         return f"{words}; {told}"
 
 
-class Rehearser(Protocol):
-    """Tries grasps of one object before anything moves."""
+@dataclass(frozen=True)
+class RehearsalRequest:
+    """Which grasps are to be put in the order in which they should be tried."""
 
-    def __call__(
-        self,
-        panoptic: Panoptic3D,
-        targets: Sequence[GraspTarget],
-        support_height_m: float | None,
-        budget_s: float | None = None,
-    ) -> Rehearsal:
-        """Put grasps in the order in which they should be tried.
+    panoptic: Panoptic3D  # what is perceived, metric
+    targets: Sequence[GraspTarget]  # of one object, best first; none of them is left out of the answer
+    support_height_m: float | None  # world z of what objects stand on; None = unknown, and nothing can be tried
+    budget_s: float | None = None  # time at most, if it is less than what is set
 
-        Args:
-            panoptic: What is perceived, metric.
-            targets: Of one object, best first; none of them is left out of the answer.
-            support_height_m: World z of what objects stand on; None = unknown, and nothing can be tried.
-            budget_s: Time at most, if it is less than what is set.
-        """
+
+Rehearser = Callable[[RehearsalRequest], Rehearsal]  # tries grasps of one object before anything moves
 
 
 def not_rehearsed(targets: Sequence[GraspTarget], problem: str) -> Rehearsal:
@@ -116,7 +108,8 @@ def rehearse_objects(
     for key in sorted((key for key in targets if targets[key]), key=lambda key: -targets[key][0].score):
         if left_s < LEAST_SHARE * budget_s:
             break
-        found[key] = rehearser(panoptic, targets[key], support_height_m, min(left_s, SHARE_OF_ONE * budget_s))
+        budget = min(left_s, SHARE_OF_ONE * budget_s)
+        found[key] = rehearser(RehearsalRequest(panoptic, targets[key], support_height_m, budget))
         left_s -= found[key].seconds
         if found[key].grasps[0].worth >= SURE:
             break

@@ -110,7 +110,7 @@ def world_heights(view: CameraView, surface_m: Floats) -> Floats:
         surface_m: (H, W) z-depth, metres.
 
     Returns:
-        (H, W) world z, metres.
+        (H, W) world z in metres, also where there is no depth: that of the camera then.
     """
     intrinsics, cam_from_world = (item.double().cpu().numpy() for item in view.calibration())
     rows, columns = np.indices(surface_m.shape, dtype=np.float64)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.grasping import select_grasps
-from pan3d_core.grasping.rehearsal import Rehearser
+from pan3d_core.grasping.rehearsal import RehearsalRequest, Rehearser
 from pan3d_core.language.prompts import PromptResult, resolve_prompt
 from pan3d_core.lessons import LessonFolder
 from pan3d_core.memory import Space
@@ -158,7 +158,8 @@ class Picker:
         grasps = [grasp for grasp in answer.targets if all(_other(grasp, bad, deeper_m) for bad in failed)]
         if not grasps:
             return Attempt(Outcome.NO_GRASP, answer.message)
-        rehearsal = None if self.rehearse is None else self.rehearse(seen.result.panoptic, grasps, seen.scene.support_height_m)
+        asked = RehearsalRequest(seen.result.panoptic, grasps, seen.scene.support_height_m)
+        rehearsal = None if self.rehearse is None else self.rehearse(asked)
         grasps = grasps if rehearsal is None else list(rehearsal.targets)
         if onto:
             places = place_on(seen.scene, instance_id, onto, seen.points(onto))

@@ -26,24 +26,29 @@ PRESSED_M = 0.008  # a cup goes on by so much at most to find the surface
 
 @dataclass(frozen=True)
 class Programme:
-    """What the hand does with a grasp, and for how long."""
+    """What the hand does with a grasp, and for how long.
+
+    It comes, closes, lifts what it holds, shakes it, and waits.
+    """
 
     approach_s: float = 0.6
     close_s: float = 0.5
     lift_s: float = 1.2
-    lift_m: float = 0.20
-    shakes: int = 4
     hold_s: float = 0.3
 
-    @property
-    def total_s(self) -> float:
-        """Of all phases."""
-        return self.approach_s + self.close_s + self.lift_s + self.shakes * 2 * SHAKE_SWING_S + self.hold_s
+    # How high it lifts, and how often it shakes then.
+    lift_m: float = 0.20
+    shakes: int = 4
 
     @property
     def lifted_m(self) -> float:
         """What rose by more is lifted."""
         return self.lift_m / 2
+
+    @property
+    def total_s(self) -> float:
+        """Of all phases."""
+        return self.approach_s + self.close_s + self.lift_s + self.shakes * 2 * SHAKE_SWING_S + self.hold_s
 
 
 @dataclass(frozen=True)

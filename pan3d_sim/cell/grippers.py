@@ -64,9 +64,9 @@ def hand_of(gripper: GripperConfig) -> GripperSpec:
         )
     return HandSpec(
         opening_m=gripper.max_width_m,
+        palm_size_m=(gripper.palm_width_m, gripper.palm_breadth_m, gripper.palm_length_m),
         finger_thickness_m=gripper.finger_thickness_m,
         finger_width_m=gripper.finger_breadth_m,
         finger_length_m=gripper.finger_length_m,
         tip_beyond_tcp_m=gripper.tip_beyond_tcp_m,
-        palm_size_m=(gripper.palm_width_m, gripper.palm_breadth_m, gripper.palm_length_m),
     )

@@ -25,7 +25,10 @@ OVERLOADED_S = 0.006  # so long it must be loaded by too much: one step of a sol
 
 @dataclass(frozen=True)
 class SuctionSpec:
-    """Geometry and strength of the cup; metres, pascals."""
+    """Geometry and strength of the cup.
+
+    The body is what carries the cup; friction is that of the lip.
+    """
 
     radius_m: float = 0.015
     give_m: float = 0.002

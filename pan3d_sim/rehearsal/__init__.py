@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pan3d_core.config import GripperConfig, RehearsalConfig
-from pan3d_core.grasping.rehearsal import Rehearsal, Rehearser, not_rehearsed
+from pan3d_core.grasping.rehearsal import Rehearsal, RehearsalRequest, Rehearser, not_rehearsed
 from pan3d_core.runtime.lazy import load
-from pan3d_core.structures import GraspTarget, Panoptic3D
 
 __all__ = ["NoPhysics", "build_rehearser"]
 
@@ -22,15 +19,9 @@ class NoPhysics:
     def __init__(self, problem: str) -> None:
         self.problem = problem
 
-    def __call__(
-        self,
-        panoptic: Panoptic3D,
-        targets: Sequence[GraspTarget],
-        support_height_m: float | None,
-        budget_s: float | None = None,
-    ) -> Rehearsal:
+    def __call__(self, request: RehearsalRequest) -> Rehearsal:
         """Answer that nothing was tried."""
-        return not_rehearsed(targets, self.problem)
+        return not_rehearsed(request.targets, self.problem)
 
 
 def build_rehearser(config: RehearsalConfig | None = None, gripper: GripperConfig | None = None) -> Rehearser:

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from pan3d_core.config import GripperConfig, RehearsalConfig
-from pan3d_core.grasping.rehearsal import Rehearsal, RehearsedGrasp, not_rehearsed
+from pan3d_core.grasping.rehearsal import Rehearsal, RehearsalRequest, RehearsedGrasp, not_rehearsed
 from pan3d_core.structures import GraspTarget, Panoptic3D
 from pan3d_sim.cell.execution import CLEAN_DEG, CLEAN_M, Programme, TrialResult
 from pan3d_sim.cell.grasp_trial import GraspTrials
@@ -81,30 +81,21 @@ class GraspRehearser:
         self.config, self.clock = config or RehearsalConfig(), clock
         self.hand = hand_of(gripper or GripperConfig())
 
-    def __call__(
-        self,
-        panoptic: Panoptic3D,
-        targets: Sequence[GraspTarget],
-        support_height_m: float | None,
-        budget_s: float | None = None,
-    ) -> Rehearsal:
+    def __call__(self, request: RehearsalRequest) -> Rehearsal:
         """Try grasps of one object, those that survive more often than others in further twins.
 
         Args:
-            panoptic: What is perceived, metric.
-            targets: Of one object, best first.
-            support_height_m: World z of what objects stand on.
-            budget_s: Time at most, if it is less than what is set.
+            request: The grasps, and what is around the object.
 
         Returns:
             All of them, those that survived most first.
         """
-        begun = self.clock()
+        begun, targets, support_height_m = self.clock(), request.targets, request.support_height_m
         problem = _unable(targets, support_height_m)
         if problem or support_height_m is None:
             return not_rehearsed(targets, problem)
-        ends = begun + min(self.config.budget_s, np.inf if budget_s is None else budget_s)
-        rounds = _Rounds(self, panoptic, targets[0].instance_id, support_height_m, ends)
+        ends = begun + min(self.config.budget_s, np.inf if request.budget_s is None else request.budget_s)
+        rounds = _Rounds(self, request.panoptic, targets[0].instance_id, support_height_m, ends)
         if rounds.problem:
             return not_rehearsed(targets, rounds.problem)
         tallies = [_Tally(grasp) for grasp in targets]

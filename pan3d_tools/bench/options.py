@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 
+from pan3d_core.config import ModelConfig, PipelineConfig, WorkspaceConfig
+
 
 def add_engine_options(parser: argparse.ArgumentParser, engines: Iterable[str] = ()) -> None:
     """Options that choose an engine and its checkpoint: `engine`, `weights`.
@@ -16,6 +18,14 @@ def add_engine_options(parser: argparse.ArgumentParser, engines: Iterable[str] =
     told = f"one of {', '.join(engines)}" if engines else "engine"
     parser.add_argument("--engine", "--model", default="pan3d-mini", metavar="NAME", help=f"{told} (default: %(default)s)")
     parser.add_argument("--weights", default="", metavar="FILE", help="its checkpoint (default: the one that comes with it)")
+
+
+def pipeline_on_ground(options: argparse.Namespace) -> PipelineConfig:
+    """Settings for an engine of `add_engine_options` and `add_device_option`, for what stands at the height 0."""
+    return PipelineConfig(
+        model=ModelConfig(name=options.engine, weights=options.weights, device=options.device),
+        workspace=WorkspaceConfig(support_height_m=0.0),
+    )
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:

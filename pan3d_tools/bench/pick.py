@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pan3d_core.config import ModelConfig, PipelineConfig, WorkspaceConfig
+from pan3d_core.config import PipelineConfig
 from pan3d_core.engines import Engine, build_engine
 from pan3d_core.grasping.rehearsal import Rehearser
 from pan3d_core.picking import Picker, PickerConfig, PickReport, Seen, build_picker
@@ -22,7 +22,7 @@ from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_sim.cell.touches import ITSELF, SUPPORT, Touch
 from pan3d_sim.objects.kinds import GRASPABLE_KINDS
 from pan3d_sim.rehearsal import build_rehearser
-from pan3d_tools.bench.options import add_device_option, add_engine_options
+from pan3d_tools.bench.options import add_device_option, add_engine_options, pipeline_on_ground
 from pan3d_tools.bench.shares import rate
 
 log = logging.getLogger("pan3d.bench.pick")
@@ -68,10 +68,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 def run(argv: list[str]) -> dict:
     """Run the benchmark; returns shares with 95 % intervals, collisions, attempts, times, and every object."""
     arguments = parse(argv)
-    config = PipelineConfig(
-        model=ModelConfig(name=arguments.engine, weights=arguments.weights, device=arguments.device),
-        workspace=WorkspaceConfig(support_height_m=0.0),
-    )
+    config = pipeline_on_ground(arguments)
     engine = build_engine(config.model)
     picked: list[Picked] = []
     for seed in range(arguments.seed, arguments.seed + arguments.scenes):

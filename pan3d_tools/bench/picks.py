@@ -19,7 +19,7 @@ import mujoco
 import numpy as np
 import torch
 
-from pan3d_core.config import ModelConfig, PipelineConfig, WorkspaceConfig
+from pan3d_core.config import PipelineConfig
 from pan3d_core.engines import Engine, build_engine
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.lessons import LessonFolder, Look, PickEvidence, Shown, Taken, look_of, object_taken
@@ -29,7 +29,7 @@ from pan3d_sim.cameras.depth_sensors import DEPTH_SENSORS, DepthSensor, depth_se
 from pan3d_sim.cell.arrangement import ARRANGEMENTS, settle
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell, TrueObject
 from pan3d_sim.library.bank import OBJECT_SPLITS, ObjectLibrary
-from pan3d_tools.bench.options import add_device_option, add_engine_options
+from pan3d_tools.bench.options import add_device_option, add_engine_options, pipeline_on_ground
 from pan3d_tools.bench.shares import quantile, rate
 
 log = logging.getLogger("pan3d.bench.picks")
@@ -61,13 +61,16 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="pan3d bench picks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    for name, default, told in (
+        ("scenes", 10, "of each arrangement"),
+        ("seed", 3000, "first seed"),
+        ("objects", 7, "of each scene"),
+        ("picks", 3, "objects that are taken of each scene"),
+        ("cameras", 4, "of the cell"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{told} (default: %(default)s)")
     add = parser.add_argument
-    add("--scenes", type=int, default=10, help="of each arrangement (default: %(default)s)")
-    add("--seed", type=int, default=3000, help="first seed (default: %(default)s)")
-    add("--objects", type=int, default=7, help="of each scene (default: %(default)s)")
-    add("--picks", type=int, default=3, help="objects that are taken of each scene (default: %(default)s)")
     add("--arrangement", choices=ARRANGEMENTS, nargs="+", default=list(ARRANGEMENTS), help="(default: all)")
-    add("--cameras", type=int, default=4, help="(default: %(default)s)")
     add("--depth-sensor", choices=tuple(DEPTH_SENSORS), help="depth cameras of this kind (default: colour alone)")
     add(
         "--light", type=float, default=0.1, help="brightness of the second pictures over the first, less 1 (default: %(default)s)"
@@ -84,13 +87,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
 def run(argv: list[str]) -> dict:
     """Run the benchmark; returns, for each arrangement, shares of answers with 95 % intervals and how good masks are."""
     options = parse(argv)
-    config = PipelineConfig(
-        model=ModelConfig(name=options.engine, weights=options.weights, device=options.device),
-        workspace=WorkspaceConfig(support_height_m=0.0),
-    )
-    engine = build_engine(config.model)
     models = None if options.object_folder is None else ObjectLibrary(options.object_folder, options.object_split)
-    judged: list[Judged] = []
+    config = pipeline_on_ground(options)
+    engine, judged = build_engine(config.model), list[Judged]()
     for arrangement in options.arrangement:
         cell_config = CellConfig(
             num_objects=options.objects,

@@ -54,23 +54,15 @@ def run(argv: list[str]) -> dict:
         "weights_millions": plan.weights / 1e6,
         "trained_millions": plan.trained / 1e6,
         "pictures_of_a_rank": plan.pictures,
-        "planned": planned(plan, arguments.ranks),
+        "planned": _planned(plan, arguments.ranks),
     }
     if arguments.measure:
         found["measured"] = measured(config, plan, arguments.measure)
     return found
 
 
-def planned(plan: StepPlan, ranks: int) -> dict:
-    """For each strategy, with and without recomputation, GiB of a rank by what for; and the work of the step.
-
-    Args:
-        plan: Of one rank's step.
-        ranks: Of the run.
-
-    Returns:
-        Figures by name.
-    """
+def _planned(plan: StepPlan, ranks: int) -> dict:
+    """For each strategy, with and without recomputation, GiB of a rank by what for; and the work of the step."""
     found: dict = {"ranks": ranks}
     for strategy in STRATEGIES:
         for recomputes in (False, True):

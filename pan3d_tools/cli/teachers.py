@@ -38,12 +38,12 @@ def teacher_request(options: argparse.Namespace) -> TeacherRequest:
     """What the options ask for."""
     return TeacherRequest(
         name=options.teacher,
+        things=tuple(class_names(options.things)),
+        stuff=tuple(class_names(options.stuff)),
         weights=options.teacher_weights,
         config=options.teacher_config,
         detector_weights=options.detector_weights,
         detector_config=options.detector_config,
-        things=tuple(class_names(options.things)),
-        stuff=tuple(class_names(options.stuff)),
         min_score=options.min_score,
         min_pixels=options.min_pixels,
         weights_licence=options.teacher_licence,

@@ -11,13 +11,13 @@ import numpy as np
 
 from pan3d_core.config import ModelConfig, PipelineConfig, WorkspaceConfig
 from pan3d_core.engines import Engine, build_engine
-from pan3d_core.grasping.rehearsal import Rehearsal
+from pan3d_core.grasping.rehearsal import Rehearsal, RehearsalRequest
 from pan3d_core.language.prompts import name_segments
 from pan3d_core.picking import Attempt, Outcome, PickerConfig, PickReport, Seen, build_picker, read_wish
 from pan3d_core.pictures import overlays
 from pan3d_core.pictures.files import write_moving
 from pan3d_core.runtime.files import written_whole
-from pan3d_core.structures import GraspTarget, Panoptic3D
+from pan3d_core.structures import Panoptic3D
 from pan3d_sim.arm import ARM
 from pan3d_sim.cell.arm_robot import ArmRobot
 from pan3d_sim.cell.grasp_trial import nearest_object
@@ -104,17 +104,11 @@ class RecordedRehearsals:
         self.rehearser = rehearser
         self._last: tuple[Panoptic3D, Rehearsal, float] | None = None
 
-    def __call__(
-        self,
-        panoptic: Panoptic3D,
-        targets: Sequence[GraspTarget],
-        support_height_m: float | None,
-        budget_s: float | None = None,
-    ) -> Rehearsal:
+    def __call__(self, request: RehearsalRequest) -> Rehearsal:
         """Rehearse as the rehearser does."""
-        rehearsal = self.rehearser(panoptic, targets, support_height_m, budget_s)
-        if rehearsal.trials and support_height_m is not None:
-            self._last = panoptic, rehearsal, support_height_m
+        rehearsal = self.rehearser(request)
+        if rehearsal.trials and request.support_height_m is not None:
+            self._last = request.panoptic, rehearsal, request.support_height_m
         return rehearsal
 
     def write_film(self, path: Path) -> bool:

@@ -22,13 +22,16 @@ class Click:
 
 @dataclass(frozen=True)
 class Frame:
-    """A box in a picture, around all that is seen of an object there."""
+    """A box in a picture, around all that is seen of an object there.
+
+    Its last row and its last column are inside.
+    """
 
     view: int
     top: int
     left: int
-    bottom: int  # the last row inside
-    right: int  # the last column inside
+    bottom: int
+    right: int
 
 
 @dataclass(frozen=True)

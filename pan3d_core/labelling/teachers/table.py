@@ -87,12 +87,8 @@ TEACHERS: dict[str, TeacherEntry] = {
 
 if TYPE_CHECKING:  # as in the table of engines
     OPENERS: tuple[TeacherOpener, ...] = (
-        sam.open_automatic,
-        sam.open_concepts,
-        grounded.open_grounded,
-        lseg.open_lseg,
-        onnx_segmenter.open_onnx,
-    )
+        sam.open_automatic, sam.open_concepts, grounded.open_grounded, lseg.open_lseg, onnx_segmenter.open_onnx,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

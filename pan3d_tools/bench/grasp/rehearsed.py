@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pan3d_core.config import GraspConfig, RehearsalConfig
 from pan3d_core.grasping.planner import GraspResult, select_grasps
-from pan3d_core.grasping.rehearsal import RehearsedGrasp, rehearse_objects
+from pan3d_core.grasping.rehearsal import RehearsalRequest, RehearsedGrasp, rehearse_objects
 from pan3d_core.structures import GraspTarget
 from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_sim.rehearsal.trials import GraspRehearser
@@ -36,7 +36,7 @@ class RehearsedPlanning:
         found = self._found(cloud, instance_id, support_height_m)
         if not found.targets:
             return None, f"{NO_GRASP}: {found.reason}"
-        return _scored(self.rehearser(cloud.panoptic, found.targets, support_height_m).grasps[0]), "found"
+        return _scored(self.rehearser(RehearsalRequest(cloud.panoptic, found.targets, support_height_m)).grasps[0]), "found"
 
     def choose(self, cell: RobotCell, cloud: SceneCloud, planner: Planner, waiting: Sequence[int]) -> dict[int, GraspTarget]:
         """The best grasps of the objects that were rehearsed, all within the time of one rehearsal; `planner` is this one."""

@@ -32,10 +32,10 @@ def test_an_answer_counts_its_trials_in_words():
 
 
 def rehearser(worth, seconds, asked):
-    def rehearse(panoptic, targets, support_height_m, budget_s=None):
-        key = targets[0].instance_id
-        asked.append((key, budget_s))
-        return Rehearsal((RehearsedGrasp(targets[0], 1, 1, 1, worth[key]),), 1, seconds, True)
+    def rehearse(request):
+        first = request.targets[0]
+        asked.append((first.instance_id, request.budget_s))
+        return Rehearsal((RehearsedGrasp(first, 1, 1, 1, worth[first.instance_id]),), 1, seconds, True)
 
     return rehearse
 
