@@ -25,17 +25,14 @@ OVERLOADED_S = 0.006  # so long it must be loaded by too much: one step of a sol
 
 @dataclass(frozen=True)
 class SuctionSpec:
-    """Geometry and strength of the cup.
+    """Geometry and strength of the cup; what usual ones have says `SuctionConfig`."""
 
-    The body is what carries the cup; friction is that of the lip.
-    """
-
-    radius_m: float = 0.015
-    give_m: float = 0.002
-    body_radius_m: float = 0.020
-    body_length_m: float = 0.120
-    pressure_pa: float = 50_000.0
-    friction: float = 0.5
+    radius_m: float
+    give_m: float
+    body_radius_m: float  # of what carries the cup
+    body_length_m: float
+    pressure_pa: float
+    friction: float  # of the lip
 
     @property
     def vacuum_n(self) -> float:

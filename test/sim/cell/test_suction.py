@@ -13,10 +13,10 @@ from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.grippers import hand_of
 from pan3d_sim.cell.hand import HandSpec
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell
-from pan3d_sim.cell.suction_hand import SuctionSpec
 from pan3d_sim.objects.kinds import sample_object
 
-CONFIG = CellConfig(width=64, height=48, num_cameras=1, hand=SuctionSpec())
+CUP = hand_of(GripperConfig(kind="suction"))
+CONFIG = CellConfig(width=64, height=48, num_cameras=1, hand=CUP)
 
 
 def cell_with(kind, seed=1, **changes):
@@ -50,18 +50,18 @@ def test_what_is_hollow_or_too_narrow_does_not_seal():
     with cell_with("block") as cell:
         wide = np.ptp(cell.objects[0].vertices, axis=0)[:2].max() / 2
         assert GraspTrials(cell).execute(top_of(cell, wide - 0.005), target=0).failure == "missed"  # over the edge
-    with cell_with("banana", hand=SuctionSpec(give_m=0.0003)) as cell:
+    with cell_with("banana", hand=replace(CUP, give_m=0.0003)) as cell:
         assert GraspTrials(cell).execute(top_of(cell), target=0).failure == "missed"
 
 
 def test_too_little_vacuum_lets_go():
-    with cell_with("box", hand=SuctionSpec(pressure_pa=1500.0)) as cell:
+    with cell_with("box", hand=replace(CUP, pressure_pa=1500.0)) as cell:
         result = GraspTrials(cell).execute(top_of(cell), target=0)
     assert result.failure == "slipped" and not result.lifted
 
 
 def test_a_lever_peels_the_lip_off():
-    with cell_with("book", hand=SuctionSpec(pressure_pa=20_000.0)) as cell:
+    with cell_with("book", hand=replace(CUP, pressure_pa=20_000.0)) as cell:
         long = np.ptp(cell.objects[0].vertices, axis=0)[:2].max() / 2
         middle, end = (GraspTrials(cell).execute(top_of(cell, aside), target=0) for aside in (0.0, long - 0.025))
     assert middle.lifted and not end.lifted and end.failure == "slipped"
@@ -93,7 +93,7 @@ def test_the_hand_has_the_shape_of_the_gripper():
     hand = hand_of(GripperConfig(max_width_m=0.14, palm_width_m=0.2))
     assert hand == HandSpec(opening_m=0.14, palm_size_m=(0.2, 0.04, 0.04))
     cup = hand_of(GripperConfig(kind="suction", suction=SuctionConfig(radius_m=0.01, pressure_kpa=70.0)))
-    assert cup == SuctionSpec(radius_m=0.01, pressure_pa=70_000.0)
+    assert cup == replace(CUP, radius_m=0.01, pressure_pa=70_000.0)
     with pytest.raises(ValueError, match="GripperConfig.kind: expected one of parallel, suction, got 'magnet'"):
         GripperConfig(kind="magnet")
 

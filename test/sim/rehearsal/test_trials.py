@@ -79,7 +79,7 @@ def test_what_cannot_be_tried_is_said():
         untimed()(RehearsalRequest(scene, [first[0], second[0]], 0.0))
     points, normals = post()
     few = as_scene((points[:5], normals[:5]))
-    assert untimed()(few, first, 0.0).problem == "too few points of the object were seen"
+    assert untimed()(RehearsalRequest(few, first, 0.0)).problem == "too few points of the object were seen"
     assert untimed().twins(few, 1, 0.0) == []
 
 
