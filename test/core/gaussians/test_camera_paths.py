@@ -177,7 +177,7 @@ def test_cameras_of_a_file(tmp_path):
         ('[{"cam_from_world": DOUBLE, "intrinsics": LENS}]', "view 0: cam_from_world: expected a rotation"),
         ('[{"cam_from_world": EYE, "intrinsics": LENS, "image_hw": [0, 5]}]', "view 0: image_hw: expected height and width"),
         ('[{"cam_from_world": EYE, "intrinsics": LENS, "image": "p.json"}]', "view 0: image: expected a picture"),
-        ('[{"cam_from_world": NAN, "intrinsics": LENS}]', "view 0: cam_from_world: expected a rotation"),
+        ('[{"cam_from_world": NAN, "intrinsics": LENS}]', "view 0: cam_from_world: expected finite numbers"),
     ],
 )
 def test_files_that_are_no_paths(tmp_path, content, message):
