@@ -48,6 +48,7 @@ def test_what_a_pipeline_sees_is_told_apart_by_the_objects_that_it_shows():
             assert np.linalg.norm(middle - cell.data.xipos[cell.bodies[index].body][:2]) < 0.02
 
 
+@pytest.mark.slow
 def test_what_is_rehearsed_is_scored_by_its_trials_and_decides_which_object_is_taken(tmp_path):
     arguments = [
         "--seed",

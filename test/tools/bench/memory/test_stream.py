@@ -20,6 +20,7 @@ def test_ids_and_states_of_a_busy_table():
     assert found["step"]["p50_ms"] > 0 and len(found["step"]["slopes_per_1000_steps"]["rss_mb"]) == 3
 
 
+@pytest.mark.slow
 def test_a_memory_that_looks_at_places_alone_is_told(monkeypatch):
     class Forgetful(WorldMemory):
         def __init__(self) -> None:
