@@ -46,6 +46,7 @@ def test_scenes_in_which_nothing_is_found_judge_nothing(figures):
         judged(ModelConfig(precision="float16"))
 
 
+@pytest.mark.slow
 def test_what_another_runtime_took_over_is_no_judgement(tmp_path, monkeypatch):
     monkeypatch.setenv("PAN3D_CACHE", str(tmp_path))
     monkeypatch.setattr("pan3d_core.runtime.networks.table.is_installed", lambda name: False)

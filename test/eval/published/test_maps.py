@@ -18,7 +18,7 @@ from pan3d_eval.rendered import refined
 from pan3d_eval.rendered.refined import refined_view_figures
 from pan3d_eval.rendered.true_views import ClassList
 
-SMALL = {"stride": 1, "steps": 16, "size": (72, 56)}
+SMALL = {"stride": 1, "steps": 8, "size": (72, 56)}
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_table_is_what_the_description_gives(tmp_path, judged):
     assert seen[2].names == ("lamp", "chair", "sofa", "box", "floor") and seen[1][0].shape == (4, 56, 72)
     assert found.figures["loose_pq"] == pytest.approx(slow(seen), abs=1e-6) and 0.3 < found.figures["loose_pq"] <= 1
     assert found.changed == (
-        "which images of a recording are taken", "16 steps instead of 30000", "views of 72 x 56 instead of 640 x 480",
+        "which images of a recording are taken", "8 steps instead of 30000", "views of 72 x 56 instead of 640 x 480",
         "2D labels: truth (the paper: Grounded-SAM)",
     )  # fmt: skip
 
