@@ -11,7 +11,9 @@ from pan3d_core.runtime.files import named_file, read_json_object, written_whole
 from pan3d_core.warranty.guarantee import Confirmation
 
 VERSION = 1
-OBJECT, WORDS = KINDS = ("object", "words")  # is this one object; is it what the words mean
+OBJECT = "object"  # is this one object?
+WORDS = "words"  # is it what the words mean?
+KINDS = (OBJECT, WORDS)
 MOST = 2000  # of a kind that are kept, the newest ones
 
 
