@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from pan3d_core.assembly.alignment import align_to_world
-from pan3d_core.assembly.consistency import refuse_metres
-from pan3d_core.assembly.consistency_watch import ConsistencyWatch
 from pan3d_core.assembly.depth_outlines import can_fuse, fuse_outlines
 from pan3d_core.assembly.merging import merge_panoptic
 from pan3d_core.assembly.ownership import OwnedPixels, own_masks, own_pixels, without_body
 from pan3d_core.assembly.placement import refine_placement
-from pan3d_core.assembly.support_height import estimate_support_height
+from pan3d_core.assembly.pose_checks.consistency import refuse_metres
+from pan3d_core.assembly.pose_checks.consistency_watch import ConsistencyWatch
+from pan3d_core.assembly.pose_checks.support_height import estimate_support_height
 from pan3d_core.body import RobotBody, look_for_body
 from pan3d_core.config import ImageLimits, PipelineConfig, PreprocessConfig
 from pan3d_core.engines.facts import Engine

@@ -1,11 +1,10 @@
 """From an engine's answer to objects in the world; knows results and cameras, no model and no engine."""
 
 from pan3d_core.assembly.alignment import align_to_world
-from pan3d_core.assembly.consistency import check_poses
-from pan3d_core.assembly.consistency_watch import ConsistencyWatch
 from pan3d_core.assembly.merging import between_surfaces, merge_panoptic
 from pan3d_core.assembly.ownership import OwnedMasks, OwnedPixels, own_masks, own_pixels
 from pan3d_core.assembly.placement import refine_placement
+from pan3d_core.assembly.pose_checks import ConsistencyWatch, check_poses
 
 __all__ = [
     "ConsistencyWatch",

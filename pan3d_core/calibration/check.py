@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from pan3d_core.assembly.pose_fit import WIDTHS, fit_views, motion_size
-from pan3d_core.assembly.view_matches import Array
+from pan3d_core.assembly.pose_checks.pose_fit import WIDTHS, fit_views, motion_size
+from pan3d_core.assembly.pose_checks.view_matches import Array
 from pan3d_core.calibration.adjust import LATE_WIDTHS, Estimate, Flags, Shared, adjusted, linearised, moved_by, what_views_share
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from pan3d_core.assembly.view_matches import Array
+from pan3d_core.assembly.pose_checks.view_matches import Array
 from pan3d_core.calibration.check import CalibrationCheck, CameraCheck
 
 

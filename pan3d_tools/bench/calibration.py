@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from pan3d_core.assembly.pose_fit import motion_size
-from pan3d_core.assembly.view_matches import Array
+from pan3d_core.assembly.pose_checks.pose_fit import motion_size
+from pan3d_core.assembly.pose_checks.view_matches import Array
 from pan3d_core.calibration import CalibrationCheck, check_calibration
 from pan3d_core.structures import CameraView
 from pan3d_sim.cell.robot_cell import RobotCell

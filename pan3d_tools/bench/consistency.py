@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from pan3d_core.assembly.consistency import check_poses, checking
-from pan3d_core.assembly.consistency_watch import times_longer
-from pan3d_core.assembly.pose_fit import small_motion
-from pan3d_core.assembly.pose_hypotheses import OPTICAL_FROM_BODY, OPTICAL_FROM_OPENGL
-from pan3d_core.assembly.view_matches import Array, ViewMatches, match_views
+from pan3d_core.assembly.pose_checks.consistency import check_poses, checking
+from pan3d_core.assembly.pose_checks.consistency_watch import times_longer
+from pan3d_core.assembly.pose_checks.pose_fit import small_motion
+from pan3d_core.assembly.pose_checks.pose_hypotheses import OPTICAL_FROM_BODY, OPTICAL_FROM_OPENGL
+from pan3d_core.assembly.pose_checks.view_matches import Array, ViewMatches, match_views
 from pan3d_core.config import ConsistencyConfig, ModelConfig, PipelineConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.pipeline import PerceptionPipeline

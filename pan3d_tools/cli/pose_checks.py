@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pan3d_core.assembly.consistency import check_poses
+from pan3d_core.assembly.pose_checks.consistency import check_poses
 from pan3d_core.config import AlignConfig, PreprocessConfig
 from pan3d_core.geometry.camera_checks import CalibrationRefused, CameraRefused, PoseRefused
 from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check

@@ -21,8 +21,11 @@ from pan3d_tools.cli.command_parser import add_commands, commands_of_tools
 COMMANDS = commands_of_tools(
     {
         "reconstruct": ("cli.reconstruct:add", "cloud, instances, depth and pictures from plain image files"),
-        "teach": ("cli.teach:add", "objects that are shown once and found by their names from then on"),
-        "label": ("cli.label:add", "2D labels of pictures, scenes and bags by models of others, such as SAM 2, as files"),
+        "teach": ("cli.teaching.teach:add", "objects that are shown once and found by their names from then on"),
+        "label": (
+            "cli.teaching.label:add",
+            "2D labels of pictures, scenes and bags by models of others, such as SAM 2",
+        ),
         "export": (
             "cli.export:add",
             "build an engine's network for ONNX Runtime, OpenVINO or TensorRT, and compare it with torch",

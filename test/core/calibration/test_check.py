@@ -7,7 +7,7 @@ import pytest
 import torch
 from table_rig import rig
 
-from pan3d_core.assembly.pose_fit import motion_size, small_motion
+from pan3d_core.assembly.pose_checks.pose_fit import motion_size, small_motion
 from pan3d_core.calibration import check_calibration, corrected
 
 KNOCK = small_motion(np.array([0.012, -0.01, 0.006, 0.012, -0.008, 0.01]))  # about a degree and 18 mm

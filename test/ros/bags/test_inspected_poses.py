@@ -9,7 +9,7 @@ pytest.importorskip("pan3d_sim.data.recording_messages", reason="needs the extra
 from bag_scene import write_bag
 from table_rig import HEIGHT, INTRINSICS, WIDTH, rig
 
-from pan3d_core.assembly.pose_hypotheses import OPTICAL_FROM_OPENGL
+from pan3d_core.assembly.pose_checks.pose_hypotheses import OPTICAL_FROM_OPENGL
 from pan3d_core.structures import unit_range
 from pan3d_sim.cameras.rig import RigCamera
 from pan3d_sim.cell.frame_tree import FrameLink

@@ -9,7 +9,7 @@ import torch
 from std_srvs.srv import Trigger
 from table_rig import rig
 
-from pan3d_core.assembly.pose_fit import small_motion
+from pan3d_core.assembly.pose_checks.pose_fit import small_motion
 from pan3d_ros.services.calibration import CalibrationServices
 from pan3d_tools import cli
 

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("pan3d_sim.cell.robot_cell", reason="needs the extra sim")
 
-from pan3d_core.assembly.pose_fit import small_motion  # noqa: E402
+from pan3d_core.assembly.pose_checks.pose_fit import small_motion  # noqa: E402
 from pan3d_core.calibration import CalibrationCheck, CameraCheck  # noqa: E402
 from pan3d_tools.bench.calibration import judge, summarize  # noqa: E402
 

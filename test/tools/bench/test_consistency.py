@@ -7,8 +7,8 @@ import pytest
 import torch
 from table_rig import rig
 
-from pan3d_core.assembly.pose_fit import motion_size
-from pan3d_core.assembly.view_matches import match_views
+from pan3d_core.assembly.pose_checks.pose_fit import motion_size
+from pan3d_core.assembly.pose_checks.view_matches import match_views
 from pan3d_core.config import ConsistencyConfig
 from pan3d_tools.bench.consistency import CLEAN, FAULTS, REFUSED, Verdict, among, judge, knocked, motion, run, summarize
 

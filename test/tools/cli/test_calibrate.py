@@ -7,7 +7,7 @@ import pytest
 import torch
 from table_rig import rig
 
-from pan3d_core.assembly.pose_fit import motion_size, small_motion
+from pan3d_core.assembly.pose_checks.pose_fit import motion_size, small_motion
 from pan3d_core.calibration import CalibrationCheck, CameraCheck, lines_of
 from pan3d_core.views.camera_files import read_camera_file
 from pan3d_core.views.scene_folder import Scene, read_scene, write_scene

@@ -6,7 +6,7 @@ import pytest
 import torch
 from table_rig import rig
 
-from pan3d_core.assembly.pose_hypotheses import OPTICAL_FROM_OPENGL
+from pan3d_core.assembly.pose_checks.pose_hypotheses import OPTICAL_FROM_OPENGL
 from pan3d_core.views.scene_folder import Scene, write_scene
 from pan3d_tools.cli import main
 

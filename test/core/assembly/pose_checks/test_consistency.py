@@ -9,13 +9,13 @@ import pytest
 import torch
 from table_rig import EYES, rig, texture
 
-from pan3d_core.assembly import ground_matches, view_matches
-from pan3d_core.assembly.consistency import _Camera, _is_doubtful, check_poses, refuse_metres
-from pan3d_core.assembly.consistency_watch import ConsistencyWatch, times_longer
-from pan3d_core.assembly.mirrored_pictures import _MIRRORED
-from pan3d_core.assembly.pose_fit import pair_transforms, ray_errors, small_motion
-from pan3d_core.assembly.pose_hypotheses import MISTAKES, OPTICAL_FROM_BODY, OPTICAL_FROM_OPENGL
-from pan3d_core.assembly.view_matches import CONTRAST, grey_picture, match_views, sift_features
+from pan3d_core.assembly.pose_checks import ground_matches, view_matches
+from pan3d_core.assembly.pose_checks.consistency import _Camera, _is_doubtful, check_poses, refuse_metres
+from pan3d_core.assembly.pose_checks.consistency_watch import ConsistencyWatch, times_longer
+from pan3d_core.assembly.pose_checks.mirrored_pictures import _MIRRORED
+from pan3d_core.assembly.pose_checks.pose_fit import pair_transforms, ray_errors, small_motion
+from pan3d_core.assembly.pose_checks.pose_hypotheses import MISTAKES, OPTICAL_FROM_BODY, OPTICAL_FROM_OPENGL
+from pan3d_core.assembly.pose_checks.view_matches import CONTRAST, grey_picture, match_views, sift_features
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.structures import PoseConsistency, Reconstruction

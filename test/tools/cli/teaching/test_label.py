@@ -114,7 +114,7 @@ def test_the_card_of_a_teacher_lies_beside_what_it_labelled(tmp_path, capsys, on
         truth = SceneTruth(tuple(item.long() for item in empty), empty, (), LabelSpace.things([]))
         return LabelledScene(replace(scene, truth=truth), (), 0.0, (teacher.name,))
 
-    monkeypatch.setattr("pan3d_tools.cli.teach_networks.label_scene", labelled)
+    monkeypatch.setattr("pan3d_tools.cli.teaching.networks.label_scene", labelled)
     code, told, _ = run(capsys, "teach", "label", scene, "-o", tmp_path / "data", *QUICK, *onnx)
     assert code == 0 and told.startswith("ONNX model") and read_card(tmp_path / "data" / "table").teacher == "onnx"
     (proposal,) = asked

@@ -16,9 +16,9 @@ from pan3d_core.runtime.lazy import load
 from pan3d_core.teaching import read_library
 from pan3d_tools.cli import export
 from pan3d_tools.cli.options import add_model_options, build_pipeline
-from pan3d_tools.cli.recordings import posed_sources
 from pan3d_tools.cli.scene_output import write_new_scene
-from pan3d_tools.cli.teachers import add_teacher_options, open_teacher
+from pan3d_tools.cli.teaching.recordings import posed_sources
+from pan3d_tools.cli.teaching.teachers import add_teacher_options, open_teacher
 
 # Imported when it is needed: training renders scenes with MuJoCo.
 TEACH, REQUEST, PLAN = (f"training.teaching:{name}" for name in ("teach", "TeachRequest", "DataPlan"))

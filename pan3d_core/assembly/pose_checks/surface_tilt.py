@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from pan3d_core.assembly.support_height import LAYER, MIN_PIXELS, SeenPlaces
+from pan3d_core.assembly.pose_checks.support_height import LAYER, MIN_PIXELS, SeenPlaces
 
 # A plane holds this share of all places and so many of them, spreads this far in its narrow direction (fraction of the distance),
 # and is found among so many planes through three of so many places.

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pan3d_core.assembly.portions import Portions
-from pan3d_core.assembly.pose_fit import pair_transforms, ray_errors
-from pan3d_core.assembly.pose_hypotheses import common_mistakes, single_mistakes
-from pan3d_core.assembly.view_matches import CONTRAST, Array, ViewMatches, grey_picture, match_features, sift_features
+from pan3d_core.assembly.pose_checks.portions import Portions
+from pan3d_core.assembly.pose_checks.pose_fit import pair_transforms, ray_errors
+from pan3d_core.assembly.pose_checks.pose_hypotheses import common_mistakes, single_mistakes
+from pan3d_core.assembly.pose_checks.view_matches import CONTRAST, Array, ViewMatches, grey_picture, match_features, sift_features
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView
 

@@ -28,8 +28,8 @@ from pan3d_core.teaching import (
 from pan3d_core.views.usable_views import usable_scene
 from pan3d_tools.cli.bags.files import find_bags
 from pan3d_tools.cli.options import add_model_options, pipeline_config
-from pan3d_tools.cli.teach_networks import add_deploy, add_label, add_train
-from pan3d_tools.cli.teach_review import add_review
+from pan3d_tools.cli.teaching.networks import add_deploy, add_label, add_train
+from pan3d_tools.cli.teaching.review import add_review
 
 DEFAULT_FOLDER = Path("objects")
 # Imported for bags only: objects are taught from pictures where rosbags is not installed.

@@ -66,7 +66,7 @@ def test_what_is_no_recording_is_refused(tmp_path, capsys):
 def test_a_full_disk_leaves_no_half_scene(tmp_path, capsys, monkeypatch):
     scene = scene_of(tmp_path / "table")
     found = LabelledScene(read_scene(scene), (), 0.0, ("nobody",))
-    monkeypatch.setattr("pan3d_tools.cli.teach_networks.label_scene", lambda *_: found)
+    monkeypatch.setattr("pan3d_tools.cli.teaching.networks.label_scene", lambda *_: found)
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")

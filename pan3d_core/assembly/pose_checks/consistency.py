@@ -14,18 +14,24 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from pan3d_core.assembly.focal_lengths import focal_doubts
-from pan3d_core.assembly.ground_matches import with_ground_matches
-from pan3d_core.assembly.measured_scale import scale_doubts
-from pan3d_core.assembly.mirrored_pictures import fits_if_mirrored, judge_unseen
-from pan3d_core.assembly.portions import Portions, at_once
-from pan3d_core.assembly.pose_fit import fit_views, free_fits, motion_size, pair_transforms, ray_errors
-from pan3d_core.assembly.pose_hypotheses import Hypothesis, common_mistakes, exchanges, single_mistakes
-from pan3d_core.assembly.shared_poses import twin_cameras
-from pan3d_core.assembly.support_height import SeenPlaces, find_support, measured_places, support_doubt, triangulated_places
-from pan3d_core.assembly.support_sight import judge_world
-from pan3d_core.assembly.surface_tilt import tilt_doubt
-from pan3d_core.assembly.view_matches import Array, Features, Indices, ViewMatches, find_features, match_features
+from pan3d_core.assembly.pose_checks.focal_lengths import focal_doubts
+from pan3d_core.assembly.pose_checks.ground_matches import with_ground_matches
+from pan3d_core.assembly.pose_checks.measured_scale import scale_doubts
+from pan3d_core.assembly.pose_checks.mirrored_pictures import fits_if_mirrored, judge_unseen
+from pan3d_core.assembly.pose_checks.portions import Portions, at_once
+from pan3d_core.assembly.pose_checks.pose_fit import fit_views, free_fits, motion_size, pair_transforms, ray_errors
+from pan3d_core.assembly.pose_checks.pose_hypotheses import Hypothesis, common_mistakes, exchanges, single_mistakes
+from pan3d_core.assembly.pose_checks.shared_poses import twin_cameras
+from pan3d_core.assembly.pose_checks.support_height import (
+    SeenPlaces,
+    find_support,
+    measured_places,
+    support_doubt,
+    triangulated_places,
+)
+from pan3d_core.assembly.pose_checks.support_sight import judge_world
+from pan3d_core.assembly.pose_checks.surface_tilt import tilt_doubt
+from pan3d_core.assembly.pose_checks.view_matches import Array, Features, Indices, ViewMatches, find_features, match_features
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView, PoseConsistency, Reconstruction, SupportHeight
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from pan3d_core.assembly.view_matches import Array
+from pan3d_core.assembly.pose_checks.view_matches import Array
 from pan3d_core.structures import CameraView, PoseConsistency
 
 # Rays along each side of a picture that are asked whether they meet the support.

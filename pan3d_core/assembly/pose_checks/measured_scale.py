@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pan3d_core.assembly.support_height import meeting_places
-from pan3d_core.assembly.view_matches import Array, ViewMatches
+from pan3d_core.assembly.pose_checks.support_height import meeting_places
+from pan3d_core.assembly.pose_checks.view_matches import Array, ViewMatches
 from pan3d_core.structures import CameraView
 
 # Of so many places at least; a sensor's own scale is off by a few per cent, wrong units by ten times and more.

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pan3d_core.assembly.pose_fit import pair_transforms, ray_errors
-from pan3d_core.assembly.view_matches import Array, ViewMatches
+from pan3d_core.assembly.pose_checks.pose_fit import pair_transforms, ray_errors
+from pan3d_core.assembly.pose_checks.view_matches import Array, ViewMatches
 
 # Lengths that are tried, as shares of the given ones.
 TRIED = (0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3)

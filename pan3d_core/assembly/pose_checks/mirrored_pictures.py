@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from pan3d_core.assembly.portions import Portions
-from pan3d_core.assembly.pose_fit import pair_transforms, ray_errors
-from pan3d_core.assembly.view_matches import Array, Features, ViewMatches, find_features, match_features
+from pan3d_core.assembly.pose_checks.portions import Portions
+from pan3d_core.assembly.pose_checks.pose_fit import pair_transforms, ray_errors
+from pan3d_core.assembly.pose_checks.view_matches import Array, Features, ViewMatches, find_features, match_features
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView, PoseConsistency
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from pan3d_core.assembly.pose_fit import motion_size
-from pan3d_core.assembly.view_matches import Array, grey_picture
+from pan3d_core.assembly.pose_checks.pose_fit import motion_size
+from pan3d_core.assembly.pose_checks.view_matches import Array, grey_picture
 from pan3d_core.structures import CameraView
 
 # Cameras nearer to each other than this, looking the same way, are one camera or one mistake.

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pan3d_core.assembly.consistency import check_poses, checking
-from pan3d_core.assembly.portions import Portions, advance
-from pan3d_core.assembly.pose_fit import motion_size
-from pan3d_core.assembly.view_matches import Array
+from pan3d_core.assembly.pose_checks.consistency import check_poses, checking
+from pan3d_core.assembly.pose_checks.portions import Portions, advance
+from pan3d_core.assembly.pose_checks.pose_fit import motion_size
+from pan3d_core.assembly.pose_checks.view_matches import Array
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView, PoseConsistency
 

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from pan3d_core.assembly.view_matches import Array, Indices, ViewMatches, unit
+from pan3d_core.assembly.pose_checks.view_matches import Array, Indices, ViewMatches, unit
 
 # Nothing is nearer to a camera than this.
 NEAR_M = 0.1

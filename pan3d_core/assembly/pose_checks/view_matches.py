@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pan3d_core.assembly.portions import Portions, at_once
+from pan3d_core.assembly.pose_checks.portions import Portions, at_once
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView, unit_range
 

@@ -8,7 +8,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from pan3d_core.assembly.view_matches import Array, Indices
+from pan3d_core.assembly.pose_checks.view_matches import Array, Indices
 
 # All orders of the cameras are tried up to this many, beyond it only exchanges of two.
 MAX_PERMUTED = 4

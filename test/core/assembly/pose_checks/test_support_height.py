@@ -7,9 +7,15 @@ import pytest
 import torch
 from table_rig import BOX_HEIGHT_M, EYES, rig
 
-from pan3d_core.assembly.consistency import check_poses
-from pan3d_core.assembly.consistency_watch import ConsistencyWatch
-from pan3d_core.assembly.support_height import SeenPlaces, estimate_support_height, find_support, measured_places, support_doubt
+from pan3d_core.assembly.pose_checks.consistency import check_poses
+from pan3d_core.assembly.pose_checks.consistency_watch import ConsistencyWatch
+from pan3d_core.assembly.pose_checks.support_height import (
+    SeenPlaces,
+    estimate_support_height,
+    find_support,
+    measured_places,
+    support_doubt,
+)
 from pan3d_core.config import ConsistencyConfig
 
 CONFIG = ConsistencyConfig()

@@ -14,8 +14,8 @@ from pan3d_core.views.image_files import read_image
 from pan3d_core.views.scene_folder import Scene, write_scene
 from pan3d_eval.datasets import ViewSelection, dataset_of, read_dataset_scene
 from pan3d_tools.cli.bags.files import find_bags
-from pan3d_tools.cli.recordings import pictures_in, sources_of
-from pan3d_tools.cli.teachers import add_teacher_options, open_teacher
+from pan3d_tools.cli.teaching.recordings import pictures_in, sources_of
+from pan3d_tools.cli.teaching.teachers import add_teacher_options, open_teacher
 
 # Imported for training data only, which come with what renders them.
 SHARDS = "training.data.asked:ask_for_shards"

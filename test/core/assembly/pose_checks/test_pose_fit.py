@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pan3d_core.assembly.pose_fit import free_fits, motion_size
-from pan3d_core.assembly.view_matches import ViewMatches
+from pan3d_core.assembly.pose_checks.pose_fit import free_fits, motion_size
+from pan3d_core.assembly.pose_checks.view_matches import ViewMatches
 
 
 def matched(count: int):

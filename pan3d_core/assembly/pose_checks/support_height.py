@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pan3d_core.assembly.ground_matches import with_ground_matches
-from pan3d_core.assembly.portions import at_once
-from pan3d_core.assembly.pose_fit import NEAR_M, pair_transforms, ray_errors
-from pan3d_core.assembly.view_matches import Array, ViewMatches, match_views
+from pan3d_core.assembly.pose_checks.ground_matches import with_ground_matches
+from pan3d_core.assembly.pose_checks.portions import at_once
+from pan3d_core.assembly.pose_checks.pose_fit import NEAR_M, pair_transforms, ray_errors
+from pan3d_core.assembly.pose_checks.view_matches import Array, ViewMatches, match_views
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView, SupportHeight
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from pan3d_core.assembly.focal_lengths import focal_doubts
-from pan3d_core.assembly.view_matches import ViewMatches
+from pan3d_core.assembly.pose_checks.focal_lengths import focal_doubts
+from pan3d_core.assembly.pose_checks.view_matches import ViewMatches
 from pan3d_core.geometry.transforms import look_at
 
 EYES = ((-0.6, -0.25, 0.55), (0.5, -0.4, 0.5), (0.1, 0.6, 0.45))

@@ -6,7 +6,7 @@ from labelled_boxes import PATCH, RED_LEFT, labelled_dataset
 from pan3d_core.labelling.review import Review
 from pan3d_core.views.scene_folder import read_scene
 from pan3d_tools import cli
-from pan3d_tools.cli import teach_review
+from pan3d_tools.cli.teaching import review as command
 
 
 def run(capsys, *arguments):
@@ -62,8 +62,8 @@ def test_a_page_that_is_left_says_where_the_decisions_are(dataset, capsys, monke
         page.stop()
         return 0
 
-    monkeypatch.setattr(teach_review, "ReviewPage", Served)
-    monkeypatch.setattr(teach_review, "serve_until_interrupted", interrupted)
+    monkeypatch.setattr(command, "ReviewPage", Served)
+    monkeypatch.setattr(command, "serve_until_interrupted", interrupted)
     code, told, _ = run(capsys, "review", dataset, "--port", 9)
     assert code == 0 and served == [(f"5 objects of {dataset}", 9)] and "2 of 5 decided, kept in" in told
 
