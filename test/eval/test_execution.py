@@ -34,7 +34,8 @@ def references(cell, tmp_path):
         shown = tuple(cell.views[views])
         truth = SceneTruth(tuple(cell.ids[views]), tuple(view.depth for view in shown), objects, LabelSpace.things(("block",)))
         write_scene(tmp_path / "scenes" / name, Scene(name, shown, truth, 0.0))
-    (tmp_path / "scenes" / "b" / "images" / f"00_{cell.views[1].camera}.png").unlink()
+    for picture in (tmp_path / "scenes" / "b" / "images").iterdir():
+        picture.unlink()
     return list_scenes([tmp_path / "scenes"])
 
 
