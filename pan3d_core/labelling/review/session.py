@@ -115,7 +115,8 @@ class Review:
 
     def _not_begun(self, folders: Sequence[Path]) -> list[dict[str, str]]:
         """Entries of the scenes that the journal does not know yet; those that it knows must be as they were."""
-        begun = {entry["scene"]: entry["sha256"] for entry in self._journal.entries if entry.get("do") == BEGIN}
+        with named_file(self._journal.path, "decisions of a review"):
+            begun = {entry["scene"]: entry["sha256"] for entry in self._journal.entries if entry.get("do") == BEGIN}
         new = []
         for folder in folders:
             path = folder / SCENE_FILE

@@ -233,6 +233,16 @@ def test_journals_of_other_pictures_are_named(review, dataset):
     again.close()
 
 
+@pytest.mark.parametrize("key", ["scene", "sha256"])
+def test_a_line_of_the_journal_that_lacks_a_key_is_told_with_its_file(review, dataset, key):
+    review.name((BENCH, RED_LEFT), "valve")
+    review.close()
+    path = dataset / JOURNAL_FILE
+    path.write_text(path.read_text().replace(f'"{key}":', '"other":', 1))
+    with pytest.raises(ValueError, match=rf"review.jsonl.*decisions of a review.*{key}"):
+        Review(dataset)
+
+
 def test_data_sets_that_cannot_be_reviewed_are_refused(tmp_path):
     with pytest.raises(ValueError, match="DATASET: expected scene folders"):
         Review(tmp_path)
