@@ -33,7 +33,7 @@ test: setup
 docs: setup
 	@source activate.sh && python -c "import material, mkdocstrings_handlers.python" 2>/dev/null \
 	  || .venv/bin/uv pip install --python .venv/bin/python -c requirements/pins.txt -e ".[docs]"
-	@source activate.sh && NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --quiet && echo "build/site/index.html"
+	@source activate.sh && NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict && echo "build/site/index.html"
 
 scoreboard: setup
 	@source activate.sh && pan3d scoreboard $(ARGS)
