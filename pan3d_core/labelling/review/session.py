@@ -119,8 +119,7 @@ class Review:
             begun = {entry["scene"]: entry["sha256"] for entry in self._journal.entries if entry.get("do") == BEGIN}
         new = []
         for folder in folders:
-            path = folder / SCENE_FILE
-            now = file_sha256(path)
+            path, now = folder / SCENE_FILE, file_sha256(folder / SCENE_FILE)
             if begun.get(folder.name, now) != now:
                 raise ValueError(
                     f"{path}: expected the file that the review began with, got another one; put it back, or delete "
