@@ -21,16 +21,16 @@ from pan3d_core.config import ConsistencyConfig
 CONFIG = ConsistencyConfig()
 
 
-@pytest.fixture(scope="module")
-def views():
-    return rig()
-
-
 def layer(rng, height, count, half_m=0.4, noise_m=0.001):
     """(count, 3) places of a level surface."""
     places = rng.uniform(-half_m, half_m, (count, 3))
     places[:, 2] = height + rng.normal(0.0, noise_m, count)
     return places
+
+
+@pytest.fixture(scope="module")
+def views():
+    return rig()
 
 
 def seen(*layers):
