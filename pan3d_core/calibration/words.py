@@ -15,17 +15,9 @@ from pan3d_core.calibration.check import CalibrationCheck, CameraCheck
 def lines_of(check: CalibrationCheck) -> list[str]:
     """Say what was found, a line for each camera, and below how to mend those that are off."""
     lines = [f"{check.views} views"]
-    for item in check.cameras:
-        sure = f"+-{1000 * item.sigma_m:.0f} mm, +-{item.sigma_deg:.1f} degrees"
-        if not item.known:
-            lines.append(f"{item.camera}: cannot be told: {item.matches} places shared with other views, too few or too close")
-        elif item.camera == check.trusted:
-            lines.append(f"{item.camera}: trusted")
-        elif item.is_off:
-            fits = f"{item.fits_given:.2f} of what it shares fits, then {item.fits_corrected:.2f}"
-            lines.append(f"{item.camera}: OFF by {1000 * item.moved_m:.0f} mm and {item.turned_deg:.1f} degrees ({sure}); {fits}")
-        else:
-            lines.append(f"{item.camera}: right ({sure}; {item.matches} places)")
+    lines += [
+        f"{item.camera}: {'trusted' if item.camera == check.trusted and item.known else words_of(item)}" for item in check.cameras
+    ]
     if 2 * len(check.off) >= len(check.cameras) > 1 and not check.trusted:
         lines.append(
             "as many are off as are right: which of them are, pictures cannot tell; pan3d calibrate check --trust names one "
@@ -37,6 +29,17 @@ def lines_of(check: CalibrationCheck) -> list[str]:
             f"  {item.camera}: xyz {_rounded(xyz)} xyzw {_rounded(xyzw)}" for item in check.off for xyz, xyzw in [mending(item)]
         ]
     return lines
+
+
+def words_of(item: CameraCheck) -> str:
+    """Say what was found of one camera."""
+    sure = f"+-{1000 * item.sigma_m:.0f} mm, +-{item.sigma_deg:.1f} degrees"
+    if not item.known:
+        return f"cannot be told: {item.matches} places shared with other views, too few or too close"
+    if not item.is_off:
+        return f"right ({sure}; {item.matches} places)"
+    fits = f"{item.fits_given:.2f} of what it shares fits, then {item.fits_corrected:.2f}"
+    return f"OFF by {1000 * item.moved_m:.0f} mm and {item.turned_deg:.1f} degrees ({sure}); {fits}"
 
 
 def mending(item: CameraCheck) -> tuple[list[float], list[float]]:

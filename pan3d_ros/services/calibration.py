@@ -14,7 +14,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
-from pan3d_core.calibration import CalibrationCheck, check_calibration, lines_of
+from pan3d_core.calibration import CalibrationCheck, check_calibration, lines_of, words_of
 from pan3d_core.runtime.failures import FAILURES, FailureLog, described
 from pan3d_core.structures import CameraView, Panoptic3D
 from pan3d_ros.outputs.diagnostics import OK, WARN, status
@@ -70,8 +70,7 @@ class CalibrationServices(OwnServices):
             return [status("calibration", OK, "all cameras that can be told of are where they are said to be", values)]
         names = ", ".join(item.camera for item in checked.check.off)
         words = f"not where they are said to be: {names}" if names else "the pictures tell of no camera"
-        lines = (line.partition(": ") for line in lines_of(checked.check) if ": " in line)
-        said = {camera: text for camera, _, text in lines if camera in {item.camera for item in checked.check.cameras}}
+        said = {item.camera: words_of(item) for item in checked.check.cameras}
         return [status("calibration", WARN, f"{words}; ~/check_calibration says what mends it", values | said)]
 
     def _answer(self, _: Any, response: Any) -> Any:

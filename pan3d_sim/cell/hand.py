@@ -13,7 +13,6 @@ import mujoco
 import numpy as np
 
 HAND_GROUP = 2
-HAND_BODIES = ("hand", "hand_finger_left", "hand_finger_right")
 # Under the floor: nothing to touch, nothing to cast a shadow with.
 PARKED_POSITION = (0.0, 0.0, -2.0)
 # Aiming beyond closed keeps the force at its limit whatever the width of the object.

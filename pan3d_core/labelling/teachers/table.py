@@ -40,7 +40,6 @@ class TeacherEntry:
     files: dict[str, str]  # settings that name files -> what has to be there
     terms: tuple[Terms, ...]
     finds_objects: bool = True  # its masks are of whole objects; else they may be of parts, of the table, or there are none
-    optional_files: tuple[str, ...] = ()  # settings that may name a file
 
 
 TeacherOpener = Callable[[TeacherRequest], OpenedModel]

@@ -41,6 +41,8 @@ def test_a_knocked_camera_is_named_to_who_asks_and_in_diagnostics(bench, capsys)
     assert cli.main(["calibrate", "check", "--node", "/pan3d"]) == 0
     assert capsys.readouterr().out.count(": right (+-") == 3
     bench.until(lambda: bench.listener.shows("calibration", OK, "where they are said to be"), "all is right", publish=False)
+    assert bench.node.trigger_deactivate() == bench.node.trigger_activate() == ros_support.SUCCESS
+    assert all(onlooker.status(bench.node.parameters.node()) == [] for onlooker in bench.node.onlookers)
 
 
 def test_what_cannot_be_looked_at_is_no_answer_on_cameras(bench, capsys):
