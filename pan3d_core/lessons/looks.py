@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.lessons.differences import Floats, Mask
 from pan3d_core.structures import CameraView, PerceptionResult
@@ -112,10 +113,8 @@ def world_heights(view: CameraView, surface_m: Floats) -> Floats:
     Returns:
         (H, W) world z in metres, also where there is no depth: that of the camera then.
     """
-    intrinsics, cam_from_world = (item.double().cpu().numpy() for item in view.calibration())
-    rows, columns = np.indices(surface_m.shape, dtype=np.float64)
-    rays = np.stack([columns, rows, np.ones_like(rows)], axis=-1) @ np.linalg.inv(intrinsics).T
-    heights: Floats = ((rays * surface_m[..., None] - cam_from_world[:3, 3]) @ cam_from_world[:3, :3])[..., 2]
+    intrinsics, cam_from_world = (item.double().cpu() for item in view.calibration())
+    heights: Floats = unproject_depth(torch.from_numpy(surface_m), intrinsics, cam_from_world)[..., 2].numpy()
     return heights
 
 

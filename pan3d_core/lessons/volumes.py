@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import ndimage
 
 from pan3d_core.geometry.boxes import OrientedBox, box_corners
+from pan3d_core.geometry.cameras import project
+from pan3d_core.geometry.transforms import transform_points
 from pan3d_core.lessons.differences import Floats, Mask
 from pan3d_core.structures import CameraView
 
@@ -116,11 +119,9 @@ def projected(view: CameraView, points: Floats) -> tuple[Floats, Floats, Floats]
     Returns:
         (N,) column and row in pixels, and z-depth; columns and rows of points behind the camera mean nothing.
     """
-    intrinsics, cam_from_world = (item.double().cpu().numpy() for item in view.calibration())
-    local = points @ cam_from_world[:3, :3].T + cam_from_world[:3, 3]
-    flat = local @ intrinsics.T
-    depth = np.where(np.abs(flat[:, 2]) < 1e-9, 1e-9, flat[:, 2])
-    return flat[:, 0] / depth, flat[:, 1] / depth, local[:, 2]
+    intrinsics, cam_from_world = (item.double().cpu() for item in view.calibration())
+    pixels, depth = project(transform_points(cam_from_world, torch.from_numpy(points)), intrinsics)
+    return pixels[:, 0].numpy(), pixels[:, 1].numpy(), depth.numpy()
 
 
 def _says(item: Evidence, points: Floats) -> tuple[Mask, Mask]:
