@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,7 @@ class Warranty:
     def __init__(self) -> None:
         self._promises: Promises | None = None
         self._of = ""
+        self._lock = threading.Lock()  # two first requests at a time must not make two, of which one is forgotten
 
     def promises(self, config: WarrantyConfig) -> Promises:
         """Those of the file that the parameters name.
@@ -36,13 +38,14 @@ class Warranty:
         Raises:
             ValueError: The file is damaged; names parameter, file and field.
         """
-        if self._promises is None or self._of != config.file:
-            path = expanded_path("warranty.file", config.file) if config.file else None
-            try:
-                self._promises, self._of = Promises(path), config.file
-            except ValueError as error:
-                raise ValueError(f"warranty.file: {error}") from error
-        return self._promises
+        with self._lock:
+            if self._promises is None or self._of != config.file:
+                path = expanded_path("warranty.file", config.file) if config.file else None
+                try:
+                    self._promises, self._of = Promises(path), config.file
+                except ValueError as error:
+                    raise ValueError(f"warranty.file: {error}") from error
+            return self._promises
 
     def kept(self, chosen: Selection, result: PerceptionResult, in_words: bool, config: WarrantyConfig) -> Selection:
         """Leave out of an answer what is not warranted.
