@@ -2,29 +2,18 @@
 were current, the node alive and working again once the input is mended."""
 
 import math
-import time
 
 import pytest
 import ros_support
 import torch
-from geometry_msgs.msg import Point32
-from lifecycle_msgs.msg import State
-from lifecycle_msgs.srv import GetState
 from pan3d_interfaces.msg import ErrorCode
-from pan3d_interfaces.srv import GetGraspTargets, GetInstances, SegmentObject, SetClasses
+from pan3d_interfaces.srv import GetInstances, SegmentObject
 
-from pan3d_core.engines import ENGINES
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.perception_node import FAILURE, SUCCESS
-from pan3d_ros.platform.rclpy_private import lifecycle_state
 
 WARN, ERROR = b"\x01", b"\x02"
 ALL = SegmentObject.Request.PROMPT_ALL
-
-
-def ask(bench, timeout=1.0, **fields):
-    """Answer to "what is there?" while pictures keep coming."""
-    return bench.call(SegmentObject, "segment_object", publish=True, prompt_type=ALL, timeout=timeout, **fields)
 
 
 def make_wrong(rig, name):
@@ -63,7 +52,7 @@ def test_bad_camera_messages(spinner, monkeypatch, what, code, text, line):
         return status is not None and status.level in (WARN, ERROR) and text in status.message
 
     bench.until(reported, f"a diagnostic about {what}")
-    answer = ask(bench)
+    answer = bench.what_is_there()
     assert (answer.success, answer.error_code) == (False, code), answer.message
     assert text in answer.message
     assert not bench.instances() and not bench.listener.received["points"]
@@ -81,7 +70,7 @@ def test_a_result_is_not_repeated_when_input_turns_bad(spinner, monkeypatch):
     count = len(bench.instances())
     newest_ns = stamp_to_ns(bench.instances()[-1].newest_stamp)
     bench.until(lambda: bench.node.now_ns() - newest_ns > 1_000_000_000, "the last result is old")
-    answer = ask(bench, use_latest=True)
+    answer = bench.what_is_there(use_latest=True)
     assert (answer.success, answer.error_code) == (False, ErrorCode.NO_IMAGES)
     old = bench.call(GetInstances, "get_instances", publish=True)
     assert not old.success
@@ -100,7 +89,7 @@ def test_no_images_and_stale_images(spinner, monkeypatch):
     assert (answer.success, answer.error_code) == (False, ErrorCode.NO_IMAGES)
     bench.rig.clock_offset_ns = -20_000_000_000
     bench.until(lambda: bench.listener.shows("pipeline", WARN, "s old, input.max_image_age_s is 5"), "stale images are reported")
-    assert ask(bench).error_code == ErrorCode.STALE_IMAGES
+    assert bench.what_is_there().error_code == ErrorCode.STALE_IMAGES
     assert not bench.instances()
 
 
@@ -112,7 +101,7 @@ def test_stamps_that_never_match(spinner, monkeypatch):
     message = bench.listener.status("synchronization").message
     measured = float(message.split("wrist ")[1].split(" s")[0])
     assert measured == pytest.approx(-7.0, abs=1.5), message
-    answer = ask(bench)
+    answer = bench.what_is_there()
     assert (answer.success, answer.error_code) == (False, ErrorCode.TIMEOUT)
     assert "stamps never match" in answer.message
     assert not bench.instances()
@@ -128,7 +117,7 @@ def test_one_dead_camera(spinner, monkeypatch):
     bench.rig.silent = {"wrist"}
     bench.until(lambda: list(bench.instances()[-1].cameras) == ["front"], "results without it")
     bench.until(lambda: bench.listener.shows("camera wrist", WARN, "sets are formed without it"), "the diagnostic")
-    assert ask(bench, timeout=60.0).success
+    assert bench.what_is_there(timeout=60.0).success
     bench.rig.silent = set()
     bench.until(lambda: len(bench.instances()[-1].cameras) == 2, "results with it again")
 
@@ -157,7 +146,7 @@ def test_min_cameras_is_kept_when_a_camera_cannot_be_used(spinner, monkeypatch):
     bench.rig.silent = {"wrist"}
     bench.start()
     bench.until(lambda: bench.listener.shows("synchronization", WARN, "without wrist"), "the diagnostic")
-    assert not ask(bench).success
+    assert not bench.what_is_there().success
     assert not bench.instances()
 
 
@@ -177,186 +166,6 @@ def test_clock_jumping_back(spinner, monkeypatch):
         return {v.key: v.value for v in bench.listener.status("synchronization").values}["clock_jumps"]
 
     bench.until(lambda: counted() == "1", "the counter")
-
-
-@pytest.mark.parametrize("prompt", ["", "   ", "x" * 10_000])
-def test_bad_prompts(spinner, monkeypatch, prompt):
-    bench = ros_support.Bench(spinner, monkeypatch).start()
-    answer = bench.call(SegmentObject, "segment_object", prompt=prompt)
-    assert (answer.success, answer.error_code) == (False, ErrorCode.INVALID_REQUEST)
-    assert answer.message.startswith("prompt: expected")
-    assert bench.call(GetGraspTargets, "get_grasp_targets", prompt=prompt).error_code == ErrorCode.INVALID_REQUEST
-
-
-def test_other_bad_requests(spinner, monkeypatch):
-    bench = ros_support.Bench(spinner, monkeypatch).start()
-    kinds = SegmentObject.Request
-    wrong_frame = kinds().position
-    wrong_frame.header.frame_id = "moon"
-    for fields, text in [
-        ({"prompt_type": 77}, "prompt_type"),
-        ({"prompt_type": kinds.PROMPT_POINTS}, "points"),
-        ({"prompt_type": kinds.PROMPT_POINTS, "points": [Point32(x=math.nan, z=1.0)]}, "points: expected finite"),
-        ({"prompt_type": kinds.PROMPT_BOX}, "box"),
-        ({"prompt_type": kinds.PROMPT_INSTANCE}, "instance_id"),
-        (
-            {"prompt_type": kinds.PROMPT_POSITION, "position": wrong_frame},
-            "position.header.frame_id: expected base_link, got 'moon'",
-        ),
-        ({"prompt_type": ALL, "timeout": -1.0}, "timeout"),
-        ({"prompt_type": ALL, "max_age": math.nan}, "max_age"),
-        ({"prompt_type": ALL, "min_score": -0.5}, "min_score"),
-    ]:
-        answer = bench.call(SegmentObject, "segment_object", **fields)
-        assert (answer.success, answer.error_code) == (False, ErrorCode.INVALID_REQUEST)
-        assert answer.message.startswith(text)
-    request = SetClasses.Request(classes=["x" * 10_000])
-    assert bench.call(SetClasses, "set_classes", classes=request.classes).error_code == ErrorCode.INVALID_REQUEST
-
-
-def test_services_while_inactive(spinner, monkeypatch):
-    bench = ros_support.Bench(spinner, monkeypatch)
-    for kind, name in ((SegmentObject, "segment_object"), (GetInstances, "get_instances")):
-        answer = bench.call(kind, name)
-        assert (answer.success, answer.error_code) == (False, ErrorCode.NOT_ACTIVE)
-    assert bench.node.trigger_configure() == SUCCESS
-    for kind, name in ((GetGraspTargets, "get_grasp_targets"), (SetClasses, "set_classes")):
-        assert bench.call(kind, name).error_code == ErrorCode.NOT_ACTIVE
-
-
-def test_requests_beyond_the_limit_are_refused_at_once(spinner, monkeypatch):
-    bench = ros_support.Bench(spinner, monkeypatch, service__max_waiting=1).start()
-    client = bench.rig.create_client(SegmentObject, "/pan3d/segment_object")
-    bench.until(client.service_is_ready, "the service", publish=False)
-    waiting = client.call_async(SegmentObject.Request(prompt_type=ALL, timeout=100.0))
-    bench.until(lambda: bench.node.answers.turns.waiting == 1, "the first waits", publish=False)
-    second = client.call_async(SegmentObject.Request(prompt_type=ALL, timeout=100.0))
-    answer = bench.until(lambda: second.done() and second.result(), "the second is refused", publish=False)
-    assert answer.error_code == ErrorCode.BUSY
-    assert bench.node.trigger_deactivate() == SUCCESS
-    answer = bench.until(lambda: waiting.done() and waiting.result(), "the first does not hang", publish=False)
-    assert answer.error_code == ErrorCode.NOT_ACTIVE
-
-
-def test_no_objects_is_not_could_not_look(spinner, monkeypatch):
-    bench = ros_support.Bench(spinner, monkeypatch).start()
-    bench.rig.rgb[:] = 128
-    bench.rig.depth[:] = ros_support.CAMERA_HEIGHT_M
-    bench.until(bench.instances, "an empty result")
-    assert not bench.instances()[-1].instances
-    answer = ask(bench, timeout=60.0)
-    assert (answer.success, answer.error_code) == (False, ErrorCode.NOT_FOUND)
-    assert len(answer.instances.cameras) == 1, "it did look"
-
-
-def test_a_view_set_that_the_engine_rejects(spinner, monkeypatch):
-    bench = ros_support.Bench(spinner, monkeypatch).start()
-    bench.engine.failure = ValueError("views: expected something else")
-    bench.until(lambda: bench.listener.shows("pipeline", ERROR, "expected something else"), "the diagnostic")
-    answer = ask(bench)
-    assert (answer.success, answer.error_code) == (False, ErrorCode.INFERENCE_ERROR)
-    assert not bench.instances()
-    bench.engine.failure = None
-    bench.until(bench.instances, "the next sets are fine")
-
-
-def test_too_little_memory_is_told_and_survived(spinner, monkeypatch):
-    bench = ros_support.Bench(spinner, monkeypatch).start()
-    bench.engine.failure = torch.OutOfMemoryError("tried to allocate 9 GiB")
-    bench.until(lambda: bench.listener.shows("pipeline", ERROR, "use fewer cameras"), "the diagnostic")
-    assert ask(bench).error_code == ErrorCode.OUT_OF_MEMORY
-    bench.engine.failure = None
-    bench.until(bench.instances, "the next sets are fine")
-
-
-def test_a_network_that_hangs_is_told(spinner, monkeypatch):
-    bench = ros_support.Bench(spinner, monkeypatch, watchdog__inference_timeout_s=0.5).start()
-    bench.engine.delay_s = 6.0
-    bench.until(lambda: bench.listener.shows("pipeline", ERROR, "one view set has been in work for"), "the diagnostic")
-    answer = ask(bench, timeout=0.5)
-    assert (answer.success, answer.error_code) == (False, ErrorCode.TIMEOUT)
-    assert "being processed" in answer.message
-    bench.engine.delay_s = 0.0
-
-
-@pytest.mark.parametrize("error", [KeyError("no such thing"), RuntimeError("no convergence"), TypeError("not a tensor")])
-def test_a_view_set_that_fails_is_dropped_and_the_next_one_gives_a_result(spinner, monkeypatch, error):
-    bench = ros_support.Bench(spinner, monkeypatch, recovery__max_failures=1000).start()
-    bench.until(bench.instances, "results")
-    bench.engine.failure = error
-    text = type(error).__name__
-    bench.until(lambda: bench.listener.shows("pipeline", ERROR, f"a view set failed: {text}"), "the diagnostic")
-    answer = ask(bench)
-    assert (answer.success, answer.error_code) == (False, ErrorCode.INFERENCE_ERROR)
-    assert text in answer.message
-    count = len(bench.instances())
-    bench.engine.failure = None
-    bench.until(lambda: len(bench.instances()) > count, "results, although nobody did anything")
-    bench.until(lambda: bench.listener.shows("pipeline", b"\x00", ""), "healthy again")
-
-
-def test_failures_in_a_row_end_perception_and_the_node_comes_back_without_an_operator(spinner, monkeypatch):
-    bench = ros_support.Bench(spinner, monkeypatch, recovery__initial_delay_s=0.5, recovery__max_failures=3, recovery__factor=1.0)
-    bench.start()
-    bench.until(bench.instances, "results")
-    bench.engine.failure = KeyError("no such thing")
-    stopped = "perception stopped: RepeatedFailure: 3 view sets in a row failed, the last by KeyError"
-    bench.until(lambda: bench.listener.has_shown("model", ERROR, stopped), "the diagnostic")
-    bench.until(lambda: bench.listener.has_shown("model", ERROR, "; failed, trying again in "), "what will be done about it")
-    answer = bench.call(SegmentObject, "segment_object", prompt_type=ALL, use_latest=True)
-    assert answer.error_code == ErrorCode.NOT_ACTIVE, answer.message
-    bench.until(lambda: bench.listener.has_shown("model", ERROR, "configure failed: 'no such thing'"), "a failing attempt")
-    count = len(bench.instances())
-    bench.engine.failure = None
-    bench.until(lambda: len(bench.instances()) > count, "results again")
-    bench.until(lambda: bench.listener.shows("model", b"\x00", "active"), "healthy diagnostics")
-
-
-def test_an_operator_who_takes_over_ends_the_attempts(spinner, monkeypatch):
-    bench = ros_support.Bench(spinner, monkeypatch, recovery__initial_delay_s=60.0, recovery__max_failures=1).start()
-    bench.until(bench.instances, "results")
-    bench.engine.failure = KeyError("no such thing")
-    bench.until(lambda: bench.listener.shows("model", ERROR, "trying again in"), "the diagnostic")
-    bench.until(lambda: lifecycle_state(bench.node) == "unconfigured", "the end of perception")
-    bench.engine.failure = None
-    bench.start()
-    bench.until(lambda: bench.listener.shows("model", b"\x00", "active"), "healthy diagnostics")
-    assert bench.node.trigger_deactivate() == SUCCESS
-    assert bench.node.trigger_cleanup() == SUCCESS
-    bench.until(lambda: bench.listener.shows("model", b"\x00", "unconfigured"), "that nothing is planned")
-
-
-def test_a_node_waits_for_an_operator_where_recovery_is_switched_off(spinner, monkeypatch):
-    bench = ros_support.Bench(spinner, monkeypatch, recovery__enabled=False, recovery__max_failures=1).start()
-    bench.engine.failure = KeyError("no such thing")
-    bench.until(lambda: bench.listener.shows("model", ERROR, "perception stopped: RepeatedFailure"), "the diagnostic")
-    assert "trying again" not in bench.listener.status("model").message
-    assert bench.call(GetState, "get_state").current_state.id == State.PRIMARY_STATE_UNCONFIGURED
-
-
-def test_a_callback_that_fails_does_not_end_the_executor(spinner, monkeypatch):
-    bench = ros_support.Bench(spinner, monkeypatch).start()
-    bench.until(bench.instances, "results")
-    monkeypatch.setattr(bench.node.perception.sync, "add", lambda *_: 1 / 0)
-    bench.until(lambda: bench.listener.shows("camera front", ERROR, "ZeroDivisionError"), "the diagnostic")
-    monkeypatch.setattr(bench.node.perception.inputs[0]._pairing, "take", lambda *_: [][0])
-    deadline = time.monotonic() + 30
-    while spinner.error is None:
-        assert time.monotonic() < deadline, "no exception came out of the callback"
-        bench.rig.publish()
-        time.sleep(0.05)
-    assert isinstance(spinner.error, IndexError)
-    monkeypatch.undo()
-    monkeypatch.setitem(ENGINES, "colors", lambda config: bench.engine)
-    quiet = 0
-    while quiet < 10:  # an executor hears of a failure when it takes up a later callback
-        assert time.monotonic() < deadline, "failures go on"
-        spinner.error = None  # seen
-        bench.rig.publish()
-        time.sleep(0.05)
-        quiet = 0 if spinner.error else quiet + 1
-    count = len(bench.instances())
-    bench.until(lambda: len(bench.instances()) > count, "results again", publish=True)
 
 
 def test_configure_fails_with_a_reason(spinner, monkeypatch, tmp_path):

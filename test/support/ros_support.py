@@ -10,6 +10,7 @@ from color_engine import answer_by_color
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from pan3d_interfaces.msg import InstanceArray, LabelInfo, PipelineStats
+from pan3d_interfaces.srv import SegmentObject
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -224,6 +225,11 @@ class Bench:
 
     def instances(self) -> list[InstanceArray]:
         return self.listener.received["instances"]
+
+    def what_is_there(self, timeout: float = 1.0, **fields):
+        """Answer to a request for all objects while pictures keep coming."""
+        wanted = {"prompt_type": SegmentObject.Request.PROMPT_ALL, "timeout": timeout}
+        return self.call(SegmentObject, "segment_object", publish=True, **wanted, **fields)
 
     def call(self, service_type, name: str, publish: bool = False, **fields):
         """Answer of a service of the node."""
