@@ -19,10 +19,8 @@ from pan3d_core.structures import CameraView, unit_range
 INSIDE, OUTSIDE, CORNER = MEANINGS = ("is the object", "is not the object", "is a corner of a box")
 MARK_RGB: dict[str, Color] = {INSIDE: (40, 200, 80), OUTSIDE: (220, 40, 40), CORNER: (255, 217, 26)}
 BOARD_M = 0.5  # before its camera: where the picture hangs
-EYE, BESIDE = (
-    1.0,
-    0.25,
-)  # distance of who looks at it, over its height, and how far to its right, over its width: controls are there
+EYE = 1.0  # distance of who looks at it, over its height
+BESIDE = 0.25  # and how far to its right, over its width: controls are there
 MARK = 0.008  # of a mark, over the width of the picture
 PICTURE_PX = 960  # width in which a picture is shown, at least as wide as it is
 _OTHERS, _OWN = 0.15, 0.3  # tints
