@@ -21,7 +21,7 @@ from pan3d_core.assembly.pose_checks.support_height import estimate_support_heig
 from pan3d_core.body import RobotBody, look_for_body
 from pan3d_core.config import ImageLimits, PipelineConfig, PreprocessConfig
 from pan3d_core.engines.facts import Engine
-from pan3d_core.engines.memory import run_within_memory
+from pan3d_core.engines.parts.memory import run_within_memory
 from pan3d_core.language.namer import Namer
 from pan3d_core.memory.world import WorldMemory
 from pan3d_core.structures import (

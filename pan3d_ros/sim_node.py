@@ -25,7 +25,7 @@ from rclpy.node import Node
 from pan3d_core.config import GripperConfig
 from pan3d_ros.cell.messages import truth_response
 from pan3d_ros.cell.streams import CellStreams, StreamOptions
-from pan3d_ros.messages.grasps import grasp_from_message
+from pan3d_ros.messages.manipulation.grasps import grasp_from_message
 from pan3d_ros.messages.parts import header, image_message
 from pan3d_ros.parameters.unknown import unknown_parameters
 from pan3d_ros.platform.log_bridge import LogBridge

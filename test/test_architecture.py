@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 MODULES_OF = {package: [path for path in MODULES if path.relative_to(ROOT).parts[0] == package] for package in PACKAGES}
 # One test for each package, not for each file: starting and reporting thousands of tests takes longer than what they look at.
 OF_EVERY_PACKAGE = pytest.mark.parametrize("package", PACKAGES)
-MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS, MAX_NODE_LINES = 345, 60, 8, 220
+MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS, MAX_NODE_LINES, MAX_MODULES = 345, 60, 8, 220, 15
 
 # The floors: what each package and each room of the library may import of ours, anywhere in a file, for types or to run. A room
 # may always import itself. `docs/architecture.md` gives the reasons.
@@ -236,6 +237,14 @@ def test_errors_are_not_swallowed(package):
             assert not broad or reraised or handed_on, f"{path}:{node.lineno}: a broad except that drops the error"
 
 
+@pytest.mark.parametrize("top", [*PACKAGES, "test", "examples", "launch", "scripts"])
+def test_no_folder_is_crowded(top):
+    """An idea that has grown gets a room of its own, and so do its tests and what they share."""
+    folders = Counter(path.parent for path in (ROOT / top).rglob("*.py") if path.name not in ("__init__.py", "conftest.py"))
+    crowded = {path.relative_to(ROOT).as_posix(): amount for path, amount in folders.items() if amount > MAX_MODULES}
+    assert folders and not crowded, f"more than {MAX_MODULES} modules: {crowded}; make a room of those that share an idea"
+
+
 def test_module_names_say_something():
     vague = {"utils", "util", "misc", "common", "helpers", "helper", "base"}
     assert not [str(path) for path in MODULES if path.stem in vague or path.stem.endswith(("_v2", "_new", "_optimized"))]
@@ -255,13 +264,15 @@ ROOMS_WITH_PUBLIC_NAMES = (
     "pan3d_core.models", "pan3d_core.models.layers", "pan3d_core.models.vggt", "pan3d_core.models.da3",
     "pan3d_core.models.fast3dis", "pan3d_core.models.eps3d", "pan3d_core.models.lseg", "pan3d_core.models.mapanything",
     "pan3d_core.models.mini",
-    "pan3d_core.engines",
+    "pan3d_core.engines", "pan3d_core.engines.parts",
     *(f"pan3d_ros.{room}" for room in ("bags", "cell", "doubtful", "inputs", "messages", "outputs", "parameters", "platform",
-                                       "processing", "refinement", "services")),
+                                       "processing", "refinement", "services", "bags.excerpts", "bags.judging", "bags.reading",
+                                       "messages.manipulation", "services.private")),
     *(f"pan3d_eval.{room}" for room in ("metrics", "photographs", "protocols", "published", "rendered", "datasets",
                                         "scoreboard")),
     *(f"pan3d_sim.{room}" for room in ("arm", "objects", "library", "cameras", "cell", "data", "rehearsal")),
-    *(f"training.{room}" for room in ("data", "run", "families", "losses", "judge", "export")),
+    *(f"training.{room}" for room in ("data", "data.scenes", "data.sources", "data.targets", "run", "families",
+                                      "families.starting", "losses", "judge", "export")),
     *(f"pan3d_tools.{room}" for room in ("live", "review", "viewer", "reports")),
 )  # fmt: skip
 

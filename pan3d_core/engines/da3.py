@@ -19,8 +19,8 @@ from torch import Tensor
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines.facts import EngineFacts
-from pan3d_core.engines.foreign_weights import named_weights
-from pan3d_core.engines.picture_sizes import network_size
+from pan3d_core.engines.parts.foreign_weights import named_weights
+from pan3d_core.engines.parts.picture_sizes import network_size
 from pan3d_core.models.da3.cameras import pixel_centred, relative_to_first
 from pan3d_core.models.da3.graph import da3_graph, da3_inputs, da3_output, monocular_output
 from pan3d_core.models.da3.network import (

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines.facts import EngineFacts
-from pan3d_core.engines.foreign_weights import named_weights
-from pan3d_core.engines.gaussian_objects import rendered_objects
 from pan3d_core.engines.mini import NAME_TEMPERATURE, NameTable
-from pan3d_core.engines.picture_sizes import network_size
+from pan3d_core.engines.parts.foreign_weights import named_weights
+from pan3d_core.engines.parts.gaussian_objects import rendered_objects
+from pan3d_core.engines.parts.picture_sizes import network_size
 from pan3d_core.labels import LabelSpace
 from pan3d_core.language.known_names import KnownNames
 from pan3d_core.language.text_space import TextSpace

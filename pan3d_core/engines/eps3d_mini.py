@@ -14,7 +14,6 @@ import torch
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines.facts import EngineFacts
-from pan3d_core.engines.gaussian_objects import RenderedObjects, rendered_objects
 from pan3d_core.engines.mini import (
     AUTOCAST_DTYPES,
     EPS3D,
@@ -26,7 +25,8 @@ from pan3d_core.engines.mini import (
     read_checkpoint,
     ready_network,
 )
-from pan3d_core.engines.mini_inputs import mini_inputs
+from pan3d_core.engines.parts.gaussian_objects import RenderedObjects, rendered_objects
+from pan3d_core.engines.parts.mini_inputs import mini_inputs
 from pan3d_core.geometry.alignment import Similarity
 from pan3d_core.geometry.cameras import unproject_depth
 from pan3d_core.geometry.transforms import invert_rigid

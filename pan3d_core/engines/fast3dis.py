@@ -24,10 +24,10 @@ from pan3d_core.engines.da3 import (
     log_licence,
     reconstruction_of,
 )
-from pan3d_core.engines.decoding import DecodingThresholds, instances_of_queries
 from pan3d_core.engines.facts import EngineFacts
-from pan3d_core.engines.foreign_weights import named_weights
-from pan3d_core.engines.picture_sizes import network_size
+from pan3d_core.engines.parts.decoding import DecodingThresholds, instances_of_queries
+from pan3d_core.engines.parts.foreign_weights import named_weights
+from pan3d_core.engines.parts.picture_sizes import network_size
 from pan3d_core.models.fast3dis.files import FORMAT, content_of, load_fast3dis
 from pan3d_core.models.fast3dis.graph import fast3dis_graph, fast3dis_inputs, fast3dis_output
 from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disOutput

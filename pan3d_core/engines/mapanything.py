@@ -9,7 +9,7 @@ import torch
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines.facts import EngineFacts
-from pan3d_core.engines.foreign_weights import named_weights
+from pan3d_core.engines.parts.foreign_weights import named_weights
 from pan3d_core.models.mapanything import MapAnything, cameras_of_output, known_of_views, read_map_anything, z_depth_of_output
 from pan3d_core.runtime.device import autocast_dtype, select_device
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch

@@ -21,8 +21,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
 from pan3d_core.engines.facts import EngineFacts
-from pan3d_core.engines.mini_inputs import mini_inputs
-from pan3d_core.engines.picture_sizes import network_size
+from pan3d_core.engines.parts.mini_inputs import mini_inputs
+from pan3d_core.engines.parts.picture_sizes import network_size
 from pan3d_core.labels import LabelSpace
 from pan3d_core.language.known_names import KnownNames
 from pan3d_core.models.mini.calibration import CalibrationMemory, MiniInputs

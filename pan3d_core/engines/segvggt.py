@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 
 from pan3d_core.config import ModelConfig, PreprocessConfig
-from pan3d_core.engines.decoding import DecodingThresholds, instances_of_queries
 from pan3d_core.engines.facts import EngineFacts
-from pan3d_core.engines.foreign_weights import named_weights
-from pan3d_core.engines.picture_sizes import network_size
+from pan3d_core.engines.parts.decoding import DecodingThresholds, instances_of_queries
+from pan3d_core.engines.parts.foreign_weights import named_weights
+from pan3d_core.engines.parts.picture_sizes import network_size
 from pan3d_core.labels import LabelSpace
 from pan3d_core.models.layers.transformer import merge_lora
 from pan3d_core.models.vggt.files import FORMAT, load_segvggt

@@ -12,11 +12,11 @@ import numpy as np
 import yaml
 
 from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check
-from pan3d_ros.bags.camera_topics import BagCamera, find_cameras, unused_grey
-from pan3d_ros.bags.contents import BagContents, RecordedTopic, chain, guess_reference_frame, read_contents
-from pan3d_ros.bags.frames import depth_fault, faults_of
-from pan3d_ros.bags.reader import CLOCK, BagError, BagReader
-from pan3d_ros.bags.timing import clock_offsets_s, nearest_gaps, set_spreads, stamps_refused
+from pan3d_ros.bags.reading.camera_topics import BagCamera, find_cameras, unused_grey
+from pan3d_ros.bags.reading.contents import BagContents, RecordedTopic, chain, guess_reference_frame, read_contents
+from pan3d_ros.bags.reading.frames import depth_fault, faults_of
+from pan3d_ros.bags.reading.reader import CLOCK, BagError, BagReader
+from pan3d_ros.bags.reading.timing import clock_offsets_s, nearest_gaps, set_spreads, stamps_refused
 from pan3d_ros.parameters.node_config import CameraConfig, InputConfig, NodeConfig
 from pan3d_ros.parameters.values import flat_values, node_settings
 from pan3d_ros.processing.problem_log import Problem

@@ -22,9 +22,9 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rosgraph_msgs.msg import Clock
 
 from pan3d_core.geometry.transforms import invert_rigid
-from pan3d_ros.bags.camera_topics import TRUTH, camera_name
-from pan3d_ros.bags.reader import CLOCK, COMPRESSED, IMAGE, TRANSFORMS, BagError, BagMessage, BagReader
-from pan3d_ros.bags.transforms import BagTransforms, transform_topics
+from pan3d_ros.bags.reading.camera_topics import TRUTH, camera_name
+from pan3d_ros.bags.reading.reader import CLOCK, COMPRESSED, IMAGE, TRANSFORMS, BagError, BagMessage, BagReader
+from pan3d_ros.bags.reading.transforms import BagTransforms, transform_topics
 from pan3d_ros.inputs.transforms import TransformUnavailable
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.messages.parts import header, pose_message, stamp_from_ns

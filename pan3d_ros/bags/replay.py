@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.views.keyframes import KeyframeWindow
 from pan3d_core.views.synchronizer import ViewSet, ViewSetSynchronizer
-from pan3d_ros.bags.frames import pairings_of, remember_infos
-from pan3d_ros.bags.reader import BagReader
+from pan3d_ros.bags.reading.frames import pairings_of, remember_infos
+from pan3d_ros.bags.reading.reader import BagReader
+from pan3d_ros.bags.reading.timing import OTHER_CLOCK_S
+from pan3d_ros.bags.reading.transforms import transforms_of
 from pan3d_ros.bags.settings import ReplaySettings, check_topics
-from pan3d_ros.bags.timing import OTHER_CLOCK_S
-from pan3d_ros.bags.transforms import transforms_of
 from pan3d_ros.inputs.camera_frames import CameraFrame
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.processing.problem_log import ProblemLog

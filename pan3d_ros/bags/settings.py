@@ -13,7 +13,7 @@ from pan3d_core.runtime.checks import MISSING
 from pan3d_core.runtime.files import named_file
 from pan3d_core.settings import nested_names, read_settings, walk_settings
 from pan3d_ros.bags.inspection import Inspection
-from pan3d_ros.bags.reader import IMAGE, BagError, BagReader
+from pan3d_ros.bags.reading.reader import IMAGE, BagError, BagReader
 from pan3d_ros.inputs.camera_frames import CameraTopics
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
 from pan3d_ros.parameters.unknown import unknown_to_perception

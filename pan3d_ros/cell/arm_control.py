@@ -13,8 +13,8 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from pan3d_core.motion import Trajectory
 from pan3d_ros.messages.buffers import stamp_to_ns
+from pan3d_ros.messages.manipulation.trajectories import TrajectoryError, trajectory_from_message
 from pan3d_ros.messages.parts import header
-from pan3d_ros.messages.trajectories import TrajectoryError, trajectory_from_message
 from pan3d_ros.platform.stand_ins import control_actions
 from pan3d_sim.cell.commanded_arm import CommandedArm
 

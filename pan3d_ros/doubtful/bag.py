@@ -15,7 +15,7 @@ from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.runtime.files import written_whole
 from pan3d_core.structures import CameraView, unit_range
 from pan3d_core.views.scene_folder import read_scene
-from pan3d_ros.bags.reader import IMAGE, INFO, POSE
+from pan3d_ros.bags.reading.reader import IMAGE, INFO, POSE
 from pan3d_ros.doubtful.sets import KeptSet
 from pan3d_ros.messages.parts import header, image_message, info_message, pose_message
 

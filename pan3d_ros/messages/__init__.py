@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from pan3d_ros.messages.cameras import to_camera_view as to_camera_view
     from pan3d_ros.messages.clouds import cloud_from_message as cloud_from_message
     from pan3d_ros.messages.clouds import cloud_message as cloud_message
-    from pan3d_ros.messages.grasps import grasp_from_message as grasp_from_message
-    from pan3d_ros.messages.grasps import grasp_message as grasp_message
     from pan3d_ros.messages.images import depth_to_metres as depth_to_metres
     from pan3d_ros.messages.images import image_array as image_array
     from pan3d_ros.messages.images import image_to_rgb as image_to_rgb
     from pan3d_ros.messages.instances import instance_array as instance_array
+    from pan3d_ros.messages.manipulation.grasps import grasp_from_message as grasp_from_message
+    from pan3d_ros.messages.manipulation.grasps import grasp_message as grasp_message
     from pan3d_ros.messages.parts import header as header
     from pan3d_ros.messages.parts import image_message as image_message
     from pan3d_ros.messages.parts import info_message as info_message
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "clouds": ("cloud_from_message", "cloud_message"),
     "images": ("depth_to_metres", "image_array", "image_to_rgb"),
-    "grasps": ("grasp_from_message", "grasp_message"),
+    "manipulation.grasps": ("grasp_from_message", "grasp_message"),
     "parts": ("header", "image_message", "info_message", "pose_message", "stamp_from_ns"),
     "instances": ("instance_array",),
     "buffers": ("stamp_to_ns",),

@@ -15,9 +15,9 @@ from sensor_msgs.msg import PointCloud2
 from pan3d_core.body import HeldObject
 from pan3d_core.memory import MemoryObject, SpaceMap
 from pan3d_core.planning import Change, ChangeKind, PlannedScene, collision_bodies
+from pan3d_ros.messages.manipulation.planning import planning_scene, scene_name
+from pan3d_ros.messages.manipulation.space import camera_obstacles, occupancy_grid, space_cloud
 from pan3d_ros.messages.parts import header
-from pan3d_ros.messages.planning import planning_scene, scene_name
-from pan3d_ros.messages.space import camera_obstacles, occupancy_grid, space_cloud
 from pan3d_ros.outputs.diagnostics import OK, WARN, status
 from pan3d_ros.outputs.result_store import SceneResult
 from pan3d_ros.parameters.node_config import NodeConfig

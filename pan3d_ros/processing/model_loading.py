@@ -12,16 +12,16 @@ import torch
 from pan3d_core.body import RobotBody, read_urdf
 from pan3d_core.config import PipelineConfig
 from pan3d_core.engines import Engine, build_engine
-from pan3d_core.engines.warm_up import warm_up
+from pan3d_core.engines.parts.warm_up import warm_up
 from pan3d_core.language.namer import Namer
 from pan3d_core.memory import RefinedMap, WorldMemory
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.runtime.progress import step
 from pan3d_ros.parameters.node_config import NodeConfig
+from pan3d_ros.services.private.teaching import stored_library
+from pan3d_ros.services.private.worlds import begin_with_stored
 from pan3d_ros.services.reach import GraspReach, require_arm
 from pan3d_ros.services.situation import Situation
-from pan3d_ros.services.teaching import stored_library
-from pan3d_ros.services.worlds import begin_with_stored
 
 log = logging.getLogger("pan3d.ros.model")
 

@@ -33,9 +33,9 @@ from pan3d_ros.processing.problem_log import Problem, ProblemLog
 from pan3d_ros.processing.set_processing import ProcessedSet, SetProcessor, Tools, sync_rules
 from pan3d_ros.processing.worker import LatestWorker
 from pan3d_ros.refinement.views import ViewCollector
-from pan3d_ros.services.onlookers import Onlooker
+from pan3d_ros.services.private.onlookers import Onlooker
+from pan3d_ros.services.private.worlds import world_status
 from pan3d_ros.services.reach import GraspReach
-from pan3d_ros.services.worlds import world_status
 
 log = logging.getLogger("pan3d.ros.perception")
 STOP_TIMEOUT_S = 30.0

@@ -3,13 +3,13 @@ grasping, never cameras."""
 
 from pan3d_ros.services.answers import Answers
 from pan3d_ros.services.names import ServiceNames
-from pan3d_ros.services.onlookers import Onlooker, all_onlookers
 from pan3d_ros.services.planning import PlanningServices
+from pan3d_ros.services.private.onlookers import Onlooker, all_onlookers
+from pan3d_ros.services.private.teaching import TeachingServices
+from pan3d_ros.services.private.worlds import WorldServices
 from pan3d_ros.services.requests import RequestError
 from pan3d_ros.services.servers import PerceptionServices
 from pan3d_ros.services.situation import Situation
-from pan3d_ros.services.teaching import TeachingServices
-from pan3d_ros.services.worlds import WorldServices
 
 __all__ = [
     "Answers",

@@ -15,12 +15,13 @@ from pan3d_interfaces.msg import ErrorCode
 from pan3d_core.config import GraspConfig
 from pan3d_core.language.namer import Namer
 from pan3d_ros.messages.clouds import cloud_message, cloud_records
-from pan3d_ros.messages.grasps import grasp_message, grasp_poses
 from pan3d_ros.messages.instances import id_image, only_instances
+from pan3d_ros.messages.manipulation.grasps import grasp_message, grasp_poses
 from pan3d_ros.messages.parts import header
 from pan3d_ros.outputs.result_store import ResultStore, SceneResult
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.services.grasp_memory import GraspMemory
+from pan3d_ros.services.private.warranty import Warranty
 from pan3d_ros.services.requests import (
     RequestError,
     check_classes,
@@ -36,7 +37,6 @@ from pan3d_ros.services.requests import (
 )
 from pan3d_ros.services.situation import Situation
 from pan3d_ros.services.turns import Turns
-from pan3d_ros.services.warranty import Warranty
 
 log = logging.getLogger("pan3d.ros.answers")
 # How often one who waits looks up: to tell how things stand, or, where nobody is told, hardly ever (what ends a wait wakes it).

@@ -11,12 +11,12 @@ from pan3d_interfaces.srv import GetGraspTargets
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
-from pan3d_ros.messages.planning import SCENE, HandFrame, moveit_grasp
+from pan3d_ros.messages.manipulation.planning import SCENE, HandFrame, moveit_grasp
 from pan3d_ros.messages.poses import matrix_from_xyz_rpy
 from pan3d_ros.outputs.planning import KnownWorld, whole_scene
 from pan3d_ros.platform.stand_ins import moveit_msgs, moveit_services
 from pan3d_ros.services.answers import Answers
-from pan3d_ros.services.own import Answer, OwnServices
+from pan3d_ros.services.private.own import Answer, OwnServices
 
 # What MoveIt calls our codes; others are FAILURE, with the message.
 MOVEIT_CODES = {

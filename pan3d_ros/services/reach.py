@@ -12,7 +12,7 @@ from pan3d_interfaces.msg import ErrorCode
 from pan3d_core.motion import Arm, ArmNames, ArmPlace, reachable_grasps, without_meshes
 from pan3d_core.structures import GraspTarget
 from pan3d_ros.inputs.robot_input import RobotInput
-from pan3d_ros.messages.grasps import RETREAT_M
+from pan3d_ros.messages.manipulation.grasps import RETREAT_M
 from pan3d_ros.messages.poses import matrix_from_xyz_rpy
 from pan3d_ros.parameters.node_config import ArmConfig, NodeConfig
 from pan3d_ros.services.requests import RequestError

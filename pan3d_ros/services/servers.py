@@ -15,10 +15,10 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from visualization_msgs.msg import MarkerArray
 
-from pan3d_ros.messages.hands import hand_markers
+from pan3d_ros.messages.manipulation.hands import hand_markers
 from pan3d_ros.platform.rclpy_private import HANDLE_IS_GONE
 from pan3d_ros.services.answers import Answers
-from pan3d_ros.services.warranty import WarrantyServices
+from pan3d_ros.services.private.warranty import WarrantyServices
 
 _SERVICES = {
     "segment_object": (SegmentObject, "segment"),

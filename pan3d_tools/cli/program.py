@@ -20,7 +20,7 @@ from pan3d_tools.cli.command_parser import add_commands, commands_of_tools
 
 COMMANDS = commands_of_tools(
     {
-        "reconstruct": ("cli.reconstruct:add", "cloud, instances, depth and pictures from plain image files"),
+        "reconstruct": ("cli.scenes.reconstruct:add", "cloud, instances, depth and pictures from plain image files"),
         "teach": ("cli.teaching.teach:add", "objects that are shown once and found by their names from then on"),
         "label": (
             "cli.teaching.label:add",
@@ -30,9 +30,9 @@ COMMANDS = commands_of_tools(
             "cli.export:add",
             "build an engine's network for ONNX Runtime, OpenVINO or TensorRT, and compare it with torch",
         ),
-        "refine": ("cli.refine:add", "optimise the Gaussians and objects of one scene from its views and 2D labels"),
-        "render": ("cli.render:add", "pictures of a scene of 3D Gaussians along a camera path"),
-        "edit": ("cli.edit:add", "remove, recolour, move and copy objects of a scene of 3D Gaussians"),
+        "refine": ("cli.scenes.refine:add", "optimise the Gaussians and objects of one scene from its views and 2D labels"),
+        "render": ("cli.scenes.render:add", "pictures of a scene of 3D Gaussians along a camera path"),
+        "edit": ("cli.scenes.edit:add", "remove, recolour, move and copy objects of a scene of 3D Gaussians"),
         "eval-gaussians": (
             "cli.evaluation.gaussians:add",
             "measure rendered semantics, instances and colour of an engine's Gaussians at context and novel views",
@@ -40,22 +40,28 @@ COMMANDS = commands_of_tools(
         "eval": ("cli.evaluation.scenes:add", "measure an engine on scenes with truth, and show where it was worst"),
         "scoreboard": ("cli.evaluation.scoreboard:add", "measure all engines and baselines on the held-out scenes"),
         "convert": (
-            "cli.convert:add",
+            "cli.scenes.convert:add",
             "bags to a data set for learning (LeRobot v3.0); labelled scenes to COCO panoptic or BOP, and back",
         ),
-        "calibrate": ("cli.calibrate:add", "which camera is not where it is said to be, by what the pictures share"),
-        "warranty": ("cli.warranty:add", "how sure an answer must be here so that few are wrong, by what was confirmed"),
+        "calibrate": ("cli.checks.calibrate:add", "which camera is not where it is said to be, by what the pictures share"),
+        "warranty": ("cli.checks.warranty:add", "how sure an answer must be here so that few are wrong, by what was confirmed"),
         "replay": ("cli.bags.replay:add", "play a rosbag2 over ROS 2 where ros2 bag is not installed"),
         "sim": ("cli.simulation:add", "the simulated robot cell"),
         "bench": ("cli.bench:add", "measure speed and quality"),
-        "stress": ("cli.stress:add", "faults against a running perception node: is each answered, survived and named?"),
-        "view": ("cli.view:add", "look at 3D Gaussians in the browser (needs viser) or at a cloud in a window (needs open3d)"),
+        "stress": ("cli.checks.stress:add", "faults against a running perception node: is each answered, survived and named?"),
+        "view": (
+            "cli.scenes.view:add",
+            "look at 3D Gaussians in the browser (needs viser) or at a cloud in a window (needs open3d)",
+        ),
         "web": (
-            "cli.web:add",
+            "cli.live.web:add",
             "a page in the browser of a running node: cameras, cloud, times, health, a prompt box (needs viser)",
         ),
-        "mcp": ("cli.mcp:add", "a running node's objects and grasps as tools of an agent (Model Context Protocol; needs mcp)"),
-        "doctor": ("cli.doctor:add", "check the installation, or a bag, and say how to mend what is missing"),
+        "mcp": (
+            "cli.live.mcp:add",
+            "a running node's objects and grasps as tools of an agent (Model Context Protocol; needs mcp)",
+        ),
+        "doctor": ("cli.checks.doctor:add", "check the installation, or a bag, and say how to mend what is missing"),
     },
 )
 EXTRA_OF_PACKAGE = {

@@ -12,8 +12,8 @@ from pan3d_interfaces.srv import GetCellTruth, SegmentObject
 from sensor_msgs.msg import Image
 
 from pan3d_core.geometry.boxes import OrientedBox
-from pan3d_ros.messages.grasps import box_from_message
 from pan3d_ros.messages.images import image_array
+from pan3d_ros.messages.manipulation.grasps import box_from_message
 from pan3d_ros.messages.poses import matrix_from_pose, pose_numbers
 from pan3d_tools.demo.measure import SeenCamera, SeenInstance, TrueCamera, TrueInstance
 

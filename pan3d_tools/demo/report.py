@@ -12,7 +12,7 @@ from pan3d_core.pictures import overlays
 from pan3d_core.pictures.clouds import cloud_picture, viewpoints_around
 from pan3d_core.pictures.palette import instance_color, instance_palette
 from pan3d_core.runtime.files import written_whole
-from pan3d_ros.messages.grasps import grasp_from_message
+from pan3d_ros.messages.manipulation.grasps import grasp_from_message
 from pan3d_tools.demo.journey import Journey
 from pan3d_tools.demo.measure import ids_at_camera, sample_at_network
 from pan3d_tools.reports.html import Report

@@ -12,11 +12,11 @@ from places import ROOT
 
 from pan3d_core.engines import ENGINES
 
-EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
-ELSEWHERE = {"ask_the_node": "test/ros/test_example.py", "behaviour_tree": "test/ros/test_behaviour_tree.py"}
+EXAMPLES = {path.stem: path for path in sorted((ROOT / "examples").rglob("*.py"))}
+ELSEWHERE = {"ask_the_node": "test/ros/examples/test_example.py", "behaviour_tree": "test/ros/examples/test_behaviour_tree.py"}
 FOR_PLANNERS = ("plan_around_objects", "moveit_requests", "moveit_py_pick", "mtc_pick")
-ELSEWHERE |= dict.fromkeys(FOR_PLANNERS, "test/ros/test_planner_examples.py")
-ELSEWHERE |= {"pick_over_ros": "test/ros/test_pick_over_ros.py", "command_an_arm": "test/ros/test_arm_commands.py"}
+ELSEWHERE |= dict.fromkeys(FOR_PLANNERS, "test/ros/examples/test_planner_examples.py")
+ELSEWHERE |= {"pick_over_ros": "test/ros/examples/test_pick_over_ros.py", "command_an_arm": "test/ros/cell/test_arm_commands.py"}
 NEEDS_SIMULATOR = ("own_engine", "judge_a_folder", "refine_a_scene", "pick_with_an_arm")
 
 
@@ -33,7 +33,7 @@ def workplace(tmp_path, monkeypatch):
 def example(name: str) -> ModuleType:
     if name in NEEDS_SIMULATOR:
         pytest.importorskip("mujoco")
-    spec = importlib.util.spec_from_file_location(f"example_{name}", ROOT / "examples" / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES[name])
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -112,8 +112,8 @@ def test_there_are_short_programs_that_say_what_they_show():
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert set(EXAMPLES) <= tested | set(ELSEWHERE) and len(EXAMPLES) >= 6
     assert all((ROOT / place).exists() for place in ELSEWHERE.values())
-    for name in EXAMPLES:
-        source = (ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8")
+    for name, path in EXAMPLES.items():
+        source = path.read_text(encoding="utf-8")
         tree = ast.parse(source)
         assert ast.get_docstring(tree) and len(source.splitlines()) <= 65, name
         assert any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body), name

@@ -12,7 +12,7 @@ from places import ROOT
 from pan3d_core.gaussians.camera_paths import camera_path
 from pan3d_core.gaussians.files import read_scene_file, write_scene_file
 from pan3d_tools import cli
-from pan3d_tools.cli import render
+from pan3d_tools.cli.scenes import render
 
 PAGE = (ROOT / "docs" / "gaussians.md").read_text(encoding="utf-8")
 COMMANDS = [shlex.split(line) for line in re.findall(r"^    pan3d ((?:render|edit) .*)$", PAGE, re.MULTILINE)]

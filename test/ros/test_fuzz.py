@@ -10,7 +10,7 @@ from bag_scene import HEIGHT, WIDTH, BlockBag
 from fuzzing import AMOUNTS, Reader, broken_files_test, check_reader, damaged_files_test
 from rosbags.rosbag2 import StoragePlugin
 
-from pan3d_ros.bags.reader import COMPRESSED, IMAGE, INFO, TEXT, TRANSFORMS, BagError, BagReader
+from pan3d_ros.bags.reading.reader import COMPRESSED, IMAGE, INFO, TEXT, TRANSFORMS, BagError, BagReader
 from pan3d_ros.bags.settings import replay_settings
 from pan3d_ros.inputs.transforms import StaticTransforms
 from pan3d_ros.messages.calibration import calibration_from_info, info_from_file

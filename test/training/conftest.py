@@ -10,8 +10,8 @@ import torch
 from raycast_scene import HEIGHT, WIDTH, Ball, Block, camera_ring, cast
 from safetensors.torch import save_file
 
-from training.data.teachers import STUFF_FILE
-from training.data.text_targets import TextTargets, save_text_targets
+from training.data.targets.teachers import STUFF_FILE
+from training.data.targets.text import TextTargets, save_text_targets
 from training.settings import merge_settings
 
 TINY = {

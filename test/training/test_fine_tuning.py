@@ -21,7 +21,7 @@ from pan3d_eval.datasets import ViewSelection
 from pan3d_eval.datasets.scenes import list_scenes
 from pan3d_eval.folder import evaluate_folder
 from training.data.convert import convert
-from training.data.recordings import SamplePlan
+from training.data.scenes.recordings import SamplePlan
 from training.export.exporters import export_run
 from training.export.request import ExportRequest
 from training.families import run_config

@@ -2,8 +2,8 @@
 
 from training.data.arrays import SceneBatch, ShardSet
 from training.data.augment import AugmentConfig, augment
-from training.data.stream_source import open_source
-from training.data.teachers import FileTeacher, Teacher
-from training.data.text_targets import TextTargets
+from training.data.sources.stream_source import open_source
+from training.data.targets.teachers import FileTeacher, Teacher
+from training.data.targets.text import TextTargets
 
 __all__ = ["AugmentConfig", "FileTeacher", "SceneBatch", "ShardSet", "Teacher", "TextTargets", "augment", "open_source"]

@@ -22,7 +22,7 @@ _log = logging.getLogger("pan3d.training")
 
 @dataclass(frozen=True)
 class TeacherMaps:
-    """What 2D models say about the views of a batch (`training.data.teachers`)."""
+    """What 2D models say about the views of a batch (`training.data.targets.teachers`)."""
 
     ids: Tensor  # (B, S, H, W) int64 ids that hold within their view, 0 = none
     features: Tensor  # (B, S, E, h, w) text-aligned, of any length, 0 = none

@@ -23,7 +23,7 @@ from pan3d_eval.datasets.table import names_of_objects
 from pan3d_eval.execution import Failure, Processes, run_items
 from pan3d_sim.data.scene_records import EMPTY_KIND, VOCABULARY_FILE, SceneRecord, empty_columns
 from pan3d_sim.data.shards import write_array_shard
-from training.data.recordings import SamplePlan, labelled_kinds, names_of, plain
+from training.data.scenes.recordings import SamplePlan, labelled_kinds, names_of, plain
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pan3d_core.language.encoders import EMBEDDED
 from pan3d_core.language.known_names import KnownNames
 from pan3d_core.models.eps3d.files import Eps3dContent, load_own_eps3d, save_eps3d
 from pan3d_core.models.eps3d.network import Eps3d
-from training.data.text_targets import load_text_targets
+from training.data.targets.text import load_text_targets
 from training.export.networks import NetworkFile, export_network
 from training.export.request import ExportRequest
 from training.families.eps3d import Eps3dFamilySettings, trained_eps3d

@@ -13,8 +13,8 @@ from pan3d_core.engines.mini import EPS3D, fold_batch_norms, read_checkpoint
 from pan3d_core.models.mini.eps3d import Eps3dMini
 from pan3d_eval.metrics.none_fitting import fit_none, none_calibration
 from training.data.arrays import ShardSet
-from training.data.teachers import STUFF, CellTeacher, agreed_half, cell_classes, cell_teacher
-from training.data.text_targets import TextTargets, load_text_targets
+from training.data.targets.teachers import STUFF, CellTeacher, agreed_half, cell_classes, cell_teacher
+from training.data.targets.text import TextTargets, load_text_targets
 from training.export.mini import export_weights, run_facts
 from training.export.model_card import joined_logs, write_card
 from training.export.request import ExportRequest

@@ -14,7 +14,7 @@ from torch import Tensor
 from pan3d_core.engines.mini import FORMATS, NAMES_PREFIX, fold_batch_norms, read_checkpoint
 from pan3d_core.runtime.checksums import write_weights
 from training.data.arrays import ShardSet
-from training.data.text_targets import TextTargets, load_text_targets
+from training.data.targets.text import TextTargets, load_text_targets
 from training.export.model_card import joined_logs, write_card
 from training.export.request import ExportRequest, common_facts
 from training.judge.objects import MiniFigures, measured, object_network

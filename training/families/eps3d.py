@@ -36,11 +36,11 @@ from pan3d_core.runtime.weights import assign_weights, family_of, read_weights
 from pan3d_core.settings import read_settings, to_plain
 from training.data.arrays import SceneBatch
 from training.data.augment import flip_batch, jitter_colors
-from training.data.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
+from training.data.targets.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin, require_patches
 from training.families.held_out import SizedData
-from training.families.kept import Kept
 from training.families.mini import ensure_text_targets
+from training.families.starting.kept import Kept
 from training.judge.gaussians import ShownScene, class_texts, rendered_figures, scene_picture
 from training.losses.eps3d import Eps3dLossWeights, RenderedView, eps3d_losses
 from training.run.checkpoints import read_state
@@ -61,7 +61,7 @@ class Eps3dFamilySettings(Eps3dSizes):
     sem2ins: bool = True
     context_views: tuple[int, int] = (2, 24)  # fewest and most views that the network sees, of those of a sample
     rendered_views: int = 4  # drawn from all of a sample's views
-    teacher: str = ""  # folder with what 2D models said (`training.data.teachers.FileTeacher`); empty = the data's truth
+    teacher: str = ""  # folder with what 2D models said (`training.data.targets.teachers.FileTeacher`); empty = the data's truth
     text_encoder: str = ""  # in whose space the teacher's features are; empty = lseg of a folder, minilm of the data's truth
     train_gaussians: bool = True  # the head of the Gaussians learns; the released checkpoint keeps AnySplat's
     loss: Eps3dLossWeights = field(default_factory=Eps3dLossWeights)

@@ -2,9 +2,9 @@
 
 Settings (`model:` in the file): those of `Eps3dMiniSettings`, none are needed for the shipped architecture; `loss`, the fields of
 `Eps3dMiniLossWeights`; `context_views`, the fewest and most views that the network sees, of those of a sample (others are novel);
-`teacher`, a folder with what 2D models said (`training.data.teachers.FileTeacher`), empty = the cell's truth. `start_from`
-takes a weight file of `pan3d-mini` (the embedded one by default), which becomes the frozen base, one of this network, or a
-training checkpoint of this family.
+`teacher`, a folder with what 2D models said (`training.data.targets.teachers.FileTeacher`), empty = the cell's truth.
+`start_from` takes a weight file of `pan3d-mini` (the embedded one by default), which becomes the frozen base, one of this
+network, or a training checkpoint of this family.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from pan3d_core.runtime.weights import assign_weights
 from pan3d_core.settings import read_settings
 from training.data.arrays import SceneBatch
 from training.data.augment import first_views
-from training.data.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
+from training.data.targets.teachers import FileTeacher, Teacher, cell_teacher, draw_context, require_range, taught
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
 from training.families.mini import MiniData
-from training.families.starting import load_start, start_settings
+from training.families.starting.mini import load_start, start_settings
 from training.judge.gaussians import class_texts, evaluate_eps3d, scene_picture, show_scene
 from training.losses.eps3d_mini import Eps3dMiniLossWeights, eps3d_mini_losses
 from training.run.devices import channels_last

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.engines.decoding import DecodingThresholds
+from pan3d_core.engines.parts.decoding import DecodingThresholds
 from pan3d_core.models.da3.cameras import relative_to_first
 from pan3d_core.models.da3.network import DA3_VARIANTS, assign_official, members_like
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorPrediction
@@ -26,10 +26,10 @@ from pan3d_core.models.matching import targets_from_ids
 from pan3d_core.runtime.weights import assign_weights, family_of, read_metadata, read_weights
 from training.data.arrays import SceneBatch
 from training.data.augment import disturb_poses, flip_batch, jitter_colors
-from training.families.corrections import fit_corrections
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
 from training.families.fast3dis_settings import Fast3disFamilySettings
 from training.families.held_out import SizedData
+from training.families.starting.corrections import fit_corrections
 from training.judge.masks import MIN_MASK_PIXELS, RankedMasks, mask_figures, mask_pictures, ranked_masks
 from training.losses.fast3dis import scene_losses
 from training.losses.void import known_pixels

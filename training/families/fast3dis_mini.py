@@ -16,11 +16,11 @@ from pan3d_core.engines.mini import DEFAULT_WEIGHTS, FAST3DIS
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniOutputs, Fast3disMiniSettings
 from pan3d_core.runtime.weights import assign_weights
 from pan3d_core.settings import read_settings
-from training.data.targets import batch_targets
-from training.families.corrections import fit_corrections
+from training.data.targets.mini import batch_targets
 from training.families.family import FamilyEntry, ParameterGroup, groups_by_origin
 from training.families.mini import MiniData, MiniObjects, MiniSample
-from training.families.starting import load_start, start_settings
+from training.families.starting.corrections import fit_corrections
+from training.families.starting.mini import load_start, start_settings
 from training.losses.fast3dis_mini import Fast3disMiniLossWeights, fast3dis_mini_losses
 from training.run.devices import channels_last
 from training.settings import OptimizerConfig, TrainConfig

@@ -25,10 +25,10 @@ from pan3d_core.models.mini.fast3dis import Fast3disMini
 from pan3d_core.models.mini.network import MiniArchitecture, MiniOutputs, PanMini
 from training.data.arrays import SceneBatch, ShardSet, training_vocabulary
 from training.data.augment import AugmentConfig, augment, plain_inputs
-from training.data.targets import batch_targets
-from training.data.text_targets import TextTargets, encode_descriptions, load_text_targets, save_text_targets
+from training.data.targets.mini import batch_targets
+from training.data.targets.text import TextTargets, encode_descriptions, load_text_targets, save_text_targets
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
-from training.families.starting import assign_start, load_image_stem, load_start, start_architecture
+from training.families.starting.mini import assign_start, load_image_stem, load_start, start_architecture
 from training.judge.objects import HELD_OUT_VIEWS, measured
 from training.judge.pictures import label_picture
 from training.losses.mini import mini_losses

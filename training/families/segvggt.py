@@ -2,7 +2,7 @@
 
 Settings (`model:` in the file) are the fields of `SegVggtSettings`; the defaults are the published size. `start_from` takes
 a training checkpoint, an exported file, an official SegVGGT checkpoint, whose class head becomes one of the run's own classes, or
-an official VGGT one (the query branch then starts fresh); `training.families.segvggt_start` says what is kept and what is new.
+an official VGGT one (the query branch then starts fresh); `training.families.starting.segvggt` says what is kept and what is new.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pan3d_core.engines.decoding import DecodingThresholds
+from pan3d_core.engines.parts.decoding import DecodingThresholds
 from pan3d_core.models.losses import segvggt_losses
 from pan3d_core.models.matching import InstanceTargets, match_queries, segvggt_cost, targets_from_ids
 from pan3d_core.models.vggt.files import build_segvggt
@@ -25,11 +25,11 @@ from pan3d_core.models.vggt.segvggt import SegVGGT, SegVggtOutput
 from pan3d_core.structures import present
 from training.data.arrays import SceneBatch, training_vocabulary
 from training.data.augment import jitter_colors
-from training.data.geometry_targets import geometry_targets
+from training.data.targets.geometry import geometry_targets
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
 from training.families.held_out import SizedData
 from training.families.segvggt_settings import SegVggtSettings
-from training.families.segvggt_start import start_segvggt
+from training.families.starting.segvggt import start_segvggt
 from training.judge.masks import MIN_MASK_PIXELS, RankedMasks, mask_figures, mask_pictures, ranked_masks
 from training.losses.geometry import GEOMETRY_WEIGHTS, camera_loss, depth_loss, distillation_losses, with_geometry
 from training.losses.void import heard, known_pixels

@@ -9,7 +9,7 @@ from typing import Any
 from pan3d_core.models.losses import SEGVGGT_WEIGHTS, SegVggtLossWeights
 from pan3d_core.models.vggt.files import SegVggtSizes
 from pan3d_core.settings import did_you_mean, read_settings, to_plain
-from training.data.targets import MAX_DEPTH_M
+from training.data.targets.mini import MAX_DEPTH_M
 from training.families.family import require_patches
 
 PATCH = 14
@@ -26,7 +26,7 @@ class SegVggtSettings(SegVggtSizes):
     classes: tuple[str, ...] = ()  # names of what is learnt, some of the data's; empty = all of them
     num_classes: int = 0  # 0 = as many as there are names
     new_classes: str = (
-        "mean"  # where classes begin that the file of `start_from` does not have; see `training.families.class_rows`
+        "mean"  # where classes begin that the file of `start_from` does not have; see `training.families.starting.class_rows`
     )
     train_encoder: bool = False
     geometry: str = "truth"  # what cameras and depth learn from: truth, teacher (the frozen VGGT of `start_from`) or none

@@ -26,8 +26,8 @@ from pan3d_eval.metrics.cross_view import CrossViewInstances, cross_view_instanc
 from pan3d_eval.metrics.semantics import pooled_semantic_scores, semantic_confusion
 from training.data.arrays import SceneBatch, ShardSet
 from training.data.augment import first_views, plain_inputs
-from training.data.teachers import CellTeacher, cell_classes, stuff_ids
-from training.data.text_targets import TextTargets
+from training.data.targets.teachers import CellTeacher, cell_classes, stuff_ids
+from training.data.targets.text import TextTargets
 from training.losses.eps3d_mini import rendered_views, target_cameras
 from training.run.devices import to_device
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from pan3d_core.engines.decoding import DecodingThresholds, decode_queries
+from pan3d_core.engines.parts.decoding import DecodingThresholds, decode_queries
 from pan3d_eval.metrics.average_precision import instance_ap, measure_overlaps
 from pan3d_eval.metrics.depth import depth_errors
 from training.data.arrays import SceneBatch

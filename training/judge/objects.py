@@ -26,8 +26,8 @@ from pan3d_eval.metrics.average_precision import SceneOverlaps, instance_ap, mea
 from pan3d_eval.metrics.calibration import expected_calibration_error
 from training.data.arrays import SceneBatch, ShardSet
 from training.data.augment import plain_inputs
-from training.data.targets import MAX_DEPTH_M, MIN_DEPTH_M, scene_targets
-from training.data.text_targets import TextTargets, load_text_targets
+from training.data.targets.mini import MAX_DEPTH_M, MIN_DEPTH_M, scene_targets
+from training.data.targets.text import TextTargets, load_text_targets
 from training.losses.void import known_pixels
 from training.run.checkpoints import read_state
 from training.run.devices import to_device

@@ -21,10 +21,10 @@ from pan3d_core.engines.mini import build_network, engine_of, read_checkpoint
 from pan3d_core.models.mini.calibration import MiniInputs
 from training.data.arrays import SceneBatch, ShardSet
 from training.data.augment import AugmentConfig, Noise, disturb_poses, plain_inputs
-from training.data.draws import generator_from
 from training.data.repaint import LUMA, repaint
 from training.data.resize import resize_batch
-from training.data.text_targets import TextTargets, encode_descriptions
+from training.data.sources.draws import generator_from
+from training.data.targets.text import TextTargets, encode_descriptions
 from training.judge.objects import MiniFigures, Vary, measured, object_network, unvaried
 from training.run.checkpoints import read_state
 

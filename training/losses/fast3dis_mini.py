@@ -10,7 +10,7 @@ from torch import Tensor
 from pan3d_core.models.losses import mask_bce, mask_dice
 from pan3d_core.models.matching import match_queries
 from pan3d_core.models.mini.fast3dis import Fast3disMiniOutputs
-from training.data.targets import BatchTargets, SceneTargets
+from training.data.targets.mini import BatchTargets, SceneTargets
 from training.losses.fast3dis import Fast3disLossWeights, LayerPrediction, balanced_pixels, fast3dis_cost, fast3dis_losses
 from training.losses.mini import quality_loss, text_losses
 

@@ -12,7 +12,7 @@ from pan3d_core.models.losses import mask_bce, mask_dice, pairwise_mask_bce, pai
 from pan3d_core.models.matching import match_queries
 from pan3d_core.models.mini.network import MiniOutputs
 from pan3d_core.models.mini.queries import QueryOutputs, QueryPrediction
-from training.data.targets import BatchTargets, SceneTargets
+from training.data.targets.mini import BatchTargets, SceneTargets
 from training.losses.void import on_void, silenced
 
 TEMPERATURE = 0.07

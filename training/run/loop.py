@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from pan3d_core.models.matching import NonFiniteCost
-from training.data.draws import generator_from, seed_from
-from training.data.stream_source import open_source
+from training.data.sources.draws import generator_from, seed_from
+from training.data.sources.stream_source import open_source
 from training.families.family import AnyFamily
 from training.run.averaging import AveragedModel
 from training.run.devices import tensors_of, to_device

@@ -16,8 +16,8 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.data.arrays import SceneBatch
-from training.data.draws import generator_from
-from training.data.stream_source import open_source
+from training.data.sources.draws import generator_from
+from training.data.sources.stream_source import open_source
 from training.families.family import AnyFamily
 from training.run.devices import mapped, tensors_of
 from training.settings import TrainConfig

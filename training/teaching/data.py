@@ -16,7 +16,7 @@ from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_scene
 from pan3d_sim.data.scene_records import FIRST_HELD_OUT_SEED, SceneRecord
 from pan3d_sim.data.shards import SceneSettings, record_scene, write_array_shard
 from training.data.convert import same_columns
-from training.data.recordings import SamplePlan, plain
+from training.data.scenes.recordings import SamplePlan, plain
 from training.judge.objects import HELD_OUT_VIEWS
 
 MIN_VIEWS = 2 * HELD_OUT_VIEWS  # of a scene: as many to learn from as to be judged by

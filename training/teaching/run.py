@@ -10,7 +10,7 @@ from pan3d_core.language.minilm import TextEncoder
 from pan3d_core.runtime.files import written_whole
 from pan3d_eval.metrics.average_precision import SceneOverlaps
 from training.data.arrays import ShardSet
-from training.data.text_targets import TextTargets, load_text_targets
+from training.data.targets.text import TextTargets, load_text_targets
 from training.export.exporters import export_run
 from training.export.request import ExportRequest
 from training.families import run_config

@@ -1,4 +1,4 @@
-"""What VGGT and EPS3D must compute and move at least, counted from their sizes; how is said in `bench/da3_cost.py`.
+"""What VGGT and EPS3D must compute and move at least, counted from their sizes; how is said in `bench/cost/da3.py`.
 
 Counted are the transformer, the cameras and the heads. Averaging over voxels, rendering and reading objects are not: their cost
 depends on the scene, so a time from images to objects over this floor is an upper bound of its distance from the best one.

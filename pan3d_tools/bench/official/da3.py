@@ -3,7 +3,7 @@
 Asked for are depth, its confidence and cameras, by the camera decoder, which is what the official network gives by default. It
 computes its ray branch all the same and drops the result; ours computes it when asked, here with `--rays`. Weights are random
 but depend on parameter names only, so both sides have the same; a few outputs of both are compared. The official side gets its
-images normalised, which is inside our network. Without `--reference` only our side runs. See `bench/sides.py`.
+images normalised, which is inside our network. Without `--reference` only our side runs. See `bench/official/sides.py`.
 """
 
 from __future__ import annotations

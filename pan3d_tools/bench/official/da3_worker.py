@@ -1,4 +1,4 @@
-"""One side of the Depth Anything 3 comparison; started by `bench/sides.py`."""
+"""One side of the Depth Anything 3 comparison; started by `bench/official/sides.py`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One side of a comparison, in a process of its own: builds the network, runs it, prints a line of JSON.
 
-Started by `bench/sides.py`, so that the peak memory of one side says nothing about the other.
+Started by `bench/official/sides.py`, so that the peak memory of one side says nothing about the other.
 """
 
 from __future__ import annotations

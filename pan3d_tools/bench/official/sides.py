@@ -1,7 +1,7 @@
 """Two sides of a comparison, ours and the official code: same weights and images, one machine, one run.
 
 Each side runs in a process of its own (peak memory), the two take turns (a machine gets slower and faster), and each side's best
-round counts. The workers are started as modules; `bench/side_worker.py` measures in them.
+round counts. The workers are started as modules; `side_worker.py` measures in them.
 """
 
 from __future__ import annotations

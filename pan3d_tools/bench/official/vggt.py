@@ -1,7 +1,7 @@
 """`pan3d bench vggt`: our VGGT beside the official code, same weights and images, one machine, one run.
 
 Weights are random but depend on parameter names only, so both sides have the same 1.19 billion; a few outputs of both are
-compared. Without `--reference` only our side runs. See `bench/sides.py`.
+compared. Without `--reference` only our side runs. See `bench/official/sides.py`.
 """
 
 from __future__ import annotations

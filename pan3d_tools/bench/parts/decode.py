@@ -22,7 +22,7 @@ from torch import Tensor
 from pan3d_core.assembly.merging import merge_panoptic
 from pan3d_core.assembly.ownership import own_pixels
 from pan3d_core.config import MergeConfig
-from pan3d_core.engines.decoding import DecodingThresholds, decode_queries, instance_set
+from pan3d_core.engines.parts.decoding import DecodingThresholds, decode_queries, instance_set
 from pan3d_core.labels import LabelSpace
 from pan3d_core.models.layers.dpt import DPT, dense_maps, dense_output
 from pan3d_core.models.layers.transformer import Block, Mlp, Rope2d

@@ -2,9 +2,10 @@
 
 Made-up clouds in front of one camera, an opaque scene with random opacities, for every combination of the numbers of Gaussians,
 channels (3 of them colour) and image sizes. With `--reference` the PyTorch functions of gsplat render the same scenes in the same
-process (see `bench/rasterize_reference.py`). Processor time is the fairer figure on a machine that does other work beside; the
-best of the repetitions counts. Memory is the growth of the process at its peak, outputs and gradients included; that of the
-backward pass counts what the forward pass before it keeps. `kept_bytes_per_gaussian` is what one more Gaussian adds to that.
+process (see `bench/official/rasterize_reference.py`). Processor time is the fairer figure on a machine that does other work
+beside; the best of the repetitions counts. Memory is the growth of the process at its peak, outputs and gradients included; that
+of the backward pass counts what the forward pass before it keeps. `kept_bytes_per_gaussian` is what one more Gaussian adds to
+that.
 """
 
 from __future__ import annotations

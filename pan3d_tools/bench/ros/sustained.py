@@ -14,7 +14,7 @@ from statistics import fmean
 
 import numpy as np
 
-from pan3d_ros.bags.figures import basic_metrics
+from pan3d_ros.bags.judging.figures import basic_metrics
 
 METRIC, RESOURCE = "BasicPerformanceMetrics", "ResourceMetrics"
 # How several trials become one figure, after the best and the worst were left out; of the others the mean counts.

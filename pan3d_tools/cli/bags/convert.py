@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from pan3d_ros.bags.episodes import EpisodeRequest
-from pan3d_ros.bags.lerobot import LeRobotRequest, export_lerobot
+from pan3d_ros.bags.excerpts.episodes import EpisodeRequest
+from pan3d_ros.bags.excerpts.lerobot import LeRobotRequest, export_lerobot
 from pan3d_tools.cli.options import pipeline_config
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from pan3d_core.runtime.checks import Check
-from pan3d_ros.bags.frames import first_views
 from pan3d_ros.bags.inspection import Inspection, inspected
-from pan3d_ros.bags.reader import BagError, BagReader
+from pan3d_ros.bags.reading.frames import first_views
+from pan3d_ros.bags.reading.reader import BagError, BagReader
 from pan3d_ros.parameters.values import flat_values, node_settings
-from pan3d_tools.cli.pose_checks import pose_checks
+from pan3d_tools.cli.checks.pose_checks import pose_checks
 from pan3d_tools.doctor import exit_code, format_report
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pan3d_core.structures import CameraView
 from pan3d_core.views.scene_folder import Scene
-from pan3d_ros.bags.keyframes import KeyframeRequest, keyframe_scene
+from pan3d_ros.bags.excerpts.keyframes import KeyframeRequest, keyframe_scene
 from pan3d_tools.cli.options import pipeline_config
 
 

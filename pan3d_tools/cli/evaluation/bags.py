@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from pan3d_eval.execution import Failure, Processes, run_items
-from pan3d_ros.bags.evaluation import BagEvaluation, BagRequest, bag_worker
+from pan3d_ros.bags.judging.evaluation import BagEvaluation, BagRequest, bag_worker
 from pan3d_tools.cli.options import pipeline_config, report_folder
 from pan3d_tools.cli.output import machine_facts, print_table, write_json
 from pan3d_tools.reports.bags import write_bag_report

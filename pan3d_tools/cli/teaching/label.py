@@ -18,7 +18,7 @@ from pan3d_tools.cli.teaching.recordings import pictures_in, sources_of
 from pan3d_tools.cli.teaching.teachers import add_teacher_options, open_teacher
 
 # Imported for training data only, which come with what renders them.
-SHARDS = "training.data.asked:ask_for_shards"
+SHARDS = "training.data.targets.asked:ask_for_shards"
 SHARD_MARKER = "*/vocabulary.json"
 
 Reader = Callable[[Path], list[Picture]]  # from the folder of the labels, to pictures that are read when their turn comes

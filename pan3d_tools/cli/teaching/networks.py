@@ -16,7 +16,7 @@ from pan3d_core.runtime.lazy import load
 from pan3d_core.teaching import read_library
 from pan3d_tools.cli import export
 from pan3d_tools.cli.options import add_model_options, build_pipeline
-from pan3d_tools.cli.scene_output import write_new_scene
+from pan3d_tools.cli.scenes.scene_output import write_new_scene
 from pan3d_tools.cli.teaching.recordings import posed_sources
 from pan3d_tools.cli.teaching.teachers import add_teacher_options, open_teacher
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from pan3d_core.labelling.review import JOURNAL_FILE, Review, Reviewed
-from pan3d_tools.cli.serving import add_page_options, given_page_options, serve_until_interrupted
+from pan3d_tools.cli.live.serving import add_page_options, given_page_options, serve_until_interrupted
 from pan3d_tools.review import ReviewPage, ReviewPageSettings
 
 

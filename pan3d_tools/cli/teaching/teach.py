@@ -33,7 +33,7 @@ from pan3d_tools.cli.teaching.review import add_review
 
 DEFAULT_FOLDER = Path("objects")
 # Imported for bags only: objects are taught from pictures where rosbags is not installed.
-FROM_BAG = "pan3d_ros.bags.showing:seen_in_bag"
+FROM_BAG = "pan3d_ros.bags.excerpts.showing:seen_in_bag"
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from pan3d_core.engines.mini import (
     engine_of,
     read_checkpoint,
 )
-from pan3d_core.engines.mini_inputs import mini_inputs, support_height_from_depth
+from pan3d_core.engines.parts.mini_inputs import mini_inputs, support_height_from_depth
 from pan3d_core.geometry.transforms import invert_rigid, look_at
 from pan3d_core.models.mini.cameras import cameras_from_head
 from pan3d_core.models.mini.network import MiniArchitecture, PanMini

@@ -31,7 +31,7 @@ from pan3d_core.pictures.palette import UNASSIGNED, class_colors, instance_color
 from pan3d_core.runtime.minilm_files import TextEncoderUnavailable
 from pan3d_core.structures import Gaussians
 from pan3d_tools import cli
-from pan3d_tools.cli import render
+from pan3d_tools.cli.scenes import render
 
 
 @pytest.fixture(scope="module")

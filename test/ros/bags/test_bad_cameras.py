@@ -10,9 +10,9 @@ pytest.importorskip("pan3d_sim.data.recording_messages", reason="needs the extra
 from bag_scene import HEIGHT, INTRINSICS, MAKE, WIDTH, BlockBag, parameters, pictures, pipeline  # noqa: E402
 
 from pan3d_core.runtime.checks import OPTIONAL  # noqa: E402
-from pan3d_ros.bags.evaluation import COULD_NOT_LOOK, OBJECTS, evaluate_bag  # noqa: E402
 from pan3d_ros.bags.inspection import inspect_bag  # noqa: E402
-from pan3d_ros.bags.reader import BagError  # noqa: E402
+from pan3d_ros.bags.judging.evaluation import COULD_NOT_LOOK, OBJECTS, evaluate_bag  # noqa: E402
+from pan3d_ros.bags.reading.reader import BagError  # noqa: E402
 from pan3d_ros.bags.settings import replay_settings  # noqa: E402
 from pan3d_sim.cameras.rig import RigCamera  # noqa: E402
 from pan3d_sim.data.recording_messages import CAMERA_INFO, IMAGE  # noqa: E402

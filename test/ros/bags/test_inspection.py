@@ -16,9 +16,9 @@ pytest.importorskip("pan3d_sim.data.recording_messages", reason="needs the extra
 from bag_scene import write_bag
 
 from pan3d_core.config import PipelineConfig  # noqa: E402
-from pan3d_ros.bags.camera_topics import camera_name  # noqa: E402
 from pan3d_ros.bags.inspection import inspect_bag  # noqa: E402
-from pan3d_ros.bags.timing import clock_offsets_s, nearest_gaps, set_spreads  # noqa: E402
+from pan3d_ros.bags.reading.camera_topics import camera_name  # noqa: E402
+from pan3d_ros.bags.reading.timing import clock_offsets_s, nearest_gaps, set_spreads  # noqa: E402
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig  # noqa: E402
 from pan3d_sim.cameras.rig import RigCamera  # noqa: E402
 from pan3d_sim.cell.frame_tree import FrameLink  # noqa: E402

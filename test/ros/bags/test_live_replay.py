@@ -21,10 +21,10 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
 from pan3d_core.config import ModelConfig, PipelineConfig  # noqa: E402
-from pan3d_ros.bags.evaluation import OBJECTS, evaluate_bag  # noqa: E402
 from pan3d_ros.bags.inspection import inspect_bag  # noqa: E402
+from pan3d_ros.bags.judging.evaluation import OBJECTS, evaluate_bag  # noqa: E402
 from pan3d_ros.bags.player import BagPlayer, PlayOptions  # noqa: E402
-from pan3d_ros.bags.reader import BagReader  # noqa: E402
+from pan3d_ros.bags.reading.reader import BagReader  # noqa: E402
 from pan3d_ros.bags.settings import replay_settings  # noqa: E402
 from pan3d_ros.messages.buffers import stamp_to_ns  # noqa: E402
 

@@ -19,7 +19,7 @@ from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 
 from pan3d_ros.bags.player import BagPlayer, PlayOptions, recorded_qos  # noqa: E402
-from pan3d_ros.bags.reader import BagError, BagReader  # noqa: E402
+from pan3d_ros.bags.reading.reader import BagError, BagReader  # noqa: E402
 from pan3d_ros.messages.buffers import stamp_to_ns  # noqa: E402
 from pan3d_ros.messages.poses import matrix_from_pose, pose_numbers  # noqa: E402
 

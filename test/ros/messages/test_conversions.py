@@ -23,8 +23,8 @@ from pan3d_ros.messages.buffers import assign_bytes
 from pan3d_ros.messages.calibration import CalibrationError, calibration_from_info, info_from_file
 from pan3d_ros.messages.cameras import to_camera_view
 from pan3d_ros.messages.clouds import POINT, cloud_from_message, cloud_message, cloud_records, pack_rgb, unpack_rgb
-from pan3d_ros.messages.grasps import grasp_from_message, grasp_message, grasp_poses
 from pan3d_ros.messages.instances import detections, instance_message
+from pan3d_ros.messages.manipulation.grasps import grasp_from_message, grasp_message, grasp_poses
 from pan3d_ros.messages.markers import MAX_SINGLE_BOXES, MarkerDrawing
 from pan3d_ros.messages.parts import header, image_message, info_message
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pan3d_core.structures import CameraView
-from pan3d_ros.bags.figures import resident_mb
+from pan3d_ros.bags.judging.figures import resident_mb
 from pan3d_tools.bench.soak import parse, process_facts, run, slope, soak, summarize
 
 

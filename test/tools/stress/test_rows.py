@@ -17,7 +17,7 @@ from pan3d_core.geometry.cameras import unproject_depth  # noqa: E402
 from pan3d_ros.inputs.transforms import PoseTopicTransforms  # noqa: E402
 from pan3d_ros.messages.cameras import to_camera_view  # noqa: E402
 from pan3d_ros.messages.parts import header, image_message, info_message, pose_message  # noqa: E402
-from pan3d_tools.cli.stress import chosen_rows  # noqa: E402
+from pan3d_tools.cli.checks.stress import chosen_rows  # noqa: E402
 from pan3d_tools.stress.faults import InputFault, ParameterFault, RequestFault  # noqa: E402
 from pan3d_tools.stress.rows import ROWS  # noqa: E402
 from pan3d_tools.stress.scene import BOXES, EYES, HEIGHT, WIDTH, intrinsics, render, world_from_cam  # noqa: E402

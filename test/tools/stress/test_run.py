@@ -8,7 +8,7 @@ from ros_presence import require_ros
 require_ros()
 
 from pan3d_ros.platform.start import own_context  # noqa: E402
-from pan3d_tools.cli.stress import chosen_rows  # noqa: E402
+from pan3d_tools.cli.checks.stress import chosen_rows  # noqa: E402
 from pan3d_tools.stress.faults import RequestFault, Row  # noqa: E402
 from pan3d_tools.stress.rows import ROWS  # noqa: E402
 from pan3d_tools.stress.run import run_rows  # noqa: E402

@@ -16,8 +16,8 @@ from pan3d_eval.datasets import ViewSelection, list_scenes, read_dataset_scene
 from pan3d_eval.datasets.scenes import read_shard_scene
 from training.data.arrays import ShardSet
 from training.data.convert import SceneToConvert, convert, main, report
-from training.data.recordings import SamplePlan, labelled_kinds
-from training.data.sources import require_sound
+from training.data.scenes.recordings import SamplePlan, labelled_kinds
+from training.data.sources.shard_source import require_sound
 
 PLAN = SamplePlan(("chair", "lamp", "sofa"), views=3, interval=1, samples=2, width=72, height=56)
 

@@ -10,7 +10,7 @@ from shard_records import fake_record
 from pan3d_sim.data.scene_records import DamagedScene
 from pan3d_sim.data.shards import write_array_shard, write_tar_shard
 from training.data.arrays import ShardSet
-from training.data.scene_shards import UnreadableChapter, open_tar_shards
+from training.data.scenes.shards import UnreadableChapter, open_tar_shards
 
 NAME = "scenes_00000000-00000001"
 WORDS = {"kinds": ["a", "b", "c"], "settings": {"num_views": 2, "kind_set": "known"}}

@@ -8,7 +8,7 @@ from trainers import trainer_of
 
 from pan3d_core.models.eps3d.network import Eps3d, official_name
 from training.data.arrays import ShardSet
-from training.data.teachers import FileTeacher
+from training.data.targets.teachers import FileTeacher
 from training.families import build_family, run_config
 from training.families.eps3d import at_size
 

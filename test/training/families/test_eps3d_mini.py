@@ -14,7 +14,7 @@ from pan3d_core.engines.eps3d_mini import build
 from pan3d_core.engines.mini import DEFAULT_WEIGHTS, EPS3D, FORMATS, NAMES_PREFIX, read_checkpoint
 from pan3d_core.views.preprocessing import preprocess
 from training.data.arrays import ShardSet
-from training.data.teachers import STUFF
+from training.data.targets.teachers import STUFF
 from training.export.eps3d_mini import with_and_without
 from training.export.exporters import export_run
 from training.export.request import ExportRequest

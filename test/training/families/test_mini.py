@@ -11,11 +11,11 @@ from pan3d_core.engines.mini import DEFAULT_WEIGHTS, SHIPPED, read_checkpoint
 from pan3d_core.models.mini.sweep import HEIGHTS_M
 from training.data.arrays import ShardSet
 from training.data.augment import plain_inputs
-from training.data.text_targets import load_text_targets
+from training.data.targets.text import load_text_targets
 from training.export.mini import export_weights
 from training.families import build_family, run_config
 from training.families.mini import MiniFamily
-from training.families.starting import start_architecture
+from training.families.starting.mini import start_architecture
 
 
 def exported(run_values, data_folder, out: Path, **model) -> dict:

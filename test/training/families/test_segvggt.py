@@ -14,11 +14,11 @@ from pan3d_core.language.minilm import TextEncoder
 from pan3d_core.models.losses import segvggt_losses
 from pan3d_core.models.matching import segvggt_cost
 from pan3d_core.models.vggt.segvggt import official_name
-from training.families.class_rows import adapted_rows
-from training.families.corrections import fit_corrections
 from training.families.segvggt import scene_instances
 from training.families.segvggt_settings import SegVggtSettings
-from training.families.segvggt_start import BIAS, WEIGHT, start_segvggt
+from training.families.starting.class_rows import adapted_rows
+from training.families.starting.corrections import fit_corrections
+from training.families.starting.segvggt import BIAS, WEIGHT, start_segvggt
 from training.losses.void import heard, known_pixels
 
 

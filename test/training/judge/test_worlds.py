@@ -8,7 +8,7 @@ from trainers import trainer_of
 from pan3d_core.engines.mini import DEFAULT_WEIGHTS
 from training.data.arrays import ShardSet
 from training.data.augment import plain_inputs
-from training.data.text_targets import load_text_targets
+from training.data.targets.text import load_text_targets
 from training.judge.objects import unvaried
 from training.judge.worlds import VARIATIONS, Judged, gray, painted, poorly_calibrated, unposed
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from training.data.arrays import ShardSet
-from training.data.text_targets import load_text_targets
+from training.data.targets.text import load_text_targets
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniSettings
 from pan3d_core.models.mini.network import MiniArchitecture, PanMini
 from pan3d_core.models.mini.queries import QueryOutputs, QueryPrediction
 from training.data.augment import plain_inputs
-from training.data.targets import batch_targets
+from training.data.targets.mini import batch_targets
 from training.families.fast3dis_mini import adopt_base, loss_weights
 from training.losses.fast3dis_mini import fast3dis_mini_losses, scene_ids
 

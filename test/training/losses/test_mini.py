@@ -7,7 +7,7 @@ import torch
 from pan3d_core.models.mini.network import MiniArchitecture, MiniOutputs, PanMini
 from pan3d_core.models.mini.queries import QueryOutputs, QueryPrediction
 from training.data.augment import plain_inputs
-from training.data.targets import BatchTargets, batch_targets
+from training.data.targets.mini import BatchTargets, batch_targets
 from training.losses.mini import MiniLossWeights, match_scene, mini_losses
 
 

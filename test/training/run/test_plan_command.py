@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from pan3d_tools import cli
-from pan3d_tools.bench.training import parse, run
+from pan3d_tools.bench.networks.training import parse, run
 
 
 @pytest.mark.slow

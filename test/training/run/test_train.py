@@ -14,8 +14,8 @@ from pan3d_core.engines.mini import build, read_checkpoint
 from pan3d_core.models.mini.network import MiniArchitecture, PanMini
 from training.data.arrays import ShardSet
 from training.data.augment import plain_inputs
-from training.data.targets import batch_targets
-from training.data.text_targets import load_text_targets
+from training.data.targets.mini import batch_targets
+from training.data.targets.text import load_text_targets
 from training.export.exporters import export_run
 from training.export.mini import export_weights, run_facts
 from training.export.model_card import held_out_tables, joined_logs, round_table, write_card

@@ -10,7 +10,7 @@ from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth, read_s
 from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_sim.data.scene_folders import cell_scene
 from training.data.arrays import ShardSet
-from training.data.folder_shards import record_from_scene
+from training.data.scenes.folder_shards import record_from_scene
 from training.teaching.data import DataPlan, prepare, read_dataset
 
 PLAN = DataPlan(generated=2, own_share=0.5, kept=1)

@@ -71,7 +71,7 @@ def test_a_full_disk_leaves_no_half_scene(tmp_path, capsys, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("pan3d_tools.cli.scene_output.write_scene", full)
+    monkeypatch.setattr("pan3d_tools.cli.scenes.scene_output.write_scene", full)
     code, _, error = run(capsys, "label", scene, "-o", tmp_path / "data", *QUICK)
     assert code == 2 and "the disk is full" in error and not list((tmp_path / "data").iterdir())
 

@@ -1,0 +1,67 @@
+"""`pan3d bench consistency`: faults are what they say, and verdicts are counted as they are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from table_rig import rig
+
+from pan3d_core.assembly.pose_checks.pose_fit import motion_size
+from pan3d_core.assembly.pose_checks.view_matches import match_views
+from pan3d_core.config import ConsistencyConfig
+from pan3d_tools.bench.cameras.consistency import CLEAN, FAULTS, REFUSED, Verdict, among, judge, knocked, motion, run, summarize
+
+ROWS = {fault.name: fault for fault in FAULTS}
+
+
+@pytest.fixture(scope="module")
+def views():
+    return [replace(view, depth=torch.zeros(view.hw)) for view in rig()[:3]]
+
+
+@pytest.fixture(scope="module")
+def matches(views):
+    return match_views(views, ConsistencyConfig())
+
+
+@pytest.mark.parametrize("metres, degrees", [(0.01, 0.0), (0.0, 5.0), (0.05, 1.0)])
+def test_a_motion_has_the_size_that_is_asked_for(metres, degrees):
+    assert motion_size(motion(np.random.default_rng(0), metres, degrees)) == pytest.approx((degrees, metres), abs=1e-6)
+
+
+def test_one_camera_is_knocked_or_all_by_the_same():
+    poses = np.repeat(np.eye(4)[None], 3, 0)
+    one, every = (knocked(0.02, 0, of_all)(poses, np.random.default_rng(1)) for of_all in (False, True))
+    assert sorted(np.abs(one[:, :3, 3]).sum(1) > 0) == [False, False, True]
+    np.testing.assert_allclose(every, np.repeat(every[:1], 3, 0))
+
+
+@pytest.mark.parametrize(
+    "name, refused, told", [("clean", False, False), ("OpenGL axes", True, True), ("support 2 cm too high", False, True)]
+)
+def test_what_is_said_of_a_row_is_its_verdict(views, matches, name, refused, told):
+    found = judge(ROWS[name], views, 0.0, matches, np.random.default_rng(0))
+    assert found == Verdict(told=told, refused=refused, named=told, unknown=False)
+
+
+def test_a_smaller_rig_has_the_matches_of_its_own_views(matches):
+    part = among(matches, 2)
+    assert len(part.intrinsics) == 2 and set(part.second) == {1} and 0 < len(part) < len(matches)
+
+
+def test_shares_are_compared_with_their_targets():
+    good, bad = Verdict(True, True, True, False), Verdict(False, False, False, True)
+    rows = summarize({(2, fault.name): [good] * 3 + [bad] for fault in FAULTS}, 2)
+    assert rows["OpenGL axes"] == {"told": 0.75, "refused": 0.75, "named": 0.75, "unknown": 0.25, "reached": False}
+    assert not rows["clean"]["reached"], "told of a clean rig is a false alarm"
+    quiet = summarize({(2, fault.name): [bad if fault.expected == CLEAN else good] for fault in FAULTS}, 2)
+    assert all(row["reached"] for row in quiet.values())
+    assert ROWS["the inverse"].expected == REFUSED
+
+
+@pytest.mark.slow
+def test_the_command_judges_cells_and_measures_its_cost():
+    found = run(["--first-seed", "3000", "--scenes", "1", "--cameras", "3", "--frames", "1"])
+    assert found["rigs"]["3 cameras"]["clean"]["told"] == 0.0
+    assert 0 < found["cost"]["share"] < 1

@@ -1,0 +1,107 @@
+"""An arm picks what pictures show: done, nothing there any more, nothing between the fingers, nothing meant."""
+
+import numpy as np
+import pytest
+
+from pan3d_core.config import MotionConfig, PipelineConfig
+from pan3d_core.engines import build_engine
+from pan3d_core.lessons import LessonFolder, Shown
+from pan3d_core.picking import Outcome, PickerConfig, Wish, build_picker
+from pan3d_core.views.scene_folder import read_scene
+from pan3d_sim.arm import ARM
+from pan3d_sim.cell.arm_robot import ArmRobot
+from pan3d_sim.cell.robot_cell import RobotCell
+from pan3d_tools.bench.picking.pick import Picked, clear_table, parse, summarize
+
+CONFIG = PipelineConfig.from_dict({"workspace": {"support_height_m": 0.0}})
+SEED = 2
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return build_engine(CONFIG.model)
+
+
+@pytest.fixture
+def cell():
+    with RobotCell(SEED, num_objects=2, kinds=("can", "block"), arm=ARM) as made:
+        yield made
+
+
+@pytest.fixture
+def robot(cell):
+    return ArmRobot(cell)
+
+
+@pytest.fixture
+def picker(robot, engine):
+    return build_picker(robot, robot.urdf, engine, PickerConfig(CONFIG))
+
+
+def test_objects_are_placed_and_nothing_is_touched(cell, engine):
+    picked = clear_table(cell, engine, CONFIG)
+    assert [item.outcome for item in picked] == ["placed", "placed"] and all(item.placed for item in picked)
+    assert all(item.collisions == () and item.off_m < 0.03 for item in picked)
+    figures = summarize(picked)
+    assert figures["placed"]["share"] == 1.0 and figures["collisions"] == 0 and figures["attempts_per_object"] >= 1.0
+
+
+def test_an_object_taken_away_while_planned_for(cell, robot, picker, monkeypatch):
+    seen = picker.look()
+    target = seen.result.panoptic.segments[0].instance_id
+    plan = picker.planner.plan
+
+    def plan_and_take_away(*arguments):
+        found = plan(*arguments)
+        for index in range(len(cell.objects)):
+            cell.remove(index)
+        return found
+
+    monkeypatch.setattr(picker.planner, "plan", plan_and_take_away)
+    before = robot.angles()
+    report = picker.pick_and_place(target)
+    assert report.outcome is Outcome.TARGET_GONE and report.closings == 0 and "no longer seen" in report.message
+    np.testing.assert_allclose(robot.angles(), before, atol=1e-3)
+
+
+def test_a_gripper_that_closed_on_nothing_tries_elsewhere_and_both_are_lessons(robot, picker, monkeypatch, tmp_path):
+    close, closings = robot.close, []
+    picker.lessons = LessonFolder(tmp_path, ("can", "block"))
+
+    def close_on_nothing_at_first():
+        closings.append(close())
+        if len(closings) == 1:
+            robot.open_to(robot.max_opening_m)
+            return 0.0
+        return closings[-1]
+
+    monkeypatch.setattr(robot, "close", close_on_nothing_at_first)
+    report = picker.pick_and_place(picker.look().result.panoptic.segments[0].instance_id)
+    assert [attempt.outcome for attempt in report.attempts] == [Outcome.MISSED, Outcome.PLACED] and report.closings == 2
+    first, second = (attempt.motion.grasp.world_from_grasp[:3, 3] for attempt in report.attempts)
+    assert (first - second).norm() > 0.01
+    failed, placed = (read_scene(attempt.lesson.folder).known_truth() for attempt in report.attempts)
+    assert report.attempts[1].lesson.taken.shown is Shown.ONE_OBJECT and placed.objects[0].name in ("can", "block", "thing")
+    assert all(item.is_void for item in failed.objects) or report.attempts[0].lesson.taken.shown is Shown.ONE_OBJECT
+    assert report.attempts[0].closed_m == 0.0 and report.attempts[1].closed_m > 0.02
+    np.testing.assert_allclose(robot.angles(), robot.rest, atol=0.02)
+    assert robot.touches.collisions() == ()  # that the first attempt moved it is no push of the second
+
+
+def test_without_time_or_object_the_arm_stays(robot, engine):
+    hasty = build_picker(robot, robot.urdf, engine, PickerConfig(CONFIG, MotionConfig(plan_time_s=0.01)))
+    before = robot.angles()
+    assert hasty.fulfil(Wish("the banana")).outcome is Outcome.NOT_FOUND
+    assert hasty.pick_and_place(999).outcome is Outcome.NOT_FOUND
+    report = hasty.pick_and_place(hasty.look().result.panoptic.segments[0].instance_id)
+    assert report.outcome is Outcome.NO_PATH and report.closings == 0
+    np.testing.assert_allclose(robot.angles(), before, atol=1e-3)
+
+
+def test_figures_of_nothing_and_of_failures():
+    lost = Picked(0, "red can", "lost", False, 0.3, 3, ("carry: held and blue box 1.0 mm",), (1.0, 2.0), "it fell out")
+    unseen = Picked(0, "blue box", "not_found", False, float("nan"), 0, (), (), "")
+    figures = summarize([lost, unseen])
+    assert figures["placed"]["share"] == 0.0 and figures["collisions"] == 1 and figures["attempts_per_object"] == 3.0
+    assert figures["outcomes"] == {"lost": 1, "not_found": 1} and figures["plan_p95_s"] == pytest.approx(1.95)
+    assert parse(["--scenes", "2"]).scenes == 2
