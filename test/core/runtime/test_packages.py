@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packages import debian_bytes, tar_bytes
 
 from pan3d_core.runtime.packages import PackageUnavailable, PublishedPackage, extract_files, fetch_package, open_members
-from test.support.packages import debian_bytes, tar_bytes
 
 FILES = {"usr/share/things/cup.obj": b"v 0 0 0\n", "usr/share/things/cup.png": b"picture" * 100}
 

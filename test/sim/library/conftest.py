@@ -1,9 +1,9 @@
 """What the tests of modelled objects share."""
 
 import pytest
+from modelled_objects import write_catalogue
 
 from pan3d_sim.library.tables import ListedObject
-from test.support.modelled_objects import write_catalogue
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from modelled_objects import picture, write_catalogue
 from scipy.spatial import ConvexHull, Delaunay
 
 from pan3d_sim.library.catalogue import open_catalogue, read_catalogue
@@ -11,7 +12,6 @@ from pan3d_sim.library.pieces import convex_pieces
 from pan3d_sim.library.rest_poses import stable_poses
 from pan3d_sim.library.simplify import Triangles, simplified
 from pan3d_sim.objects.meshes import lathe, matrix_from_quat
-from test.support.modelled_objects import picture, write_catalogue
 
 
 def _prepared(path, name="cube", longest_m=None):

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from packages import debian_bytes, tar_bytes
 
 from pan3d_core.runtime.files import file_sha256
 from pan3d_sim.library import fetch
 from pan3d_sim.library.fetch import ObjectsUnavailable, convert_all, fetch_objects, unpack_catalogues
 from pan3d_sim.library.folder import INDEX_FILE, NOTICE_FILE, read_index
-from test.support.packages import debian_bytes, tar_bytes
 
 
 def _package(path, members):
