@@ -36,6 +36,7 @@ class Joint:
     parent_from_joint: Floats  # (4, 4) metres: the child's frame while the position is 0
     axis: Floats  # (3,) unit, in the child's frame
     mimicked: Mimicked | None = None
+    limits: tuple[float, float] | None = None  # radians or metres; None = not told
 
 
 @dataclass(frozen=True)
