@@ -68,6 +68,17 @@ class RobotDescription:
         """The joints whose positions must be known to say where the links are."""
         return tuple(joint.name for joint in self.joints if joint.kind not in FIXED and joint.mimicked is None)
 
+    def fixed_root(self, link: str) -> str:
+        """The nearest link to the root of those that no joint moves against this one."""
+        parents = {joint.child: joint.parent for joint in self.joints if joint.kind in FIXED}
+        while link in parents:
+            link = parents[link]
+        return link
+
+    def are_fixed(self, one: str, other: str) -> bool:
+        """Whether no joint moves two links against each other."""
+        return self.fixed_root(one) == self.fixed_root(other)
+
     def index(self, link: str) -> int:
         """Place of a link in `links`.
 

@@ -41,6 +41,21 @@ class MeasuredGripper:
     opened: Mapping[str, float]  # with the pads apart
     notes: tuple[str, ...] = ()  # in which way it is not quite what the planner takes it for
 
+    def on_link(self, robot: RobotDescription, link: str) -> Floats:
+        """Place the grasp frame on another link.
+
+        Args:
+            robot: The same that was measured.
+            link: That does not move against the hand.
+
+        Returns:
+            (4, 4) link_from_grasp, metres.
+
+        Raises:
+            ValueError: There is no such link, or a joint is between.
+        """
+        return np.linalg.inv(_fixed_to_hand(robot, self.links, link)) @ self.hand_from_grasp
+
     @property
     def message(self) -> str:
         """What was found, in words."""
@@ -68,7 +83,7 @@ def measure_gripper(
     """
     links = find_gripper(robot, names)
     swept = sweep(robot, links)
-    hand_from_frame = None if frame is None else _on_hand(robot, links, *frame)
+    hand_from_frame = None if frame is None else _fixed_to_hand(robot, links, frame[0]) @ np.asarray(frame[1], np.float64)
     closing = _closing_direction(swept)
     hand_from_axes = _axes(robot, links, swept, closing) if hand_from_frame is None else hand_from_frame
     _require_closing(hand_from_axes, closing, frame, links.hand)
@@ -114,13 +129,14 @@ def _across(way: Floats, closing: Floats) -> Floats:
     return across
 
 
-def _on_hand(robot: RobotDescription, links: GripperLinks, link: str, link_from_grasp: Floats) -> Floats:
-    """(4, 4) hand_from_grasp of a frame on a link, which must not move with the fingers."""
+def _fixed_to_hand(robot: RobotDescription, links: GripperLinks, link: str) -> Floats:
+    """(4, 4) hand_from_link of a link that no joint moves against the hand."""
     robot.index(link)  # names the links that there are
-    if link in links.finger_links[0] + links.finger_links[1]:
-        raise ValueError(f"grasp frame: expected a link that does not move with a finger, got {link}")
-    frames = hand_from_links(robot, links.hand, {})
-    return frames[link] @ np.asarray(link_from_grasp, np.float64)
+    if not robot.are_fixed(link, links.hand):
+        raise ValueError(
+            f"grasp frame: expected a link that is fixed to {links.hand}, got {link}, which a joint moves against it"
+        )
+    return hand_from_links(robot, links.hand, {})[link]
 
 
 def _require_closing(hand_from_axes: Floats, closing: Floats, frame: tuple[str, Floats] | None, hand: str) -> None:
@@ -158,7 +174,7 @@ def _measured(links: GripperLinks, swept: Swept, hand_from_axes: Floats, frame: 
     front = max(palm_front, _inward_end(swept, faces, palm_front))
     origin = _origin(swept, faces, tip, frame)
     if frame is not None:
-        _require_between(links, frame[0], origin, float(middles.mean()), tip)
+        _require_between(links, frame[0], float(middles.mean()), front, tip)
     config = _sizes(swept, faces, tips, front, origin)
     hand_from_grasp = hand_from_axes.copy()
     hand_from_grasp[:3, 3] += hand_from_axes[:3, :3] @ origin
@@ -218,13 +234,12 @@ def _face(points: Floats, inner: float) -> Floats:
     return face[: ends[0] + 1] if len(ends) else face
 
 
-def _require_between(links: GripperLinks, link: str, origin: Floats, middle: float, tip: float) -> None:
-    beyond = tip - float(origin[2])
-    if abs(middle - origin[0]) > ASIDE_M or beyond < 0:
+def _require_between(links: GripperLinks, link: str, middle: float, front: float, tip: float) -> None:
+    """Of a given frame, in which the pads' middle is at `middle` along x, the palm ends at `front` and the fingers at `tip`."""
+    if abs(middle) > ASIDE_M or not front <= 0 <= tip:
         raise ValueError(
-            f"grasp frame on {link}: expected an origin between the pads of {' and '.join(links.fingers)}, got one that is "
-            f"{abs(middle - origin[0]):.4f} m aside of their middle and {abs(beyond):.4f} m "
-            f"{'before' if beyond >= 0 else 'beyond'} their tips"
+            f"grasp frame on {link}: expected an origin between the pads of {' and '.join(links.fingers)}, got one from which "
+            f"they are {middle:.4f} m along x, and reach from {front:.4f} to {tip:.4f} m along z"
         )
 
 

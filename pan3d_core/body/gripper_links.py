@@ -48,7 +48,7 @@ def find_gripper(robot: RobotDescription, names: GripperNames | None = None) -> 
     _require_known("joints", names.joints, moving)
     fingers = _named_fingers(tree, names.fingers) if names.fingers else _only_fingers(tree, names.hand)
     between = tree.meeting(*fingers)
-    if names.hand and tree.rigid(names.hand) != tree.rigid(between):
+    if names.hand and not robot.are_fixed(names.hand, between):
         raise ValueError(f"hand: expected a link that is fixed to {between}, against which the fingers move, got {names.hand}")
     paths = [tree.moving_between(between, finger) for finger in fingers]
     for finger, path in zip(fingers, paths):
@@ -79,10 +79,6 @@ class _Tree:
         """A link and all that hang from it."""
         return tuple(other for other in self.robot.links if link in self.above(other))
 
-    def rigid(self, link: str) -> str:
-        """The first of the links that are fixed to this one."""
-        return next(place for place in self.above(link) if place not in self.joint_to or self.joint_to[place].kind not in FIXED)
-
     def meeting(self, one: str, other: str) -> str:
         """The last link from which both hang."""
         return next(link for link in self.above(one) if link in self.above(other))
@@ -98,7 +94,7 @@ class _Tree:
         return [
             joint.child
             for joint in self.robot.joints
-            if joint.kind not in FIXED and self.rigid(joint.parent) == rigid and within in self.above(joint.child)
+            if joint.kind not in FIXED and self.robot.fixed_root(joint.parent) == rigid and within in self.above(joint.child)
         ]
 
 
@@ -120,7 +116,7 @@ def _named_fingers(tree: _Tree, given: Sequence[str]) -> tuple[str, str]:
 def _only_fingers(tree: _Tree, hand: str) -> tuple[str, str]:
     """The two links that move against the only rigid body with two or more such links, and no such body after it."""
     within = hand or tree.robot.root
-    bodies = list(dict.fromkeys(tree.rigid(link) for link in tree.below(within)))
+    bodies = list(dict.fromkeys(tree.robot.fixed_root(link) for link in tree.below(within)))
     branching = {body: moved for body in bodies if len(moved := tree.moved_by(body, within)) > 1}
     last = {
         body: moved

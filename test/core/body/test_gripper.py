@@ -110,12 +110,12 @@ def test_a_given_grasp_frame_counts_and_is_compared():
     with pytest.raises(ValueError, match=r"grasp frame on hand: expected \+x along the closing direction, .* 90 degrees off"):
         measured(text, frame=("hand", hand_from_tool))
     with pytest.raises(
-        ValueError, match=r"grasp frame on tool: .* 0.0200 m aside of their middle and 0.0050 m before their tips"
+        ValueError, match=r"grasp frame on tool: .* they are -0.0200 m along x, and reach from -0.0550 to 0.0050 m along z"
     ):
         aside = np.eye(4)
         aside[0, 3] = 0.02
         measured(text, frame=("tool", aside))
-    with pytest.raises(ValueError, match="a link that does not move with a finger, got left"):
+    with pytest.raises(ValueError, match="expected a link that is fixed to hand, got left, which a joint moves against it"):
         measured(text, frame=("left", np.eye(4)))
 
 
