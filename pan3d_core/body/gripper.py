@@ -37,9 +37,14 @@ class MeasuredGripper:
     links: GripperLinks
     config: GripperConfig  # kind parallel
     hand_from_grasp: Floats  # (4, 4) metres: the grasp frame on `links.hand`
-    closed: Mapping[str, float]  # position of each of `links.joints` with the pads together, radians or metres
-    opened: Mapping[str, float]  # with the pads apart
+    openings_m: tuple[float, ...]  # between the pads, from closed to open
+    positions: tuple[Mapping[str, float], ...]  # of each of `links.joints` at these openings, radians or metres
     notes: tuple[str, ...] = ()  # in which way it is not quite what the planner takes it for
+
+    def joints_at(self, opening_m: float) -> dict[str, float]:
+        """The positions of `links.joints` at which the pads are so far apart, or as near to it as they go; radians or metres."""
+        told = {name: [row[name] for row in self.positions] for name in self.links.joints}
+        return {name: float(np.interp(opening_m, self.openings_m, values)) for name, values in told.items()}
 
     def on_link(self, robot: RobotDescription, link: str) -> Floats:
         """Place the grasp frame on another link.
@@ -162,9 +167,8 @@ def _measured(links: GripperLinks, swept: Swept, hand_from_axes: Floats, frame: 
         )
     faces = np.array([_faces(low, high, top, palm_front) for low, high, top in zip(swept.low, swept.high, tips)])  # (S, 2)
     gaps, middles = faces[:, 1] - faces[:, 0], faces.mean(1)
-    widest = int(gaps.argmax())
-    if gaps[widest] < LEAST_TRAVEL_M:
-        raise ValueError(f"fingers: expected room between {' and '.join(links.fingers)}, got {gaps[widest]:.4f} m at most")
+    if gaps.max() < LEAST_TRAVEL_M:
+        raise ValueError(f"fingers: expected room between {' and '.join(links.fingers)}, got {gaps.max():.4f} m at most")
     _require_shares(links, middles)
     turn_deg = float(swept.turns_deg[0][swept.low[0, :, 2].argmax()])  # of the link with the tip
     if turn_deg > MOST_TURN_DEG:
@@ -178,8 +182,9 @@ def _measured(links: GripperLinks, swept: Swept, hand_from_axes: Floats, frame: 
     config = _sizes(swept, faces, tips, front, origin)
     hand_from_grasp = hand_from_axes.copy()
     hand_from_grasp[:3, 3] += hand_from_axes[:3, :3] @ origin
-    closed, opened = swept.positions[int(gaps.argmin())], swept.positions[widest]
-    return MeasuredGripper(links, config, hand_from_grasp, closed, opened, _notes(turn_deg, float(np.ptp(tips))))
+    order = np.argsort(gaps, kind="stable")
+    openings_m, positions = tuple(map(float, gaps[order])), tuple(swept.positions[row] for row in order)
+    return MeasuredGripper(links, config, hand_from_grasp, openings_m, positions, _notes(turn_deg, float(np.ptp(tips))))
 
 
 def _faces(low: Floats, high: Floats, tip: float, palm_front: float) -> tuple[float, float]:

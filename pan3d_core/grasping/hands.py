@@ -190,8 +190,8 @@ class _Beside:
 
 def _swept(hands: Hands, points: np.ndarray, gripper: GripperConfig, margin: float) -> _Beside:
     """Points within `margin` of where fingers and palm of each hand can get, seen along the approach."""
-    parts = finger_parts(gripper)
-    thickness_m, breadth_m = max(part.thickness_m for part in parts), max(part.breadth_m for part in parts)
+    boxes = finger_parts(gripper)
+    thickness_m, breadth_m = max(part.thickness_m for part in boxes), max(part.breadth_m for part in boxes)
     aside = np.maximum(gripper.palm_width_m / 2, hands.opening / 2 + thickness_m) + margin
     across, ahead = max(gripper.palm_breadth_m, breadth_m) / 2 + margin, _GOOD_COVER_M + margin
     axes = hands.rotation.transpose(0, 2, 1)

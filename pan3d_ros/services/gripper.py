@@ -92,6 +92,11 @@ class RobotGripper:
             raise RequestError(ErrorCode.INVALID_REQUEST, str(found))
         return replace(grasp, gripper=replace(found.config, suction=grasp.gripper.suction))
 
+    def wanted(self) -> MeasuredGripper | None:
+        """The gripper of the newest description, where it is wanted and there is one."""
+        found = self.measured() if self.config.gripper_from_urdf else None
+        return found if isinstance(found, MeasuredGripper) else None
+
     def measured(self) -> MeasuredGripper | ValueError:
         """The gripper of the newest description, or why there is none."""
         robot = None if self._robot is None else self._robot.description

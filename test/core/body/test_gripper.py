@@ -31,7 +31,9 @@ def measured(text, folders=(), **given):
 def test_two_sliding_fingers(limits, joints, opened):
     found = measured(gripper_urdf(**limits))
     assert found.links.hand == "hand" and found.links.fingers == ("left", "right") and found.links.joints == joints
-    assert dict(found.opened) == pytest.approx(opened) and dict(found.closed) == pytest.approx(dict.fromkeys(joints, 0.0))
+    assert found.joints_at(0.1) == pytest.approx(opened) and found.joints_at(0.0) == pytest.approx(dict.fromkeys(joints, 0.0))
+    assert found.joints_at(0.05) == pytest.approx({name: value / 2 for name, value in opened.items()})
+    assert found.joints_at(0.3) == found.joints_at(0.1)
     config = found.config
     assert (config.max_width_m, config.min_width_m) == pytest.approx((0.1, 0.0))
     fingers = config.finger_thickness_m, config.finger_breadth_m, config.finger_length_m, config.tip_beyond_tcp_m
@@ -80,7 +82,7 @@ def test_turning_fingers_that_follow_one_joint_are_named_and_told_how_their_tips
     tips = measured(text, names=GripperNames(fingers=("left_tip", "right_tip")))
     for each in (found, tips):
         assert each.config.max_width_m == pytest.approx(2 * (0.06 * np.sin(0.7)), abs=2e-4)
-        assert each.opened["left_arm_joint"] == pytest.approx(0.7)
+        assert each.joints_at(0.04) == pytest.approx({"left_arm_joint": np.arcsin(0.02 / 0.06)}, abs=1e-3)
         assert each.notes == ("tips move by 14 mm along the approach as they open; the furthest counts",)
         assert each.hand_from_grasp[2, 3] + each.config.tip_beyond_tcp_m == pytest.approx(0.12, abs=1e-4)
     assert tips.config.palm_width_m > 0.1, "the arms swing outwards, and belong to the palm"
