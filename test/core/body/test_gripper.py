@@ -140,7 +140,7 @@ UNEQUAL = LIMIT.format(lower=0, upper=0.001)
         (
             gripper_urdf(parts=THIRD.replace("0.05 0.08", "0.05 0.10")),
             {"fingers": ("left", "right")},
-            "left and right to reach at least 0.005 m ahead of hand, third, got 0.0000 m",
+            "left and right to reach at least 0.005 m ahead of hand, third, got 0.000",
         ),
         (gripper_urdf(), {"fingers": ("left",)}, "fingers: expected two links, got left"),
         (gripper_urdf(), {"fingers": ("left", "thumb")}, "fingers: expected of base, wrist, hand, left, right, got thumb"),
