@@ -36,6 +36,7 @@ class Joint:
     parent_from_joint: Floats  # (4, 4) metres: the child's frame while the position is 0
     axis: Floats  # (3,) unit, in the child's frame
     mimicked: Mimicked | None = None
+    limits: tuple[float, float] | None = None  # radians or metres; None = not told
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,17 @@ class RobotDescription:
     def told_joints(self) -> tuple[str, ...]:
         """The joints whose positions must be known to say where the links are."""
         return tuple(joint.name for joint in self.joints if joint.kind not in FIXED and joint.mimicked is None)
+
+    def fixed_root(self, link: str) -> str:
+        """The nearest link to the root of those that no joint moves against this one."""
+        parents = {joint.child: joint.parent for joint in self.joints if joint.kind in FIXED}
+        while link in parents:
+            link = parents[link]
+        return link
+
+    def are_fixed(self, one: str, other: str) -> bool:
+        """Whether no joint moves two links against each other."""
+        return self.fixed_root(one) == self.fixed_root(other)
 
     def index(self, link: str) -> int:
         """Place of a link in `links`.

@@ -10,6 +10,7 @@ from pan3d_core.body.description import Floats, Ints
 SIDES = 16  # of a cylinder, whose corners lie a little outside it and whose sides a little inside, 1 % of the radius at most
 MAX_FACES = 1500  # of one mesh
 FINEST_M = 0.002  # corners of meshes closer than this become one
+MAX_ROWS = 100  # of points on one triangle
 FARTHEST = 2.5  # a sharp corner moves outwards by so many times the padding, at most
 Triangles = tuple[Floats, Ints]  # (V, 3) metres and (F, 3), counter-clockwise as seen from outside
 
@@ -157,3 +158,27 @@ def outward(vertices: Floats, faces: Ints) -> Floats:
     length = np.linalg.norm(way, axis=-1, keepdims=True)
     limited: Floats = way * np.minimum(1.0, FARTHEST / np.maximum(length, 1e-12))
     return limited
+
+
+def surface_points(vertices: Floats, faces: Ints, step_m: float) -> Floats:
+    """Spread points over a surface, its corners among them.
+
+    Args:
+        vertices: (V, 3) metres.
+        faces: (F, 3).
+        step_m: Between points, at most, but for triangles so long that they would have more than `MAX_ROWS` rows.
+
+    Returns:
+        (N, 3) metres.
+    """
+    corners = vertices[faces]  # (F, 3, 3)
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=-1).max(1)
+    rows = np.clip(np.ceil(longest / step_m), 1, MAX_ROWS).astype(int)
+    spread = []
+    for count in np.unique(rows):
+        first, second = np.meshgrid(np.arange(count + 1), np.arange(count + 1), indexing="ij")
+        inside = first + second <= count
+        shares = np.stack([first[inside], second[inside], (count - first - second)[inside]], axis=-1) / count
+        spread.append((shares @ corners[rows == count]).reshape(-1, 3))
+    found: Floats = np.concatenate(spread)
+    return found

@@ -102,7 +102,15 @@ def _joint(joint: Any) -> Joint:
     if joint.mimic is not None and joint.type not in FIXED:
         mimicked = Mimicked(joint.mimic.joint, float(joint.mimic.multiplier), float(joint.mimic.offset))
     place = _pose(joint.origin, f"{name}.origin")
-    return Joint(joint.name, joint.type, joint.parent, joint.child, place, axis / max(length, 1e-6), mimicked)
+    return Joint(joint.name, joint.type, joint.parent, joint.child, place, axis / max(length, 1e-6), mimicked, _limits(joint))
+
+
+def _limits(joint: Any) -> tuple[float, float] | None:
+    """Lowest and highest position; an attribute that is left out is 0, as URDF has it."""
+    told = joint.limit
+    if told is None or (told.lower is None and told.upper is None):
+        return None
+    return float(told.lower or 0.0), float(told.upper or 0.0)
 
 
 def _pose(origin: Any, name: str) -> Floats:

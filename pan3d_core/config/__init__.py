@@ -5,7 +5,7 @@ YAML files and ROS parameters are views of these dataclasses, made from the fiel
 (fixed while a pipeline runs). Nothing else in the project repeats a default.
 """
 
-from pan3d_core.config.answers import GraspConfig, GripperConfig, NamingConfig, ObjectsConfig, SuctionConfig
+from pan3d_core.config.answers import FingertipConfig, GraspConfig, GripperConfig, NamingConfig, ObjectsConfig, SuctionConfig
 from pan3d_core.config.body import BodyConfig
 from pan3d_core.config.lessons import LessonConfig
 from pan3d_core.config.motion import MotionConfig
@@ -33,6 +33,7 @@ __all__ = [
     "BodyConfig",
     "CloudConfig",
     "ConsistencyConfig",
+    "FingertipConfig",
     "GraspConfig",
     "GripperConfig",
     "ImageLimits",

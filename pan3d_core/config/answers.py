@@ -26,12 +26,26 @@ class SuctionConfig(Checked):
 
 
 @dataclass(frozen=True)
+class FingertipConfig(Checked):
+    """The last part of both fingers, which carries the pads, where it is slimmer than the finger."""
+
+    length_m: float = setting(
+        0.0, "from the tips, along the approach; 0 = fingers are boxes up to their tips", range=(0.0, 0.5), read_only=True
+    )
+    thickness_m: float = setting(0.010, "size along the closing direction", range=(0.001, 0.2), read_only=True)
+    breadth_m: float = setting(0.020, "size across closing and approach", range=(0.001, 0.2), read_only=True)
+
+
+@dataclass(frozen=True)
 class GripperConfig(Checked):
     """A parallel-jaw hand, or a suction cup. Finger and palm sizes are (closing direction, sideways, along the approach)."""
 
     kind: str = setting("parallel", "parallel: two jaws; suction: one cup", choices=("parallel", "suction"), read_only=True)
     suction: SuctionConfig = group(SuctionConfig, "the cup of a suction gripper")
     max_width_m: float = setting(0.08, "largest opening between the pads", range=(0.001, 1.0), read_only=True)
+    min_width_m: float = setting(
+        0.0, "smallest opening, to which it closes; what is thinner is not held", range=(0.0, 1.0), read_only=True
+    )
     finger_thickness_m: float = setting(0.010, "finger size along the closing direction", range=(0.001, 0.2), read_only=True)
     finger_breadth_m: float = setting(0.020, "finger size across closing and approach", range=(0.001, 0.2), read_only=True)
     finger_length_m: float = setting(0.050, "finger size along the approach, palm to tip", range=(0.005, 0.5), read_only=True)
@@ -39,6 +53,16 @@ class GripperConfig(Checked):
     palm_width_m: float = setting(0.120, "palm size along the closing direction", range=(0.005, 1.0), read_only=True)
     palm_breadth_m: float = setting(0.040, "palm size across closing and approach", range=(0.005, 1.0), read_only=True)
     palm_length_m: float = setting(0.040, "palm size along the approach", range=(0.005, 1.0), read_only=True)
+    fingertip: FingertipConfig = group(FingertipConfig, "the fingers' last part")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value, most in (
+            ("min_width_m", self.min_width_m, self.max_width_m),
+            ("fingertip.length_m", self.fingertip.length_m, self.finger_length_m),
+        ):
+            if value > most:
+                raise ValueError(f"GripperConfig.{name}: expected at most {most:g}, got {value:g}")
 
 
 @dataclass(frozen=True)

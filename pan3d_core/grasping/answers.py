@@ -14,6 +14,7 @@ REASONS = {
     "no_points": "too few points of the object were seen",
     "no_pairs": "no two opposite surfaces of the object lie between the jaws",
     "too_wide": "the object is wider than the hand opens, in every direction that it could be held",
+    "too_thin": "the object is thinner than the hand closes, in every direction that it could be held",
     "table": "the hand would touch the support at every grasp",
     "collision": "other objects are in the way of every grasp",
     "self_collision": "the fingers do not fit around any part of the object",
@@ -34,6 +35,7 @@ class GraspCounts:
     sampled: int = 0  # pairs of points
     antipodal: int = 0  # of these in each other's friction cones
     too_wide: int = 0  # of these further apart than the hand opens
+    too_thin: int = 0  # closer together than the hand closes; told where there are some
     hands: int = 0  # around all pairs
     table: int = 0  # hands stopped by the support,
     collision: int = 0  # by other objects,
@@ -43,8 +45,8 @@ class GraspCounts:
 
     def told(self) -> dict[str, int]:
         """By name, as far as the search came."""
-        counts = list(asdict(self).items())
-        return dict(counts if self.hands else counts[:4])
+        counts = asdict(self) if self.too_thin else {key: count for key, count in asdict(self).items() if key != "too_thin"}
+        return counts if self.hands else dict(list(counts.items())[: list(counts).index("hands") + 1])
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -48,13 +48,16 @@ class PairCounts:
     sampled: int
     antipodal: int
     too_wide: int
+    too_thin: int = 0  # of those that would be tried
 
 
 def find_pairs(cloud: ObjectCloud, config: GraspConfig) -> tuple[ContactPairs, PairCounts]:
     """Diverse contact pairs, at most `config.num_pairs`, and counts for the report."""
     max_width = config.gripper.max_width_m * config.max_width_fraction
     antipodal, counts = _antipodal_pairs(cloud, config, max_width)
-    parts = [_spread(antipodal), _spread(_wall_pairs(cloud)), _rim_pairs(cloud), _box_pairs(cloud, config, max_width)]
+    found = [_spread(antipodal), _spread(_wall_pairs(cloud)), _rim_pairs(cloud), _box_pairs(cloud, config, max_width)]
+    parts = [part[part.widths >= config.gripper.min_width_m] for part in found]
+    counts = replace(counts, too_thin=sum(map(len, found)) - sum(map(len, parts)))
     # Seen pairs come first; the inferred kinds always keep a share.
     inferred = min(config.num_pairs // 2, sum(len(part) for part in parts[1:]))
     room = [config.num_pairs - inferred, config.num_pairs // 6, _RIM_SECTORS, config.num_pairs // 6]

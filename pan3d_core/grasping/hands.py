@@ -117,24 +117,42 @@ def least_depth(gripper: GripperConfig) -> float:
 def _depth_to_others(hands: Hands, obstacles: np.ndarray, config: GraspConfig) -> np.ndarray:
     gripper, margin = config.gripper, config.collision_margin_m
     near = _swept(hands, obstacles, gripper, margin)
-    outer = hands.opening / 2 + gripper.finger_thickness_m
-    in_fingers = (near.aside < outer[near.hand] + margin) & (near.across < gripper.finger_breadth_m / 2 + margin)
+    half_open = hands.opening[near.hand] / 2
     in_palm = (near.aside < gripper.palm_width_m / 2 + margin) & (near.across < gripper.palm_breadth_m / 2 + margin)
-    finger_room = near[in_fingers].nearest(0) - gripper.tip_beyond_tcp_m
-    return np.minimum(finger_room, near[in_palm].nearest(0) - _palm_front(gripper)) - margin
+    room = near[in_palm].nearest(0) - _palm_front(gripper)
+    for part in finger_parts(gripper):
+        inside = (near.aside < half_open + part.thickness_m + margin) & (near.across < part.breadth_m / 2 + margin)
+        room = np.minimum(room, near[inside].nearest(0) - part.front_m)
+    return room - margin
 
 
 def _depth_to_own(hands: Hands, body: np.ndarray, gripper: GripperConfig, ignored: int) -> np.ndarray:
     near = _swept(hands, body, gripper, 0.0)
-    inner = hands.opening / 2
-    in_slabs = (near.aside > inner[near.hand]) & (near.aside < inner[near.hand] + gripper.finger_thickness_m)
-    in_slabs &= near.across < gripper.finger_breadth_m / 2
-    grazed = near.aside < inner[near.hand] + _GRAZED_M
+    outward = near.aside - hands.opening[near.hand] / 2
+    grazed = outward < _GRAZED_M
     in_palm = (near.aside < gripper.palm_width_m / 2) & (near.across < gripper.palm_breadth_m / 2)
-    first = np.minimum(near[in_slabs & grazed].nearest(ignored), near[in_slabs & ~grazed].nearest(0))
-    palm_room = near[in_palm].nearest(_STRAY) - _palm_front(gripper) - _OWN_MARGIN_M
-    room: np.ndarray = np.minimum(first - gripper.tip_beyond_tcp_m, palm_room)
+    room: np.ndarray = near[in_palm].nearest(_STRAY) - _palm_front(gripper) - _OWN_MARGIN_M
+    for part in finger_parts(gripper):
+        inside = (outward > 0) & (outward < part.thickness_m) & (near.across < part.breadth_m / 2)
+        first = np.minimum(near[inside & grazed].nearest(ignored), near[inside & ~grazed].nearest(0))
+        room = np.minimum(room, first - part.front_m)
     return room
+
+
+@dataclass(frozen=True)
+class FingerPart:
+    """A box of both fingers that sweeps in from behind; metres."""
+
+    thickness_m: float  # along the closing direction
+    breadth_m: float  # across closing and approach
+    front_m: float  # where it ends along the approach, from the TCP
+
+
+def finger_parts(gripper: GripperConfig) -> tuple[FingerPart, ...]:
+    """The fingers as boxes: the tips, and where these are slimmer what is behind them."""
+    tip = gripper.fingertip
+    whole = FingerPart(gripper.finger_thickness_m, gripper.finger_breadth_m, gripper.tip_beyond_tcp_m - tip.length_m)
+    return (FingerPart(tip.thickness_m, tip.breadth_m, gripper.tip_beyond_tcp_m), whole) if tip.length_m else (whole,)
 
 
 def _palm_front(gripper: GripperConfig) -> float:
@@ -172,8 +190,10 @@ class _Beside:
 
 def _swept(hands: Hands, points: np.ndarray, gripper: GripperConfig, margin: float) -> _Beside:
     """Points within `margin` of where fingers and palm of each hand can get, seen along the approach."""
-    aside = np.maximum(gripper.palm_width_m / 2, hands.opening / 2 + gripper.finger_thickness_m) + margin
-    across, ahead = max(gripper.palm_breadth_m, gripper.finger_breadth_m) / 2 + margin, _GOOD_COVER_M + margin
+    boxes = finger_parts(gripper)
+    thickness_m, breadth_m = max(part.thickness_m for part in boxes), max(part.breadth_m for part in boxes)
+    aside = np.maximum(gripper.palm_width_m / 2, hands.opening / 2 + thickness_m) + margin
+    across, ahead = max(gripper.palm_breadth_m, breadth_m) / 2 + margin, _GOOD_COVER_M + margin
     axes = hands.rotation.transpose(0, 2, 1)
     frames = np.concatenate([axes, -np.einsum("hij,hj->hi", axes, hands.position)[:, :, None]], axis=2)  # hand_from_world
     homogeneous = np.concatenate([points.T, np.ones((1, len(points)))]).astype(np.float32)
@@ -203,15 +223,14 @@ def depth_to_support(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> n
     if cloud.support_height_m is None:
         return np.full(len(hands), np.inf, np.float32)
     gripper = config.gripper
-    palm_front = gripper.tip_beyond_tcp_m - gripper.finger_length_m
-    reach = hands.opening / 2 + gripper.finger_thickness_m
     up = np.abs(hands.rotation[:, 2, :])
     falling = -hands.rotation[:, 2, 2]  # height lost per metre of insertion
     room = hands.position[:, 2] - cloud.support_height_m - config.collision_margin_m
-    finger_room = room - up[:, 0] * reach - up[:, 1] * gripper.finger_breadth_m / 2 - falling * gripper.tip_beyond_tcp_m
-    palm_room = room - up[:, 0] * gripper.palm_width_m / 2 - up[:, 1] * gripper.palm_breadth_m / 2 - falling * palm_front
-    room = np.minimum(finger_room, palm_room)
-    return np.where(falling > 0.05, room / np.maximum(falling, 0.05), np.where(room > 0, np.inf, -np.inf))
+    left = room - up[:, 0] * gripper.palm_width_m / 2 - up[:, 1] * gripper.palm_breadth_m / 2 - falling * _palm_front(gripper)
+    for part in finger_parts(gripper):
+        reach = hands.opening / 2 + part.thickness_m
+        left = np.minimum(left, room - up[:, 0] * reach - up[:, 1] * part.breadth_m / 2 - falling * part.front_m)
+    return np.where(falling > 0.05, left / np.maximum(falling, 0.05), np.where(left > 0, np.inf, -np.inf))
 
 
 def insert(hands: Hands, free: np.ndarray, config: GraspConfig) -> tuple[Hands, np.ndarray]:
@@ -245,8 +264,9 @@ def contact_of(hands: Hands, cloud: ObjectCloud, config: GraspConfig) -> Contact
     gripper = config.gripper
     x, y, z = _in_hand_frames(hands, cloud.points)
     half_open = hands.opening[:, None] / 2
-    back = gripper.tip_beyond_tcp_m - gripper.finger_length_m
-    between = (np.abs(x) < half_open) & (np.abs(y) < gripper.finger_breadth_m / 2) & (z > back) & (z < gripper.tip_beyond_tcp_m)
+    tip = finger_parts(gripper)[0]
+    back = tip.front_m - (gripper.fingertip.length_m or gripper.finger_length_m)
+    between = (np.abs(x) < half_open) & (np.abs(y) < tip.breadth_m / 2) & (z > back) & (z < tip.front_m)
     facing = hands.rotation[:, :, 0] @ cloud.normals.T  # (H, N) x component of the normals
     left, right = between & (facing < -0.35), between & (facing > 0.35)
     low = _robust_end(x, left, -1, -hands.width / 2)

@@ -78,13 +78,14 @@ def _stopped_by(free: FreeDepth, reaches: np.ndarray) -> tuple[int, int, int]:
 def _settled(hands: Hands, contact: Contact, cloud: ObjectCloud, config: GraspConfig) -> tuple[Hands, Contact]:
     """Centre the hands on what their pads will touch, and check them again where they then are, with what they touch there."""
     hands = recenter(hands, contact, config)
-    hands = hands[hands.width <= config.gripper.max_width_m * config.max_width_fraction]
+    gripper = config.gripper
+    hands = hands[(hands.width <= gripper.max_width_m * config.max_width_fraction) & (hands.width >= gripper.min_width_m)]
     free = free_depth(hands, cloud, config, -_MAX_BACK_M).total
     hands, free = hands[free >= -_MAX_BACK_M], free[free >= -_MAX_BACK_M]
     back = np.minimum(free, 0.0).astype(np.float32)
     hands = replace(hands, position=hands.position + back[:, None] * hands.rotation[:, :, 2])
     # Measured surfaces end a little before the true ones, so the jaws open as wide as there is room.
-    wide = replace(hands, opening=np.full_like(hands.width, config.gripper.max_width_m))
+    wide = replace(hands, opening=np.full_like(hands.width, gripper.max_width_m))
     careful = replace(config, collision_margin_m=min(config.collision_margin_m + _WIDE_MARGIN_M, 0.1))
     room = free_depth(wide, replace(cloud, support_height_m=None), careful, 0.0, ignored=0)
     has_room = (room.total >= 0) & (depth_to_support(wide, cloud, config) >= 0)

@@ -59,9 +59,9 @@ def select_grasps(
         return suction_grasps(cloud, panoptic, instance_id, config)
     pairs, counts = find_pairs(cloud, config)
     placed = place_hands(pairs, cloud, config)
-    found = GraspCounts(counts.sampled, counts.antipodal, counts.too_wide, placed.tried)
+    found = GraspCounts(counts.sampled, counts.antipodal, counts.too_wide, counts.too_thin, placed.tried)
     if placed.tried == 0:
-        return GraspResult((), "too_wide" if counts.too_wide else "no_pairs", found)
+        return GraspResult((), "too_wide" if counts.too_wide else "too_thin" if counts.too_thin else "no_pairs", found)
     rotation = placed.hands.rotation
     kept = best_apart(placed.hands.position, rotation[:, :, 2], rotation[:, :, 0], placed.scores, MIN_SCORE, config.max_targets)
     found = replace(

@@ -17,7 +17,8 @@ from pan3d_core.lessons.volumes import Evidence, box_volume, changed_volume
 
 SAME_PIXELS = 0.5  # intrinsics that differ by more pixels are of another lens or size
 CLOSE_PX, FARTHER_PX = 2, 3
-BESIDE_PX = 12  # what changed farther from the object makes its mask no worse
+BESIDE_PX = 12  # what changed farther from the object makes its mask no worse,
+MOST_ELSEWHERE = 2.0  # as long as it is not so many times the object's pixels: then shadows of all things went elsewhere
 THICK = 0.5  # share of a mask that is left of it without its rim, at least
 NEARER_M = 0.01  # a guessed surface that is nearer by more has come nearer
 
@@ -116,6 +117,9 @@ def _several(
     shares = [float((other & _grown(mask, BESIDE_PX)).sum() / mask.sum()) for mask, other in zip(masks, far) if mask.any()]
     if (share := float(np.median(shares))) > config.elsewhere_share:
         return f"beside the object so much changed as {share:.0%} of its pixels: something else moved, too"
+    everywhere = float(np.median([other.sum() / mask.sum() for mask, other in zip(masks, far) if mask.any()]))
+    if everywhere > MOST_ELSEWHERE:
+        return f"elsewhere {everywhere:.1f} times as many pixels changed as show the object: another light, or other things moved"
     nearer = []
     for index, mask in enumerate(masks):
         first, second = before.surface_m[index], after.surface_m[index]

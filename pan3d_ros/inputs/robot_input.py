@@ -17,7 +17,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from torch import Tensor
 
-from pan3d_core.body import RobotBody, held_object, parse_urdf
+from pan3d_core.body import RobotBody, RobotDescription, held_object, parse_urdf
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_ros.inputs.joint_history import JointHistory
 from pan3d_ros.inputs.robot_places import RobotPlaces
@@ -117,6 +117,11 @@ class RobotInput:
     def described(self) -> bool:
         """Whether it is known what the robot is made of."""
         return self._places is not None
+
+    @property
+    def description(self) -> RobotDescription | None:
+        """What the robot is made of; None = nobody has told yet."""
+        return None if self._places is None else self._places.robot
 
     def root(self) -> Floats | None:
         """(4, 4) world_from_root, metres, as it was at the newest view; None = it is not known yet."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pan3d_core.config import PlanningConfig
+from pan3d_core.config import PlanningConfig, RehearsalConfig
 from pan3d_core.settings import ANGLE_DEG, SHARE, Checked, group, setting
 
 MAX_CAMERAS = 64
@@ -246,12 +246,32 @@ class ArmConfig(Checked):
     fingers: tuple[str, ...] = setting(
         (), "joints of the fingers, each of which opens by an equal share; empty = grasps without postures", read_only=True
     )
+    gripper_from_urdf: bool = setting(
+        False, "measure the jaws on the robot's description, in the place of grasp.gripper", read_only=True
+    )
+    hand_link: str = setting(
+        "", "link that the fingers move against; empty = the only one that two joints move from", read_only=True
+    )
+    finger_links: tuple[str, ...] = setting(
+        (), "two links, each with all that hangs from it a finger; empty = those that move against the hand", read_only=True
+    )
     touch_links: tuple[str, ...] = setting((), "links that a held object may touch, beside robot.held_link", read_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.tip_from_grasp) != 6:
             raise ValueError(f"arm.tip_from_grasp: expected 6 numbers, got {len(self.tip_from_grasp)}")
+
+
+@dataclass(frozen=True)
+class RehearseConfig(Checked):
+    """Grasps tried in a physics twin of what is seen before they are answered."""
+
+    enabled: bool = setting(
+        False, "try grasps in a physics twin first (extra sim); those that survive come first in an answer", read_only=True
+    )
+    budget_s: float = setting(RehearsalConfig().budget_s, "time of it, by which an answer comes later", range=(0.1, 3.0))
+    threads: int = setting(RehearsalConfig().threads, "trials at the same time", range=(1, 64))
 
 
 @dataclass(frozen=True)
@@ -284,6 +304,7 @@ class NodeConfig(Checked):
     transforms: TransformsConfig = group(TransformsConfig, "camera poses")
     robot: RobotConfig = group(RobotConfig, "the robot itself")
     arm: ArmConfig = group(ArmConfig, "the arm that is to grasp")
+    rehearse: RehearseConfig = group(RehearseConfig, "grasps tried before they are answered")
     planning: PlanningConfig = group(PlanningConfig, "the scene of a motion planner")
     publish: PublishConfig = group(PublishConfig, "outputs")
     service: ServiceConfig = group(ServiceConfig, "requests")

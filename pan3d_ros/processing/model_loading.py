@@ -18,9 +18,11 @@ from pan3d_core.memory import RefinedMap, WorldMemory
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.runtime.progress import step
 from pan3d_ros.parameters.node_config import NodeConfig
+from pan3d_ros.services.gripper import require_gripper
 from pan3d_ros.services.private.teaching import stored_library
 from pan3d_ros.services.private.worlds import begin_with_stored
 from pan3d_ros.services.reach import GraspReach, require_arm
+from pan3d_ros.services.rehearsal import require_physics
 from pan3d_ros.services.situation import Situation
 
 log = logging.getLogger("pan3d.ros.model")
@@ -54,6 +56,8 @@ class LoadedModel:
         require_arm(node_config)
         robot = node_config.robot
         body = RobotBody(read_urdf(robot.urdf, robot.mesh_folders)) if robot.urdf else None
+        require_gripper(node_config, config.grasp, None if body is None else body.robot)
+        require_physics(node_config)
         with step(f"loading {config.model.name}"):
             engine = build_engine(config.model)
         if engine.facts.needs_depth and not node_config.input.use_depth:

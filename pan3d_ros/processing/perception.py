@@ -33,6 +33,7 @@ from pan3d_ros.processing.problem_log import Problem, ProblemLog
 from pan3d_ros.processing.set_processing import ProcessedSet, SetProcessor, Tools, sync_rules
 from pan3d_ros.processing.worker import LatestWorker
 from pan3d_ros.refinement.views import ViewCollector
+from pan3d_ros.services.gripper import gripper_status
 from pan3d_ros.services.private.onlookers import Onlooker
 from pan3d_ros.services.private.worlds import world_status
 from pan3d_ros.services.reach import GraspReach
@@ -178,6 +179,7 @@ class Perception:
             sync_status(self.sync, self._config.sync.slop_s),
             transform_status(self._problems, self._transforms.source is not None, known_s),
             robot_status(self._robot, self._model.pipeline.config.body, latest),
+            *gripper_status(self.reach.gripper),
             world_status(self._model.pipeline.memory.world),
             self._outputs.planning.status(),
             *(line for onlooker in self._onlookers for line in onlooker.status(self._config)),

@@ -20,7 +20,7 @@ from pan3d_ros.messages.manipulation.grasps import grasp_message, grasp_poses
 from pan3d_ros.messages.parts import header
 from pan3d_ros.outputs.result_store import ResultStore, SceneResult
 from pan3d_ros.parameters.node_config import NodeConfig
-from pan3d_ros.services.grasp_memory import GraspMemory
+from pan3d_ros.services.grasp_memory import GraspChoice, GraspMemory
 from pan3d_ros.services.private.warranty import Warranty
 from pan3d_ros.services.requests import (
     RequestError,
@@ -228,7 +228,7 @@ class Answers:
             if not chosen.instance_ids:
                 raise RequestError(ErrorCode.NOT_FOUND, chosen.message)
             instance_id = chosen.instance_ids[0]
-        config = situation.grasp
+        config = situation.rules()
         if width and config.gripper.kind != "parallel":
             raise RequestError(
                 ErrorCode.INVALID_REQUEST, f"gripper_max_width: expected 0, as grasp.gripper.kind is suction, got {width:g}"
@@ -310,9 +310,10 @@ class Answers:
     def _grasps(
         self, scene: SceneResult, instance_id: int, count: int, config: GraspConfig | None = None
     ) -> tuple[list[Any], str]:
-        config, reach = config or self.situation.grasp, self.situation.reach
-        height_m = scene.result.views.support_height_m  # given or found
-        targets, message = self._grasp_memory.find(scene, instance_id, config, height_m, reach)
+        situation = self.situation
+        config = config or situation.rules()
+        chosen = GraspChoice(config, scene.result.views.support_height_m, situation.reach, situation.node.rehearse)
+        targets, message = self._grasp_memory.find(scene, instance_id, chosen)
         return [grasp_message(target, scene.result.panoptic.labels) for target in targets[: count or config.max_targets]], message
 
     def _points(self, scene: SceneResult, instance_ids: set[int]) -> Any:

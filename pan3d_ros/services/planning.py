@@ -66,7 +66,8 @@ class PlanningServices(OwnServices):
             asked.instance_id = int(matched[1])
         found = self._grasp_answers.get_grasp_targets(asked, GetGraspTargets.Response())
         arm = self._grasp_answers.situation.node.arm
-        hand = HandFrame(matrix_from_xyz_rpy(arm.tip_from_grasp), arm.fingers)
+        reach = self._grasp_answers.situation.reach
+        hand = HandFrame(matrix_from_xyz_rpy(arm.tip_from_grasp), arm.fingers, None if reach is None else reach.gripper.wanted())
         response.grasps = [moveit_grasp(target, hand, rank) for rank, target in enumerate(found.targets)]
         response.error_code = _code(found.error_code, found.message)
         return response

@@ -15,6 +15,7 @@ from pan3d_ros.inputs.robot_input import RobotInput
 from pan3d_ros.messages.manipulation.grasps import RETREAT_M
 from pan3d_ros.messages.poses import matrix_from_xyz_rpy
 from pan3d_ros.parameters.node_config import ArmConfig, NodeConfig
+from pan3d_ros.services.gripper import RobotGripper
 from pan3d_ros.services.requests import RequestError
 
 log = logging.getLogger("pan3d.ros.reach")
@@ -41,7 +42,7 @@ class GraspReach:
     """
 
     def __init__(self, config: ArmConfig, robot: RobotInput | None) -> None:
-        self.config = config
+        self.config, self.gripper = config, RobotGripper(config, robot)
         self._robot, self._lock = robot, threading.Lock()
         self._arm: tuple[str, Arm] | None = None  # and the description that it is made of
 

@@ -19,6 +19,7 @@ from pan3d_ros.messages.manipulation.hands import hand_markers
 from pan3d_ros.platform.rclpy_private import HANDLE_IS_GONE
 from pan3d_ros.services.answers import Answers
 from pan3d_ros.services.private.warranty import WarrantyServices
+from pan3d_ros.services.requests import RequestError
 
 _SERVICES = {
     "segment_object": (SegmentObject, "segment"),
@@ -99,8 +100,8 @@ class PerceptionServices:
     def _draw(self, response: Any) -> Any:
         targets = getattr(response, "targets", None) or getattr(response, "grasps", None)
         if targets:
-            with contextlib.suppress(*HANDLE_IS_GONE):  # the process is being ended
-                self._hands.publish(hand_markers(targets, self._answers.situation.grasp.gripper))
+            with contextlib.suppress(*HANDLE_IS_GONE, RequestError):  # the process, or the robot, is being ended
+                self._hands.publish(hand_markers(targets, self._answers.situation.rules().gripper))
         return response
 
     def _execute(self, goal: Any) -> Segment.Result:

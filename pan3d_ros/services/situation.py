@@ -21,3 +21,11 @@ class Situation:
     inactive_reason: str = "the node is not active"
     reach: GraspReach | None = None  # of the arm; None while the node is not active
     blind_reason: str = ""  # why no object is ever found; empty while the engine looks for some
+
+    def rules(self) -> GraspConfig:
+        """Rules of grasps, with the robot's own gripper where that is wanted.
+
+        Raises:
+            RequestError: It is wanted, and nobody knows it.
+        """
+        return self.grasp if self.reach is None else self.reach.gripper.of(self.grasp)

@@ -46,6 +46,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="with --arm: grasps are tried in a physics twin of what is seen, 3 s at most; the film is rehearsal.gif",
     )
     parser.add_argument(
+        "--gripper-from-urdf",
+        action="store_true",
+        help="with --arm: the jaws are measured on the arm's URDF, not those that are set",
+    )
+    parser.add_argument(
         "--learn", type=Path, metavar="FOLDER", help="with --arm: write what each pick shows as a training scene to FOLDER"
     )
     parser.add_argument(
@@ -64,6 +69,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         parser.error("--arm: the arm sees by colour cameras; leave --depth out")
     if options.rehearse and not options.arm:
         parser.error("--rehearse: expected with --arm, which plans in this process, got none")
+    if options.gripper_from_urdf and not options.arm:
+        parser.error("--gripper-from-urdf: expected with --arm, which has a URDF, got none")
     if options.learn is not None and not options.arm:
         parser.error("--learn: expected --arm, whose picks are learnt from")
     if not 1 <= options.cameras <= 16:

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from pan3d_core.config import ModelConfig, PipelineConfig, WorkspaceConfig
+from pan3d_core.body import measure_gripper, parse_urdf
+from pan3d_core.config import GraspConfig, GripperConfig, ModelConfig, PipelineConfig, WorkspaceConfig
 from pan3d_core.engines import Engine, build_engine
 from pan3d_core.grasping.rehearsal import Rehearsal, RehearsalRequest
 from pan3d_core.language.prompts import name_segments
+from pan3d_core.motion import ArmNames
 from pan3d_core.picking import Attempt, Outcome, PickerConfig, PickReport, Seen, build_picker, read_wish
 from pan3d_core.pictures import overlays
 from pan3d_core.pictures.files import write_moving
 from pan3d_core.runtime.files import written_whole
 from pan3d_core.structures import Panoptic3D
-from pan3d_sim.arm import ARM
+from pan3d_sim.arm import ARM, urdf_text
 from pan3d_sim.cell.arm_robot import ArmRobot
 from pan3d_sim.cell.grasp_trial import nearest_object
 from pan3d_sim.cell.robot_cell import RobotCell
@@ -46,6 +48,7 @@ def run_arm(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     config = PipelineConfig(
         model=ModelConfig(name=options.model, weights=options.weights, device=options.device),
         workspace=WorkspaceConfig(support_height_m=0.0),
+        grasp=GraspConfig(gripper=_measured(say) if options.gripper_from_urdf else GripperConfig()),
     )
     engine = build_engine(config.model)
     outcomes = []
@@ -58,6 +61,13 @@ def run_arm(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     if len(outcomes) > 1:
         say(f"placed in {placed} of {len(outcomes)} scenes")
     return 0 if placed or len(outcomes) > 1 else 3
+
+
+def _measured(say: Callable[[str], None]) -> GripperConfig:
+    """The jaws of the arm's URDF, in its grasp frame."""
+    found = measure_gripper(parse_urdf(urdf_text(ARM)), frame=(ArmNames().tip, np.eye(4)))
+    say(f"jaws of the URDF: {found.message}")
+    return found.config
 
 
 def _one_scene(

@@ -11,6 +11,7 @@ import pytest
 from places import ROOT
 
 from pan3d_core.engines import ENGINES
+from pan3d_sim.arm import ARM, urdf_text
 
 EXAMPLES = {path.stem: path for path in sorted((ROOT / "examples").rglob("*.py"))}
 ELSEWHERE = {"ask_the_node": "test/ros/examples/test_example.py", "behaviour_tree": "test/ros/examples/test_behaviour_tree.py"}
@@ -47,10 +48,13 @@ def test_pictures_to_objects(capsys):
     assert [line.split()[1] for line in said.splitlines()[1:]] == ["pan", "vase", "bottle", "bowl", "ball", "hammer"]
 
 
-def test_prompt_to_grasp(capsys):
+def test_prompt_to_grasp(capsys, tmp_path):
     program = example("prompt_to_grasp")
-    program.main([])
-    said = capsys.readouterr().out
+    urdf = tmp_path / "arm.urdf"
+    urdf.write_text(urdf_text(ARM))
+    program.main(["--urdf", str(urdf)])
+    jaws, said = capsys.readouterr().out.split("\n", 1)
+    assert jaws == "finger_left and finger_right at gripper open from 0.0 to 80.0 mm by finger_left_joint"
     assert said.startswith("the bottle: object ") and len(re.findall(r"score 0\.\d+: at", said)) == 3
     program.main(["a dinosaur"])
     assert "nothing here fits" in capsys.readouterr().out

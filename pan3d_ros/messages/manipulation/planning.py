@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from shape_msgs.msg import Mesh, MeshTriangle, SolidPrimitive
 from std_msgs.msg import ColorRGBA, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from pan3d_core.body import HeldObject
+from pan3d_core.body import HeldObject, MeasuredGripper
 from pan3d_core.planning import Change, ChangeKind, CollisionBody
 from pan3d_ros.messages.parts import header, pose_message
 from pan3d_ros.messages.poses import matrix_from_pose, pose_numbers
@@ -31,6 +31,13 @@ class HandFrame:
 
     tip_from_grasp: np.ndarray  # (4, 4) metres: the grasp frame in that of the link that is planned for
     fingers: tuple[str, ...] = ()  # joints, each of which opens by an equal share; none = no postures
+    jaws: MeasuredGripper | None = None  # whose own joints count instead
+
+    def joints_at(self, opening_m: float) -> dict[str, float]:
+        """Positions of the joints that open it, radians or metres, with the pads so far apart; empty = nobody knows."""
+        if self.jaws is not None:
+            return self.jaws.joints_at(opening_m)
+        return {name: opening_m / len(self.fingers) for name in self.fingers}
 
 
 def scene_name(problem: str = "") -> str:
@@ -82,8 +89,8 @@ def moveit_grasp(target: GraspTarget, hand: HandFrame, rank: int) -> Any:
     world_from_tip = torch.from_numpy(world_from_grasp @ np.linalg.inv(hand.tip_from_grasp))
     grasp.grasp_pose = PoseStamped(header=target.header, pose=pose_message(world_from_tip))
     if target.method != GraspTarget.METHOD_SUCTION:
-        grasp.pre_grasp_posture = _posture(hand.fingers, target.opening)
-        grasp.grasp_posture = _posture(hand.fingers, target.object_width)
+        grasp.pre_grasp_posture = _posture(hand.joints_at(target.opening))
+        grasp.grasp_posture = _posture(hand.joints_at(target.object_width))
     approach, back = target.approach_direction, target.approach_direction
     back = Vector3(x=-approach.x, y=-approach.y, z=-approach.z)
     least = target.approach_min_distance
@@ -176,11 +183,9 @@ def _detached(change: Change, held: HeldObject) -> Any:
     return moveit_msgs.AttachedCollisionObject(link_name=held.shape.link, object=thing)
 
 
-def _posture(fingers: tuple[str, ...], opening_m: float) -> JointTrajectory:
-    if not fingers:
-        return JointTrajectory()
-    point = JointTrajectoryPoint(positions=[opening_m / len(fingers)] * len(fingers))
-    return JointTrajectory(joint_names=list(fingers), points=[point])
+def _posture(joints: Mapping[str, float]) -> JointTrajectory:
+    points = [JointTrajectoryPoint(positions=list(joints.values()))] if joints else []
+    return JointTrajectory(joint_names=list(joints), points=points)
 
 
 def _translation(message_header: Header, direction: Vector3, desired_m: float, least_m: float) -> Any:

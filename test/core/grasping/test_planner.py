@@ -7,7 +7,7 @@ import pytest
 import torch
 from surface_scenes import as_scene, bowl_surface, box_surface, cylinder_surface, plate_surface, sphere_surface
 
-from pan3d_core.config import GraspConfig, GripperConfig
+from pan3d_core.config import FingertipConfig, GraspConfig, GripperConfig
 from pan3d_core.grasping.completion import complete_surface, fit_axis
 from pan3d_core.grasping.contacts import find_pairs
 from pan3d_core.grasping.hands import contact_of, hands_around
@@ -171,6 +171,26 @@ def test_a_wider_hand_takes_the_large_box():
     box = box_surface(np.array([0.0, 0.0, 0.06]), np.array([0.12, 0.12, 0.12]), np.random.default_rng(7))
     config = GraspConfig(gripper=GripperConfig(max_width_m=0.15, palm_width_m=0.2))
     assert select_grasps(as_scene(box), 1, config, 0.0).targets
+
+
+def test_what_is_thinner_than_the_hand_closes_is_not_held():
+    box = box_surface(np.array([0.0, 0.0, 0.03]), np.array([0.025, 0.025, 0.06]), np.random.default_rng(7))
+    result = select_grasps(as_scene(box), 1, GraspConfig(gripper=GripperConfig(min_width_m=0.04)), 0.0)
+    assert not result.targets and result.reason == "too_thin", result.message
+    assert result.counts.too_thin > 0 and "too_thin " in result.message
+    assert "too_thin" not in select_grasps(as_scene(box), 1, CONFIG, 0.0).message, "nothing is told of what did not happen"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"min_width_m": 0.09}, "GripperConfig.min_width_m: expected at most 0.08, got 0.09"),
+        ({"fingertip": FingertipConfig(0.06)}, "GripperConfig.fingertip.length_m: expected at most 0.05, got 0.06"),
+    ],
+)
+def test_a_gripper_that_cannot_be(changes, words):
+    with pytest.raises(ValueError, match=words):
+        GripperConfig(**changes)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.002])

@@ -1,14 +1,16 @@
 """The planner's stages one by one: what surrounds an object, its rim, and how deep a hand goes."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
-from pan3d_core.config import GraspConfig
+from pan3d_core.config import FingertipConfig, GraspConfig, GripperConfig
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.grasping.contacts import NAMES, find_pairs
-from pan3d_core.grasping.hands import Hands, insert, low_end
+from pan3d_core.grasping.hands import Hands, contact_of, free_depth, insert, low_end
 from pan3d_core.grasping.object_cloud import ObjectCloud, build_object_cloud
 from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import Panoptic3D, Segment
@@ -94,6 +96,43 @@ def test_a_hand_goes_as_deep_as_is_free_and_no_deeper_than_helps():
     assert reaches.tolist() == [True, True, False]
     assert np.allclose(-moved.position[:, 2] + tip, [0.024, 0.010, tip], atol=1e-6)  # how far the tips reach past the contacts
     assert np.allclose(moved.position[:, :2], 0.0)
+
+
+def upright_hand(opening_m: float) -> Hands:
+    """Its contacts 30 mm high, its closing direction along x."""
+    of_one = (np.full(1, 0.03, np.float32), np.full(1, opening_m, np.float32), np.zeros(1, int), np.ones(1, np.float32))
+    return Hands(np.diag([1.0, -1.0, -1.0]).astype(np.float32)[None], np.array([[0, 0, 0.03]], np.float32), *of_one)
+
+
+def cloud_of(points: np.ndarray, normals: np.ndarray, obstacles: np.ndarray) -> ObjectCloud:
+    box = OrientedBox(torch.eye(4), torch.full((3,), 0.03))
+    seen = np.ones(len(points), bool)
+    return ObjectCloud(points, normals, seen, obstacles.astype(np.float32), box, np.zeros(3, np.float32), None, points)
+
+
+def test_slim_fingertips_go_where_thick_fingers_do_not():
+    wall = np.concatenate([grid((0.036, 0.04), (-0.02, 0.02), height, 0.002) for height in np.arange(0.0, 0.0121, 0.002)])
+    none = np.zeros((0, 3), np.float32)
+    thick = GripperConfig(finger_thickness_m=0.02, finger_breadth_m=0.03)
+    slim = replace(thick, fingertip=FingertipConfig(0.02, 0.01, 0.016))
+    cloud = cloud_of(none, none, wall)
+    depths = [float(free_depth(upright_hand(0.04), cloud, GraspConfig(gripper=item), -1.0).total[0]) for item in (thick, slim)]
+    assert depths[0] == pytest.approx(0.03 - 0.012 - 0.01 - 0.003, abs=1e-3), "the tips end above the wall"
+    assert depths[1] == pytest.approx(depths[0] + 0.02, abs=1e-3), "what is behind them does"
+
+
+def test_only_fingertips_touch_an_object():
+    side = grid((-0.03, 0.03), (-0.02, 0.02), 0.02, 0.002)
+    points = np.concatenate([side[:, [2, 1, 0]] + [0, 0, 0.03], side[:, [2, 1, 0]] * [-1, 1, 1] + [0, 0, 0.03]]).astype(
+        np.float32
+    )
+    normals = np.sign(points * [1, 0, 0]).astype(np.float32)
+    whole, tips = GripperConfig(), GripperConfig(fingertip=FingertipConfig(0.02, 0.01, 0.01))
+    wide, slim = (
+        contact_of(upright_hand(0.06), cloud_of(points, normals, points[:0]), GraspConfig(gripper=g)) for g in (whole, tips)
+    )
+    assert slim.patch[0] == pytest.approx(wide.patch[0] * (0.02 / 0.03) * (0.01 / 0.02), rel=0.25)
+    assert slim.agreement[0] == wide.agreement[0] == 1.0
 
 
 def test_the_low_end_of_marked_values_is_their_quantile():

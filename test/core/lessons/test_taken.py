@@ -64,6 +64,18 @@ def test_a_neighbour_that_moved_too_makes_it_no_lesson_and_one_farther_away_is_v
     assert np.stack(far.doubt)[moved].mean() > 0.95 and np.stack(far.masks)[moved].mean() < 0.05
 
 
+def test_shadows_that_went_elsewhere_all_over_the_table_make_it_no_lesson(before):
+    look, ids = before
+    after, _ = look_at_boxes(AFTER, seed=1)
+    height, width = look.views[0].hw
+    dark = torch.ones(height, width)
+    dark[: height // 4] = 0.4  # a lamp was moved: what is there is no object, and more than one
+    lit = replace(after, views=tuple(replace(view, image=view.image * dark) for view in after.views))
+    assert dark[: height // 4].numel() > 2.5 * (ids == 1).sum(axis=(1, 2)).max()
+    found = object_taken(look, lit, BOX)
+    assert found.shown is Shown.SEVERAL_MOVED and "times as many pixels changed as show the object" in found.message
+
+
 def test_another_light_on_everything(before):
     look, _ = before
     after, _ = look_at_boxes(AFTER, seed=1)

@@ -31,9 +31,9 @@ def colors(bench):
     return sorted("red" if item.color_rgb[0] > item.color_rgb[2] else "blue" for item in seen)
 
 
-def started(spinner, monkeypatch, **overrides):
+def started(spinner, monkeypatch, joint="slide", **overrides):
     bench = ros_support.Bench(spinner, monkeypatch, robot__timeout_s=2.0, **overrides)
-    robot = ros_support.Joints(bench.rig, {"slide": BLUE_AT})
+    robot = ros_support.Joints(bench.rig, {joint: BLUE_AT})
     return bench.start(), robot
 
 
@@ -61,6 +61,13 @@ def test_the_robot_is_no_object_and_no_obstacle(spinner, monkeypatch, urdf):
     robot.silent = False
     bench.until(lambda: len(bench.instances()) > count + 3, "results again")
     bench.until(lambda: bench.listener.shows("robot", OK, "taken out"), "all is well again")
+
+
+def test_a_joint_of_which_nobody_tells_is_named(spinner, monkeypatch, urdf):
+    bench, _ = started(spinner, monkeypatch, joint="wheel", robot__urdf=urdf)
+    words = "joint states: expected positions of slide, got none of slide but of wheel"
+    bench.until(lambda: bench.listener.shows("robot", ERROR, words), "the missing joint is told")
+    assert not bench.instances()
 
 
 def test_a_robot_that_is_not_required_is_passed_on_with_words(spinner, monkeypatch, urdf):
@@ -108,6 +115,10 @@ def test_a_bad_description_is_a_failure_to_configure(spinner, monkeypatch, tmp_p
     bench = ros_support.Bench(spinner, monkeypatch, robot__urdf=str(path))
     assert bench.node.trigger_configure() == FAILURE
     assert f"{path}: expected a visual or collision geometry at some link" in bench.node.problem
+    mesh = '<geometry><mesh filename="package://arm/gone.stl"/></geometry>'
+    path.write_text(URDF.replace('<geometry><box size="0.1 0.12 0.05"/></geometry>', mesh))
+    assert bench.node.trigger_configure() == FAILURE
+    assert f"{path}: link carriage.geometry.mesh: expected the file package://arm/gone.stl, got none" in bench.node.problem
     path.write_text(URDF)
     assert bench.node.trigger_configure() == SUCCESS
     both = ros_support.Bench(spinner, monkeypatch, robot__urdf=str(path), robot__description_topic="robot_description")

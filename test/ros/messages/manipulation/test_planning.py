@@ -9,8 +9,9 @@ import torch
 from builtin_interfaces.msg import Time
 from closed_meshes import volume
 from rclpy.serialization import deserialize_message, serialize_message
+from robot_arms import four_bar_urdf
 
-from pan3d_core.body import HeldObject
+from pan3d_core.body import HeldObject, measure_gripper, parse_urdf
 from pan3d_core.body.description import LinkShape
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
@@ -121,6 +122,10 @@ def test_a_grasp_is_the_pose_of_the_planned_link_with_postures_and_ways():
     assert approach.direction.vector.z == pytest.approx(-1) and approach.desired_distance == pytest.approx(0.12)
     assert retreat.direction.vector.z == 1 and leave.direction.vector.z == pytest.approx(1)
     assert approach.direction.header.frame_id == "base_link" and made.allowed_touch_objects == ["pan3d/5"]
+    turning = replace(hand, jaws=measure_gripper(parse_urdf(four_bar_urdf())))
+    posture = carried(moveit_grasp(grasp_message(target, LabelSpace.things(("mug",))), turning, 2)).grasp_posture
+    assert posture.joint_names == ["left_arm_joint"]  # which the others follow, and which turns
+    np.testing.assert_allclose(list(posture.points[0].positions), [np.arcsin(0.02 / 0.06)], atol=1e-3)
     bare = moveit_grasp(grasp_message(target, LabelSpace.things(("mug",))), HandFrame(np.eye(4)), 0)
     assert not bare.grasp_posture.joint_names and bare.grasp_pose.pose.position.z == pytest.approx(0.05)
     cup = replace(target, width_m=0.0, opening_m=0.0, object_width_m=0.0, kind="suction")

@@ -1,5 +1,7 @@
 """The node keeps what it remembers in a file, and begins with it."""
 
+from dataclasses import replace
+
 import pytest
 import ros_support
 from pan3d_interfaces.msg import ErrorCode
@@ -7,7 +9,7 @@ from pan3d_interfaces.srv import SegmentObject
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
-from pan3d_core.memory import read_world, write_world
+from pan3d_core.memory import files, read_world, write_world
 from pan3d_ros.perception_node import FAILURE, SUCCESS
 
 
@@ -67,6 +69,49 @@ def test_what_cannot_be_saved_or_read_says_why(spinner, monkeypatch, tmp_path):
     answer = bench.call(Trigger, "save_world")
     assert not answer.success and answer.message == "world.file: expected the path of a .safetensors file, got none"
     assert not bench.node.set_parameters([Parameter("world.file", value="/etc/passwd")])[0].successful
+
+
+def test_of_two_worlds_that_are_loaded_the_later_counts(spinner, monkeypatch, tmp_path):
+    path = tmp_path / "table.safetensors"
+    bench = ros_support.Bench(spinner, monkeypatch, world__file=str(path)).start()
+    bench.until(lambda: bench.instances() and len(seen(bench)) == 2, "results")
+    assert bench.call(Trigger, "save_world").success
+    stored = read_world(path, "base_link")
+    first, second = stored.objects
+    for world in (
+        replace(stored, objects=(replace(first, instance_id=71),)),
+        replace(stored, objects=(replace(second, instance_id=72),)),
+    ):
+        write_world(path, world)
+        assert bench.call(Trigger, "load_world").success
+    count = len(bench.instances())
+    bench.until(lambda: len(bench.instances()) > count + 2, "results again")
+    memory = bench.node.models.memory()
+    ids = [item.instance_id for item in memory.world.objects]
+    assert 72 in ids and 71 not in ids and len(set(ids)) == len(ids) == 2 and max(ids) > 72
+
+
+@pytest.mark.parametrize(
+    ("frame", "version", "words"),
+    [("map", 1, "world_frame_id: expected 'base_link', got 'map'"), ("base_link", 9, "version: expected 1, got 9")],
+)
+def test_a_world_of_another_frame_or_version_is_neither_loaded_nor_begun_with(
+    spinner, monkeypatch, tmp_path, frame, version, words
+):
+    path = tmp_path / "table.safetensors"
+    bench = ros_support.Bench(spinner, monkeypatch, world__file=str(path)).start()
+    bench.until(lambda: bench.instances() and len(seen(bench)) == 2, "results")
+    assert bench.call(Trigger, "save_world").success
+    world = replace(read_world(path), world_frame_id=frame)
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "VERSION", version)
+        write_world(path, world)
+    ids = seen(bench)
+    answer = bench.call(Trigger, "load_world")
+    assert not answer.success and words in answer.message and str(path) in answer.message
+    bench.until(lambda: seen(bench) == ids, "what was remembered stays")
+    other = ros_support.Bench(spinner, monkeypatch, world__file=str(path), world__load=True)
+    assert other.node.trigger_configure() == FAILURE and words in other.node.problem
 
 
 @pytest.mark.parametrize("content", [b"", b"no world", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])

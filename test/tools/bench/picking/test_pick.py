@@ -1,7 +1,10 @@
 """An arm picks what pictures show: done, nothing there any more, nothing between the fingers, nothing meant."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from pan3d_core.config import MotionConfig, PipelineConfig
 from pan3d_core.engines import build_engine
@@ -95,6 +98,22 @@ def test_without_time_or_object_the_arm_stays(robot, engine):
     assert hasty.pick_and_place(999).outcome is Outcome.NOT_FOUND
     report = hasty.pick_and_place(hasty.look().result.panoptic.segments[0].instance_id)
     assert report.outcome is Outcome.NO_PATH and report.closings == 0
+    np.testing.assert_allclose(robot.angles(), before, atol=1e-3)
+
+
+def test_out_of_reach_or_out_of_sight_the_arm_stays(robot, engine, picker, monkeypatch):
+    before = robot.angles()
+    target = picker.look().result.panoptic.segments[0].instance_id
+    stands_at = 'xyz="0.6 0 0"'
+    assert stands_at in robot.urdf
+    far = build_picker(robot, robot.urdf.replace(stands_at, 'xyz="1.9 0 0"'), engine, PickerConfig(CONFIG))
+    report = far.pick_and_place(far.look().result.panoptic.segments[0].instance_id)
+    assert report.outcome is Outcome.UNREACHABLE and report.closings == 0 and report.message
+    views = robot.views
+    covered = [replace(view, image=torch.full_like(view.image, 0.5)) for view in views()]
+    monkeypatch.setattr(robot, "views", lambda: covered)
+    hidden = picker.pick_and_place(target)
+    assert hidden.outcome is Outcome.NOT_FOUND and hidden.message == f"object {target} is not seen"
     np.testing.assert_allclose(robot.angles(), before, atol=1e-3)
 
 
