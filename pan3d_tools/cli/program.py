@@ -44,7 +44,10 @@ COMMANDS = commands_of_tools(
             "bags to a data set for learning (LeRobot v3.0); labelled scenes to COCO panoptic or BOP, and back",
         ),
         "calibrate": ("cli.checks.calibrate:add", "which camera is not where it is said to be, by what the pictures share"),
-        "gripper": ("cli.gripper:add", "a robot's two jaws as its URDF has them: opening, sizes and grasp frame, as parameters"),
+        "gripper": (
+            "cli.checks.gripper:add",
+            "a robot's two jaws as its URDF has them: opening, sizes and grasp frame, as parameters",
+        ),
         "warranty": ("cli.checks.warranty:add", "how sure an answer must be here so that few are wrong, by what was confirmed"),
         "replay": ("cli.bags.replay:add", "play a rosbag2 over ROS 2 where ros2 bag is not installed"),
         "sim": ("cli.simulation:add", "the simulated robot cell"),
