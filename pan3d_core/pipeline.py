@@ -39,6 +39,7 @@ from pan3d_core.views.image_files import require_image_size
 from pan3d_core.views.preprocessing import preprocess, seen_shares
 
 CUT_TOLD = 0.05  # share of a picture outside the network's frame that is worth a warning
+PLAIN_STEPS = 2.5  # of 8 bits: a picture whose colours differ by no more shows nothing
 BLIND = "this engine finds no objects: that there are none here says nothing about the scene"
 
 
@@ -179,8 +180,13 @@ class PerceptionPipeline:
             with clock.stage("name"):
                 panoptic = self.namer.classify(panoptic)
 
-        finds_objects = self.engine.facts.finds_objects
-        warnings += (*body.warnings, *_about_metres(reconstruction, batch), *(() if finds_objects else (BLIND,)))
+        looked = batch.depth is not None or not all(map(_is_plain, batch.images))
+        finds_objects = self.engine.facts.finds_objects and looked
+        warnings += (
+            *body.warnings,
+            *_about_metres(reconstruction, batch),
+            *(() if self.engine.facts.finds_objects else (BLIND,)),
+        )
         result = PerceptionResult(
             reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects, consistency, outlines_fused,
             found_support, body_pixels,
@@ -290,7 +296,24 @@ def _cut(batch: ViewBatch) -> tuple[str, ...]:
 
 def _about_views(views: Sequence[CameraView], used: ViewBatch) -> tuple[str, ...]:
     """Warnings of what views lack, of those that are used."""
-    return _partly_posed(used) + _cut(used) + _measuring_nothing(views, used)
+    return _partly_posed(used) + _cut(used) + _showing_nothing(used) + _measuring_nothing(views, used)
+
+
+def _showing_nothing(batch: ViewBatch) -> tuple[str, ...]:
+    """A warning when pictures are of one colour and no depth was measured: what is not seen in them says nothing of the scene."""
+    if batch.depth is not None:
+        return ()
+    blind = [name for name, image in zip(batch.cameras, batch.images) if _is_plain(image)]
+    if not blind:
+        return ()
+    plural = "pictures of" if len(blind) > 1 else "picture of"
+    return (f"the {plural} {', '.join(blind)} shows nothing but one colour: is the lens covered, or the exposure wrong?",)
+
+
+def _is_plain(image: Tensor) -> bool:
+    """Whether a picture (3, h, w) in 0..1 has one colour everywhere, but for noise of one step of 8 bits."""
+    pixels = image.flatten(1)
+    return bool((pixels.amax(1) - pixels.amin(1)).max() <= PLAIN_STEPS / 255.0)
 
 
 def _measuring_nothing(views: Sequence[CameraView], batch: ViewBatch) -> tuple[str, ...]:

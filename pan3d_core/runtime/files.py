@@ -83,6 +83,7 @@ def named_file(path: Path | str, expected: str) -> Iterator[None]:
     Raises:
         ValueError: The block raised it, or stumbled over content of another kind.
     """
+    refuse_endless(path, expected)
     try:
         yield
     except ValueError as error:
@@ -112,6 +113,21 @@ def inside(folder: Path | str, name: str, where: str) -> Path:
     if Path(name).is_absolute() or "\0" in name or any(depth < 0 for depth in depths):
         raise ValueError(f"{where}: expected a path inside the folder of the file, got {name!r}")
     return Path(folder) / name
+
+
+def refuse_endless(path: Path | str, what: str) -> None:
+    """Refuse what may never end or never begin when it is read: a named pipe, a device.
+
+    Args:
+        path: Of what is to be read; that there is nothing is no fault here.
+        what: It should be, for the error: `"image"`.
+
+    Raises:
+        ValueError: It is none of a file and a folder. A pipe that a shell hands over (`<(...)`) ends.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()) and not str(path).startswith(("/dev/fd/", "/dev/stdin")):
+        raise ValueError(f"{what}: expected a file, got {path}, which is a pipe, a socket or a device")
 
 
 def file_sha256(path: Path) -> str:
@@ -181,6 +197,7 @@ def read_json(path: Path | str, what: str) -> object:
         FileNotFoundError: There is none.
         ValueError: It is no JSON; names the file.
     """
+    refuse_endless(path, what)
     try:
         text = Path(path).read_text(encoding="utf-8-sig")  # some programs begin UTF-8 with a mark
         content: object = json.loads(text, object_pairs_hook=_once_each)

@@ -153,6 +153,9 @@ def entries_of(images: Sequence[Path], entries: Sequence[CameraEntry], file: Pat
     Raises:
         ValueError: A picture has none, two have the same, or there are more or fewer entries than pictures.
     """
+    names = [path.name for path in images]
+    if twice := next((path for path in images if images.count(path) > 1), None):
+        raise ValueError(f"images: expected different files, got {twice} twice")
     by_name: dict[str, CameraEntry] = {}
     for entry in entries:
         if entry.image is not None and (other := by_name.setdefault(Path(entry.image).name, entry)) is not entry:
@@ -160,11 +163,13 @@ def entries_of(images: Sequence[Path], entries: Sequence[CameraEntry], file: Pat
                 f"{file}: image: expected another file name in each view, got {shortened([other.image, entry.image])}"
             )
     if by_name:
-        missing = [path.name for path in images if path.name not in by_name]
+        missing = [name for name in names if name not in by_name]
         if missing:
             there = shortened(list(by_name))
             raise ValueError(f"{file}: views: expected one for every image, got none for {', '.join(missing)}; there are {there}")
-        return [by_name[path.name] for path in images]
+        if twice_named := next((name for name in names if names.count(name) > 1), ""):
+            raise ValueError(f"images: expected one for each view of {file}, got {twice_named} of several folders")
+        return [by_name[name] for name in names]
     if len(entries) != len(images):
         raise ValueError(f"{file}: views: expected {len(images)} as there are images, got {len(entries)}")
     return list(entries)

@@ -1,10 +1,15 @@
 """Files and folders that are whole or not there."""
 
 import errno
+import os
+from pathlib import Path
 
 import pytest
 
+from pan3d_core.pictures.cloud_files import read_ply
 from pan3d_core.runtime.files import free_path, inside, named_file, read_json, read_rows, written_whole
+from pan3d_core.settings import read_yaml
+from pan3d_core.views.image_files import read_image
 
 
 def test_a_file_is_replaced_and_nothing_else_stays(tmp_path):
@@ -15,6 +20,16 @@ def test_a_file_is_replaced_and_nothing_else_stays(tmp_path):
             part.write_text(text)
         assert path.read_text() == text
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "read", [lambda path: read_json(path, "cameras"), read_image, read_ply, lambda path: read_yaml(path, "settings")]
+)
+def test_what_may_never_begin_or_end_is_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(ValueError, match="which is a pipe"):
+            read(path)
 
 
 def test_what_is_interrupted_leaves_the_old_file(tmp_path):

@@ -109,6 +109,17 @@ def test_cameras_file_goes_by_image_name_or_by_order(scene, tmp_path):
         read_photographs([images[0], tmp_path / "other.png"], path)
 
 
+def test_one_picture_is_one_view(scene, tmp_path):
+    path = write_scene(tmp_path, scene)
+    images = sorted((tmp_path / "images").glob("*.png"))
+    with pytest.raises(ValueError, match=f"images: expected different files, got {images[0]} twice"):
+        read_photographs([images[0], images[0], images[1]], path)
+    (tmp_path / "other").mkdir()
+    write_image(tmp_path / "other" / images[0].name, scene.views[1].image)
+    with pytest.raises(ValueError, match=f"got {images[0].name} of several folders"):
+        read_photographs([images[0], tmp_path / "other" / images[0].name], path)
+
+
 def test_cameras_that_cannot_be_are_named(scene, tmp_path):
     write_scene(tmp_path, scene)
     image = next((tmp_path / "images").glob("00*.png"))
