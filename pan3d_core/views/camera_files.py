@@ -23,6 +23,8 @@ from pan3d_core.settings import refuse_unknown
 FORMAT, VERSION = "pan3d-scene", 1
 MORE_KEYS = ("labels", "objects")
 MAX_HEIGHT_M = 1e6
+LONGEST_NAME = 120  # of a camera, after which files of results are named
+_NAMES = ("camera", "frame_id", "name", "world_frame_id")
 # What other programs call the keys of an entry -> what it is here.
 _ELSEWHERE = {
     **dict.fromkeys(("K", "k", "camera_matrix", "intrinsic", "intrinsic_matrix", "fx", "fy", "cx", "cy", "fl_x"), "intrinsics"),
@@ -181,7 +183,7 @@ def _file_of(content: dict[str, Any]) -> CameraFile:
     )
     rest = dict(content)
     for key, known in (("format", FORMAT), ("version", VERSION)):
-        if (found := rest.pop(key, known)) != known:
+        if (found := rest.pop(key, known)) != known or isinstance(found, bool):
             raise ValueError(f"{key}: expected {known!r}, got {found!r}")
     views = rest.pop("views", None)
     if not isinstance(views, list) or not views:
@@ -208,6 +210,8 @@ def _text(values: dict[str, Any], key: str) -> str | None:
         raise ValueError(f"{key}: expected a text, got {value!r}")
     if value == "":
         raise ValueError(f"{key}: expected a text, got an empty one; leave the key out where there is none")
+    if value is not None and key in _NAMES and not (value.isprintable() and len(value) <= LONGEST_NAME):
+        raise ValueError(f"{key}: expected at most {LONGEST_NAME} letters that can be printed, got {shortened(value)}")
     return value
 
 

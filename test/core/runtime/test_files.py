@@ -32,6 +32,21 @@ def test_what_may_never_begin_or_end_is_not_waited_for(tmp_path, read):
             read(path)
 
 
+def test_a_device_stays_one_a_link_leads_on_and_a_long_name_fits(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with written_whole(tmp_path / "pipe") as part:
+        part.write_text("whole")
+    assert os.read(reading, 100) == b"whole" and (tmp_path / "pipe").is_fifo()
+    os.close(reading)
+    (tmp_path / "latest.json").symlink_to("result.json")
+    for path in (tmp_path / "latest.json", tmp_path / ("ü" * 120 + ".json")):
+        with written_whole(path) as part:
+            part.write_text("whole")
+        assert path.read_text() == "whole"
+    assert (tmp_path / "latest.json").is_symlink() and (tmp_path / "result.json").read_text() == "whole"
+
+
 def test_what_is_interrupted_leaves_the_old_file(tmp_path):
     path = tmp_path / "result.json"
     path.write_text("old")

@@ -109,6 +109,16 @@ def test_cameras_file_goes_by_image_name_or_by_order(scene, tmp_path):
         read_photographs([images[0], tmp_path / "other.png"], path)
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\0b", "a" * 121, "\x1b[2J"])
+def test_a_name_of_a_camera_can_be_printed_and_be_that_of_a_file(scene, name, tmp_path):
+    path = write_scene(tmp_path, scene)
+    content = json.loads(path.read_text())
+    content["views"][0]["camera"] = name
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="view 0: camera: expected at most 120 letters that can be printed"):
+        read_scene(tmp_path)
+
+
 def test_one_picture_is_one_view(scene, tmp_path):
     path = write_scene(tmp_path, scene)
     images = sorted((tmp_path / "images").glob("*.png"))
