@@ -9,7 +9,7 @@ from PIL import Image
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
 from pan3d_core.views import Scene, SceneObject, SceneTruth, read_depth, read_photographs, read_scene, write_depth, write_scene
-from pan3d_core.views.image_files import read_image, write_image
+from pan3d_core.views.image_files import read_image, write_16_bit, write_image
 
 
 @pytest.fixture
@@ -116,6 +116,14 @@ def test_a_name_of_a_camera_can_be_printed_and_be_that_of_a_file(scene, name, tm
     content["views"][0]["camera"] = name
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="view 0: camera: expected at most 120 letters that can be printed"):
+        read_scene(tmp_path)
+
+
+def test_ids_are_of_the_picture_s_own_pixels(scene, tmp_path):
+    path = write_scene(tmp_path, scene)
+    name = json.loads(path.read_text())["views"][0]["instances"]
+    write_16_bit(tmp_path / name, torch.zeros(24, 32))
+    with pytest.raises(ValueError, match="instances: expected the picture's size, .*, got 32 x 24"):
         read_scene(tmp_path)
 
 
@@ -293,6 +301,8 @@ def test_paths_in_a_scene_file_stay_in_its_folder(scene, key, path, tmp_path):
         ({"objects": [{"instance_id": "1"}]}, "instance_id: expected"),
         ({"objects": [{"instance_id": 1, "box": {"size_m": [1, 1, 1]}}]}, "world_from_box: expected"),
         ({"objects": [{"instance_id": 1, "box": {"size_m": [1], "world_from_box": [[1]]}}]}, "expected 4x4 finite numbers"),
+        ({"objects": [{"instance_id": 1}, {"instance_id": 1}]}, r"objects\[1\]: expected an instance_id of its own"),
+        ({"objects": [{"instance_id": 1, "class_id": 99}]}, r"the place of a label, got instance_id 1 and class_id 99"),
         ({"labels": [3]}, r"labels\[0\]: expected name, is_thing"),
         ({"labels": [{"name": "mug", "is_thing": 1}]}, "is_thing: expected"),
     ],
