@@ -180,16 +180,11 @@ class PerceptionPipeline:
             with clock.stage("name"):
                 panoptic = self.namer.classify(panoptic)
 
-        looked = batch.depth is not None or not all(map(_is_plain, batch.images))
-        finds_objects = self.engine.facts.finds_objects and looked
-        warnings += (
-            *body.warnings,
-            *_about_metres(reconstruction, batch),
-            *(() if self.engine.facts.finds_objects else (BLIND,)),
-        )
+        finds_objects = self.engine.facts.finds_objects
+        warnings += (*body.warnings, *_about_metres(reconstruction, batch), *(() if finds_objects else (BLIND,)))
         result = PerceptionResult(
-            reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects, consistency, outlines_fused,
-            found_support, body_pixels,
+            reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects and _shows_something(batch),
+            consistency, outlines_fused, found_support, body_pixels,
         )  # fmt: skip
         return result if self.recogniser is None else self._recognised(self.recogniser, result, views, clock)
 
@@ -306,8 +301,14 @@ def _showing_nothing(batch: ViewBatch) -> tuple[str, ...]:
     blind = [name for name, image in zip(batch.cameras, batch.images) if _is_plain(image)]
     if not blind:
         return ()
-    plural = "pictures of" if len(blind) > 1 else "picture of"
-    return (f"the {plural} {', '.join(blind)} shows nothing but one colour: is the lens covered, or the exposure wrong?",)
+    words = "pictures of {} show" if len(blind) > 1 else "picture of {} shows"
+    told = words.format(", ".join(blind))
+    return (f"the {told} nothing but one colour: is the lens covered, or the exposure wrong?",)
+
+
+def _shows_something(batch: ViewBatch) -> bool:
+    """Whether there is anything to look at: depth, or a picture of more than one colour."""
+    return batch.depth is not None or not all(map(_is_plain, batch.images))
 
 
 def _is_plain(image: Tensor) -> bool:

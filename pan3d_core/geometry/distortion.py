@@ -175,7 +175,8 @@ def _is_folded(pixels: Tensor, rays: Tensor) -> Tensor:
     turned &= (across.isfinite() & down.isfinite()).all(-1)
     radii = rays[..., :2].norm(dim=-1)
     first = radii[:-1, :-1][turned].min() if bool(turned.any()) else torch.inf
-    return (radii >= first).flatten()
+    folded: Tensor = (radii >= first).flatten()
+    return folded
 
 
 @lru_cache(maxsize=16)

@@ -319,7 +319,7 @@ def _box_of(box: Mapping[str, Any], where: str) -> OrientedBox:
 
 def objects_of(facts: Mapping[str, Any]) -> tuple[SceneObject, ...]:
     """Read the objects of a `scene.json` from its keys beyond cameras; `ValueError` names entry and field."""
-    objects = []
+    objects: list[SceneObject] = []
     for index, entry in enumerate(facts.get("objects", [])):
         _check_fields({"name": "", "class_id": -1, "box": None, **entry}, OBJECT_FIELDS, f"objects[{index}]")
         box = entry.get("box")
