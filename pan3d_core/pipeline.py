@@ -40,6 +40,7 @@ from pan3d_core.views.preprocessing import preprocess, seen_shares
 
 CUT_TOLD = 0.05  # share of a picture outside the network's frame that is worth a warning
 PLAIN_STEPS = 2.5  # of 8 bits: a picture whose colours differ by no more shows nothing
+ONE_COLOUR = "nothing but one colour"
 BLIND = "this engine finds no objects: that there are none here says nothing about the scene"
 
 
@@ -303,7 +304,7 @@ def _showing_nothing(batch: ViewBatch) -> tuple[str, ...]:
         return ()
     words = "pictures of {} show" if len(blind) > 1 else "picture of {} shows"
     told = words.format(", ".join(blind))
-    return (f"the {told} nothing but one colour: is the lens covered, or the exposure wrong?",)
+    return (f"the {told} {ONE_COLOUR}: is the lens covered, or the exposure wrong?",)
 
 
 def _shows_something(batch: ViewBatch) -> bool:
