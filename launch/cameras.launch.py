@@ -8,6 +8,7 @@ import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
@@ -72,7 +73,7 @@ def started(context: LaunchContext) -> list[Node | GroupAction | IncludeLaunchDe
     cameras = read_cameras(values)
     actions: list[Node | GroupAction | IncludeLaunchDescription] = [driver(camera) for camera in cameras]
     if values["mountings"]:
-        for words in mountings(Path(values["mountings"]), cameras):
+        for words in mountings(Path(values["mountings"]), cameras, get_logger("cameras").warning):
             actions.append(Node(package="tf2_ros", executable="static_transform_publisher", arguments=words))
     if values["perception"].lower() == "true":
         compressed = values["compressed"].lower() == "true"

@@ -39,6 +39,8 @@ from pan3d_core.views.image_files import require_image_size
 from pan3d_core.views.preprocessing import preprocess, seen_shares
 
 CUT_TOLD = 0.05  # share of a picture outside the network's frame that is worth a warning
+PLAIN_STEPS = 2.5  # of 8 bits: a picture whose colours differ by no more shows nothing
+ONE_COLOUR = "nothing but one colour"
 BLIND = "this engine finds no objects: that there are none here says nothing about the scene"
 
 
@@ -182,8 +184,8 @@ class PerceptionPipeline:
         finds_objects = self.engine.facts.finds_objects
         warnings += (*body.warnings, *_about_metres(reconstruction, batch), *(() if finds_objects else (BLIND,)))
         result = PerceptionResult(
-            reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects, consistency, outlines_fused,
-            found_support, body_pixels,
+            reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects and _shows_something(batch),
+            consistency, outlines_fused, found_support, body_pixels,
         )  # fmt: skip
         return result if self.recogniser is None else self._recognised(self.recogniser, result, views, clock)
 
@@ -290,7 +292,30 @@ def _cut(batch: ViewBatch) -> tuple[str, ...]:
 
 def _about_views(views: Sequence[CameraView], used: ViewBatch) -> tuple[str, ...]:
     """Warnings of what views lack, of those that are used."""
-    return _partly_posed(used) + _cut(used) + _measuring_nothing(views, used)
+    return _partly_posed(used) + _cut(used) + _showing_nothing(used) + _measuring_nothing(views, used)
+
+
+def _showing_nothing(batch: ViewBatch) -> tuple[str, ...]:
+    """A warning when pictures are of one colour and no depth was measured: what is not seen in them says nothing of the scene."""
+    if batch.depth is not None:
+        return ()
+    blind = [name for name, image in zip(batch.cameras, batch.images) if _is_plain(image)]
+    if not blind:
+        return ()
+    words = "pictures of {} show" if len(blind) > 1 else "picture of {} shows"
+    told = words.format(", ".join(blind))
+    return (f"the {told} {ONE_COLOUR}: is the lens covered, or the exposure wrong?",)
+
+
+def _shows_something(batch: ViewBatch) -> bool:
+    """Whether there is anything to look at: depth, or a picture of more than one colour."""
+    return batch.depth is not None or not all(map(_is_plain, batch.images))
+
+
+def _is_plain(image: Tensor) -> bool:
+    """Whether a picture (3, h, w) in 0..1 has one colour everywhere, but for noise of one step of 8 bits."""
+    pixels = image.flatten(1)
+    return bool((pixels.amax(1) - pixels.amin(1)).max() <= PLAIN_STEPS / 255.0)
 
 
 def _measuring_nothing(views: Sequence[CameraView], batch: ViewBatch) -> tuple[str, ...]:

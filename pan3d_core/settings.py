@@ -286,6 +286,8 @@ def read_yaml(path: str | Path, what: str) -> dict[str, Any]:
         FileNotFoundError: There is none.
         ValueError: It is no YAML, or YAML of another kind; names the file.
     """
+    if (Path(path).is_fifo() or Path(path).is_char_device()) and not str(path).startswith("/dev/fd/"):
+        raise ValueError(f"{what}: expected a file of YAML, got {path}, which is a pipe or a device")
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8-sig"), _OnceEach)
         _check_tree(content, MAX_NODES)

@@ -35,6 +35,8 @@ def read_urdf(path: Path | str, mesh_folders: Sequence[Path | str] = ()) -> Robo
         OSError: It cannot be read.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: expected a file of URDF, got a folder, a pipe or a device")
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path}: expected at most {MAX_BYTES} bytes, got {path.stat().st_size}")
     return parse_urdf(path.read_text(encoding="utf-8", errors="replace"), [path.parent, *mesh_folders], str(path))

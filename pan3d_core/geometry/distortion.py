@@ -163,6 +163,22 @@ def undistort(
     return straight, grid_sample(depth[None, None], grid, mode="nearest", align_corners=True)[0, 0]
 
 
+def _is_folded(pixels: Tensor, rays: Tensor) -> Tensor:
+    """(H * W,) where a polynomial has turned back: beyond the radius at which it stops to grow it shows the middle once more.
+
+    Args:
+        pixels: (H, W, 2) where each ray meets the distorted picture; not finite = nowhere.
+        rays: (H, W, 2 or 3) straight, at z = 1.
+    """
+    across, down = pixels[:-1, 1:] - pixels[:-1, :-1], pixels[1:, :-1] - pixels[:-1, :-1]
+    turned = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0] <= 0
+    turned &= (across.isfinite() & down.isfinite()).all(-1)
+    radii = rays[..., :2].norm(dim=-1)
+    first = radii[:-1, :-1][turned].min() if bool(turned.any()) else torch.inf
+    folded: Tensor = (radii >= first).flatten()
+    return folded
+
+
 @lru_cache(maxsize=16)
 def _sampling_grid(
     height: int, width: int, intrinsics: tuple[float, ...], distortion_model: str, coefficients: tuple[float, ...]
@@ -174,6 +190,7 @@ def _sampling_grid(
     pixels = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ matrix.T
     scaled = pixels[:, :2] / torch.tensor([max(width - 1, 1), max(height - 1, 1)]) * 2 - 1
     scaled = torch.where(scaled.isfinite(), scaled, OUTSIDE)
+    scaled[_is_folded(pixels[:, :2].reshape(height, width, 2), rays.reshape(height, width, -1))] = OUTSIDE
     seen = float((scaled.abs() <= 1).all(-1).float().mean())
     if seen < LEAST_SEEN:
         raise ValueError(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pan3d_core.runtime.files import shortened, written_whole
+from pan3d_core.runtime.files import refuse_endless, shortened, written_whole
 from pan3d_core.structures import Panoptic3D, Reconstruction
 
 PLY_FIELDS = [
@@ -70,6 +70,7 @@ def read_ply(path: Path | str) -> Cloud:
     Returns:
         Points, normals, colours and ids of objects.
     """
+    refuse_endless(path, "cloud")
     content = Path(path).read_bytes()
     header, separator, body = content.partition(b"end_header\n")
     lines = header.decode("ascii", errors="replace").split("\n")

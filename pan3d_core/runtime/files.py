@@ -9,6 +9,7 @@ import os
 import pickle
 import shutil
 import struct
+import tempfile
 import tokenize
 import zipfile
 import zlib
@@ -28,6 +29,8 @@ _CONTENT_ERRORS = (
     struct.error, zlib.error, zipfile.BadZipFile, pickle.UnpicklingError, SyntaxError, tokenize.TokenError,
 )  # fmt: skip
 
+_STEM = 40  # letters of a name that the file has before it is whole: a name of 255 bytes has no room for more
+
 
 @contextmanager
 def written_whole(path: Path | str) -> Iterator[Path]:
@@ -37,7 +40,8 @@ def written_whole(path: Path | str) -> Iterator[Path]:
     old content or the new one, whatever interrupts the writer. Folders above `path` are made.
 
     Args:
-        path: The file or folder to be. A file that is there is replaced; a folder must not be there.
+        path: The file or folder to be. A file that is there is replaced, also one that a link leads to; a folder must not be
+            there. A device or a pipe (`/dev/stdout`) stays what it is and is given the whole content at the end.
 
     Yields:
         The place to write to, with the suffix of `path`, where nothing is yet.
@@ -46,11 +50,18 @@ def written_whole(path: Path | str) -> Iterator[Path]:
         OSError: The disk is full or may not be written; nothing is left of what was begun.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    takes_content = path.exists() and not (path.is_file() or path.is_dir())
+    if not takes_content:
+        path = Path(os.path.realpath(path)) if path.is_symlink() else path
+        path.parent.mkdir(parents=True, exist_ok=True)
     # Hidden and with a name of its own: other threads and processes may write the same file, and listings must not show it.
-    part = path.with_name(f".{path.stem}.{uuid4().hex[:12]}{path.suffix}")
+    folder = Path(tempfile.gettempdir()) if takes_content else path.parent
+    part = folder / f".{path.stem[:_STEM]}.{uuid4().hex[:12]}{path.suffix}"
     try:
         yield part
+        if takes_content:
+            path.write_bytes(part.read_bytes())
+            return
         if part.is_file():
             with part.open("rb") as stream:
                 os.fsync(stream.fileno())
@@ -83,6 +94,7 @@ def named_file(path: Path | str, expected: str) -> Iterator[None]:
     Raises:
         ValueError: The block raised it, or stumbled over content of another kind.
     """
+    refuse_endless(path, expected)
     try:
         yield
     except ValueError as error:
@@ -112,6 +124,21 @@ def inside(folder: Path | str, name: str, where: str) -> Path:
     if Path(name).is_absolute() or "\0" in name or any(depth < 0 for depth in depths):
         raise ValueError(f"{where}: expected a path inside the folder of the file, got {name!r}")
     return Path(folder) / name
+
+
+def refuse_endless(path: Path | str, what: str) -> None:
+    """Refuse what may never end or never begin when it is read: a named pipe, a device.
+
+    Args:
+        path: Of what is to be read; that there is nothing is no fault here.
+        what: It should be, for the error: `"image"`.
+
+    Raises:
+        ValueError: It is none of a file and a folder. A pipe that a shell hands over (`<(...)`) ends.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()) and not str(path).startswith(("/dev/fd/", "/dev/stdin")):
+        raise ValueError(f"{what}: expected a file, got {path}, which is a pipe, a socket or a device")
 
 
 def file_sha256(path: Path) -> str:
@@ -181,6 +208,7 @@ def read_json(path: Path | str, what: str) -> object:
         FileNotFoundError: There is none.
         ValueError: It is no JSON; names the file.
     """
+    refuse_endless(path, what)
     try:
         text = Path(path).read_text(encoding="utf-8-sig")  # some programs begin UTF-8 with a mark
         content: object = json.loads(text, object_pairs_hook=_once_each)

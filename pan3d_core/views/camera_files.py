@@ -23,6 +23,8 @@ from pan3d_core.settings import refuse_unknown
 FORMAT, VERSION = "pan3d-scene", 1
 MORE_KEYS = ("labels", "objects")
 MAX_HEIGHT_M = 1e6
+LONGEST_NAME = 120  # of a camera, after which files of results are named
+_NAMES = ("camera", "frame_id", "name", "world_frame_id")
 # What other programs call the keys of an entry -> what it is here.
 _ELSEWHERE = {
     **dict.fromkeys(("K", "k", "camera_matrix", "intrinsic", "intrinsic_matrix", "fx", "fy", "cx", "cy", "fl_x"), "intrinsics"),
@@ -153,6 +155,9 @@ def entries_of(images: Sequence[Path], entries: Sequence[CameraEntry], file: Pat
     Raises:
         ValueError: A picture has none, two have the same, or there are more or fewer entries than pictures.
     """
+    names = [path.name for path in images]
+    if twice := next((path for path in images if images.count(path) > 1), None):
+        raise ValueError(f"images: expected different files, got {twice} twice")
     by_name: dict[str, CameraEntry] = {}
     for entry in entries:
         if entry.image is not None and (other := by_name.setdefault(Path(entry.image).name, entry)) is not entry:
@@ -160,11 +165,13 @@ def entries_of(images: Sequence[Path], entries: Sequence[CameraEntry], file: Pat
                 f"{file}: image: expected another file name in each view, got {shortened([other.image, entry.image])}"
             )
     if by_name:
-        missing = [path.name for path in images if path.name not in by_name]
+        missing = [name for name in names if name not in by_name]
         if missing:
             there = shortened(list(by_name))
             raise ValueError(f"{file}: views: expected one for every image, got none for {', '.join(missing)}; there are {there}")
-        return [by_name[path.name] for path in images]
+        if twice_named := next((name for name in names if names.count(name) > 1), ""):
+            raise ValueError(f"images: expected one for each view of {file}, got {twice_named} of several folders")
+        return [by_name[name] for name in names]
     if len(entries) != len(images):
         raise ValueError(f"{file}: views: expected {len(images)} as there are images, got {len(entries)}")
     return list(entries)
@@ -176,7 +183,7 @@ def _file_of(content: dict[str, Any]) -> CameraFile:
     )
     rest = dict(content)
     for key, known in (("format", FORMAT), ("version", VERSION)):
-        if (found := rest.pop(key, known)) != known:
+        if (found := rest.pop(key, known)) != known or isinstance(found, bool):
             raise ValueError(f"{key}: expected {known!r}, got {found!r}")
     views = rest.pop("views", None)
     if not isinstance(views, list) or not views:
@@ -203,6 +210,8 @@ def _text(values: dict[str, Any], key: str) -> str | None:
         raise ValueError(f"{key}: expected a text, got {value!r}")
     if value == "":
         raise ValueError(f"{key}: expected a text, got an empty one; leave the key out where there is none")
+    if value is not None and key in _NAMES and not (value.isprintable() and len(value) <= LONGEST_NAME):
+        raise ValueError(f"{key}: expected at most {LONGEST_NAME} letters that can be printed, got {shortened(value)}")
     return value
 
 

@@ -77,7 +77,7 @@ def read_views(
     read, faults, errors = [], [], []
     for entry, own in zip(entries, files):
         try:
-            read.append((_view_of(entry, own, world_frame_id, limits), _ids_of(own)))
+            read.append((view := _view_of(entry, own, world_frame_id, limits), _ids_of(own, view)))
         except FAILURES as error:
             words = str(error) if isinstance(error, (ValueError, OSError)) else described(error)
             faults.append(CameraFault(entry.camera or own.image.stem, code_of(error), words, own.image.name))
@@ -87,8 +87,14 @@ def read_views(
     return ReadViews(tuple(view for view, _ in read), tuple(ids for _, ids in read), tuple(faults), tuple(errors))
 
 
-def _ids_of(files: EntryFiles) -> Tensor | None:
-    return None if files.instances is None else torch.from_numpy(read_16_bit(files.instances).astype(np.int64))
+def _ids_of(files: EntryFiles, view: CameraView) -> Tensor | None:
+    if files.instances is None:
+        return None
+    ids = torch.from_numpy(read_16_bit(files.instances).astype(np.int64))
+    if tuple(ids.shape) != view.hw:
+        given, found = (f"{hw[1]} x {hw[0]}" for hw in (ids.shape, view.hw))
+        raise ValueError(f"instances: expected the picture's size, {found}, got {given} in {files.instances}")
+    return ids
 
 
 def _view_of(entry: CameraEntry, files: EntryFiles, world_frame_id: str, limits: ImageLimits) -> CameraView:

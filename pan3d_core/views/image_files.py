@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from pan3d_core.config import ImageLimits
-from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.files import refuse_endless, written_whole
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -88,6 +88,8 @@ def opened_picture(
         ValueError: It is no picture, is too large, is damaged or cannot be taken as the block takes it.
     """
     where = "the data" if isinstance(source, bytes) else str(source)
+    if not isinstance(source, bytes):
+        refuse_endless(source, what)
     try:
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as picture:
             require_image_size(f"{what}: {where}", picture.height, picture.width, limits)

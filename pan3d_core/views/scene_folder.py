@@ -319,12 +319,16 @@ def _box_of(box: Mapping[str, Any], where: str) -> OrientedBox:
 
 def objects_of(facts: Mapping[str, Any]) -> tuple[SceneObject, ...]:
     """Read the objects of a `scene.json` from its keys beyond cameras; `ValueError` names entry and field."""
-    objects = []
+    objects: list[SceneObject] = []
     for index, entry in enumerate(facts.get("objects", [])):
         _check_fields({"name": "", "class_id": -1, "box": None, **entry}, OBJECT_FIELDS, f"objects[{index}]")
         box = entry.get("box")
         made = None if box is None else _box_of(box, f"objects[{index}]: box")
-        objects.append(SceneObject(entry["instance_id"], entry.get("name", ""), entry.get("class_id", -1), made))
+        item = SceneObject(entry["instance_id"], entry.get("name", ""), entry.get("class_id", -1), made)
+        if item.instance_id in [other.instance_id for other in objects] or not -1 <= item.class_id < len(facts.get("labels", [])):
+            numbers = f"instance_id {item.instance_id} and class_id {item.class_id}"
+            raise ValueError(f"objects[{index}]: expected an instance_id of its own and the place of a label, got {numbers}")
+        objects.append(item)
     return tuple(objects)
 
 
@@ -337,9 +341,5 @@ def labels_of(facts: Mapping[str, Any]) -> LabelSpace:
 
 
 def _read_truth(facts: Mapping[str, Any], instance_ids: Sequence[Tensor], views: Sequence[CameraView]) -> SceneTruth:
-    return SceneTruth(
-        instance_ids=tuple(instance_ids),
-        depth=tuple(view.depth for view in views),
-        objects=objects_of(facts),
-        labels=labels_of(facts),
-    )
+    labels, depth = labels_of(facts), tuple(view.depth for view in views)
+    return SceneTruth(tuple(instance_ids), depth, objects_of(facts), labels)

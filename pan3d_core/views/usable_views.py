@@ -50,7 +50,8 @@ def usable_scene(scene: Scene, config: PreprocessConfig, most_m: float) -> Scene
 def distant_views(views: Sequence[CameraView], most_m: float) -> dict[int, str]:
     """Find the views whose poses cannot be metres because the others stand elsewhere.
 
-    They are measured from the view that most others are near to, of several the one nearest to the reference frame.
+    They are measured from the view that most others are near to, of several the one nearest to the reference frame. Where none is
+    near to another and that one is far from the reference frame, too, none of them can be metres.
 
     Args:
         views: Of one set.
@@ -69,6 +70,10 @@ def distant_views(views: Sequence[CameraView], most_m: float) -> dict[int, str]:
 
     middle = min(placed, key=loneliness)
     distances_m = {row: float((place - placed[middle]).norm()) for row, place in placed.items()}
+    reach = float(placed[middle].norm())
+    if reach > most_m and all(distance > most_m for row, distance in distances_m.items() if row != middle):
+        words = f"expected a pose within align.max_scene_depth_m = {most_m:g} m of another camera or of the reference frame"
+        return dict.fromkeys(placed, f"{words}, got none nearer; are the poses in millimetres?")
     return {
         row: f"expected a pose within align.max_scene_depth_m = {most_m:g} m of camera {views[middle].camera},"
         f" got {distance:.4g} m; are its poses in millimetres?"

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from pan3d_core.runtime.checks import MISSING, OK, OPTIONAL, Check
-from pan3d_ros.bags.reading.camera_topics import BagCamera, find_cameras, unused_grey
+from pan3d_ros.bags.reading.camera_topics import BagCamera, find_cameras, unused_images
 from pan3d_ros.bags.reading.contents import BagContents, RecordedTopic, chain, guess_reference_frame, read_contents
 from pan3d_ros.bags.reading.frames import depth_fault, faults_of
 from pan3d_ros.bags.reading.reader import CLOCK, BagError, BagReader
@@ -141,9 +141,8 @@ class _Judge:
         if not self._cameras and not self._left_out:
             mend = "record sensor_msgs/msg/Image or CompressedImage (JPEG or PNG); other transports must be decoded before"
             self._say("cameras", MISSING, "no topic with colour images", mend)
-        for facts in unused_grey(contents, [*self._cameras, *self._left_out]):
-            detail = f"{facts.topic}: {facts.encoding}, grey beside cameras with colour: not used"
-            self._say("grey images", OPTIONAL, detail, "name it in camera.<name>.image_topic if it is a camera of the rig")
+        for unused in unused_images(contents, [*self._cameras, *self._left_out]):
+            self._say(unused.name, MISSING if unused.is_wanted else OPTIONAL, unused.detail, unused.mend)
         for camera in self._left_out:
             mend = "record raw images of this camera or compressed images of all: input.image_transport is one for all cameras"
             self._say(f"camera {camera.name}", MISSING, "has compressed images only, others raw ones only", mend)

@@ -9,6 +9,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from pan3d_interfaces.msg import ErrorCode
 
+from pan3d_core.pipeline import ONE_COLOUR
 from pan3d_core.structures import PerceptionResult
 from pan3d_core.views.synchronizer import ViewSetSynchronizer
 from pan3d_ros.inputs.camera_inputs import UNPAIRED_S, CameraInput
@@ -201,7 +202,8 @@ def pipeline_status(
     if latest is None:
         return status("pipeline", WARN, "no result yet", values)
     if not latest.result.finds_objects:
-        return status("pipeline", WARN, "this model finds no objects: clouds and depth only", values)
+        covered = [words for words in latest.result.warnings if ONE_COLOUR in words]
+        return status("pipeline", WARN, (covered or ["this model finds no objects: clouds and depth only"])[0], values)
     if doubt := _pose_doubt(latest.result):
         return status("pipeline", WARN, doubt, values)
     if not latest.result.reconstruction.is_metric:

@@ -107,10 +107,13 @@ class NodeParameters:
         return self.read()[0]
 
     def camera(self, name: str) -> CameraConfig:
-        """Settings of one camera."""
+        """Settings of one camera; `ValueError` names the parameter."""
         prefix = f"camera.{name}."
         values = {key[len(prefix) :]: value for key, value in self._values({}).items() if key.startswith(prefix)}
-        return CameraConfig(**values)
+        try:
+            return CameraConfig(**values)
+        except ValueError as error:
+            raise ValueError(str(error).replace("CameraConfig.", prefix)) from error
 
     def _declare(self, settings: Iterable[tuple[str, Any, Field]], prefix: str = "") -> None:
         for name, default, item in settings:

@@ -6,6 +6,7 @@ and docs/parameters.md are made from the fields.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pan3d_core.config import PlanningConfig, RehearsalConfig
@@ -263,6 +264,10 @@ class ArmConfig(Checked):
             raise ValueError(f"arm.tip_from_grasp: expected 6 numbers, got {len(self.tip_from_grasp)}")
 
 
+# As ROS has names of topics: no word is empty or begins with a digit; words in braces are put in by ROS.
+_TOPIC = re.compile(r"(~/|/)?[A-Za-z_{][A-Za-z0-9_{}]*(/[A-Za-z_{][A-Za-z0-9_{}]*)*")
+
+
 @dataclass(frozen=True)
 class RehearseConfig(Checked):
     """Grasps tried in a physics twin of what is seen before they are answered."""
@@ -286,6 +291,13 @@ class CameraConfig(Checked):
     rectified: bool = setting(False, "images are rectified: use P instead of K and no distortion", read_only=True)
     calibration_file: str = setting("", "calibration YAML used when no camera_info comes", read_only=True)
     time_offset_s: float = setting(0.0, "added to the stamps, for cameras that stamp late", range=(-10.0, 10.0), read_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("image_topic", "info_topic", "depth_topic", "pose_topic"):
+            topic = getattr(self, name)
+            if topic and not _TOPIC.fullmatch(topic):
+                raise ValueError(f"CameraConfig.{name}: expected words of letters, digits and _ between /, got {topic!r}")
 
 
 @dataclass(frozen=True)

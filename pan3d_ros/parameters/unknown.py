@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from pan3d_core.config import PipelineConfig
-from pan3d_core.settings import did_you_mean, moved_settings, walk_settings
+from pan3d_core.settings import did_you_mean, moved_settings, read_yaml, walk_settings
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
 
 CAMERA = "camera"  # camera.<name>.<setting>
@@ -68,7 +68,7 @@ def unknown_to_perception(given: Iterable[str], cameras: Collection[str]) -> lis
 
 
 def files_for_other_nodes(paths: Sequence[Path | str], node: str) -> list[str]:
-    """Say which parameter files have nothing for a node, as ROS compares names.
+    """Say which parameter files have nothing for a node, as ROS compares names, or hold what ROS takes without a word.
 
     Args:
         paths: Files of ROS parameters. Those that cannot be read are ROS's to refuse.
@@ -83,6 +83,10 @@ def files_for_other_nodes(paths: Sequence[Path | str], node: str) -> list[str]:
             content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue
+        try:
+            read_yaml(path, "parameters")
+        except ValueError as error:  # ROS takes the last of a name that stands twice
+            found.append(str(error).replace("\n", " "))
         sections = list(_sections(content))
         if sections and not any(applies_to(section, node) for section in sections):
             has = ", ".join(sections)

@@ -6,16 +6,28 @@ for people.
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from pan3d_core.settings import did_you_mean
+from pan3d_core.settings import did_you_mean, read_yaml, refuse_unknown
 from pan3d_ros.platform.launch_arguments import camera_names
+
+_LOG = logging.getLogger("pan3d.cameras")
+_FARTHEST_M, _WIDEST_DEG = 100.0, 360.0
+_WITHOUT_POSE = "this camera is started without a pose"
+# What other programs call the keys of a mounting.
+_ELSEWHERE = {
+    **dict.fromkeys(("translation", "position", "origin"), "xyz, in metres"),
+    **dict.fromkeys(("quaternion", "quat", "rotation", "orientation", "wxyz"), "xyzw, the scalar last"),
+    **dict.fromkeys(("rpy", "euler", "rpy_rad"), "rpy_deg, in degrees"),
+    **dict.fromkeys(("frame_id", "parent_frame"), "parent"),
+}
 
 
 @dataclass(frozen=True)
@@ -129,33 +141,50 @@ def camera_parameters(cameras: Sequence[Camera], *, use_depth: bool, compressed:
     return {"/**": {"ros__parameters": parameters | {"transforms": {"source": "tf"}}}}
 
 
-def mountings(path: Path, cameras: Sequence[Camera]) -> list[list[str]]:
-    """Read where cameras are mounted.
+def mountings(path: Path, cameras: Sequence[Camera], told: Callable[[str], None] = _LOG.warning) -> list[list[str]]:
+    """Read where cameras are mounted. One whose mounting is wrong is left out and told, and has no pose; the others are mounted.
 
     Args:
         path: YAML file with `parent`, `xyz` (metres) and `xyzw` (quaternion) or `rpy_deg` (roll, pitch, yaw about fixed axes) for
             each name, of the camera's root frame in the parent's; see `config/camera_mountings.yaml`.
         cameras: Those that are started; a camera whose mounting is part of the robot's description has none in the file.
+        told: Takes what is wrong with the mounting of one camera, with file and entry.
 
     Returns:
         Arguments of `static_transform_publisher` for each mounting.
 
     Raises:
-        ValueError: Names the file and the entry that is wrong.
+        ValueError: The file is wrong as a whole, names a camera that there is not, or no mounting is left; names file and entry.
     """
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected a mounting for each camera by its name, got {type(content).__name__}")
+    content = read_yaml(path, "a mounting for each camera by its name")
+    if not content:
+        raise ValueError(f"{path}: expected a mounting for each camera by its name, got none")
     known = {camera.name: camera for camera in cameras}
     for name in content:
         if name not in known:
             raise ValueError(f"{path}: {name}: expected names of cameras ({', '.join(known)}){did_you_mean(str(name), known)}")
-    return [_transform(f"{path}: {name}", entry, known[name]) for name, entry in content.items()]
+    found, problems = [], []
+    for name, entry in content.items():
+        try:
+            found.append(_transform(f"{path}: {name}", entry, known[name]))
+        except ValueError as error:
+            problems.append(str(error))
+    if not found:
+        raise ValueError("; ".join(problems))
+    for problem in problems:
+        told(f"{problem}; {_WITHOUT_POSE}")
+    return found
 
 
 def _transform(place: str, entry: Any, camera: Camera) -> list[str]:
-    if not isinstance(entry, dict) or not {"parent", "xyz"} <= set(entry) or len({"xyzw", "rpy_deg"} & set(entry)) != 1:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{place}: expected parent, xyz, and xyzw or rpy_deg, got {entry!r}")
+    refuse_unknown(entry, ("parent", "xyz", "xyzw", "rpy_deg"), f"{place}: ", _ELSEWHERE)
+    if not {"parent", "xyz"} <= set(entry) or len({"xyzw", "rpy_deg"} & set(entry)) != 1:
         raise ValueError(f"{place}: expected parent, xyz, and xyzw or rpy_deg, got {entry}")
+    parent, child = entry["parent"], camera.filled(camera.driver.root)
+    if not isinstance(parent, str) or not parent or parent.startswith("/") or parent == child:
+        raise ValueError(f"{place}: parent: expected the name of another frame than {child}, without / in front, got {parent!r}")
     words = []
     for key, labels in (("xyz", "x y z"), ("xyzw", "qx qy qz qw"), ("rpy_deg", "roll pitch yaw")):
         if key not in entry:
@@ -163,12 +192,16 @@ def _transform(place: str, entry: Any, camera: Camera) -> list[str]:
         values = entry[key]
         if not isinstance(values, list) or len(values) != len(labels.split()) or not all(_is_finite(v) for v in values):
             raise ValueError(f"{place}: {key}: expected {len(labels.split())} numbers, got {values}")
+        if key == "xyz" and max(map(abs, values)) > _FARTHEST_M:
+            raise ValueError(f"{place}: xyz: expected metres, at most {_FARTHEST_M:g}, got {values}; are they millimetres?")
+        if key == "rpy_deg" and max(map(abs, values)) > _WIDEST_DEG:
+            raise ValueError(f"{place}: rpy_deg: expected degrees, -{_WIDEST_DEG:g} to {_WIDEST_DEG:g}, got {values}")
         if key == "xyzw" and abs(math.sqrt(sum(v * v for v in values)) - 1.0) > 0.01:
             raise ValueError(f"{place}: xyzw: expected a quaternion of length 1, got {values}")
         scale = math.pi / 180.0 if key == "rpy_deg" else 1.0
         for label, value in zip(labels.split(), values, strict=True):
             words += [f"--{label}", f"{value * scale:.9g}"]
-    return [*words, "--frame-id", str(entry["parent"]), "--child-frame-id", camera.filled(camera.driver.root)]
+    return [*words, "--frame-id", parent, "--child-frame-id", child]
 
 
 def _is_finite(value: Any) -> bool:

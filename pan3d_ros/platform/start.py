@@ -23,12 +23,18 @@ def start_ros(arguments: list[str] | None = None) -> None:
 
     Args:
         arguments: of the command line; None = those of the process.
+
+    Raises:
+        SystemExit: ROS refuses an argument or a parameter file, with its words.
     """
     keep_heap_steady()
     gc.freeze()
     ensure_log_folder()
     remove_stale_segments()
-    rclpy.init(args=arguments)
+    try:
+        rclpy.init(args=arguments)
+    except (RuntimeError, ValueError) as error:  # of rcl, and of rclpy for arguments that it does not know
+        raise SystemExit(f"pan3d: ROS cannot start: {str(error).replace(', at ', '; ').splitlines()[0]}") from error
 
 
 @contextmanager

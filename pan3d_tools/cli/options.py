@@ -90,7 +90,9 @@ def report_folder(options: argparse.Namespace, engine: str) -> Path:
 
 
 def class_names(text: str | None) -> list[str]:
-    """The words of a comma-separated list."""
+    """The words of a comma-separated list; `ValueError` for a list without words."""
+    if text and not text.replace(",", " ").strip():
+        raise ValueError(f"--classes: expected names separated by commas, got {text!r}")
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 

@@ -57,6 +57,24 @@ def write_json(path: Path, content: dict) -> None:
     print(f"written to {path}")
 
 
+def require_own_folder(out: Path, *inputs: Path) -> None:
+    """Refuse a folder of results, before the work, in which they would be written over what they are made of.
+
+    Args:
+        out: As `--out` has it.
+        inputs: Folders, and files whose folder it must not be.
+
+    Raises:
+        ValueError: It is one of them, or a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out: expected a folder, got {out}, which is a file")
+    for given in inputs:
+        folder = given if given.is_dir() else given.parent
+        if out.resolve() == folder.resolve():
+            raise ValueError(f"--out: expected a folder of its own for the results, got {out}, that of {given.name or given}")
+
+
 def show_progress(done: int, total: int) -> None:
     """One line on stderr that is written over."""
     print(f"\r{done} of {total} scenes", end="", file=sys.stderr, flush=True)

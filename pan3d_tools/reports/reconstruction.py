@@ -59,8 +59,7 @@ def write_files(
             write_scene_file(paths[-1], with_objects)
     if result.is_metric:
         (folder / "depth").mkdir(exist_ok=True)
-        for view, depth in zip(scene.views, result.reconstruction.depth):
-            name = view.camera.replace("/", "_")  # a name of a file never leads to another folder
+        for name, depth in zip(file_names(scene), result.reconstruction.depth):
             paths.append(folder / "depth" / f"{name}.png")
             write_depth(paths[-1], depth)
     pictures = {
@@ -74,6 +73,13 @@ def write_files(
             paths.append(folder / "pictures" / f"{kind}_{index}.png")
             visualize.save(paths[-1], picture)
     return [*paths, _write_report(folder / "report.html", scene, result, names, pictures, model)]
+
+
+def file_names(scene: Scene) -> list[str]:
+    """Of every view the name of its camera as that of a file, which never leads to another folder; with a number where two would
+    be one, as of a camera that moves."""
+    names = [view.camera.replace("/", "_") for view in scene.views]
+    return names if len(set(names)) == len(names) else [f"{index:02d}_{name}" for index, name in enumerate(names)]
 
 
 def instance_list(result: PerceptionResult, names: dict[int, str]) -> dict[str, Any]:

@@ -215,6 +215,16 @@ def test_an_engine_that_needs_depth_says_so(scene):
     assert any(text == f"the depth of {holes[0].camera} holds no measurement (0, NaN or less everywhere)" for text in warnings)
 
 
+def test_covered_lenses_are_told_and_find_no_objects_rather_than_none(scene):
+    views = without(scene.views, "depth")
+    covered = [replace(view, image=torch.full_like(view.image, 0.02)) for view in views]
+    engine = TruthfulEngine(scene)
+    one, all_of_them = (PerceptionPipeline(engine, CONFIG).process(given) for given in ([covered[0], *views[1:]], covered))
+    told = f"the picture of {views[0].camera} shows nothing but one colour: is the lens covered, or the exposure wrong?"
+    assert told in one.warnings and one.finds_objects and not all_of_them.finds_objects
+    assert not any("one colour" in text for text in PerceptionPipeline(engine, CONFIG).process(views).warnings)
+
+
 class SmallDevice(TruthfulEngine):
     """Fails as torch does when more than `limit` views are to be processed; records how many were asked for."""
 

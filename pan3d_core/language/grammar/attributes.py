@@ -29,6 +29,8 @@ def article(reader: Reader, draft: Draft) -> bool:
 
 def count(reader: Reader, draft: Draft) -> bool:
     if draft.inside:
+        if reader.cursor.text(1) in table.UNITS:  # "a box of 10 cm"
+            reader.cursor.refuse("neither amounts nor such numbers are understood", 0)
         return noun(reader, draft)
     if draft.has_head:
         return reader.cursor.text() in ("only", "all") and _late_count(reader, draft)
@@ -225,6 +227,8 @@ def mark(reader: Reader, draft: Draft) -> bool:
 def polite(reader: Reader, draft: Draft) -> bool:
     if draft.inside == "use" and reader.cursor.text() in table.IN_USES:
         return noun(reader, draft)
+    if draft.has_head and not draft.inside and reader.cursor.kind(1) == NOUN:
+        return False  # "the bowl, then mug" is no "bowl mug"
     reader.cursor.take(IGNORED)
     return True
 

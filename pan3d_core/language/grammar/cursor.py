@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from pan3d_core.language.grammar import words as table
 from pan3d_core.language.grammar.lexer import NOT_UNDERSTOOD, NOUN, Phrase
-from pan3d_core.language.grammar.spelling import meant_word
+from pan3d_core.language.grammar.spelling import meant_word, turns_away
 from pan3d_core.language.grammar.structure import NotUnderstood
 
 ATTRIBUTES = ("color", "shade", "size", "place")
@@ -53,7 +53,9 @@ def refuse_word(cursor: Cursor) -> NoReturn:
     """Raise `NotUnderstood` for the next phrase, with the reason of its table."""
     text = cursor.text()
     reasons = [reason for reason, phrases in table.REFUSED.items() if text in phrases]
-    if text[0].isdigit() or text[-1].isdigit():
+    if turns_away(text):
+        reasons = [table.SAY_NOT]
+    elif text[0].isdigit() or text[-1].isdigit():
         reasons = ["neither amounts nor such numbers are understood"]
     elif not text[0].isalnum():
         reasons = ["this sign is not understood; say it in words"]

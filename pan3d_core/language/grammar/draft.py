@@ -53,6 +53,10 @@ class Described:
     is_pronoun: bool  # "the one on the left": its noun has been said before
     first: int  # index of its first phrase
 
+    @property
+    def is_several(self) -> bool:
+        return self.is_universal or self.prompt.plural
+
 
 class Reader(Protocol):
     """What the steps of reading a description ask of the whole."""
@@ -71,7 +75,7 @@ def finished(cursor: Cursor, draft: Draft) -> Described:
         cursor.refuse("it contradicts what is said before it", -1)
     sizes, places, ordinal = _ranking(cursor, draft)
     count = draft.count
-    relative = bool(sizes or places or ordinal)
+    relative = bool(sizes or places or ordinal or any(relation.kind in ("near", "far") for relation in draft.relations))
     if count and count.number > 1 and count.kind in ("some", "exactly"):
         ordinal, sizes, places = _several(cursor, draft, ordinal, sizes, places)
     if count and draft.article == "the" and count.kind == "some" and count.number > 1 and not relative:

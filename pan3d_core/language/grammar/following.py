@@ -23,6 +23,7 @@ _TO_PLACES = {"left": ("leftness", 1), "right": ("leftness", -1), "near": ("forw
 
 def place(reader: Reader, draft: Draft) -> bool:
     text, cursor = reader.cursor.text(), reader.cursor
+    _refuse_destination(reader, text)
     if text == "right" and draft.has_head and cursor.kind(1) == "relation":  # "the mug right next to the bowl"
         cursor.take(IGNORED)
         return True
@@ -35,6 +36,17 @@ def place(reader: Reader, draft: Draft) -> bool:
     draft.inside = ""
     attributes.among(reader, draft)
     return True
+
+
+def _refuse_destination(reader: Reader, text: str) -> None:
+    """ "move the mug to the left" tells where to, "I prefer the bowl over the mug" what is not wanted."""
+    cursor = reader.cursor
+    asked = {phrase.text for phrase in cursor.phrases[: cursor.at] if phrase.kind == "request"}
+    goes = text in ("into", "onto") or ("move" in asked and (text.startswith("to the ") or text.endswith("away from")))
+    if goes and not asked.isdisjoint(table.MOVES):
+        cursor.refuse("where a thing is to go is not understood", 0)
+    if text in ("to", "over", "above") and not asked.isdisjoint(table.PREFERS):
+        cursor.refuse(table.SAY_NOT, 0)
 
 
 def _names_another(reader: Reader, draft: Draft) -> bool:
@@ -50,6 +62,9 @@ def relation(reader: Reader, draft: Draft) -> bool:
     if text in ("in", "of") and cursor.kind(1) in ("color", "shade"):
         cursor.take(IGNORED)
         return True
+    if not draft.has_head and draft.article and text == "next to" and cursor.kind(1) in ("place", "size"):
+        cursor.refuse("say 'second from the left' or 'second largest'", 0)
+    _refuse_destination(reader, text)
     if text == "in" and cursor.kind(1) == NOUN and cursor.text(-1).endswith("ed"):  # "packed in cardboard"
         draft.inside = "noun"
         return attributes.noun(reader, draft)
@@ -76,6 +91,8 @@ def relation(reader: Reader, draft: Draft) -> bool:
 
 def _relate(reader: Reader, draft: Draft, text: str, kind: str, others: tuple[Prompt, ...]) -> None:
     noun = others[0].noun
+    if noun in table.CAMERA_WORDS:
+        reader.cursor.refuse("where cameras are is not seen; places are meant as the robot sees them", -1)
     if noun in table.ROBOT_WORDS or (noun in _GROUND and kind in ("left", "right", "front")):
         if kind not in _TO_PLACES:
             reader.cursor.refuse(f"{kind} the robot is no place that can be seen", -1)
@@ -101,10 +118,14 @@ def complement(reader: Reader, draft: Draft) -> bool:
         return True
     if not draft.has_head:
         cursor.refuse("expected a thing before it", 0)
+    _refuse_destination(reader, text)
     if text == "with" and (end := _holds(reader)):
         return _holding(reader, draft, end)
     ends = not cursor.begins(1) and cursor.kind(1) not in ("request", "complement")
     if ends and draft.inside != "use":
+        if cursor.kind(1) == "refused":
+            cursor.at += 1
+            refuse_word(cursor)
         cursor.refuse("expected a word after it", 0)
     if cursor.kind(1) == "article" and cursor.kind(2) == "place" and not cursor.begins(3):
         cursor.refuse("expected a thing after it, or 'on the left'", 0)
@@ -233,10 +254,12 @@ def refused(reader: Reader, draft: Draft) -> bool:
         draft.inside = "use"
         return attributes.noun(reader, draft)
     names_a_use = draft.inside == "use" or cursor.text(1) in ("to", "for")
-    is_free_of = text == "free" and not draft.nouns  # "free weight"
+    is_free_of = text == "free" and draft.is_empty  # "free weight", not "red-free box"
     if is_free_of or (text in table.PROPERTIES and names_a_use):
         return attributes.noun(reader, draft)
     if (text == "can" and not draft.has_head) or (text in table.MAY_NAME and (draft.article or draft.nouns)):
+        return attributes.noun(reader, draft)
+    if text in table.MAY_BEGIN_NAMES and (draft.article or draft.nouns) and cursor.kind(1) == NOUN:
         return attributes.noun(reader, draft)
     if text in ("without", *table.NOT_AFTER_ONE) and draft.is_universal and draft.has_head:
         return False

@@ -16,29 +16,36 @@ SCRIPTS = {
 }  # fmt: skip
 # Words that no English prompt holds; one is enough.
 COMMON_WORDS = {
-    "German": """der das dem des ein eine einen einem einer eines nicht kein keine keinen ohne außer ausser und oder auf
+    "German": """nie niemals nein danke aber oben unten der das dem des ein eine einen einem einer eines nicht kein keine
+        keinen ohne außer ausser und oder auf
         neben unter
         über zwischen vor hinter rechts rechte rechten linke linken bitte nimm nehmen gib greif greife ich mir rote roter
         rotes roten
         schwarze schwarzer schwarzes schwarzen weiße weißen weißer blaue blauen blauer grüne grünen gelbe gelben kleine kleinen
         große großen größte kleinste becher flasche schüssel teller schachtel alle außerdem etwas zwei drei diese diesen""",
-    "French": """une du avec sauf dans sous entre à côté près celui celle ceux rouges bleue noire blanche verte jaune
+    "French": """jamais rien aucun aucune noire une du avec sauf dans sous entre à côté près celui celle ceux rouges bleue
+        noire blanche verte jaune
         gauche droite pas
         bouteille assiette boîte prends prenez prendre donne donnez moi plaît veux ou qui gros grosse deux trois tous toutes""",
-    "Spanish": """los las unos unas excepto salvo sobre debajo encima junto izquierda derecha rojo roja azul negra blanca amarillo
+    "Spanish": """nunca tampoco ningún ninguna los las unos unas excepto salvo sobre debajo encima junto izquierda derecha rojo
+        roja azul negra blanca amarillo
         amarilla pequeño pequeña taza botella plato vaso caja coge agarra favor quiero ese esa esta este más menos""",
-    "Italian": """il gli della dello dei delle dal dalla nel nella sul sulla senza tranne eccetto accanto tra sotto sopra sinistra
+    "Italian": """niente nessun nessuna mai il gli della dello dei delle dal dalla nel nella sul sulla senza tranne eccetto
+        accanto tra sotto sopra sinistra
         destra rossa nera bianca giallo gialla piccola piccolo tazza bottiglia piatto scatola prendi dammi voglio quello
         quella questo
         questa tutti tutte tutto""",
-    "Portuguese": """uma dos da não sem exceto ao lado esquerda direita vermelho vermelha preta preto branco branca xícara caneca
+    "Portuguese": """nunca nenhum nenhuma uma dos da não sem exceto ao lado esquerda direita vermelho vermelha preta preto
+        branco branca xícara caneca
         garrafa prato caixa pegue pega quero essa dois três todos""",
-    "Dutch": """het een niet geen zonder behalve naast onder boven tussen achter voor zwarte witte blauwe groene gele kopje fles
+    "Dutch": """nooit nee het een niet geen zonder behalve naast onder boven tussen achter voor zwarte witte blauwe groene gele
+        kopje fles
         neem geef alstublieft graag wil twee drie alles""",
-    "Polish": "nie bez oprócz obok między czerwony czerwona czerwoną czarny czarna kubek butelka weź podaj proszę który",
-    "Turkish": """değil hariç kırmızı siyah mavi bardak fincan şişe yanındaki lütfen soldaki sağdaki bana kupa kupayı hepsi
+    "Polish": "nigdy nie bez oprócz obok między czerwony czerwona czerwoną czarny czarna kubek butelka weź podaj proszę który",
+    "Turkish": """hayır asla değil hariç kırmızı siyah mavi bardak fincan şişe yanındaki lütfen soldaki sağdaki bana kupa
+        kupayı hepsi
         olmayan alma almayın getir yeşil sarı beyaz bütün tüm şey dışında""",
-    "Swedish, Danish or Norwegian": """och ikke inte ett röd röda rød svart blå koppen flaskan krus uten utan bredvid
+    "Swedish, Danish or Norwegian": """aldrig och ikke inte ett röd röda rød svart blå koppen flaskan krus uten utan bredvid
         svarta muggen vita gröna
         mellom mellan""",
     "Indonesian or Malay": "bukan tidak jangan kecuali tanpa yang cangkir botol hitam merah biru putih",
@@ -61,10 +68,10 @@ SHARED_WORDS = {
     "Polish": "na pod do ten ta",
     "Turkish": "al bir ve ver",
     "Swedish, Danish or Norwegian": "en det den og i på ved",
-    "Czech": "na a pod",
+    "Czech": "na pod",
     "Indonesian or Malay": "di dan semua ke",
     "Hindi": "ko ka ki ke sab",
-    "Hungarian": "a az egy és",
+    "Hungarian": "az egy és",
     "Finnish": "ei ja on",
     "Romanian": "nu o un la de",
     "Vietnamese": "",
@@ -118,8 +125,8 @@ def _by_words(text: str) -> tuple[str, str] | None:
     best: tuple[str, str] | None = None
     best_score = 1
     for language, own in COMMON_WORDS.items():
-        sure = [word for word in words if word in listed(own)]
-        likely = [word for word in words if word in listed(SHARED_WORDS[language])]
+        sure = [word for word in dict.fromkeys(words) if word in listed(own)]
+        likely = [word for word in dict.fromkeys(words) if word in listed(SHARED_WORDS[language])]
         may_count = sure or not _ENGLISH.intersection(words)
         score = 2 * len(sure) + len(likely)
         if may_count and score > best_score:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pan3d_core.language.colors import SHADES, canonical_color
 from pan3d_core.language.grammar import words as table
-from pan3d_core.language.grammar.spelling import is_part_of_phrases, meant_word
+from pan3d_core.language.grammar.spelling import is_part_of_phrases, meant_word, turns_away
 
 MARK, NOUN, IGNORED, NOT_UNDERSTOOD = "mark", "noun", "ignored", "not understood"
 _TOKEN = re.compile(r"!=|≠|¬|<>|[^\W_]+(?:['&+.]+[^\W_]+)*|!(?=\w)|(?<=\s)-(?=\w)|[<>=~\\^*|]|[\[\]{}]|[–—,;:.!?()/&+]|\s-+\s")
@@ -59,7 +59,8 @@ KINDS = _kinds()
 _LONGEST = max(len(phrase.split()) for phrase in KINDS)
 _NUMBER = re.compile(r"(\d{1,4})(st|nd|rd|th)?")
 _AMOUNT = re.compile(rf"x?\d+([.,]\d+)?(x|{'|'.join(sorted(table.UNITS))})?")  # "1.5", "10cm", "x2"
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
+_INVISIBLE = re.compile("[\u00ad\u200c-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
+_DIGITS = {str(number): word for word, number in table.NUMBERS.items()}
 _NO_WORDS = "%#@§"  # punctuation by Unicode that says more than punctuation does
 
 
@@ -90,6 +91,7 @@ def phrases_of(text: str, names: Iterable[str] = ()) -> list[Phrase]:
 
 
 def _words(text: str) -> list[Phrase]:
+    text = text.replace("\u200b", " ")  # which separates words, in writing without spaces
     text = re.sub("[’‘`´ʼ]", "'", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).lower())
     text = re.sub(r"\bw/o(?!\w)", "without", text)
     text = re.sub(r"\bw/(?=\s)", "with", text)
@@ -116,8 +118,12 @@ def _words(text: str) -> list[Phrase]:
 
 def _signs(text: str) -> list[Phrase]:
     """What stands between words and may mean anything, such as a sign of prohibition; quotation marks mean nothing."""
-    symbols = [letter for letter in text if unicodedata.category(letter)[0] == "S" or letter in _NO_WORDS]
+    symbols = [letter for letter in text if unicodedata.category(letter)[0] == "S" or letter in _NO_WORDS or _is_control(letter)]
     return [Phrase(symbol, symbol, "refused", "refused") for symbol in symbols]
+
+
+def _is_control(letter: str) -> bool:
+    return not letter.isspace() and unicodedata.category(letter) in ("Cc", "Cn", "Co", "Cs")
 
 
 def _written_out(token: str) -> list[Phrase]:
@@ -146,6 +152,8 @@ def _single(word: str, said: str) -> Phrase:
         kind = "color"
     elif not kind and word in SHADES:
         kind = "shade"
+    elif not kind and turns_away(word):
+        kind = "refused"
     elif not kind and meant_word(word) is not None:
         kind = "misspelled"
     elif not kind and len(word) > 4 and word.endswith("est") and word not in table.NOT_SUPERLATIVE:
@@ -163,7 +171,7 @@ def _longest(words: list[Phrase]) -> int:
     if words[0].kind == MARK:
         return 1
     for length in range(min(_LONGEST, len(words)), 1, -1):
-        phrase = " ".join(word.text for word in words[:length])
+        phrase = _spelled(words[:length])
         cut = any(word.kind == MARK for word in words[:length])
         following = words[length].text if length < len(words) else ""
         splits = length < len(words) and not words[length].said and words[length].kind not in (MARK, "or", "and")  # "isn't"
@@ -181,7 +189,15 @@ def _belongs_to_the_next(phrase: str, following: str) -> bool:
 
 
 def _phrase(words: list[Phrase]) -> Phrase:
-    return words[0] if len(words) == 1 else _joined(words, KINDS[_joined(words, NOUN).text])
+    if len(words) == 1:
+        return words[0]
+    text = _spelled(words)
+    return replace(_joined(words, KINDS[text]), text=text)
+
+
+def _spelled(words: list[Phrase]) -> str:
+    """The text of several words as the tables have it: "at least two" for "at least 2"."""
+    return " ".join(_DIGITS.get(word.text, word.text) for word in words)
 
 
 def _joined(words: list[Phrase], kind: str) -> Phrase:

@@ -90,6 +90,7 @@ class _RequestReader:
         cursor, request = self.cursor, self.request
         kind, text = cursor.kind(), cursor.text()
         if kind in (MARK, "polite", "either", "request"):
+            self._refuse_taking_out(text)
             request.separated = True
             cursor.take(IGNORED)
         elif kind == "link" and not request.wanted:
@@ -112,6 +113,13 @@ class _RequestReader:
             refuse_misspelled(cursor)
         else:
             self._want()
+
+    def _refuse_taking_out(self, text: str) -> None:
+        """ "everything - mug", "everything, remove the mug": as well, or not."""
+        cursor, request = self.cursor, self.request
+        is_dash = text.strip() in ("-", "–", "—", "--") and request.wanted and request.wanted[-1].is_several
+        if request.wanted and (text in table.TAKES_OUT or is_dash) and cursor.kind(1) != END:
+            cursor.refuse(f"it can be read in two ways; {table.SAY_NOT}", 0)
 
     def _excludes_by_context(self) -> bool:
         """ "nothing red" after what is meant, "everything without", "any other mug than"."""
@@ -251,6 +259,7 @@ class _RequestReader:
             ors = [i for i, phrase in enumerate(cursor.phrases) if phrase.role == "or"]
             cursor.at = ors[0]
             cursor.refuse("'and' together with 'or' can be read in two ways", 0)
+        self._refuse_turns()
         excluded = tuple(described.prompt for described in request.excluded)
         words = words_of(cursor.phrases)
         if len(request.wanted) == 1:
@@ -268,6 +277,14 @@ class _RequestReader:
             parts[0] = replace(parts[0], count=None, plural=False)  # "both the can and the banana"
         shared = _shared(parts, joined)
         return Prompt(text, excluded=excluded, joined=joined, parts=shared, plural=joined == "and", words=words)
+
+    def _refuse_turns(self) -> None:
+        """ "the mug, I mean the bowl": not both."""
+        cursor, wanted = self.cursor, self.request.wanted
+        turns = [i for i, phrase in enumerate(cursor.phrases) if phrase.text in table.TURNS and phrase.role == IGNORED]
+        if len(wanted) > 1 and turns and turns[-1] > wanted[0].first:
+            cursor.at = turns[-1]
+            cursor.refuse(f"neither an order nor a second thought is understood; {table.SAY_NOT}", 0)
 
 
 def _merged(first: Prompt, second: Prompt) -> Prompt:

@@ -60,6 +60,18 @@ _GUARDED = _guarded()
 _SHORT_GUARDED = frozenset(table.listed("left near both last only each over than tall wide thin not under"))
 
 
+def _forms(verb: str) -> set[str]:
+    """A verb with its regular endings, however its last letter is written before them."""
+    stems = {verb, verb.removesuffix("e"), verb + verb[-1]}
+    forms = {verb, f"{verb}s", f"{verb}es", f"{verb}d"} | {stem + ending for stem in stems for ending in ("ed", "ing")}
+    return forms | ({f"{verb[:-1]}ies", f"{verb[:-1]}ied"} if verb.endswith("y") else set())
+
+
+_TURNED_AWAY = frozenset(form for verb in table.TURNED_AWAY for form in _forms(verb)) | {
+    "forgone", "foregone", "withdrew", "withdrawn", "withheld",
+}  # fmt: skip
+
+
 def meant_word(word: str) -> str | None:
     """Tell which word of the grammar another word is a slip of.
 
@@ -82,6 +94,11 @@ def meant_word(word: str) -> str | None:
         return None
     near = sorted(_edits(word) & _GUARDED)
     return near[0] if near else None
+
+
+def turns_away(word: str) -> bool:
+    """Tell whether a word is a form of a verb that turns something away, such as "declining"."""
+    return word in _TURNED_AWAY
 
 
 def is_part_of_phrases(word: str) -> bool:

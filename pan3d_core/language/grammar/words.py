@@ -28,8 +28,9 @@ _SIDES = {
     "rear": ("forward", 1), "middle": ("centrality", 1), "center": ("centrality", 1), "centre": ("centrality", 1),
     "foreground": ("forward", -1), "background": ("forward", 1),
 }  # fmt: skip
-ROBOT_WORDS = ("robot", "arm", "gripper", "base", "camera", "myself", "yourself")
-_ROBOT = ("the robot", "me", "you", "the arm", "the gripper", "the base", "the camera", "the robot arm")
+ROBOT_WORDS = ("robot", "arm", "gripper", "base", "myself", "yourself")
+_ROBOT = ("the robot", "me", "you", "the arm", "the gripper", "the base", "the robot arm")
+CAMERA_WORDS = ("camera", "cameras", "lens", "lenses")  # places are meant as the robot sees them, wherever cameras are
 _NEAR = ("nearest to", "closest to", "near", "near to", "close to", "next to", "in front of", "nearest", "beside", "closer to")
 _FAR = ("far from", "farthest from", "furthest from", "far away from", "farthest away from", "furthest away from", "away from")
 PLACE_WORDS = {
@@ -141,7 +142,9 @@ EXCEPT_PHRASES = (
     "except", "except for", "except from", "excepting", "excluding", "exclude", "with the exception of", "other than", "besides",
     "apart from", "aside from", "save for", "save", "sans", "barring", "minus", "instead of", "rather than", "not counting",
     "leaving out",
-    "not including", "different from", "else than", "else but", "else except", "excl", "exc", "other from",
+    "not including", "different from", "else than", "else but", "else except", "excl", "exc", "other from", "in place of",
+    "in lieu of", "in preference to", "with exception of", "with the exclusion of", "to the exclusion of", "exclusive of",
+    "as opposed to",
 )  # fmt: skip
 AVOID_PHRASES = (
     "avoid", "leave", "leave out", "ignore", "skip", "omit", "forget", "forget about", "never mind", "nevermind",
@@ -171,6 +174,12 @@ ORDINALS = {word: number for number, word in enumerate(
     "last": -1, "second last": -2, "second to last": -2, "next to last": -2, "penultimate": -2}  # fmt: skip
 OTHERS = frozenset(listed("""other others another else remaining rest different otherwise"""))
 COMPLEMENTS = frozenset(listed("of with for to from"))  # begin what belongs to a noun: bottle of water, something to drink from
+# Behind a thing, these before another one put it in the first one's place, or make an order of both.
+TURNS = ("then", "instead", "actually", "i mean", "again")
+MOVES = ("move", "put down", "lift", "lift up", "take", "bring", "give", "pass", "get")  # a place behind them may be where to
+PREFERS = ("prefer", "i prefer")  # "to" and "over" behind them tell what is not wanted
+# Behind what is wanted, they may take a thing out of it as well as ask for it.
+TAKES_OUT = ("remove", "take away", "get rid of", "put down", "pass")
 # After "to", "that" or "I" a use is told, in which these are ordinary words: "the thing I drink from", "to put flowers in".
 PUT = frozenset(
     listed("""put pour place lay hang keep store cook eat serve sit stand fry drink stir bake boil plant""")
@@ -186,6 +195,13 @@ GIVEN_BY = frozenset(("i", "you", "we", "people"))
 PROPERTIES = listed("""empty full clean dirty broken damaged cracked intact open opened closed wet dry heavy
         expensive cheap valuable fragile old new used unused rotten stale unripe wrong correct average medium normal typical
         usual regular inner outer lightweight upright tilted fallen inverted rotated upside_down""")
+SAY_NOT = "say with 'not' or 'except' what is not meant"
+# Verbs that turn what follows away, in all their forms: "decline mug", "a box that differs from the red one".
+TURNED_AWAY = listed("""abhor annul banish blacklist blocklist boycott censor circumvent decline denounce deny despise detest
+        differ disallow disapprove disavow disclaim disown disqualify distrust ditch eliminate embargo eschew evade evict exclude
+        exempt exile forego forgo loathe mistrust negate nullify omit oppose oust outlaw overlook postpone prevent prohibit
+        rebuff refuse reject relinquish renounce replace repudiate rescind resent resist revoke shirk shun sidestep snub spurn
+        subtract substitute suppress veto waive withdraw withhold""")
 # Words that change a meaning and that no rule above takes: the prompt is refused, with this reason.
 REFUSED: dict[str, tuple[str, ...]] = {
     "a condition is not understood": listed("""if unless when whenever while until till because since whether though
@@ -201,10 +217,17 @@ REFUSED: dict[str, tuple[str, ...]] = {
         everybody someone somebody noone whoever whomever elsewhere everywhere somewhere anywhere own next former
         latter previous mine yours i you we me""")
     + ("each other", "one another", "over there", "over here"),
-    "say with 'not' or 'except' what is not meant": listed("""refrain abstain desist forbidden prohibited disallowed banned taboo
+    SAY_NOT: TURNED_AWAY
+    + listed("""refrain abstain desist forbidden prohibited disallowed banned taboo
         unwanted undesired excepted excluded omitted rejected refused verboten contraindicated anti
         nope nah nay no_longer no_more anymore stay stays
-        remain remains staying"""),
+        remain remains staying absence absent antonym avoidance contrary converse denial despite
+        exclusion exclusive exempt exemption illicit ineligible invalid inverse irrespective moratorium
+        nada naught negation negative negatory nein nix nil null nought nyet offlimits omission prohibition
+        refusal rejection removal replacement unacceptable undesirable unneeded unnecessary unsuitable untouchable
+        zilch""")
+    + ("in spite of", "in the absence of", "in exchange for", "in contrast to", "alternative to", "alternative for",
+    "counterpart of"),
     "how many is not said": listed("""few fewer several many most half lots plenty dozens hundred thousand thirteen twenty
         thirty pairs_of enough much numerous various multiple""")
     + ("a few", "a lot of", "at most", "no more than", "more than", "fewer than", "less than", "up to", "about", "roughly"),
@@ -231,8 +254,9 @@ REFUSED: dict[str, tuple[str, ...]] = {
         yet also even ever still already possibly perhaps either"""),
 }  # fmt: skip
 
-# Among these, what may be part of a name: "a stop sign", "coke zero".
-MAY_NAME = frozenset(listed("stop wait zero pause twenty thirty"))
+# Among these, what may be part of a name: "coke zero"; and in front of one: "a stop sign".
+MAY_NAME = frozenset(listed("zero twenty thirty"))
+MAY_BEGIN_NAMES = frozenset(listed("stop wait pause"))
 
 # Behind a number they make an amount of something that is not measured.
 UNITS = frozenset(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pan3d_ros.bags.reading.contents import BagContents, RecordedTopic
@@ -71,16 +71,39 @@ def find_cameras(contents: BagContents) -> list[BagCamera]:
     return cameras
 
 
-def unused_grey(contents: BagContents, cameras: Sequence[BagCamera]) -> list[RecordedTopic]:
-    """Topics of grey images with a calibration that belong to none of the cameras, such as infrared ones.
+@dataclass(frozen=True)
+class UnusedImages:
+    """A topic whose images are taken for no camera."""
+
+    name: str  # of what is checked
+    is_wanted: bool  # by its name it is the picture of a camera
+    detail: str
+    mend: str
+
+
+def unused_images(contents: BagContents, cameras: Sequence[BagCamera]) -> Iterator[UnusedImages]:
+    """Find images that belong to none of the cameras: grey ones with a calibration, such as infrared, and depth under the name
+    of a colour stream.
 
     Args:
         contents: Of the bag.
         cameras: That were found in it.
 
-    Returns:
-        In the order of their names.
+    Yields:
+        In the order of their names, grey ones first.
     """
+    for facts in _unused_grey(contents, cameras):
+        detail = f"{facts.topic}: {facts.encoding}, grey beside cameras with colour: not used"
+        yield UnusedImages("grey images", False, detail, "name it in camera.<name>.image_topic if it is a camera of the rig")
+    for facts in contents.topics.values():
+        name = camera_name(facts.topic)
+        is_odd = facts.count and facts.kind == IMAGE and is_depth(facts) and _is_named_color(facts.topic)
+        if is_odd and name not in [camera.name for camera in cameras]:
+            detail = f"{facts.topic}: {facts.encoding} is depth, expected pictures by the topic's name: this camera is not used"
+            yield UnusedImages(f"camera {name}", True, detail, "record rgb8, bgr8, mono8 or another encoding of pictures")
+
+
+def _unused_grey(contents: BagContents, cameras: Sequence[BagCamera]) -> list[RecordedTopic]:
     used = {facts.topic for camera in cameras for facts in (camera.raw, camera.compressed, camera.depth) if facts is not None}
     grey = [f for f in contents.topics.values() if f.count and f.kind == IMAGE and f.encoding in GREY_ENCODINGS]
     return [

@@ -14,6 +14,7 @@ from pan3d_core.structures import PerceptionResult
 from pan3d_core.teaching import read_library
 from pan3d_core.views.usable_views import usable_scene
 from pan3d_tools.cli.options import add_model_options, class_names, pipeline_config
+from pan3d_tools.cli.output import require_own_folder
 from pan3d_tools.reports.attention import require_queries, write_attention
 from pan3d_tools.reports.reconstruction import write_files
 
@@ -42,6 +43,10 @@ def run_reconstruct(options: argparse.Namespace) -> int:
     names = () if options.objects is None else read_library(options.objects).names
     for prompt in options.prompt:
         print_reading(prompt, names)  # before the work: what is not understood is refused at once
+    calibrated = [
+        path for path in (options.cameras, *options.images) if path is not None and (path == options.cameras or path.is_dir())
+    ]
+    require_own_folder(options.out, *calibrated)
     scene = read_pictures(options.images, options.cameras)
     scene = scene if options.depth else scene.without_depth()
     support = options.support_height if options.support_height is not None else scene.support_height_m

@@ -14,7 +14,7 @@ from pan3d_core.views.image_files import read_image
 from pan3d_core.views.scene_folder import Scene, write_scene
 from pan3d_eval.datasets import ViewSelection, dataset_of, read_dataset_scene
 from pan3d_tools.cli.bags.files import find_bags
-from pan3d_tools.cli.teaching.recordings import pictures_in, sources_of
+from pan3d_tools.cli.teaching.recordings import entry_readers, pictures_in, sources_of
 from pan3d_tools.cli.teaching.teachers import add_teacher_options, open_teacher
 
 # Imported for training data only, which come with what renders them.
@@ -98,7 +98,7 @@ def _readers(path: Path, options: argparse.Namespace) -> Iterator[tuple[str, Rea
     is_bag = bool(find_bags([path]))
     known = list(sources_of(path, options))
     for told, read in known:
-        yield told, partial(_kept_views if is_bag else _views_of, read)
+        yield told, partial(_kept_views, read) if is_bag else partial(_pictures_of, Path(told))
     if not known and path.is_dir() and (files := pictures_in(path)):
         stems = [file.stem for file in files]
         if twice := next((stem for stem in stems if stems.count(stem) > 1), ""):
@@ -113,16 +113,18 @@ def _kept_views(read: Callable[[], Scene], folder: Path) -> list[Picture]:
     return _views(scene)
 
 
-def _views_of(read: Callable[[], Scene], _: Path) -> list[Picture]:
-    return _views(read())
+def _pictures_of(folder: Path, _: Path) -> list[Picture]:
+    """Pictures of a scene folder, or of a folder with a cameras file, as views show them; one that is broken harms no other."""
+    return [Picture(_label_name(index, name), read) for index, (name, read) in enumerate(entry_readers(folder))]
 
 
 def _views(scene: Scene) -> list[Picture]:
-    """Views by the names that label files have for them (`pan3d_core.refine.labels.ids.image_names`)."""
-    return [
-        Picture(f"{index:02d}_{view.camera.replace('/', '_')}", partial(unit_range, view.image))
-        for index, view in enumerate(scene.views)
-    ]
+    return [Picture(_label_name(index, view.camera), partial(unit_range, view.image)) for index, view in enumerate(scene.views)]
+
+
+def _label_name(index: int, camera: str) -> str:
+    """What label files call a view of a scene (`pan3d_core.refine.labels.ids.image_names`)."""
+    return f"{index:02d}_{camera.replace('/', '_')}"
 
 
 def _say(told: str, count: int, asked: Asked) -> int:

@@ -69,6 +69,8 @@ def run_label(options: argparse.Namespace) -> int:
     for told, read in sources:
         try:
             scene = read()
+            if scene.left_out:
+                print(f"warning: {told}: {scene.used()}")
             found = label_scene(scene if options.depth else scene.without_depth(), pipeline, settings, teacher)
         except (FileNotFoundError, ValueError) as error:
             if len(sources) == 1:

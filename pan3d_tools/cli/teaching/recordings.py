@@ -8,8 +8,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from torch import Tensor
+
 from pan3d_core.runtime.lazy import load
-from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_photographs, read_scene
+from pan3d_core.structures import unit_range
+from pan3d_core.views.camera_files import CameraEntry, entries_of, read_camera_entries
+from pan3d_core.views.entry_views import EntryFiles, read_views
+from pan3d_core.views.image_files import DEFAULT_LIMITS
+from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_usable_photographs, read_usable_scene
 from pan3d_tools.cli.bags.files import find_bags
 
 # Imported when bags are read: they need rosbags.
@@ -47,11 +53,41 @@ def sources_of(path: Path, options: argparse.Namespace) -> Iterator[Source]:
     if bags := find_bags([path]):
         yield from ((str(bag), _bag_reader(bag, options)) for bag in bags)
     elif (path / SCENE_FILE).exists():
-        yield str(path), partial(read_scene, path)
+        yield str(path), partial(read_usable_scene, path)
     elif (path / CAMERAS_FILE).exists():
-        yield str(path), partial(read_photographs, pictures_in(path), path / CAMERAS_FILE)
+        yield str(path), partial(read_usable_photographs, pictures_in(path), path / CAMERAS_FILE)
     else:
-        yield from ((str(item.parent), partial(read_scene, item.parent)) for item in sorted(path.glob(f"*/{SCENE_FILE}")))
+        yield from ((str(item.parent), partial(read_usable_scene, item.parent)) for item in sorted(path.glob(f"*/{SCENE_FILE}")))
+
+
+def entry_readers(folder: Path) -> list[tuple[str, Callable[[], Tensor]]]:
+    """Find the pictures of a scene folder, or of a folder with a cameras file.
+
+    Args:
+        folder: Of a recording.
+
+    Returns:
+        For each the name of its camera and what reads it as the view of a scene has it: (3, H, W) RGB 0..1; that raises
+        `ValueError` or `FileNotFoundError` where it cannot be read.
+    """
+    file = folder / (SCENE_FILE if (folder / SCENE_FILE).exists() else CAMERAS_FILE)
+    known = read_camera_entries(file)
+    if file.name == SCENE_FILE:
+        entries, pictures = list(known.views), [EntryFiles.of(entry, file).image for entry in known.views]
+    else:
+        pictures = pictures_in(folder)
+        entries = entries_of(pictures, known.views, file)
+    return [
+        (entry.camera or picture.stem, partial(_picture_of, entry, picture, file))
+        for entry, picture in zip(entries, pictures, strict=True)
+    ]
+
+
+def _picture_of(entry: CameraEntry, picture: Path, file: Path) -> Tensor:
+    found = read_views([entry], [EntryFiles(picture)], file, "world", DEFAULT_LIMITS)
+    if found.errors:
+        raise found.errors[0]
+    return unit_range(found.views[0].image)
 
 
 def pictures_in(folder: Path) -> list[Path]:

@@ -155,3 +155,13 @@ def test_coefficients_that_leave_less_than_a_tenth_of_the_picture_are_of_no_lens
         return
     with pytest.raises(ValueError, match="which leave 7 % of the picture"):
         undistort(torch.zeros(3, 60, 80), intrinsics, "plumb_bob", [k1, 0.0, 0.0, 0.0, 0.0], None)
+
+
+def test_where_a_polynomial_turns_back_nothing_is_seen_rather_than_the_middle_once_more():
+    image = torch.ones(3, 240, 320)
+    grid = pixel_grid(240, 320)
+    radii = pixel_rays(INTRINSICS, grid.reshape(-1, 2))[:, :2].norm(dim=-1).reshape(240, 320)
+    straight, _ = undistort(image, INTRINSICS, "plumb_bob", (-2.0, 0.0, 0.0, 0.0))
+    turns_back = (1 / 6) ** 0.5  # of r (1 - 2 r^2)
+    assert float(straight[:, radii < 0.98 * turns_back].min()) > 0.999
+    assert float(straight[:, radii > 1.02 * turns_back].max()) == 0.0

@@ -1,10 +1,15 @@
 """Files and folders that are whole or not there."""
 
 import errno
+import os
+from pathlib import Path
 
 import pytest
 
+from pan3d_core.pictures.cloud_files import read_ply
 from pan3d_core.runtime.files import free_path, inside, named_file, read_json, read_rows, written_whole
+from pan3d_core.settings import read_yaml
+from pan3d_core.views.image_files import read_image
 
 
 def test_a_file_is_replaced_and_nothing_else_stays(tmp_path):
@@ -15,6 +20,31 @@ def test_a_file_is_replaced_and_nothing_else_stays(tmp_path):
             part.write_text(text)
         assert path.read_text() == text
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "read", [lambda path: read_json(path, "cameras"), read_image, read_ply, lambda path: read_yaml(path, "settings")]
+)
+def test_what_may_never_begin_or_end_is_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(ValueError, match="which is a pipe"):
+            read(path)
+
+
+def test_a_device_stays_one_a_link_leads_on_and_a_long_name_fits(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with written_whole(tmp_path / "pipe") as part:
+        part.write_text("whole")
+    assert os.read(reading, 100) == b"whole" and (tmp_path / "pipe").is_fifo()
+    os.close(reading)
+    (tmp_path / "latest.json").symlink_to("result.json")
+    for path in (tmp_path / "latest.json", tmp_path / ("ü" * 120 + ".json")):
+        with written_whole(path) as part:
+            part.write_text("whole")
+        assert path.read_text() == "whole"
+    assert (tmp_path / "latest.json").is_symlink() and (tmp_path / "result.json").read_text() == "whole"
 
 
 def test_what_is_interrupted_leaves_the_old_file(tmp_path):

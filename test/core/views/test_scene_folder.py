@@ -9,7 +9,7 @@ from PIL import Image
 from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.labels import LabelSpace
 from pan3d_core.views import Scene, SceneObject, SceneTruth, read_depth, read_photographs, read_scene, write_depth, write_scene
-from pan3d_core.views.image_files import read_image, write_image
+from pan3d_core.views.image_files import read_image, write_16_bit, write_image
 
 
 @pytest.fixture
@@ -107,6 +107,35 @@ def test_cameras_file_goes_by_image_name_or_by_order(scene, tmp_path):
     write_image(tmp_path / "other.png", scene.views[0].image)
     with pytest.raises(ValueError, match=r"expected one for every image, got none for other\.png"):
         read_photographs([images[0], tmp_path / "other.png"], path)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\0b", "a" * 121, "\x1b[2J"])
+def test_a_name_of_a_camera_can_be_printed_and_be_that_of_a_file(scene, name, tmp_path):
+    path = write_scene(tmp_path, scene)
+    content = json.loads(path.read_text())
+    content["views"][0]["camera"] = name
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="view 0: camera: expected at most 120 letters that can be printed"):
+        read_scene(tmp_path)
+
+
+def test_ids_are_of_the_picture_s_own_pixels(scene, tmp_path):
+    path = write_scene(tmp_path, scene)
+    name = json.loads(path.read_text())["views"][0]["instances"]
+    write_16_bit(tmp_path / name, torch.zeros(24, 32))
+    with pytest.raises(ValueError, match="instances: expected the picture's size, .*, got 32 x 24"):
+        read_scene(tmp_path)
+
+
+def test_one_picture_is_one_view(scene, tmp_path):
+    path = write_scene(tmp_path, scene)
+    images = sorted((tmp_path / "images").glob("*.png"))
+    with pytest.raises(ValueError, match=f"images: expected different files, got {images[0]} twice"):
+        read_photographs([images[0], images[0], images[1]], path)
+    (tmp_path / "other").mkdir()
+    write_image(tmp_path / "other" / images[0].name, scene.views[1].image)
+    with pytest.raises(ValueError, match=f"got {images[0].name} of several folders"):
+        read_photographs([images[0], tmp_path / "other" / images[0].name], path)
 
 
 def test_cameras_that_cannot_be_are_named(scene, tmp_path):
@@ -272,6 +301,8 @@ def test_paths_in_a_scene_file_stay_in_its_folder(scene, key, path, tmp_path):
         ({"objects": [{"instance_id": "1"}]}, "instance_id: expected"),
         ({"objects": [{"instance_id": 1, "box": {"size_m": [1, 1, 1]}}]}, "world_from_box: expected"),
         ({"objects": [{"instance_id": 1, "box": {"size_m": [1], "world_from_box": [[1]]}}]}, "expected 4x4 finite numbers"),
+        ({"objects": [{"instance_id": 1}, {"instance_id": 1}]}, r"objects\[1\]: expected an instance_id of its own"),
+        ({"objects": [{"instance_id": 1, "class_id": 99}]}, r"the place of a label, got instance_id 1 and class_id 99"),
         ({"labels": [3]}, r"labels\[0\]: expected name, is_thing"),
         ({"labels": [{"name": "mug", "is_thing": 1}]}, "is_thing: expected"),
     ],

@@ -191,3 +191,9 @@ def test_what_only_the_network_cannot_take_leaves_out_the_camera_too():
     assert [(item.camera, item.code) for item in scene.left_out] == [("strip", "NO_IMAGES")]
     with pytest.raises(ValueError, match="used 0 of 1 cameras: strip is left out because"):
         usable_scene(Scene("one", (strip,)), PreprocessConfig(mode="width", multiple=14), MOST_M)
+
+
+def test_of_a_rig_whose_poses_are_all_in_millimetres_none_is_taken():
+    rig = [placed(800.0 + 400.0 * index, f"cam{index}") for index in range(4)]
+    with pytest.raises(ValueError, match="used 0 of 4 cameras: cam0 is left out because .* in millimetres"):
+        usable_scene(Scene("rig", tuple(rig)), PreprocessConfig(), MOST_M)

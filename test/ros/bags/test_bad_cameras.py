@@ -9,7 +9,7 @@ pytest.importorskip("pan3d_sim.data.recording_messages", reason="needs the extra
 
 from bag_scene import HEIGHT, INTRINSICS, MAKE, WIDTH, BlockBag, parameters, pictures, pipeline  # noqa: E402
 
-from pan3d_core.runtime.checks import OPTIONAL  # noqa: E402
+from pan3d_core.runtime.checks import MISSING, OPTIONAL  # noqa: E402
 from pan3d_ros.bags.inspection import inspect_bag  # noqa: E402
 from pan3d_ros.bags.judging.evaluation import COULD_NOT_LOOK, OBJECTS, evaluate_bag  # noqa: E402
 from pan3d_ros.bags.reading.reader import BagError  # noqa: E402
@@ -181,6 +181,18 @@ def test_a_grey_camera_beside_colour_ones_is_used_by_its_name_or_told(tmp_path):
     assert inspection.parameters["cameras"] == ["front", "side"]
     told = [check.detail for check in inspection.checks if check.name == "grey images"]
     assert told == ["/side/infra1/image_raw: mono8, grey beside cameras with colour: not used"]
+
+
+def test_depth_under_the_name_of_a_colour_stream_is_told_and_the_camera_missed(tmp_path):
+    def change(topic, message):
+        if topic != "/side/color/image_raw":
+            return message
+        data = np.zeros(message.height * message.width * 4, np.uint8)
+        return dataclasses.replace(message, encoding="32FC1", step=message.width * 4, data=data)
+
+    inspection = inspect_bag(BlockBag(sets=1, change=change).write(tmp_path / "bag"))
+    (told,) = [check for check in inspection.checks if check.name == "camera side"]
+    assert told.status == MISSING and "/side/color/image_raw: 32FC1 is depth, expected pictures" in told.detail
 
 
 def shared_frame(topic, message):

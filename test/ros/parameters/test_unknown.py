@@ -2,6 +2,7 @@
 
 import pytest
 
+from pan3d_ros.parameters.node_config import CameraConfig
 from pan3d_ros.parameters.unknown import (
     applies_to,
     files_for_other_nodes,
@@ -58,6 +59,20 @@ def test_a_file_for_a_node_of_another_name_is_told(tmp_path):
     assert str(path) in said and "/perception/pan3d" in said and "/perception_node, /ns/other" in said
     path.write_text("perception: {pan3d: {ros__parameters: {x: 1}}}\n")
     assert files_for_other_nodes([path, tmp_path / "missing.yaml"], "/perception/pan3d") == []
+
+
+def test_a_name_that_stands_twice_is_told_since_ros_takes_the_last(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("/**: {ros__parameters: {workspace: {support_height_m: 0.1, support_height_m: 0.5}}}\n")
+    (said,) = files_for_other_nodes([path], "/pan3d")
+    assert str(path) in said and "support_height_m: expected once, got it twice" in said
+
+
+@pytest.mark.parametrize("topic", ["/foo bar/image", "/9image", "/a//b", "/a/", "caméra/image"])
+def test_what_is_no_topic_is_refused_by_its_parameter(topic):
+    with pytest.raises(ValueError, match="image_topic: expected words of letters, digits and _"):
+        CameraConfig(image_topic=topic)
+    assert CameraConfig(image_topic="~/{node}/image_raw", info_topic="/a/b_1/camera_info").depth_topic == ""
 
 
 def test_parameter_files_of_a_command_line():

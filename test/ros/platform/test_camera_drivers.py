@@ -119,6 +119,24 @@ def test_a_mounting_that_is_wrong_is_named(tmp_path, text, message):
         mountings(tmp_path / "mine.yaml", read_cameras(named()))
 
 
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{parent: base_link, xyz: [0, 0, .nan], rpy_deg: [0, 0, 0]}", "wrist: xyz: expected 3 numbers"),
+        ("{parent: base_link, xyz: [800, 0, 600], rpy_deg: [0, 0, 0]}", "wrist: xyz: expected metres.*are they millimetres"),
+        ("{parent: base_link, xyz: [0, 0, 0], rpy: [0, 0, 0]}", "wrist: rpy: .*did you mean rpy_deg, in degrees"),
+        ("{parent: /base_link, xyz: [0, 0, 0], rpy_deg: [0, 0, 0]}", "wrist: parent: expected .* without / in front"),
+        ("{parent: wrist_link, xyz: [0, 0, 0], rpy_deg: [0, 0, 0]}", "wrist: parent: expected .* another frame than wrist_link"),
+    ],
+)  # fmt: skip
+def test_a_camera_whose_mounting_is_wrong_is_told_and_the_others_are_mounted(tmp_path, entry, message):
+    front = "front: {parent: base_link, xyz: [0, 0, 1], rpy_deg: [0, 0, 0]}"
+    (tmp_path / "mine.yaml").write_text(f"{front}\nwrist: {entry}\n")
+    told = []
+    (fixed,) = mountings(tmp_path / "mine.yaml", read_cameras(named(cameras="front,wrist", serials="1,2")), told.append)
+    assert fixed[-1] == "front_link" and len(told) == 1 and re.search(message, told[0]) and "without a pose" in told[0]
+
+
 def test_the_page_has_every_driver_with_its_version_and_topics():
     page = (ROOT / "docs" / "cameras.md").read_text()
     for kind, driver in DRIVERS.items():

@@ -102,6 +102,14 @@ def test_a_scene_folder_stands_for_its_images(folder, tmp_path, capsys):
     assert cli.main(arguments) == 0 and "3 objects" in capsys.readouterr().out
 
 
+def test_reconstruct_writes_into_a_folder_of_its_own(folder, tmp_path, capsys):
+    for given in ([folder], [*images(folder), "--cameras", folder / "scene.json"]):
+        assert "--out: expected a folder of its own for the results" in refused(capsys, "reconstruct", *given, "-o", folder)
+    note = tmp_path / "note.txt"
+    note.write_text("mine")
+    assert "--out: expected a folder, got" in refused(capsys, "reconstruct", folder, "-o", note)
+
+
 @pytest.mark.parametrize("posed", [True, False])
 def test_reconstruct_with_fast3dis(folder, tmp_path, capsys, posed):
     weights = da3_members.write_fast3dis(tmp_path / "tiny.safetensors")

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from pan3d_core.structures import PoseConsistency
+from pan3d_core.structures import CameraView, PoseConsistency
+from pan3d_core.views.scene_folder import Scene
 from pan3d_eval.comparison_pictures import ids_on_picture, in_true_colors
 from pan3d_eval.execution import Failure
 from pan3d_eval.metrics.objects import ObjectErrors
 from pan3d_tools.reports.bags import write_bag_report
-from pan3d_tools.reports.reconstruction import camera_list
+from pan3d_tools.reports.reconstruction import camera_list, file_names
 
 
 def errors(instance_id: int, segment_id: int, mask_iou: float) -> ObjectErrors:
@@ -47,6 +48,15 @@ def test_each_camera_is_listed_with_its_figure_and_why_it_was_left_out():
         {"camera": "c", "consistency": None, "left_out": None},
     ]
     assert camera_list(SimpleNamespace(consistency=None)) == []
+
+
+@pytest.mark.parametrize(
+    ("cameras", "names"),
+    [(("a", "b"), ["a", "b"]), (("arm/a", "arm_a"), ["00_arm_a", "01_arm_a"]), (("wrist",) * 2, ["00_wrist", "01_wrist"])],
+)
+def test_no_view_is_written_over_another(cameras, names):
+    views = tuple(CameraView(torch.zeros(3, 8, 8), camera=camera) for camera in cameras)
+    assert file_names(Scene("two", views)) == names
 
 
 def test_bags_on_a_page(tmp_path):

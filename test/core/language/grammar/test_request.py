@@ -188,3 +188,16 @@ def test_a_slip_in_the_shortest_guarded_words_is_told_with_the_word_that_is_mean
 def test_nothing_of_a_kind_behind_what_is_meant_excludes_it():
     assert [part.colors[0][0] for part in read_request("all mugs nothing red").excluded] == ["red"]
     assert [part.noun for part in read_request("the mugs, nothing of glass").excluded] == ["glass"]
+
+
+def test_a_blank_that_nobody_sees_separates_and_control_characters_are_refused():
+    assert read_request("the\u200bblack\u200bmug").noun == "mug"
+    with pytest.raises(NotUnderstood, match="this sign"):
+        read_request("\x1b[31mthe mug")
+
+
+@pytest.mark.parametrize("prompt", ["something to replace the mug", "a box of medium size"])
+def test_what_is_refused_behind_a_complement_is_what_is_named(prompt):
+    with pytest.raises(NotUnderstood) as caught:
+        read_request(prompt)
+    assert caught.value.word in ("replace", "medium")

@@ -71,6 +71,17 @@ def test_labels_of_a_scene_are_those_that_refining_reads(tmp_path, capsys, onnx)
     assert len(read.views) == 2 and read.labels.names == ("green box", "red box")
 
 
+def test_a_broken_picture_of_a_scene_is_named_and_the_others_keep_their_names(tmp_path, capsys, onnx):
+    scene = tmp_path / "table"
+    write_scene(scene, Scene("table", tuple(cell_of(CANDIDATES, 3, 96, 72).views), None, 0.0))
+    broken, *others = sorted((scene / "images").iterdir())
+    broken.write_bytes(broken.read_bytes()[:60])
+    code, told, _ = run(capsys, "label", scene, "-o", tmp_path / "labels", *onnx)
+    assert code == 1 and "2 of 3 pictures looked at" in told and f"could not look at {broken.stem}: " in told
+    content = json.loads((tmp_path / "labels" / "table" / "labels.json").read_text())
+    assert sorted(content["images"]) == [path.stem for path in others]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
