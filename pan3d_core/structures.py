@@ -297,6 +297,7 @@ class PoseConsistency:
     contradiction: str = ""  # why poses or support height are not believed, with the likely fault; empty = they are not refuted
     doubts: tuple[str, ...] = ()  # smaller disagreements, in words
     support: SupportHeight | None = None  # as seen; None = too little was
+    unchecked: tuple[str, ...] = ()  # in words: which pose, or the given height, the pictures neither confirm nor doubt
 
     @property
     def warnings(self) -> tuple[str, ...]:

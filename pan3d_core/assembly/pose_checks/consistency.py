@@ -22,18 +22,13 @@ from pan3d_core.assembly.pose_checks.portions import Portions, at_once
 from pan3d_core.assembly.pose_checks.pose_fit import fit_views, free_fits, motion_size, pair_transforms, ray_errors
 from pan3d_core.assembly.pose_checks.pose_hypotheses import Hypothesis, common_mistakes, exchanges, single_mistakes
 from pan3d_core.assembly.pose_checks.shared_poses import twin_cameras
-from pan3d_core.assembly.pose_checks.support_height import (
-    SeenPlaces,
-    find_support,
-    measured_places,
-    support_doubt,
-    triangulated_places,
-)
+from pan3d_core.assembly.pose_checks.support_height import find_support, measured_places, triangulated_places
 from pan3d_core.assembly.pose_checks.support_sight import judge_world
-from pan3d_core.assembly.pose_checks.surface_tilt import tilt_doubt
+from pan3d_core.assembly.pose_checks.support_verdict import judge_support
+from pan3d_core.assembly.pose_checks.unseen_poses import with_unchecked_poses
 from pan3d_core.assembly.pose_checks.view_matches import Array, Features, Indices, ViewMatches, find_features, match_features
 from pan3d_core.config import ConsistencyConfig
-from pan3d_core.structures import CameraView, PoseConsistency, Reconstruction, SupportHeight
+from pan3d_core.structures import CameraView, PoseConsistency, Reconstruction
 
 log = logging.getLogger("pan3d.consistency")
 
@@ -133,7 +128,7 @@ def checking(
     poses = np.stack([view.calibration()[1].double().numpy(force=True) for view in posed])
     if len(known) < 2:
         measured = measured_places(posed)
-        found = _with_support(nothing, measured, find_support(measured), support_height_m, config)
+        found = yield from judge_support(nothing, measured, posed, support_height_m, config)
         return judge_world(found, posed, poses, support_height_m)
     if twins := twin_cameras(posed, poses):
         figures = tuple(0.0 if name in twins else None for name in names)
@@ -157,14 +152,12 @@ def checking(
         return replace(found, contradiction="; ".join(off_scale.values()))
     found = replace(found, doubts=(*found.doubts, *off_scale.values()))
     places = measured_places([posed[index] for index in kept if posed[index].camera not in off_scale])
-    support = find_support(places)
-    if support is None:
+    if find_support(places) is None:
         places = triangulated_places(seen.matches, poses, evidence.tolerance)
-        support = find_support(places)
     if not found.warnings:
         found = replace(found, doubts=focal_doubts(seen.matches, poses, evidence.tolerance))
-    found = _with_support(found, places, support, support_height_m, config)
-    return judge_world(found, posed, poses, support_height_m)
+    found = yield from judge_support(found, places, [posed[index] for index in kept], support_height_m, config)
+    return judge_world(with_unchecked_poses(found, posed), posed, poses, support_height_m)
 
 
 def _named_mirrored(found: PoseConsistency, posed: Sequence[CameraView], evidence: _Evidence) -> PoseConsistency:
@@ -182,27 +175,6 @@ def refuse_metres(reconstruction: Reconstruction, consistency: PoseConsistency) 
     return replace(
         reconstruction, is_metric=False, alignment=f"none: the pictures contradict what was given: {consistency.contradiction}"
     )
-
-
-def _with_support(
-    found: PoseConsistency,
-    places: SeenPlaces,
-    support: SupportHeight | None,
-    support_height_m: float | None,
-    config: ConsistencyConfig,
-) -> PoseConsistency:
-    """The same with where the support was seen, and with what that says of the height that was given."""
-    found = replace(found, support=support)
-    words, refuted = tilt_doubt(places, support_height_m)
-    if words:
-        found = found if support_height_m is not None else replace(found, support=None)  # it would be of no level surface
-        return replace(found, contradiction=words) if refuted else replace(found, doubts=(*found.doubts, words))
-    if support is None or support_height_m is None:
-        return found
-    words, refuted = support_doubt(places, support, support_height_m, config)
-    if refuted:
-        return replace(found, contradiction=words)
-    return replace(found, doubts=(*found.doubts, words)) if words else found
 
 
 def _judge(evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfig) -> PoseConsistency:
