@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from pan3d_core.assembly.pose_checks.pose_hypotheses import Hypothesis, common_m
 from pan3d_core.assembly.pose_checks.shared_poses import twin_cameras
 from pan3d_core.assembly.pose_checks.support_height import find_support, measured_places, triangulated_places
 from pan3d_core.assembly.pose_checks.support_sight import judge_world
+from pan3d_core.assembly.pose_checks.support_sweep import stands_right
 from pan3d_core.assembly.pose_checks.support_verdict import judge_support
 from pan3d_core.assembly.pose_checks.unseen_poses import with_unchecked_poses
 from pan3d_core.assembly.pose_checks.view_matches import Array, Features, Indices, ViewMatches, find_features, match_features
@@ -139,7 +140,13 @@ def checking(
         matches = yield from match_features(features, posed)
     matches = yield from with_ground_matches(matches, posed, poses, config)
     evidence = _Evidence(matches, matches.rays(), poses, math.radians(config.tolerance_deg))
-    found = _judge(evidence, tuple(view.camera for view in posed), config)
+
+    def is_proven(camera: _Camera) -> bool:
+        moved, own = poses.copy(), list(camera.views)
+        moved[own] = camera.correction @ moved[own]
+        return support_height_m is not None and stands_right(posed, poses, moved, own, support_height_m)
+
+    found = _judge(evidence, tuple(view.camera for view in posed), config, is_proven)
     by_view = dict(zip(known, found.figures))
     found = replace(found, cameras=names, figures=tuple(by_view.get(index) for index in range(len(views))))
     if found.contradiction:
@@ -177,8 +184,11 @@ def refuse_metres(reconstruction: Reconstruction, consistency: PoseConsistency) 
     )
 
 
-def _judge(evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfig) -> PoseConsistency:
-    """Figures of all views; cameras are taken out from the worst on, until the rest agrees."""
+def _judge(
+    evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfig, is_proven: Callable[[_Camera], bool]
+) -> PoseConsistency:
+    """Figures of all views; cameras are taken out from the worst on, until the rest agrees. One that few places would have far away
+    stays where whole surfaces prove its pose."""
     figures: dict[str, float | None] = {}
     left_out: dict[str, str] = {}
     doubts: list[str] = []
@@ -191,6 +201,8 @@ def _judge(evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfi
         cameras = [_measure(part, name, names, config) for name in active]
         figures |= {camera.name: camera.figure(config.min_matches) for camera in cameras}
         bad = [camera for camera in cameras if _is_doubtful(camera, config)]
+        if len(names) > 2 and len(bad) == 1 and _times_gross(bad[0].correction) > 1 and is_proven(bad[0]):
+            bad = []
         if not bad:
             break
         worst = max(bad, key=lambda camera: camera.gain)

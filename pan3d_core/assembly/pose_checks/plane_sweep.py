@@ -7,7 +7,7 @@ plane any pattern agrees, over areas instead of at places, and on another it doe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -42,6 +42,11 @@ class SweepPictures:
         along = (np.arange(CELLS) + 0.5) * 2 * self.half_m / CELLS - self.half_m
         x, y = np.meshgrid(along, along)
         return np.asarray(x, np.float64), np.asarray(y, np.float64)
+
+    def without(self, views: Sequence[int]) -> SweepPictures:
+        """Those of the other views."""
+        kept = [index for index in range(len(self.pictures)) if index not in views]
+        return replace(self, pictures=tuple(self.pictures[index] for index in kept), pixel_from_world=self.pixel_from_world[kept])
 
 
 def sweep_pictures(views: Sequence[CameraView], poses: Array, height_m: float) -> SweepPictures | None:
@@ -85,13 +90,16 @@ def _without_shading(grey: npt.NDArray[np.uint8]) -> Grid:
     return np.ascontiguousarray(np.dstack([flat, has_pattern]), np.float32)
 
 
-def plane_agreement(pictures: SweepPictures, height_m: float, slope: tuple[float, float] = (0.0, 0.0)) -> Grid:
+def plane_agreement(
+    pictures: SweepPictures, height_m: float, slope: tuple[float, float] = (0.0, 0.0), views: Sequence[int] = ()
+) -> Grid:
     """Lay all pictures on a plane and compare them.
 
     Args:
         pictures: Of S views.
         height_m: World z of the plane at the middle of the ground.
         slope: By which z rises along x and along y.
+        views: Only these with the others; none = all with all.
 
     Returns:
         (CELLS, CELLS) correlation of the pictures around each cell, over all pairs of them, -1..1; 0 where two do not show a
@@ -103,15 +111,17 @@ def plane_agreement(pictures: SweepPictures, height_m: float, slope: tuple[float
     world_from_cell = np.array(
         [[step, 0, corner[0]], [0, step, corner[1]], [step * slope[0], step * slope[1], start], [0, 0, 1]], np.float64
     )
-    both, alone = np.zeros((CELLS, CELLS, 2), np.float32), np.zeros((CELLS, CELLS, 2), np.float32)
-    for picture, pixel_from_world in zip(pictures.pictures, pictures.pixel_from_world):
+    both, alone, others = (np.zeros((CELLS, CELLS, 2), np.float32) for _ in range(3))
+    for index, (picture, pixel_from_world) in enumerate(zip(pictures.pictures, pictures.pixel_from_world)):
         transform = pixel_from_world @ world_from_cell
         if not _is_ahead(transform):
             continue
         laid = cv2.warpPerspective(picture, transform, (CELLS, CELLS), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
         both += laid
         alone += laid * laid
-    pairs = _box(both * both - alone, PATCH)  # twice the sum over pairs of products, of values and of patterns
+        others += laid if index not in views else 0.0
+    twice = 2 * others * (both - others) if views else both * both - alone
+    pairs = _box(twice, PATCH)  # twice the sum over pairs of products, of values and of patterns
     energy = _box(alone, PATCH)
     scale = pairs[..., 1] * energy[..., 0] / np.maximum(energy[..., 1], 1e-6)
     return np.where(pairs[..., 1] > 0.5, pairs[..., 0] / np.maximum(scale, 1e-6), 0.0).clip(-1.0, 1.0).astype(np.float32)

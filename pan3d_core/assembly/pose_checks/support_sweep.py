@@ -39,6 +39,8 @@ SHOWN, SHOWN_ASIDE, ASIDE, FEWER = 0.08, 0.06, CELLS // 8, 4.0
 ONE_HEIGHT, APART = 0.15, 4
 # Every so many of them are asked which plane they share, which explains so many times what the best level one does.
 THINNED, LEANS = 3, 1.25
+# A camera agrees as well as the others from this share of what they do on, and worse where it is moved up to this share.
+AS_WELL, WORSE = 0.85, 0.9
 # Where they agree on nothing, planes near the one that leans are tried once more, so many steps around it; steeper ones (cosine of
 # what they lean by) are none.
 ROUNDS, NEAR_STEPS, STEEPEST = 2, 12, 0.4
@@ -103,6 +105,30 @@ def sweep_support(views: Sequence[CameraView], poses: Array, given_m: float) -> 
         float(heights[best]), float(likely.min()), float(likely.max()), float(scores[best]), float(scores[count]),
         int((layers[best] >= AGREES).sum()), shows, tilt,
     )  # fmt: skip
+
+
+def stands_right(views: Sequence[CameraView], poses: Array, moved: Array, group: Sequence[int], height_m: float) -> bool:
+    """Tell whether a camera's pictures agree with the others' on the support as well as those do, and worse when it is moved.
+
+    Args:
+        views: S with intrinsics.
+        poses: (S, 4, 4) as they are given.
+        moved: (S, 4, 4) with other poses of the camera.
+        group: Its views; there are two others and more.
+        height_m: World z of the support.
+
+    Returns:
+        Whether surfaces speak for the given poses.
+    """
+    given, other = (sweep_pictures(views, tried, height_m) for tried in (poses, moved))
+    if given is None or other is None:
+        return False
+    heights = _around(height_m, given, 1).tolist()
+    here, there, rest = (
+        max(overall(plane_agreement(pictures, height, views=own)) for height in heights)
+        for pictures, own in ((given, group), (other, group), (given.without(group), ()))
+    )
+    return rest >= LEAST_AGREEMENT and here >= AS_WELL * rest and there < WORSE * here
 
 
 def _around(height_m: float, pictures: SweepPictures, steps: int) -> Array:
