@@ -25,6 +25,8 @@ CELLS, REACH, REACH_OF_VIEW = 96, 0.45, 1.1
 PIXELS_PER_CELL, PATCH, LOCAL = 1.5, 9, 15
 # Grey levels by which pixels differ where there is a pattern: less is noise. A brighter edge counts no more than this many times.
 PATTERN, MOST_CONTRAST = 1.0, 3.0
+# A pattern varies across its strongest direction by this share of what it does along it, in squares of gradients; a straight edge less.
+STRAIGHT = 0.02
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,15 @@ class SweepPictures:
     """Pictures of S views whose local mean and contrast are taken off, and the ground that they are laid on."""
 
     pictures: tuple[Grid, ...]  # each (h, w, 2): values, and whether there is a pattern
+    without_edges: tuple[Grid, ...]  # the same, where they vary in two directions
     pixel_from_world: Array  # (S, 3, 4) of these pictures
     middle: Array  # (2,) metres, of what cameras look at
     half_m: float  # half the side of the ground
     distance_m: float  # of the cameras from its middle
+
+    def firm(self) -> SweepPictures:
+        """The same without straight edges, which agree on every plane along them."""
+        return replace(self, pictures=self.without_edges)
 
     def cells(self) -> tuple[Array, Array]:
         """(CELLS, CELLS) metres from the middle to each cell, along x and y."""
@@ -46,7 +53,8 @@ class SweepPictures:
     def without(self, views: Sequence[int]) -> SweepPictures:
         """Those of the other views."""
         kept = [index for index in range(len(self.pictures)) if index not in views]
-        return replace(self, pictures=tuple(self.pictures[index] for index in kept), pixel_from_world=self.pixel_from_world[kept])
+        pictures, without_edges = (tuple(part[index] for index in kept) for part in (self.pictures, self.without_edges))
+        return replace(self, pictures=pictures, without_edges=without_edges, pixel_from_world=self.pixel_from_world[kept])
 
 
 def sweep_pictures(views: Sequence[CameraView], poses: Array, height_m: float) -> SweepPictures | None:
@@ -71,23 +79,34 @@ def sweep_pictures(views: Sequence[CameraView], poses: Array, height_m: float) -
     lenses = [view.calibration()[0].double().numpy(force=True) for view in views]
     seen = float(np.median([max(view.hw) / (2 * lens[0, 0]) for view, lens in zip(views, lenses)]))
     half = min(REACH, REACH_OF_VIEW * seen)
-    pictures, cameras = [], []
+    prepared, cameras = [], []
     for view, lens, pose in zip(views, lenses, poses):
         grey = grey_picture(view, max(32, round(max(view.hw) * PIXELS_PER_CELL * CELLS / (2 * half * lens[0, 0]))))
-        pictures.append(_without_shading(grey))
+        prepared.append(_without_shading(grey))
         scale_x, scale_y = grey.shape[1] / view.hw[1], grey.shape[0] / view.hw[0]
         scale = np.array([[scale_x, 0, 0.5 * scale_x - 0.5], [0, scale_y, 0.5 * scale_y - 0.5], [0, 0, 1]])
         cameras.append(scale @ lens @ pose[:3])
-    return SweepPictures(tuple(pictures), np.stack(cameras), middle, half * distance, distance)
+    pictures, without_edges = zip(*prepared)
+    return SweepPictures(pictures, without_edges, np.stack(cameras), middle, half * distance, distance)
 
 
-def _without_shading(grey: npt.NDArray[np.uint8]) -> Grid:
+def _without_shading(grey: npt.NDArray[np.uint8]) -> tuple[Grid, Grid]:
+    """A picture as `SweepPictures` has it, and the same without straight edges."""
     values = grey.astype(np.float32)
     mean = _box(values, LOCAL)
     contrast = np.sqrt(np.maximum(_box(values * values, LOCAL) - mean * mean, 0.0))
     has_pattern = contrast > PATTERN
     flat = np.where(has_pattern, (values - mean) / np.maximum(contrast, PATTERN), 0.0).clip(-MOST_CONTRAST, MOST_CONTRAST)
-    return np.ascontiguousarray(np.dstack([flat, has_pattern]), np.float32)
+    picture = np.dstack([flat, has_pattern]).astype(np.float32)
+    return picture, picture * _varies_both_ways(values)[..., None]
+
+
+def _varies_both_ways(values: Grid) -> npt.NDArray[np.bool_]:
+    """(h, w) where a picture is no straight edge, by the eigenvalues of the structure tensor."""
+    x, y = (np.asarray(cv2.Sobel(values, cv2.CV_32F, *order), np.float32) for order in ((1, 0), (0, 1)))
+    xx, yy, xy = (_box(product, LOCAL) for product in (x * x, y * y, x * y))
+    root = np.sqrt(np.square(xx - yy) + 4 * np.square(xy))
+    return np.asarray(xx + yy - root >= STRAIGHT * (xx + yy + root))
 
 
 def plane_agreement(

@@ -27,6 +27,8 @@ from pan3d_core.structures import CameraView
 RANGE, STEP, AT_ONCE = 0.25, 0.008, 32
 # Pictures that agree less than this on every plane say nothing.
 LEAST_AGREEMENT = 0.25
+# The same without straight edges.
+FIRM_AGREEMENT = 0.15
 # Where they agree at least so well, as shares of the best, the support may be; where less, it is not for sure.
 MAY_BE, IS_NOT = 0.85, 0.65
 # A cell speaks for one height against another where pictures agree so much there, and so much more than at the other.
@@ -59,8 +61,9 @@ class SupportSweep:
     shows: bool  # cells speak for `height_m` in the middle and around it, and few for the given height
     tilt_deg: float | None = None  # of a plane that leans, on which they agree far more
 
-    def may_be(self, height_m: float) -> bool:
-        """Whether the support may be at the height that was given."""
+    @property
+    def may_be(self) -> bool:
+        """Whether the support may be at the given height."""
         return self.agreement >= LEAST_AGREEMENT and self.given >= MAY_BE * self.agreement
 
     def tells(self, within_m: float) -> bool:
@@ -145,20 +148,25 @@ def _shows(there: Grid, given: Grid, sides: int) -> bool:
 
 
 def _speak(one: Grid, other: Grid) -> npt.NDArray[np.bool_]:
-    return np.asarray((one >= AGREES) & (one - other >= MORE))
+    """Cells that speak for one plane; where pictures show no pattern on the other, it is not refuted: lines agree on many planes."""
+    return np.asarray((one >= AGREES) & (one - other >= MORE) & (other != 0))
 
 
 def _tilt(pictures: SweepPictures, heights: Array, layers: Grid) -> Portions[float | None]:
     """Degrees by which a plane leans that the pictures agree on far more than on any level one."""
-    level, slope = float(np.maximum(layers, 0.0).mean((1, 2)).max()), (0.0, 0.0)
+    scores = np.maximum(layers, 0.0).mean((1, 2))
+    level, level_m, slope = float(scores.max()), float(heights[scores.argmax()]), (0.0, 0.0)
     for _ in range(ROUNDS):
-        plane = plane_through(_places(pictures, heights, slope, layers))
-        if plane is None or plane[0][2] < STEEPEST:
+        shared = plane_through(_places(pictures, heights, slope, layers))
+        if shared is None or shared[0][2] < STEEPEST:
             return None
-        normal, offset = plane
+        normal, offset = shared
         slope = float(-normal[0] / normal[2]), float(-normal[1] / normal[2])
         height = float((offset - normal[:2] @ pictures.middle) / normal[2])
         if overall(plane_agreement(pictures, height, slope)) >= max(LEAST_AGREEMENT, LEANS * level):
+            tilted, flat = (plane_agreement(pictures.firm(), *plane) for plane in ((height, slope), (level_m, (0.0, 0.0))))
+            if overall(tilted) < max(FIRM_AGREEMENT, LEANS * overall(flat)):
+                return None
             return float(np.degrees(np.arccos(min(1.0, float(normal[2])))))
         if level >= LEAST_AGREEMENT:
             return None

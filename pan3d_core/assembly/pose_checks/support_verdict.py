@@ -75,18 +75,18 @@ def _verdict(
         near = support is not None and (
             sweep.lowest_m - config.support_warn_m <= support.height_m <= sweep.highest_m + config.support_warn_m
         )
-        if sweep.doubts or (sweep.may_be(given_m) and not near):
+        if sweep.doubts or (sweep.may_be and not near):
             support = support if near else _as_support(sweep)
         off = 0.0 if support is None else abs(support.height_m - given_m)
         if sweep.doubts and off > config.support_warn_m and support is not None:
             return _Verdict(support, height_words(support.height_m, given_m), sweep.refutes and off >= config.support_refuse_m)
-        if sweep.may_be(given_m) and not near:
+        if sweep.may_be and not near:
             return _Verdict(support)
     if support is None:
         return _Verdict(None, checked=False)
     words, refuted = support_doubt(places, support, given_m, config)
     is_seen = abs(support.height_m - given_m) <= max(config.support_warn_m, 3 * support.sigma_m)
-    is_seen = is_seen or (sweep is not None and sweep.may_be(given_m) and sweep.tells(config.support_refuse_m))
+    is_seen = is_seen or (sweep is not None and sweep.may_be and sweep.tells(config.support_refuse_m))
     return _Verdict(support, words, refuted, checked=is_seen)
 
 
