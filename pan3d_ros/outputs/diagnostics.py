@@ -219,7 +219,7 @@ def pipeline_status(
 
 
 def _pose_figures(result: PerceptionResult) -> dict[str, float | str]:
-    """How well each camera's pose agrees with the pictures, where that is known, where the support was seen, and what is unknown."""
+    """How well each camera's pose agrees with the pictures, where that is known; where the support was seen, what is unknown."""
     found = result.consistency
     if found is None:
         return {}

@@ -187,8 +187,10 @@ def refuse_metres(reconstruction: Reconstruction, consistency: PoseConsistency) 
 def _judge(
     evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfig, is_proven: Callable[[_Camera], bool]
 ) -> PoseConsistency:
-    """Figures of all views; cameras are taken out from the worst on, until the rest agrees. One that few places would have far away
-    stays where whole surfaces prove its pose."""
+    """Figures of all views; cameras are taken out from the worst on, until the rest agrees.
+
+    One that few places would have far away stays where whole surfaces prove its pose.
+    """
     figures: dict[str, float | None] = {}
     left_out: dict[str, str] = {}
     doubts: list[str] = []

@@ -11,8 +11,9 @@ from pan3d_core.assembly.pose_checks.view_matches import Array, ViewMatches
 
 # Lengths that are tried, as shares of the given ones.
 TRIED = (0.75, 0.8, 0.85, 0.9, 0.95, 1.05, 1.1, 1.15, 1.2, 1.3)
-# What is in the middle of pictures hardly moves with the length, so misses are weighed, and more strictly than for poses: by half at
-# about this share of the tolerance. So many more matches must fit by these weights, and so many times those that do with the given lengths.
+# What is in the middle of pictures hardly moves with the length, so misses are weighed, more strictly than for poses: a quarter
+# is left at this share of the tolerance. So many more matches must fit by these weights, and so many times those that do with the
+# given lengths.
 STRICT, MORE, TIMES = 0.4, 6.0, 1.2
 
 

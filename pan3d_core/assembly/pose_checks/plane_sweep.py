@@ -25,7 +25,8 @@ CELLS, REACH, REACH_OF_VIEW = 96, 0.45, 1.1
 PIXELS_PER_CELL, PATCH, LOCAL = 1.5, 9, 15
 # Grey levels by which pixels differ where there is a pattern: less is noise. A brighter edge counts no more than this many times.
 PATTERN, MOST_CONTRAST = 1.0, 3.0
-# A pattern varies across its strongest direction by this share of what it does along it, in squares of gradients; a straight edge less.
+# A pattern varies across its strongest direction by this share of what it does along it, in squares of gradients; a straight edge
+# by less.
 STRAIGHT = 0.02
 
 

@@ -33,9 +33,9 @@ FIRM_AGREEMENT = 0.15
 MAY_BE, IS_NOT = 0.85, 0.65
 # A cell speaks for one height against another where pictures agree so much there, and so much more than at the other.
 AGREES, MORE = 0.6, 0.25
-# A surface shows in the middle and along three of the four sides of the ground, two where it is the lower one, with such shares of
-# the cells there: the top of a box shows in the middle, a floor beside a plain table around it. Cells that speak for the other height
-# are so many times fewer.
+# A surface shows in the middle and along three of the four sides of the ground, two where it is the lower one, with such shares
+# of the cells there: the top of a box shows in the middle, a floor beside a plain table around it. Cells that speak for the other
+# height are so many times fewer.
 SHOWN, SHOWN_ASIDE, ASIDE, FEWER = 0.08, 0.06, CELLS // 8, 4.0
 # Places of a surface that leans: pictures agree at one height only, by so much more than at those so many steps away and more.
 ONE_HEIGHT, APART = 0.15, 4
@@ -43,8 +43,8 @@ ONE_HEIGHT, APART = 0.15, 4
 THINNED, LEANS = 3, 1.25
 # A camera agrees as well as the others from this share of what they do on, and worse where it is moved up to this share.
 AS_WELL, WORSE = 0.85, 0.9
-# Where they agree on nothing, planes near the one that leans are tried once more, so many steps around it; steeper ones (cosine of
-# what they lean by) are none.
+# Where they agree on nothing, planes near the one that leans are tried once more, so many steps around it; steeper ones (by their
+# cosine) are none.
 ROUNDS, NEAR_STEPS, STEEPEST = 2, 12, 0.4
 
 
@@ -148,7 +148,7 @@ def _shows(there: Grid, given: Grid, sides: int) -> bool:
 
 
 def _speak(one: Grid, other: Grid) -> npt.NDArray[np.bool_]:
-    """Cells that speak for one plane; where pictures show no pattern on the other, it is not refuted: lines agree on many planes."""
+    """Cells that speak for one plane. Where pictures show no pattern on the other, it may be right: lines agree on many."""
     return np.asarray((one >= AGREES) & (one - other >= MORE) & (other != 0))
 
 
