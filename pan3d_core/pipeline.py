@@ -180,8 +180,7 @@ class PerceptionPipeline:
                 panoptic = self.namer.classify(panoptic)
 
         finds_objects = self.engine.facts.finds_objects
-        warnings += (*body.warnings, *_about_metres(reconstruction, batch), *_unchecked(reconstruction, consistency))
-        warnings += () if finds_objects else (BLIND,)
+        warnings += (*body.warnings, *_about_metres(reconstruction, batch), *(() if finds_objects else (BLIND,)))
         result = PerceptionResult(
             reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects, consistency, outlines_fused,
             found_support, body_pixels,
@@ -310,11 +309,6 @@ def _partly_posed(batch: ViewBatch) -> tuple[str, ...]:
         return ()
     used = "places the result, and these views add no points" if len(batch.posed) > 1 else "is not used"
     return (f"no pose for {', '.join(lacking)}: what is known of the others {used}",)
-
-
-def _unchecked(reconstruction: Reconstruction, consistency: PoseConsistency) -> tuple[str, ...]:
-    """Warnings of what a metric result stands on that its pictures neither confirm nor doubt."""
-    return consistency.unchecked if reconstruction.is_metric else ()
 
 
 def _about_metres(reconstruction: Reconstruction, batch: ViewBatch) -> tuple[str, ...]:

@@ -300,7 +300,7 @@ def test_metres_that_stand_on_what_was_not_checked_say_so(scene):
     views = [replace(view, image=torch.full_like(view.image, 0.5)) for view in without(scene.views, "depth")]
     result = PerceptionPipeline(TruthfulEngine(scene), CONFIG).process(views)
     assert result.is_metric and result.consistency.contradiction == ""
-    assert sum("not checked" in warning for warning in result.warnings) == 2
+    assert sum("not checked" in words for words in result.consistency.unchecked) == 2
 
 
 def test_a_support_height_that_is_not_given_is_taken_from_what_is_seen(scene):
