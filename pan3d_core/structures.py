@@ -31,8 +31,7 @@ def to_device(value: T, device: torch.device | str) -> T:
     """Copy of a dataclass with every tensor field (nested dataclasses included) on `device`."""
     moved: dict[str, object] = {}
     for item in fields(value):
-        content = getattr(value, item.name)
-        if isinstance(content, Tensor):
+        if isinstance(content := getattr(value, item.name), Tensor):
             moved[item.name] = content.to(device)
         elif isinstance(content, (Gaussians, Reconstruction, InstanceSet, Panoptic3D)):
             moved[item.name] = to_device(content, device)
@@ -297,6 +296,7 @@ class PoseConsistency:
     contradiction: str = ""  # why poses or support height are not believed, with the likely fault; empty = they are not refuted
     doubts: tuple[str, ...] = ()  # smaller disagreements, in words
     support: SupportHeight | None = None  # as seen; None = too little was
+    unchecked: tuple[str, ...] = ()  # in words: which pose, or the given height, the pictures neither confirm nor doubt
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -216,16 +216,18 @@ def pipeline_status(
             "pipeline", WARN, f"latency p50 {p50:.2f} s exceeds the budget of {config.watchdog.latency_budget_s:g} s", values
         )
     level, words = _support_words(latest.result)
-    return status("pipeline", level, words or "results are published", values)
+    unchecked = () if latest.result.consistency is None else latest.result.consistency.unchecked
+    return status("pipeline", level, "; ".join((words or "results are published", *unchecked)), values)
 
 
-def _pose_figures(result: PerceptionResult) -> dict[str, float]:
-    """How well each camera's pose agrees with the pictures, where that is known, and where the support was seen."""
+def _pose_figures(result: PerceptionResult) -> dict[str, float | str]:
+    """How well each camera's pose agrees with the pictures, where that is known; where the support was seen, what is unknown."""
     found = result.consistency
     if found is None:
         return {}
     figures = {f"consistency_{name}": figure for name, figure in zip(found.cameras, found.figures) if figure is not None}
-    return figures | ({} if found.support is None else {"support_seen_at_m": found.support.height_m})
+    seen = {} if found.support is None else {"support_seen_at_m": found.support.height_m}
+    return {**figures, **seen, **({"not_checked": "; ".join(found.unchecked)} if found.unchecked else {})}
 
 
 def _support_figures(result: PerceptionResult) -> dict[str, float]:

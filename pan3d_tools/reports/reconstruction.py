@@ -105,6 +105,7 @@ def instance_list(result: PerceptionResult, names: dict[int, str]) -> dict[str, 
         "world_frame_id": panoptic.world_frame_id,
         "warnings": list(result.warnings),
         "cameras": camera_list(result),
+        "not_checked": [] if result.consistency is None else list(result.consistency.unchecked),
         "left_out": [asdict(fault) for fault in result.left_out],
         "instances": instances,
     }

@@ -306,6 +306,13 @@ def test_depth_gives_outlines_unless_the_settings_keep_the_networks(scene):
     assert max(center_errors(fused, scene)) <= max(center_errors(kept, scene)) + 0.002
 
 
+def test_metres_that_stand_on_what_was_not_checked_say_so(scene):
+    views = [replace(view, image=torch.full_like(view.image, 0.5)) for view in without(scene.views, "depth")]
+    result = PerceptionPipeline(TruthfulEngine(scene), CONFIG).process(views)
+    assert result.is_metric and result.consistency.contradiction == ""
+    assert sum("not checked" in words for words in result.consistency.unchecked) == 2
+
+
 def test_a_support_height_that_is_not_given_is_taken_from_what_is_seen(scene):
     unknown = replace(CONFIG, workspace=WorkspaceConfig())
     result = PerceptionPipeline(TruthfulEngine(scene), unknown).process(scene.views)

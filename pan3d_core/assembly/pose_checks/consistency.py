@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,18 +22,14 @@ from pan3d_core.assembly.pose_checks.portions import Portions, at_once
 from pan3d_core.assembly.pose_checks.pose_fit import fit_views, free_fits, motion_size, pair_transforms, ray_errors
 from pan3d_core.assembly.pose_checks.pose_hypotheses import Hypothesis, common_mistakes, exchanges, single_mistakes
 from pan3d_core.assembly.pose_checks.shared_poses import twin_cameras
-from pan3d_core.assembly.pose_checks.support_height import (
-    SeenPlaces,
-    find_support,
-    measured_places,
-    support_doubt,
-    triangulated_places,
-)
+from pan3d_core.assembly.pose_checks.support_height import find_support, measured_places, triangulated_places
 from pan3d_core.assembly.pose_checks.support_sight import judge_world
-from pan3d_core.assembly.pose_checks.surface_tilt import tilt_doubt
+from pan3d_core.assembly.pose_checks.support_sweep import stands_right
+from pan3d_core.assembly.pose_checks.support_verdict import judge_support
+from pan3d_core.assembly.pose_checks.unseen_poses import with_unchecked_poses
 from pan3d_core.assembly.pose_checks.view_matches import Array, Features, Indices, ViewMatches, find_features, match_features
 from pan3d_core.config import ConsistencyConfig
-from pan3d_core.structures import CameraView, PoseConsistency, Reconstruction, SupportHeight
+from pan3d_core.structures import CameraView, PoseConsistency, Reconstruction
 
 log = logging.getLogger("pan3d.consistency")
 
@@ -133,7 +129,7 @@ def checking(
     poses = np.stack([view.calibration()[1].double().numpy(force=True) for view in posed])
     if len(known) < 2:
         measured = measured_places(posed)
-        found = _with_support(nothing, measured, find_support(measured), support_height_m, config)
+        found = yield from judge_support(nothing, measured, posed, support_height_m, config)
         return judge_world(found, posed, poses, support_height_m)
     if twins := twin_cameras(posed, poses):
         figures = tuple(0.0 if name in twins else None for name in names)
@@ -144,7 +140,13 @@ def checking(
         matches = yield from match_features(features, posed)
     matches = yield from with_ground_matches(matches, posed, poses, config)
     evidence = _Evidence(matches, matches.rays(), poses, math.radians(config.tolerance_deg))
-    found = _judge(evidence, tuple(view.camera for view in posed), config)
+
+    def is_proven(camera: _Camera) -> bool:
+        moved, own = poses.copy(), list(camera.views)
+        moved[own] = camera.correction @ moved[own]
+        return support_height_m is not None and stands_right(posed, poses, moved, own, support_height_m)
+
+    found = _judge(evidence, tuple(view.camera for view in posed), config, is_proven)
     by_view = dict(zip(known, found.figures))
     found = replace(found, cameras=names, figures=tuple(by_view.get(index) for index in range(len(views))))
     if found.contradiction:
@@ -157,14 +159,12 @@ def checking(
         return replace(found, contradiction="; ".join(off_scale.values()))
     found = replace(found, doubts=(*found.doubts, *off_scale.values()))
     places = measured_places([posed[index] for index in kept if posed[index].camera not in off_scale])
-    support = find_support(places)
-    if support is None:
+    if find_support(places) is None:
         places = triangulated_places(seen.matches, poses, evidence.tolerance)
-        support = find_support(places)
     if not found.warnings:
         found = replace(found, doubts=focal_doubts(seen.matches, poses, evidence.tolerance))
-    found = _with_support(found, places, support, support_height_m, config)
-    return judge_world(found, posed, poses, support_height_m)
+    found = yield from judge_support(found, places, [posed[index] for index in kept], support_height_m, config)
+    return judge_world(with_unchecked_poses(found, posed), posed, poses, support_height_m)
 
 
 def _named_mirrored(found: PoseConsistency, posed: Sequence[CameraView], evidence: _Evidence) -> PoseConsistency:
@@ -184,29 +184,13 @@ def refuse_metres(reconstruction: Reconstruction, consistency: PoseConsistency) 
     )
 
 
-def _with_support(
-    found: PoseConsistency,
-    places: SeenPlaces,
-    support: SupportHeight | None,
-    support_height_m: float | None,
-    config: ConsistencyConfig,
+def _judge(
+    evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfig, is_proven: Callable[[_Camera], bool]
 ) -> PoseConsistency:
-    """The same with where the support was seen, and with what that says of the height that was given."""
-    found = replace(found, support=support)
-    words, refuted = tilt_doubt(places, support_height_m)
-    if words:
-        found = found if support_height_m is not None else replace(found, support=None)  # it would be of no level surface
-        return replace(found, contradiction=words) if refuted else replace(found, doubts=(*found.doubts, words))
-    if support is None or support_height_m is None:
-        return found
-    words, refuted = support_doubt(places, support, support_height_m, config)
-    if refuted:
-        return replace(found, contradiction=words)
-    return replace(found, doubts=(*found.doubts, words)) if words else found
+    """Figures of all views; cameras are taken out from the worst on, until the rest agrees.
 
-
-def _judge(evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfig) -> PoseConsistency:
-    """Figures of all views; cameras are taken out from the worst on, until the rest agrees."""
+    One that few places would have far away stays where whole surfaces prove its pose.
+    """
     figures: dict[str, float | None] = {}
     left_out: dict[str, str] = {}
     doubts: list[str] = []
@@ -219,6 +203,8 @@ def _judge(evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfi
         cameras = [_measure(part, name, names, config) for name in active]
         figures |= {camera.name: camera.figure(config.min_matches) for camera in cameras}
         bad = [camera for camera in cameras if _is_doubtful(camera, config)]
+        if len(names) > 2 and len(bad) == 1 and _times_gross(bad[0].correction) > 1 and is_proven(bad[0]):
+            bad = []
         if not bad:
             break
         worst = max(bad, key=lambda camera: camera.gain)

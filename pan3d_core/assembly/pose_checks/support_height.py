@@ -191,12 +191,18 @@ def support_doubt(places: SeenPlaces, found: SupportHeight, given_m: float, conf
         return "", False
     if off > 0 and not found.wide and not _is_lowest(places, found, given_m):
         return "", False  # a box on a plain table would look alike
-    words = f"the support is at {found.height_m:.3f} m, workspace.support_height_m says {given_m:.3f}"
-    if given_m * found.height_m > 0 and max(given_m / found.height_m, found.height_m / given_m) >= OTHER_UNIT:
-        words = f"{words}, {given_m / found.height_m:.2g} times that; are poses and height in one unit?"
+    words = height_words(found.height_m, given_m)
     far = abs(off) >= config.support_refuse_m and there <= FEW_THERE * found.places
     could_stand = places.points[:, 2] > given_m - LAYER * places.distance_m
     return words, far and (off > 0 or float(could_stand.mean()) < FEW_ABOVE)
+
+
+def height_words(seen_m: float, given_m: float) -> str:
+    """Say at which height the support is and at which it should be, and whether one of them may be of another unit."""
+    words = f"the support is at {seen_m:.3f} m, workspace.support_height_m says {given_m:.3f}"
+    if given_m * seen_m > 0 and max(given_m / seen_m, seen_m / given_m) >= OTHER_UNIT:
+        words = f"{words}, {given_m / seen_m:.2g} times that; are poses and height in one unit?"
+    return words
 
 
 def _is_lowest(places: SeenPlaces, found: SupportHeight, given_m: float) -> bool:

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from pan3d_core.assembly.pose_checks.support_height import LAYER, MIN_PIXELS, SeenPlaces
+from pan3d_core.assembly.pose_checks.view_matches import Array
 
 # A plane holds this share of all places and so many of them, spreads this far in its narrow direction (fraction of the distance),
 # and is found among so many planes through three of so many places.
@@ -22,7 +23,7 @@ LEVEL_SHARE = 0.5
 
 
 def surface_tilt(places: SeenPlaces) -> float | None:
-    """Find the plane that most places share.
+    """Find how far the plane that most places share leans.
 
     Args:
         places: By matches or by depth.
@@ -30,7 +31,35 @@ def surface_tilt(places: SeenPlaces) -> float | None:
     Returns:
         Degrees between it and the horizontal; None without a wide one of many places, or where as many lie in a level layer.
     """
-    points = places.points[:: max(1, len(places.points) // TRIED_PLACES)]
+    points = _thinned(places)
+    found = _most_shared(points, places)
+    if found is None:
+        return None
+    heights, layer = np.sort(points[:, 2]), LAYER * places.distance_m
+    level = int((np.searchsorted(heights, heights + layer, "right") - np.searchsorted(heights, heights - layer)).max())
+    plane = None if level >= LEVEL_SHARE * len(found) else _fitted(found, places.distance_m)
+    return None if plane is None else math.degrees(math.acos(min(1.0, float(plane[0][2]))))
+
+
+def plane_through(places: SeenPlaces) -> tuple[Array, float] | None:
+    """Find the plane that most places share.
+
+    Args:
+        places: By matches or by depth.
+
+    Returns:
+        Its unit normal (3,), that points up, and its distance from the origin along it; None without a wide one of many places.
+    """
+    found = _most_shared(_thinned(places), places)
+    return None if found is None else _fitted(found, places.distance_m)
+
+
+def _thinned(places: SeenPlaces) -> Array:
+    return places.points[:: max(1, len(places.points) // TRIED_PLACES)]
+
+
+def _most_shared(points: Array, places: SeenPlaces) -> Array | None:
+    """Those of the points that lie in one plane, the one of most."""
     least = MIN_PIXELS * len(points) / max(len(places.points), 1) if places.by_depth else PLANE_PLACES
     if len(points) < max(least, 3):
         return None
@@ -40,35 +69,37 @@ def surface_tilt(places: SeenPlaces) -> float | None:
     normals, corners = normals[lengths > 1e-9] / lengths[lengths > 1e-9, None], corners[lengths > 1e-9]
     if len(normals) == 0:
         return None
-    layer = LAYER * places.distance_m
-    held = np.abs(points @ normals.T - (corners[:, 0] * normals).sum(1)) <= layer  # (N, planes)
+    held = np.abs(points @ normals.T - (corners[:, 0] * normals).sum(1)) <= LAYER * places.distance_m  # (N, planes)
     inside = points[held[:, int(held.sum(0).argmax())]]
-    heights = np.sort(points[:, 2])
-    level = int((np.searchsorted(heights, heights + layer, "right") - np.searchsorted(heights, heights - layer)).max())
-    if len(inside) < max(least, PLANE_SHARE * len(points)) or level >= LEVEL_SHARE * len(inside):
-        return None
-    spreads, axes = np.linalg.eigh(np.cov(inside.T))
-    if math.sqrt(max(float(spreads[1]), 0.0)) < PLANE_SPREAD * places.distance_m:
-        return None
-    return math.degrees(math.acos(min(1.0, abs(float(axes[2, 0])))))
+    return inside if len(inside) >= max(least, PLANE_SHARE * len(points)) else None
 
 
-def tilt_doubt(places: SeenPlaces, support_height_m: float | None) -> tuple[str, bool]:
+def _fitted(points: Array, distance_m: float) -> tuple[Array, float] | None:
+    """Normal and offset of the plane of points, where they are spread widely in it."""
+    spreads, axes = np.linalg.eigh(np.cov(points.T))
+    if math.sqrt(max(float(spreads[1]), 0.0)) < PLANE_SPREAD * distance_m:
+        return None
+    normal: Array = axes[:, 0] * (1.0 if axes[2, 0] >= 0 else -1.0)
+    return normal, float(normal @ points.mean(0))
+
+
+def tilt_doubt(places: SeenPlaces, support_height_m: float | None, degrees: float | None = None) -> tuple[str, bool]:
     """Tell what a surface that is not level says of the world that poses are in.
 
     Args:
         places: By matches or by depth.
         support_height_m: World z of the surface that objects stand on, as it was given; None = unknown.
+        degrees: By which a surface was found to lean; None = `surface_tilt` of the places.
 
     Returns:
         What speaks against a world whose z is up, empty where nothing does; and whether that refutes a height in it.
     """
-    degrees = surface_tilt(places)
+    degrees = surface_tilt(places) if degrees is None else degrees
     if degrees is None or degrees < TOLD_DEG:
         return "", False
     words = f"the widest surface that is seen is tilted by {degrees:.0f} degrees in the world of the poses, whose z must be up"
     words = f"{words}; are they relative to a camera, or is y up in it?"
     if support_height_m is None or degrees < TILTED_DEG:
         return words, False
-    below = float((places.points[:, 2] < support_height_m - BELOW_M).mean())
+    below = float((places.points[:, 2] < support_height_m - BELOW_M).mean()) if len(places.points) else 0.0
     return words, degrees < UPRIGHT_DEG or below >= BELOW_SHARE

@@ -10,7 +10,7 @@ import argparse
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -147,6 +147,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("hand-eye by 3 degrees", WARNED, knocked(0, 3, of_all=True), wrist=True),
     Fault("support 2 cm too high", WARNED, words="support", support_m=0.02),
     Fault("support 2 cm too low", WARNED, words="support", support_m=-0.02),
+    Fault("support 5 cm too high", WARNED, words="support", support_m=0.05),
+    Fault("support 5 cm too low", WARNED, words="support", support_m=-0.05),
     Fault("support 10 cm too high", REFUSED, words="support", support_m=0.1),
     Fault("support 10 cm too low", REFUSED, words="support", support_m=-0.1),
     Fault("support 2 cm too high, with sensor depth", WARNED, words="support", support_m=0.02, depth=True),
@@ -162,6 +164,7 @@ class Verdict:
     refused: bool  # by taking the metres or leaving a camera out
     named: bool  # with the right words and, where one camera is wrong, the right camera
     unknown: bool  # no camera has a figure and no support was seen
+    unchecked: bool = False  # it is said that some pose or the support was not checked
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -231,7 +234,7 @@ def judge(fault: Fault, views: Sequence[CameraView], support_m: float, matches: 
     moved = {view.camera for view, a, b in zip(views, right, given) if np.abs(a - b).max() > 1e-6}
     unknown = found.support is None and not found.contradiction and all(figure is None for figure in found.figures)
     told = " ".join((found.contradiction, *found.warnings))
-    return Verdict(bool(told), _is_refused(found), _is_named(fault, found, moved), unknown)
+    return Verdict(bool(told), _is_refused(found), _is_named(fault, found, moved), unknown, bool(found.unchecked))
 
 
 def _is_refused(found: PoseConsistency) -> bool:
@@ -255,12 +258,12 @@ def summarize(verdicts: dict[tuple[int, str], list[Verdict]], count: int) -> dic
         count: Cameras.
 
     Returns:
-        By fault: shares that were told, refused, named, and of which nothing could be seen.
+        By fault: shares that were told, refused, named, of which nothing could be seen, and of which not all was checked.
     """
     rows = {}
     for fault in [fault for fault in FAULTS if (count, fault.name) in verdicts]:
         found = verdicts[count, fault.name]
-        shares = {name: float(np.mean([getattr(v, name) for v in found])) for name in ("told", "refused", "named", "unknown")}
+        shares = {field.name: float(np.mean([getattr(v, field.name) for v in found])) for field in fields(Verdict)}
         reached = shares["refused"] if fault.expected == REFUSED else shares["told"]
         target = TARGETS[fault.expected]
         rows[fault.name] = {**shares, "reached": reached <= target if fault.expected == CLEAN else reached >= target}

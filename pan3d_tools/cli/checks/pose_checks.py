@@ -16,6 +16,7 @@ from pan3d_core.views.usable_views import usable_scene
 from pan3d_tools.doctor import exit_code, format_report
 
 MEND_POSES = "mend the poses: cam_from_world in metres, optical axes (x right, y down, z forward)"
+MEND_UNCHECKED = "measure it by hand, or show the cameras more: a patterned cloth, another view, a depth sensor"
 MENDS = {
     CameraRefused.code: "give a picture that can be read; the others are used without it",
     CalibrationRefused.code: "calibrate the camera; the others are used without it",
@@ -66,7 +67,7 @@ def pose_checks(views: Sequence[CameraView], support_height_m: float | None) -> 
         support_height_m: World z as it was given; None = unknown.
 
     Returns:
-        One check per camera, one of all poses, one of the support.
+        One check per camera, one of all poses, one of the support, and of what could not be checked.
     """
     found = check_poses(views, support_height_m=support_height_m)
     why = dict(zip(found.left_out, found.reasons))
@@ -89,4 +90,5 @@ def pose_checks(views: Sequence[CameraView], support_height_m: float | None) -> 
         source = "sensor depth" if found.support.by_depth else "places seen by two views"
         detail = f"seen at {found.support.height_m:.3f} m (+-{1000 * found.support.sigma_m:.0f} mm) by {source}"
         checks.append(Check("support height", OK, detail))
+    checks += [Check("not checked", OPTIONAL, words, MEND_UNCHECKED) for words in found.unchecked]
     return checks

@@ -62,6 +62,8 @@ def run_reconstruct(options: argparse.Namespace) -> int:
         paths.append(write_attention(options.out / "attention.png", looking, list(scene.views)))
     for warning in result.warnings:
         print(f"warning: {warning}")
+    for words in () if result.consistency is None else result.consistency.unchecked:
+        print(f"not checked: {words}")
     print(f"{len(result.panoptic.segments)} objects, {len(result.panoptic.points)} points, {result.timings_ms['total']:.0f} ms")
     for path in [path for path in paths if path.parent == options.out]:
         print(f"  {path}")

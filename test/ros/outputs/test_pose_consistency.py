@@ -1,5 +1,6 @@
 """What statistics and diagnostics say of poses that the pictures doubt or refute; no node is needed."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -66,6 +67,13 @@ def test_diagnostics_have_the_figures_and_where_the_support_was_seen():
     assert found.level == DiagnosticStatus.OK
     assert float(values["consistency_a"]) == pytest.approx(0.97) and "consistency_b" not in values
     assert float(values["support_seen_at_m"]) == pytest.approx(0.742)
+
+
+def test_diagnostics_say_what_was_not_checked_without_a_warning():
+    found = diagnostic(replace(AGREEING, unchecked=("the poses of b were not checked",)))
+    assert found.level == DiagnosticStatus.OK and found.message.endswith("; the poses of b were not checked")
+    assert {item.key: item.value for item in found.values}["not_checked"] == "the poses of b were not checked"
+    assert "not_checked" not in {item.key for item in diagnostic(AGREEING).values}
 
 
 @pytest.mark.parametrize(

@@ -42,3 +42,18 @@ def test_right_lengths_and_few_places_say_nothing():
     few = replace(seen(3), intrinsics=seen(3).intrinsics * np.array([[1.1, 1, 1], [1, 1.1, 1], [1, 1, 1]]))
     assert focal_doubts(few, POSES, TOLERANCE) == ()
     assert focal_doubts(seen(0), POSES, TOLERANCE) == ()
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_lengths_that_are_off_are_told_by_neighbours_too(factor):
+    eyes = ((-0.6, -0.25, 0.55), (-0.65, 0.05, 0.6))
+    poses = np.stack([look_at(torch.tensor(eye), torch.zeros(3)).double().numpy() for eye in eyes])
+    places = np.random.default_rng(0).uniform((-0.25, -0.25, 0.0), (0.25, 0.25, 0.15), (60, 3))
+    pixels = (places @ poses[:, :3, :3].transpose(0, 2, 1) + poses[:, None, :3, 3]) @ LENS.T
+    pixels = pixels / pixels[..., 2:]
+    sides = np.zeros(60, np.int64), np.ones(60, np.int64)
+    matches = ViewMatches(*sides, *pixels, np.repeat(LENS[None], 2, 0))
+    assert focal_doubts(matches, poses, TOLERANCE) == ()
+    given = matches.intrinsics * np.array([[factor, 1, 1], [1, factor, 1], [1, 1, 1]])
+    (words,) = focal_doubts(replace(matches, intrinsics=given), poses, TOLERANCE)
+    assert f"focal lengths {1.1 if factor < 1 else 0.9} times as long" in words

@@ -73,3 +73,13 @@ def test_options_of_one_kind_are_refused_with_another(folder, capsys):
     assert "together with a bag only" in capsys.readouterr().err
     assert main(["doctor", "--support-height", "0.1"]) == 2
     assert main(["doctor", str(folder.parent), "picture.png"]) == 2
+
+
+def test_what_plain_pictures_do_not_show_is_told_as_not_checked(tmp_path, capsys):
+    grey = torch.full((3, 480, 480), 0.6)
+    write_scene(tmp_path / "plain", Scene("plain", tuple(rig(table=grey, top=grey)[:2]), support_height_m=0.0))
+    code, text = report(capsys, tmp_path / "plain")
+    assert code == 0 and text.count("not checked") == 4
+    assert (
+        "the poses of camera_0, camera_1 were not checked" in text and "workspace.support_height_m): it was not checked" in text
+    )

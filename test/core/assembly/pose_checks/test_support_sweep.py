@@ -1,0 +1,136 @@
+"""Whole surfaces that pictures agree on: soft patterns without one corner that could be recognised."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from table_rig import EYES, rig
+
+from pan3d_core.assembly.pose_checks.consistency import check_poses
+from pan3d_core.assembly.pose_checks.plane_sweep import overall, plane_agreement, sweep_pictures
+from pan3d_core.assembly.pose_checks.portions import at_once
+from pan3d_core.assembly.pose_checks.pose_fit import small_motion
+from pan3d_core.assembly.pose_checks.support_sweep import stands_right, sweep_support
+from pan3d_core.config import ConsistencyConfig
+
+CONFIG = ConsistencyConfig()
+PLAIN = torch.full((3, 480, 480), 0.6)
+
+
+def soft_spots():
+    """(3, 480, 480) soft spots without one edge, as of a cloth."""
+    spots = torch.rand((1, 1, 36, 36), generator=torch.Generator().manual_seed(3))
+    return 0.2 + 0.6 * torch.nn.functional.interpolate(spots, (480, 480), mode="bicubic").clamp(0, 1)[0].expand(3, -1, -1)
+
+
+def poses_of(views):
+    return np.stack([view.calibration()[1].double().numpy() for view in views])
+
+
+@pytest.fixture(scope="module")
+def cloth():
+    return rig(EYES, table=soft_spots(), top=PLAIN, shift_m=5.0)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return rig(EYES, table=PLAIN, top=PLAIN, shift_m=5.0)
+
+
+def swept(views, given_m):
+    found = at_once(sweep_support(views, poses_of(views), given_m))
+    assert found is not None
+    return found
+
+
+def test_pictures_agree_on_the_plane_that_they_show_and_on_no_other(cloth):
+    pictures = sweep_pictures(cloth, poses_of(cloth), 0.0)
+    assert pictures is not None
+    right, off, leaning = (
+        overall(plane_agreement(pictures, height, slope))
+        for height, slope in ((0.0, (0.0, 0.0)), (0.02, (0.0, 0.0)), (0.0, (0.2, 0.0)))
+    )
+    assert right > 0.8 and off < 0.75 * right and leaning < 0.6 * right
+
+
+def test_plain_pictures_agree_on_nothing(plain):
+    pictures = sweep_pictures(plain, poses_of(plain), 0.0)
+    assert pictures is not None and overall(plane_agreement(pictures, 0.0)) < 0.05
+
+
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize(
+    "off_m, doubted, refuted",
+    [(0.0, False, False), (0.02, True, False), (-0.02, True, False), (0.1, True, True), (-0.1, True, True)],
+)
+def test_a_height_is_told_by_soft_spots(cloth, count, off_m, doubted, refuted):
+    found = swept(cloth[:count], off_m)
+    assert found.doubts == doubted and found.may_be != doubted and found.tells(0.05)
+    assert found.refutes or not refuted
+    assert abs(found.height_m) < 0.006 and found.lowest_m <= found.height_m <= found.highest_m
+    assert found.tilt_deg is None
+
+
+def test_what_a_plain_table_is_at_stays_unknown(plain):
+    for off_m in (0.0, 0.1, -0.1):
+        found = swept(plain, off_m)
+        assert not found.doubts and not found.may_be and found.tilt_deg is None
+
+
+def leaning(views, degrees):
+    """The views with poses in a world that is turned about its x axis."""
+    turn = small_motion(np.array([np.radians(degrees), 0, 0, 0, 0, 0]))
+    return [replace(view, cam_from_world=torch.from_numpy(pose @ turn).float()) for view, pose in zip(views, poses_of(views))]
+
+
+@pytest.mark.parametrize("degrees", [10, -25])
+def test_a_surface_that_leans_is_measured(cloth, degrees):
+    found = swept(leaning(cloth, degrees), 0.0)
+    assert found.tilt_deg == pytest.approx(abs(degrees), abs=1.0)
+
+
+def test_a_leaning_world_is_told_and_refused_from_twenty_degrees_on(cloth):
+    slightly, much = (check_poses(leaning(cloth[:2], degrees), CONFIG, 0.0) for degrees in (10, 25))
+    assert slightly.contradiction == "" and "tilted by 10 degrees" in slightly.warnings[-1]
+    assert "tilted by 25 degrees" in much.contradiction
+
+
+def test_a_camera_stands_right_where_surfaces_agree_and_not_where_it_was_moved(cloth):
+    given = poses_of(cloth)
+    moved = given.copy()
+    moved[1] = small_motion(np.array([0.0, 0.06, 0.0, 0.05, 0.0, 0.0])) @ moved[1]
+    assert stands_right(cloth, given, moved, [1], 0.0)
+    assert not stands_right(cloth, moved, given, [1], 0.0)
+    assert not stands_right(cloth, given, given, [1], 0.0)
+
+
+def test_cameras_that_look_up_lay_nothing_on_a_plane(cloth):
+    assert sweep_pictures(cloth, poses_of(cloth), 2.0) is None
+    assert at_once(sweep_support(cloth[:1], poses_of(cloth[:1]), 0.0)) is None
+
+
+def test_the_height_of_two_views_of_a_cloth_is_refused_and_named(cloth):
+    found = check_poses(cloth[:2], CONFIG, support_height_m=-0.1)
+    assert "workspace.support_height_m says -0.100" in found.contradiction and found.support is not None
+    assert abs(found.support.height_m) < 0.006
+    right = check_poses(cloth[:2], CONFIG, support_height_m=0.0)
+    assert right.contradiction == "" and right.warnings == () and "support" not in " ".join(right.unchecked)
+
+
+def test_what_the_pictures_do_not_show_is_said_to_be_unchecked(plain):
+    found = check_poses(plain, CONFIG, support_height_m=0.1)
+    assert found.contradiction == "" and found.warnings == ()
+    poses, height = found.unchecked
+    assert "the poses of camera_0, camera_1, camera_2, camera_3 were not checked" in poses
+    assert "0.100 m (workspace.support_height_m): it was not checked" in height
+
+
+def test_nothing_is_unchecked_where_all_is_seen():
+    assert check_poses(rig(EYES[:2]), CONFIG, support_height_m=0.0).unchecked == ()
+
+
+def test_one_camera_without_depth_leaves_the_height_unchecked(cloth):
+    (height,) = check_poses(cloth[:1], CONFIG, support_height_m=0.0).unchecked
+    assert "was not checked" in height
+    assert check_poses(cloth[:1], CONFIG).unchecked == ()
