@@ -27,6 +27,7 @@ from pan3d_core.refine.schedule import RefineSettings
 from pan3d_core.refine.views import view_camera
 from pan3d_core.settings import Checked, setting
 from pan3d_core.structures import CameraView
+from pan3d_core.views.keyframes import told_apart
 from pan3d_core.views.scene_folder import VOID_NAME, Scene, SceneObject, SceneTruth
 from pan3d_core.views.shrinking import shrunk
 
@@ -84,9 +85,7 @@ def label_scene(
     """
     settings = settings or LabelSettings()
     posed = posed_views(scene.name, scene.views)
-    # Cameras of a moving camera's recording have one name; labels need to tell views apart.
-    chosen = [replace(shrunk(view, settings.longest_px), camera=f"view_{index:03d}", frame_id=view.frame_id)
-              for index, view in enumerate(spread_views(posed, settings.views))]  # fmt: skip
+    chosen = told_apart([shrunk(view, settings.longest_px) for view in spread_views(posed, settings.views)])
     support, warnings = _support(scene, posed, pipeline)
     config = replace(pipeline.config, workspace=replace(pipeline.config.workspace, support_height_m=support))
     proposals = _proposals(scene.name, chosen, pipeline, support, settings)
@@ -103,7 +102,7 @@ def label_scene(
         raise ValueError(f"scene {scene.name}: objects: expected at least one that is sure, got none: {'; '.join(doubted)}")
     truth = _truth(shown, depth, found, refined)
     share = float(found.void.double().mean())
-    labelled = Scene(scene.name, tuple(chosen), truth, support)
+    labelled = Scene(scene.name, chosen, truth, support)
     return LabelledScene(labelled, doubted, share, tuple(item.name for item in proposals), warnings)
 
 
