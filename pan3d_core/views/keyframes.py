@@ -107,6 +107,8 @@ def told_apart(views: Sequence[CameraView]) -> tuple[CameraView, ...]:
         views: Of one scene.
 
     Returns:
-        The views as "view_000" and so on, in their order.
+        The views, in their order; as "view_000" and so on where two had the same name.
     """
+    if len({view.camera for view in views}) == len(views):
+        return tuple(views)
     return tuple(replace(view, camera=f"view_{index:03d}") for index, view in enumerate(views))

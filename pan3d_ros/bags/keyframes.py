@@ -99,7 +99,7 @@ def spread_scene(path: Path | str, request: KeyframeRequest) -> Scene:
     Raises:
         BagError: Likewise.
     """
-    found = keyframe_scene(path, replace(request, views=max(request.views, KeyframeRequest.views)))
+    found = keyframe_scene(path, replace(request, views=MOST_VIEWS))
     return replace(found, views=told_apart(spread_views(found.views, request.views)))
 
 

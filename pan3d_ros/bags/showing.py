@@ -6,12 +6,11 @@ from pathlib import Path
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.teaching import Seen, TaughtLibrary
-from pan3d_ros.bags.evaluation import pipeline_of
 from pan3d_ros.bags.inspection import inspected
 from pan3d_ros.bags.keyframes import KeyframeRequest, spread_scene
 from pan3d_ros.bags.reader import BagError, BagReader
 from pan3d_ros.bags.replay import BagReplay, ReplayedSet
-from pan3d_ros.bags.settings import prepared, replay_settings
+from pan3d_ros.bags.settings import pipeline_of, prepared, replay_settings
 
 
 def seen_in_bag(path: Path, config: PipelineConfig, library: TaughtLibrary, *, use_depth: bool = False) -> Seen:
