@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from pan3d_core.config import KeyframeConfig, PipelineConfig, PreprocessConfig
-from pan3d_core.labelling.chosen_views import spread_views
+from pan3d_core.labelling.chosen_views import clear_views, spread_views
 from pan3d_core.runtime.failures import FailureLog
 from pan3d_core.structures import CameraView
 from pan3d_core.views.keyframes import KeyframeWindow, told_apart
@@ -98,9 +98,13 @@ def spread_scene(path: Path | str, request: KeyframeRequest) -> Scene:
 
     Raises:
         BagError: Likewise.
+        ValueError: Fewer than two of several pictures are clear.
     """
     found = keyframe_scene(path, replace(request, views=MOST_VIEWS))
-    return replace(found, views=told_apart(spread_views(found.views, request.views)))
+    clear, unclear = clear_views(found.name, found.views) if len(found.views) > 1 else (list(found.views), "")
+    if unclear:
+        log.warning("%s", unclear)
+    return replace(found, views=told_apart(spread_views(clear, request.views)))
 
 
 class _Collector:

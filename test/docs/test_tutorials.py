@@ -24,7 +24,7 @@ from pan3d_tools import cli
 
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 # Others need the simulator alone.
-NEEDS = {"judge_a_bag": ("mujoco", "rosbags"), "teach_it_your_things": ("mujoco", "rosbags", "viser")}
+NEEDS = {"judge_a_bag": ("mujoco", "rosbags"), "teach_it_your_things": ("mujoco", "rosbags")}
 SLOW = ("judge_a_bag", "teach_it_your_things")
 TEACHING = ROOT / "docs" / "tutorials" / "teach_it_your_things.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
