@@ -88,7 +88,8 @@ def test_tutorial(page, tmp_path, monkeypatch):
         pytest.importorskip(package)
     follow(page.read_text(encoding="utf-8"), tmp_path, monkeypatch)
     if page == TEACHING:
-        assert "the tea pot: " in asked_of_the_node(tmp_path)
+        told = asked_of_the_node(tmp_path)
+        assert re.search(r"^\d+ tea pot at ", told, re.MULTILINE) and "the tea pot: taught 'tea pot': " in told, told
 
 
 def test_the_quick_part_of_teaching(tmp_path, monkeypatch):
