@@ -61,7 +61,7 @@ def _sees_through(points: Tensor, view: CameraView) -> Tensor:
 
 def _without_specks(mask: Tensor) -> Tensor:
     """Connected places of some size alone: depth errs along outlines."""
-    parts, _ = label(binary_opening(mask.numpy(), np.ones((3, 3))))
+    parts, _ = label(binary_opening(mask.numpy(), np.ones((3, 3), bool)))
     large = np.bincount(parts.ravel()) >= LEAST * mask.numel()
     large[0] = False
     return torch.from_numpy(large[parts])

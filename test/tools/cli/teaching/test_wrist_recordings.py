@@ -57,6 +57,7 @@ def test_as_many_views_are_taken_as_are_asked_for_each_with_its_name(bag):
     assert [view.camera for view in few.views] == [f"view_00{row}" for row in range(5)]
 
 
+@pytest.mark.slow
 def test_a_bag_is_looked_at_like_pictures(bag, tmp_path, capsys):
     (tmp_path / "settings.yaml").write_text(EXACT)
     arguments = ["--depth", "--engine", "depth_clusters", "--views", "3", "--config", str(tmp_path / "settings.yaml")]
