@@ -103,7 +103,7 @@ def labels_picture(scene: Scene) -> Picture:
         Rows of views.
     """
     truth, views = scene.known_truth(), scene.views
-    palette = instance_palette(max(item.instance_id for item in truth.objects))
+    palette = instance_palette(max((item.instance_id for item in truth.objects), default=1))
     palette[list(truth.void_ids)] = VOID_COLOR
     names = {item.instance_id: item.name for item in truth.objects if not item.is_void}
     shown = sorted({round(place * (len(views) - 1) / (PICTURED - 1)) for place in range(PICTURED)})
