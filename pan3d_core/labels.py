@@ -44,3 +44,18 @@ class TaughtFit:
 def best_taught(fits: tuple[TaughtFit, ...]) -> TaughtFit | None:
     """Return the likeliest of those that are accepted, None where none is."""
     return max((fit for fit in fits if fit.accepted), key=lambda fit: fit.probability, default=None)
+
+
+def called(labels: LabelSpace, class_id: int, fits: tuple[TaughtFit, ...]) -> str:
+    """Say what an object is called.
+
+    Args:
+        labels: That `class_id` refers to.
+        class_id: Of the object, -1 = unnamed.
+        fits: With objects that were taught.
+
+    Returns:
+        The taught name where it is accepted, else that of its class; empty where it has none.
+    """
+    taught = best_taught(fits)
+    return labels.name(class_id) if taught is None else taught.name

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pan3d_core.geometry.transforms import invert_rigid
 from pan3d_core.structures import CameraView
+from pan3d_core.views.picture_checks import picture_faults
 
 MIN_VIEWS = 2  # one view alone agrees with everything
 _TURN_M = 0.5  # a turn by one radian shows as much that is new as a move by so many metres
@@ -38,6 +39,29 @@ def posed_views(name: str, views: Sequence[CameraView]) -> list[CameraView]:
     if len(sizes := sorted({view.hw for view in posed})) > 1:
         raise ValueError(f"scene {name}: images: expected one size in all views, got {', '.join(f'{w}x{h}' for h, w in sizes)}")
     return posed
+
+
+def clear_views(name: str, views: Sequence[CameraView]) -> tuple[list[CameraView], str]:
+    """Leave out the views whose pictures are too dark or blurred.
+
+    Args:
+        name: Of the scene, for what is told.
+        views: Of it.
+
+    Returns:
+        The others, in their order, and what was left out and why; empty = nothing.
+
+    Raises:
+        ValueError: Fewer than two are clear; says of each other one why.
+    """
+    faults = picture_faults(views)
+    clear = [view for row, view in enumerate(views) if row not in faults]
+    listed = "; ".join(f"view {row} ({views[row].camera}): {why}" for row, why in faults.items())
+    if len(clear) < MIN_VIEWS:
+        raise ValueError(
+            f"scene {name}: images: expected at least {MIN_VIEWS} that are clear, got {len(clear)} of {len(views)}: {listed}"
+        )
+    return clear, f"scene {name}: {len(faults)} of {len(views)} views are left out: {listed}" if faults else ""
 
 
 def spread_views(views: Sequence[CameraView], most: int) -> list[CameraView]:

@@ -14,6 +14,7 @@ from pan3d_core.settings import SHARE, Checked, setting
 
 SAME = 0.5  # IoU above which a proposer's mask of a view shows the object that the map shows there
 THING = "thing"  # what nobody has a name for
+MOVED = "other views see through it: it was moved, or it is none"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class DoubtRules(Checked):
 
     confirmed: float = setting(0.3, "share of its views in which each of two proposers must see an object", range=SHARE)
     alone: float = setting(0.6, "share of its views in which a proposer must see it that is the only one", range=SHARE)
+    moved: float = setting(0.3, "share of its pixels at which it is not there in other views", range=SHARE)
     named: float = setting(0.5, "share of the views with a name that must agree on it", range=SHARE)
     rival: float = setting(0.3, "share of the views from which on a second taught name is a contradiction", range=SHARE)
 
@@ -54,7 +56,11 @@ class _Sightings:
 
 
 def verdicts(
-    shown: MapViews, proposals: Sequence[Proposal], recognised: Sequence[Mapping[int, str]], rules: DoubtRules | None = None
+    shown: MapViews,
+    proposals: Sequence[Proposal],
+    recognised: Sequence[Mapping[int, str]],
+    rules: DoubtRules | None = None,
+    moved: Tensor | None = None,
 ) -> Verdicts:
     """Decide what of a refined scene is known.
 
@@ -63,6 +69,7 @@ def verdicts(
         proposals: At least one, of the same views.
         recognised: Per view, the map's ids that were recognised there as taught objects, with their names.
         rules: None = the defaults.
+        moved: (V, H, W) bool, what stands in a view where others see through it; None = nobody looked.
 
     Returns:
         Objects with names, those in doubt, and the pixels of which nothing is said: doubtful objects, places that a proposer took
@@ -74,11 +81,13 @@ def verdicts(
         if value == 0:
             continue
         found = _sightings(value, shown.instance_id, proposals, recognised)
-        if why := _doubt(found, rules):
+        share = 0.0 if moved is None else float(moved[shown.instance_id == value].float().mean())
+        if why := MOVED if share >= rules.moved else _doubt(found, rules):
             doubted[value] = why
         else:
             names[value] = _name(found, rules)
-    claimed = torch.stack([proposal.ids > 0 for proposal in proposals]).any(0)
+    claimed = torch.zeros_like(shown.instance_id, dtype=torch.bool) if moved is None else moved
+    claimed = claimed | torch.stack([proposal.ids > 0 for proposal in proposals]).any(0)
     sure = torch.isin(shown.instance_id, torch.tensor(list(names), dtype=torch.int64))
     # A thing without an id is an object that no query has.
     void = ~sure & ((shown.instance_id > 0) | (shown.semantic_id <= OBJECT) | claimed)

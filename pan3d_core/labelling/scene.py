@@ -12,8 +12,9 @@ from pan3d_core.assembly.pose_checks.support_height import estimate_support_heig
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.geometry.boxes import upright_box
-from pan3d_core.labelling.chosen_views import posed_views, spread_views
+from pan3d_core.labelling.chosen_views import clear_views, posed_views, spread_views
 from pan3d_core.labelling.doubt import DoubtRules, MapViews, Verdicts, verdicts
+from pan3d_core.labelling.motion import moved_places
 from pan3d_core.labelling.proposals import Proposal, engine_proposal, joined, teacher_proposal
 from pan3d_core.labelling.recognition import recognised_in_views
 from pan3d_core.labelling.teachers import LoadedTeacher
@@ -27,6 +28,7 @@ from pan3d_core.refine.schedule import RefineSettings
 from pan3d_core.refine.views import view_camera
 from pan3d_core.settings import Checked, setting
 from pan3d_core.structures import CameraView
+from pan3d_core.views.keyframes import told_apart
 from pan3d_core.views.scene_folder import VOID_NAME, Scene, SceneObject, SceneTruth
 from pan3d_core.views.shrinking import shrunk
 
@@ -79,14 +81,12 @@ def label_scene(
         The chosen views with masks, names and depth.
 
     Raises:
-        ValueError: Too few views have intrinsics and pose, the height of the support is neither known nor seen, or no object was
-            found that is sure; names scene and field.
+        ValueError: Too few views have intrinsics and pose, or are clear, the height of the support is neither known nor seen, or
+            no object was found that is sure; names scene and field.
     """
     settings = settings or LabelSettings()
-    posed = posed_views(scene.name, scene.views)
-    # Cameras of a moving camera's recording have one name; labels need to tell views apart.
-    chosen = [replace(shrunk(view, settings.longest_px), camera=f"view_{index:03d}", frame_id=view.frame_id)
-              for index, view in enumerate(spread_views(posed, settings.views))]  # fmt: skip
+    posed, unclear = clear_views(scene.name, posed_views(scene.name, scene.views))
+    chosen = told_apart([shrunk(view, settings.longest_px) for view in spread_views(posed, settings.views)])
     support, warnings = _support(scene, posed, pipeline)
     config = replace(pipeline.config, workspace=replace(pipeline.config.workspace, support_height_m=support))
     proposals = _proposals(scene.name, chosen, pipeline, support, settings)
@@ -97,14 +97,23 @@ def label_scene(
     recognised: list[dict[int, str]] = [{} for _ in chosen]
     if pipeline.recogniser is not None and pipeline.recogniser.library.objects:
         recognised = recognised_in_views(pipeline.fresh(config), chosen, shown.instance_id, settings.views_at_once)
-    found = verdicts(shown, proposals, recognised, settings.doubt)
+    moved = moved_places(chosen, support)
+    if bool(moved.any()):
+        count = int(moved.flatten(1).any(1).sum())
+        told = (
+            f"scene {scene.name}: in {count} of {len(chosen)} views something stands where others see through it: was it moved?"
+        )
+        warnings = (*warnings, told)
+    found = verdicts(shown, proposals, recognised, settings.doubt, moved)
     doubted = tuple(f"object {value}: {why}" for value, why in found.doubted.items())
     if not found.names:
         raise ValueError(f"scene {scene.name}: objects: expected at least one that is sure, got none: {'; '.join(doubted)}")
     truth = _truth(shown, depth, found, refined)
     share = float(found.void.double().mean())
-    labelled = Scene(scene.name, tuple(chosen), truth, support)
-    return LabelledScene(labelled, doubted, share, tuple(item.name for item in proposals), warnings)
+    labelled = Scene(scene.name, chosen, truth, support)
+    return LabelledScene(
+        labelled, doubted, share, tuple(item.name for item in proposals), warnings + ((unclear,) if unclear else ())
+    )
 
 
 def _support(scene: Scene, views: Sequence[CameraView], pipeline: PerceptionPipeline) -> tuple[float, tuple[str, ...]]:

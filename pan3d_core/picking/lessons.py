@@ -9,7 +9,7 @@ import torch
 
 from pan3d_core.body import RobotBody, see_body
 from pan3d_core.geometry.boxes import OrientedBox
-from pan3d_core.labels import best_taught
+from pan3d_core.labels import called
 from pan3d_core.lessons import LessonFolder, Look, PickEvidence, look_of
 from pan3d_core.lessons.differences import Mask
 from pan3d_core.picking.reports import Attempt, Outcome, Seen
@@ -44,9 +44,7 @@ def learnt(
     if done.outcome in LET_GO:
         moved = torch.from_numpy(done.motion.world_from_was).to(segment.box.world_from_box)
         put = OrientedBox(moved @ segment.box.world_from_box, segment.box.size_m)
-    taught = best_taught(segment.taught)
-    labels = before.result.panoptic.labels
-    name = taught.name if taught is not None else labels.names[segment.class_id] if segment.class_id >= 0 else ""
+    name = called(before.result.panoptic.labels, segment.class_id, segment.taught)
     pick = PickEvidence(
         look_from(before, body, lessons.config.longest_px),
         None if after is None else look_from(after, body, lessons.config.longest_px),

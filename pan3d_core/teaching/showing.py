@@ -17,6 +17,7 @@ from pan3d_core.structures import CameraView, PerceptionResult
 from pan3d_core.teaching.describing import Masked, masked_pictures
 from pan3d_core.teaching.looks import Looks
 from pan3d_core.teaching.objects import TaughtObject, checked_name, key_of
+from pan3d_core.views.picture_checks import picture_faults
 
 MIN_VIEWS = 2  # fewer show one side, which may be that of another thing
 _MARGIN = 0.15  # around an object in its thumbnail, in sides of its box
@@ -70,7 +71,8 @@ def show_object(seen: Seen, instance_id: int, name: str, engine: str = "") -> Ta
         The object, in no library yet.
 
     Raises:
-        ValueError: The name is none, nothing is known in metres, there is no such object, or too few views show enough of it.
+        ValueError: The name is none, nothing is known in metres, there is no such object, too few views show enough of it, or too
+            few are clear.
     """
     result, tidy = seen.result, checked_name(name)
     panoptic = result.panoptic
@@ -84,6 +86,9 @@ def show_object(seen: Seen, instance_id: int, name: str, engine: str = "") -> Ta
     count = 0 if looks is None else len(looks.pixels)
     if looks is None or count < MIN_VIEWS:
         raise ValueError(f"views: expected at least {MIN_VIEWS} that show enough of object {instance_id}, got {count}")
+    if len(faults := picture_faults(seen.views)) > len(seen.views) - MIN_VIEWS:
+        listed = "; ".join(f"{seen.views[row].camera}: {why}" for row, why in faults.items())
+        raise ValueError(f"views: expected at least {MIN_VIEWS} that are clear, got {len(seen.views) - len(faults)}: {listed}")
     pictures = masked_pictures(panoptic, result.views, seen.views)
     thumbnails = tuple(picture for item in pictures if (picture := _thumbnail(item, instance_id)) is not None)
     stamp_ns = max(result.views.stamps_ns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 import torch
@@ -97,3 +98,17 @@ def _motion(first: Tensor, second: Tensor) -> tuple[float, float]:
     cosine = ((second_from_first.diagonal()[:3].sum() - 1) / 2).clamp(-1, 1)
     centers = [invert_rigid(cam_from_world)[:3, 3] for cam_from_world in (first, second)]
     return float((centers[0] - centers[1]).norm()), float(torch.rad2deg(torch.arccos(cosine)))
+
+
+def told_apart(views: Sequence[CameraView]) -> tuple[CameraView, ...]:
+    """Give each view a name of its own: the keyframes of a moving camera have all the same.
+
+    Args:
+        views: Of one scene.
+
+    Returns:
+        The views, in their order; as "view_000" and so on where two had the same name.
+    """
+    if len({view.camera for view in views}) == len(views):
+        return tuple(views)
+    return tuple(replace(view, camera=f"view_{index:03d}") for index, view in enumerate(views))

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pan3d_core.config import PipelineConfig
+from pan3d_core.engines import build_engine
+from pan3d_core.language.namer import Namer
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.runtime.checks import MISSING
 from pan3d_core.runtime.files import named_file
@@ -16,6 +18,7 @@ from pan3d_ros.bags.inspection import Inspection
 from pan3d_ros.bags.reading.reader import IMAGE, BagError, BagReader
 from pan3d_ros.inputs.camera_frames import CameraTopics
 from pan3d_ros.parameters.node_config import CameraConfig, NodeConfig
+from pan3d_ros.parameters.taught_objects import stored_library
 from pan3d_ros.parameters.unknown import unknown_to_perception
 from pan3d_ros.parameters.values import flat_values, known_values, node_settings, read_parameter_files
 
@@ -139,6 +142,22 @@ def check_topics(bag: BagReader, settings: ReplaySettings) -> None:
         for name, topic in wanted.items():
             if topic not in bag.topics or not bag.topics[topic].count:
                 raise BagError(_lacks(bag, f"camera.{camera}.{name}", topic, wanted.values()))
+
+
+def pipeline_of(settings: ReplaySettings) -> PerceptionPipeline:
+    """Build the pipeline as the node does, with its naming and what was taught to it.
+
+    Args:
+        settings: Of the node.
+
+    Returns:
+        It has seen nothing yet.
+    """
+    engine = build_engine(settings.pipeline.model)
+    pipeline = PerceptionPipeline(engine, settings.pipeline, Namer.of_facts(engine.facts, settings.pipeline.naming))
+    if settings.pipeline.objects.folder:
+        pipeline.use_library(stored_library(settings.pipeline))
+    return pipeline
 
 
 def prepared(pipeline: PerceptionPipeline, settings: ReplaySettings) -> ReplaySettings:

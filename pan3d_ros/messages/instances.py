@@ -10,7 +10,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import ColorRGBA, Header
 from torch import Tensor
 
-from pan3d_core.labels import LabelSpace, best_taught
+from pan3d_core.labels import LabelSpace, best_taught, called
 from pan3d_core.memory import MemoryObject, ObjectState, World
 from pan3d_core.pictures.palette import class_colors
 from pan3d_core.structures import PerceptionResult, Segment
@@ -65,7 +65,7 @@ def instance_message(segment: Segment, labels: LabelSpace, first_ns: int, now_ns
         NEW where the two stamps are equal, else TRACKED.
     """
     taught = best_taught(segment.taught)
-    name = labels.name(segment.class_id) if taught is None else taught.name
+    name = called(labels, segment.class_id, segment.taught)
     message = Instance(id=segment.instance_id, state=Instance.NEW if first_ns == now_ns else Instance.TRACKED)
     message.class_id = message.class_name = name
     message.class_score = taught.probability if taught else float(segment.class_score) if name else 0.0

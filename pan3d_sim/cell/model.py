@@ -16,7 +16,7 @@ from pan3d_sim.cell.hand import HandSpec
 from pan3d_sim.cell.stage import FLOOR_ONLY, TOUCHES_ALL, new_world
 from pan3d_sim.library.bank import ObjectLibrary
 from pan3d_sim.objects.appearance import add_environment, add_materials
-from pan3d_sim.objects.kinds import COLLISION_GROUP, KINDS, ObjectSpec, add_object, sample_object
+from pan3d_sim.objects.kinds import COLLISION_GROUP, HELD_OUT_KINDS, KINDS, ObjectSpec, add_object, sample_object
 
 TIMESTEP_S = 0.002
 
@@ -43,8 +43,9 @@ class CellConfig:
     def __post_init__(self) -> None:
         if self.arrangement not in ARRANGEMENTS:
             raise ValueError(f"arrangement: expected one of {', '.join(ARRANGEMENTS)}, got {self.arrangement!r}")
-        if unknown := [kind for kind in self.kinds if kind not in KINDS]:
-            raise ValueError(f"kinds: expected some of {', '.join(KINDS)}, got {', '.join(unknown)}")
+        known = (*KINDS, *HELD_OUT_KINDS)
+        if unknown := [kind for kind in self.kinds if kind not in known]:
+            raise ValueError(f"kinds: expected some of {', '.join(known)}, got {', '.join(unknown)}")
         if not self.objects and not (self.num_objects >= 1 and self.kinds):
             raise ValueError(f"num_objects, kinds: expected at least one of each, got {self.num_objects} and {list(self.kinds)}")
 

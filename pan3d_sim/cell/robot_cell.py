@@ -56,7 +56,7 @@ class RobotCell(Stage, AbstractContextManager["RobotCell"]):
         """Build, settle and light the scene. `changes` replace fields of `config`, e.g. `RobotCell(3, num_objects=5)`."""
         changes = {key: tuple(value) if key in ("kinds", "objects") else value for key, value in changes.items()}
         self.config = replace(config or CellConfig(), **changes)
-        self.objects = self.config.objects or draw_objects(_stream(seed, 0), self.config)
+        self.objects = self.config.objects or objects_of_seed(seed, self.config)
         model = compile_cell(_stream(seed, 1), self.objects, self.config)
         surfaces = [obj.vertices for obj in self.objects]
         super().__init__(model, self.config.hand, surfaces, seed, self.config.support_height_m)
@@ -64,7 +64,8 @@ class RobotCell(Stage, AbstractContextManager["RobotCell"]):
         self._arrange(_stream(seed, 2))
         randomize_appearance(self.model, _stream(seed, 3))
         rig = replace(self.config.rig, support_height_m=self.config.support_height_m)
-        self.cameras = sample_rig(_stream(seed, 4), self.config.num_cameras, self.config.width, self.config.height, rig)
+        count, width, height = self.config.num_cameras, self.config.width, self.config.height
+        self.cameras = sample_rig(_stream(seed, 4), count, width, height, rig) if count else []
         self._renderer: Renderer | None = None
         self._noise_rng = _stream(seed, 5)
 
@@ -121,7 +122,7 @@ class RobotCell(Stage, AbstractContextManager["RobotCell"]):
             if noise is not None:
                 z = noise.measure(self.seen_surfaces(camera, rgb, z, view_ids), self._noise_rng)
             ids.append(view_ids)
-            views.append(_camera_view(camera, rgb, z if depth else None, stamp_ns))
+            views.append(camera_view(camera, rgb, z if depth else None, stamp_ns))
         self.instance_ids = np.stack(ids)  # (S, H, W) int32 of the latest views
         return views
 
@@ -201,6 +202,19 @@ class RobotCell(Stage, AbstractContextManager["RobotCell"]):
         return (object_of_geom[geom_ids] + 1).astype(np.int32)
 
 
+def objects_of_seed(seed: int, config: CellConfig) -> tuple[ObjectSpec, ...]:
+    """Draw the objects that the cell of a seed has, so that another cell can have the same.
+
+    Args:
+        seed: Of the cell.
+        config: How many objects, and of what.
+
+    Returns:
+        The objects, none placed yet.
+    """
+    return draw_objects(_stream(seed, 0), config)
+
+
 def _stream(seed: int, purpose: int) -> np.random.Generator:
     """Independent random numbers per purpose: another number of cameras leaves the objects as they are."""
     return np.random.default_rng([seed, purpose])
@@ -211,7 +225,18 @@ def _box(obj: ObjectSpec, world_from_object: np.ndarray) -> OrientedBox:
     return OrientedBox(torch.from_numpy(world_from_box).float(), torch.from_numpy(size).float())
 
 
-def _camera_view(camera: RigCamera, rgb: np.ndarray, depth: np.ndarray | None, stamp_ns: int) -> CameraView:
+def camera_view(camera: RigCamera, rgb: np.ndarray, depth: np.ndarray | None, stamp_ns: int = 0) -> CameraView:
+    """Make a view of what a camera has taken.
+
+    Args:
+        camera: The camera.
+        rgb: (H, W, 3) uint8.
+        depth: (H, W) z-depth in metres, 0 = none; or None.
+        stamp_ns: Of the exposure.
+
+    Returns:
+        The view in the cell's frame.
+    """
     return CameraView(
         image=torch.from_numpy(rgb.copy()).permute(2, 0, 1).float() / 255.0,
         intrinsics=torch.from_numpy(camera.intrinsics).float(),

@@ -17,10 +17,9 @@ from pan3d_core.pictures.overlays import to_picture
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import CameraView, PerceptionResult, Segment, unit_range
 from pan3d_ros.bags.inspection import inspected
-from pan3d_ros.bags.judging.evaluation import pipeline_of
 from pan3d_ros.bags.reading.reader import BagError, BagReader
 from pan3d_ros.bags.replay import BagReplay, ReplayedSet
-from pan3d_ros.bags.settings import ReplaySettings, prepared, replay_settings
+from pan3d_ros.bags.settings import ReplaySettings, pipeline_of, prepared, replay_settings
 from pan3d_ros.messages.cameras import to_camera_view
 
 SAMPLE_SIDE = 48  # pixels of a picture's longer side from which its statistics are made

@@ -10,9 +10,10 @@ from pathlib import Path
 from torch import Tensor
 
 from pan3d_core.config import KeyframeConfig, PipelineConfig, PreprocessConfig
+from pan3d_core.labelling.chosen_views import clear_views, spread_views
 from pan3d_core.runtime.failures import FailureLog
 from pan3d_core.structures import CameraView
-from pan3d_core.views.keyframes import KeyframeWindow
+from pan3d_core.views.keyframes import KeyframeWindow, told_apart
 from pan3d_core.views.scene_folder import Scene
 from pan3d_ros.bags.inspection import inspected
 from pan3d_ros.bags.reading.frames import pairings_of, remember_infos
@@ -83,6 +84,27 @@ def keyframe_scene(path: Path | str, request: KeyframeRequest | None = None) -> 
         why = "; ".join(collector.left_out) or "no image has its camera_info (and depth) beside it"
         raise BagError(f"{path}: expected at least one image with calibration and pose, got none: {why}")
     return Scene(Path(path).stem, views, support_height_m=settings.pipeline.workspace.support_height_m)
+
+
+def spread_scene(path: Path | str, request: KeyframeRequest) -> Scene:
+    """Make a scene of the keyframes of a bag that are farthest from each other, each with a name of its own.
+
+    Args:
+        path: As of `keyframe_scene`.
+        request: What is wanted; as many views as it says, where the bag has so many keyframes.
+
+    Returns:
+        As `keyframe_scene`.
+
+    Raises:
+        BagError: Likewise.
+        ValueError: Fewer than two of several pictures are clear.
+    """
+    found = keyframe_scene(path, replace(request, views=MOST_VIEWS))
+    clear, unclear = clear_views(found.name, found.views) if len(found.views) > 1 else (list(found.views), "")
+    if unclear:
+        log.warning("%s", unclear)
+    return replace(found, views=told_apart(spread_views(clear, request.views)))
 
 
 class _Collector:

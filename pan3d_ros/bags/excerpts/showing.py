@@ -6,15 +6,16 @@ from pathlib import Path
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.teaching import Seen, TaughtLibrary
+from pan3d_ros.bags.excerpts.keyframes import KeyframeRequest, spread_scene
 from pan3d_ros.bags.inspection import inspected
-from pan3d_ros.bags.judging.evaluation import pipeline_of
 from pan3d_ros.bags.reading.reader import BagError, BagReader
 from pan3d_ros.bags.replay import BagReplay, ReplayedSet
-from pan3d_ros.bags.settings import prepared, replay_settings
+from pan3d_ros.bags.settings import pipeline_of, prepared, replay_settings
 
 
 def seen_in_bag(path: Path, config: PipelineConfig, library: TaughtLibrary, *, use_depth: bool = False) -> Seen:
-    """Look through a bag as the node would, and keep the newest of the results from the most views.
+    """Look at what a bag shows: of a moving camera views from places that differ, over all of its way; of several cameras, as
+    the node would, at every set, of which the newest of those with the most views is kept.
 
     Args:
         path: A folder, or an .mcap or .db3 file.
@@ -33,6 +34,10 @@ def seen_in_bag(path: Path, config: PipelineConfig, library: TaughtLibrary, *, u
         pipeline = pipeline_of(settings)
         pipeline.use_library(library)
         settings = prepared(pipeline, settings)
+        if settings.pipeline.keyframe.enabled:
+            views = settings.pipeline.keyframe.window_size
+            pipeline.process(spread_scene(path, KeyframeRequest(views, (), use_depth, config)).views)
+            return pipeline.shown()
         kept: list[Seen] = []
         lost: list[str] = []
 

@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pan3d_core.config import ModelConfig, PipelineConfig
-from pan3d_core.engines import build_engine
 from pan3d_core.engines.parts.warm_up import warm_up
-from pan3d_core.language.namer import Namer
+from pan3d_core.labels import called
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import PerceptionResult
 from pan3d_eval.metrics.average_precision import InstanceAp, instance_ap
@@ -23,7 +22,7 @@ from pan3d_ros.bags.judging.timeline import RATE_LIMIT, FormedSet, Timeline, sim
 from pan3d_ros.bags.judging.truth import BagTruth
 from pan3d_ros.bags.reading.reader import BagReader
 from pan3d_ros.bags.replay import BagReplay, ReplayedSet
-from pan3d_ros.bags.settings import ReplaySettings, TruthTopics, prepared, replay_settings
+from pan3d_ros.bags.settings import ReplaySettings, TruthTopics, pipeline_of, prepared, replay_settings
 
 Progress = Callable[[int, int], None]
 Part = tuple[float, float | None]  # start and duration, seconds; None = to the end
@@ -220,13 +219,6 @@ def bag_worker(request: BagRequest, progress: Progress | None = None) -> Callabl
     return evaluate
 
 
-def pipeline_of(settings: ReplaySettings) -> PerceptionPipeline:
-    """As the node builds it, with its naming."""
-    engine = build_engine(settings.pipeline.model)
-    namer = Namer.of_facts(engine.facts, settings.pipeline.naming)
-    return PerceptionPipeline(engine, settings.pipeline, namer)
-
-
 class _Judge:
     """Takes sets one by one, measures, and lets go of their images."""
 
@@ -313,7 +305,7 @@ def _outcome(item: ReplayedSet, result: PerceptionResult | None) -> SetOutcome:
     objects = tuple(
         SeenObject(
             id=segment.instance_id,
-            name=labels.name(segment.class_id),
+            name=called(labels, segment.class_id, segment.taught),
             score=float(segment.score),
             center_m=tuple(segment.box.world_from_box[:3, 3].tolist()),
             size_m=tuple(segment.box.size_m.tolist()),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from pan3d_interfaces.msg import ErrorCode
@@ -17,15 +16,13 @@ from pan3d_core.config import PipelineConfig
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.teaching import (
     Recogniser,
-    TaughtLibrary,
     chosen_object,
-    read_library,
     same_as_taught,
     show_object,
     write_object,
 )
 from pan3d_ros.parameters.node_config import NodeConfig
-from pan3d_ros.parameters.values import expanded_path
+from pan3d_ros.parameters.taught_objects import library_folder, stored_library
 from pan3d_ros.services.private.own import OwnServices
 from pan3d_ros.services.requests import RequestError, check_limits, check_prompt, check_request, select_shown
 
@@ -110,38 +107,3 @@ class TeachingServices(OwnServices):
         if pipeline.recogniser is None:
             raise RequestError(ErrorCode.INVALID_REQUEST, "objects.folder: expected a folder of taught objects, got none")
         return pipeline, pipeline.recogniser
-
-
-def library_folder(config: PipelineConfig) -> Path:
-    """Give the folder of the parameter `objects.folder`.
-
-    Raises:
-        ValueError: There is none, or a user without a home folder has `~` in it.
-    """
-    if not config.objects.folder:
-        raise ValueError("objects.folder: expected a folder of taught objects, got none")
-    return expanded_path("objects.folder", config.objects.folder)
-
-
-def stored_library(config: PipelineConfig) -> TaughtLibrary:
-    """Read the objects of `objects.folder`; without such a folder yet nothing is taught.
-
-    Args:
-        config: Of the pipeline.
-
-    Returns:
-        What was taught; entries that are damaged are left out, and logged.
-
-    Raises:
-        ValueError: The parameter is empty or no path.
-        OSError: The folder cannot be read.
-    """
-    folder = library_folder(config)
-    if not folder.exists():
-        log.warning("objects.folder: %s is not there yet; nothing was taught", folder)
-        return TaughtLibrary()
-    library = read_library(folder)
-    for text in library.skipped:
-        log.warning("objects.folder: %s", text)
-    log.info("taught objects: %s", ", ".join(library.names) or "none")
-    return library

@@ -26,7 +26,7 @@ from pan3d_sim.cameras.depth_sensors import depth_sensor
 from pan3d_tools.bench.options import add_engine_options
 from pan3d_tools.bench.shares import rate
 from pan3d_tools.bench.teaching.fitting import WHOLE, fitted, pairs_of
-from pan3d_tools.bench.teaching.labels import label_figures
+from pan3d_tools.bench.teaching.labels import Recordings, label_figures
 from pan3d_tools.bench.teaching.learning import learnt_look
 from pan3d_tools.bench.teaching.tables import Candidate, Group, Looker, Source, make_group
 
@@ -95,7 +95,9 @@ def run(argv: list[str]) -> dict[str, object]:
         return {**learnt_look(source, CropSource(facts.crops, facts.crops_checkpoint), options.learn_look)}
     if options.labels:
         sensor = "exact" if options.depth_sensor == COLOUR_ONLY else options.depth_sensor
-        return {**label_figures(looker.pipeline, options.labels, options.views, sensor, LabelSettings(steps=options.steps))}
+        modelled = Source(options.object_folder, options.photographs, "held-out") if options.object_folder else None
+        recordings = Recordings(options.labels, options.views, sensor, modelled)
+        return {**label_figures(looker.pipeline, recordings, LabelSettings(steps=options.steps))}
     weights, fit = WEIGHTS, {}
     if options.fit:
         train = _groups(options, looker, "train", options.fit)

@@ -8,16 +8,21 @@ from dataclasses import dataclass, replace
 import torch
 
 from pan3d_core.labelling import LabelledScene, LabelSettings, label_scene
+from pan3d_core.labels import LabelSpace
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import CameraView
-from pan3d_core.views.scene_folder import Scene, SceneTruth
+from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth
 from pan3d_eval.metrics.panoptic import PanopticCounts, average_quality, coco_panoptic_counts
 from pan3d_sim.cameras.depth_sensors import depth_sensor
 from pan3d_sim.cameras.measured_views import MeasuredViews
+from pan3d_sim.cell.robot_cell import camera_view
+from pan3d_sim.data.bank import RenderedScene
 from pan3d_sim.data.refine_scene import RefineSceneSettings, render_refine_scene
+from pan3d_sim.data.repeated_objects import RepeatedObjects
 from pan3d_tools.bench.teaching.person import clicked
+from pan3d_tools.bench.teaching.tables import Source
 
-FIRST_SEED = 1000
+FIRST_SEED, ON_TABLE = 1000, 6
 BACKGROUND, OBJECT = 0, 1
 VOID = -1
 DEPTH_ASKED, COLOUR_ASKED, CLICKED_ASKED = 0.85, 0.75, 0.93
@@ -67,29 +72,79 @@ def judged_labels(found: LabelledScene, truth: SceneTruth) -> LabelQuality:
     )
 
 
-def label_figures(
-    pipeline: PerceptionPipeline, scenes: int, views: int, sensor: str, settings: LabelSettings
-) -> dict[str, float | int | str]:
+@dataclass(frozen=True)
+class Recordings:
+    """What is labelled and judged."""
+
+    count: int
+    views: int  # of each
+    sensor: str  # whose errors depth has; "exact" = none
+    source: Source | None = None  # modelled objects and surfaces; None = procedural objects in the plain cell
+
+    @property
+    def about(self) -> str:
+        """What the scenes show, in words."""
+        if self.source is None:
+            return f"procedural, {ON_TABLE} to a scene, of kinds that training shows"
+        return f"modelled, {ON_TABLE} to a scene, of the split {self.source.split}"
+
+    def scene(self, number: int) -> Scene:
+        """Render one, with exact depth and the truth.
+
+        Args:
+            number: Of the scene, from 0.
+
+        Returns:
+            The scene; of modelled objects no two scenes show the same one.
+        """
+        if self.source is None:
+            return render_refine_scene(FIRST_SEED + number, RefineSceneSettings(num_views=self.views, hold_out_every=0)).scene
+        objects = self.source.draw(number, ON_TABLE)
+        world, size = self.source.world(), (RefineSceneSettings.width, RefineSceneSettings.height)
+        with RepeatedObjects(FIRST_SEED + number, objects, world=world, size=size) as repeated:
+            return known_scene(f"modelled_{number}", repeated.scene(0, range(ON_TABLE), self.views).rendered)
+
+
+def known_scene(name: str, rendered: RenderedScene) -> Scene:
+    """Make a scene with its truth of what was rendered.
+
+    Args:
+        name: Of the scene.
+        rendered: Views with ids and depth.
+
+    Returns:
+        The scene, metres.
+    """
+    pictures = zip(rendered.cameras, rendered.images, rendered.depth, strict=True)
+    views = tuple(camera_view(camera, image, depth) for camera, image, depth in pictures)
+    kinds = tuple(dict.fromkeys(item.spec.kind for item in rendered.objects))
+    objects = tuple(
+        SceneObject(number, item.spec.name, kinds.index(item.spec.kind)) for number, item in enumerate(rendered.objects, start=1)
+    )
+    ids, depths = torch.from_numpy(rendered.ids).long(), torch.from_numpy(rendered.depth)
+    return Scene(name, views, SceneTruth(tuple(ids), tuple(depths), objects, LabelSpace.things(kinds)), rendered.support_height_m)
+
+
+def label_figures(pipeline: PerceptionPipeline, recordings: Recordings, settings: LabelSettings) -> dict[str, float | int | str]:
     """Label rendered scenes and judge the labels, with noisy depth and from colours.
 
     Args:
         pipeline: That proposes.
-        scenes: How many.
-        views: Of each.
-        sensor: Whose errors depth has; "exact" = none.
+        recordings: Which scenes.
         settings: Of the labelling.
 
     Returns:
         By name.
     """
-    told: dict[str, float | int | str] = {"scenes": scenes, "views of each": views, "depth": sensor}
-    told["objects"] = "procedural, six to a scene, of kinds that training shows"
+    scenes, sensor = recordings.count, recordings.sensor
+    told: dict[str, float | int | str] = {"scenes": scenes, "views of each": recordings.views, "depth": sensor}
+    told["objects"] = recordings.about
     for name, asked in (("depth", DEPTH_ASKED), ("colour", COLOUR_ASKED)):
         found, after, seconds = [], [], 0.0
-        for seed in range(FIRST_SEED, FIRST_SEED + scenes):
-            scene = render_refine_scene(seed, RefineSceneSettings(num_views=views, hold_out_every=0)).scene
+        for number in range(scenes):
+            scene = recordings.scene(number)
             given = replace(scene.without_depth() if name == "colour" else measured(scene, sensor), truth=None)
-            labelled = label_scene(given, pipeline, replace(settings, views=views))
+            labelled = label_scene(given, pipeline, replace(settings, views=recordings.views))
             found.append(judged_labels(labelled, scene.known_truth()))
             person = clicked(labelled, scene.known_truth())
             after.append(judged_labels(person.found, scene.known_truth()))

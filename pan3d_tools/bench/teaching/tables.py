@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import CameraView
@@ -15,6 +14,7 @@ from pan3d_core.teaching import Looks, Seen, TaughtLibrary
 from pan3d_core.teaching.describing import masked_pictures
 from pan3d_sim.cameras.depth_sensors import DepthSensor
 from pan3d_sim.cameras.seen_surfaces import SeenSurfaces
+from pan3d_sim.cell.robot_cell import camera_view
 from pan3d_sim.data.repeated_objects import RepeatedObjects, RepeatedScene
 from pan3d_sim.library.bank import ObjectLibrary
 from pan3d_sim.objects.kinds import HELD_OUT_KINDS, KINDS, ObjectSpec, sample_object
@@ -114,15 +114,7 @@ class Looker:
             if self.sensor is not None:
                 surfaces = SeenSurfaces(depth, float(camera.intrinsics[0, 0]), image, gloss=gloss[rendered.ids[row]])
                 depth = self.sensor.measure(surfaces, rng)
-            views.append(
-                CameraView(
-                    torch.from_numpy(image).permute(2, 0, 1),
-                    torch.from_numpy(camera.intrinsics).float(),
-                    torch.from_numpy(camera.cam_from_world).float(),
-                    torch.from_numpy(depth).float() if self.has_depth else None,
-                    camera=camera.name,
-                )
-            )
+            views.append(camera_view(camera, image, depth if self.has_depth else None))
         return views
 
 

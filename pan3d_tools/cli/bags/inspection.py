@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pan3d_core.runtime.checks import Check
+from pan3d_core.runtime.files import written_whole
 from pan3d_ros.bags.inspection import Inspection, inspected
 from pan3d_ros.bags.reading.frames import first_views
 from pan3d_ros.bags.reading.reader import BagError, BagReader
@@ -13,8 +14,10 @@ from pan3d_tools.cli.checks.pose_checks import pose_checks
 from pan3d_tools.doctor import exit_code, format_report
 
 
-def run_inspection(bag: Path, reference_frame: str | None, support_height_m: float | None = None) -> int:
-    """What a bag holds, what is wrong with it, and parameters that make the node work on it."""
+def run_inspection(
+    bag: Path, reference_frame: str | None, support_height_m: float | None = None, params: Path | None = None
+) -> int:
+    """What a bag holds, what is wrong with it, and parameters that make the node work on it, also as the file `params`."""
     with BagReader(bag) as reader:
         inspection = inspected(reader, reference_frame)
         inspection.checks += checks_of_poses(reader, inspection, support_height_m)
@@ -27,6 +30,10 @@ def run_inspection(bag: Path, reference_frame: str | None, support_height_m: flo
     if inspection.parameters["cameras"]:
         print("\n# parameters for this bag")
         print(inspection.parameter_file(), end="")
+        if params is not None:
+            with written_whole(params) as part:
+                part.write_text(inspection.parameter_file(), encoding="utf-8")
+            print(f"\n{params}")
     return exit_code(inspection.checks)
 
 

@@ -7,14 +7,22 @@ from pathlib import Path
 
 from pan3d_core.structures import CameraView
 from pan3d_core.views.scene_folder import Scene
-from pan3d_ros.bags.excerpts.keyframes import KeyframeRequest, keyframe_scene
+from pan3d_ros.bags.excerpts.keyframes import KeyframeRequest, keyframe_scene, spread_scene
 from pan3d_tools.cli.options import pipeline_config
 
 
 def scene_of_bag(options: argparse.Namespace) -> Scene:
     """Return the views that the command's options ask for, chosen as the node chooses keyframes."""
-    request = KeyframeRequest(options.views, tuple(options.params), options.depth, pipeline_config(options))
-    return keyframe_scene(options.scene, request)
+    return keyframe_scene(options.scene, _request(options))
+
+
+def few_views_of_bag(options: argparse.Namespace) -> Scene:
+    """Return as few views as the command's options ask for, from places and in directions that differ most."""
+    return spread_scene(options.scene, _request(options))
+
+
+def _request(options: argparse.Namespace) -> KeyframeRequest:
+    return KeyframeRequest(options.views, tuple(options.params), options.depth, pipeline_config(options))
 
 
 def views_of_bag(path: Path, views: int) -> tuple[CameraView, ...]:

@@ -28,21 +28,22 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference-frame", metavar="FRAME", help="frame that poses are wanted in (default: base_link or the root)"
     )
+    parser.add_argument("--params", type=Path, metavar="FILE", help="also write the parameters that the node needs for a bag")
 
 
 def run_doctor(options: argparse.Namespace) -> int:
     """State of the installation, of a bag, or of the poses of cameras; 1 when something needed is missing or refuted."""
     path = options.path
     if path is not None and load(NAMES_CAMERAS)(path):
-        if options.reference_frame:
-            raise ValueError("--reference-frame: expected together with a bag only")
+        if options.reference_frame or options.params is not None:
+            raise ValueError("--reference-frame, --params: expected together with a bag only")
         return load(POSE_CHECKS)(path, options.images, options.support_height)
     if options.images:
         raise ValueError(f"IMAGE: expected together with a cameras file only, got {options.images[0]}")
     if path is not None:
-        return load(INSPECTION)(path, options.reference_frame, options.support_height)
-    if options.reference_frame or options.support_height is not None:
-        raise ValueError("--reference-frame, --support-height: expected together with a recording only")
+        return load(INSPECTION)(path, options.reference_frame, options.support_height, options.params)
+    if options.reference_frame or options.params is not None or options.support_height is not None:
+        raise ValueError("--reference-frame, --params, --support-height: expected together with a recording only")
     checks = run_checks()
     print(format_report(checks))
     return exit_code(checks)

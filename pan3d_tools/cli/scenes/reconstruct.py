@@ -10,19 +10,25 @@ from pathlib import Path
 from pan3d_core.engines import build_engine
 from pan3d_core.language import Namer, NotUnderstood, parse_prompt, select_by_prompt
 from pan3d_core.reconstruction import read_pictures, reconstruct
+from pan3d_core.runtime.lazy import load
 from pan3d_core.structures import PerceptionResult
 from pan3d_core.teaching import read_library
+from pan3d_core.views.scene_folder import Scene
 from pan3d_core.views.usable_views import usable_scene
+from pan3d_tools.cli.bags.files import find_bags
 from pan3d_tools.cli.options import add_model_options, class_names, pipeline_config
 from pan3d_tools.cli.output import require_own_folder
 from pan3d_tools.reports.attention import require_queries, write_attention
 from pan3d_tools.reports.reconstruction import write_files
 
+# Imported for bags only: they need rosbags.
+FEW_VIEWS = "pan3d_tools.cli.bags.keyframes:few_views_of_bag"
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Put the command's options on its parser."""
     parser.set_defaults(command=run_reconstruct)
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="views of one scene, or one scene folder")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="views of one scene, one scene folder, or a bag")
     parser.add_argument("-o", "--out", type=Path, default=Path("out/reconstruct"), help="output folder (default: %(default)s)")
     parser.add_argument("--cameras", type=Path, metavar="FILE", help="calibration: a scene.json, of which `views` suffices")
     parser.add_argument("--support-height", type=float, metavar="METRES", help="world z of the surface that objects stand on")
@@ -33,6 +39,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--objects", type=Path, metavar="DIR", help="taught objects, which prompts may name (`pan3d teach`)")
     parser.add_argument(
         "--attention", action="store_true", help="engine segvggt: also write where its queries look (attention.png)"
+    )
+    parser.add_argument(
+        "--views", type=int, default=4, metavar="N", help="of a bag, from places that differ, at most (default: %(default)s)"
     )
     add_model_options(parser)
 
@@ -47,7 +56,7 @@ def run_reconstruct(options: argparse.Namespace) -> int:
         path for path in (options.cameras, *options.images) if path is not None and (path == options.cameras or path.is_dir())
     ]
     require_own_folder(options.out, *calibrated)
-    scene = read_pictures(options.images, options.cameras)
+    scene = _read(options)
     scene = scene if options.depth else scene.without_depth()
     support = options.support_height if options.support_height is not None else scene.support_height_m
     config = pipeline_config(options, support)
@@ -69,6 +78,18 @@ def run_reconstruct(options: argparse.Namespace) -> int:
         print(f"  {path}")
     namer = Namer.of_facts(engine.facts, config.naming)
     return max([print_answer(result, prompt, namer) for prompt in options.prompt], default=0)
+
+
+def _read(options: argparse.Namespace) -> Scene:
+    """Pictures, a scene folder, or keyframes of a bag."""
+    bags = find_bags(options.images)
+    if not bags:
+        return read_pictures(options.images, options.cameras)
+    if len(bags) > 1 or options.cameras is not None:
+        raise ValueError(f"IMAGE: expected one bag, which has its cameras' calibration, got {len(bags)} and {options.cameras}")
+    options.scene, options.params = bags[0], []
+    scene: Scene = load(FEW_VIEWS)(options)
+    return scene
 
 
 def print_reading(prompt: str, names: Sequence[str] = ()) -> None:

@@ -6,14 +6,19 @@ import argparse
 from pathlib import Path
 
 import yaml
+from torch.nn.functional import interpolate
 
 from pan3d_core.engines.mini import engine_of, read_checkpoint
 from pan3d_core.labelling import LabelledScene, LabelSettings, label_scene
 from pan3d_core.labelling.review import JOURNAL_FILE
 from pan3d_core.labelling.teachers import write_card
+from pan3d_core.pictures.overlays import enlarge, montage, overlay, save, to_picture
+from pan3d_core.pictures.palette import Picture, instance_palette
 from pan3d_core.runtime.files import written_whole
 from pan3d_core.runtime.lazy import load
+from pan3d_core.structures import unit_range
 from pan3d_core.teaching import read_library
+from pan3d_core.views.scene_folder import Scene
 from pan3d_tools.cli import export
 from pan3d_tools.cli.options import add_model_options, build_pipeline
 from pan3d_tools.cli.scenes.scene_output import write_new_scene
@@ -23,6 +28,8 @@ from pan3d_tools.cli.teaching.teachers import add_teacher_options, open_teacher
 # Imported when it is needed: training renders scenes with MuJoCo.
 TEACH, REQUEST, PLAN = (f"training.teaching:{name}" for name in ("teach", "TeachRequest", "DataPlan"))
 EXPORTS = ("onnx", "openvino")
+PICTURE, PICTURED, PICTURE_WIDTH = "labels.jpg", 6, 480  # file in a labelled scene; views on it, and their width in pixels
+VOID_COLOR = 128
 
 
 def add_label(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +87,7 @@ def run_label(options: argparse.Namespace) -> int:
         folder = write_new_scene(options.out, found.scene)
         if teacher is not None:
             write_card(folder, teacher.card)
+        save(folder / PICTURE, labels_picture(found.scene))
         _say(found, folder)
     for problem in problems:
         print(f"left out: {problem}")
@@ -87,11 +95,35 @@ def run_label(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def labels_picture(scene: Scene) -> Picture:
+    """Draw the labels of a few views, spread over a scene: objects with their names, void grey.
+
+    Args:
+        scene: With truth.
+
+    Returns:
+        Rows of views.
+    """
+    truth, views = scene.known_truth(), scene.views
+    palette = instance_palette(max((item.instance_id for item in truth.objects), default=1))
+    palette[list(truth.void_ids)] = VOID_COLOR
+    names = {item.instance_id: item.name for item in truth.objects if not item.is_void}
+    shown = sorted({round(place * (len(views) - 1) / (PICTURED - 1)) for place in range(PICTURED)})
+    tiles = []
+    for row in shown:
+        image = enlarge(to_picture(unit_range(views[row].image)), PICTURE_WIDTH)
+        ids = truth.instance_ids[row][None, None].double()
+        large = interpolate(ids, image.shape[:2], mode="nearest")[0, 0].long()
+        tiles.append(overlay(image, large.numpy(), names, palette=palette))
+    return montage(tiles, 3, [views[row].camera for row in shown])
+
+
 def _say(found: LabelledScene, folder: Path) -> None:
     for warning in found.warnings:
         print(f"warning: {warning}")
     names = ", ".join(item.name for item in found.objects)
     print(f"{folder}: {len(found.scene.views)} views, {len(found.objects)} objects ({names}) by {' and '.join(found.proposers)}")
+    print(f"  look at {folder / PICTURE}")
     print(f"  void: {found.void_share:.1%} of the pixels, {len(found.doubted)} doubtful objects")
     for why in found.doubted:
         print(f"  {why}")

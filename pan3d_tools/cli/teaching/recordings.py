@@ -19,7 +19,7 @@ from pan3d_core.views.scene_folder import SCENE_FILE, Scene, read_usable_photogr
 from pan3d_tools.cli.bags.files import find_bags
 
 # Imported when bags are read: they need rosbags.
-KEYFRAMES = "pan3d_tools.cli.bags.keyframes:scene_of_bag"
+FEW_VIEWS = "pan3d_tools.cli.bags.keyframes:few_views_of_bag"
 CAMERAS_FILE = "cameras.json"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -100,7 +100,7 @@ def _bag_reader(bag: Path, options: argparse.Namespace) -> Callable[[], Scene]:
     asked.scene = bag
 
     def read() -> Scene:
-        scene: Scene = load(KEYFRAMES)(asked)
+        scene: Scene = load(FEW_VIEWS)(asked)
         return scene
 
     return read

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.engines import build_engine
+from pan3d_core.labelling.chosen_views import clear_views
 from pan3d_core.language import Namer, Selection, select_by_box, select_by_id, select_by_pixels, select_by_prompt
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.reconstruction import read_pictures
@@ -140,9 +141,10 @@ def _seen(options: argparse.Namespace, library: TaughtLibrary) -> tuple[Seen, Pi
     pipeline = PerceptionPipeline(engine, config, Namer.of_facts(engine.facts, config.naming))
     pipeline.use_library(library)
     scene = usable_scene(scene, engine.facts.preprocess, config.align.max_scene_depth_m)
-    if scene.left_out:
-        print(f"warning: {scene.used()}")
-    pipeline.process(scene.views)
+    views, unclear = clear_views(scene.name, scene.views) if len(scene.views) > 1 else (list(scene.views), "")
+    for warning in filter(None, (scene.used(), unclear)):
+        print(f"warning: {warning}")
+    pipeline.process(views)
     return pipeline.shown(), config
 
 

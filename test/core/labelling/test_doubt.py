@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pan3d_core.labelling.doubt import THING, DoubtRules, MapViews, same_object, verdicts
+from pan3d_core.labelling.doubt import MOVED, THING, DoubtRules, MapViews, same_object, verdicts
 from pan3d_core.labelling.proposals import CLASSES, OBJECT, Proposal, joined
 from pan3d_core.structures import CameraView
 
@@ -64,6 +64,15 @@ def test_taught_names_go_before_others_and_two_of_them_for_one_thing_are_a_contr
     torn = [{1: "blue valve"}, {1: "hydrant"}, {1: "blue valve"}, {1: "hydrant"}]
     found = verdicts(shown(BOTH), two, torn)
     assert found.names == {2: "mug"} and "two taught names" in found.doubted[1]
+
+
+def test_what_other_views_see_through_is_void_whoever_saw_it():
+    two = [proposal("network", BOTH), proposal("depth", BOTH)]
+    moved = (BOTH == 2) & (torch.arange(VIEWS)[:, None, None] < 2)
+    found = verdicts(shown(BOTH), two, NOBODY, None, moved)
+    assert set(found.names) == {1} and found.doubted[2] == MOVED and torch.equal(found.void, BOTH == 2)
+    # And where the map has nothing at all.
+    assert torch.equal(verdicts(shown(ids_of(LEFT)), [proposal("depth", ids_of(LEFT))], NOBODY, None, moved).void, moved)
 
 
 def test_names_that_views_do_not_agree_on_are_not_used():

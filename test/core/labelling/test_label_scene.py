@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from boxes_to_teach import BLUE, CANDIDATES, CONFIG, cell_of, engine, taught
+from boxes_to_teach import BLUE, CANDIDATES, CONFIG, ELSEWHERE, RED, cell_of, engine, taught
 
 from pan3d_core.config import WorkspaceConfig
 from pan3d_core.labelling import LabelSettings, label_scene
@@ -103,9 +103,34 @@ def test_recordings_that_cannot_be_labelled_are_refused():
     odd = replace(scene, views=(*scene.views[:3], shrunk(scene.views[3], 64)))
     with pytest.raises(ValueError, match="images: expected one size in all views, got 64x48, 128x96"):
         label_scene(odd, pipeline, TINY)
-    dark = [replace(view, image=torch.zeros_like(view.image), depth=None) for view in scene.views]
+    plain = [replace(view, image=torch.full_like(view.image, 0.4), depth=None) for view in scene.views]
     with pytest.raises(ValueError, match="support_height_m: expected the height that objects stand on, got none"):
-        label_scene(replace(scene, views=tuple(dark), support_height_m=None), pipeline_with(config=UNKNOWN), TINY)
+        label_scene(replace(scene, views=tuple(plain), support_height_m=None), pipeline_with(config=UNKNOWN), TINY)
+
+
+def darkened(view):
+    return replace(view, image=torch.zeros_like(view.image))
+
+
+def test_dark_pictures_are_refused_each_with_its_reason():
+    scene = scene_of([BLUE])
+    dark = replace(scene, views=(*map(darkened, scene.views[:3]), scene.views[3]))
+    with pytest.raises(
+        ValueError, match=r"scene table: images: expected at least 2 that are clear, got 1 of 4: view 0 \(cam0\): too"
+    ):
+        label_scene(dark, pipeline_with(), TINY)
+
+
+def test_a_moved_object_is_void_and_a_dark_view_is_left_out_and_both_are_told():
+    before, after = scene_of([BLUE, RED]), scene_of([replace(BLUE, center=ELSEWHERE.center), RED])
+    dark = replace(darkened(before.views[0]), camera="night")
+    found = label_scene(replace(before, views=(*before.views[:2], *after.views[2:], dark)), pipeline_with(), TINY)
+    assert len(found.scene.views) == 4 and [item.name for item in found.objects] == ["thing"]
+    moved, unclear = found.warnings
+    assert moved.startswith("scene table: in 4 of 4 views something stands where others see through it")
+    assert unclear == "scene table: 1 of 5 views are left out: view 4 (night): too dark (brightness 0.00 of at least 0.08)"
+    truth, box = found.scene.known_truth(), cell_of([BLUE], 1, 96, 72).ids[0] == 1
+    assert float(torch.isin(truth.instance_ids[0][box], torch.tensor(truth.void_ids)).float().mean()) > 0.5
 
 
 def test_views_are_chosen_far_from_each_other_in_their_order():

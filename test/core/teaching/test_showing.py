@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from boxes_to_teach import BLUE, CANDIDATES, CONFIG, ELSEWHERE, LONG_BLUE, RED, engine, nearest_to, seen_of, taught
 
 from pan3d_core.language import name_segments, resolve_prompt, select_by_prompt
@@ -67,6 +68,12 @@ def test_one_view_is_not_enough():
     seen = seen_of([BLUE], num_views=1)
     with pytest.raises(ValueError, match="expected at least 2 that show enough of object 1, got 1"):
         show_object(seen, 1, "blue valve")
+
+
+def test_nothing_is_taught_from_the_dark(present):
+    dark = tuple(replace(view, image=torch.zeros_like(view.image)) for view in present.views[1:])
+    with pytest.raises(ValueError, match="views: expected at least 2 that are clear, got 1: cam1: too dark"):
+        show_object(Seen(present.result, (present.views[0], *dark), present.looks), 1, "valve")
 
 
 def test_views_without_poses_say_nothing_in_metres(present):

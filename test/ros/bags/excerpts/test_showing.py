@@ -7,6 +7,7 @@ from pan3d_core.config import PipelineConfig
 from pan3d_core.engines import ENGINES
 from pan3d_core.teaching import TaughtLibrary, read_library
 from pan3d_ros.bags.excerpts.showing import seen_in_bag
+from pan3d_ros.bags.judging.evaluation import BagRequest, bag_worker
 from pan3d_ros.bags.reading.reader import BagError
 from pan3d_tools import cli
 
@@ -28,6 +29,10 @@ def test_an_object_of_a_bag_is_taught_and_chosen_in_words(settings, tmp_path, ca
     assert cli.main(["teach", "show", str(bag), "--name", "hydrant", "--prompt", "the red block", *settings]) == 0
     assert "(red block) is 'hydrant' now, from 2 views" in capsys.readouterr().out
     (item,) = read_library(tmp_path / "objects").objects
+    with_objects = f"objects: {{folder: {tmp_path / 'objects'}}}\nworkspace: {{support_height_m: 0.0}}\n{SETTINGS}"
+    (tmp_path / "node.yaml").write_text(with_objects)
+    evaluated = bag_worker(BagRequest(PipelineConfig.from_yaml(tmp_path / "node.yaml")))(bag)
+    assert {seen.name for seen in evaluated.outcomes[-1].objects} == {"hydrant", "block"}  # as the node would call them
     assert item.stamp_ns == bag_scene.BlockBag().stamp(3) and item.engine == "colors"  # the newest set
 
 

@@ -1,7 +1,9 @@
 """How the benchmark of labels counts."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import torch
 from boxes_to_teach import CANDIDATES, cell_of
 from labelled_boxes import cell, labelled_scene
@@ -9,7 +11,9 @@ from labelled_boxes import cell, labelled_scene
 from pan3d_core.labelling import LabelledScene
 from pan3d_core.labels import LabelSpace
 from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth
-from pan3d_tools.bench.teaching.labels import judged_labels, measured
+from pan3d_sim.cameras.rig import RigCamera
+from pan3d_sim.data.bank import RenderedScene
+from pan3d_tools.bench.teaching.labels import Recordings, judged_labels, known_scene, measured
 from pan3d_tools.bench.teaching.person import CLICK_S, LOOK_S, clicked
 
 
@@ -46,3 +50,20 @@ def test_depth_is_measured_by_the_camera_that_is_asked_for():
     scene = Scene("table", tuple(cell_of(CANDIDATES, 1, 96, 72).views))
     noisy = measured(scene, "active_stereo").views[0].depth
     assert measured(scene, "exact") is scene and not torch.equal(noisy, scene.views[0].depth)
+
+
+def test_what_is_rendered_becomes_a_scene_with_its_truth():
+    cell = cell_of(CANDIDATES, 2, 96, 72)
+    cameras = [
+        RigCamera(view.camera, view.intrinsics.double().numpy(), view.cam_from_world.double().numpy(), 96, 72)
+        for view in cell.views
+    ]
+    images = np.stack([(255 * view.image).byte().permute(1, 2, 0).numpy() for view in cell.views])
+    depth, ids = np.stack([view.depth.numpy() for view in cell.views]), cell.ids.numpy().astype(np.uint8)
+    shown = [SimpleNamespace(spec=SimpleNamespace(kind=kind, name=f"red {kind}")) for kind in ("mug", "jug", "mug")]
+    scene = known_scene("table", RenderedScene(images, depth, ids, cameras, shown, 0.02))
+    truth = scene.known_truth()
+    assert truth.labels.names == ("mug", "jug") and [item.class_id for item in truth.objects] == [0, 1, 0]
+    assert torch.equal(torch.stack(truth.instance_ids), cell.ids) and scene.support_height_m == 0.02
+    assert torch.allclose(scene.views[1].cam_from_world, cell.views[1].cam_from_world)
+    assert Recordings(1, 24, "exact").about.startswith("procedural, 6 to a scene")

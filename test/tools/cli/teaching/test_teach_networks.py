@@ -12,6 +12,7 @@ from places import ROOT
 from safetensors.torch import load_file
 
 from pan3d_core.labelling import LabelledScene
+from pan3d_core.views.image_files import write_image
 from pan3d_core.views.scene_folder import Scene, read_scene, write_scene
 from pan3d_ros.parameters.values import read_parameter_files
 from pan3d_sim.cell.robot_cell import RobotCell
@@ -49,6 +50,7 @@ def test_recordings_are_labelled_and_those_that_cannot_be_are_named(tmp_path, ca
     assert code == 1 and "1 of 2 recordings are labelled" in told and "void: " in told and "doubtful objects" in told
     assert "left out: " in told and "views: expected at least 2 views with intrinsics and pose, got 1 of 1" in told
     (folder,) = out.iterdir()
+    assert f"look at {folder / 'labels.jpg'}" in told and (folder / "labels.jpg").stat().st_size > 5000
     labelled = read_scene(folder)
     assert len(labelled.views) == 4 and labelled.truth.labels.names == ("thing",) and labelled.support_height_m == 0.0
     code, _, error = run(capsys, "label", lonely, "-o", out, *QUICK)
@@ -74,6 +76,29 @@ def test_a_full_disk_leaves_no_half_scene(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("pan3d_tools.cli.scenes.scene_output.write_scene", full)
     code, _, error = run(capsys, "label", scene, "-o", tmp_path / "data", *QUICK)
     assert code == 2 and "the disk is full" in error and not list((tmp_path / "data").iterdir())
+
+
+def test_a_disk_that_fills_while_training_is_told_and_leaves_no_weights(tmp_path, capsys, monkeypatch):
+    last = tmp_path / "own" / "last.pt"
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "could not be written, the disk is full; nothing of it is left", str(last))
+
+    monkeypatch.setattr("training.teaching.run.prepare", lambda *_: None)
+    monkeypatch.setattr("training.teaching.run.train_rank", full)
+    code, _, error = run(capsys, "train", tmp_path, "-o", tmp_path / "own.safetensors")
+    assert code == 2 and "the disk is full" in error and str(last) in error and "Traceback" not in error
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_what_is_too_dark_is_named_and_neither_labelled_nor_taught(tmp_path, capsys):
+    night = scene_of(tmp_path / "night")
+    for path in (night / "images").iterdir():
+        write_image(path, torch.zeros(3, 72, 96))
+    code, _, error = run(capsys, "label", night, "-o", tmp_path / "data", *QUICK)
+    assert code == 2 and "scene night: images: expected at least 2 that are clear, got 0 of 4: view 0 (cam0): too dark" in error
+    code, _, error = run(capsys, "show", night, "--name", "valve", "--objects", tmp_path / "objects", "--depth")
+    assert code == 2 and "too dark" in error and not (tmp_path / "objects").exists()
 
 
 def test_weights_are_deployed_as_parameters_that_the_node_takes(tmp_path, capsys):

@@ -1,0 +1,67 @@
+"""Whether pictures show anything: too dark ones, and those that are blurred beside others of the same scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pan3d_core.structures import CameraView, unit_range
+
+DARK = 0.08  # of the full scale: what the brightest twentieth of a picture must reach
+FINE_PX, COARSE_PX = 0.8, 3.0  # scales at which edges are measured
+BLURRED_BESIDE = 0.68  # share of the sharpness of the middle view of a scene, below which a view is blurred
+BLURRED = 1.35  # sharpness of edges that are wider than the coarse scale
+FAINT = 0.01  # brightness per pixel across edges at the coarse scale, below which a picture has none
+_STRONGEST = 0.995  # of the edges of a picture: the others are noise
+_LONGEST = 640  # pictures are thinned to so many pixels
+
+
+def sharpness(image: npt.NDArray[np.floating]) -> float:
+    """Measure how steep the strongest edges of a picture are, over how steep they are when it is blurred on purpose.
+
+    Args:
+        image: (H, W) brightness 0..1.
+
+    Returns:
+        About 3 where they are sharp, 1 where they are wider than `COARSE_PX`; 3 where there are none. A camera that moves blurs
+        along its way alone, so the worst of four directions counts.
+    """
+    blurs = (np.asarray(cv2.GaussianBlur(image.astype(np.float64), (0, 0), scale), np.float64) for scale in (FINE_PX, COARSE_PX))
+    fine, coarse = (_steepness(blur) for blur in blurs)
+    edges = coarse > FAINT
+    return float((fine[edges] / coarse[edges]).min()) if edges.any() else COARSE_PX / FINE_PX
+
+
+def _steepness(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of the strongest edges, across each of four directions."""
+    across, down = (cv2.Sobel(image, cv2.CV_64F, *axis) / 8 for axis in ((1, 0), (0, 1)))
+    turns = np.deg2rad([0, 45, 90, 135])
+    along = [np.abs(np.cos(turn) * across + np.sin(turn) * down) for turn in turns]
+    return np.array([np.quantile(item, _STRONGEST) for item in along])
+
+
+def picture_faults(views: Sequence[CameraView]) -> dict[int, str]:
+    """Find the views whose pictures show too little.
+
+    Args:
+        views: Of one scene, in their order.
+
+    Returns:
+        Row -> why, of those that are too dark, and of those that are much less sharp than the others or have no sharp edge.
+    """
+    lights = []
+    for view in views:
+        step = max(1, -(-max(view.hw) // _LONGEST))
+        lights.append(unit_range(view.image[:, ::step, ::step]).amax(0).numpy(force=True))
+    faults = {
+        row: f"too dark (brightness {bright:.2f} of at least {DARK})"
+        for row, light in enumerate(lights)
+        if (bright := float(np.quantile(light, 0.95))) < DARK
+    }
+    sharp = {row: sharpness(light) for row, light in enumerate(lights) if row not in faults}
+    least = max(BLURRED, BLURRED_BESIDE * float(np.median(list(sharp.values())))) if sharp else 0.0
+    blurred = {row: f"blurred (sharpness {value:.1f} of at least {least:.1f})" for row, value in sharp.items() if value < least}
+    return faults | blurred
