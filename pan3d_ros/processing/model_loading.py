@@ -18,8 +18,8 @@ from pan3d_core.memory import RefinedMap, WorldMemory
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.runtime.progress import step
 from pan3d_ros.parameters.node_config import NodeConfig
-from pan3d_ros.services.gripper import require_gripper
 from pan3d_ros.parameters.taught_objects import stored_library
+from pan3d_ros.services.gripper import require_gripper
 from pan3d_ros.services.private.worlds import begin_with_stored
 from pan3d_ros.services.reach import GraspReach, require_arm
 from pan3d_ros.services.rehearsal import require_physics
