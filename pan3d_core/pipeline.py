@@ -17,7 +17,7 @@ from pan3d_core.assembly.ownership import OwnedPixels, own_masks, own_pixels, wi
 from pan3d_core.assembly.placement import refine_placement
 from pan3d_core.assembly.pose_checks.consistency import refuse_metres
 from pan3d_core.assembly.pose_checks.consistency_watch import ConsistencyWatch
-from pan3d_core.assembly.pose_checks.support_height import estimate_support_height
+from pan3d_core.assembly.pose_checks.support.height import estimate_support_height
 from pan3d_core.body import RobotBody, look_for_body
 from pan3d_core.config import ImageLimits, PipelineConfig, PreprocessConfig
 from pan3d_core.engines.facts import Engine

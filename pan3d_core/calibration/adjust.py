@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pan3d_core.assembly.pose_checks.ground_matches import match_on_ground
 from pan3d_core.assembly.pose_checks.portions import at_once
 from pan3d_core.assembly.pose_checks.pose_fit import NEAR_M, WIDTHS, pair_transforms, plane_distances, ray_errors, small_motion
-from pan3d_core.assembly.pose_checks.support_height import find_support, triangulated_places
+from pan3d_core.assembly.pose_checks.support.height import find_support, triangulated_places
 from pan3d_core.assembly.pose_checks.view_matches import Array, ViewMatches, match_views
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView

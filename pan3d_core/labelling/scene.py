@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from pan3d_core.assembly.pose_checks.support_height import estimate_support_height
+from pan3d_core.assembly.pose_checks.support.height import estimate_support_height
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.geometry.boxes import upright_box

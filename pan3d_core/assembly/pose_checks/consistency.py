@@ -22,10 +22,10 @@ from pan3d_core.assembly.pose_checks.portions import Portions, at_once
 from pan3d_core.assembly.pose_checks.pose_fit import fit_views, free_fits, motion_size, pair_transforms, ray_errors
 from pan3d_core.assembly.pose_checks.pose_hypotheses import Hypothesis, common_mistakes, exchanges, single_mistakes
 from pan3d_core.assembly.pose_checks.shared_poses import twin_cameras
-from pan3d_core.assembly.pose_checks.support_height import find_support, measured_places, triangulated_places
-from pan3d_core.assembly.pose_checks.support_sight import judge_world
-from pan3d_core.assembly.pose_checks.support_sweep import stands_right
-from pan3d_core.assembly.pose_checks.support_verdict import judge_support
+from pan3d_core.assembly.pose_checks.support.height import find_support, measured_places, triangulated_places
+from pan3d_core.assembly.pose_checks.support.sight import judge_world
+from pan3d_core.assembly.pose_checks.support.sweep import stands_right
+from pan3d_core.assembly.pose_checks.support.verdict import judge_support
 from pan3d_core.assembly.pose_checks.unseen_poses import with_unchecked_poses
 from pan3d_core.assembly.pose_checks.view_matches import Array, Features, Indices, ViewMatches, find_features, match_features
 from pan3d_core.config import ConsistencyConfig

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pan3d_core.assembly.pose_checks.support_height import meeting_places
+from pan3d_core.assembly.pose_checks.support.height import meeting_places
 from pan3d_core.assembly.pose_checks.view_matches import Array, ViewMatches
 from pan3d_core.structures import CameraView
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pan3d_core.assembly.pose_checks.portions import Portions
-from pan3d_core.assembly.pose_checks.support_height import SeenPlaces, find_support, height_words, support_doubt
-from pan3d_core.assembly.pose_checks.support_sweep import SupportSweep, sweep_support
-from pan3d_core.assembly.pose_checks.surface_tilt import tilt_doubt
+from pan3d_core.assembly.pose_checks.support.height import SeenPlaces, find_support, height_words, support_doubt
+from pan3d_core.assembly.pose_checks.support.surface_tilt import tilt_doubt
+from pan3d_core.assembly.pose_checks.support.sweep import SupportSweep, sweep_support
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView, PoseConsistency, SupportHeight
 

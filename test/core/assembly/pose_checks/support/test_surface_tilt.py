@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pan3d_core.assembly.pose_checks.pose_fit import small_motion
-from pan3d_core.assembly.pose_checks.support_height import SeenPlaces
-from pan3d_core.assembly.pose_checks.surface_tilt import tilt_doubt
+from pan3d_core.assembly.pose_checks.support.height import SeenPlaces
+from pan3d_core.assembly.pose_checks.support.surface_tilt import tilt_doubt
 
 
 def table(degrees, height=0.0, wall=0):

@@ -9,7 +9,7 @@ from table_rig import EYES
 
 from pan3d_core.assembly.pose_checks.consistency import check_poses
 from pan3d_core.assembly.pose_checks.pose_fit import small_motion
-from pan3d_core.assembly.pose_checks.support_sight import blind_cameras, judge_world, sees_support
+from pan3d_core.assembly.pose_checks.support.sight import blind_cameras, judge_world, sees_support
 from pan3d_core.geometry.transforms import invert_rigid, look_at
 from pan3d_core.structures import CameraView, PoseConsistency
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pan3d_core.assembly.pose_checks.plane_sweep import (
+from pan3d_core.assembly.pose_checks.portions import Portions
+from pan3d_core.assembly.pose_checks.support.height import SeenPlaces
+from pan3d_core.assembly.pose_checks.support.plane_sweep import (
     CELLS,
     Grid,
     SweepPictures,
@@ -17,9 +19,7 @@ from pan3d_core.assembly.pose_checks.plane_sweep import (
     sweep_pictures,
     swept,
 )
-from pan3d_core.assembly.pose_checks.portions import Portions
-from pan3d_core.assembly.pose_checks.support_height import SeenPlaces
-from pan3d_core.assembly.pose_checks.surface_tilt import plane_through
+from pan3d_core.assembly.pose_checks.support.surface_tilt import plane_through
 from pan3d_core.assembly.pose_checks.view_matches import Array
 from pan3d_core.structures import CameraView
 

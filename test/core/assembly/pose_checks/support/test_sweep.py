@@ -8,10 +8,10 @@ import torch
 from table_rig import EYES, rig
 
 from pan3d_core.assembly.pose_checks.consistency import check_poses
-from pan3d_core.assembly.pose_checks.plane_sweep import overall, plane_agreement, sweep_pictures
 from pan3d_core.assembly.pose_checks.portions import at_once
 from pan3d_core.assembly.pose_checks.pose_fit import small_motion
-from pan3d_core.assembly.pose_checks.support_sweep import stands_right, sweep_support
+from pan3d_core.assembly.pose_checks.support.plane_sweep import overall, plane_agreement, sweep_pictures
+from pan3d_core.assembly.pose_checks.support.sweep import stands_right, sweep_support
 from pan3d_core.config import ConsistencyConfig
 
 CONFIG = ConsistencyConfig()

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from pan3d_core.assembly.pose_checks.support_height import LAYER, MIN_PIXELS, SeenPlaces
+from pan3d_core.assembly.pose_checks.support.height import LAYER, MIN_PIXELS, SeenPlaces
 from pan3d_core.assembly.pose_checks.view_matches import Array
 
 # A plane holds this share of all places and so many of them, spreads this far in its narrow direction (fraction of the distance),

@@ -9,7 +9,7 @@ from table_rig import BOX_HEIGHT_M, EYES, rig
 
 from pan3d_core.assembly.pose_checks.consistency import check_poses
 from pan3d_core.assembly.pose_checks.consistency_watch import ConsistencyWatch
-from pan3d_core.assembly.pose_checks.support_height import (
+from pan3d_core.assembly.pose_checks.support.height import (
     SeenPlaces,
     estimate_support_height,
     find_support,
