@@ -60,7 +60,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=320, help="held-out scenes for the card's figures")
     parser.add_argument(
-        "--mix", type=Path, metavar="CHECKPOINT", help="an earlier checkpoint of the same network whose weights are mixed in"
+        "--mix",
+        type=Path,
+        metavar="FILE",
+        help="an earlier checkpoint or a weight file of the same network whose weights are mixed in",
     )
     parser.add_argument("--mix-share", type=float, default=0.3, help="share of --mix in the exported weights")
     arguments = parser.parse_args()

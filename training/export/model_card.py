@@ -112,9 +112,10 @@ def mixture(facts: dict) -> str:
     if not mixed:
         return ""
     share = mixed["share"]
+    other = f"those of {mixed['file']}" if "file" in mixed else f"those after {mixed['samples']} samples of the first round"
     return (
-        f"The file holds {1 - share:g} times the last weights plus {share:g} times those after {mixed['samples']} samples of the "
-        "first round (interpolation as in arXiv 2109.01903), which keeps more of what was known of the plain cell."
+        f"The file holds {1 - share:g} times the last weights plus {share:g} times {other} (interpolation as in "
+        "arXiv 2109.01903), which keeps more of what was known of the plain cell."
     )
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import torch
 
+from pan3d_core.engines.mini import read_checkpoint
+from pan3d_core.runtime.files import file_sha256
+from training.families.starting.mini import start_architecture
 from training.run.checkpoints import LAST, read_state
 
 
@@ -19,7 +22,7 @@ class ExportRequest:
     data: Path  # folder with val/
     out: Path  # the file to write
     scenes: int  # held-out scenes for the figures
-    mixed: tuple[Path, float] | None = None  # a checkpoint of the same lineage, and its share in the exported weights
+    mixed: tuple[Path, float] | None = None  # a checkpoint or weight file of the lineage, and its share in the exported weights
 
     def earlier_states(self) -> list[dict]:
         return [read_state(run / LAST) for run in self.earlier]
@@ -30,30 +33,43 @@ class ExportRequest:
 
 
 def mixed_state(state: dict, path: Path, share: float) -> dict:
-    """Mix the averaged weights of two checkpoints of one lineage: what the first knew of the world that a run started from, and
+    """Mix the averaged weights of two networks of one lineage: what the first knew of the world that a run started from, and
     what the last learnt of others (robust fine-tuning by interpolation, Wortsman et al. 2021, arXiv 2109.01903, eq. 1).
 
     Args:
         state: Of the run that is exported.
-        path: Of the other checkpoint.
+        path: The other checkpoint, or a weight file of `pan3d-mini` such as the one that the run started from.
         share: Of the other, 0..1.
 
     Returns:
         The state with mixed `ema`, and with `mixed` saying of what.
 
     Raises:
-        ValueError: The share is out of range, or the checkpoint is of another network.
+        ValueError: The share is out of range, or the weights are of another network.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"mix: expected a share of 0 to 1, got {share:g}")
-    other = read_state(path)
+    other, origin = _weight_file(path) if path.suffix == ".safetensors" else _checkpoint(path)
     if other.get("architecture") != state.get("architecture") or set(other["ema"]) != set(state["ema"]):
         raise ValueError(f"mix: expected a checkpoint of the network that is exported, got {path} of another one")
     ema = {
         name: torch.lerp(own, other["ema"][name].to(own.dtype), share) if own.is_floating_point() else own
         for name, own in state["ema"].items()
     }
-    return {**state, "ema": ema, "mixed": {"share": share, "steps": other["step"], "samples": other["samples"]}}
+    return {**state, "ema": ema, "mixed": {"share": share, **origin}}
+
+
+def _checkpoint(path: Path) -> tuple[dict, dict]:
+    """A training checkpoint, and what the card says of it."""
+    state = read_state(path)
+    return state, {"steps": state["step"], "samples": state["samples"]}
+
+
+def _weight_file(path: Path) -> tuple[dict, dict]:
+    """A weight file of `pan3d-mini` as a checkpoint has it, and what the card says of it."""
+    weights = read_checkpoint(path).model.state_dict()
+    state = {"architecture": start_architecture(str(path)), "ema": weights}
+    return state, {"file": f"{path.name}, SHA-256 {file_sha256(path)}"}
 
 
 def common_facts(state: dict, validation_scenes: int) -> dict:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pan3d_core.engines.mini import build_network
 from pan3d_core.models.mini.calibration import MiniInputs
@@ -26,7 +26,7 @@ from pan3d_eval.metrics.average_precision import SceneOverlaps, instance_ap, mea
 from pan3d_eval.metrics.calibration import expected_calibration_error
 from training.data.arrays import SceneBatch, ShardSet
 from training.data.augment import plain_inputs
-from training.data.targets.mini import MAX_DEPTH_M, MIN_DEPTH_M, scene_targets
+from training.data.targets.mini import MAX_DEPTH_M, MIN_DEPTH_M, SceneTargets, scene_targets
 from training.data.targets.text import TextTargets, load_text_targets
 from training.losses.void import known_pixels
 from training.run.checkpoints import read_state
@@ -59,6 +59,29 @@ class MiniFigures:
 Vary: TypeAlias = Callable[[SceneBatch, MiniInputs, int], tuple[SceneBatch, MiniInputs]]
 
 
+@dataclass(frozen=True)
+class TrueCells:
+    """What the N half-resolution cells of all views of one scene show."""
+
+    targets: SceneTargets
+    inside: Tensor  # (G, N) bool, the cells of each object; of one pixel grid, so no cell is in two of them
+    ids: Tensor  # (N,) int64: 0 = none, g + 1 = object g
+    void: Tensor  # (N,) bool: nobody knows
+
+    @classmethod
+    def of(cls, batch: SceneBatch, b: int) -> TrueCells:
+        """Those of scene `b`."""
+        targets = scene_targets(batch.ids[b], batch.kinds[b])
+        inside = (targets.masks2 > 0.5).flatten(1)
+        ids = (inside * torch.arange(1, len(inside) + 1)[:, None]).sum(0)
+        void = ~known_pixels(batch.void[b], (batch.ids.shape[-2] // 2, batch.ids.shape[-1] // 2)).flatten()
+        return cls(targets, inside, ids, void)
+
+    def overlaps(self, masks: Tensor, scores: Tensor) -> SceneOverlaps:
+        """Of masks (K, N) bool with scores (K,)."""
+        return measure_overlaps(masks, scores, self.ids, void=self.void, min_points=MIN_TRUE_CELLS)
+
+
 class FigureSums:
     """Running sums over scenes."""
 
@@ -72,14 +95,10 @@ class FigureSums:
         self.object_errors: list[float] = []
 
     def add(self, outputs: MiniOutputs, batch: SceneBatch, b: int, text: TextTargets) -> None:
-        targets = scene_targets(batch.ids[b], batch.kinds[b])
-        inside = (targets.masks2 > 0.5).flatten(1)  # of objects of one pixel grid, so no cell is in two of them
-        true_ids = (inside * torch.arange(1, len(inside) + 1)[:, None]).sum(0)
+        true = TrueCells.of(batch, b)
         kept, scores = decode_scene(outputs.queries, b)
-        masks = (outputs.queries.mask_logits[b, kept] > 0).flatten(1)
         self.repeats += count_repeats(outputs.queries, b)
-        void = ~known_pixels(batch.void[b], (batch.ids.shape[-2] // 2, batch.ids.shape[-1] // 2)).flatten()
-        overlaps = measure_overlaps(masks, scores, true_ids, void=void, min_points=MIN_TRUE_CELLS)
+        overlaps = true.overlaps((outputs.queries.mask_logits[b, kept] > 0).flatten(1), scores)
         self.overlaps.append(overlaps)
         self.scores.append(overlaps.scores)
         self.right.append(np.asarray((overlaps.ious > 0.5).any(axis=1)))
@@ -88,7 +107,7 @@ class FigureSums:
         for column in counted[(overlaps.ious[:, counted] > 0.5).any(axis=0)]:
             best = overlaps.predicted_rows[overlaps.ious[:, column].argmax()]
             self.matched += 1
-            self.named += int(predicted[int(best)] == targets.kind[int(overlaps.true_ids[column]) - 1])
+            self.named += int(predicted[int(best)] == true.targets.kind[int(overlaps.true_ids[column]) - 1])
         self.scenes += 1
         depth = batch.depth[b]
         error = (outputs.depth()[b] - depth).abs() / depth.clamp_min(1e-3)
@@ -123,6 +142,43 @@ def unvaried(batch: SceneBatch, inputs: MiniInputs, seed: int) -> tuple[SceneBat
 
 
 @torch.no_grad()
+def answered(
+    model: PanMini | Fast3disMini,
+    shards: ShardSet,
+    *,
+    scenes: int,
+    posed: bool,
+    views: int = HELD_OUT_VIEWS,
+    bfloat16: bool = True,
+    vary: Vary = unvaried,
+) -> Iterator[tuple[MiniOutputs, SceneBatch, int]]:
+    """Let a network answer for held-out scenes; it is left in evaluation mode.
+
+    Args:
+        model: The network.
+        shards: Held-out scenes.
+        scenes: How many of the first scenes.
+        posed: Whether the cameras are given.
+        views: Of each scene, the first ones.
+        bfloat16: Whether products are taken in bfloat16.
+        vary: What the network is shown instead of scenes and cameras as they are.
+
+    Yields:
+        For each scene what the network says of some scenes, on the CPU, their truth, and which of them is meant.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    for start in range(0, min(scenes, len(shards)), 4):
+        indices = np.arange(start, min(start + 4, scenes, len(shards)))
+        batch = shards.batch(indices, [np.arange(views)] * len(indices))
+        batch, inputs = vary(batch, plain_inputs(batch, posed=posed), start)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            outputs = model(to_device(inputs, device))
+        outputs = to_device(outputs, torch.device("cpu"))
+        for b in range(len(indices)):
+            yield outputs, batch, b
+
+
 def measured(
     model: PanMini | Fast3disMini,
     shards: ShardSet,
@@ -134,33 +190,24 @@ def measured(
     bfloat16: bool = True,
     vary: Vary = unvaried,
 ) -> FigureSums:
-    """Measure a network on held-out scenes; it is left in evaluation mode.
+    """Measure a network on held-out scenes.
 
     Args:
-        model: The network.
-        shards: Held-out scenes.
+        model: As for `answered`, and so are the others.
+        shards: Likewise.
         text: Embedded descriptions of the kinds.
-        scenes: How many of the first scenes.
-        posed: Whether the cameras are given.
-        views: Of each scene, the first ones.
-        bfloat16: Whether products are taken in bfloat16.
-        vary: What the network is shown instead of scenes and cameras as they are.
+        scenes: Likewise.
+        posed: Likewise.
+        views: Likewise.
+        bfloat16: Likewise.
+        vary: Likewise.
 
     Returns:
         What is known of each scene, and of all by `figures()`.
     """
-    model.eval()
-    device = next(model.parameters()).device
     sums = FigureSums()
-    for start in range(0, min(scenes, len(shards)), 4):
-        indices = np.arange(start, min(start + 4, scenes, len(shards)))
-        batch = shards.batch(indices, [np.arange(views)] * len(indices))
-        batch, inputs = vary(batch, plain_inputs(batch, posed=posed), start)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            outputs = model(to_device(inputs, device))
-        outputs = to_device(outputs, torch.device("cpu"))
-        for b in range(len(indices)):
-            sums.add(outputs, batch, b, text)
+    for outputs, batch, b in answered(model, shards, scenes=scenes, posed=posed, views=views, bfloat16=bfloat16, vary=vary):
+        sums.add(outputs, batch, b, text)
     return sums
 
 

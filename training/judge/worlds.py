@@ -84,13 +84,17 @@ class Judged:
 
     def figures(self, shards: ShardSet, text: TextTargets, vary: Vary, scenes: int) -> MiniFigures:
         """Measure the network in one world under one variation."""
+        network, shown = object_network(self.model), self.sized(vary)
+        return measured(network, shards, text, scenes=scenes, posed=True, bfloat16=False, vary=shown).figures()
+
+    def sized(self, vary: Vary) -> Vary:
+        """The variation, of scenes at this network's size."""
 
         def shown(batch: SceneBatch, inputs: MiniInputs, seed: int) -> tuple[SceneBatch, MiniInputs]:
             sized = batch if self.image_hw is None else resize_batch(batch, self.image_hw)
             return vary(sized, plain_inputs(sized, posed=True), seed)
 
-        network = object_network(self.model)
-        return measured(network, shards, text, scenes=scenes, posed=True, bfloat16=False, vary=shown).figures()
+        return shown
 
 
 def world_row(world: str, variation: str, name: str, figures: MiniFigures) -> str:
@@ -124,17 +128,28 @@ def world_table(
                 yield world_row(world, variation, network.name, network.figures(shards, text, vary, scenes))
 
 
-def main() -> None:
-    """Command line entry."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def worlds_and_networks(description: str) -> argparse.ArgumentParser:
+    """Return the options by which commands that judge networks in worlds are told of both."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--world", action="append", required=True, metavar="NAME=DIR")
     parser.add_argument("--network", action="append", required=True, type=Path, help="a weight file or a training checkpoint")
     parser.add_argument("--scenes", type=int, default=60)
+    return parser
+
+
+def folders_by_name(worlds: Iterable[str]) -> dict[str, Path]:
+    """Read values of `--world`."""
+    return {name: Path(folder) for name, _, folder in (text.partition("=") for text in worlds)}
+
+
+def main() -> None:
+    """Command line entry."""
+    parser = worlds_and_networks(__doc__)
     parser.add_argument("--variation", action="append", choices=sorted(VARIATIONS), help="default: all")
     arguments = parser.parse_args()
-    worlds = {name: Path(folder) for name, _, folder in (text.partition("=") for text in arguments.world)}
     chosen = {name: VARIATIONS[name] for name in arguments.variation or VARIATIONS}
-    for line in world_table(worlds, [Judged.read(path) for path in arguments.network], arguments.scenes, chosen):
+    networks = [Judged.read(path) for path in arguments.network]
+    for line in world_table(folders_by_name(arguments.world), networks, arguments.scenes, chosen):
         print(line, flush=True)
 
 

@@ -18,7 +18,7 @@ from training.data.targets.mini import batch_targets
 from training.data.targets.text import load_text_targets
 from training.export.exporters import export_run
 from training.export.mini import export_weights, run_facts
-from training.export.model_card import held_out_tables, joined_logs, round_table, write_card
+from training.export.model_card import held_out_tables, joined_logs, mixture, round_table, write_card
 from training.export.request import ExportRequest, mixed_state
 from training.families import FAMILIES, run_config
 from training.judge.objects import measured
@@ -257,6 +257,12 @@ def test_an_export_mixes_in_an_earlier_checkpoint_of_the_same_network(run_values
     export_run(ExportRequest(tmp_path / "3", (), data_folder, out, 1, (early, 0.25)))
     torch.testing.assert_close(read_checkpoint(out).model.state_dict()[name], wanted, rtol=1e-3, atol=1e-4)
     assert "0.75 times the last weights plus 0.25 times those after" in out.with_suffix(".md").read_text()
+    with_file = mixed_state(read_state(late), out, 0.5)  # of which a run may have started
+    half = 0.5 * (read_state(late)["ema"][name] + wanted)
+    torch.testing.assert_close(with_file["ema"][name], half, rtol=1e-3, atol=1e-4)
+    assert mixture(with_file).startswith(
+        "The file holds 0.5 times the last weights plus 0.5 times those of mini.safetensors, SHA-256"
+    )
     with pytest.raises(ValueError, match=r"mix: expected a share of 0 to 1, got 2"):
         mixed_state(read_state(late), early, 2.0)
     other = {**read_state(late), "architecture": {"dim": 96}}
