@@ -36,11 +36,10 @@ from pan3d_core.structures import (
 )
 from pan3d_core.teaching import CropSource, LookSource, Recogniser, Seen, TaughtLibrary
 from pan3d_core.views.image_files import require_image_size
+from pan3d_core.views.picture_checks import about_covered, covered_rows
 from pan3d_core.views.preprocessing import preprocess, seen_shares
 
 CUT_TOLD = 0.05  # share of a picture outside the network's frame that is worth a warning
-PLAIN_STEPS = 2.5  # of 8 bits: a picture whose colours differ by no more shows nothing
-ONE_COLOUR = "nothing but one colour"
 BLIND = "this engine finds no objects: that there are none here says nothing about the scene"
 
 
@@ -137,6 +136,10 @@ class PerceptionPipeline:
             require_within(views, config.limits)
             batch = preprocess(views, self.engine.facts.preprocess, config.workspace.support_height_m)
             self._check_depth(batch)
+            covered = covered_rows(views)
+            looked = len(covered) < len(views)
+            if covered and looked:  # what a covered lens does not see is not empty
+                batch = batch.select([row for row in range(batch.num_views) if row not in covered])
 
         with clock.stage("poses"):
             consistency = self._watch.check(views, config.consistency, batch.support_height_m)
@@ -151,6 +154,7 @@ class PerceptionPipeline:
         with clock.stage("engine"):
             reconstruction, instances, used = run_within_memory(self.engine, body.without_depth(batch))
             warnings = consistency.warnings + support_warnings + _left_out(batch, used) + _about_views(views, used)
+            warnings += about_covered(views, covered)
             body = body.select([batch.cameras.index(camera) for camera in used.cameras], reconstruction.depth.device)
             batch = to_device(used, reconstruction.depth.device)
 
@@ -175,7 +179,9 @@ class PerceptionPipeline:
             panoptic = merge_panoptic(reconstruction, owned, batch, config)
 
         with clock.stage("track"):
-            panoptic = self.memory.update(panoptic, reconstruction, comparable=reconstruction.is_metric, body=body_pixels)
+            panoptic = self.memory.update(
+                panoptic, reconstruction, comparable=reconstruction.is_metric and looked, body=body_pixels
+            )
 
         if self.namer is not None:
             with clock.stage("name"):
@@ -184,7 +190,7 @@ class PerceptionPipeline:
         finds_objects = self.engine.facts.finds_objects
         warnings += (*body.warnings, *_about_metres(reconstruction, batch), *(() if finds_objects else (BLIND,)))
         result = PerceptionResult(
-            reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects and _shows_something(batch),
+            reconstruction, panoptic, batch, clock.with_total(), warnings, finds_objects and looked,
             consistency, outlines_fused, found_support, body_pixels,
         )  # fmt: skip
         return result if self.recogniser is None else self._recognised(self.recogniser, result, views, clock)
@@ -292,30 +298,7 @@ def _cut(batch: ViewBatch) -> tuple[str, ...]:
 
 def _about_views(views: Sequence[CameraView], used: ViewBatch) -> tuple[str, ...]:
     """Warnings of what views lack, of those that are used."""
-    return _partly_posed(used) + _cut(used) + _showing_nothing(used) + _measuring_nothing(views, used)
-
-
-def _showing_nothing(batch: ViewBatch) -> tuple[str, ...]:
-    """A warning when pictures are of one colour and no depth was measured: what is not seen in them says nothing of the scene."""
-    if batch.depth is not None:
-        return ()
-    blind = [name for name, image in zip(batch.cameras, batch.images) if _is_plain(image)]
-    if not blind:
-        return ()
-    words = "pictures of {} show" if len(blind) > 1 else "picture of {} shows"
-    told = words.format(", ".join(blind))
-    return (f"the {told} {ONE_COLOUR}: is the lens covered, or the exposure wrong?",)
-
-
-def _shows_something(batch: ViewBatch) -> bool:
-    """Whether there is anything to look at: depth, or a picture of more than one colour."""
-    return batch.depth is not None or not all(map(_is_plain, batch.images))
-
-
-def _is_plain(image: Tensor) -> bool:
-    """Whether a picture (3, h, w) in 0..1 has one colour everywhere, but for noise of one step of 8 bits."""
-    pixels = image.flatten(1)
-    return bool((pixels.amax(1) - pixels.amin(1)).max() <= PLAIN_STEPS / 255.0)
+    return _partly_posed(used) + _cut(used) + _measuring_nothing(views, used)
 
 
 def _measuring_nothing(views: Sequence[CameraView], batch: ViewBatch) -> tuple[str, ...]:

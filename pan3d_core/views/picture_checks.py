@@ -1,4 +1,4 @@
-"""Whether pictures show anything: too dark ones, and those that are blurred beside others of the same scene."""
+"""Whether pictures show anything: covered lenses, too dark ones, and those that are blurred beside others of the same scene."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from pan3d_core.structures import CameraView, unit_range
 
@@ -15,6 +16,8 @@ FINE_PX, COARSE_PX = 0.8, 3.0  # scales at which edges are measured
 BLURRED_BESIDE = 0.68  # share of the sharpness of the middle view of a scene, below which a view is blurred
 BLURRED = 1.35  # sharpness of edges that are wider than the coarse scale
 FAINT = 0.01  # brightness per pixel across edges at the coarse scale, below which a picture has none
+PLAIN_STEPS = 2.5  # of 8 bits: a picture whose colours differ by no more shows nothing
+ONE_COLOUR = "nothing but one colour"
 _STRONGEST = 0.995  # of the edges of a picture: the others are noise
 _LONGEST = 640  # pictures are thinned to so many pixels
 
@@ -43,6 +46,50 @@ def _steepness(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.array([np.quantile(item, _STRONGEST) for item in along])
 
 
+def covered_rows(views: Sequence[CameraView]) -> tuple[int, ...]:
+    """Find the views that show nothing: pictures of one colour but for noise of one step of 8 bits, and no depth measured beside.
+
+    Args:
+        views: Of one set.
+
+    Returns:
+        Their rows.
+    """
+    return tuple(row for row, view in enumerate(views) if _is_plain(view) and not _measures(view))
+
+
+def about_covered(views: Sequence[CameraView], rows: Sequence[int]) -> tuple[str, ...]:
+    """Say which views show nothing, and what becomes of them.
+
+    Args:
+        views: Of one set.
+        rows: From `covered_rows`.
+
+    Returns:
+        A sentence, or none.
+    """
+    if not rows:
+        return ()
+    names = ", ".join(views[row].camera for row in rows)
+    told = f"pictures of {names} show" if len(rows) > 1 else f"picture of {names} shows"
+    kept = "nothing can be said of the scene" if len(rows) == len(views) else "nothing is concluded from it"
+    return (f"the {told} {ONE_COLOUR}: is the lens covered, or the exposure wrong? {kept[0].upper()}{kept[1:]}",)
+
+
+def _is_plain(view: CameraView) -> bool:
+    pixels = unit_range(_thinned(view)).flatten(1)
+    return bool((pixels.amax(1) - pixels.amin(1)).max() <= PLAIN_STEPS / 255.0)
+
+
+def _measures(view: CameraView) -> bool:
+    return view.depth is not None and bool((view.depth > 0).any())
+
+
+def _thinned(view: CameraView) -> Tensor:
+    step = max(1, -(-max(view.hw) // _LONGEST))
+    return view.image[:, ::step, ::step]
+
+
 def picture_faults(views: Sequence[CameraView]) -> dict[int, str]:
     """Find the views whose pictures show too little.
 
@@ -54,8 +101,7 @@ def picture_faults(views: Sequence[CameraView]) -> dict[int, str]:
     """
     lights = []
     for view in views:
-        step = max(1, -(-max(view.hw) // _LONGEST))
-        lights.append(unit_range(view.image[:, ::step, ::step]).amax(0).numpy(force=True))
+        lights.append(unit_range(_thinned(view)).amax(0).numpy(force=True))
     faults = {
         row: f"too dark (brightness {bright:.2f} of at least {DARK})"
         for row, light in enumerate(lights)

@@ -9,8 +9,8 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from pan3d_interfaces.msg import ErrorCode
 
-from pan3d_core.pipeline import ONE_COLOUR
 from pan3d_core.structures import PerceptionResult
+from pan3d_core.views.picture_checks import ONE_COLOUR
 from pan3d_core.views.synchronizer import ViewSetSynchronizer
 from pan3d_ros.inputs.camera_inputs import UNPAIRED_S, CameraInput
 from pan3d_ros.outputs.result_store import Latencies, SceneResult

@@ -31,6 +31,7 @@ from pan3d_ros.services.requests import (
     classes_message,
     read_prompt,
     require_agreeing_poses,
+    require_sight,
     select,
     select_by_text,
     unit_vector,
@@ -282,7 +283,7 @@ class Answers:
         timeout_s = request.timeout or service.timeout_s
         scene = self._store.wait(fits, timeout_s, stop_waiting, UNWATCHED_S if progress is _nobody else WATCHED_S)
         if scene is not None:
-            return scene
+            return require_sight(scene)
         if cancelled():
             raise RequestError(ErrorCode.CANCELED, "cancelled by the caller")
         self._namer()
@@ -301,7 +302,7 @@ class Answers:
             code, why = self.why_no_result()
             code = ErrorCode.STALE_IMAGES if code == ErrorCode.TIMEOUT else code
             raise RequestError(code, f"the newest result is {age_s:.1f} s old, allowed are {limit_s:g} s; {why}")
-        return scene
+        return require_sight(scene)
 
     def _no_result(self, what: str) -> RequestError:
         code, why = self.why_no_result()

@@ -18,6 +18,7 @@ from pan3d_core.language.grammar import NotUnderstood
 from pan3d_core.language.namer import Namer
 from pan3d_core.language.parsing import MAX_PROMPT_LENGTH, parse_prompt
 from pan3d_core.structures import PerceptionResult
+from pan3d_core.views.picture_checks import ONE_COLOUR
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.outputs.result_store import SceneResult
 from pan3d_ros.parameters.node_config import ServiceConfig
@@ -273,6 +274,14 @@ def unit_vector(vector: Any) -> torch.Tensor:
     if not math.isfinite(length) or length < 1e-9:
         raise RequestError(ErrorCode.INVALID_REQUEST, f"preferred_approaches: expected directions, got {values.tolist()}")
     return values / length
+
+
+def require_sight(scene: SceneResult) -> SceneResult:
+    """Return the result; raise `RequestError` where its pictures show nothing: what is not found may well be there."""
+    if scene.result.finds_objects:
+        return scene
+    covered = [words for words in scene.result.warnings if ONE_COLOUR in words]
+    raise RequestError(ErrorCode.NO_IMAGES, (covered or ["the newest result says nothing of objects"])[0])
 
 
 def require_agreeing_poses(scene: SceneResult) -> None:

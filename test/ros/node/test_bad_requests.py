@@ -1,9 +1,11 @@
 """Requests that cannot be answered: each gets the right code and words, and the node goes on."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import ros_support
+import torch
 from geometry_msgs.msg import Point32
 from pan3d_interfaces.msg import ErrorCode
 from pan3d_interfaces.srv import GetGraspTargets, GetInstances, SegmentObject, SetClasses
@@ -82,3 +84,28 @@ def test_no_objects_is_not_could_not_look(spinner, monkeypatch):
     answer = bench.what_is_there(timeout=60.0)
     assert (answer.success, answer.error_code) == (False, ErrorCode.NOT_FOUND)
     assert len(answer.instances.cameras) == 1, "it did look"
+
+
+class FlatTable(ros_support.ColorEngine):
+    """The colours alone: a table at the height where it is."""
+
+    facts = replace(ros_support.ColorEngine.facts, needs_depth=False)
+
+    def __call__(self, views):
+        return super().__call__(replace(views, depth=torch.full(views.images[:, 0].shape, ros_support.CAMERA_HEIGHT_M)))
+
+
+def test_covered_lenses_are_could_not_look(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch, input__use_depth=False)
+    bench.engine = FlatTable()
+    bench.start()
+    bench.rig.rgb[:] = 3
+    bench.until(bench.instances, "a result of covered lenses")
+    answers = [
+        bench.what_is_there(timeout=60.0),
+        bench.call(GetInstances, "get_instances", publish=True),
+        bench.call(GetGraspTargets, "get_grasp_targets", publish=True, prompt="the red thing"),
+    ]
+    for answer in answers:
+        assert (answer.success, answer.error_code) == (False, ErrorCode.NO_IMAGES)
+        assert "is the lens covered" in answer.message
