@@ -140,7 +140,7 @@ def test_depth_noise_keeps_holes_and_bleeds_edges():
     np.testing.assert_array_equal(DepthNoise(sigma_m=0, bleed=0).apply(depth, rng), depth)
 
 
-@pytest.mark.parametrize("change", [{"arrangement": "heap"}, {"kinds": ("teapot",)}, {"num_objects": 0}])
+@pytest.mark.parametrize("change", [{"arrangement": "heap"}, {"kinds": ("dragon",)}, {"num_objects": 0}])
 def test_impossible_cells_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         RobotCell(0, **change)
