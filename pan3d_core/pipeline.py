@@ -133,13 +133,8 @@ class PerceptionPipeline:
         config, clock = self.config, StageClock(progress)
 
         with clock.stage("preprocess"):
-            require_within(views, config.limits)
-            batch = preprocess(views, self.engine.facts.preprocess, config.workspace.support_height_m)
-            self._check_depth(batch)
-            covered = covered_rows(views)
+            batch, covered = self._batch(views)
             looked = len(covered) < len(views)
-            if covered and looked:  # what a covered lens does not see is not empty
-                batch = batch.select([row for row in range(batch.num_views) if row not in covered])
 
         with clock.stage("poses"):
             consistency = self._watch.check(views, config.consistency, batch.support_height_m)
@@ -153,8 +148,7 @@ class PerceptionPipeline:
 
         with clock.stage("engine"):
             reconstruction, instances, used = run_within_memory(self.engine, body.without_depth(batch))
-            warnings = consistency.warnings + support_warnings + _left_out(batch, used) + _about_views(views, used)
-            warnings += about_covered(views, covered)
+            warnings = consistency.warnings + support_warnings + _left_out(batch, used) + _about_views(views, used, covered)
             body = body.select([batch.cameras.index(camera) for camera in used.cameras], reconstruction.depth.device)
             batch = to_device(used, reconstruction.depth.device)
 
@@ -179,9 +173,8 @@ class PerceptionPipeline:
             panoptic = merge_panoptic(reconstruction, owned, batch, config)
 
         with clock.stage("track"):
-            panoptic = self.memory.update(
-                panoptic, reconstruction, comparable=reconstruction.is_metric and looked, body=body_pixels
-            )
+            comparable = reconstruction.is_metric and looked
+            panoptic = self.memory.update(panoptic, reconstruction, comparable=comparable, body=body_pixels)
 
         if self.namer is not None:
             with clock.stage("name"):
@@ -194,6 +187,16 @@ class PerceptionPipeline:
             consistency, outlines_fused, found_support, body_pixels,
         )  # fmt: skip
         return result if self.recogniser is None else self._recognised(self.recogniser, result, views, clock)
+
+    def _batch(self, views: Sequence[CameraView]) -> tuple[ViewBatch, tuple[int, ...]]:
+        """Views at network size, and the rows of covered lenses. These are left out beside others: what they do not see is not
+        empty."""
+        require_within(views, self.config.limits)
+        batch = preprocess(views, self.engine.facts.preprocess, self.config.workspace.support_height_m)
+        self._check_depth(batch)
+        covered = covered_rows(views)
+        seeing = [row for row in range(batch.num_views) if row not in covered]
+        return (batch.select(seeing) if covered and seeing else batch), covered
 
     def _recognised(
         self, recogniser: Recogniser, result: PerceptionResult, views: Sequence[CameraView], clock: StageClock
@@ -296,9 +299,9 @@ def _cut(batch: ViewBatch) -> tuple[str, ...]:
     return (f"the network's frame cuts the pictures, objects outside are not found: it sees the middle {of}",)
 
 
-def _about_views(views: Sequence[CameraView], used: ViewBatch) -> tuple[str, ...]:
+def _about_views(views: Sequence[CameraView], used: ViewBatch, covered: Sequence[int]) -> tuple[str, ...]:
     """Warnings of what views lack, of those that are used."""
-    return _partly_posed(used) + _cut(used) + _measuring_nothing(views, used)
+    return _partly_posed(used) + _cut(used) + about_covered(views, covered) + _measuring_nothing(views, used)
 
 
 def _measuring_nothing(views: Sequence[CameraView], batch: ViewBatch) -> tuple[str, ...]:

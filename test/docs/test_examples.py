@@ -101,6 +101,7 @@ def test_judge_a_folder(capsys):
     assert re.search(r"^scenes +2.000", said, re.MULTILINE) and re.search(r"^AP50 +1.000", said, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_pick_with_an_arm(capsys):
     example("pick_with_an_arm").main(["put the mug on the table"])
     said = capsys.readouterr().out

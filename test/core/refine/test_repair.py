@@ -52,7 +52,8 @@ def figures(table, noise, share):
     return label_figures(mixed, truth), refined_view_figures(maps, truth, LABELS)
 
 
-@pytest.mark.parametrize("kind", [kind if kind == "unlabelled" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_most_views_say_holds_in_all(table, kind):
     noise, margin = KINDS[kind]
     labels, found = figures(table, noise, (VIEWS - MOST) / VIEWS)

@@ -65,7 +65,7 @@ def folders(tmp_path_factory):
     return {name: write(tmp_path_factory.mktemp(name)) for name, write in WRITERS.items()}
 
 
-@pytest.mark.parametrize("name", ["scannet", "scannetpp", "replica"])
+@pytest.mark.parametrize("name", [pytest.param("scannet", marks=pytest.mark.slow), "scannetpp", "replica"])
 def test_the_mesh_lies_where_the_images_see_it(folders, name):
     scene = read_dataset_scene(folders[name])
     assert len(scene.views) == 4

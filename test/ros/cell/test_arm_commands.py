@@ -80,6 +80,7 @@ def test_a_trajectory_on_the_topic_is_followed_and_a_bad_one_is_not(driver):
     assert driver.near(PAN, 0.2) and abs(driver.heard["finger_right_joint"] - 0.01) < 0.004
 
 
+@pytest.mark.slow
 def test_the_example_brings_a_joint_somewhere(driver):
     program = [sys.executable, str(ROOT / "examples" / "manipulation" / "command_an_arm.py"), PAN, "0.3"]
     child = subprocess.Popen(program, env={**os.environ}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

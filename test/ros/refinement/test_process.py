@@ -75,6 +75,7 @@ def interrupted(ended, tmp_path):
     return replace(ended, path=tmp_path / "map")
 
 
+@pytest.mark.slow
 def test_a_refinement_reports_every_step_and_finds_the_objects_where_they_are(folder, kept):
     # Ids as the tracker might have given them.
     folder.write_views([replace(view, instance_id=torch.tensor([0, 30, 8])[view.instance_id]) for view in kept])

@@ -27,6 +27,7 @@ def nearest_segment(panoptic, truth):
     return panoptic.segments[best]
 
 
+@pytest.mark.slow
 def test_what_the_pipeline_sees_can_be_lifted():
     lifted, tried = 0, 0
     pipeline = PerceptionPipeline(build_engine(ModelConfig(name="depth_clusters")))

@@ -181,7 +181,8 @@ def test_two_workers_give_what_one_process_gives(whole, tmp_path):
     assert files_of(tmp_path / "workers") == files_of(whole)
 
 
-@pytest.mark.parametrize("shard_format", ["arrays", pytest.param("tar", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("shard_format", ["arrays", "tar"])
 def test_a_killed_run_goes_on_to_the_same_bytes(shard_format, whole, tmp_path):
     out = tmp_path / "data"
     process = subprocess.Popen(command(out, "--format", shard_format, "--workers", "1"), stderr=subprocess.DEVNULL)

@@ -36,6 +36,7 @@ def test_a_corner_is_cut_where_its_sides_meet():
     assert inside(parts, np.array([-0.06, 0.08, 0.02])) > 0.01
 
 
+@pytest.mark.slow
 def test_a_bowl_stays_hollow_and_its_wall_closed():
     points, normals = bowl_surface(np.array([0.0, 0.0, 0.03]), 0.07, 0.06, np.random.default_rng(2))
     parts = parts_of(points, normals)

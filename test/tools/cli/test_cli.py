@@ -110,7 +110,7 @@ def test_reconstruct_writes_into_a_folder_of_its_own(folder, tmp_path, capsys):
     assert "--out: expected a folder, got" in refused(capsys, "reconstruct", folder, "-o", note)
 
 
-@pytest.mark.parametrize("posed", [True, False])
+@pytest.mark.parametrize("posed", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_reconstruct_with_fast3dis(folder, tmp_path, capsys, posed):
     weights = da3_members.write_fast3dis(tmp_path / "tiny.safetensors")
     (tmp_path / "all.yaml").write_text("model: {min_score: 0.0}\nmerge: {min_points: 4}")

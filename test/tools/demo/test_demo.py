@@ -24,7 +24,7 @@ from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
 from pan3d_core.geometry.boxes import OrientedBox  # noqa: E402
-from pan3d_tools.demo import measure  # noqa: E402
+from pan3d_tools.demo import measure, processes  # noqa: E402
 from pan3d_tools.demo.__main__ import cell_parameters, main, parse, perception_parameters, seed_list  # noqa: E402
 from pan3d_tools.demo.client import DemoClient  # noqa: E402
 from pan3d_tools.demo.processes import ChildNode, DemoError, parameter_arguments  # noqa: E402
@@ -177,7 +177,7 @@ def test_a_child_that_dies_is_reported_with_its_last_words(tmp_path):
 
 
 def test_a_child_that_ignores_the_interrupt_is_killed_with_its_own_children(tmp_path, monkeypatch):
-    monkeypatch.setattr("pan3d_tools.demo.processes.STOP_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(processes, "STOP_TIMEOUT_S", 0.3)
     program = (
         "import pathlib, signal, subprocess, sys, time\n"
         "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"

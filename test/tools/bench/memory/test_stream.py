@@ -10,6 +10,7 @@ from pan3d_tools.bench.memory.stream import Judgement, run, watched
 from pan3d_tools.bench.memory.table import MIN_PIXELS, Rates, Table
 
 
+@pytest.mark.slow
 def test_ids_and_states_of_a_busy_table():
     found = run(["--steps", "300", "--objects", "6", "--seed", "1"])
     assert found["object_steps"] > 500 and found["things"] > 5

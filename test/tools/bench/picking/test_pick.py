@@ -67,6 +67,7 @@ def test_an_object_taken_away_while_planned_for(cell, robot, picker, monkeypatch
     np.testing.assert_allclose(robot.angles(), before, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_gripper_that_closed_on_nothing_tries_elsewhere_and_both_are_lessons(robot, picker, monkeypatch, tmp_path):
     close, closings = robot.close, []
     picker.lessons = LessonFolder(tmp_path, ("can", "block"))
@@ -101,6 +102,7 @@ def test_without_time_or_object_the_arm_stays(robot, engine):
     np.testing.assert_allclose(robot.angles(), before, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_out_of_reach_or_out_of_sight_the_arm_stays(robot, engine, picker, monkeypatch):
     before = robot.angles()
     target = picker.look().result.panoptic.segments[0].instance_id
