@@ -17,6 +17,7 @@ from pan3d_core.config import (
 )
 from pan3d_core.engines import EngineFacts
 from pan3d_core.engines.depth_clusters import DepthClusters
+from pan3d_core.memory.objects import ObjectState
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import InstanceSet, PoseConsistency, Reconstruction, SupportHeight
 
@@ -246,6 +247,18 @@ def test_covered_lenses_are_told_and_find_no_objects_rather_than_none(scene):
     assert one.views.cameras == tuple(view.camera for view in views[1:])  # what a covered lens does not see is not empty
     assert all_of_them.views.cameras == tuple(view.camera for view in views)
     assert not any("one colour" in text for text in PerceptionPipeline(engine, CONFIG).process(views).warnings)
+
+
+def test_what_is_known_outlives_covered_lenses(scene):
+    views = without(scene.views, "depth")
+    later = [replace(view, stamp_ns=view.stamp_ns + 10**9) for view in views]
+    covered = [replace(view, image=torch.zeros_like(view.image)) for view in later]
+    pipeline = PerceptionPipeline(TruthfulEngine(scene), CONFIG)
+    first = pipeline.process(views)
+    assert not pipeline.process(covered).finds_objects
+    assert {item.state for item in pipeline.memory.world.objects} == {ObjectState.VISIBLE}
+    again = pipeline.process([replace(view, stamp_ns=view.stamp_ns + 10**9) for view in later])
+    assert [s.instance_id for s in again.panoptic.segments] == [s.instance_id for s in first.panoptic.segments]
 
 
 def test_too_little_memory_leaves_out_views(scene):
