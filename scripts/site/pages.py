@@ -120,12 +120,16 @@ class Room:
         """What the room is for, then mkdocstrings' directives."""
         parts = [f"# {self.title}", ast.get_docstring(self.tree) or ""]
         whole = tuple(f"{self.title}.{name}" for name in self.modules())
-        elsewhere = [(name, place) for name, place in self.offered() if whole and place.rpartition(".")[0] not in whole]
+        shown = {place for room in _rooms_in(self.folder) if room.folder != self.folder for _, place in room.offered()}
+        elsewhere = [
+            (name, place)
+            for name, place in self.offered()
+            if (place.rpartition(".")[0] not in whole if whole else place in shown)  # a thing has one place on the site
+        ]
         if elsewhere:
-            shown = {place for room in rooms(self.title) if room.folder != self.folder for _, place in room.offered()}
             linked = [f"[`{name}`][{place}]" if place in shown else f"`{name}`" for name, place in elsewhere]
             parts.append(f"Offered here, too: {', '.join(linked)}.")
-        parts += [f"::: {place}" for place in whole or [place for _, place in self.offered()]]
+        parts += [f"::: {place}" for place in whole or [place for _, place in self.offered() if place not in shown]]
         return "\n\n".join(parts) + "\n"
 
     def modules(self) -> list[str]:
@@ -160,7 +164,11 @@ class Room:
 
 def rooms(package: str) -> list[Room]:
     """The package and the rooms in it that offer something."""
-    found = [Room(init.parent) for init in sorted((ROOT / package).rglob("__init__.py"))]
+    return _rooms_in(ROOT / package)
+
+
+def _rooms_in(folder: Path) -> list[Room]:
+    found = [Room(init.parent) for init in sorted(folder.rglob("__init__.py"))]
     return [room for room in found if room.offered() or room.modules()]
 
 
