@@ -17,7 +17,7 @@ from training.data.arrays import ShardSet
 from training.data.targets.text import TextTargets, load_text_targets
 from training.export.model_card import joined_logs, write_card
 from training.export.request import ExportRequest, common_facts
-from training.judge.objects import MiniFigures, measured, object_network
+from training.judge.objects import MiniFigures, answered, measured, object_network
 
 MAX_BYTES = 20 * 2**20
 
@@ -65,7 +65,7 @@ def measure(out: Path, family: str, validation: ShardSet, text: TextTargets, sce
         "poses unknown, 4 views": (False, 4),
     }  # fmt: skip
     return {
-        name: measured(model, validation, text, scenes=scenes, posed=posed, views=views, bfloat16=False).figures()
+        name: measured(answered(model, validation, scenes=scenes, posed=posed, views=views, bfloat16=False), text).figures()
         for name, (posed, views) in cases.items()
     }
 

@@ -29,7 +29,7 @@ from training.data.targets.mini import batch_targets
 from training.data.targets.text import TextTargets, encode_descriptions, load_text_targets, save_text_targets
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, split_by_decay
 from training.families.starting.mini import assign_start, load_image_stem, load_start, start_architecture
-from training.judge.objects import HELD_OUT_VIEWS, measured
+from training.judge.objects import HELD_OUT_VIEWS, answered, measured
 from training.judge.pictures import label_picture
 from training.losses.mini import mini_losses
 from training.run.devices import channels_last, to_device
@@ -112,7 +112,8 @@ class MiniObjects(Generic[N, A]):
         cases: list[Figures] = []
         data = self.data
         for posed in (True, False):
-            sums = measured(model, data.validation, data.text, scenes=scenes, posed=posed, bfloat16=data.bfloat16)
+            answers = answered(model, data.validation, scenes=scenes, posed=posed, bfloat16=data.bfloat16)
+            sums = measured(answers, data.text)
             figures = sums.figures()
             cases.append({"posed": posed, **asdict(figures)})
         return cases

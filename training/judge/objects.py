@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -179,34 +179,18 @@ def answered(
             yield outputs, batch, b
 
 
-def measured(
-    model: PanMini | Fast3disMini,
-    shards: ShardSet,
-    text: TextTargets,
-    *,
-    scenes: int,
-    posed: bool,
-    views: int = HELD_OUT_VIEWS,
-    bfloat16: bool = True,
-    vary: Vary = unvaried,
-) -> FigureSums:
-    """Measure a network on held-out scenes.
+def measured(answers: Iterable[tuple[MiniOutputs, SceneBatch, int]], text: TextTargets) -> FigureSums:
+    """Measure what a network says of held-out scenes.
 
     Args:
-        model: As for `answered`, and so are the others.
-        shards: Likewise.
+        answers: As `answered` gives them.
         text: Embedded descriptions of the kinds.
-        scenes: Likewise.
-        posed: Likewise.
-        views: Likewise.
-        bfloat16: Likewise.
-        vary: Likewise.
 
     Returns:
         What is known of each scene, and of all by `figures()`.
     """
     sums = FigureSums()
-    for outputs, batch, b in answered(model, shards, scenes=scenes, posed=posed, views=views, bfloat16=bfloat16, vary=vary):
+    for outputs, batch, b in answers:
         sums.add(outputs, batch, b, text)
     return sums
 
@@ -225,7 +209,8 @@ def main() -> None:
     model.load_state_dict(state["ema"])
     shards = ShardSet(arguments.data / "val")
     for posed in (True, False):
-        figures = measured(model, shards, text, scenes=arguments.scenes, posed=posed, views=arguments.views).figures()
+        answers = answered(model, shards, scenes=arguments.scenes, posed=posed, views=arguments.views)
+        figures = measured(answers, text).figures()
         print(json.dumps({"posed": posed, "views": arguments.views, **asdict(figures)}))
 
 

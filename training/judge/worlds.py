@@ -25,7 +25,7 @@ from training.data.repaint import LUMA, repaint
 from training.data.resize import resize_batch
 from training.data.sources.draws import generator_from
 from training.data.targets.text import TextTargets, encode_descriptions
-from training.judge.objects import MiniFigures, Vary, measured, object_network, unvaried
+from training.judge.objects import MiniFigures, Vary, answered, measured, object_network, unvaried
 from training.run.checkpoints import read_state
 
 
@@ -85,7 +85,7 @@ class Judged:
     def figures(self, shards: ShardSet, text: TextTargets, vary: Vary, scenes: int) -> MiniFigures:
         """Measure the network in one world under one variation."""
         network, shown = object_network(self.model), self.sized(vary)
-        return measured(network, shards, text, scenes=scenes, posed=True, bfloat16=False, vary=shown).figures()
+        return measured(answered(network, shards, scenes=scenes, posed=True, bfloat16=False, vary=shown), text).figures()
 
     def sized(self, vary: Vary) -> Vary:
         """The variation, of scenes at this network's size."""

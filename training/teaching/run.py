@@ -15,7 +15,7 @@ from training.export.exporters import export_run
 from training.export.request import ExportRequest
 from training.families import run_config
 from training.families.mini import TEXT_FILE
-from training.judge.objects import measured, object_network
+from training.judge.objects import answered, measured, object_network
 from training.run.checkpoints import LAST, read_state
 from training.settings import TrainConfig
 from training.teaching.data import DataPlan, TeachingData, prepare
@@ -118,9 +118,9 @@ def require_own_text_space(start: MiniCheckpoint, path: Path) -> None:
 
 def _pairs(request: TeachRequest, shards: ShardSet, text: TextTargets) -> tuple[list[SceneOverlaps], list[SceneOverlaps]]:
     """Overlaps of every sample by the weights that the run began with, and by the exported file."""
+    networks = (object_network(read_checkpoint(path).model) for path in (request.start_from, request.out))
     before, after = (
-        measured(object_network(read_checkpoint(path).model), shards, text, scenes=len(shards), posed=True, bfloat16=False)
-        for path in (request.start_from, request.out)
+        measured(answered(network, shards, scenes=len(shards), posed=True, bfloat16=False), text) for network in networks
     )
     return before.overlaps, after.overlaps
 

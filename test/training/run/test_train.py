@@ -21,7 +21,7 @@ from training.export.mini import export_weights, run_facts
 from training.export.model_card import held_out_tables, joined_logs, mixture, round_table, write_card
 from training.export.request import ExportRequest, mixed_state
 from training.families import FAMILIES, run_config
-from training.judge.objects import measured
+from training.judge.objects import answered, measured
 from training.losses.mini import mini_losses
 from training.run.checkpoints import read_state
 from training.run.loop import Trainer
@@ -230,7 +230,7 @@ def test_export_loads_as_trained_and_writes_its_card(run_values, data_folder):
     run = Run(run_config(run_values("pan3d-mini", steps=2)), ALONE)
     run.go()
     text, validation = load_text_targets(data_folder / "text_embeddings.npz"), ShardSet(data_folder / "val")
-    figures = asdict(measured(run.trainer.averaged.module, validation, text, scenes=2, posed=True).figures())
+    figures = asdict(measured(answered(run.trainer.averaged.module, validation, scenes=2, posed=True), text).figures())
     state, out = read_state(run.config.out / "last.pt"), run.config.out / "mini.safetensors"
     export_weights(state, text, {**run_facts(state, text, validation), "figures": {"cameras known": figures}}, out)
     loaded = read_checkpoint(out)
