@@ -8,6 +8,7 @@ heights count by the noise that the table itself shows, and what another view lo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -127,7 +128,8 @@ def standing_points(
     point_map = unproject_depth(smooth, intrinsics, cam_from_world)
     centers = invert_rigid(cam_from_world)[:, :3, 3]
     normals = normals_from_points(point_map, centers)
-    facing = (normals * F.normalize(centers[:, None, None] - point_map, dim=-1)).sum(-1)
+    sight = centers[:, None, None] - point_map
+    facing = (normals * sight).sum(-1) * sight.square().sum(-1).clamp_min(1e-24).rsqrt()
     pixel = torch.nonzero(((smooth > 0) & torch.isfinite(smooth)).flatten())[:, 0].numpy()
     points = point_map.reshape(-1, 3).double().numpy()[pixel]
     distance = smooth.flatten().double().numpy()[pixel]
@@ -135,7 +137,8 @@ def standing_points(
     plane, level_m = _support(points, support_height_m, seed)
     sure = likely = np.ones(len(points), bool)
     if plane is not None:
-        for mine in (view == index for index in range(len(depth))):
+        ends = np.searchsorted(view, np.arange(len(depth) + 1))
+        for mine in (slice(*pair) for pair in pairwise(ends)):
             points[mine] -= view_correction(points[mine], plane)[:, None] * plane.normal
         height = plane.height(points)
         noise = plane_noise(height, distance)

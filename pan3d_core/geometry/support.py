@@ -158,9 +158,12 @@ def within_outline(points: Floats, plane: SupportPlane, own: Bools, margin_m: fl
     """
     if own.sum() < FEWEST_POINTS:
         return np.ones(len(points), dtype=bool)
-    flat = points @ plane.axes().T
-    outline = ConvexHull(flat[own][:: max(1, int(own.sum()) // PLANE_SAMPLE)], qhull_options="QJ")
-    return np.asarray((flat @ outline.equations[:, :2].T + outline.equations[:, 2] <= margin_m).all(axis=1))
+    flat = plane.axes() @ points.T  # (2, N): a side of the outline is tried on all points at once, in one sweep of memory
+    outline = ConvexHull(flat.T[own][:: max(1, int(own.sum()) // PLANE_SAMPLE)], qhull_options="QJ")
+    within = np.ones(len(points), dtype=bool)
+    for along_x, along_y, offset in outline.equations:
+        within &= along_x * flat[0] + along_y * flat[1] <= margin_m - offset
+    return within
 
 
 def above_support(points: Floats, plane: SupportPlane | None, *, clearance_m: float, ceiling_m: float, margin_m: float) -> Bools:

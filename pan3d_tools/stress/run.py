@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.platform.domains import domain_of_environment
@@ -23,11 +24,12 @@ from pan3d_tools.stress.faults import (
     UnexpectedBehaviour,
     require,
 )
-from pan3d_tools.stress.session import Session
+from pan3d_tools.stress.session import EVENT_TIMEOUT_S, Session
 
 EVERYTHING = 1  # SegmentObject.Request.PROMPT_ALL
 ANSWER_TIMEOUT_S = 0.3  # the diagnostic has told it by then
 GRASPABLE = "the blue one"
+IN_WORK = "are still being processed"  # of what was taken before the fault
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _try_input(session: Session, fault: InputFault, scope: str) -> None:
         if fault.expected.without_metres:
             answer = session.ask("get_grasp_targets", {"prompt": GRASPABLE})
         else:
-            answer = session.ask("segment_object", {"prompt_type": EVERYTHING, "timeout": ANSWER_TIMEOUT_S})
+            answer = _settled_answer(session, {"prompt_type": EVERYTHING, "timeout": ANSWER_TIMEOUT_S})
         _expect_answer(session, answer, fault.expected.code, fault.expected.answer or fault.expected.words)
     for result in session.results():
         # What was on its way when the fault began is older.
@@ -143,6 +145,15 @@ def _try_input(session: Session, fault: InputFault, scope: str) -> None:
             raise UnexpectedBehaviour(
                 f"a result with {', '.join(result.cameras)} was published although {', '.join(wrong)} cannot be used"
             )
+
+
+def _settled_answer(session: Session, fields: Mapping[str, Any]) -> Any:
+    """What `segment_object` says once no set is in work that was taken before the fault."""
+    deadline = time.monotonic() + EVENT_TIMEOUT_S
+    while True:
+        answer = session.ask("segment_object", fields)
+        if IN_WORK not in answer.message or time.monotonic() > deadline:
+            return answer
 
 
 def _expect_answer(session: Session, answer: object, codes: str, words: str) -> None:

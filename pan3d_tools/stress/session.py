@@ -39,7 +39,7 @@ PERIOD_S = 0.15  # of the pictures
 START_TIMEOUT_S, EVENT_TIMEOUT_S = 120.0, 12.0
 PARAMETERS: dict[str, Any] = {
     "cameras": list(EYES), "model.name": "depth_clusters", "input.use_depth": True, "input.max_rate_hz": 20.0,
-    "input.info_timeout_s": 0.5, "sync.camera_timeout_s": 0.8, "transforms.source": "pose_topics", "watchdog.period_s": 0.1,
+    "input.info_timeout_s": 0.5, "sync.camera_timeout_s": 0.5, "transforms.source": "pose_topics", "watchdog.period_s": 0.1,
     "workspace.support_height_m": 0.0, "align.depth_source": "sensor", "autostart": True, "service.timeout_s": 10.0,
 }  # fmt: skip
 _SERVICES = {

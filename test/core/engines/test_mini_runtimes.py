@@ -96,6 +96,7 @@ def test_the_engine_answers_as_in_torch(weights, cache, runtime):
         torch.testing.assert_close(others.class_logits, instances.class_logits, atol=1e-3, rtol=0)
 
 
+@writes_a_graph
 def test_gaussians_are_the_same_in_every_runtime(gaussians, cache):
     """Without poses torch looks for cameras by what it finds, in any case."""
     settings = {"name": "pan3d-mini-eps3d", "weights": gaussians, "min_score": 0.0}
