@@ -72,7 +72,8 @@ def soak(pipeline: PerceptionPipeline, views: Sequence[CameraView], steps: int, 
         warm_up: Before them.
 
     Returns:
-        Milliseconds per step, and what the process held after each: "rss_mb", "open_files", "threads".
+        Milliseconds per step, and what the process held after each: "rss_mb", "own_mb" (without pages of files, such
+        as libraries, which the system takes and reads again as it likes), "open_files", "threads".
     """
     rng, times_ms = np.random.default_rng(0), np.full(steps, np.nan)
     held = {name: np.full(steps, np.nan) for name in process_facts()}
@@ -89,10 +90,12 @@ def soak(pipeline: PerceptionPipeline, views: Sequence[CameraView], steps: int, 
 
 
 def process_facts() -> dict[str, float]:
-    """Tell what this process holds: resident memory in MB, open files, threads."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    """Tell what this process holds: resident memory in MB, that of it which is no page of a file, open files, threads."""
+    _, resident, of_files, *_ = (int(pages) for pages in Path("/proc/self/statm").read_text(encoding="ascii").split())
+    page_mb = os.sysconf("SC_PAGE_SIZE") * 1e-6
     return {
-        "rss_mb": pages * os.sysconf("SC_PAGE_SIZE") * 1e-6,
+        "rss_mb": resident * page_mb,
+        "own_mb": (resident - of_files) * page_mb,
         "open_files": float(len(os.listdir("/proc/self/fd"))),
         "threads": float(len(os.listdir("/proc/self/task"))),
     }
@@ -106,8 +109,8 @@ def summarize(times_ms: Sequence[float] | Series, held: Mapping[str, Sequence[fl
         held: Series of what the process held after each step.
 
     Returns:
-        Figures by name; slopes are per 1000 steps, [slope, lowest, highest] with 95 % confidence, and `rss_mb_in_4_h` is what
-        the slope of memory makes of four hours of steps without a pause.
+        Figures by name; slopes are per 1000 steps, [slope, lowest, highest] with 95 % confidence, and `rss_mb_in_4_h`
+        and `own_mb_in_4_h` are what the slopes of memory make of four hours of steps without a pause.
     """
     p50, p99 = (float(value) for value in np.percentile(times_ms, [50, 99]))
     slopes = {name: [1000 * value for value in slope(series)] for name, series in {"ms": times_ms, **held}.items()}
@@ -118,7 +121,7 @@ def summarize(times_ms: Sequence[float] | Series, held: Mapping[str, Sequence[fl
         "p99_over_p50": p99 / p50,
         "first_and_last": {name: [float(series[0]), float(series[-1])] for name, series in held.items()},
         "slopes_per_1000_steps": slopes,
-        "rss_mb_in_4_h": [value / 1000 * steps_in_4_h for value in slopes["rss_mb"]],
+        **{f"{name}_in_4_h": [value / 1000 * steps_in_4_h for value in slopes[name]] for name in ("rss_mb", "own_mb")},
     }
 
 

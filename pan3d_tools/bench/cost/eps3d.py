@@ -1,4 +1,4 @@
-"""What VGGT and EPS3D must compute and move at least, counted from their sizes; how is said in `bench/cost/da3.py`.
+"""What VGGT, SegVGGT and EPS3D must compute and move at least, counted from their sizes; how is said in `bench/cost/da3.py`.
 
 Counted are the transformer, the cameras and the heads. Averaging over voxels, rendering and reading objects are not: their cost
 depends on the scene, so a time from images to objects over this floor is an upper bound of its distance from the best one.
@@ -14,6 +14,7 @@ from pan3d_core.models.eps3d.heads import ImageDpt
 from pan3d_core.models.eps3d.network import FEATURES, Eps3d
 from pan3d_core.models.layers.dpt import DPT
 from pan3d_core.models.vggt.network import VGGT, CameraHead
+from pan3d_core.models.vggt.segvggt import SegVGGT
 from pan3d_tools.bench.cost.da3 import (
     BYTES_PER_WEIGHT,
     Cost,
@@ -77,6 +78,15 @@ def geometry_cost(vggt: VGGT, views: int, image_hw: tuple[int, int]) -> Cost:
     dim, sizes = head_settings(vggt.depth_head)
     depth = pyramid_cost(dim, sizes, image_hw) + depth_cost(sizes, image_hw)
     return aggregator_cost(vggt, views, image_hw) + camera_head_cost(vggt.camera_head, views) + depth * views
+
+
+def segvggt_cost(model: SegVGGT, views: int, image_hw: tuple[int, int]) -> Cost:
+    """Images -> cameras, depth and the map that queries are compared with; the queries themselves are not counted."""
+    dim, sizes = head_settings(model.semantic_head)
+    levels = level_sizes(image_hw)
+    halved = Cost(operations=2 * 4 * levels[0] * 9 * sizes.features * (sizes.features // 2))
+    compared = pyramid_cost(dim, sizes, image_hw) + fusion_cost(sizes.features, levels) + halved
+    return geometry_cost(model.vggt, views, image_hw) + compared * views
 
 
 def eps3d_cost(model: Eps3d, views: int, image_hw: tuple[int, int]) -> Cost:

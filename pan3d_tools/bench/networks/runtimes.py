@@ -2,6 +2,9 @@
 
 Rounds are interleaved: each runtime runs once per round, so that whatever else the machine does meets all of them alike. The
 figures to quote are ratios to torch, round by round. What is not in the cache yet is built first, as `pan3d export` does.
+
+`--published` takes a network of a published size with random weights instead of an engine. On a GPU `x_floor` is then the time
+over the least that `bench/cost` counts for that device in half precision.
 """
 
 from __future__ import annotations
@@ -11,27 +14,34 @@ import os
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
 from pan3d_core.config import ModelConfig
 from pan3d_core.engines import GRAPHS, build_graph
 from pan3d_core.models.mini.graph import MiniGraph, graph_inputs, sample_inputs
-from pan3d_core.runtime.networks import RUNTIMES, Graph, Network, Wanted, open_network
+from pan3d_core.runtime.device import select_device
+from pan3d_core.runtime.networks import RUNTIMES, Graph, Network, RuntimeUnavailable, Wanted
 from pan3d_core.runtime.networks.built import network_file
-from pan3d_core.runtime.networks.table import misfit
+from pan3d_core.runtime.networks.table import bare_network, misfit
+from pan3d_core.runtime.networks.torch_network import TorchNetwork
 from pan3d_core.runtime.networks.verify import output_errors
 from pan3d_ros.bags.judging.figures import resident_mb
+from pan3d_tools.bench.cost.da3 import floor_s
+from pan3d_tools.bench.networks.published import PUBLISHED, published
 from pan3d_tools.bench.options import add_device_option, add_engine_options
 
 ANEW = "torch, calibration anew"
+PRECISIONS = ("float32", "float16", "bfloat16")  # those of `ModelConfig.precision`
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pan3d bench runtimes", description=__doc__)
     add_engine_options(parser, GRAPHS)
+    parser.add_argument("--published", choices=PUBLISHED, help="a network with random weights instead")
     add_device_option(parser)
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of every runtime (default: %(default)s)")
     parser.add_argument("--views", type=int, nargs="+", default=[1, 2, 4, 8], help="numbers of views (default: 1 2 4 8)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="CPU threads (default: 1 2)")
     parser.add_argument("--rounds", type=int, default=12, help="measured rounds of each (default: %(default)s)")
@@ -41,38 +51,62 @@ def parse(argv: list[str]) -> argparse.Namespace:
 def run(argv: list[str]) -> dict:
     """Measure: wall and processor time, errors, time to open, memory."""
     arguments = parse(argv)
-    graph = build_graph(ModelConfig(name=arguments.engine, weights=arguments.weights, device=arguments.device))
-    network_file(graph, Wanted(threads=1))
-    result: dict = {"engine": arguments.engine, "rounds": arguments.rounds, "cores": len(os.sched_getaffinity(0))}
+    graph, floors = _network_of(arguments)
+    result: dict = {
+        "engine": arguments.published or arguments.engine,
+        "precision": arguments.precision,
+        "rounds": arguments.rounds,
+        "cores": len(os.sched_getaffinity(0)),
+    }
+    device = next(graph.module.parameters()).device.type
+    if not all(misfit(name, device, arguments.precision) for name in RUNTIMES):
+        began = time.perf_counter()
+        network_file(graph, Wanted(threads=1))
+        result["written_s"] = time.perf_counter() - began
     for threads in arguments.threads:
         torch.set_num_threads(threads)
-        networks, opened = open_all(graph, threads)
+        networks, opened = open_all(graph, Wanted(threads, arguments.precision), arguments.views)
         result[f"threads {threads}"] = {
             "opened": opened,
-            **{f"views {views}": race(graph, networks, views, arguments.rounds) for views in arguments.views},
+            **{
+                f"views {views}": over_floor(race(graph, networks, views, arguments.rounds), floors(views))
+                for views in arguments.views
+            },
         }
     result["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return result
 
 
-def open_all(graph: Graph, threads: int) -> tuple[dict[str, Network], dict]:
-    """Every runtime that fits, by name, and what opening each took and how far it is from torch."""
-    device = next(graph.module.parameters()).device.type
+def _network_of(arguments: argparse.Namespace) -> tuple[Graph, Callable[[int], float | None]]:
+    """What is raced, and the least seconds that so many views take on the device; None where that is not known."""
+    if arguments.published is None:
+        return build_graph(ModelConfig(name=arguments.engine, weights=arguments.weights, device=arguments.device)), lambda _: None
+    device = select_device(arguments.device)
+    network = published(arguments.published, device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    return network.graph, lambda views: floor_s(network.cost(views), name)
+
+
+def over_floor(rows: dict[str, dict], least_s: float | None) -> dict[str, dict]:
+    """The rows of a race with `x_floor`, where the least time is known."""
+    if least_s is None:
+        return rows
+    return {name: {**row, "x_floor": row["wall_ms"] / (1e3 * least_s)} for name, row in rows.items()}
+
+
+def open_all(graph: Graph, wanted: Wanted, views: Sequence[int]) -> tuple[dict[str, Network], dict]:
+    """Every runtime that fits, by name, and what opening each took and how far it is from torch in float32."""
     networks: dict[str, Network] = {}
     facts: dict = {}
     for name in ("torch", *RUNTIMES):
-        reason = "" if name == "torch" else misfit(name, device, "float32")
-        if reason:
-            facts[name] = {"left_out": reason}
-            continue
         before, start = resident_mb(), time.perf_counter()
-        network = open_network(graph, name, Wanted(threads))
-        if network.facts.name != name:
-            facts[name] = {"left_out": network.facts.reason}
+        try:
+            network = TorchNetwork(graph, wanted.precision, "") if name == "torch" else bare_network(graph, name, wanted)
+        except RuntimeUnavailable as error:
+            facts[name] = {"left_out": str(error)}
             continue
         opened = time.perf_counter() - start
-        with torch.inference_mode():
-            errors = {error.name: error.largest for error in output_errors(graph, network)}
+        errors = {error.name: error.largest for error in output_errors(graph, network, views)}
         facts[name] = {
             "version": network.facts.version,
             "open_s": opened,
@@ -112,7 +146,15 @@ def race(graph: Graph, networks: dict[str, Network], views: int, rounds: int) ->
 
 
 def _runner(network: Network, inputs: dict[str, torch.Tensor]) -> Callable[[], object]:
-    return lambda: network(inputs)
+    """A call that ends when its answers are there."""
+    device = next(iter(inputs.values())).device
+
+    def run_once() -> None:
+        network(inputs)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return run_once
 
 
 def _ratio(own: list[float], torchs: list[float]) -> float:

@@ -27,7 +27,8 @@ def test_a_leak_is_found_with_its_size_and_noise_is_none():
 
 def test_four_hours_are_counted_at_the_measured_speed():
     leaking = [100.0 + 0.001 * step for step in range(400)]
-    figures = summarize([500.0] * 400, {"rss_mb": leaking, "open_files": [7.0] * 400, "threads": [3.0] * 400})
+    figures = summarize([500.0] * 400, {"rss_mb": leaking, "own_mb": leaking, "open_files": [7.0] * 400, "threads": [3.0] * 400})
+    assert figures["own_mb_in_4_h"] == figures["rss_mb_in_4_h"]
     assert figures["rss_mb_in_4_h"][0] == pytest.approx(0.001 * 2 * 3600 * 4)
     assert figures["slopes_per_1000_steps"]["open_files"] == pytest.approx([0.0, 0.0, 0.0])
     assert figures["p99_over_p50"] == 1.0
@@ -46,6 +47,7 @@ def test_what_the_process_holds_is_counted(tmp_path):
     assert after["open_files"] == before["open_files"] + 1
     assert after["threads"] == before["threads"] + 1
     assert after["rss_mb"] - before["rss_mb"] > 0.8 * ballast.nbytes * 1e-6
+    assert after["own_mb"] - before["own_mb"] > 0.8 * ballast.nbytes * 1e-6 and after["own_mb"] < after["rss_mb"]
 
 
 def test_what_is_noted_of_a_set_takes_no_room_that_grows():

@@ -13,11 +13,13 @@ from pan3d_core.engines.eps3d_mini import Eps3dMiniEngine
 from pan3d_core.engines.mini import EPS3D, MINI, SHIPPED, MiniCheckpoint, read_checkpoint
 from pan3d_core.language.known_names import KnownNames
 from pan3d_core.models.eps3d.network import eps3d_1b
+from pan3d_core.models.layers.transformer import merge_lora
 from pan3d_core.models.mini.eps3d import Eps3dMini
+from pan3d_core.models.vggt.segvggt import instance_feature_map
 from pan3d_core.views.scene_folder import Scene
 from pan3d_tools import cli
 from pan3d_tools.bench.cost.da3 import floor_s
-from pan3d_tools.bench.cost.eps3d import eps3d_cost, geometry_cost
+from pan3d_tools.bench.cost.eps3d import eps3d_cost, geometry_cost, segvggt_cost
 from pan3d_tools.bench.networks import eps3d as bench
 from pan3d_tools.bench.official.turns import Clock
 
@@ -102,6 +104,16 @@ def test_operations_are_those_that_torch_counts(procedural, parts):
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         model(torch.rand(1, 3, 3, *image_hw), parts=parts)
     assert cost.operations == pytest.approx(counter.get_total_flops(), rel=3e-3)
+
+
+def test_operations_of_segvggt_are_those_that_torch_counts_but_for_its_queries(procedural):
+    model, image_hw = procedural.tiny_segvggt().requires_grad_(False), (56, 70)
+    merge_lora(model)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        features = model.vggt.features(torch.rand(1, 3, 3, *image_hw))
+        model.vggt.predict(features, image_hw)
+        instance_feature_map(model.semantic_head, features, image_hw, (4, 5))
+    assert segvggt_cost(model, 3, image_hw).operations == pytest.approx(counter.get_total_flops(), rel=3e-3)
 
 
 def test_floors_of_the_published_size():
