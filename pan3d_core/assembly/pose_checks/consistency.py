@@ -24,7 +24,7 @@ from pan3d_core.assembly.pose_checks.pose_hypotheses import Hypothesis, common_m
 from pan3d_core.assembly.pose_checks.shared_poses import twin_cameras
 from pan3d_core.assembly.pose_checks.support.height import find_support, measured_places, triangulated_places
 from pan3d_core.assembly.pose_checks.support.sight import judge_world
-from pan3d_core.assembly.pose_checks.support.sweep import stands_right
+from pan3d_core.assembly.pose_checks.support.sweep import far_worse_moved, stands_right
 from pan3d_core.assembly.pose_checks.support.verdict import judge_support
 from pan3d_core.assembly.pose_checks.unseen_poses import with_unchecked_poses
 from pan3d_core.assembly.pose_checks.view_matches import Array, Features, Indices, ViewMatches, find_features, match_features
@@ -42,6 +42,8 @@ EXPLAINED_SHARE = 0.15
 MOST_RIGHT = 0.7
 # Six numbers that may move find agreement by chance among few matches: so many times the fewest must be won to refute.
 REFUTING_GAIN = 1.25
+# Up to so many times the fewest, places that look alike and are not the same may agree on another pose: surfaces outvote them.
+WEAK_GAIN = 2.0
 # So far off is no drift of a calibration; a shift may be fitted as half a turn, so shares of both count together.
 GROSS_M, GROSS_DEG = 0.03, 3.0
 # A camera that was moved by so many times that would see less than these shares where it should: what fits better then is chance.
@@ -141,10 +143,14 @@ def checking(
     matches = yield from with_ground_matches(matches, posed, poses, config)
     evidence = _Evidence(matches, matches.rays(), poses, math.radians(config.tolerance_deg))
 
-    def is_proven(camera: _Camera) -> bool:
+    def is_proven(camera: _Camera, alone: bool) -> bool:
         moved, own = poses.copy(), list(camera.views)
         moved[own] = camera.correction @ moved[own]
-        return support_height_m is not None and stands_right(posed, poses, moved, own, support_height_m)
+        if support_height_m is None:
+            return False
+        if alone and _times_gross(camera.correction) > 1 and stands_right(posed, poses, moved, own, support_height_m):
+            return True
+        return camera.gain < WEAK_GAIN * config.min_matches and far_worse_moved(posed, poses, moved, own, support_height_m)
 
     found = _judge(evidence, tuple(view.camera for view in posed), config, is_proven)
     by_view = dict(zip(known, found.figures))
@@ -185,11 +191,11 @@ def refuse_metres(reconstruction: Reconstruction, consistency: PoseConsistency) 
 
 
 def _judge(
-    evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfig, is_proven: Callable[[_Camera], bool]
+    evidence: _Evidence, names: tuple[str, ...], config: ConsistencyConfig, is_proven: Callable[[_Camera, bool], bool]
 ) -> PoseConsistency:
     """Figures of all views; cameras are taken out from the worst on, until the rest agrees.
 
-    One that few places would have far away stays where whole surfaces prove its pose.
+    One that few places would have elsewhere stays where whole surfaces prove its pose.
     """
     figures: dict[str, float | None] = {}
     left_out: dict[str, str] = {}
@@ -203,8 +209,8 @@ def _judge(
         cameras = [_measure(part, name, names, config) for name in active]
         figures |= {camera.name: camera.figure(config.min_matches) for camera in cameras}
         bad = [camera for camera in cameras if _is_doubtful(camera, config)]
-        if len(names) > 2 and len(bad) == 1 and _times_gross(bad[0].correction) > 1 and is_proven(bad[0]):
-            bad = []
+        if len(names) > 2:
+            bad = [camera for camera in bad if not is_proven(camera, len(bad) == 1)]
         if not bad:
             break
         worst = max(bad, key=lambda camera: camera.gain)

@@ -19,7 +19,6 @@ _SIDES = {2: 0, 1: 1}
 # Rows of 4 x 4 cells with 8 directions each: what SIFT describes of a mirrored place, seen along the place's own direction.
 _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 LOOKS_MIRRORED = "its picture looks mirrored"
-MANY_AGREE = 3  # so many cameras agree where one that shares nothing with them is told
 
 
 def mirrored_cameras(
@@ -68,7 +67,7 @@ def judge_unseen(
     config: ConsistencyConfig,
     features: Sequence[Features] | None = None,
 ) -> Portions[PoseConsistency]:
-    """Say something of cameras that share nothing with others, which agree with each other.
+    """Look at cameras that share nothing with others, which agree with each other, with their pictures mirrored.
 
     Args:
         found: So far, with the figures of all views.
@@ -78,7 +77,7 @@ def judge_unseen(
         features: Of the views, where they are known.
 
     Returns:
-        The same, where their pictures are mirrored without them, and where many others agree with a doubt.
+        The same, without those whose pictures are mirrored.
     """
     figures = dict(zip(found.cameras, found.figures))
     names = dict.fromkeys(view.camera for view in views)
@@ -87,13 +86,8 @@ def judge_unseen(
     if not unseen or agree < 2:
         return found
     mirrored = yield from mirrored_cameras(views, poses, unseen, config, features)
-    doubts = tuple(
-        f"{name} shares nothing with the pictures of the others, and its pose is not checked"
-        for name in unseen
-        if name not in mirrored and agree >= MANY_AGREE
-    )
     left_out, reasons = found.left_out + mirrored, found.reasons + (LOOKS_MIRRORED,) * len(mirrored)
-    return replace(found, left_out=left_out, reasons=reasons, doubts=found.doubts + doubts)
+    return replace(found, left_out=left_out, reasons=reasons)
 
 
 def fits_if_mirrored(matches: ViewMatches, poses: Array, sizes: Sequence[tuple[int, int]], tolerance: float) -> int:

@@ -19,9 +19,8 @@ def with_unchecked_poses(found: PoseConsistency, views: Sequence[CameraView]) ->
         The same, with one line for all of these cameras where there are some.
     """
     figures = dict(zip(found.cameras, found.figures))
-    told = " ".join(found.warnings)
     posed = dict.fromkeys(view.camera for view in views)
-    names = [name for name in posed if figures[name] is None and name not in found.left_out and f"{name} shares" not in told]
+    names = [name for name in posed if figures[name] is None and name not in found.left_out]
     if not names:
         return found
     words = f"the poses of {', '.join(names)} were not checked: too little of what they show is found in other pictures"

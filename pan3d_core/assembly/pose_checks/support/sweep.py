@@ -41,8 +41,9 @@ SHOWN, SHOWN_ASIDE, ASIDE, FEWER = 0.08, 0.06, CELLS // 8, 4.0
 ONE_HEIGHT, APART = 0.15, 4
 # Every so many of them are asked which plane they share, which explains so many times what the best level one does.
 THINNED, LEANS = 3, 1.25
-# A camera agrees as well as the others from this share of what they do on, and worse where it is moved up to this share.
-AS_WELL, WORSE = 0.85, 0.9
+# A camera agrees as well as the others from this share of what they do on, worse where it is moved up to the next share, and far
+# worse up to the last; pictures that agree on less than `SAYS` show no pattern that could tell.
+AS_WELL, WORSE, FAR_WORSE, SAYS = 0.85, 0.9, 0.75, 0.1
 # Where they agree on nothing, planes near the one that leans are tried once more, so many steps around it; steeper ones (by their
 # cosine) are none.
 ROUNDS, NEAR_STEPS, STEEPEST = 2, 12, 0.4
@@ -123,15 +124,60 @@ def stands_right(views: Sequence[CameraView], poses: Array, moved: Array, group:
     Returns:
         Whether surfaces speak for the given poses.
     """
-    given, other = (sweep_pictures(views, tried, height_m) for tried in (poses, moved))
-    if given is None or other is None:
+    both = _on_support(views, poses, moved, height_m)
+    if both is None:
         return False
-    heights = _around(height_m, given, 1).tolist()
-    here, there, rest = (
-        max(overall(plane_agreement(pictures, height, views=own)) for height in heights)
-        for pictures, own in ((given, group), (other, group), (given.without(group), ()))
-    )
+    here, there = (best_near(pictures, height_m, group) for pictures in both)
+    rest = best_near(both[0].without(group), height_m)
     return rest >= LEAST_AGREEMENT and here >= AS_WELL * rest and there < WORSE * here
+
+
+def far_worse_moved(views: Sequence[CameraView], poses: Array, moved: Array, group: Sequence[int], height_m: float) -> bool:
+    """Tell whether a camera's pictures agree far less with the others' on the support when it is moved; arguments as above."""
+    both = _on_support(views, poses, moved, height_m)
+    if both is None:
+        return False
+    here, there = (best_near(pictures, height_m, group) for pictures in both)
+    return here >= SAYS and there < FAR_WORSE * here
+
+
+def level_agrees_more(views: Sequence[CameraView], poses: Array, plane: tuple[Array, float], height_m: float) -> bool:
+    """Tell whether pictures agree more on the level support than on a plane that leans.
+
+    Args:
+        views: S with intrinsics.
+        poses: (S, 4, 4) of them.
+        plane: Its unit normal (3,), that points up, and its distance from the origin along it.
+        height_m: World z of the support.
+
+    Returns:
+        Whether they do; not where pictures cannot be laid on either.
+    """
+    normal, offset = plane
+    pictures = sweep_pictures(views, poses, height_m)
+    if pictures is None or normal[2] < STEEPEST:
+        return False
+    leaning = overall(plane_agreement(pictures, *_leaning(pictures, normal, offset)))
+    return best_near(pictures, height_m) >= max(SAYS, leaning)
+
+
+def best_near(pictures: SweepPictures, height_m: float, views: Sequence[int] = ()) -> float:
+    """Give the agreement of pictures at a height, or a step above or below it, 0..1; `views` as `plane_agreement` has it."""
+    return max(overall(plane_agreement(pictures, height, views=views)) for height in _around(height_m, pictures, 1).tolist())
+
+
+def _on_support(
+    views: Sequence[CameraView], poses: Array, moved: Array, height_m: float
+) -> tuple[SweepPictures, SweepPictures] | None:
+    """The pictures with the given and with the other poses."""
+    given, other = (sweep_pictures(views, tried, height_m) for tried in (poses, moved))
+    return None if given is None or other is None else (given, other)
+
+
+def _leaning(pictures: SweepPictures, normal: Array, offset: float) -> tuple[float, tuple[float, float]]:
+    """Height of a plane at the middle of the ground, and by which it rises along x and along y."""
+    slope = float(-normal[0] / normal[2]), float(-normal[1] / normal[2])
+    return float((offset - normal[:2] @ pictures.middle) / normal[2]), slope
 
 
 def _around(height_m: float, pictures: SweepPictures, steps: int) -> Array:
@@ -161,8 +207,7 @@ def _tilt(pictures: SweepPictures, heights: Array, layers: Grid) -> Portions[flo
         if shared is None or shared[0][2] < STEEPEST:
             return None
         normal, offset = shared
-        slope = float(-normal[0] / normal[2]), float(-normal[1] / normal[2])
-        height = float((offset - normal[:2] @ pictures.middle) / normal[2])
+        height, slope = _leaning(pictures, normal, offset)
         if overall(plane_agreement(pictures, height, slope)) >= max(LEAST_AGREEMENT, LEANS * level):
             tilted, flat = (plane_agreement(pictures.firm(), *plane) for plane in ((height, slope), (level_m, (0.0, 0.0))))
             if overall(tilted) < max(FIRM_AGREEMENT, LEANS * overall(flat)):

@@ -10,8 +10,9 @@ import numpy as np
 
 from pan3d_core.assembly.pose_checks.portions import Portions
 from pan3d_core.assembly.pose_checks.support.height import SeenPlaces, find_support, height_words, support_doubt
-from pan3d_core.assembly.pose_checks.support.surface_tilt import tilt_doubt
-from pan3d_core.assembly.pose_checks.support.sweep import SupportSweep, sweep_support
+from pan3d_core.assembly.pose_checks.support.surface_tilt import plane_through, tilt_doubt
+from pan3d_core.assembly.pose_checks.support.sweep import SupportSweep, level_agrees_more, sweep_support
+from pan3d_core.assembly.pose_checks.view_matches import Array
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import CameraView, PoseConsistency, SupportHeight
 
@@ -46,11 +47,14 @@ def judge_support(
         The same with the support, and with a contradiction, a doubt, or that the height could not be checked.
     """
     sweep, support = None, find_support(places)
+    poses = np.stack([view.calibration()[1].double().numpy(force=True) for view in views])
     words, refuted = tilt_doubt(places, support_height_m)
+    if words and support_height_m is not None and _outvoted(places, views, poses, support_height_m):
+        words, refuted = "", False
     if support_height_m is not None and not words and (support is None or not support.by_depth):
-        poses = np.stack([view.calibration()[1].double().numpy(force=True) for view in views])
         sweep = yield from sweep_support(views, poses, support_height_m)
-        if sweep is not None and sweep.tilt_deg is not None:
+        is_level = support is not None and support.wide and abs(support.height_m - support_height_m) <= config.support_warn_m
+        if sweep is not None and sweep.tilt_deg is not None and not is_level:
             words, refuted = tilt_doubt(places, support_height_m, sweep.tilt_deg)
     found = replace(found, support=support)
     if words:
@@ -65,6 +69,12 @@ def judge_support(
     if verdict.words:
         return replace(found, doubts=(*found.doubts, verdict.words))
     return found if verdict.checked else replace(found, unchecked=(*found.unchecked, _unchecked(support_height_m)))
+
+
+def _outvoted(places: SeenPlaces, views: Sequence[CameraView], poses: Array, height_m: float) -> bool:
+    """Whether recognised places share a plane that leans, and pictures agree more on the level support at the given height."""
+    shared = None if places.by_depth else plane_through(places)
+    return shared is not None and level_agrees_more(views, poses, shared, height_m)
 
 
 def _verdict(

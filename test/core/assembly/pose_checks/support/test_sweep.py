@@ -10,9 +10,12 @@ from table_rig import EYES, rig
 from pan3d_core.assembly.pose_checks.consistency import check_poses
 from pan3d_core.assembly.pose_checks.portions import at_once
 from pan3d_core.assembly.pose_checks.pose_fit import small_motion
+from pan3d_core.assembly.pose_checks.support.height import SeenPlaces
 from pan3d_core.assembly.pose_checks.support.plane_sweep import overall, plane_agreement, sweep_pictures
-from pan3d_core.assembly.pose_checks.support.sweep import stands_right, sweep_support
+from pan3d_core.assembly.pose_checks.support.sweep import far_worse_moved, stands_right, sweep_support
+from pan3d_core.assembly.pose_checks.support.verdict import judge_support
 from pan3d_core.config import ConsistencyConfig
+from pan3d_core.structures import PoseConsistency
 
 CONFIG = ConsistencyConfig()
 PLAIN = torch.full((3, 480, 480), 0.6)
@@ -134,3 +137,43 @@ def test_one_camera_without_depth_leaves_the_height_unchecked(cloth):
     (height,) = check_poses(cloth[:1], CONFIG, support_height_m=0.0).unchecked
     assert "was not checked" in height
     assert check_poses(cloth[:1], CONFIG).unchecked == ()
+
+
+def on_a_plane(degrees):
+    """Places on a plane through the origin that leans, as a row of things of many sizes has them."""
+    flat = np.random.default_rng(0).uniform(-0.3, 0.3, (80, 2))
+    return SeenPlaces(np.column_stack([flat, np.tan(np.radians(degrees)) * flat[:, 0]]), distance_m=0.8, by_depth=False)
+
+
+def told_of(views, places, height_m):
+    names = tuple(view.camera for view in views)
+    return at_once(judge_support(PoseConsistency(names, (1.0,) * len(names)), places, views, height_m, CONFIG))
+
+
+@pytest.mark.parametrize("degrees", [12.0, 40.0])
+def test_pictures_outvote_places_that_happen_to_share_a_plane_that_leans(cloth, degrees):
+    places = on_a_plane(degrees)
+    assert told_of(cloth, places, 0.0).warnings == () and told_of(cloth, places, 0.0).contradiction == ""
+    leaning_too = leaning(cloth, degrees)
+    told = told_of(leaning_too, places_of_world(leaning_too, cloth), 0.0)
+    assert "is tilted by" in f"{told.contradiction} {' '.join(told.doubts)}"
+
+
+def places_of_world(views, level):
+    """Places on the level table of some views, in the world of others that see the same."""
+    world_from_level = np.linalg.inv(poses_of(views)[0]) @ poses_of(level)[0]
+    places = on_a_plane(0.0)
+    return replace(places, points=places.points @ world_from_level[:3, :3].T + world_from_level[:3, 3])
+
+
+def test_where_pictures_show_nothing_places_that_share_a_plane_that_leans_are_told(plain):
+    assert "is tilted by 40 degrees" in told_of(plain, on_a_plane(40.0), 0.0).contradiction
+
+
+def test_surfaces_speak_far_more_for_a_right_pose_than_for_a_wrong_one(cloth, plain):
+    given = poses_of(cloth)
+    moved = given.copy()
+    moved[1] = small_motion(np.array([0.0, np.radians(4.0), 0.0, 0.03, 0.0, 0.0])) @ moved[1]
+    assert far_worse_moved(cloth, given, moved, [1], 0.0)
+    assert not far_worse_moved(cloth, moved, given, [1], 0.0)
+    assert not far_worse_moved(plain, poses_of(plain), moved, [1], 0.0)
