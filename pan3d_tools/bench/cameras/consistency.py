@@ -1,7 +1,8 @@
 """`pan3d bench consistency`: how many faults of poses and support heights are told, refused and named, and false alarms.
 
-Faults are rows of data. Each is made with the right poses of a rendered cell, and what `check_poses` says is counted. Matches
-depend on the pictures alone, so they are found once per cell, and every row is judged on the same ones.
+Faults are rows of data. Each is made with the right poses of a rendered cell, or of scenes of `--folder` such as
+`pan3d sim render --world` writes, and what `check_poses` says is counted. Matches depend on the pictures alone, so they are
+found once per cell, and every row is judged on the same ones.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from pan3d_core.config import ConsistencyConfig, ModelConfig, PipelineConfig
 from pan3d_core.engines import build_engine
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import CameraView, PoseConsistency
+from pan3d_eval.datasets.scenes import list_scenes
 from pan3d_sim.cameras.depth_noise import DepthNoise
 from pan3d_sim.cell.robot_cell import RobotCell
 
@@ -171,6 +174,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="pan3d bench consistency", description=__doc__)
     parser.add_argument("--first-seed", type=int, default=7000, help="of the cells; limits were tuned on 3000 to 3039")
     parser.add_argument("--scenes", type=int, default=60, help="number of cells (default: %(default)s)")
+    parser.add_argument("--folder", type=Path, nargs="+", default=[], help="scenes with known poses and support instead of cells")
     parser.add_argument("--cameras", nargs="+", type=int, default=[2, 3, 4], help="sizes of the rigs (default: %(default)s)")
     names = [fault.name for fault in FAULTS]
     parser.add_argument("--faults", nargs="+", choices=names, default=names, metavar="NAME", help="rows (default: all)")
@@ -182,19 +186,32 @@ def run(argv: list[str]) -> dict:
     """Judge every fault in every cell, as shares, and measure what the comparison costs."""
     arguments = parse(argv)
     verdicts: dict[tuple[int, str], list[Verdict]] = {}
-    with RobotCell(arguments.first_seed - 1) as cell:
-        elsewhere = cell.views()[-1].image
-    for seed in range(arguments.first_seed, arguments.first_seed + arguments.scenes):
-        with RobotCell(seed, num_cameras=max(arguments.cameras)) as cell:
-            views, support_m = cell.views(noise=SENSOR), cell.config.support_height_m
+    for seed, views, support_m in _right_rigs(arguments):
         matches = match_views(views, ConsistencyConfig())
-        for count in arguments.cameras:
+        for count in [count for count in arguments.cameras if count <= len(views)]:
             for fault in [fault for fault in FAULTS if fault.name in arguments.faults]:
                 found = judge(fault, views[:count], support_m, among(matches, count), np.random.default_rng([seed, count]))
                 verdicts.setdefault((count, fault.name), []).append(found)
+    if not verdicts:
+        raise ValueError(f"--folder: expected scenes of at least {min(arguments.cameras)} views, got {len(views)}")
     rigs = {f"{count} cameras": summarize(verdicts, count) for count in arguments.cameras}
-    cells = {"first_seed": arguments.first_seed, "scenes": arguments.scenes}
-    return {**cells, "rigs": rigs, "cost": cost(views, support_m, arguments.frames, elsewhere)}
+    cells: dict = {"scenes": max(len(found) for found in verdicts.values())}
+    cells |= {"folder": [path.name for path in arguments.folder]} if arguments.folder else {"first_seed": arguments.first_seed}
+    return {**cells, "rigs": rigs, "cost": cost(views, support_m, arguments.frames, arguments.first_seed - 1)}
+
+
+def _right_rigs(arguments: argparse.Namespace) -> Iterator[tuple[int, Sequence[CameraView], float]]:
+    """Number, views with right poses and depth, and height of the support of each cell or scene."""
+    if not arguments.folder:
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.scenes):
+            with RobotCell(seed, num_cameras=max(arguments.cameras)) as cell:
+                yield seed, cell.views(noise=SENSOR), cell.config.support_height_m
+        return
+    for number, reference in enumerate(list_scenes(arguments.folder, arguments.scenes)):
+        scene = reference.read()
+        if scene.support_height_m is None:
+            raise ValueError(f"--folder: expected scenes with the height of their support, got {scene.name} without")
+        yield number, scene.views, scene.support_height_m
 
 
 def among(matches: ViewMatches, count: int) -> ViewMatches:
@@ -270,7 +287,7 @@ def summarize(verdicts: dict[tuple[int, str], list[Verdict]], count: int) -> dic
     return rows
 
 
-def cost(views: Sequence[CameraView], support_m: float, frames: int, elsewhere: torch.Tensor) -> dict:
+def cost(views: Sequence[CameraView], support_m: float, frames: int, seed: int) -> dict:
     """Measure the processor's time of a comparison beside that of a view set with the default engine; and of one in which a
     camera shares nothing with the others, whose picture is looked at mirrored, too.
 
@@ -278,18 +295,19 @@ def cost(views: Sequence[CameraView], support_m: float, frames: int, elsewhere: 
         views: Of one moment; sensor depth is not used.
         support_m: Height of the support.
         frames: That are measured.
-        elsewhere: (3, H, W) picture of something that none of the views shows.
+        seed: Of a cell that none of the views shows.
 
     Returns:
         Milliseconds, and the share of a view set that comparing every n-th costs.
     """
     bare = [replace(view, depth=None) for view in views]
+    with RobotCell(seed) as cell:
+        alone = [*bare[:-1], replace(bare[-1], image=cell.views()[-1].image)]
     config = PipelineConfig(model=ModelConfig())
     config = replace(config, workspace=replace(config.workspace, support_height_m=support_m))
     off = replace(config, consistency=replace(config.consistency, enabled=False))
     pipeline = PerceptionPipeline(build_engine(config.model), off)
     pipeline.process(bare)
-    alone = [*bare[:-1], replace(bare[-1], image=elsewhere)]
     every, more = (
         times_longer(sum(1 for _ in checking(given, config.consistency, support_m)), len(views)) * config.consistency.every
         for given in (bare, alone)

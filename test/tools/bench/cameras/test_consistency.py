@@ -10,6 +10,8 @@ from table_rig import rig
 from pan3d_core.assembly.pose_checks.pose_fit import motion_size
 from pan3d_core.assembly.pose_checks.view_matches import match_views
 from pan3d_core.config import ConsistencyConfig
+from pan3d_core.views.scene_folder import Scene, write_scene
+from pan3d_tools.bench.cameras import consistency
 from pan3d_tools.bench.cameras.consistency import CLEAN, FAULTS, REFUSED, Verdict, among, judge, knocked, motion, run, summarize
 
 ROWS = {fault.name: fault for fault in FAULTS}
@@ -59,6 +61,22 @@ def test_shares_are_compared_with_their_targets():
     quiet = summarize({(2, fault.name): [bad if fault.expected == CLEAN else good] for fault in FAULTS}, 2)
     assert all(row["reached"] for row in quiet.values())
     assert ROWS["the inverse"].expected == REFUSED
+
+
+def test_scenes_of_folders_are_judged_instead_of_cells(tmp_path, views, monkeypatch):
+    monkeypatch.setattr(consistency, "cost", lambda *_: {})
+    for name, height in (("one", 0.0), ("two", 0.0)):
+        write_scene(tmp_path / "scenes" / name, Scene(name, tuple(views), support_height_m=height))
+    rows = ["--faults", "clean", "OpenGL axes"]
+    found = run(["--folder", str(tmp_path / "scenes"), "--cameras", "2", "3", *rows])
+    assert found["scenes"] == 2 and found["folder"] == ["scenes"]
+    for rig_of in found["rigs"].values():
+        assert rig_of["clean"]["told"] == 0.0 and rig_of["OpenGL axes"]["refused"] == 1.0
+    with pytest.raises(ValueError, match="--folder: expected scenes of at least 4 views, got 3"):
+        run(["--folder", str(tmp_path / "scenes"), "--cameras", "4", *rows])
+    write_scene(tmp_path / "bare" / "two", Scene("two", tuple(views)))
+    with pytest.raises(ValueError, match="--folder: expected scenes with the height of their support, got two without"):
+        run(["--folder", str(tmp_path / "bare"), "--cameras", "2", *rows])
 
 
 @pytest.mark.slow
