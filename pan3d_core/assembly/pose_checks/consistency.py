@@ -48,6 +48,8 @@ WEAK_GAIN = 2.0
 GROSS_M, GROSS_DEG = 0.03, 3.0
 # A camera that was moved by so many times that would see less than these shares where it should: what fits better then is chance.
 CHANCE = ((2.0, 0.65), (5.0, 0.5))
+# A camera that is so far off for sure sees less than this share of its places where it should.
+FAR_OFF_BELOW = 0.65
 # Of two cameras that would both explain a disagreement, the second must explain less than this share.
 BLAMED_SHARE = 0.75
 
@@ -254,9 +256,10 @@ def _times_gross(correction: Array) -> float:
 
 def _is_refuted(doubtful: _Camera, config: ConsistencyConfig) -> bool:
     """Whether a doubtful camera's pose is wrong for sure: much speaks for another one, or less for one that is far away."""
-    if doubtful.gain >= REFUTING_GAIN * config.min_matches and (doubtful.figure(config.min_matches) or 0.0) < config.refuse_below:
+    figure = doubtful.figure(config.min_matches) or 0.0
+    if doubtful.gain >= REFUTING_GAIN * config.min_matches and figure < config.refuse_below:
         return True
-    return doubtful.gain >= config.min_matches and _times_gross(doubtful.correction) > 1
+    return doubtful.gain >= config.min_matches and figure < FAR_OFF_BELOW and _times_gross(doubtful.correction) > 1
 
 
 def _measure(evidence: _Evidence, name: str, names: tuple[str, ...], config: ConsistencyConfig) -> _Camera:
