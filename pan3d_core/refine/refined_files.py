@@ -18,6 +18,9 @@ from pan3d_core.refine.rendering import render_color
 from pan3d_core.refine.views import RefineView
 
 TILE_WIDTH = 320
+PICTURES = "pictures"
+FILES_OF_OLDER = ("gaussians.safetensors", "gaussians.ply", "report.json", f"{PICTURES}/step_[0-9]*.png")
+"""What results had that are not listed yet."""
 CAPTIONS = ("photograph", "its 2D labels", "refined map", "its objects")
 
 
@@ -30,10 +33,13 @@ def write_scene(folder: Path, scene: GaussianScene) -> list[Path]:
     return paths
 
 
-def write_picture(folder: Path, refinement: Refinement, index: int = 0) -> Path:
-    """One view as it was given and as the map shows it, named by the step; `folder` is made where needed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"step_{refinement.progress.step:06d}.png"
+def picture_name(refinement: Refinement) -> str:
+    """Name the picture of a step."""
+    return f"step_{refinement.progress.step:06d}.png"
+
+
+def write_picture(path: Path, refinement: Refinement, index: int = 0) -> Path:
+    """One view as it was given and as the map shows it; the folder of `path` is made where needed."""
     overlays.save(path, view_picture(refinement, refinement.views[index]))
     return path
 

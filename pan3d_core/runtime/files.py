@@ -29,6 +29,7 @@ _CONTENT_ERRORS = (
     struct.error, zlib.error, zipfile.BadZipFile, pickle.UnpicklingError, SyntaxError, tokenize.TokenError,
 )  # fmt: skip
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the disk, of a quota, of the size of files that a process may write
 _STEM = 40  # letters of a name that the file has before it is whole: a name of 255 bytes has no room for more
 
 
@@ -58,23 +59,39 @@ def written_whole(path: Path | str) -> Iterator[Path]:
     folder = Path(tempfile.gettempdir()) if takes_content else path.parent
     part = folder / f".{path.stem[:_STEM]}.{uuid4().hex[:12]}{path.suffix}"
     try:
-        yield part
-        if takes_content:
-            path.write_bytes(part.read_bytes())
-            return
-        if part.is_file():
-            with part.open("rb") as stream:
-                os.fsync(stream.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise OSError(error.errno, "could not be written, the disk is full; nothing of it is left", str(path)) from error
+        with disk_full_named(path):
+            yield part
+            if takes_content:
+                path.write_bytes(part.read_bytes())
+                return
+            if part.is_file():
+                with part.open("rb") as stream:
+                    os.fsync(stream.fileno())
+            os.replace(part, path)
     finally:
         if part.is_dir():
             shutil.rmtree(part)
         else:
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_full_named(path: Path) -> Iterator[None]:
+    """Say of a disk that is full which file or folder could not be written.
+
+    Args:
+        path: What the block writes.
+
+    Raises:
+        OSError: The block raised it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        why = "files may not be as large" if error.errno == errno.EFBIG else "the disk is full"
+        raise OSError(error.errno, f"could not be written, {why}; nothing of it is left", str(path)) from error
 
 
 def free_path(path: Path) -> Path:

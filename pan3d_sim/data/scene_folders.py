@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from pan3d_core.labels import LabelSpace
+from pan3d_core.runtime.result_folder import ResultFolder
 from pan3d_core.structures import present
 from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth, write_scene
 from pan3d_sim.cell.robot_cell import RobotCell
@@ -50,5 +51,6 @@ def render_scene_folder(out: Path, seed: int, **changes: Any) -> Path:
     """
     with RobotCell(seed, **changes) as cell:
         scene = cell_scene(cell)
-    write_scene(out / scene.name, scene)
+    with ResultFolder(out / scene.name, "scene").replaced() as part:
+        write_scene(part, scene)
     return out / scene.name

@@ -50,11 +50,29 @@ def print_table(rows: Sequence[tuple[str, object]]) -> None:
         print(f"  {name:<{width}}  {f'{value:.4g}' if isinstance(value, float) else value}")
 
 
-def write_json(path: Path, content: dict) -> None:
-    """Write `content` and say where."""
+def write_json(path: Path, content: dict, *, told: bool = True) -> Path:
+    """Write `content`, say where unless not `told`, and return it."""
     with written_whole(path) as part:
         part.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
-    print(f"written to {path}")
+    if told:
+        print(f"written to {path}")
+    return path
+
+
+def place_of_json(asked: Path | None, out: Path, part: Path, name: str) -> Path:
+    """Say where the figures of a folder of results are written.
+
+    Args:
+        asked: The file of `--json`, None where it is not given.
+        out: The folder.
+        part: Where its files are written, before they come to lie there.
+        name: Of the file where nothing is asked.
+
+    Returns:
+        The file in `part`, or one elsewhere.
+    """
+    path = asked or out / name
+    return part / path.name if path.parent.resolve() == out.resolve() else path
 
 
 def require_own_folder(out: Path, *inputs: Path) -> None:

@@ -28,6 +28,7 @@ from pan3d_sim.cell.touches import ITSELF, SUPPORT
 from pan3d_sim.objects.kinds import GRASPABLE_KINDS
 from pan3d_sim.rehearsal.film import write_film
 from pan3d_sim.rehearsal.trials import GraspRehearser
+from pan3d_tools.demo.results import scene_folder, scene_results
 from pan3d_tools.reports.html import Report
 
 FILM_WIDTH = 320
@@ -53,10 +54,9 @@ def run_arm(options: argparse.Namespace, say: Callable[[str], None]) -> int:
     engine = build_engine(config.model)
     outcomes = []
     for seed in options.seed_list:
-        folder = options.out if len(options.seed_list) == 1 else options.out / f"seed_{seed}"
         changes = {"num_objects": options.objects, "num_cameras": options.cameras, "arrangement": options.arrangement}
         with RobotCell(seed, arm=ARM, **changes) as cell:
-            outcomes.append(_one_scene(cell, engine, config, options, folder, say))
+            outcomes.append(_one_scene(cell, engine, config, options, say))
     placed = outcomes.count(Outcome.PLACED)
     if len(outcomes) > 1:
         say(f"placed in {placed} of {len(outcomes)} scenes")
@@ -75,7 +75,6 @@ def _one_scene(
     engine: Engine,
     config: PipelineConfig,
     options: argparse.Namespace,
-    folder: Path,
     say: Callable[[str], None],
 ) -> Outcome:
     film: list[np.ndarray] = []
@@ -87,19 +86,23 @@ def _one_scene(
     say(f"scene {cell.seed}: “{words}”")
     wish = read_wish(words)
     base = picker.find(wish.onto, seen).best if wish.onto else None
-    place = None if base is None else seen.scene.object(base.instance_id).middle
-    onto = None if place is None else nearest_object(cell, place)  # the judge's name for it
+    middle = None if base is None else seen.scene.object(base.instance_id).middle
+    onto = None if middle is None else nearest_object(cell, middle)  # the judge's name for it
     report = picker.fulfil(wish)
     say(f"{report.outcome.value}: {report.message}")
     for lesson in filter(None, (attempt.lesson for attempt in report.attempts)):
         say(f"learnt: {lesson.taken.shown.value}, {lesson.taken.message}: {lesson.folder}")
-    page = _write(folder, words, [seen, picker.look()], report, film, _hits(cell, robot, onto))
+    last = picker.look()
+    with scene_results(options, cell.seed) as folder:
+        _write(folder, words, [seen, last], report, film, _hits(cell, robot, onto))
+        rehearsed = recorded is not None and recorded.write_film(folder / "rehearsal.gif")
+    place = scene_folder(options, cell.seed)
     for attempt in report.attempts:
         if attempt.rehearsal is not None:
             say(f"rehearsal: {attempt.rehearsal.message}")
-    if recorded is not None and recorded.write_film(folder / "rehearsal.gif"):
-        say(f"the rehearsal as a film: {folder / 'rehearsal.gif'}")
-    say(f"report: {page}")
+    if rehearsed:
+        say(f"the rehearsal as a film: {place / 'rehearsal.gif'}")
+    say(f"report: {place / 'report.html'}")
     return report.outcome
 
 
@@ -148,8 +151,8 @@ def _hits(cell: RobotCell, robot: ArmRobot, onto: int | None) -> list[str]:
     return [f"{touch.phase}: {touch.part} and {names[touch.thing]}" for touch in robot.touches.collisions(onto)]
 
 
-def _write(folder: Path, words: str, looks: Sequence[Seen], report: PickReport, film: list[np.ndarray], hits: list[str]) -> Path:
-    """The film, the page and its figures; returns the page."""
+def _write(folder: Path, words: str, looks: Sequence[Seen], report: PickReport, film: list[np.ndarray], hits: list[str]) -> None:
+    """The film, the page and its figures."""
     folder.mkdir(parents=True, exist_ok=True)
     page = Report(f"pan3d: “{words}”")
     page.text(f"{report.outcome.value}: {report.message}.")
@@ -178,7 +181,7 @@ def _write(folder: Path, words: str, looks: Sequence[Seen], report: PickReport, 
     }
     with written_whole(folder / "result.json") as part:
         part.write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    return page.write(folder / "report.html")
+    page.write(folder / "report.html")
 
 
 def _pictures_of(seen: Seen) -> list[np.ndarray]:

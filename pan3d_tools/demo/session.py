@@ -12,6 +12,7 @@ from pan3d_tools.demo.client import DemoClient
 from pan3d_tools.demo.journey import Journey, Question, run_journey
 from pan3d_tools.demo.processes import ChildNode
 from pan3d_tools.demo.report import write_report, write_summary
+from pan3d_tools.demo.results import scene_folder, scene_results, summary_results
 
 START_TIMEOUT_S, CONFIGURE_TIMEOUT_S, RESET_TIMEOUT_S = 90.0, 120.0, 90.0
 # Engines without a network: they separate objects but cannot tell kinds.
@@ -42,10 +43,13 @@ def run_scenes(children: tuple[ChildNode, ChildNode], options: argparse.Namespac
             client.change_state(Transition.TRANSITION_ACTIVATE, CONFIGURE_TIMEOUT_S)
             journey = run_journey(client, Question(seed, options.prompt, options.model not in NAMELESS), say)
             journeys.append(journey)
-            folder = options.out / f"seed_{seed}" if several else options.out
-            say(f"report: {write_report(journey, folder, options.model, depth_cameras=options.depth)}")
+            with scene_results(options, seed) as part:
+                page = write_report(journey, part, options.model, depth_cameras=options.depth)
+            say(f"report: {scene_folder(options, seed) / page.name}")
     if several:
-        say(f"summary: {write_summary(journeys, options.out, options.model, depth_cameras=options.depth)}")
+        with summary_results(options) as part:
+            page = write_summary(journeys, part, options.model, depth_cameras=options.depth)
+        say(f"summary: {options.out / page.name}")
         found, lifted = sum(j.found for j in journeys), sum(j.lifted for j in journeys)
         say(f"{len(journeys)} scenes: found {found}, lifted {lifted}")
         return 0

@@ -27,6 +27,11 @@ from pan3d_tools.reports.html import Report
 
 PICTURE_WIDTH = 640
 DEPTH_ERROR_LIMIT_M = 0.05
+FILES_OF_OLDER = (
+    "cloud.ply", "reconstruction.npz", "instances.json", "gaussians.safetensors", "gaussians.ply",
+    "report.html", "attention.png", *(f"pictures/{kind}_[0-9]*.png" for kind in ("instances", "depth", "cloud")),
+)  # fmt: skip
+"""What results had that are not listed yet; names of depth files are those of cameras, which anybody may use."""
 
 
 def write_files(

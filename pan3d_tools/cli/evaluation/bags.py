@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from pan3d_core.runtime.result_folder import ResultFolder
 from pan3d_eval.execution import Failure, Processes, run_items
 from pan3d_ros.bags.judging.evaluation import BagEvaluation, BagRequest, bag_worker
 from pan3d_tools.cli.options import pipeline_config, report_folder
-from pan3d_tools.cli.output import machine_facts, print_table, write_json
+from pan3d_tools.cli.output import machine_facts, place_of_json, print_table, write_json
 from pan3d_tools.reports.bags import write_bag_report
 
 
@@ -51,14 +52,19 @@ def run_eval_bags(options: argparse.Namespace, bags: Sequence[Path]) -> int:
             print(text, file=sys.stderr)
     out, contents = report_folder(options, config.model.name), [content for _, content in found.values()]
     machine = machine_facts()
-    if contents:
-        about = {"machine": machine, "command": options.command_line}
-        write_json(options.json or out / "bags.json", about | (contents[0] if len(bags) == 1 else {"bags": contents}))
     facts = [
         f"Engine {config.model.name}. {', '.join(f'{key} {value}' for key, value in machine.items())}.",
         options.command_line,
     ]
-    print(f"written to {write_bag_report(out / 'bags.html', facts, found, failures)}")
+    with ResultFolder(out, "eval of bags").replaced() as part:
+        if contents:
+            content = {"machine": machine, "command": options.command_line}
+            content |= contents[0] if len(bags) == 1 else {"bags": contents}
+            write_json(place_of_json(options.json, out, part, "bags.json"), content, told=False)
+        write_bag_report(part / "bags.html", facts, found, failures)
+    if contents:
+        print(f"written to {options.json or out / 'bags.json'}")
+    print(f"written to {out / 'bags.html'}")
     return 1 if failures or without_result else 0
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from pan3d_core.pictures.overlays import save
+from pan3d_core.runtime.result_folder import ResultFolder
 from pan3d_eval.datasets import ViewSelection
 from pan3d_eval.datasets.scenes import list_scenes
 from pan3d_eval.execution import Failure, Processes, run_items
@@ -64,12 +65,15 @@ def run_eval_gaussians(options: argparse.Namespace) -> int:
         print(f"failed: {name}: {message}", file=sys.stderr)
     out = options.out or Path("out/eval", f"{config.name}_gaussians")
     run = {"engine": config.name, "poses": protocol.use_poses, "readout": protocol.readout, "command": options.command_line}
-    write_json(out / "figures.json", {"machine": machine_facts(), "run": run, "figures": figures, "failures": failures})
+    content = {"machine": machine_facts(), "run": run, "figures": figures, "failures": failures}
     shown = [reference for reference in references if reference.name not in failures][: options.pictures]
-    if shown:
-        evaluator = make()
-        for number, reference in enumerate(shown):
-            save(out / f"scene_{number}.png", gaussian_view_picture(evaluator.show(reference.read())))
+    evaluators = [make()] if shown else []
+    pictures = [gaussian_view_picture(evaluator.show(item.read())) for evaluator in evaluators for item in shown]
+    with ResultFolder(out, "eval-gaussians", ("scene_[0-9]*.png",)).replaced() as part:
+        write_json(part / "figures.json", content, told=False)
+        for number, picture in enumerate(pictures):
+            save(part / f"scene_{number}.png", picture)
+    print(f"written to {out / 'figures.json'}")
     return 1 if failures else 0
 
 

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 from pan3d_core.config import ModelConfig
-from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.result_folder import ResultFolder
 from pan3d_core.settings import did_you_mean
 from pan3d_eval.execution import Processes
 from pan3d_eval.published import PROTOCOLS, PublishedChoices, PublishedProtocol, evaluate_published, table_page, table_values
 from pan3d_tools.cli.options import picture_size, pipeline_config
-from pan3d_tools.cli.output import machine_facts, show_progress, write_json
+from pan3d_tools.cli.output import machine_facts, place_of_json, show_progress, write_json
 
 
 def add_published_options(parser: argparse.ArgumentParser) -> None:
@@ -49,10 +49,11 @@ def run_published(options: argparse.Namespace) -> int:
     print(file=sys.stderr)
     page = table_page(outcome)
     print(page)
-    with written_whole(out / "table.md") as part:
-        part.write_text(page, encoding="utf-8")
     content = {"machine": machine_facts(), "command": options.command_line, **table_values(outcome)}
-    write_json(options.json or out / "figures.json", content)
+    with ResultFolder(out, "eval").replaced() as part:
+        write_json(place_of_json(options.json, out, part, "figures.json"), content, told=False)
+        (part / "table.md").write_text(page, encoding="utf-8")
+    print(f"written to {options.json or out / 'figures.json'}")
     for failure in outcome.failures:
         print(f"failed: {failure.name}: {failure.message}", file=sys.stderr)
     return 1 if outcome.failures else 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from pan3d_core.config import PipelineConfig
 from pan3d_core.geometry.camera_checks import used_of
 from pan3d_core.runtime.lazy import load
+from pan3d_core.runtime.result_folder import ResultFolder
 from pan3d_eval.datasets import DEFAULT_VIEWS, ViewSelection
 from pan3d_eval.execution import Processes
 from pan3d_eval.figures import figure_table
@@ -22,7 +23,7 @@ from pan3d_tools.cli.bags.files import add_bag_options, find_bags
 from pan3d_tools.cli.evaluation.published import add_published_options, run_published
 from pan3d_tools.cli.evaluation.worlds import add_rig_error_options, add_world_options, rig_error_of, scenes_of
 from pan3d_tools.cli.options import add_model_options, add_sensor_option, picture_size, pipeline_config, report_folder
-from pan3d_tools.cli.output import machine_facts, print_table, show_progress, write_json
+from pan3d_tools.cli.output import machine_facts, place_of_json, print_table, show_progress, write_json
 from pan3d_tools.reports.scenes import Shown, badness, write_scene_report
 
 # Imported for bags only: scenes are evaluated where rosbags is not installed.
@@ -91,10 +92,12 @@ def run_eval(options: argparse.Namespace) -> int:
         "scenes": evaluation.scene_list(),
         "failures": [asdict(item) for item in evaluation.failures],
     }
-    write_json(options.json or out / "figures.json", content)
     title = f"{config.model.name} on {len(found.references)} scenes"
     shown = _worst(found, options.worst)
-    print(f"written to {write_scene_report(out / 'report.html', title, facts, evaluation, shown)}")
+    with ResultFolder(out, "eval").replaced() as part:
+        write_json(place_of_json(options.json, out, part, "figures.json"), content, told=False)
+        write_scene_report(part / "report.html", title, facts, evaluation, shown)
+    print(f"written to {options.json or out / 'figures.json'}\nwritten to {out / 'report.html'}")
     return 1 if evaluation.failures or incomplete else 0
 
 

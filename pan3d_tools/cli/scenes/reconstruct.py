@@ -11,6 +11,7 @@ from pan3d_core.engines import build_engine
 from pan3d_core.language import Namer, NotUnderstood, parse_prompt, select_by_prompt
 from pan3d_core.reconstruction import read_pictures, reconstruct
 from pan3d_core.runtime.lazy import load
+from pan3d_core.runtime.result_folder import ResultFolder
 from pan3d_core.structures import PerceptionResult
 from pan3d_core.teaching import read_library
 from pan3d_core.views.scene_folder import Scene
@@ -19,7 +20,7 @@ from pan3d_tools.cli.bags.files import find_bags
 from pan3d_tools.cli.options import add_model_options, class_names, pipeline_config
 from pan3d_tools.cli.output import require_own_folder
 from pan3d_tools.reports.attention import require_queries, write_attention
-from pan3d_tools.reports.reconstruction import write_files
+from pan3d_tools.reports.reconstruction import FILES_OF_OLDER, write_files
 
 # Imported for bags only: they need rosbags.
 FEW_VIEWS = "pan3d_tools.cli.bags.keyframes:few_views_of_bag"
@@ -66,16 +67,17 @@ def run_reconstruct(options: argparse.Namespace) -> int:
     looking = require_queries(engine, config.model.name) if options.attention else None
     scene = usable_scene(scene, engine.facts.preprocess, config.align.max_scene_depth_m)
     result = reconstruct(scene, config, engine=engine, classes=class_names(options.classes))
-    paths = write_files(options.out, scene, result, config.model.name, engine.facts.text_space)
-    if looking is not None:
-        paths.append(write_attention(options.out / "attention.png", looking, list(scene.views)))
+    with ResultFolder(options.out, "reconstruct", FILES_OF_OLDER).replaced() as part:
+        paths = write_files(part, scene, result, config.model.name, engine.facts.text_space)
+        if looking is not None:
+            paths.append(write_attention(part / "attention.png", looking, list(scene.views)))
     for warning in result.warnings:
         print(f"warning: {warning}")
     for words in () if result.consistency is None else result.consistency.unchecked:
         print(f"not checked: {words}")
     print(f"{len(result.panoptic.segments)} objects, {len(result.panoptic.points)} points, {result.timings_ms['total']:.0f} ms")
-    for path in [path for path in paths if path.parent == options.out]:
-        print(f"  {path}")
+    for path in [path for path in paths if path.parent == part]:
+        print(f"  {options.out / path.name}")
     namer = Namer.of_facts(engine.facts, config.naming)
     return max([print_answer(result, prompt, namer) for prompt in options.prompt], default=0)
 

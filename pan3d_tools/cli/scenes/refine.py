@@ -15,20 +15,22 @@ from pan3d_core.refine.first_map.initialise import gaussians_from_reconstruction
 from pan3d_core.refine.labels.files import labels_from_files
 from pan3d_core.refine.labels.sources import SceneLabels, labels_from_engine
 from pan3d_core.refine.optimise import CHECKPOINT_FILE, StepReport
-from pan3d_core.refine.refined_files import write_picture
+from pan3d_core.refine.refined_files import FILES_OF_OLDER, PICTURES, picture_name, write_picture
 from pan3d_core.refine.refined_files import write_scene as write_refined_scene
 from pan3d_core.refine.rendering import RenderChoices
 from pan3d_core.refine.run import FirstSurfaces, RefineProgress, SceneSettings, published_settings, refine_scene
 from pan3d_core.refine.schedule import EarlyStop
 from pan3d_core.runtime.lazy import load
+from pan3d_core.runtime.result_folder import ResultFolder
 from pan3d_core.structures import CameraView, PerceptionResult
 from pan3d_core.views.preprocessing import preprocess
-from pan3d_core.views.scene_folder import Scene, read_scene, write_scene
+from pan3d_core.views.scene_folder import Scene, read_scene
 from pan3d_eval.datasets import ViewSelection, dataset_of, read_dataset_scene
 from pan3d_eval.published.maps import views_of_batch
 from pan3d_tools.cli.bags.files import find_bags
 from pan3d_tools.cli.options import add_model_options, build_pipeline, picture_size
 from pan3d_tools.cli.output import machine_facts, write_json
+from pan3d_tools.cli.scenes.scene_output import write_keyframes
 
 # Imported for bags only: scenes are refined where rosbags is not installed.
 KEYFRAMES = "pan3d_tools.cli.bags.keyframes:scene_of_bag"
@@ -92,7 +94,7 @@ def run_refine(options: argparse.Namespace) -> int:
     """A scene folder or a bag to a refined scene of Gaussians with objects."""
     settings = _settings(options)
     scene = _scene(options)
-    knowledge = _Knowledge(options, scene)
+    knowledge, results = _Knowledge(options, scene), ResultFolder(options.out, "refine", FILES_OF_OLDER)
     result = refine_scene(
         (scene if options.depth else scene.without_depth()).views,
         knowledge.labels,
@@ -100,17 +102,18 @@ def run_refine(options: argparse.Namespace) -> int:
         first=lambda: knowledge.first(settings),
         checkpoint=options.out / CHECKPOINT_FILE,
         resume=options.resume,
-        progress=_Progress(options).told,
+        progress=_Progress(options, results).told,
     )
     refined = result.scene
-    paths = write_refined_scene(options.out, refined)
-    if options.pictures_every:
-        paths.append(write_picture(options.out / "pictures", result.refinement))
     facts = {"command": options.command_line, "machine": machine_facts(), "labels": str(options.labels or options.model)}
-    write_json(options.out / "report.json", {**facts, **result.report()})
+    with results.replaced(keep=lambda name: name.startswith(f"{PICTURES}/")) as part:
+        paths = write_refined_scene(part, refined)
+        if options.pictures_every:
+            paths.append(write_picture(part / PICTURES / picture_name(result.refinement), result.refinement))
+        paths.append(write_json(part / "report.json", {**facts, **result.report()}, told=False))
     print(f"{len(refined.gaussians)} Gaussians, {len(refined.ids())} objects: {', '.join(refined.names.values()) or 'none'}")
     for path in paths:
-        print(f"  {path}")
+        print(f"  {options.out / path.relative_to(part)}")
     return 0
 
 
@@ -141,9 +144,9 @@ def _scene(options: argparse.Namespace) -> Scene:
     if options.scene not in find_bags([options.scene]):
         return read_scene(options.scene)
     scene = load(KEYFRAMES)(options)
-    path = write_scene(options.out / "scene", scene)
-    print(f"{len(scene.views)} keyframes of the bag: {path.parent}", flush=True)
-    return read_scene(path.parent)
+    folder = options.out / "scene"
+    write_keyframes(folder, scene)
+    return read_scene(folder)
 
 
 def _resized(scene: Scene, width: int, height: int) -> Scene:
@@ -196,14 +199,16 @@ class _Knowledge:
 class _Progress:
     """A line of progress every few steps, and a picture now and then."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._options = options
+    def __init__(self, options: argparse.Namespace, results: ResultFolder) -> None:
+        self._options, self._results = options, results
         self._reports: list[StepReport] = []
 
     def told(self, now: RefineProgress) -> None:
         """Say it on the screen."""
         if now.stage == "begun":
             model = now.refinement.model
+            if not self._options.resume:
+                self._results.clear()  # pictures along the way must not lie beside those of an older map
             print(f"{len(now.refinement.views)} views, {len(model.means)} Gaussians, {model.num_queries} queries", flush=True)
         elif now.stage == "step":
             self._step(now)
@@ -220,4 +225,4 @@ class _Progress:
             progress = f"step {report.step}, {report.share_done:.0%}, {report.elapsed_s:.0f} s, {report.queries} queries"
             print(f"{progress}: {terms}", flush=True)
         if every and report.step % every == 0 and report.share_done < 1:
-            write_picture(self._options.out / "pictures", now.refinement)
+            write_picture(self._results.place(f"{PICTURES}/{picture_name(now.refinement)}"), now.refinement)

@@ -23,6 +23,7 @@ from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.language.encoders import build_text_encoder
 from pan3d_core.pictures.files import is_moving, write_folder, write_moving
 from pan3d_core.runtime.minilm_files import TextEncoderUnavailable
+from pan3d_core.runtime.result_folder import ResultFolder
 from pan3d_tools.cli.options import picture_size
 
 KINDS = ("colour", "instances", "semantics", "depth")
@@ -68,8 +69,10 @@ def run_render(options: argparse.Namespace) -> int:
     if moving:
         write_moving(options.out, side_by_side(list(kinds.values())), options.fps)
     else:
-        for kind, pictures in kinds.items():
-            write_folder(options.out, kind, pictures)
+        older = [f"{kind}_[0-9][0-9][0-9].png" for kind in KINDS]
+        with ResultFolder(options.out, "render", older).replaced() as part:
+            for kind, pictures in kinds.items():
+                write_folder(part, kind, pictures)
     print(f"{len(scene.gaussians)} Gaussians, {len(scene.ids())} objects, {len(path)} pictures of {', '.join(kinds)}")
     print(f"  {options.out}")
     return 0

@@ -11,9 +11,10 @@ from pan3d_core.labelling.teachers import Asked, Picture, ask_pictures
 from pan3d_core.runtime.lazy import load
 from pan3d_core.structures import unit_range
 from pan3d_core.views.image_files import read_image
-from pan3d_core.views.scene_folder import Scene, write_scene
+from pan3d_core.views.scene_folder import Scene
 from pan3d_eval.datasets import ViewSelection, dataset_of, read_dataset_scene
 from pan3d_tools.cli.bags.files import find_bags
+from pan3d_tools.cli.scenes.scene_output import write_keyframes
 from pan3d_tools.cli.teaching.recordings import entry_readers, pictures_in, sources_of
 from pan3d_tools.cli.teaching.teachers import add_teacher_options, open_teacher
 
@@ -109,7 +110,7 @@ def _readers(path: Path, options: argparse.Namespace) -> Iterator[tuple[str, Rea
 def _kept_views(read: Callable[[], Scene], folder: Path) -> list[Picture]:
     """Keyframes of a bag, which are written as a scene folder, since labels are of these."""
     scene = read()
-    print(f"{len(scene.views)} keyframes of the bag: {write_scene(folder / 'scene', scene).parent}", flush=True)
+    write_keyframes(folder / "scene", scene)
     return _views(scene)
 
 

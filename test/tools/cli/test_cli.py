@@ -102,6 +102,19 @@ def test_a_scene_folder_stands_for_its_images(folder, tmp_path, capsys):
     assert cli.main(arguments) == 0 and "3 objects" in capsys.readouterr().out
 
 
+def test_a_second_reconstruction_takes_the_place_of_the_first(folder, tmp_path, capsys):
+    out, cameras = tmp_path / "out", ["--cameras", str(folder / "scene.json"), "--engine", "depth_clusters", "--depth"]
+    assert cli.main(["reconstruct", *images(folder), *cameras, "-o", str(out)]) == 0
+    (out / "pictures" / "mine.png").write_text("mine")
+    assert cli.main(["reconstruct", *images(folder)[:2], *cameras, "-o", str(out)]) == 0
+    assert str(out / "cloud.ply") in capsys.readouterr().out
+    assert len(list((out / "depth").iterdir())) == 2 and len(list((out / "pictures").glob("instances_*.png"))) == 2
+    assert (out / "pictures" / "mine.png").read_text() == "mine"
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    refused(capsys, "reconstruct", *images(folder)[:2], "--cameras", str(out / "nowhere.json"), "-o", str(out))
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+
+
 def test_reconstruct_writes_into_a_folder_of_its_own(folder, tmp_path, capsys):
     for given in ([folder], [*images(folder), "--cameras", folder / "scene.json"]):
         assert "--out: expected a folder of its own for the results" in refused(capsys, "reconstruct", *given, "-o", folder)

@@ -53,6 +53,15 @@ def test_it_makes_scene_pictures_and_report_and_goes_on(folder, tmp_path, capsys
     assert "step 26, 100%" in capsys.readouterr().out
 
 
+def test_a_second_run_leaves_nothing_of_the_first(folder, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for steps, every in ((2, 1), (1, 1)):
+        assert cli.main(command(folder, tmp_path, "--steps", str(steps), "--pictures-every", str(every))) == 0
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"step_000001.png"}
+    assert json.loads((tmp_path / "report.json").read_text())["steps"] == 1
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
 def test_a_scene_of_a_public_data_set_is_refined_where_it_lies(folder, tmp_path, capsys):
     scene, out, labels = write_scannet(tmp_path), tmp_path / "out", LabelSpace(("thing", "floor"), (True, False))
     ids = torch.zeros(56, 72, dtype=torch.int64)
