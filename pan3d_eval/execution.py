@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
@@ -137,8 +139,9 @@ def _in_processes(make_worker: MakeWorker[Item, Result], items: Sequence[Item], 
     """A process that dies takes its pool with it; then what is left is done one item at a time, so that only the item
     that is to blame is lost."""
     remaining = list(items)
-    with _pool(make_worker, workers) as pool:
-        futures = [pool.submit(_work, item) for item in items]
+    with _pool(make_worker, workers) as pool, _ended_with_this_process():
+        with _interrupted_here_alone():
+            futures = [pool.submit(_work, item) for item in items]
         for future in futures:
             try:
                 outcome = future.result()
@@ -149,11 +152,35 @@ def _in_processes(make_worker: MakeWorker[Item, Result], items: Sequence[Item], 
     if remaining and len(remaining) == len(items):
         make_worker()  # when no process could even start, this says why
     for item in remaining:
-        with _pool(make_worker, 1) as pool:
+        with _pool(make_worker, 1) as pool, _ended_with_this_process():
             try:
-                yield pool.submit(_work, item).result()
+                with _interrupted_here_alone():
+                    future = pool.submit(_work, item)
+                yield future.result()
             except BrokenProcessPool:
                 yield Failure(item_name(item), "the process died, perhaps for lack of memory")
+
+
+@contextmanager
+def _interrupted_here_alone() -> Iterator[None]:
+    """Processes that are started meanwhile never hear of Ctrl-C, which reaches all that a terminal has started; what comes here
+    meanwhile is heard at the end of the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _ended_with_this_process() -> Iterator[None]:
+    """Do not wait for what workers have in hand when the block is interrupted."""
+    try:
+        yield
+    except (KeyboardInterrupt, GeneratorExit):  # the latter where who asks for outcomes was interrupted
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
 
 
 def _pool(make_worker: MakeWorker[Any, Any], workers: int) -> ProcessPoolExecutor:

@@ -26,7 +26,7 @@ from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.platform.log_bridge import LogBridge
 from pan3d_ros.platform.rclpy_private import destroy_lifecycle_services, executor_threads, guard_transitions, lifecycle_state
 from pan3d_ros.platform.spinning import attempt, run
-from pan3d_ros.platform.start import start_ros
+from pan3d_ros.platform.start import ros_program
 from pan3d_ros.processing.model_loading import ModelHolder
 from pan3d_ros.processing.perception import Perception, Surroundings
 from pan3d_ros.processing.problem_log import ProblemLog
@@ -148,7 +148,7 @@ class PerceptionNode(LifecycleNode):
     def _attempt(self, name: str, work: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
         outcome, error = attempt(work, undo)
         self.problem = f"{name} failed: {error}" if error else ""
-        if error:
+        if error and self.context.ok():  # otherwise ROS was shut down meanwhile, which is no fault
             self.answers.stop(self.problem)
             log.error(self.problem)
         return outcome
@@ -207,14 +207,14 @@ class PerceptionNode(LifecycleNode):
         return perception.why_no_result() if perception else (ErrorCode.NOT_ACTIVE, self.answers.situation.inactive_reason)
 
 
-def main(arguments: list[str] | None = None) -> None:
+@ros_program("perception_node")
+def main(arguments: list[str] | None = None) -> int:
     """Executable `perception_node`."""
-    start_ros(arguments)
     node = PerceptionNode()
     node.parameters.note_files(sys.argv if arguments is None else arguments)
     threads = int(node.get_parameter("service.max_waiting").value) + SPARE_THREADS
-    run(node, threads, autostart=bool(node.get_parameter("autostart").value))
+    return run(node, threads, autostart=bool(node.get_parameter("autostart").value))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

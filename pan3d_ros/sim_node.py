@@ -30,7 +30,7 @@ from pan3d_ros.messages.parts import header, image_message
 from pan3d_ros.parameters.unknown import unknown_parameters
 from pan3d_ros.platform.log_bridge import LogBridge
 from pan3d_ros.platform.rclpy_private import parameter_values, undeclared_overrides
-from pan3d_ros.platform.start import start_ros
+from pan3d_ros.platform.start import ros_program
 from pan3d_sim.arm import ARM
 from pan3d_sim.cameras.depth_sensors import DEPTH_SENSORS
 from pan3d_sim.cell.arrangement import ARRANGEMENTS
@@ -166,16 +166,19 @@ class SimNode(Node):
         return names.index(name)
 
 
+@ros_program("sim_node")
 def main(arguments: list[str] | None = None) -> int:
     """Console script `sim_node`."""
-    start_ros(arguments)
     node = None
     try:
         node = SimNode()
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        if node is None:
+            raise
     except (ValueError, RuntimeError) as error:
+        if not rclpy.ok():
+            raise
         rclpy.logging.get_logger("pan3d_cell").fatal(f"the cell cannot start: {error}")
         return 1
     finally:

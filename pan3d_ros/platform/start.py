@@ -3,16 +3,59 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import logging
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 
 import rclpy
 from rclpy.context import Context
 from rclpy.signals import SignalHandlerOptions
 
 from pan3d_core.runtime import keep_heap_steady
+from pan3d_core.runtime.ending.asked import EndAsked, told, unwound
 from pan3d_ros.platform.log_folder import ensure_log_folder
 from pan3d_ros.platform.shared_memory import remove_stale_segments
+
+log = logging.getLogger("pan3d.ros.start")
+Main = Callable[..., int]
+
+
+def ros_program(name: str) -> Callable[[Main], Main]:
+    """Make a function the program of a process with nodes: ROS is started for it, and it ends in order when it is asked to.
+
+    Args:
+        name: Of the program, for what it says.
+
+    Returns:
+        A decorator. What it decorates takes the arguments of the command line (None = those of the process) and gives the
+        exit code; asked to end before it spins, it ends with a line and 130 (Ctrl-C) or 143 (SIGTERM).
+    """
+
+    def decorated(main: Main) -> Main:
+        def program(arguments: list[str] | None = None) -> int:
+            try:
+                with unwound():
+                    return _unless_shut_down(name, main, arguments)
+            except KeyboardInterrupt as asked:
+                rclpy.try_shutdown()
+                return told(name, asked)
+
+        return wraps(main)(program)
+
+    return decorated
+
+
+def _unless_shut_down(name: str, main: Main, arguments: list[str] | None) -> int:
+    start_ros(arguments)
+    try:
+        return main(arguments)
+    except RuntimeError as error:  # of entities of ROS that were being made while it was shut down
+        if rclpy.ok():
+            raise
+        log.debug("%s", error)
+        raise EndAsked(signal.SIGINT) from error
 
 
 def start_ros(arguments: list[str] | None = None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from pan3d_core.runtime.files import written_whole
 from pan3d_sim.cameras.depth_sensors import depth_sensor
 from pan3d_sim.cameras.rig import RigCamera
 from pan3d_sim.cameras.wrist_path import WristPath
@@ -71,7 +73,7 @@ def record(out: Path, cell: RobotCell, config: RecordingConfig | None = None) ->
     """Write a bag of the cell with its ground truth, wrist camera included where it is asked for.
 
     Args:
-        out: The bag, a folder that must not exist yet.
+        out: The bag, a folder that must not exist yet; it appears whole or not at all.
         cell: What the cameras see; nothing in it moves.
         config: Length, rates, jitter and storage.
 
@@ -79,23 +81,37 @@ def record(out: Path, cell: RobotCell, config: RecordingConfig | None = None) ->
         The number of messages per topic.
 
     Raises:
+        OSError: The disk is full; nothing is left then.
         ValueError: The folder exists.
     """
     config = config or RecordingConfig()
     out = Path(out)
     if out.exists():
         raise ValueError(f"out: expected a folder that does not exist yet, got {out}")
-    writer = Writer(out, version=METADATA_VERSION, storage_plugin=STORAGES[config.storage])
-    if config.storage == "mcap":
-        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-    with writer:
-        names = [camera.name for camera in cell.cameras] + ([WRIST] if config.wrist else [])
-        writer.set_custom_data("pan3d.seed", str(cell.seed))
-        writer.set_custom_data("pan3d.cameras", ",".join(names))
-        recording = _Recording(writer, cell, config, names)
-        recording.run()
+    with written_whole(out) as part:
+        part.mkdir()
+        bag = part / out.name  # the files of a bag have its name
+        writer = Writer(bag, version=METADATA_VERSION, storage_plugin=STORAGES[config.storage])
+        if config.storage == "mcap":
+            writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        with writer:
+            names = [camera.name for camera in cell.cameras] + ([WRIST] if config.wrist else [])
+            writer.set_custom_data("pan3d.seed", str(cell.seed))
+            writer.set_custom_data("pan3d.cameras", ",".join(names))
+            recording = _Recording(writer, cell, config, names)
+            recording.run()
+        _lift(bag)
     log.info("%s: %d messages", out, sum(recording.counts.values()))
     return recording.counts
+
+
+def _lift(folder: Path) -> None:
+    """Put a folder in the place of the one that it is alone in."""
+    above = folder.parent
+    aside = above.with_name(f"{above.name}.whole")
+    os.replace(folder, aside)
+    above.rmdir()
+    os.replace(aside, above)
 
 
 def frame_times(seed: int, names: list[str], config: RecordingConfig) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pan3d_core.labels import LabelSpace
-from pan3d_core.runtime.result_folder import ResultFolder
+from pan3d_core.runtime.ending.result_folder import ResultFolder
 from pan3d_core.structures import present
 from pan3d_core.views.scene_folder import Scene, SceneObject, SceneTruth, write_scene
 from pan3d_sim.cell.robot_cell import RobotCell

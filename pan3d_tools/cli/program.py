@@ -1,7 +1,7 @@
 """The program `pan3d`: its commands, and how it ends.
 
 Exit codes: 0 done, 1 the work found something wrong (doctor), 2 the request cannot be met (bad arguments, files, packages),
-130 interrupted from the keyboard.
+130 interrupted from the keyboard, 143 ended by SIGTERM.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import argparse
 import logging
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
 
 from pan3d_core import __version__
 from pan3d_core.runtime import keep_heap_steady
+from pan3d_core.runtime.ending.asked import end_at_once, handlers_kept, told, unwound
 from pan3d_tools.cli.command_parser import add_commands, commands_of_tools
 
 COMMANDS = commands_of_tools(
@@ -109,16 +109,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_heap_steady()
     arguments = sys.argv[1:] if arguments is None else arguments
     options = argparse.Namespace(command_line=shlex.join(["pan3d", *arguments]))
+    with handlers_kept():
+        end_at_once("pan3d")
+        return _run(arguments, options)
+
+
+def _run(arguments: Sequence[str], options: argparse.Namespace) -> int:
     try:
-        build_parser().parse_args(arguments, options)
+        build_parser().parse_args(arguments, options)  # imports what the command needs
         level = logging.INFO if options.verbose else logging.WARNING
         logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
-        return options.command(options)
+        with unwound():
+            return options.command(options)
     except (ValueError, OSError) as error:  # a file that is wrong, missing or forbidden, a disk that is full
         return _refuse(options, str(error), error)
-    except KeyboardInterrupt:
-        print(f"\npan3d {getattr(options, 'name', '')}: interrupted; what was written is whole", file=sys.stderr)
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as asked:
+        return told(f"pan3d {getattr(options, 'name', '')}".strip(), asked, "; what was written is whole")
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
         extra = EXTRA_OF_PACKAGE.get(package)

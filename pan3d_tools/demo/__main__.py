@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pan3d_core.runtime.ending.asked import end_at_once, handlers_kept, told, unwound
 from pan3d_core.runtime.lazy import load
 from pan3d_ros.platform.domains import domain_of_environment
 from pan3d_tools.demo.processes import ChildNode, DemoError, parameter_arguments
@@ -180,25 +180,28 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
+    with handlers_kept():
+        end_at_once("demo")
+        return _main(parse(arguments))
+
+
+def _main(options: argparse.Namespace) -> int:
     begin = time.monotonic()
 
     def say(text: str) -> None:
         print(f"[{time.monotonic() - begin:6.1f} s] {text}", flush=True)
 
-    # A polite end by a supervisor must end the children too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if options.arm:
-            return int(load("pan3d_tools.demo.arm:run_arm")(options, say))
-        with domain_of_environment():
-            return run(options, say)
+        with unwound():
+            if options.arm:
+                return int(load("pan3d_tools.demo.arm:run_arm")(options, say))
+            with domain_of_environment():
+                return run(options, say)
     except DemoError as error:
         print(f"demo failed: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as asked:
+        return told("demo", asked)
 
 
 if __name__ == "__main__":

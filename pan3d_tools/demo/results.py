@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pan3d_core.runtime.result_folder import ResultFolder
+from pan3d_core.runtime.ending.result_folder import ResultFolder
 
 
 def scene_folder(options: argparse.Namespace, seed: int) -> Path:

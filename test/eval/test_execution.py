@@ -92,6 +92,24 @@ def test_a_run_that_is_killed_leaves_no_processes_behind():
 
 
 @pytest.mark.slow
+def test_a_run_that_is_interrupted_ends_its_workers_and_they_say_nothing():
+    """Ctrl-C reaches all processes of a terminal."""
+    code = (
+        "import operator, sys\nfrom functools import partial\nfrom pan3d_core.runtime.ending.asked import unwound\n"
+        "from pan3d_eval.execution import Processes, run_items\nmake = partial(operator.getitem, {'work': eval}, 'work')\n"
+        'item = \'(print(__import__("os").getpid(), flush=True), __import__("time").sleep(300))\'\n'
+        "if __name__ == '__main__':\n    try:\n        with unwound(): run_items(make, [item, item], processes=Processes(1))\n"
+        "    except KeyboardInterrupt:\n        sys.exit(130)\n"
+    )
+    run = subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True, cwd=ROOT, start_new_session=True)
+    assert run.stdout is not None
+    worker = int(run.stdout.readline())
+    os.killpg(run.pid, signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130 and "Traceback" not in errors and not Path(f"/proc/{worker}").exists()
+
+
+@pytest.mark.slow
 def test_a_worker_that_cannot_be_made_says_why():
     config = replace(CONFIG, model=replace(CONFIG.model, name="pan3d-mini", weights="nowhere.safetensors"))
     with pytest.raises(FileNotFoundError, match="nowhere"):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from pan3d_core.runtime.result_folder import ResultFolder
+from pan3d_core.runtime.ending.result_folder import ResultFolder
 from pan3d_eval.execution import Failure, Processes, run_items
 from pan3d_ros.bags.judging.evaluation import BagEvaluation, BagRequest, bag_worker
 from pan3d_tools.cli.options import pipeline_config, report_folder

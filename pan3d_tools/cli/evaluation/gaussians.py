@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from pan3d_core.pictures.overlays import save
-from pan3d_core.runtime.result_folder import ResultFolder
+from pan3d_core.runtime.ending.result_folder import ResultFolder
 from pan3d_eval.datasets import ViewSelection
 from pan3d_eval.datasets.scenes import list_scenes
 from pan3d_eval.execution import Failure, Processes, run_items

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from pan3d_core.config import ModelConfig
-from pan3d_core.runtime.result_folder import ResultFolder
+from pan3d_core.runtime.ending.result_folder import ResultFolder
 from pan3d_core.settings import did_you_mean
 from pan3d_eval.execution import Processes
 from pan3d_eval.published import PROTOCOLS, PublishedChoices, PublishedProtocol, evaluate_published, table_page, table_values

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pan3d_core.config import PipelineConfig
 from pan3d_core.geometry.camera_checks import used_of
+from pan3d_core.runtime.ending.result_folder import ResultFolder
 from pan3d_core.runtime.lazy import load
-from pan3d_core.runtime.result_folder import ResultFolder
 from pan3d_eval.datasets import DEFAULT_VIEWS, ViewSelection
 from pan3d_eval.execution import Processes
 from pan3d_eval.figures import figure_table

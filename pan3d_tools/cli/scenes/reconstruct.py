@@ -10,8 +10,8 @@ from pathlib import Path
 from pan3d_core.engines import build_engine
 from pan3d_core.language import Namer, NotUnderstood, parse_prompt, select_by_prompt
 from pan3d_core.reconstruction import read_pictures, reconstruct
+from pan3d_core.runtime.ending.result_folder import ResultFolder
 from pan3d_core.runtime.lazy import load
-from pan3d_core.runtime.result_folder import ResultFolder
 from pan3d_core.structures import PerceptionResult
 from pan3d_core.teaching import read_library
 from pan3d_core.views.scene_folder import Scene

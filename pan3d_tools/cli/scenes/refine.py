@@ -20,8 +20,8 @@ from pan3d_core.refine.refined_files import write_scene as write_refined_scene
 from pan3d_core.refine.rendering import RenderChoices
 from pan3d_core.refine.run import FirstSurfaces, RefineProgress, SceneSettings, published_settings, refine_scene
 from pan3d_core.refine.schedule import EarlyStop
+from pan3d_core.runtime.ending.result_folder import ResultFolder
 from pan3d_core.runtime.lazy import load
-from pan3d_core.runtime.result_folder import ResultFolder
 from pan3d_core.structures import CameraView, PerceptionResult
 from pan3d_core.views.preprocessing import preprocess
 from pan3d_core.views.scene_folder import Scene, read_scene

@@ -22,8 +22,8 @@ from pan3d_core.gaussians.pictures import (
 from pan3d_core.gaussians.scene import GaussianScene
 from pan3d_core.language.encoders import build_text_encoder
 from pan3d_core.pictures.files import is_moving, write_folder, write_moving
+from pan3d_core.runtime.ending.result_folder import ResultFolder
 from pan3d_core.runtime.minilm_files import TextEncoderUnavailable
-from pan3d_core.runtime.result_folder import ResultFolder
 from pan3d_tools.cli.options import picture_size
 
 KINDS = ("colour", "instances", "semantics", "depth")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pan3d_core.runtime.ending.result_folder import ResultFolder
 from pan3d_core.runtime.files import free_path, written_whole
-from pan3d_core.runtime.result_folder import ResultFolder
 from pan3d_core.views.scene_folder import Scene, write_scene
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pan3d_core.runtime.result_folder import LIST_FILE, ResultFolder
+from pan3d_core.runtime.ending.result_folder import LIST_FILE, ResultFolder
 
 KIND = "reconstruct"
 
@@ -100,7 +100,7 @@ def test_an_end_at_any_moment_leaves_the_files_of_one_run(tmp_path, monkeypatch,
 
 def test_what_a_killed_run_left_goes_with_the_next_one_and_not_that_of_a_living_one(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from pan3d_core.runtime.result_folder import ResultFolder\n"
+        "import sys, time; from pathlib import Path; from pan3d_core.runtime.ending.result_folder import ResultFolder\n"
         "with ResultFolder(Path(sys.argv[1]), 'reconstruct').replaced() as part:\n"
         "    (part / 'half.ply').write_text('half'); print('ready', flush=True); time.sleep(60)"
     )
