@@ -22,6 +22,10 @@ Features = tuple[Array, npt.NDArray[np.float32]]  # homogeneous pixels (K, 3) an
 CONTRAST = 0.02
 # The best match must be this much nearer than the second best (Lowe 2004), both ways the best of all.
 RATIO = 0.85
+# Places that look the same (squared distance of descriptors), this share of the longer side apart, as often in one picture.
+SAME_LOOK, APART, REPEATED = 0.1, 0.03, 2
+# From this share of such places on a picture repeats itself: stripes, squares, bricks. In cells it is 0.2 at most, there 0.9.
+REPEATING = 0.4
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,8 @@ def sift_features(
         mask: (h, w) 0 where none are wanted.
 
     Returns:
-        Homogeneous pixels (K, 3) of the full image, and descriptors (K, 128) of length 1.
+        Homogeneous pixels (K, 3) of the full image, and descriptors (K, 128) of length 1. Of a picture that repeats itself only
+        the places that do not: which of the others is which, their looks cannot say.
     """
     points, descriptors = detector.detectAndCompute(grey, mask)
     if len(points) == 0:
@@ -160,7 +165,17 @@ def sift_features(
     scale = np.array([hw[1] / grey.shape[1], hw[0] / grey.shape[0]])
     pixels = (np.array([point.pt for point in points]) + 0.5) * scale - 0.5
     total = np.maximum(descriptors.sum(1, keepdims=True), 1e-9)
-    return np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1), np.sqrt(descriptors / total).astype(np.float32)
+    looks = np.sqrt(descriptors / total).astype(np.float32)
+    alone = ~_repeated(pixels, looks, APART * max(hw))
+    kept = alone if alone.mean() <= 1 - REPEATING else np.ones_like(alone)
+    return np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1)[kept], looks[kept]
+
+
+def _repeated(pixels: Array, looks: npt.NDArray[np.float32], apart: float) -> npt.NDArray[np.bool_]:
+    """(K,) whether several places elsewhere in the picture look the same."""
+    first, second = np.nonzero(2.0 - 2.0 * (looks @ looks.T) < SAME_LOOK)
+    elsewhere = np.abs(pixels[first] - pixels[second]).max(1) > apart
+    return np.asarray(np.bincount(first[elsewhere], minlength=len(pixels)) >= REPEATED, np.bool_)
 
 
 def _pair_rows(found: Sequence[Features], a: int, b: int) -> tuple[Indices, Indices, Array, Array]:

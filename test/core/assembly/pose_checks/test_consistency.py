@@ -322,3 +322,29 @@ def test_one_camera_with_the_pose_of_its_link_is_found_where_only_pictures_from_
     else:
         assert found.left_out == ("camera_1",) and "body or *_link frame" in found.reasons[0]
     assert check_poses(views[:count], matches=none).warnings == ()
+
+
+def repeating(kind, cells=24, side=480):
+    """(3, side, side) squares, dots or stripes across each other, which repeat `cells` times."""
+    across, down = np.meshgrid(*[np.arange(side) * cells / side] * 2)
+    first, second = across % 1 < 0.5, down % 1 < 0.5
+    shown = {
+        "squares": first ^ second,
+        "dots": np.square(across % 1 - 0.5) + np.square(down % 1 - 0.5) < 0.09,
+        "plaid": 0.5 * first + 0.5 * second,
+    }[kind]
+    noise = np.random.default_rng(0).normal(0, 0.01, (3, side, side))
+    return torch.from_numpy(0.2 + 0.6 * shown * np.array([1.0, 0.9, 0.8])[:, None, None] + noise).float().clamp(0, 1)
+
+
+@pytest.mark.parametrize("kind", ["squares", "dots", "plaid"])
+def test_what_repeats_itself_neither_refutes_right_poses_nor_confirms_wrong_ones(kind):
+    """Which square is which, their looks cannot say; one camera is shown off by the period, at which patterns agree."""
+    pattern = repeating(kind)
+    views = rig(EYES[:2], pattern, pattern)
+    found = check_poses(views)
+    assert found.contradiction == "" and found.warnings == () and "camera_0, camera_1 were not checked" in found.unchecked[0]
+    shift = torch.eye(4)
+    shift[0, 3] = 2 * 0.6 / 24
+    wrong = check_poses(moved(views, lambda pose: pose @ shift, 1))
+    assert wrong.contradiction or wrong.warnings or wrong.unchecked
