@@ -30,6 +30,7 @@ _CONTENT_ERRORS = (
 )  # fmt: skip
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the disk, of a quota, of the size of files that a process may write
+_NOT_WRITTEN = "could not be written"
 _STEM = 40  # letters of a name that the file has before it is whole: a name of 255 bytes has no room for more
 
 
@@ -59,7 +60,7 @@ def written_whole(path: Path | str) -> Iterator[Path]:
     folder = Path(tempfile.gettempdir()) if takes_content else path.parent
     part = folder / f".{path.stem[:_STEM]}.{uuid4().hex[:12]}{path.suffix}"
     try:
-        with disk_full_named(path):
+        with disk_full_named(path), named_as_it_shall_be(part, path):
             yield part
             if takes_content:
                 path.write_bytes(part.read_bytes())
@@ -88,10 +89,29 @@ def disk_full_named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in _FULL or _NOT_WRITTEN in str(error.strerror):  # the latter where a file of a folder said so
             raise
         why = "files may not be as large" if error.errno == errno.EFBIG else "the disk is full"
-        raise OSError(error.errno, f"could not be written, {why}; nothing of it is left", str(path)) from error
+        raise OSError(error.errno, f"{_NOT_WRITTEN}, {why}; nothing of it is left", str(path)) from error
+
+
+@contextmanager
+def named_as_it_shall_be(part: Path, path: Path) -> Iterator[None]:
+    """Give errors the name that a file shall have, not that by which it is written.
+
+    Args:
+        part: What is written, a file or a folder.
+        path: What it becomes.
+
+    Raises:
+        OSError: The block raised it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error.filename, str):
+            error.filename = error.filename.replace(str(part), str(path))
+        raise
 
 
 def free_path(path: Path) -> Path:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from pan3d_core.runtime.files import disk_full_named, inside, read_json_object, written_whole
+from pan3d_core.runtime.files import disk_full_named, inside, named_as_it_shall_be, read_json_object, written_whole
 
 LIST_FILE = ".pan3d_results.json"
 
@@ -50,7 +50,7 @@ class ResultFolder:
         """
         made = not self.folder.exists()
         part = self.folder / f".pan3d_{self.kind}.{uuid4().hex[:12]}"
-        with _named_as_it_shall_be(part, self.folder), ExitStack() as after:
+        with disk_full_named(self.folder), named_as_it_shall_be(part, self.folder), ExitStack() as after:
             if made:
                 after.callback(_remove_empty, self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -140,19 +140,6 @@ class ResultFolder:
         for part in self.folder.glob(f".pan3d_{self.kind}.{'[0-9a-f]' * 12}"):
             with suppress(OSError), _locked(part):
                 shutil.rmtree(part)
-
-
-@contextmanager
-def _named_as_it_shall_be(part: Path, folder: Path) -> Iterator[None]:
-    """Give errors the path of a file where it shall come to lie, not of where it is while it is written."""
-    try:
-        with disk_full_named(folder):
-            yield
-    except OSError as error:
-        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-        if error.filename is not None and isinstance(cause.filename, str):
-            error.filename = cause.filename.replace(str(part), str(folder))
-        raise
 
 
 @contextmanager

@@ -19,12 +19,12 @@ from pan3d_core.runtime.ending.result_folder import ResultFolder
 try:
     with unwound(), ResultFolder(Path(sys.argv[1]), "work").replaced() as part:
         (part / "half.json").write_text("half")
-        print("ready", flush=True)
         {wait}
 except KeyboardInterrupt as asked:
     sys.exit(told("work", asked))
 """
-SWALLOWS = "\n        ".join(("try: time.sleep(60)", "except BaseException: print('again', flush=True)", "time.sleep(60)"))
+WAITS = "print('ready', flush=True); time.sleep(60)"
+SWALLOWS = "\n        ".join((f"try: {WAITS}", "except BaseException: print('again', flush=True)", "time.sleep(60)"))
 
 
 def begun(program: str, *arguments: str) -> subprocess.Popen[str]:
@@ -35,7 +35,7 @@ def begun(program: str, *arguments: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("number", WORDS)
 def test_work_is_unwound(tmp_path, number):
-    process = begun(WORK.format(wait="time.sleep(60)"), str(tmp_path / "out"))
+    process = begun(WORK.format(wait=WAITS), str(tmp_path / "out"))
     process.send_signal(number)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 128 + number and errors.strip() == f"work: {WORDS[number]}"
