@@ -145,7 +145,7 @@ def read_pixels(source: Path | str | bytes, what: str, *, upright: bool, limits:
     """
     with opened_picture(source, what, limits=limits) as picture:
         is_deep = any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))  # how it is stored, which decoding forgets
-        _require_one(picture)
+        require_one(picture)
         orientation = picture.getexif().get(_ORIENTATION, 1)
         pixels = _eight_bits(picture)
         if is_deep:
@@ -205,8 +205,15 @@ def require_white(pixels: Pixels) -> None:
         raise ValueError("expected values up to 65535 of 16 bits, got none above 4095; are they of 10 or 12 bits? Scale them")
 
 
-def _require_one(picture: Image.Image) -> None:
-    """`ValueError` for films and for several pages of one size; small pages beside the picture are previews."""
+def require_one(picture: Image.Image) -> None:
+    """Refuse films and several pages of one size; small pages beside the picture are previews.
+
+    Args:
+        picture: As Pillow opened it.
+
+    Raises:
+        ValueError: It holds several pictures.
+    """
     count = getattr(picture, "n_frames", 1)
     if count < 2 or picture.format == "MPO":  # of phones: what belongs to a picture stands behind it
         return

@@ -11,7 +11,14 @@ import cv2
 import numpy as np
 
 from pan3d_core.config import ImageLimits
-from pan3d_core.views.image_files import DEFAULT_LIMITS, opened_picture, read_pixels, require_image_size, require_white
+from pan3d_core.views.image_files import (
+    DEFAULT_LIMITS,
+    opened_picture,
+    read_pixels,
+    require_image_size,
+    require_one,
+    require_white,
+)
 from pan3d_ros.messages.buffers import bytes_view
 from pan3d_ros.messages.fields import CompressedFields, ImageFields
 from pan3d_ros.messages.rvl import decode_rvl, rvl_size
@@ -78,8 +85,7 @@ def image_to_rgb(message: ImageFields, limits: ImageLimits = DEFAULT_LIMITS) -> 
     if encoding.startswith("bayer_"):
         pixels = _demosaic(pixels, encoding)
     if pixels.dtype == np.uint16:
-        pixels = _eight_bits(pixels)
-        require_white(pixels)
+        pixels = _scaled(pixels, "Image.data")
     if pixels.ndim == 2:
         return np.repeat(pixels[:, :, None], 3, axis=2)
     pixels = pixels[:, :, :3]
@@ -87,9 +93,14 @@ def image_to_rgb(message: ImageFields, limits: ImageLimits = DEFAULT_LIMITS) -> 
     return (pixels[:, :, ::-1] if encoding.startswith("bgr") else pixels).copy()
 
 
-def _eight_bits(pixels: np.ndarray) -> np.ndarray:
-    """16-bit values to the nearest of 256 steps, as cv_bridge does: 65535 becomes 255."""
-    return cv2.convertScaleAbs(pixels, alpha=255 / 65535)
+def _scaled(pixels: np.ndarray, name: str) -> np.ndarray:
+    """16-bit values to the nearest of 256 steps, as cv_bridge does: 65535 becomes 255. `ValueError` where none reaches white."""
+    scaled = np.asarray(cv2.convertScaleAbs(pixels, alpha=255 / 65535), np.uint8)
+    try:
+        require_white(scaled)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    return scaled
 
 
 def _demosaic(mosaic: np.ndarray, encoding: str) -> np.ndarray:
@@ -136,20 +147,35 @@ def is_compressed(message: ImageFields | CompressedFields) -> TypeIs[CompressedF
 
 
 def _require_decoded_size(data: np.ndarray, expected: str, limits: ImageLimits) -> None:
-    """Read the header alone: decoded, a message of some kilobytes can take gigabytes."""
-    with opened_picture(data.tobytes(), "CompressedImage.data", expected, limits):
-        pass
+    """Read the header alone: decoded, a message of some kilobytes can take gigabytes. And only one picture is one."""
+    with opened_picture(data.tobytes(), "CompressedImage.data", expected, limits) as picture:
+        require_one(picture)
 
 
 def compressed_to_rgb(message: CompressedFields, limits: ImageLimits = DEFAULT_LIMITS) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a JPEG, PNG or TIFF, as it is stored: an EXIF orientation turns nothing. `limits`: of its size."""
+    """Give the colours of a JPEG, PNG or TIFF as it is stored: an EXIF orientation turns nothing.
+
+    Args:
+        message: The picture, packed.
+        limits: Of its size.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: It is damaged, too large, several pictures, depth, or of 16 bits that do not reach white.
+    """
     data = bytes_view(message)
+    if "compresseddepth" in message.format.lower() or message.format.split(";")[0].strip() in _DEPTH[:2]:
+        raise ValueError(f"CompressedImage.format: expected one of colours, got '{message.format}', which is depth")
     if bytes(data[:4]) in _TIFF:  # OpenCV turns these whatever it is asked for
         return read_pixels(data.tobytes(), "CompressedImage.data", upright=False, limits=limits)
     _require_decoded_size(data, f"a JPEG or PNG of format '{message.format}'", limits)
-    decoded = decoded_as_stored(data, cv2.IMREAD_COLOR)
-    if decoded is None:
+    decoded = decoded_as_stored(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if decoded is None or decoded.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"CompressedImage.data: expected a JPEG or PNG, got {data.size} bytes of format '{message.format}'")
+    if decoded.dtype == np.uint16:
+        decoded = _scaled(decoded, "CompressedImage.data")
     return np.ascontiguousarray(decoded[:, :, ::-1])
 
 
@@ -185,7 +211,17 @@ def compressed_to_depth(message: CompressedFields, limits: ImageLimits = DEFAULT
     stored = _stored_depth(message.format, data[header:], limits)
     if encoding != "32FC1":
         return _clean_depth(stored)
-    numerator, offset = data[4:12].view("<f4") if header else (np.float32(0), np.float32(0))
+    if not header:
+        raise ValueError(
+            "CompressedImage.format: expected '32FC1; compressedDepth', whose header says what the values mean, "
+            f"got '{message.format}'"
+        )
+    numerator, offset = np.ascontiguousarray(data[4:12]).view("<f4")
+    if not (np.isfinite(numerator) and np.isfinite(offset) and numerator > 0):
+        raise ValueError(
+            "CompressedImage.data: expected the two parameters of inverse depth in bytes 4 to 12, the first above 0, "
+            f"got {numerator:g} and {offset:g}"
+        )
     quantized = stored.astype(np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
         metres = numerator / (quantized - offset)

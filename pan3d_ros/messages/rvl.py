@@ -29,7 +29,11 @@ def decode_rvl(data: np.ndarray) -> np.ndarray:
     differences, filled = _differences(numbers, count)
     # Differences are between neighbours among the pixels that measured something.
     pixels = np.zeros(count, np.uint16)
-    pixels[filled] = (np.cumsum(differences) & 0xFFFF).astype(np.uint16)
+    values = np.cumsum(differences)
+    # Encoders count in 16 bits, with or without a sign; what measured nothing is in a run of zeros.
+    if values.size and (values.min() < -(1 << 15) or values.max() > 0xFFFF or not (values & 0xFFFF).all()):
+        raise ValueError("RVL data: expected differences between values of 16 bits that are not 0, got others; they are damaged")
+    pixels[filled] = (values & 0xFFFF).astype(np.uint16)
     return pixels.reshape(height, width)
 
 
@@ -69,5 +73,7 @@ def _differences(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarra
         filled[pixel : pixel + others] = True
         parts.append(numbers[at : at + others])
         at, pixel = at + others, pixel + others
+    if numbers[at:].any():  # the last word is filled up with zeros
+        raise ValueError(f"RVL data: expected {count} pixels, got more behind them")
     folded = np.concatenate(parts)
     return (folded >> 1) ^ -(folded & 1), filled
