@@ -12,12 +12,13 @@ from pan3d_interfaces.srv import GetGraspTargets, GetInstances, SegmentObject, S
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from visualization_msgs.msg import MarkerArray
 
 from pan3d_ros.messages.manipulation.hands import hand_markers
 from pan3d_ros.platform.rclpy_private import HANDLE_IS_GONE
 from pan3d_ros.services.answers import Answers
+from pan3d_ros.services.private.own import request_queue
 from pan3d_ros.services.private.warranty import WarrantyServices
 from pan3d_ros.services.requests import RequestError
 
@@ -55,9 +56,7 @@ class PerceptionServices:
             What destroys them.
         """
         node, group = self._node, self._group
-        # The usual ten are lost from when more callers ask at once than there are threads, and a lost request is never answered.
-        queue = int(node.get_parameter("service.queue").value)
-        profile = QoSProfile(depth=queue, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
+        profile = request_queue(node)
         services = [
             node.create_service(kind, prefix + name, self._shown(method), qos_profile=profile, callback_group=group)
             for name, (kind, method) in _SERVICES.items()

@@ -7,8 +7,23 @@ from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 Answer = Callable[[Any, Any], Any]  # of a request and a response to be filled in
+
+
+def request_queue(node: Node) -> QoSProfile:
+    """How requests wait: the usual ten are lost from when more callers ask at once than there are threads, and a lost request is
+    never answered.
+
+    Args:
+        node: With the parameter `service.queue`.
+
+    Returns:
+        The profile of a service.
+    """
+    queue = int(node.get_parameter("service.queue").value)
+    return QoSProfile(depth=queue, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
 
 
 class OwnServices:
@@ -37,7 +52,9 @@ class OwnServices:
         if prefix != "~/":
             return lambda: None
         made = [
-            self._node.create_service(kind, f"~/{name}", answer, callback_group=self._group)
+            self._node.create_service(
+                kind, f"~/{name}", answer, qos_profile=request_queue(self._node), callback_group=self._group
+            )
             for name, (kind, answer) in self._answers.items()
         ]
 

@@ -9,6 +9,8 @@ import torch
 from geometry_msgs.msg import Point32
 from pan3d_interfaces.msg import ErrorCode
 from pan3d_interfaces.srv import GetGraspTargets, GetInstances, SegmentObject, SetClasses
+from rclpy.qos import QoSProfile
+from std_srvs.srv import Trigger
 
 from pan3d_ros.perception_node import SUCCESS
 
@@ -73,6 +75,17 @@ def test_requests_beyond_the_limit_are_refused_at_once(spinner, monkeypatch):
     assert bench.node.trigger_deactivate() == SUCCESS
     answer = bench.until(lambda: waiting.done() and waiting.result(), "the first does not hang", publish=False)
     assert answer.error_code == ErrorCode.NOT_ACTIVE
+
+
+def test_many_callers_at_once_of_a_service_below_its_own_name_are_answered(spinner, monkeypatch):
+    bench = ros_support.Bench(spinner, monkeypatch)
+    keeps_all = QoSProfile(depth=100)  # of answers: every client of a service hears all of them
+    clients = [bench.rig.create_client(Trigger, "/pan3d/load_objects", qos_profile=keeps_all) for _ in range(2)]
+    for client in clients:
+        bench.until(client.service_is_ready, "the service", publish=False)
+    calls = [client.call_async(Trigger.Request()) for client in clients for _ in range(25)]
+    bench.until(lambda: all(call.done() for call in calls), "50 answers", publish=False)
+    assert all(call.result().message and not call.result().success for call in calls)
 
 
 def test_no_objects_is_not_could_not_look(spinner, monkeypatch):
