@@ -91,8 +91,9 @@ def disk_full_named(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _FULL or _NOT_WRITTEN in str(error.strerror):  # the latter where a file of a folder said so
             raise
-        why = "files may not be as large" if error.errno == errno.EFBIG else "the disk is full"
-        raise OSError(error.errno, f"{_NOT_WRITTEN}, {why}; nothing of it is left", str(path)) from error
+        full = f"{_NOT_WRITTEN}, the disk is full; nothing of it is left"
+        words = error.strerror if error.errno == errno.EFBIG else full
+        raise OSError(error.errno, words, error.filename or str(path)) from error
 
 
 @contextmanager

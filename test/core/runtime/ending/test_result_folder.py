@@ -1,5 +1,6 @@
 """Results of a run in the place of those of an older one: as a whole, at any moment, and files of others untouched."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pan3d_core.runtime.ending.result_folder import LIST_FILE, ResultFolder
+from pan3d_core.runtime.files import written_whole
 
 KIND = "reconstruct"
 
@@ -151,3 +153,14 @@ def test_writers_wait_for_each_other(tmp_path):
     with ThreadPoolExecutor() as pool:
         list(pool.map(often, ("x", "y", "z")))
     assert len(set(content(tmp_path).values())) == 1 and len(content(tmp_path)) == 3
+
+
+@pytest.mark.parametrize(("number", "words"), [(errno.ENOSPC, "the disk is full"), (errno.EFBIG, "File too large")])
+def test_what_has_no_room_names_the_file_as_it_was_to_be(tmp_path, number, words):
+    """The system names no file where a write fails."""
+    write(tmp_path, "first")
+    results = ResultFolder(tmp_path, KIND)
+    with pytest.raises(OSError, match=words) as refused, results.replaced() as part, written_whole(part / "b.json") as file:
+        file.write_text("half")
+        raise OSError(number, os.strerror(number))
+    assert refused.value.filename == str(tmp_path / "b.json") and set(content(tmp_path).values()) == {"first"}
