@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pan3d_core.engines import Engine
+from pan3d_core.labelling.places import places_of_depth, shown_places
 from pan3d_core.labelling.teachers import LoadedTeacher
 from pan3d_core.labels import LabelSpace
 from pan3d_core.refine.labels.sources import (
@@ -38,6 +39,7 @@ class Proposal:
     ids: Tensor  # (V, H, W) int64, 0 = no object; ids are those of a view
     classes: tuple[dict[int, str], ...]  # per view: id -> what the proposer calls it; nothing for one that names nothing
     stuff: Tensor  # (V, H, W) int64 class of `CLASSES` where it is no object, -1 = it does not say
+    by_others: bool = False  # what it says of a view comes from other views alone, so that it is a witness beside this one
 
 
 def proposal_of(name: str, labels: SceneLabels) -> Proposal:
@@ -78,6 +80,29 @@ def engine_proposal(
     """
     settings = EngineLabelSettings(views_at_once=views_at_once, min_pixels=MIN_PIXELS)
     return proposal_of(name, labels_from_engine(engine, views, support_height_m, settings))
+
+
+def depth_proposal(name: str, engine: Engine, views: Sequence[CameraView], support_height_m: float) -> Proposal:
+    """Let the depth of every other view propose what a view shows.
+
+    Args:
+        name: Of the engine.
+        engine: `depth_clusters`.
+        views: V of one size; at least one has depth.
+        support_height_m: World z of the surface that objects stand on, metres.
+
+    Returns:
+        In the views of one half what depth of the other half shows; nothing where that has none.
+    """
+    measured = [row for row, view in enumerate(views) if view.depth is not None]
+    halves = measured[::2], measured[1::2]
+    ids = torch.zeros((len(views), *views[0].hw), dtype=torch.int64)
+    for own, others in (halves, halves[::-1]):
+        rows = [row for row in range(len(views)) if row in own or row not in measured]
+        if others:
+            places = places_of_depth(engine, [views[row] for row in others], support_height_m)
+            ids[rows] = shown_places(places, [views[row] for row in rows]).ids
+    return Proposal(name, ids, tuple({} for _ in views), torch.full_like(ids, VOID), by_others=True)
 
 
 def teacher_proposal(teacher: LoadedTeacher, views: Sequence[CameraView]) -> Proposal:

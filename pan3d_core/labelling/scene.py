@@ -10,30 +10,33 @@ from torch import Tensor
 
 from pan3d_core.assembly.pose_checks.support.height import estimate_support_height
 from pan3d_core.config import ModelConfig
-from pan3d_core.engines import build_engine
+from pan3d_core.engines import Engine, build_engine
 from pan3d_core.geometry.boxes import upright_box
 from pan3d_core.labelling.chosen_views import clear_views, posed_views, spread_views
-from pan3d_core.labelling.doubt import DoubtRules, MapViews, Verdicts, verdicts
+from pan3d_core.labelling.color_edges import at_color_edges
+from pan3d_core.labelling.doubt import DoubtRules, MapViews, Verdicts, verdicts, void_places
 from pan3d_core.labelling.motion import moved_places
-from pan3d_core.labelling.proposals import Proposal, engine_proposal, joined, teacher_proposal
+from pan3d_core.labelling.places import Places, crumbs, places_of_depth, shown_places
+from pan3d_core.labelling.proposals import CLASSES, OBJECT, Proposal, depth_proposal, engine_proposal, joined, teacher_proposal
 from pan3d_core.labelling.recognition import recognised_in_views
 from pan3d_core.labelling.teachers import LoadedTeacher
 from pan3d_core.labels import LabelSpace
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.refine.first_map.initialise import SurfaceSettings, gaussians_from_reconstruction
+from pan3d_core.refine.labels.sources import STUFF, VOID
 from pan3d_core.refine.readout import gaussian_ids, panoptic_view
 from pan3d_core.refine.rendering import render_color
 from pan3d_core.refine.run import FirstSurfaces, RefinedResult, SceneSettings, refine_scene
 from pan3d_core.refine.schedule import RefineSettings
 from pan3d_core.refine.views import view_camera
 from pan3d_core.settings import Checked, setting
-from pan3d_core.structures import CameraView
+from pan3d_core.structures import CameraView, unit_range
 from pan3d_core.views.keyframes import told_apart
 from pan3d_core.views.scene_folder import VOID_NAME, Scene, SceneObject, SceneTruth
 from pan3d_core.views.shrinking import shrunk
 
 DEPTH_CLUSTERS = "depth_clusters"
-_TRIM = 0.02  # share of an object's Gaussians that its box leaves out on every side
+_TRIM = 0.02  # share of an object's points that its box leaves out on every side
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,9 @@ class LabelSettings(Checked):
 
     views: int = setting(24, "views that are labelled, at most", range=(2, 1000))
     longest_px: int = setting(320, "longer side of the pictures, at most", range=(32, 4096))
-    steps: int = setting(400, "of the refinement, one view each", range=(1, 10**6))
+    steps: int = setting(400, "of the refinement, one view each; without depth", range=(1, 10**6))
     views_at_once: int = setting(4, "neighbouring views that a network sees together", range=(1, 64))
-    max_gaussians: int = setting(40_000, "of the map, at most", range=(100, 10**7))
+    max_gaussians: int = setting(40_000, "of the map, at most; without depth", range=(100, 10**7))
     device: str = setting("auto", "of the refinement: auto, cpu, cuda or cuda:N")
     seed: int = setting(0, "of everything that is drawn", range=(0, 2**31 - 1))
     doubt: DoubtRules = field(default_factory=DoubtRules)
@@ -92,8 +95,13 @@ def label_scene(
     proposals = _proposals(scene.name, chosen, pipeline, support, settings)
     if teacher is not None:
         proposals.insert(0, teacher_proposal(teacher, chosen))
-    refined = _refined(scene.name, chosen, proposals, pipeline.fresh(config), settings)
-    shown, depth = _shown(chosen, refined)
+    if any(view.depth is not None for view in chosen):
+        shown, depth, places = _measured(chosen, proposals, support)
+        shown = _with_color_edges(
+            shown, chosen
+        )  # before it is judged: where colours and depth disagree, nobody knows the outline
+    else:
+        shown, depth, places = _shown(chosen, _refined(scene.name, chosen, proposals, pipeline.fresh(config), settings))
     recognised: list[dict[int, str]] = [{} for _ in chosen]
     if pipeline.recogniser is not None and pipeline.recogniser.library.objects:
         recognised = recognised_in_views(pipeline.fresh(config), chosen, shown.instance_id, settings.views_at_once)
@@ -108,7 +116,10 @@ def label_scene(
     doubted = tuple(f"object {value}: {why}" for value, why in found.doubted.items())
     if not found.names:
         raise ValueError(f"scene {scene.name}: objects: expected at least one that is sure, got none: {'; '.join(doubted)}")
-    truth = _truth(shown, depth, found, refined)
+    if not any(view.depth is not None for view in chosen):  # proposals by colours alone are less exact than the edges
+        shown = _with_color_edges(shown, chosen)
+        found = replace(found, void=void_places(shown, proposals, found.names, moved))
+    truth = _truth(shown, depth, found, places)
     share = float(found.void.double().mean())
     labelled = Scene(scene.name, chosen, truth, support)
     return LabelledScene(
@@ -141,8 +152,7 @@ def _proposals(
         colours = [replace(view, depth=None) for view in views]
         made.append(engine_proposal(engine_name, pipeline.engine, colours, support_height_m, settings.views_at_once))
     if has_depth:
-        clusters = build_engine(ModelConfig(name=DEPTH_CLUSTERS))
-        made.append(engine_proposal(DEPTH_CLUSTERS, clusters, views, support_height_m, len(views)))
+        made.append(depth_proposal(DEPTH_CLUSTERS, _clusters(), views, support_height_m))
     if not made:
         raise ValueError(f"scene {name}: depth: expected it for the engine {engine_name}, got none")
     if not any(bool((item.ids > 0).any()) for item in made):
@@ -151,26 +161,44 @@ def _proposals(
     return made
 
 
+def _clusters() -> Engine:
+    return build_engine(ModelConfig(name=DEPTH_CLUSTERS))
+
+
+def _measured(
+    views: Sequence[CameraView], proposals: Sequence[Proposal], support_height_m: float
+) -> tuple[MapViews, list[Tensor], Places]:
+    """Objects and depth of every view by what the depth of all views shows together; nothing is learnt for it."""
+    places = places_of_depth(_clusters(), [view for view in views if view.depth is not None], support_height_m)
+    shown = shown_places(places, views)
+    # Where depth has holes in all views somebody may still say that it is table.
+    known = shown.known | torch.stack([proposal.stuff >= 0 for proposal in proposals]).any(0)
+    semantics = torch.where(shown.ids > 0, OBJECT, torch.where(known, CLASSES.names.index(STUFF[0]), VOID))
+    depth = [
+        near if view.depth is None else torch.where(view.depth.cpu() > 0, view.depth.cpu(), near)
+        for view, near in zip(views, shown.depth, strict=True)
+    ]
+    return MapViews(semantics, shown.ids, crumbs(places)), depth, places
+
+
 def _refined(
     name: str, views: Sequence[CameraView], proposals: Sequence[Proposal], pipeline: PerceptionPipeline, settings: LabelSettings
 ) -> RefinedResult:
-    """The map of the scene; its surfaces are measured, or else the engine's."""
+    """A map of a scene without depth; its first surfaces are the engine's."""
     surface = SurfaceSettings(max_gaussians=settings.max_gaussians)
     made = SceneSettings(RefineSettings(steps=settings.steps, seed=settings.seed), surface, device=settings.device)
-    first = FirstSurfaces()
-    if not any(view.depth is not None for view in views):
-        result = pipeline.process(views)
-        if not result.is_metric:
-            raise ValueError(
-                f"scene {name}: cam_from_world: expected poses that the pictures fit, got {result.reconstruction.alignment}"
-            )
-        first = FirstSurfaces(gaussians_from_reconstruction(result.reconstruction, result.views.images, surface))
+    result = pipeline.process(views)
+    if not result.is_metric:
+        raise ValueError(
+            f"scene {name}: cam_from_world: expected poses that the pictures fit, got {result.reconstruction.alignment}"
+        )
+    first = FirstSurfaces(gaussians_from_reconstruction(result.reconstruction, result.views.images, surface))
     return refine_scene(views, joined(views, proposals), made, first=first)
 
 
 @torch.no_grad()
-def _shown(views: Sequence[CameraView], refined: RefinedResult) -> tuple[MapViews, list[Tensor]]:
-    """Objects and depth of every view, on the CPU: measured depth, rendered where there is none."""
+def _shown(views: Sequence[CameraView], refined: RefinedResult) -> tuple[MapViews, list[Tensor], Places]:
+    """Objects and depth of every view by a refined map, on the CPU."""
     model = refined.refinement.model
     device = model.means.device
     semantics, ids, depth = [], [], []
@@ -180,21 +208,25 @@ def _shown(views: Sequence[CameraView], refined: RefinedResult) -> tuple[MapView
         panoptic = panoptic_view(model, camera)
         semantics.append(panoptic.semantic_id.cpu())
         ids.append(panoptic.instance_id.cpu())
-        rendered = render_color(model, camera).image.depth.cpu()
-        depth.append(rendered if view.depth is None else torch.where(view.depth > 0, view.depth.cpu(), rendered))
-    return MapViews(torch.stack(semantics), torch.stack(ids)), depth
+        depth.append(render_color(model, camera).image.depth.cpu())
+    places = Places(model.means.detach().cpu(), gaussian_ids(model).cpu())
+    return MapViews(torch.stack(semantics), torch.stack(ids)), depth, places
 
 
-def _truth(shown: MapViews, depth: Sequence[Tensor], found: Verdicts, refined: RefinedResult) -> SceneTruth:
+def _with_color_edges(shown: MapViews, views: Sequence[CameraView]) -> MapViews:
+    ids = at_color_edges(shown.instance_id, torch.stack([unit_range(view.image).cpu() for view in views]))
+    given_up = torch.where((shown.instance_id > 0) & (ids == 0), CLASSES.names.index(STUFF[0]), shown.semantic_id)
+    return replace(shown, semantic_id=torch.where(ids > 0, OBJECT, given_up), instance_id=ids)
+
+
+def _truth(shown: MapViews, depth: Sequence[Tensor], found: Verdicts, places: Places) -> SceneTruth:
     """The sure objects numbered from 1, behind them the doubtful ones, each void with its box, then all other void."""
-    model = refined.refinement.model
-    owner, means = gaussian_ids(model).cpu(), model.means.detach().cpu()
     kinds = tuple(sorted(set(found.names.values())))
     ids, objects = torch.zeros_like(shown.instance_id), []
     ids[found.void] = len(found.names) + len(found.doubted) + 1
     for number, value in enumerate((*found.names, *found.doubted), start=1):
         ids[shown.instance_id == value] = number
-        points = means[owner == value]
+        points = places.points[places.owner == value]
         box = upright_box(points, _TRIM) if len(points) > 3 else None
         name = found.names.get(value)
         objects.append(SceneObject(number, VOID_NAME if name is None else name, -1 if name is None else kinds.index(name), box))

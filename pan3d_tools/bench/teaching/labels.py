@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,8 @@ from pan3d_sim.data.refine_scene import RefineSceneSettings, render_refine_scene
 from pan3d_sim.data.repeated_objects import RepeatedObjects
 from pan3d_tools.bench.teaching.person import clicked
 from pan3d_tools.bench.teaching.tables import Source
+
+logger = logging.getLogger("pan3d.bench.teach")
 
 FIRST_SEED, ON_TABLE = 1000, 6
 BACKGROUND, OBJECT = 0, 1
@@ -134,24 +137,32 @@ def label_figures(pipeline: PerceptionPipeline, recordings: Recordings, settings
         settings: Of the labelling.
 
     Returns:
-        By name.
+        By name; a recording that is refused is counted, and in no other figure.
     """
     scenes, sensor = recordings.count, recordings.sensor
     told: dict[str, float | int | str] = {"scenes": scenes, "views of each": recordings.views, "depth": sensor}
     told["objects"] = recordings.about
     for name, asked in (("depth", DEPTH_ASKED), ("colour", COLOUR_ASKED)):
-        found, after, seconds = [], [], 0.0
+        found, after, seconds, refused = [], [], 0.0, 0
         for number in range(scenes):
             scene = recordings.scene(number)
             given = replace(scene.without_depth() if name == "colour" else measured(scene, sensor), truth=None)
-            labelled = label_scene(given, pipeline, replace(settings, views=recordings.views))
+            try:
+                labelled = label_scene(given, pipeline, replace(settings, views=recordings.views))
+            except ValueError as refusal:
+                logger.warning("%s: %s", name, refusal)
+                refused += 1
+                continue
             found.append(judged_labels(labelled, scene.known_truth()))
             person = clicked(labelled, scene.known_truth())
             after.append(judged_labels(person.found, scene.known_truth()))
             seconds += person.seconds
+        told[f"{name}: refused recordings"] = refused
+        if not found:
+            continue
         told |= {f"{name}: {key}": value for key, value in _averages(found, asked).items()}
         told |= {f"{name}, clicked: {key}": value for key, value in _averages(after, CLICKED_ASKED).items()}
-        told[f"{name}, clicked: seconds of a person for each scene, assumed"] = seconds / scenes
+        told[f"{name}, clicked: seconds of a person for each scene, assumed"] = seconds / len(found)
     return told
 
 

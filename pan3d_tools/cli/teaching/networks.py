@@ -42,7 +42,7 @@ def add_label(parser: argparse.ArgumentParser) -> None:
     defaults = LabelSettings()
     for name, value, words in (
         ("views", defaults.views, "views of each recording, at most"),
-        ("steps", defaults.steps, "of the refinement"),
+        ("steps", defaults.steps, "of the refinement, which labels without depth need"),
         ("longest", defaults.longest_px, "longer side of the pictures in pixels, at most"),
         ("seed", defaults.seed, "of everything that is drawn"),
     ):

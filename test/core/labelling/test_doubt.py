@@ -1,9 +1,11 @@
 """What of a refined scene is taken for known: objects that proposers agree on, table that nobody takes for an object."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from pan3d_core.labelling.doubt import MOVED, THING, DoubtRules, MapViews, same_object, verdicts
+from pan3d_core.labelling.doubt import CRUMB, MOVED, THIN, THING, DoubtRules, MapViews, same_object, verdicts
 from pan3d_core.labelling.proposals import CLASSES, OBJECT, Proposal, joined
 from pan3d_core.structures import CameraView
 
@@ -108,3 +110,25 @@ def test_proposals_are_joined_to_all_that_any_sees_and_the_first_says_where_it_e
 def test_rules_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match="confirmed"):
         DoubtRules(confirmed=1.5)
+
+
+def witness(ids):
+    return replace(proposal("depth", ids), by_others=True)
+
+
+def test_depth_of_other_views_is_enough_in_most_views():
+    nobody = proposal("network", torch.zeros_like(BOTH))
+    seldom = torch.where(BOTH == 1, BOTH, ids_of(LEFT, RIGHT, views=[0, 1]))
+    found = verdicts(shown(BOTH), [nobody, witness(seldom)], NOBODY)
+    assert set(found.names) == {1} and "depth 2" in found.doubted[2]
+    assert not verdicts(shown(BOTH), [nobody, proposal("depth", BOTH)], NOBODY).names
+
+
+def test_what_is_thin_or_may_be_a_part_needs_two_proposers():
+    wire = ids_of(LEFT, (slice(4, 6), slice(13, 23)))
+    nobody = proposal("network", torch.zeros_like(BOTH))
+    assert verdicts(shown(wire), [nobody, witness(wire)], NOBODY).doubted == {2: THIN}
+    beside = replace(shown(BOTH), crumbs=frozenset({1}))
+    assert verdicts(beside, [nobody, witness(BOTH)], NOBODY).doubted == {1: CRUMB}
+    for map_views, ids in ((shown(wire), wire), (beside, BOTH)):
+        assert set(verdicts(map_views, [proposal("network", ids), witness(ids)], NOBODY).names) == {1, 2}

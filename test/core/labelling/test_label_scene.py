@@ -6,11 +6,12 @@ import pytest
 import torch
 from boxes_to_teach import BLUE, CANDIDATES, CONFIG, ELSEWHERE, RED, cell_of, engine, taught
 
-from pan3d_core.config import WorkspaceConfig
+from pan3d_core.config import ModelConfig, WorkspaceConfig
+from pan3d_core.engines import build_engine
 from pan3d_core.labelling import LabelSettings, label_scene
 from pan3d_core.labelling import scene as scene_module
 from pan3d_core.labelling.chosen_views import posed_views, spread_views
-from pan3d_core.labelling.doubt import Verdicts
+from pan3d_core.labelling.doubt import DoubtRules, Verdicts
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.teaching import TaughtLibrary
 from pan3d_core.views.scene_folder import Scene
@@ -85,6 +86,19 @@ def test_a_doubtful_object_is_void_with_an_id_and_a_box_of_its_own(labelled, ver
     assert [item.box is not None for item in void] == [True, False] and len(truth.objects) == len(labelled.objects) + 1
     assert torch.equal(ids == void[0].instance_id, shown.instance_id == value)
     assert torch.equal(ids == void[1].instance_id, found.void)
+
+
+@pytest.mark.slow
+def test_colours_alone_are_labelled_by_a_map_of_what_the_network_sees():
+    scene = scene_of(CANDIDATES)
+    pipeline = PerceptionPipeline(build_engine(ModelConfig()), replace(CONFIG, model=ModelConfig()))
+    found = label_scene(scene.without_depth(), pipeline, replace(TINY, steps=150, doubt=DoubtRules(alone=0.3)))
+    truth, true = found.scene.known_truth(), torch.stack([cell_of(CANDIDATES, 4, 96, 72).ids[row] for row in range(4)])
+    assert found.proposers == ("pan3d-mini",) and found.objects
+    assert all(bool((item > 0).float().mean() > 0.8) for item in truth.depth)
+    for item in found.objects:  # what is sure is an object, with outlines that are mostly right
+        mask = torch.stack(truth.instance_ids) == item.instance_id
+        assert float((true[mask] > 0).float().mean()) > 0.5
 
 
 def test_recordings_that_cannot_be_labelled_are_refused():
