@@ -137,9 +137,7 @@ def standing_points(
     plane, level_m = _support(points, support_height_m, seed)
     sure = likely = np.ones(len(points), bool)
     if plane is not None:
-        ends = np.searchsorted(view, np.arange(len(depth) + 1))
-        for mine in (slice(*pair) for pair in pairwise(ends)):
-            points[mine] -= view_correction(points[mine], plane)[:, None] * plane.normal
+        _lay_onto(plane, points, np.searchsorted(view, np.arange(len(depth) + 1)))
         height = plane.height(points)
         noise = plane_noise(height, distance)
         sure, likely = _heights_that_count(height, distance, noise, clearance_m, ceiling_m)
@@ -159,6 +157,12 @@ def standing_points(
         level_m=level_m,
         seen_through=pixel[above[through & sure[above]]],
     )
+
+
+def _lay_onto(plane: SupportPlane, points: Floats, ends: Ints) -> None:
+    """Move each view's points, which begin and end at these rows, so that its support is the common one."""
+    for mine in (slice(*pair) for pair in pairwise(ends)):
+        points[mine] -= view_correction(points[mine], plane)[:, None] * plane.normal
 
 
 def seen_through(points: Floats, view: Ints, depth: Tensor, intrinsics: Tensor, cam_from_world: Tensor) -> Bools:
