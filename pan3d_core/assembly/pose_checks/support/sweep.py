@@ -41,9 +41,10 @@ SHOWN, SHOWN_ASIDE, ASIDE, FEWER = 0.08, 0.06, CELLS // 8, 4.0
 ONE_HEIGHT, APART = 0.15, 4
 # Every so many of them are asked which plane they share, which explains so many times what the best level one does.
 THINNED, LEANS = 3, 1.25
-# A camera agrees as well as the others from this share of what they do on, worse where it is moved up to the next share, and far
-# worse up to the last; pictures that agree on less than `SAYS` show no pattern that could tell.
-AS_WELL, WORSE, FAR_WORSE, SAYS = 0.85, 0.9, 0.75, 0.1
+# A camera agrees as well as the others from this share of what they do on, nearly as well from the second, worse where it is
+# moved up to the third, and far worse up to the last; pictures that agree on less than `SAYS` show no pattern that could tell.
+AS_WELL, NEARLY, WORSE, FAR_WORSE = 0.85, 0.7, 0.9, 0.75
+SAYS = 0.1
 # Where they agree on nothing, planes near the one that leans are tried once more, so many steps around it; steeper ones (by their
 # cosine) are none.
 ROUNDS, NEAR_STEPS, STEEPEST = 2, 12, 0.4
@@ -124,21 +125,32 @@ def stands_right(views: Sequence[CameraView], poses: Array, moved: Array, group:
     Returns:
         Whether surfaces speak for the given poses.
     """
-    both = _on_support(views, poses, moved, height_m)
-    if both is None:
+    agreements = _agreements(views, poses, moved, group, height_m)
+    if agreements is None:
         return False
-    here, there = (best_near(pictures, height_m, group) for pictures in both)
-    rest = best_near(both[0].without(group), height_m)
+    here, there, rest = agreements
     return rest >= LEAST_AGREEMENT and here >= AS_WELL * rest and there < WORSE * here
 
 
 def far_worse_moved(views: Sequence[CameraView], poses: Array, moved: Array, group: Sequence[int], height_m: float) -> bool:
-    """Tell whether a camera's pictures agree far less with the others' on the support when it is moved; arguments as above."""
-    both = _on_support(views, poses, moved, height_m)
-    if both is None:
+    """Tell whether a camera's pictures agree with the others' on the support nearly as well as those do, and far worse when it is
+    moved.
+
+    Args:
+        views: S with intrinsics.
+        poses: (S, 4, 4) as they are given.
+        moved: (S, 4, 4) with other poses of the camera.
+        group: Its views; there are two others and more.
+        height_m: World z of the support.
+
+    Returns:
+        Whether surfaces speak for the given poses, however little they show.
+    """
+    agreements = _agreements(views, poses, moved, group, height_m)
+    if agreements is None:
         return False
-    here, there = (best_near(pictures, height_m, group) for pictures in both)
-    return here >= SAYS and there < FAR_WORSE * here
+    here, there, rest = agreements
+    return here >= max(SAYS, NEARLY * rest) and there < FAR_WORSE * here
 
 
 def level_agrees_more(views: Sequence[CameraView], poses: Array, plane: tuple[Array, float], height_m: float) -> bool:
@@ -166,12 +178,14 @@ def best_near(pictures: SweepPictures, height_m: float, views: Sequence[int] = (
     return max(overall(plane_agreement(pictures, height, views=views)) for height in _around(height_m, pictures, 1).tolist())
 
 
-def _on_support(
-    views: Sequence[CameraView], poses: Array, moved: Array, height_m: float
-) -> tuple[SweepPictures, SweepPictures] | None:
-    """The pictures with the given and with the other poses."""
+def _agreements(
+    views: Sequence[CameraView], poses: Array, moved: Array, group: Sequence[int], height_m: float
+) -> tuple[float, float, float] | None:
+    """Of a camera with the others as its poses are given and where it is moved to, and of the others; None without pictures."""
     given, other = (sweep_pictures(views, tried, height_m) for tried in (poses, moved))
-    return None if given is None or other is None else (given, other)
+    if given is None or other is None:
+        return None
+    return best_near(given, height_m, group), best_near(other, height_m, group), best_near(given.without(group), height_m)
 
 
 def _leaning(pictures: SweepPictures, normal: Array, offset: float) -> tuple[float, tuple[float, float]]:
