@@ -28,6 +28,7 @@ from pan3d_core.geometry.transforms import look_at, transform_points
 from pan3d_core.pictures import overlays
 from pan3d_core.pictures.files import write_moving
 from pan3d_core.pictures.palette import UNASSIGNED, class_colors, instance_color
+from pan3d_core.runtime.ending.result_folder import LIST_FILE
 from pan3d_core.runtime.minilm_files import TextEncoderUnavailable
 from pan3d_core.structures import Gaussians
 from pan3d_tools import cli
@@ -192,7 +193,7 @@ def test_render_makes_a_folder_of_pictures(tmp_path, capsys, monkeypatch):
     assert cli.main(["render", file, "-o", str(tmp_path / "out"), *kinds, "--size", "64x48", "--classes", "box, table"]) == 0
     assert "3 objects, 4 pictures of colour, instances, semantics, depth" in capsys.readouterr().out
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert len(names) == 16 and names[0] == "colour_000.png"
+    assert len(names) == 1 + 16 and names[:2] == [LIST_FILE, "colour_000.png"]
     assert Image.open(tmp_path / "out" / "colour_000.png").size == (64, 48) and asked == [("minilm", "")]
 
 
@@ -239,7 +240,7 @@ def test_render_along_a_file_of_cameras_and_of_a_ply(tmp_path):
     write_scene_file(tmp_path / "scene.ply", scene)
     arguments = ["--frames", "2", "--size", "40x30", "--show", "colour", "instances", "depth"]
     assert cli.main(["render", str(tmp_path / "scene.ply"), "-o", str(tmp_path / "b"), *arguments]) == 0
-    assert len(list((tmp_path / "b").iterdir())) == 6
+    assert len(list((tmp_path / "b").iterdir())) == 1 + 6 and (tmp_path / "b" / LIST_FILE).is_file()
 
 
 def test_render_refuses_what_it_cannot_do(tmp_path, capsys):
