@@ -24,7 +24,7 @@ from pan3d_core.assembly.pose_checks.pose_hypotheses import Hypothesis, common_m
 from pan3d_core.assembly.pose_checks.shared_poses import twin_cameras
 from pan3d_core.assembly.pose_checks.support.height import find_support, measured_places, triangulated_places
 from pan3d_core.assembly.pose_checks.support.sight import judge_world
-from pan3d_core.assembly.pose_checks.support.sweep import far_worse_moved, stands_right
+from pan3d_core.assembly.pose_checks.support.sweep import surface_vote
 from pan3d_core.assembly.pose_checks.support.verdict import judge_support
 from pan3d_core.assembly.pose_checks.unseen_poses import with_unchecked_poses
 from pan3d_core.assembly.pose_checks.view_matches import Array, Features, Indices, ViewMatches, find_features, match_features
@@ -150,9 +150,10 @@ def checking(
         moved[own] = camera.correction @ moved[own]
         if support_height_m is None:
             return False
-        if alone and _times_gross(camera.correction) > 1 and stands_right(posed, poses, moved, own, support_height_m):
+        vote = surface_vote(posed, poses, moved, own, support_height_m)
+        if alone and _times_gross(camera.correction) > 1 and vote.stands_right:
             return True
-        return camera.gain < WEAK_GAIN * config.min_matches and far_worse_moved(posed, poses, moved, own, support_height_m)
+        return camera.gain < WEAK_GAIN * config.min_matches and vote.far_worse_moved
 
     found = _judge(evidence, tuple(view.camera for view in posed), config, is_proven)
     by_view = dict(zip(known, found.figures))

@@ -112,8 +112,27 @@ def sweep_support(views: Sequence[CameraView], poses: Array, given_m: float) -> 
     )  # fmt: skip
 
 
-def stands_right(views: Sequence[CameraView], poses: Array, moved: Array, group: Sequence[int], height_m: float) -> bool:
-    """Tell whether a camera's pictures agree with the others' on the support as well as those do, and worse when it is moved.
+@dataclass(frozen=True)
+class SurfaceVote:
+    """How well a camera's pictures agree with the others' on the support, 0..1; zeros where they cannot be laid on it."""
+
+    here: float  # as its poses are given
+    there: float  # where it is moved to
+    rest: float  # the others with each other
+
+    @property
+    def stands_right(self) -> bool:
+        """Whether surfaces speak for the given poses, however many places speak against them."""
+        return self.rest >= LEAST_AGREEMENT and self.here >= AS_WELL * self.rest and self.there < WORSE * self.here
+
+    @property
+    def far_worse_moved(self) -> bool:
+        """Whether surfaces, however little they show, speak far more for the given poses than for the others."""
+        return self.here >= max(SAYS, NEARLY * self.rest) and self.there < FAR_WORSE * self.here
+
+
+def surface_vote(views: Sequence[CameraView], poses: Array, moved: Array, group: Sequence[int], height_m: float) -> SurfaceVote:
+    """Compare a camera's pictures with the others' on the support.
 
     Args:
         views: S with intrinsics.
@@ -123,34 +142,13 @@ def stands_right(views: Sequence[CameraView], poses: Array, moved: Array, group:
         height_m: World z of the support.
 
     Returns:
-        Whether surfaces speak for the given poses.
+        How well they agree.
     """
-    agreements = _agreements(views, poses, moved, group, height_m)
-    if agreements is None:
-        return False
-    here, there, rest = agreements
-    return rest >= LEAST_AGREEMENT and here >= AS_WELL * rest and there < WORSE * here
-
-
-def far_worse_moved(views: Sequence[CameraView], poses: Array, moved: Array, group: Sequence[int], height_m: float) -> bool:
-    """Tell whether a camera's pictures agree with the others' on the support nearly as well as those do, and far worse when it is
-    moved.
-
-    Args:
-        views: S with intrinsics.
-        poses: (S, 4, 4) as they are given.
-        moved: (S, 4, 4) with other poses of the camera.
-        group: Its views; there are two others and more.
-        height_m: World z of the support.
-
-    Returns:
-        Whether surfaces speak for the given poses, however little they show.
-    """
-    agreements = _agreements(views, poses, moved, group, height_m)
-    if agreements is None:
-        return False
-    here, there, rest = agreements
-    return here >= max(SAYS, NEARLY * rest) and there < FAR_WORSE * here
+    given, other = (sweep_pictures(views, tried, height_m) for tried in (poses, moved))
+    if given is None or other is None:
+        return SurfaceVote(0.0, 0.0, 0.0)
+    here, there = (best_near(pictures, height_m, group) for pictures in (given, other))
+    return SurfaceVote(here, there, best_near(given.without(group), height_m))
 
 
 def level_agrees_more(views: Sequence[CameraView], poses: Array, plane: tuple[Array, float], height_m: float) -> bool:
@@ -176,16 +174,6 @@ def level_agrees_more(views: Sequence[CameraView], poses: Array, plane: tuple[Ar
 def best_near(pictures: SweepPictures, height_m: float, views: Sequence[int] = ()) -> float:
     """Give the agreement of pictures at a height, or a step above or below it, 0..1; `views` as `plane_agreement` has it."""
     return max(overall(plane_agreement(pictures, height, views=views)) for height in _around(height_m, pictures, 1).tolist())
-
-
-def _agreements(
-    views: Sequence[CameraView], poses: Array, moved: Array, group: Sequence[int], height_m: float
-) -> tuple[float, float, float] | None:
-    """Of a camera with the others as its poses are given and where it is moved to, and of the others; None without pictures."""
-    given, other = (sweep_pictures(views, tried, height_m) for tried in (poses, moved))
-    if given is None or other is None:
-        return None
-    return best_near(given, height_m, group), best_near(other, height_m, group), best_near(given.without(group), height_m)
 
 
 def _leaning(pictures: SweepPictures, normal: Array, offset: float) -> tuple[float, tuple[float, float]]:

@@ -12,7 +12,7 @@ from pan3d_core.assembly.pose_checks.portions import at_once
 from pan3d_core.assembly.pose_checks.pose_fit import small_motion
 from pan3d_core.assembly.pose_checks.support.height import SeenPlaces
 from pan3d_core.assembly.pose_checks.support.plane_sweep import overall, plane_agreement, sweep_pictures
-from pan3d_core.assembly.pose_checks.support.sweep import far_worse_moved, stands_right, sweep_support
+from pan3d_core.assembly.pose_checks.support.sweep import surface_vote, sweep_support
 from pan3d_core.assembly.pose_checks.support.verdict import judge_support
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import PoseConsistency
@@ -103,9 +103,9 @@ def test_a_camera_stands_right_where_surfaces_agree_and_not_where_it_was_moved(c
     given = poses_of(cloth)
     moved = given.copy()
     moved[1] = small_motion(np.array([0.0, 0.06, 0.0, 0.05, 0.0, 0.0])) @ moved[1]
-    assert stands_right(cloth, given, moved, [1], 0.0)
-    assert not stands_right(cloth, moved, given, [1], 0.0)
-    assert not stands_right(cloth, given, given, [1], 0.0)
+    assert surface_vote(cloth, given, moved, [1], 0.0).stands_right
+    assert not surface_vote(cloth, moved, given, [1], 0.0).stands_right
+    assert not surface_vote(cloth, given, given, [1], 0.0).stands_right
 
 
 def test_cameras_that_look_up_lay_nothing_on_a_plane(cloth):
@@ -174,6 +174,6 @@ def test_surfaces_speak_far_more_for_a_right_pose_than_for_a_wrong_one(cloth, pl
     given = poses_of(cloth)
     moved = given.copy()
     moved[1] = small_motion(np.array([0.0, np.radians(4.0), 0.0, 0.03, 0.0, 0.0])) @ moved[1]
-    assert far_worse_moved(cloth, given, moved, [1], 0.0)
-    assert not far_worse_moved(cloth, moved, given, [1], 0.0)
-    assert not far_worse_moved(plain, poses_of(plain), moved, [1], 0.0)
+    assert surface_vote(cloth, given, moved, [1], 0.0).far_worse_moved
+    assert not surface_vote(cloth, moved, given, [1], 0.0).far_worse_moved
+    assert not surface_vote(plain, poses_of(plain), moved, [1], 0.0).far_worse_moved
