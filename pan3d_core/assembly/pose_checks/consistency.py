@@ -146,14 +146,13 @@ def checking(
     evidence = _Evidence(matches, matches.rays(), poses, math.radians(config.tolerance_deg))
 
     def is_proven(camera: _Camera, alone: bool) -> bool:
+        is_far, is_weak = alone and _times_gross(camera.correction) > 1, camera.gain < WEAK_GAIN * config.min_matches
+        if support_height_m is None or not (is_far or is_weak):
+            return False
         moved, own = poses.copy(), list(camera.views)
         moved[own] = camera.correction @ moved[own]
-        if support_height_m is None:
-            return False
         vote = surface_vote(posed, poses, moved, own, support_height_m)
-        if alone and _times_gross(camera.correction) > 1 and vote.stands_right:
-            return True
-        return camera.gain < WEAK_GAIN * config.min_matches and vote.far_worse_moved
+        return (is_far and vote.stands_right) or (is_weak and vote.far_worse_moved)
 
     found = _judge(evidence, tuple(view.camera for view in posed), config, is_proven)
     by_view = dict(zip(known, found.figures))

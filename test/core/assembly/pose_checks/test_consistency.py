@@ -10,7 +10,7 @@ import torch
 from table_rig import EYES, rig, texture
 
 from pan3d_core.assembly.pose_checks import ground_matches, view_matches
-from pan3d_core.assembly.pose_checks.consistency import _Camera, _is_doubtful, check_poses, refuse_metres
+from pan3d_core.assembly.pose_checks.consistency import _Camera, _is_doubtful, _is_refuted, check_poses, refuse_metres
 from pan3d_core.assembly.pose_checks.consistency_watch import ConsistencyWatch, times_longer
 from pan3d_core.assembly.pose_checks.mirrored_pictures import _MIRRORED
 from pan3d_core.assembly.pose_checks.pose_fit import pair_transforms, ray_errors, small_motion
@@ -175,6 +175,12 @@ def test_a_camera_that_sees_most_where_it_should_is_not_far_off(given, size, dou
     degrees, metres = size
     moved_so = small_motion(np.array([np.radians(degrees), 0, 0, 0, metres, 0]))
     assert _is_doubtful(_Camera("a", (0,), given, 100, moved_so), ConsistencyConfig()) == doubted
+
+
+@pytest.mark.parametrize("given, refuted", [(29, False), (20, True)])
+def test_a_camera_that_sees_most_places_where_it_should_is_not_refuted_for_a_few(given, refuted):
+    moved_so = small_motion(np.array([np.radians(2.6), 0, 0, 0, 0.033, 0]))
+    assert _is_refuted(_Camera("a", (0,), given, 41, moved_so), ConsistencyConfig()) == refuted
 
 
 def test_the_pose_of_a_picture_that_shows_nothing_is_not_checked_which_is_no_doubt(views):

@@ -166,6 +166,11 @@ def places_of_world(views, level):
     return replace(places, points=places.points @ world_from_level[:3, :3].T + world_from_level[:3, 3])
 
 
+def test_places_that_show_a_wide_support_at_the_given_height_outvote_a_plane_that_leans(cloth):
+    told = told_of(leaning(cloth, 25.0), on_a_plane(0.0), 0.0)
+    assert "is tilted by" not in f"{told.contradiction} {' '.join(told.doubts)}"
+
+
 def test_where_pictures_show_nothing_places_that_share_a_plane_that_leans_are_told(plain):
     assert "is tilted by 40 degrees" in told_of(plain, on_a_plane(40.0), 0.0).contradiction
 
