@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
+from pan3d_core.models.layers import Dense, LinearBuilder
 from pan3d_core.models.mapanything.parts import (
     EPS,
     PATCH,
@@ -108,10 +109,18 @@ class MapAnythingOutput:
     scale: Tensor  # (B,) metres of the network's unit; the lengths above have it in them
 
 
-class MapAnything(nn.Module):
-    """The network."""
+@dataclass(frozen=True)
+class ViewTokens:
+    """What is known of B scenes of S views, before they see each other."""
 
-    def __init__(self, sizes: MapAnythingSizes | None = None) -> None:
+    patches: Tensor  # (B, S, patches, dim)
+    shared: Tensor  # (B, S, T, dim) for the shared blocks: patches, and behind them the first token where it is shared
+
+
+class MapAnything(nn.Module):
+    """The network. `linear` builds the linear layers of attention in the shared blocks."""
+
+    def __init__(self, sizes: MapAnythingSizes | None = None, linear: LinearBuilder = Dense) -> None:
         super().__init__()
         sizes = sizes or MapAnythingSizes()
         self.sizes, dim, shared = sizes, sizes.dim, sizes.shared_dim
@@ -126,7 +135,9 @@ class MapAnything(nn.Module):
         self.cam_trans_encoder = NumberEncoder(3, dim, sizes.number_widths)
         self.fusion_norm_layer = nn.LayerNorm(dim, eps=EPS)
         self.scale_token = nn.Parameter(torch.zeros(dim))
-        self.info_sharing = SharedTokens(dim, shared, sizes.depth, sizes.heads, scaled=sizes.scaled, gated=sizes.gated)
+        self.info_sharing = SharedTokens(
+            dim, shared, sizes.depth, sizes.heads, scaled=sizes.scaled, gated=sizes.gated, linear=linear
+        )
         pyramid = Pyramid((dim, shared, shared, shared), sizes.channels, sizes.features)
         self.dense_head = nn.ModuleList([pyramid, DenseValues(sizes.features, VALUES)])
         self.pose_head, self.scale_head = PoseHead(shared), ScaleHead(shared)
@@ -144,21 +155,35 @@ class MapAnything(nn.Module):
         Returns:
             Geometry of all views.
         """
+        tokens = self.view_tokens(images, known, backbone_dtype)
+        levels, scale = self.mixed(tokens, self.sizes.taps, backbone_dtype)
+        return self.read(tokens.patches, levels, scale, (images.shape[-2], images.shape[-1]))
+
+    def view_tokens(self, images: Tensor, known: KnownGeometry | None, backbone_dtype: torch.dtype | None) -> ViewTokens:
+        """Tokens of every view on its own, told what is known; arguments as `forward` has them."""
         require_images(images, PATCH)
-        batch, count, _, *hw = images.shape
-        grid, device = (hw[0] // PATCH, hw[1] // PATCH), images.device.type
+        device = images.device.type
         with torch.autocast(device, dtype=backbone_dtype, enabled=backbone_dtype is not None):
             tokens = self.encoder.get_submodule("model")(imagenet_normalized(images.flatten(0, 1)))
         with torch.autocast(device, enabled=False):
-            tokens = tokens.float().unflatten(0, (batch, count))
+            tokens = tokens.float().unflatten(0, images.shape[:2])
             patches = self.fusion_norm_layer(self._told(tokens[:, :, 1:], known or KnownGeometry()))
+        return ViewTokens(patches, torch.cat([patches, tokens[:, :, :1]], dim=2) if self.sizes.first_tokens else patches)
+
+    def mixed(self, tokens: ViewTokens, taps: tuple[int, ...], backbone_dtype: torch.dtype | None) -> tuple[list[Tensor], Tensor]:
+        """Patches (B, S, patches, shared_dim) after the shared blocks `taps` and after the last one, and the scale's token
+        (B, 1, shared_dim); all in float32."""
+        device, patches = tokens.shared.device.type, tokens.patches.shape[2]
         with torch.autocast(device, dtype=backbone_dtype, enabled=backbone_dtype is not None):
-            shared = torch.cat([patches, tokens[:, :, :1]], dim=2) if self.sizes.first_tokens else patches
-            scale = self.scale_token.expand(batch, 1, -1)
-            levels, scale = self.info_sharing(shared, scale, self.sizes.taps)
-        with torch.autocast(device, enabled=False):
-            maps = [patches, *(level[:, :, : patches.shape[2]].float() for level in levels)]
-            return self._read([_as_grid(level, grid) for level in maps], scale.float(), (batch, count), (hw[0], hw[1]))
+            scale = self.scale_token.expand(len(tokens.shared), 1, -1)
+            levels, scale = self.info_sharing(tokens.shared, scale, taps)
+        return [level[:, :, :patches].float() for level in levels], scale.float()
+
+    def read(self, patches: Tensor, levels: list[Tensor], scale: Tensor, image_hw: tuple[int, int]) -> MapAnythingOutput:
+        """Geometry from the patches of `view_tokens`, and levels and scale of `mixed` at the sizes' own taps."""
+        grid, leading = (image_hw[0] // PATCH, image_hw[1] // PATCH), (patches.shape[0], patches.shape[1])
+        with torch.autocast(patches.device.type, enabled=False):
+            return self._read([_as_grid(level, grid) for level in (patches, *levels)], scale, leading, image_hw)
 
     def _told(self, image_tokens: Tensor, known: KnownGeometry) -> Tensor:
         """Tokens of patches (B, S, T, dim) with what is known added."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pan3d_core.models.layers import Fusion, PatchProjection, PlainBlock
+from pan3d_core.models.layers import Dense, Fusion, LinearBuilder, PatchProjection, PlainBlock
 
 PATCH = 14
 EPS = 1e-6  # of all norms
@@ -91,10 +91,12 @@ class SharedTokens(nn.Module):
 
     view_pos_table: Tensor
 
-    def __init__(self, dim_in: int, dim: int, depth: int, heads: int, *, scaled: bool, gated: bool) -> None:
+    def __init__(
+        self, dim_in: int, dim: int, depth: int, heads: int, *, scaled: bool, gated: bool, linear: LinearBuilder = Dense
+    ) -> None:
         super().__init__()
         self.proj_embed = nn.Linear(dim_in, dim) if dim_in != dim else nn.Identity()
-        blocks = [PlainBlock(dim, heads, scaled=scaled, gated=gated) for _ in range(depth)]
+        blocks = [PlainBlock(dim, heads, scaled=scaled, gated=gated, linear=linear) for _ in range(depth)]
         self.self_attention_blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(dim, eps=EPS)
         # What tells the first view from the others: sines and cosines of place 0.
