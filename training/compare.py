@@ -32,6 +32,7 @@ from scipy.stats import t as student_t
 
 from pan3d_core.runtime.files import written_whole
 from training.families import run_config
+from training.run.refusing import refusing
 from training.settings import merge_settings, parse_assignments, read_yaml
 
 UNCHANGED = "unchanged"
@@ -195,4 +196,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with refusing("compare"):
+        main()
