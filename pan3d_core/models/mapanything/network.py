@@ -94,6 +94,7 @@ class KnownGeometry:
     distance: Tensor | None = None  # (B, S, H, W) along the rays, 0 = not measured; a view may have none
     quat_xyzw: Tensor | None = None  # (B, S, 4) turn of world_from_cam, unit
     centers: Tensor | None = None  # (B, S, 3) of the cameras in the world; both or neither
+    counts: tuple[Tensor, Tensor] | None = None  # (B,) 1 or 0 each, for graphs: whether rays, and whether cameras, are known
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,12 @@ class MapAnything(nn.Module):
         levels, scale = self.mixed(tokens, self.sizes.taps, backbone_dtype)
         return self.read(tokens.patches, levels, scale, (images.shape[-2], images.shape[-1]))
 
+    def fix_grid(self, grid_hw: tuple[int, int]) -> None:
+        """Keep the encoder's table of places for pictures of so many patches; see `PictureEncoder.fix_grid`."""
+        for part in self.modules():
+            if isinstance(part, PictureEncoder):
+                part.fix_grid(grid_hw)
+
     def view_tokens(self, images: Tensor, known: KnownGeometry | None, backbone_dtype: torch.dtype | None) -> ViewTokens:
         """Tokens of every view on its own, told what is known; arguments as `forward` has them."""
         require_images(images, PATCH)
@@ -190,7 +197,7 @@ class MapAnything(nn.Module):
         patches, leading = image_tokens, image_tokens.shape[:2]
         if known.rays is not None:
             rays = known.rays.flatten(0, 1).permute(0, 3, 1, 2)
-            patches = patches + self.ray_dirs_encoder(rays).unflatten(0, leading)
+            patches = patches + _counted(self.ray_dirs_encoder(rays).unflatten(0, leading), known.counts, 0)
         if known.distance is not None:
             measured = known.distance > 0
             mean = (known.distance * measured).sum((-2, -1)) / (measured.sum((-2, -1)) + TINY)
@@ -201,7 +208,7 @@ class MapAnything(nn.Module):
             told = told + self.depth_scale_encoder((unit + TINY).log()[..., None])[:, :, None]
             patches = patches + seen * told
         if known.quat_xyzw is not None and known.centers is not None:
-            patches = patches + self._cameras(known.quat_xyzw, known.centers)[:, :, None]
+            patches = patches + _counted(self._cameras(known.quat_xyzw, known.centers)[:, :, None], known.counts, 1)
         return patches
 
     def _cameras(self, quat_xyzw: Tensor, centers: Tensor) -> Tensor:
@@ -234,6 +241,11 @@ class MapAnything(nn.Module):
             centers=centers * scale[:, None, None],
             scale=scale,
         )
+
+
+def _counted(told: Tensor, counts: tuple[Tensor, Tensor] | None, which: int) -> Tensor:
+    """What is told (B, S, T, dim), 0 in scenes in which it does not count."""
+    return told if counts is None else told * counts[which][:, None, None, None]
 
 
 def _as_grid(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
