@@ -4,10 +4,11 @@
 
 The list holds `base` (settings of every run), `seeds` of the unchanged run, `columns` (figures that are shown) and `groups`: a
 title and the variants by name, each with its assignments as in `--set`; `about` is a line above the table. `variant_seeds` are
-those of every variant (the first of `seeds`). Runs that are complete are left alone, so the same command goes on after an
-interruption; the table of all of them is RUNS/table.md. Of several seeds it has the mean with the standard deviation, or with
-`interval: 0.95` the interval in which the mean over all seeds lies so surely (Student's t). `--set` changes every run, before the
-variants do.
+those of every variant (the first of `seeds`). With `start`, the settings of a run in a file beside the list, that run comes
+first and all others begin with its weights, unless `--set start_from=FILE` names others. Runs that are complete are left alone,
+so the same command goes on after an interruption; the table of all of them is RUNS/table.md. Of several seeds it has the mean
+with the standard deviation, or with `interval: 0.95` the interval in which the mean over all seeds lies so surely (Student's t).
+`--set` changes every run, before the variants do.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from scipy.stats import t as student_t
 
 from pan3d_core.runtime.files import written_whole
 from training.families import run_config
+from training.run.refusing import refusing
 from training.settings import merge_settings, parse_assignments, read_yaml
 
 UNCHANGED = "unchanged"
@@ -58,6 +60,7 @@ class Comparison:
     columns: tuple[str, ...]  # figures that are shown, as the family's `evaluate` names them
     about: str
     interval: float = 0.0  # how sure the interval of a mean is; 0 = standard deviations are shown
+    start: Variant | None = None  # a run that all others begin with
 
 
 def read_comparison(path: Path, data: Path, out: Path, assignments_of_all: Sequence[str] = ()) -> Comparison:
@@ -72,15 +75,25 @@ def read_comparison(path: Path, data: Path, out: Path, assignments_of_all: Seque
     if not 0 <= interval < 1:
         raise ValueError(f"list: interval: expected 0 to below 1 in {path}, got {interval}")
     own_seeds = content.get("variant_seeds", content["seeds"][:1])
+    start = None
+    if "start" in content and not base.get("start_from"):
+        values = merge_settings(read_yaml(path.parent / content["start"]), {"data": str(data), "seed": content["seeds"][0]})
+        start = _placed(Variant("start", "", values), out)
+        base = merge_settings(base, {"start_from": str(start.folder(out) / "last.pt")})
     variants = [Variant(UNCHANGED, "", merge_settings(base, {"seed": seed})) for seed in content["seeds"]]
     for title, members in content["groups"].items():
         for name, assignments in members.items():
             changed = merge_settings(base, parse_assignments(assignments))
             variants += [Variant(title, name, merge_settings(changed, {"seed": seed})) for seed in own_seeds]
-    placed = tuple(Variant(v.group, v.name, merge_settings(v.values, {"out": str(v.folder(out))})) for v in variants)
-    for variant in placed:
+    placed = tuple(_placed(variant, out) for variant in variants)
+    for variant in (*placed, *([start] if start else [])):
         run_config(variant.values)
-    return Comparison(placed, tuple(content["columns"]), content.get("about", ""), interval)
+    return Comparison(placed, tuple(content["columns"]), content.get("about", ""), interval, start)
+
+
+def _placed(variant: Variant, out: Path) -> Variant:
+    """The same, told where it runs."""
+    return Variant(variant.group, variant.name, merge_settings(variant.values, {"out": str(variant.folder(out))}))
 
 
 def final_figures(folder: Path) -> list[dict[str, Any]] | None:
@@ -168,6 +181,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="of every run, e.g. start_from=FILE")
     options = parser.parse_args()
     comparison = read_comparison(options.list, options.data, options.out, options.set)
+    if comparison.start is not None:
+        run_variant(comparison.start, options.out, options.threads)
     with ThreadPoolExecutor(options.workers) as pool:
         runs = pool.map(lambda variant: run_variant(variant, options.out, options.threads), comparison.variants)
         figures = []
@@ -181,4 +196,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with refusing("compare"):
+        main()

@@ -30,6 +30,7 @@ from training.run.checkpoints import CheckpointFolder
 from training.run.loop import Trainer
 from training.run.progress import RunLog
 from training.run.ranks import Ranks, joined
+from training.run.refusing import REFUSED, refusing
 from training.settings import TrainConfig, merge_settings, parse_assignments, read_yaml
 
 _log = logging.getLogger("pan3d.training")
@@ -132,8 +133,8 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def train_rank(rank: int | None, config: TrainConfig) -> None:
-    """One process of a run; `rank` None under torchrun or alone."""
-    with joined(config.execution, rank) as ranks:
+    """One process of a run; `rank` None under torchrun or alone. `SystemExit` where the run cannot be."""
+    with refusing("train"), joined(config.execution, rank) as ranks:
         config = dataclasses.replace(config, execution=config.execution.of_ranks(ranks.world))
         level = logging.INFO if ranks.leads else logging.WARNING
         logging.basicConfig(level=level, format="%(asctime)s %(message)s", stream=sys.stdout, force=True)
@@ -187,6 +188,8 @@ def _spawned(config: TrainConfig) -> tuple[int, int] | None:
             # The others break off because of the lost one, some before it is seen, or are ended by SIGTERM.
             codes = [process.exitcode or 0 for process in context.processes]
             lost = next(((rank, -code) for rank, code in enumerate(codes) if code < 0 and -code != signal.SIGTERM), None)
+            if lost is None and REFUSED in codes:  # and has said why
+                raise SystemExit(REFUSED) from None
             if lost is None:
                 raise
             return lost
@@ -230,7 +233,11 @@ def parse(arguments: list[str] | None = None) -> tuple[TrainConfig, bool]:
 
 def main() -> None:
     """Command line entry."""
-    config, only_show = parse()
+    with refusing("train"):
+        _main(*parse())
+
+
+def _main(config: TrainConfig, only_show: bool) -> None:
     if only_show:
         print(yaml.safe_dump(config.to_dict(), sort_keys=False), end="")
         return

@@ -135,11 +135,9 @@ def reconstruction_of(output: Da3Output, *, is_metric: bool = False) -> Reconstr
     )
 
 
-def log_licence(licence: str) -> None:
-    """Point out the terms of the weights, as a warning where they forbid something."""
-    logger.log(
-        logging.WARNING if licence == NON_COMMERCIAL else logging.INFO, "licence of these weights: %s. %s", licence, LICENCE_NOTE
-    )
+def log_licence(licence: str, note: str = LICENCE_NOTE) -> None:
+    """Point out the terms of the weights, as a warning where they forbid something; `note` tells of all weights of the kind."""
+    logger.log(logging.WARNING if licence == NON_COMMERCIAL else logging.INFO, "licence of these weights: %s. %s", licence, note)
 
 
 def said_name(path: Path) -> str:

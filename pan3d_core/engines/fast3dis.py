@@ -1,7 +1,8 @@
-"""The engine `fast3dis`: instances without names by 3D anchors on Depth Anything 3, in one forward pass.
+"""The engine `fast3dis`: instances without names by 3D anchors on Depth Anything 3 or MapAnything, in one forward pass.
 
-Cameras that are known are given to the network. Depth and cameras come in the unit of Depth Anything 3; aligning them to known
-cameras or measured depth is the next stage's work, and so is joining the views' masks in space.
+Cameras that are known are given to the network, measured depth to one on MapAnything, too. Depth and cameras come in the unit of
+Depth Anything 3, or in the metres of MapAnything; aligning them to known cameras or measured depth is the next stage's work, and
+so is joining the views' masks in space.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ from pan3d_core.engines.da3 import (
     reconstruction_of,
 )
 from pan3d_core.engines.facts import EngineFacts
+from pan3d_core.engines.mapanything import LICENCE_NOTE as METRIC_LICENCE_NOTE
+from pan3d_core.engines.mapanything import OFFICIAL_PREPROCESS as METRIC_PREPROCESS
 from pan3d_core.engines.parts.decoding import DecodingThresholds, instances_of_queries
 from pan3d_core.engines.parts.foreign_weights import named_weights
 from pan3d_core.engines.parts.picture_sizes import network_size
-from pan3d_core.models.fast3dis.files import FORMAT, content_of, load_fast3dis
+from pan3d_core.models.fast3dis.files import FORMAT, Network, content_of, load_fast3dis
 from pan3d_core.models.fast3dis.graph import fast3dis_graph, fast3dis_inputs, fast3dis_output
+from pan3d_core.models.fast3dis.map_anchors import MapAnchors
 from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disOutput
 from pan3d_core.runtime.checksums import checksum_of
 from pan3d_core.runtime.device import autocast_dtype, select_device
@@ -45,30 +49,31 @@ MASK_PROB = 0.5
 Cameras = tuple[torch.Tensor, torch.Tensor]  # as `known_cameras` gives them
 
 
-class Network(Protocol):
-    """Pictures (1, S, 3, H, W) and what is known of their cameras -> what was found."""
+class Asked(Protocol):
+    """Pictures (1, S, 3, H, W) and what is known of their cameras, and by one on MapAnything of depth -> what was found."""
 
-    def __call__(self, images: torch.Tensor, *, cameras: Cameras | None) -> Fast3disOutput: ...
+    def __call__(self, images: torch.Tensor, **known: Any) -> Fast3disOutput: ...
 
 
 @dataclass(frozen=True)
 class Fast3disEngine:
-    """Views at network size -> geometry in an unknown unit, and instances, best first."""
+    """Views at network size -> geometry, in metres on MapAnything and else in an unknown unit, and instances, best first."""
 
-    network: Network
+    network: Asked
     provenance: dict[str, Any]  # how the checkpoint was made
     facts: EngineFacts
     thresholds: DecodingThresholds
+    is_metric: bool = False  # on MapAnything
 
     @torch.inference_mode()
     def __call__(self, views: ViewBatch) -> tuple[Reconstruction, InstanceSet]:
         images = views.images[None].to(self.facts.device)
-        cameras = known_cameras(views, images.device)
-        output = self.network(images, cameras=cameras)
+        known = known_geometry(views, images.device) if self.is_metric else {"cameras": known_cameras(views, images.device)}
+        output = self.network(images, **known)
         instances = instances_of_queries(
             output.class_logits[0], lambda rows: output.mask_logits(rows)[0], self.facts.labels, self.thresholds
         )
-        return reconstruction_of(output.geometry), replace(instances, class_logits=None)
+        return reconstruction_of(output.geometry, is_metric=self.is_metric), replace(instances, class_logits=None)
 
 
 def build(config: ModelConfig) -> Fast3disEngine:
@@ -86,7 +91,10 @@ def build(config: ModelConfig) -> Fast3disEngine:
         ValueError: None is named, or it is damaged or that of another model; or the device is unknown.
     """
     model, provenance = _load(config)
-    log_licence(model.settings.base.licence)
+    if isinstance(model, MapAnchors):
+        log_licence(str(provenance.get("base_licence", "unknown")), METRIC_LICENCE_NOTE)
+    else:
+        log_licence(model.settings.base.licence)
     if config.threads:
         torch.set_num_threads(config.threads)
     # How small an object may be is decided where it has points (`MergeConfig.min_points`).
@@ -98,16 +106,22 @@ def build(config: ModelConfig) -> Fast3disEngine:
         class_agnostic=True,
         max_instances=config.max_instances,
     )
+    device = str(next(model.parameters()).device)
+    network: Asked = partial(model, backbone_dtype=autocast_dtype(config.precision))
+    if isinstance(model, MapAnchors):
+        return Fast3disEngine(network, provenance, EngineFacts(METRIC_PREPROCESS, device=device), thresholds, is_metric=True)
     size, wanted = network_size(OFFICIAL_PREPROCESS, USUAL_PICTURE), Wanted(torch.get_num_threads(), config.precision)
     networks = networks_of_large("fast3dis", _graphs_of(model), size, config.runtime, wanted)
-    device = str(next(model.parameters()).device)
-    network: Network = partial(model, backbone_dtype=autocast_dtype(config.precision))
-    return Fast3disEngine(
-        network=network if networks is None else partial(_answered, networks),
-        provenance=provenance,
-        facts=EngineFacts(OFFICIAL_PREPROCESS, device=device, runtime=None if networks is None else networks.facts),
-        thresholds=thresholds,
-    )
+    facts = EngineFacts(OFFICIAL_PREPROCESS, device=device, runtime=None if networks is None else networks.facts)
+    return Fast3disEngine(network if networks is None else partial(_answered, networks), provenance, facts, thresholds)
+
+
+def known_geometry(views: ViewBatch, device: torch.device) -> dict[str, Any]:
+    """What a network on MapAnything is told: cameras where all are known, and then depth where it is measured."""
+    if views.intrinsics is None or views.cam_from_world is None:
+        return {}
+    cameras = views.cam_from_world[None].to(device), views.intrinsics[None].to(device)
+    return {"cameras": cameras, "depth": None if views.depth is None else views.depth[None].to(device)}
 
 
 def _answered(networks: SizedNetworks, images: torch.Tensor, *, cameras: Cameras | None) -> Fast3disOutput:
@@ -130,10 +144,12 @@ def graph(config: ModelConfig, picture_hw: tuple[int, int] | None = None) -> Gra
         ValueError: As `build`.
     """
     model, _ = _load(config)
+    if isinstance(model, MapAnchors):
+        raise ValueError("export: fast3dis on MapAnything runs in torch alone; expected weights of one on Depth Anything 3")
     return _graphs_of(model)(network_size(OFFICIAL_PREPROCESS, picture_hw or USUAL_PICTURE))
 
 
-def _load(config: ModelConfig) -> tuple[Fast3dis, dict[str, Any]]:
+def _load(config: ModelConfig) -> tuple[Network, dict[str, Any]]:
     """The network ready for inference on its device, and how it was made."""
     device = select_device(config.device)
     model, provenance = load_fast3dis(named_weights(config, "a FAST3DIS checkpoint", LICENCE_NOTE))

@@ -53,15 +53,22 @@ GRAPHS: dict[str, str] = {
     "segvggt": "pan3d_core.engines.segvggt:graph",
     "fast3dis": "pan3d_core.engines.fast3dis:graph",
     "da3": "pan3d_core.engines.da3:graph",
+    "mapanything": "pan3d_core.engines.mapanything:graph",
 }
 # Engines that have nothing to export: name -> why, and what to do instead.
 WITHOUT_GRAPH = {
     "depth_clusters": "has no network: it groups the points of depth sensors and runs as it is",
-    "mapanything": "is another network for each combination of what is known, and runs in torch alone",
 }
 
 if TYPE_CHECKING:
-    GRAPH_BUILDERS: tuple[GraphBuilder, ...] = (mini.graph, eps3d.graph, segvggt.graph, fast3dis.graph, da3.graph)
+    GRAPH_BUILDERS: tuple[GraphBuilder, ...] = (
+        mini.graph,
+        eps3d.graph,
+        segvggt.graph,
+        fast3dis.graph,
+        da3.graph,
+        mapanything.graph,
+    )
 
 
 def build_graph(config: ModelConfig, picture_hw: tuple[int, int] | None = None) -> Graph:

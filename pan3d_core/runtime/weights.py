@@ -30,6 +30,7 @@ FAMILY_SIGNATURES = {
     "VGGT": "aggregator.camera_token",
     "nested Depth Anything 3": "da3_metric.backbone.pretrained.cls_token",
     "Depth Anything 3": "backbone.pretrained.cls_token",
+    "MapAnything": "scale_token",
 }
 LISTED_NAMES = 8
 # What the readers of files raise for damage: their own errors, and what they stumble over in content that is no weights.

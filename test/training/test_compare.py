@@ -2,16 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import yaml
 from places import ROOT
-from trainers import ALONE
 
 from training.compare import final_figures, read_comparison, run_variant, table
-from training.families import run_config
 from training.settings import read_yaml
-from training.train import Run
 
 
 @pytest.fixture
@@ -90,17 +88,23 @@ def test_the_lists_that_are_there_can_be_run(data_folder, tmp_path):
 
 @pytest.mark.slow
 def test_the_claims_of_segvggt_run_from_one_start(data_folder, tmp_path):
-    lists = ROOT / "training" / "comparisons"
-    start = tmp_path / "start"
-    config = run_config({**read_yaml(lists / "segvggt_start.yaml"), "data": str(data_folder), "out": str(start), "steps": 1})
-    run = Run(config, ALONE)
-    run.go()
-    quick = ["steps=1", f"start_from={start / 'last.pt'}", "record.evaluate_scenes=1"]
-    comparison = read_comparison(lists / "segvggt_claims.yaml", data_folder, tmp_path / "runs", quick)
+    lists, runs = ROOT / "training" / "comparisons", tmp_path / "runs"
+    quick = ["steps=1", "record.evaluate_scenes=1"]
+    comparison = read_comparison(lists / "segvggt_claims.yaml", data_folder, runs, quick)
+    start = comparison.start
+    assert start.values["steps"] == 500 and start.values["model"] == read_yaml(lists / "segvggt_start.yaml")["model"]
+    assert {variant.values["start_from"] for variant in comparison.variants} == {str(start.folder(runs) / "last.pt")}
+    run_variant(replace(start, values={**start.values, "steps": 1}), runs, 1)
     members = {variant.name: variant for variant in comparison.variants}
     for name in ("", "neither loss nor matching cost", "read the last layer alone", "learns as a whole", "stays frozen"):
-        (figures,) = run_variant(members[name], tmp_path / "runs", 1)
+        (figures,) = run_variant(members[name], runs, 1)
         assert set(comparison.columns) <= set(figures)
+
+
+def test_a_start_of_a_list_gives_way_to_a_named_one(data_folder, tmp_path):
+    path = ROOT / "training" / "comparisons" / "segvggt_claims.yaml"
+    comparison = read_comparison(path, data_folder, tmp_path, ["start_from=vggt.pt"])
+    assert comparison.start is None and {variant.values["start_from"] for variant in comparison.variants} == {"vggt.pt"}
 
 
 def test_a_list_with_an_impossible_run_is_refused_whole(comparison_list, data_folder, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from mmap import mmap
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,12 @@ def _read_shard(folder: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
+def _require_whole(path: Path, array: np.ndarray) -> None:
+    """Raise `ValueError` where a mapped file has become shorter since it was opened: the system ends who reads behind its end."""
+    if isinstance(array, np.memmap) and isinstance(array.base, mmap) and array.base.size() < array.offset + array.nbytes:
+        raise ValueError(f"{path}: expected {array.offset + array.nbytes} bytes as before, got {array.base.size()}")
+
+
 class ShardSet:
     """All complete shard folders below one folder, as one indexable set of scenes."""
 
@@ -160,6 +167,8 @@ class ShardSet:
         folder, arrays = list(self._shards.items())[shard]
         if (found := arrays["images"].shape[1]) <= max(views, default=0):
             raise ValueError(f"data: expected scenes of at least {max(views) + 1} cameras, got {folder} with {found}")
+        for name, array in arrays.items():
+            _require_whole(folder / f"{name}.npy", array)
         return _with_views({name: arrays[name][row] for name in _ARRAYS}, views)
 
     def batch(self, indices: np.ndarray, views: list[np.ndarray]) -> SceneBatch:

@@ -56,7 +56,9 @@ class SceneToConvert:
 
     @classmethod
     def each(cls, references: Sequence[SceneReference]) -> list[SceneToConvert]:
-        """The scenes by their own names; where two have the same, by as many folders above them as tell all apart."""
+        """The scenes by their own names; where two have the same, by as many folders above them as tell all apart. A scene
+        that is named twice is one."""
+        references = list({(item.path.resolve(), item.index): item for item in references}.values())
         for depth in range(1, 1 + max(len(item.path.resolve().parts) for item in references)):
             folders = ["_".join(item.path.resolve().parts[-depth:]) for item in references]
             rows = ["" if item.index is None else f"_{item.index}" for item in references]
@@ -176,7 +178,10 @@ def plan_of(options: argparse.Namespace, references: Sequence[SceneReference]) -
     width, cross, height = options.size.partition("x")
     if not (cross and width.isdigit() and height.isdigit()):
         raise ValueError(f"--size: expected WIDTHxHEIGHT in pixels, got {options.size!r}")
-    kinds = tuple(name.strip() for name in options.classes.split(",") if name.strip()) or labelled_kinds(references)
+    kinds = tuple(name.strip() for name in options.classes.split(",") if name.strip())
+    if options.classes and not kinds:
+        raise ValueError(f"--classes: expected names, separated by commas, got {options.classes!r}")
+    kinds = kinds or labelled_kinds(references)
     return SamplePlan(kinds, options.views, options.interval, options.samples, int(width), int(height))
 
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pan3d_core.models.fast3dis.files import load_fast3dis, save_fast3dis
-from pan3d_core.models.fast3dis.network import Fast3dis
+from pan3d_core.models.fast3dis.files import Network, build_fast3dis, load_fast3dis, save_fast3dis
+from pan3d_core.models.fast3dis.map_anchors import MapAnchorsSettings
 from training.export.networks import NetworkFile, export_network, table_rows
 from training.export.request import ExportRequest
 from training.families.fast3dis_settings import Fast3disFamilySettings
 
 CARD = """# {name}
 
-FAST3DIS: instances by 3D anchors on a frozen Depth Anything 3 with low-rank corrections, trained with pan3d.
+FAST3DIS: instances by 3D anchors on a frozen {network} with low-rank corrections, trained with pan3d.
 
 | | |
 |---|---|
@@ -23,7 +23,7 @@ FAST3DIS: instances by 3D anchors on a frozen Depth Anything 3 with low-rank cor
 | started from | {start_from} |
 | parameters | {parameters} M, of which {trained} M were trained |
 | size in training | {width} x {height} pixels, {views} views |
-| answers | depth and cameras up to a scale, up to {queries} instances without classes |
+| answers | depth and cameras {unit}, up to {queries} instances without classes |
 
 {history}
 
@@ -44,20 +44,20 @@ def export_fast3dis(state: dict, request: ExportRequest) -> None:
     export_network(FAST3DIS_FILE, state, request)
 
 
-def _build(state: dict) -> Fast3dis:
-    return Fast3dis(Fast3disFamilySettings.from_dict(state["architecture"]).network)
+def _build(state: dict) -> Network:
+    return build_fast3dis(Fast3disFamilySettings.from_dict(state["architecture"]).network)
 
 
 def _facts(state: dict) -> dict[str, Any]:
     settings = Fast3disFamilySettings.from_dict(state["config"]["model"])
     return {
-        "base": settings.base if isinstance(settings.base, str) else "a network of its own size",
-        "base_licence": settings.network.base.licence, "queries": settings.decoder.queries,
-        "posed_share": settings.posed_share, "loss": dict(vars(settings.loss)),
+        "base": settings.base_name, "base_licence": settings.licence, "queries": settings.decoder.queries,
+        "metric": isinstance(settings.network, MapAnchorsSettings),
+        "posed_share": settings.posed_share, "measured_share": settings.measured_share, "loss": dict(vars(settings.loss)),
     }  # fmt: skip
 
 
-def _save(model: Fast3dis, state: dict, facts: Mapping[str, Any], out: Path) -> None:
+def _save(model: Network, state: dict, facts: Mapping[str, Any], out: Path) -> None:
     save_fast3dis(model, facts, out)
 
 
@@ -65,7 +65,8 @@ def _words(facts: Mapping[str, Any]) -> dict[str, str]:
     rows = [{**f, "cameras": "given" if f["posed"] else "predicted"} for f in facts["figures"]]
     return {
         "base": facts["base"], "licence": facts["base_licence"], "queries": str(facts["queries"]),
-        "figures": table_rows(rows, _COLUMNS),
+        "figures": table_rows(rows, _COLUMNS), "network": "MapAnything" if facts["metric"] else "Depth Anything 3",
+        "unit": "in metres" if facts["metric"] else "up to a scale",
     }  # fmt: skip
 
 

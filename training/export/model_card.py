@@ -19,6 +19,7 @@ from pan3d_core.engines.mini import EPS3D, FAST3DIS, MINI, engine_of, read_check
 from pan3d_core.models.mini.fast3dis import Fast3disMini
 from pan3d_core.models.mini.network import PanMini
 from pan3d_core.runtime.files import written_whole
+from training.run.refusing import refusing
 
 CURVE_ROWS = 20
 CARDS = Path(__file__).parents[1] / "cards"
@@ -205,4 +206,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with refusing("model_card"):
+        main()

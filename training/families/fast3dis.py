@@ -1,15 +1,13 @@
-"""`fast3dis`: FAST3DIS on a frozen Depth Anything 3 with low-rank corrections, at any size.
+"""`fast3dis`: FAST3DIS on a frozen Depth Anything 3 or MapAnything with low-rank corrections, at any size.
 
 Settings (`model:` in the file) are the fields of `Fast3disFamilySettings`, whose groups `decoder` and `loss` can be set name by
-name. `start_from` takes the official weights of the base (corrections then start at zero and the new parts fresh), a training
-checkpoint of this family, whose averaged weights are taken, or an exported file.
+name. What `start_from` takes: `training.families.starting.fast3dis`.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,22 +16,20 @@ from torch import Generator, Tensor, nn
 
 from pan3d_core.engines.parts.decoding import DecodingThresholds
 from pan3d_core.models.da3.cameras import relative_to_first
-from pan3d_core.models.da3.network import DA3_VARIANTS, assign_official, members_like
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorPrediction
-from pan3d_core.models.fast3dis.files import FORMAT, load_fast3dis
-from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disOutput, Fast3disSettings
+from pan3d_core.models.fast3dis.files import Network, build_fast3dis
+from pan3d_core.models.fast3dis.map_anchors import MapAnchorsSettings
+from pan3d_core.models.fast3dis.network import Fast3disOutput
 from pan3d_core.models.matching import targets_from_ids
-from pan3d_core.runtime.weights import assign_weights, family_of, read_metadata, read_weights
 from training.data.arrays import SceneBatch
 from training.data.augment import disturb_poses, flip_batch, jitter_colors
 from training.families.family import FamilyEntry, Figures, ParameterGroup, best_of, groups_by_origin
 from training.families.fast3dis_settings import Fast3disFamilySettings
 from training.families.held_out import SizedData
-from training.families.starting.corrections import fit_corrections
+from training.families.starting.fast3dis import load_start
 from training.judge.masks import MIN_MASK_PIXELS, RankedMasks, mask_figures, mask_pictures, ranked_masks
 from training.losses.fast3dis import scene_losses
 from training.losses.void import known_pixels
-from training.run.checkpoints import read_state
 from training.run.devices import to_device
 from training.settings import OptimizerConfig, TrainConfig
 
@@ -50,13 +46,16 @@ class Fast3disSample:
     """A batch to learn from."""
 
     images: Tensor  # (B, S, 3, H, W) RGB 0..1
-    cameras: Cameras | None  # what the network is told: (B, S, 4, 4) and (B, S, 3, 3) as `Fast3dis.forward` takes them
+    cameras: Cameras | None  # what the network is told: (B, S, 4, 4) and (B, S, 3, 3) as its `forward` takes them
     truth: SceneBatch
+    depth: Tensor | None = None  # (B, S, H, W) metres, 0 = none: what a network on MapAnything is told, too
 
 
-def known_cameras(batch: SceneBatch, cam_from_world: Tensor | None = None) -> Cameras:
-    """The cameras of a batch as the network is given them; `cam_from_world` in the place of the batch's own."""
-    return relative_to_first(batch.cam_from_world if cam_from_world is None else cam_from_world)[0], batch.intrinsics
+def known_cameras(batch: SceneBatch, cam_from_world: Tensor | None = None, *, metric: bool = False) -> Cameras:
+    """The cameras of a batch as the network is given them, `metric` to one on MapAnything; `cam_from_world` in the place of the
+    batch's own."""
+    own = batch.cam_from_world if cam_from_world is None else cam_from_world
+    return own if metric else relative_to_first(own)[0], batch.intrinsics
 
 
 def scene_truth(ids: Tensor, mask_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -81,19 +80,29 @@ class Fast3disFamily:
         self.data = SizedData(config, (self.settings.height, self.settings.width))
         self.dtype = config.execution.dtype
         if not config.start_from:
-            _log.warning("start_from: no weights are given, so the frozen Depth Anything 3 stays as random as it begins")
+            _log.warning("start_from: no weights are given, so the frozen %s stays as random as it begins", self.base)
 
-    def build(self) -> Fast3dis:
-        return Fast3dis(self.settings.network)
+    @property
+    def base(self) -> str:
+        """The frozen network in words."""
+        return "MapAnything" if self.metric else "Depth Anything 3"
 
-    def load(self, model: Fast3dis, path: str) -> None:
+    @property
+    def metric(self) -> bool:
+        """Whether the network is told metres, and answers in them."""
+        return isinstance(self.settings.network, MapAnchorsSettings)
+
+    def build(self) -> Network:
+        return build_fast3dis(self.settings.network)
+
+    def load(self, model: Network, path: str) -> None:
         load_start(model, path)
 
-    def groups(self, model: Fast3dis, optimizer: OptimizerConfig) -> list[ParameterGroup]:
-        return groups_by_origin(model, lambda name: name.startswith("da3."), optimizer)
+    def groups(self, model: Network, optimizer: OptimizerConfig) -> list[ParameterGroup]:
+        return groups_by_origin(model, lambda name: name.startswith(("da3.", "map_anything.")), optimizer)
 
-    def blocks(self, model: Fast3dis) -> list[nn.Module]:
-        return [*model.da3.backbone.pretrained.blocks.children(), *model.decoder.layers.children()]
+    def blocks(self, model: Network) -> list[nn.Module]:
+        return model.blocks()
 
     def prepare(self, batch: SceneBatch, generator: Generator) -> Fast3disSample:
         batch, augmentation = self.data.drawn(batch), self.data.augmentation
@@ -105,10 +114,15 @@ class Fast3disFamily:
                 batch = flip_batch(batch)
             images = jitter_colors(batch.images, augmentation, generator)
             told = disturb_poses(batch.cam_from_world, augmentation, generator)
-        return Fast3disSample(images, known_cameras(batch, told) if posed else None, batch)
+        cameras = known_cameras(batch, told, metric=self.metric) if posed else None
+        if not self.metric:
+            return Fast3disSample(images, cameras, batch)
+        measured = posed and bool(torch.rand((), generator=generator) < self.settings.measured_share)
+        return Fast3disSample(images, cameras, batch, batch.depth if measured else None)
 
     def forward(self, model: nn.Module, sample: Fast3disSample, dtype: torch.dtype | None) -> Fast3disOutput:
-        return model(sample.images, cameras=sample.cameras, backbone_dtype=dtype)
+        told = {} if sample.depth is None else {"depth": sample.depth}
+        return model(sample.images, cameras=sample.cameras, backbone_dtype=dtype, **told)
 
     def losses(self, outputs: Fast3disOutput, sample: Fast3disSample, progress: float) -> dict[str, Tensor]:
         """FAST3DIS's objective, the mean over the scenes."""
@@ -119,15 +133,16 @@ class Fast3disFamily:
             scenes.append(scene_losses(one_scene(outputs, b), 0, truth, progress, self.settings.loss, known=known))
         return {name: torch.stack([terms[name] for terms in scenes]).mean() for name in scenes[0]}
 
-    def _answer(self, model: Fast3dis, index: int, *, posed: bool) -> RankedMasks:
+    def _answer(self, model: Network, index: int, *, posed: bool) -> RankedMasks:
         """What the network says of a held-out scene."""
         batch = self.data.scene(index)
-        images, cameras = to_device((batch.images, known_cameras(batch) if posed else None), next(model.parameters()).device)
+        known = known_cameras(batch, metric=self.metric) if posed else None
+        images, cameras = to_device((batch.images, known), next(model.parameters()).device)
         outputs = model(images, cameras=cameras, backbone_dtype=self.dtype)
         return ranked_masks(batch, outputs.geometry.depth[0], outputs.class_logits[0], outputs.mask_logits, RANKED)
 
     @torch.no_grad()
-    def evaluate(self, model: Fast3dis, scenes: int) -> list[Figures]:
+    def evaluate(self, model: Network, scenes: int) -> list[Figures]:
         """With the cameras given, then without."""
         model.eval()
         shown = self.data.shown(scenes)
@@ -137,49 +152,9 @@ class Fast3disFamily:
         return best_of(figures, "ap50")
 
     @torch.no_grad()
-    def pictures(self, model: Fast3dis, scenes: int) -> dict[str, np.ndarray]:
+    def pictures(self, model: Network, scenes: int) -> dict[str, np.ndarray]:
         model.eval()
         return mask_pictures(self._answer(model, index, posed=True) for index in self.data.shown(scenes))
-
-
-def load_start(model: Fast3dis, path: str) -> None:
-    """Give `model` what a run starts from; `ValueError` for a file of another kind or size."""
-    found = read_weights(path)
-    if family_of({name.removeprefix("model.") for name in found}) == "Depth Anything 3":
-        load_base(model, found, path)
-    elif read_metadata(path).get("format") == FORMAT:
-        exported, _ = load_fast3dis(path)
-        require_network(model.settings, exported.settings, path)
-        model.load_state_dict(exported.state_dict())
-    elif Path(path).suffix == ".pt" and "decoder.content" in found and "pixels.inject.weight" in found:
-        state = read_state(Path(path))
-        require_network(model.settings, Fast3disFamilySettings.from_dict(state["architecture"]).network, path)
-        assign_weights(model, state["ema"], origin=path)
-    else:
-        raise ValueError(
-            f"start_from: expected official weights of Depth Anything 3, a training checkpoint of fast3dis or an exported file, "
-            f"got {path}, which looks like {family_of(found) or 'another model'}"
-        )
-
-
-def load_base(model: Fast3dis, found: dict[str, Tensor], origin: str) -> None:
-    """Give the Depth Anything 3 inside `model` its official tensors, strictly; low-rank corrections keep their start (zero)."""
-    wanted, other = model.settings.base, next(iter(members_like(found)), None)
-    if other is not None and DA3_VARIANTS[other].backbone != wanted.backbone:
-        own = next((name for name, settings in DA3_VARIANTS.items() if settings == wanted), "a network of its own size")
-        raise ValueError(f"start_from: expected weights of model.base={own}, got {origin}, which looks like {other}")
-    named = {name.removeprefix("model."): value for name, value in found.items()}
-    assign_official(model.da3, fit_corrections(named, model.da3.state_dict()), origin)
-
-
-def require_network(wanted: Fast3disSettings, found: Fast3disSettings, origin: str) -> None:
-    """Raise `ValueError` that names the parts in which the network of a file differs."""
-    differing = [name for name in vars(wanted) if getattr(wanted, name) != getattr(found, name)]
-    if differing:
-        name = differing[0]
-        raise ValueError(
-            f"start_from: expected a network with model.{name} {getattr(wanted, name)}, got {origin} with {getattr(found, name)}"
-        )
 
 
 FAST3DIS = FamilyEntry(

@@ -129,7 +129,8 @@ def rendered_figures(
         gaussians.append(shown.num_gaussians)
         logits = decoder.logits(views.semantics, texts).cpu()
         classes, stuff = cell_classes(batch, len(text.kinds))[0], stuff_ids(batch)[0]
-        true_ids = torch.where(stuff > 0, batch.kinds.shape[1] + stuff, batch.ids[0])
+        things = torch.where(batch.void[0], 0, batch.ids[0])
+        true_ids = torch.where(stuff > 0, batch.kinds.shape[1] + stuff, things)
         read = read_by_cells(views.instances, torch.Generator().manual_seed(index)).instance_id.cpu()
         for sums, chosen in ((context, slice(0, shown.context)), (novel, slice(shown.context, len(read)))):
             if len(read[chosen]):

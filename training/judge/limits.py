@@ -20,6 +20,7 @@ from pan3d_eval.metrics.average_precision import instance_ap
 from training.data.arrays import SceneBatch, ShardSet
 from training.judge.objects import MIN_TRUE_CELLS, TrueCells, answered, object_network, unvaried
 from training.judge.worlds import Judged, folders_by_name, worlds_and_networks
+from training.run.refusing import refusing
 
 MIN_SCORE = 0.3  # of an instance, as `model.min_score`
 
@@ -154,4 +155,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with refusing("limits"):
+        main()

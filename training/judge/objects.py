@@ -31,6 +31,7 @@ from training.data.targets.text import TextTargets, load_text_targets
 from training.losses.void import known_pixels
 from training.run.checkpoints import read_state
 from training.run.devices import to_device
+from training.run.refusing import refusing
 
 HELD_OUT_VIEWS = 4  # of every held-out scene
 MIN_TRUE_CELLS = 8  # an object counts when at least this many half-resolution cells of all views together show it
@@ -215,4 +216,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with refusing("objects"):
+        main()

@@ -27,6 +27,7 @@ from training.data.sources.draws import generator_from
 from training.data.targets.text import TextTargets, encode_descriptions
 from training.judge.objects import MiniFigures, Vary, answered, measured, object_network, unvaried
 from training.run.checkpoints import read_state
+from training.run.refusing import refusing
 
 
 def painted(batch: SceneBatch, inputs: MiniInputs, seed: int) -> tuple[SceneBatch, MiniInputs]:
@@ -154,4 +155,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with refusing("worlds"):
+        main()

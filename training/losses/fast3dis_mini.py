@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from pan3d_core.models.mini.fast3dis import Fast3disMiniOutputs
 from training.data.targets.mini import BatchTargets, SceneTargets
 from training.losses.fast3dis import Fast3disLossWeights, LayerPrediction, balanced_pixels, fast3dis_cost, fast3dis_losses
 from training.losses.mini import quality_loss, text_losses
+from training.losses.void import heard, known_pixels, on_void, silenced
 
 Match = tuple[Tensor, Tensor]
 
@@ -34,23 +35,28 @@ def scene_ids(scene: SceneTargets) -> Tensor:
 
 
 def anchor_losses(
-    outputs: Fast3disMiniOutputs, b: int, scene: SceneTargets, progress: float, weights: Fast3disMiniLossWeights
+    outputs: Fast3disMiniOutputs, b: int, targets: BatchTargets, progress: float, weights: Fast3disMiniLossWeights
 ) -> tuple[dict[str, Tensor], Match]:
-    """The published terms and `fine_bce`, `fine_dice` of one scene, and which query of the last layer has which object."""
-    own = weights.anchors
-    layers = [LayerPrediction(layer.mask_logits[b], layer.objectness_logits[b]) for layer in outputs.queries.layers]
-    with torch.no_grad():
-        matches = [match_queries(fast3dis_cost(layer, scene.masks4, own)) for layer in layers]
+    """The published terms and `fine_bce`, `fine_dice` of one scene where something is known, and which query of the last layer
+    has which object."""
+    own, scene, known2 = weights.anchors, targets.scenes[b], targets.known2[b]
     ids = scene_ids(scene)
-    place = balanced_pixels(ids, own)
+    known4 = known_pixels(~known2, (ids.shape[-2], ids.shape[-1]))
+    rows, layers, masks4 = torch.arange(0), [], scene.masks4[:, known4]
+    for layer in outputs.queries.layers:
+        rows, logits = heard(layer.mask_logits[b], known4)
+        layers.append(LayerPrediction(logits, layer.objectness_logits[b, rows]))
+    with torch.no_grad():
+        matches = [match_queries(fast3dis_cost(layer, masks4, own)) for layer in layers]
+    place = balanced_pixels(torch.where(known4, ids, 0), own)
     features = outputs.mask_features[b].transpose(0, 1).flatten(1).T[place]
-    terms = fast3dis_losses(layers, scene.masks4, matches, (features, ids.flatten()[place]), progress, own)
-    query, target = matches[-1]
-    logits, truth = outputs.queries.mask_logits[b, query].flatten(1), scene.masks2[target].flatten(1)
+    terms = fast3dis_losses(layers, masks4, matches, (features, ids.flatten()[place]), progress, own)
+    query, target = rows[matches[-1][0]], matches[-1][1]
+    logits, truth = outputs.queries.mask_logits[b, query][:, known2], scene.masks2[target][:, known2]
     count = max(len(query), 1)
     terms["fine_bce"] = mask_bce(logits, truth).sum() / count
     terms["fine_dice"] = mask_dice(logits, truth).sum() / count
-    return terms, matches[-1]
+    return terms, (query, target)
 
 
 def fast3dis_mini_losses(
@@ -65,9 +71,11 @@ def fast3dis_mini_losses(
     descriptions (K, text_dim) unit vectors; progress: share of the training that is done, for the overlap's schedule.
     """
     weights = weights or Fast3disMiniLossWeights()
-    scenes = [anchor_losses(outputs, b, scene, progress, weights) for b, scene in enumerate(targets.scenes)]
+    scenes = [anchor_losses(outputs, b, targets, progress, weights) for b in range(len(targets.scenes))]
     terms = {name: torch.stack([own[name] for own, _ in scenes]).mean() for name in scenes[0][0]}
-    terms["quality"] = quality_loss(outputs.queries, targets.scenes)
+    queries, known = outputs.queries, targets.known2
+    heard_of = replace(queries, mask_logits=silenced(queries.mask_logits, known))
+    terms["quality"] = quality_loss(heard_of, targets.scenes, on_void(queries.mask_logits, known))
     matches = [match for _, match in scenes]
     terms["text"], terms["text_cosine"] = text_losses(outputs.queries, targets.scenes, matches, descriptions)
     terms["total"] = (

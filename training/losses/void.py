@@ -66,7 +66,8 @@ def on_void(mask_logits: Tensor, known: Tensor) -> Tensor:
         known: (B, S, h, w) bool.
 
     Returns:
-        (B, Q) bool, True where most of a mask lies on what is not known.
+        (B, Q) bool, True where most of a mask lies on what is not known, and for all of a scene of which nothing is.
     """
     inside = mask_logits.detach() > 0
-    return 2 * (inside & ~known[:, None]).flatten(2).sum(-1) > inside.flatten(2).sum(-1)
+    mostly = 2 * (inside & ~known[:, None]).flatten(2).sum(-1) > inside.flatten(2).sum(-1)
+    return mostly | ~known.flatten(1).any(-1)[:, None]

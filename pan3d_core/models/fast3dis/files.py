@@ -12,18 +12,28 @@ import torch
 
 from pan3d_core.models.da3.network import DA3_VARIANTS, Da3Settings, assign_official
 from pan3d_core.models.fast3dis.anchor_decoder import AnchorSettings
+from pan3d_core.models.fast3dis.map_anchors import MapAnchors, MapAnchorsSettings
 from pan3d_core.models.fast3dis.network import Fast3dis, Fast3disSettings
+from pan3d_core.models.mapanything import MapAnythingSizes
 from pan3d_core.runtime.checksums import write_weights
 from pan3d_core.runtime.weights import read_content, read_weights
 from pan3d_core.settings import read_settings
 
 FORMAT = "pan3d-fast3dis/1"
 ANY_VIEW = tuple(name for name, settings in DA3_VARIANTS.items() if settings.is_any_view)
+MAP_ANYTHING = "map_anything"  # the group of a base that is one
+Network = Fast3dis | MapAnchors
+NetworkSettings = Fast3disSettings | MapAnchorsSettings
 # The ray outputs share one norm, which the model lists once per stage and files hold once.
 _SHARED = "output_conv2_aux.{stage}.2."
 
 
-def save_fast3dis(model: Fast3dis, facts: Mapping[str, Any], path: str | Path) -> None:
+def build_fast3dis(settings: NetworkSettings) -> Network:
+    """Build the network that settings mean, with random weights."""
+    return MapAnchors(settings) if isinstance(settings, MapAnchorsSettings) else Fast3dis(settings)
+
+
+def save_fast3dis(model: Network, facts: Mapping[str, Any], path: str | Path) -> None:
     """Write a network to one safetensors file.
 
     Args:
@@ -40,7 +50,7 @@ def save_fast3dis(model: Fast3dis, facts: Mapping[str, Any], path: str | Path) -
     write_weights(path, tensors, {"format": FORMAT, "content": json.dumps(content)})
 
 
-def load_fast3dis(path: str | Path) -> tuple[Fast3dis, dict[str, Any]]:
+def load_fast3dis(path: str | Path) -> tuple[Network, dict[str, Any]]:
     """Load a file of `save_fast3dis`.
 
     Args:
@@ -56,29 +66,31 @@ def load_fast3dis(path: str | Path) -> tuple[Fast3dis, dict[str, Any]]:
     """
     found, content = read_weights(path), read_content(path, FORMAT)
     with torch.device("meta"):
-        model = Fast3dis(settings_of(content))
+        model = build_fast3dis(settings_of(content))
     assign_official(model, found, path)
     return model.eval(), content["facts"]
 
 
-def content_of(settings: Fast3disSettings) -> dict[str, Any]:
-    """Return plain values that `settings_of` reads back; a published base is only named."""
+def content_of(settings: NetworkSettings) -> dict[str, Any]:
+    """Return plain values that `settings_of` reads back; a published Depth Anything 3 is only named."""
+    own = {"decoder": asdict(settings.decoder), "lora_rank": settings.lora_rank, "lora_alpha": settings.lora_alpha}
+    if isinstance(settings, MapAnchorsSettings):
+        return {"base": {MAP_ANYTHING: asdict(settings.base)}, **own}
     named = next((name for name in ANY_VIEW if DA3_VARIANTS[name] == settings.base), None)
-    return {
-        "base": named or asdict(settings.base),
-        "decoder": asdict(settings.decoder),
-        "lora_rank": settings.lora_rank,
-        "lora_alpha": settings.lora_alpha,
-    }
+    # Files from before there was a choice say nothing of the blocks.
+    blocks = {} if settings.lora_blocks == "cross_view" else {"lora_blocks": settings.lora_blocks}
+    return {"base": named or asdict(settings.base), **own, **blocks}
 
 
-def settings_of(content: Mapping[str, Any]) -> Fast3disSettings:
+def settings_of(content: Mapping[str, Any]) -> NetworkSettings:
     """Read settings from plain values; `ValueError` names what is missing, unknown or of another type."""
     base = content.get("base")
     if isinstance(base, str):
         if base not in ANY_VIEW:
             raise ValueError(f"base: expected one of {', '.join(ANY_VIEW)} or settings, got {base!r}")
         base = DA3_VARIANTS[base]
+    elif isinstance(base, Mapping) and MAP_ANYTHING in base:
+        base = read_settings(MapAnythingSizes(), base[MAP_ANYTHING], f"base.{MAP_ANYTHING}")
     else:
         base = read_settings(Da3Settings, base, "base")
         if not base.is_any_view:
@@ -89,4 +101,6 @@ def settings_of(content: Mapping[str, Any]) -> Fast3disSettings:
     if not isinstance(alpha, (int, float)) or isinstance(alpha, bool):
         raise ValueError(f"lora_alpha: expected a number, got {alpha!r}")
     decoder = read_settings(AnchorSettings, content.get("decoder"), "decoder")
-    return Fast3disSettings(base, decoder, rank, float(alpha))
+    if isinstance(base, MapAnythingSizes):
+        return MapAnchorsSettings(base, decoder, rank, float(alpha))
+    return Fast3disSettings(base, decoder, rank, float(alpha), content.get("lora_blocks", "cross_view"))

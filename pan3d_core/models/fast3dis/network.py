@@ -144,17 +144,15 @@ class Fast3dis(nn.Module):
         layers, mask_features = self.described(adapted, scene, image_hw)
         return Fast3disOutput(geometry, layers, mask_features, scene.unit)
 
+    def blocks(self) -> list[nn.Module]:
+        """Blocks, in the order in which they run, that may be computed again in a backward pass."""
+        return [*self.da3.backbone.pretrained.blocks.children(), *self.decoder.layers.children()]
+
     def described(
         self, adapted: BackboneTokens, scene: SceneGeometry, image_hw: tuple[int, int]
     ) -> tuple[list[AnchorPrediction], Tensor]:
         """Tokens of the feature pass and the geometry -> predictions of every layer, and mask features (B, S, C, h, w)."""
-        taps = [tap.flatten(0, 1).float() for tap in adapted.taps]
-        maps, mask_features = self.pixels(taps, scene.points.flatten(0, 1), image_hw)
-        leading = adapted.taps[0].shape[:2]
-        deepest = maps[0].unflatten(0, leading).mean((1, 3, 4))
-        maps = tuple(m.unflatten(0, leading) for m in maps)
-        layers = self.decoder(SceneViews(maps, deepest, scene.cam_from_first, scene.focal_center))
-        return layers, mask_features.unflatten(0, leading)
+        return described(self.pixels, self.decoder, (adapted.taps, scene), image_hw)
 
     def dual_pass(
         self, images: Tensor, cameras: tuple[Tensor, Tensor] | None, *, batched: bool | None = None
@@ -192,6 +190,19 @@ class Fast3dis(nn.Module):
         with lora_rows(backbone, "second half"):
             both = backbone.cross_view_tokens([torch.cat([x, x]) for x in shared], torch.cat([order, order]), grid_hw)
         return _half(both, 0), _half(both, 1)
+
+
+def described(
+    pixels: PixelDecoder, decoder: AnchorDecoder, seen: tuple[Sequence[Tensor], SceneGeometry], image_hw: tuple[int, int]
+) -> tuple[list[AnchorPrediction], Tensor]:
+    """Four taps (B, S, patches, dim) and the geometry -> predictions of every layer, and mask features (B, S, C, h, w)."""
+    taps, scene = seen
+    leading = taps[0].shape[:2]
+    maps, mask_features = pixels([tap.flatten(0, 1).float() for tap in taps], scene.points.flatten(0, 1), image_hw)
+    deepest = maps[0].unflatten(0, leading).mean((1, 3, 4))
+    maps = tuple(m.unflatten(0, leading) for m in maps)
+    layers = decoder(SceneViews(maps, deepest, scene.cam_from_first, scene.focal_center))
+    return layers, mask_features.unflatten(0, leading)
 
 
 def scene_geometry(geometry: Da3Output, cameras: tuple[Tensor, Tensor] | None, posed: Tensor | None = None) -> SceneGeometry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pan3d_core.models.layers.transformer import Attention, LayerScale, Mlp, SwiGlu
+from pan3d_core.models.layers.transformer import Attention, Dense, LayerScale, LinearBuilder, Mlp, SwiGlu
 
 
 def gated_width(dim: int) -> int:
@@ -14,13 +14,14 @@ def gated_width(dim: int) -> int:
 
 
 class PlainBlock(nn.Module):
-    """Pre-norm transformer block; factors on its two additions where `scaled`, a gated MLP where `gated`."""
+    """Pre-norm transformer block; factors on its two additions where `scaled`, a gated MLP where `gated`; its attention's linear
+    layers are those of `linear`."""
 
-    def __init__(self, dim: int, heads: int, *, scaled: bool, gated: bool) -> None:
+    def __init__(self, dim: int, heads: int, *, scaled: bool, gated: bool, linear: LinearBuilder = Dense) -> None:
         super().__init__()
         self.scaled = scaled
         self.norm1, self.norm2 = nn.LayerNorm(dim, eps=1e-6), nn.LayerNorm(dim, eps=1e-6)
-        self.attn = Attention(dim, heads)
+        self.attn = Attention(dim, heads, linear=linear)
         self.mlp = SwiGlu(dim, gated_width(dim)) if gated else Mlp(dim, 4 * dim)
         if scaled:
             self.ls1, self.ls2 = LayerScale(dim, 1e-5), LayerScale(dim, 1e-5)

@@ -2,6 +2,7 @@
 
 from pan3d_core.models.mapanything.cameras import (
     cameras_of_output,
+    known_of_scenes,
     known_of_views,
     pinhole_of_rays,
     z_depth_of_output,
@@ -15,6 +16,7 @@ __all__ = [
     "MapAnythingOutput",
     "MapAnythingSizes",
     "cameras_of_output",
+    "known_of_scenes",
     "known_of_views",
     "pinhole_of_rays",
     "read_map_anything",

@@ -38,6 +38,30 @@ def known_of_views(
     return KnownGeometry(rays, distance, quat, centers)
 
 
+def known_of_scenes(
+    hw: tuple[int, int], intrinsics: Tensor | None, cam_from_world: Tensor | None, depth: Tensor | None
+) -> KnownGeometry:
+    """Make the same of B scenes of S views.
+
+    Args:
+        hw: Rows and columns of the pictures.
+        intrinsics: (B, S, 3, 3) pixels, counted from pixel centres; None = unknown.
+        cam_from_world: (B, S, 4, 4) metres; None = unknown.
+        depth: (B, S, H, W) z-depth in metres, 0 = not measured; told only where rays are known.
+
+    Returns:
+        The batch; a view without depth is told as such where others have some.
+    """
+    known = [item for item in (intrinsics, cam_from_world, depth) if item is not None]
+    if not known:
+        return KnownGeometry()
+    leading = known[0].shape[:2]
+    flat = (None if item is None else item.flatten(0, 1) for item in (intrinsics, cam_from_world, depth))
+    made = known_of_views(hw, *flat)
+    parts = (made.rays, made.distance, made.quat_xyzw, made.centers)
+    return KnownGeometry(*(None if part is None else part[0].unflatten(0, leading) for part in parts))
+
+
 def cameras_of_output(output: MapAnythingOutput) -> tuple[Tensor, Tensor]:
     """Return cam_from_world (B, S, 4, 4), the world being the first view's camera, and intrinsics (B, S, 3, 3) in pixels."""
     world_from_cam = rigid(matrix_from_quat_xyzw(output.quat_xyzw), output.centers)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pan3d_core.geometry.rotations import matrix_from_quat_xyzw
+from pan3d_core.models.layers import Dense, LinearBuilder
 from pan3d_core.models.mapanything.parts import (
     EPS,
     PATCH,
@@ -93,6 +94,7 @@ class KnownGeometry:
     distance: Tensor | None = None  # (B, S, H, W) along the rays, 0 = not measured; a view may have none
     quat_xyzw: Tensor | None = None  # (B, S, 4) turn of world_from_cam, unit
     centers: Tensor | None = None  # (B, S, 3) of the cameras in the world; both or neither
+    counts: tuple[Tensor, Tensor] | None = None  # (B,) 1 or 0 each, for graphs: whether rays, and whether cameras, are known
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,18 @@ class MapAnythingOutput:
     scale: Tensor  # (B,) metres of the network's unit; the lengths above have it in them
 
 
-class MapAnything(nn.Module):
-    """The network."""
+@dataclass(frozen=True)
+class ViewTokens:
+    """What is known of B scenes of S views, before they see each other."""
 
-    def __init__(self, sizes: MapAnythingSizes | None = None) -> None:
+    patches: Tensor  # (B, S, patches, dim)
+    shared: Tensor  # (B, S, T, dim) for the shared blocks: patches, and behind them the first token where it is shared
+
+
+class MapAnything(nn.Module):
+    """The network. `linear` builds the linear layers of attention in the shared blocks."""
+
+    def __init__(self, sizes: MapAnythingSizes | None = None, linear: LinearBuilder = Dense) -> None:
         super().__init__()
         sizes = sizes or MapAnythingSizes()
         self.sizes, dim, shared = sizes, sizes.dim, sizes.shared_dim
@@ -126,7 +136,9 @@ class MapAnything(nn.Module):
         self.cam_trans_encoder = NumberEncoder(3, dim, sizes.number_widths)
         self.fusion_norm_layer = nn.LayerNorm(dim, eps=EPS)
         self.scale_token = nn.Parameter(torch.zeros(dim))
-        self.info_sharing = SharedTokens(dim, shared, sizes.depth, sizes.heads, scaled=sizes.scaled, gated=sizes.gated)
+        self.info_sharing = SharedTokens(
+            dim, shared, sizes.depth, sizes.heads, scaled=sizes.scaled, gated=sizes.gated, linear=linear
+        )
         pyramid = Pyramid((dim, shared, shared, shared), sizes.channels, sizes.features)
         self.dense_head = nn.ModuleList([pyramid, DenseValues(sizes.features, VALUES)])
         self.pose_head, self.scale_head = PoseHead(shared), ScaleHead(shared)
@@ -144,28 +156,48 @@ class MapAnything(nn.Module):
         Returns:
             Geometry of all views.
         """
+        tokens = self.view_tokens(images, known, backbone_dtype)
+        levels, scale = self.mixed(tokens, self.sizes.taps, backbone_dtype)
+        return self.read(tokens.patches, levels, scale, (images.shape[-2], images.shape[-1]))
+
+    def fix_grid(self, grid_hw: tuple[int, int]) -> None:
+        """Keep the encoder's table of places for pictures of so many patches; see `PictureEncoder.fix_grid`."""
+        for part in self.modules():
+            if isinstance(part, PictureEncoder):
+                part.fix_grid(grid_hw)
+
+    def view_tokens(self, images: Tensor, known: KnownGeometry | None, backbone_dtype: torch.dtype | None) -> ViewTokens:
+        """Tokens of every view on its own, told what is known; arguments as `forward` has them."""
         require_images(images, PATCH)
-        batch, count, _, *hw = images.shape
-        grid, device = (hw[0] // PATCH, hw[1] // PATCH), images.device.type
+        device = images.device.type
         with torch.autocast(device, dtype=backbone_dtype, enabled=backbone_dtype is not None):
             tokens = self.encoder.get_submodule("model")(imagenet_normalized(images.flatten(0, 1)))
         with torch.autocast(device, enabled=False):
-            tokens = tokens.float().unflatten(0, (batch, count))
+            tokens = tokens.float().unflatten(0, images.shape[:2])
             patches = self.fusion_norm_layer(self._told(tokens[:, :, 1:], known or KnownGeometry()))
+        return ViewTokens(patches, torch.cat([patches, tokens[:, :, :1]], dim=2) if self.sizes.first_tokens else patches)
+
+    def mixed(self, tokens: ViewTokens, taps: tuple[int, ...], backbone_dtype: torch.dtype | None) -> tuple[list[Tensor], Tensor]:
+        """Patches (B, S, patches, shared_dim) after the shared blocks `taps` and after the last one, and the scale's token
+        (B, 1, shared_dim); all in float32."""
+        device, patches = tokens.shared.device.type, tokens.patches.shape[2]
         with torch.autocast(device, dtype=backbone_dtype, enabled=backbone_dtype is not None):
-            shared = torch.cat([patches, tokens[:, :, :1]], dim=2) if self.sizes.first_tokens else patches
-            scale = self.scale_token.expand(batch, 1, -1)
-            levels, scale = self.info_sharing(shared, scale, self.sizes.taps)
-        with torch.autocast(device, enabled=False):
-            maps = [patches, *(level[:, :, : patches.shape[2]].float() for level in levels)]
-            return self._read([_as_grid(level, grid) for level in maps], scale.float(), (batch, count), (hw[0], hw[1]))
+            scale = self.scale_token.expand(len(tokens.shared), 1, -1)
+            levels, scale = self.info_sharing(tokens.shared, scale, taps)
+        return [level[:, :, :patches].float() for level in levels], scale.float()
+
+    def read(self, patches: Tensor, levels: list[Tensor], scale: Tensor, image_hw: tuple[int, int]) -> MapAnythingOutput:
+        """Geometry from the patches of `view_tokens`, and levels and scale of `mixed` at the sizes' own taps."""
+        grid, leading = (image_hw[0] // PATCH, image_hw[1] // PATCH), (patches.shape[0], patches.shape[1])
+        with torch.autocast(patches.device.type, enabled=False):
+            return self._read([_as_grid(level, grid) for level in (patches, *levels)], scale, leading, image_hw)
 
     def _told(self, image_tokens: Tensor, known: KnownGeometry) -> Tensor:
         """Tokens of patches (B, S, T, dim) with what is known added."""
         patches, leading = image_tokens, image_tokens.shape[:2]
         if known.rays is not None:
             rays = known.rays.flatten(0, 1).permute(0, 3, 1, 2)
-            patches = patches + self.ray_dirs_encoder(rays).unflatten(0, leading)
+            patches = patches + _counted(self.ray_dirs_encoder(rays).unflatten(0, leading), known.counts, 0)
         if known.distance is not None:
             measured = known.distance > 0
             mean = (known.distance * measured).sum((-2, -1)) / (measured.sum((-2, -1)) + TINY)
@@ -176,7 +208,7 @@ class MapAnything(nn.Module):
             told = told + self.depth_scale_encoder((unit + TINY).log()[..., None])[:, :, None]
             patches = patches + seen * told
         if known.quat_xyzw is not None and known.centers is not None:
-            patches = patches + self._cameras(known.quat_xyzw, known.centers)[:, :, None]
+            patches = patches + _counted(self._cameras(known.quat_xyzw, known.centers)[:, :, None], known.counts, 1)
         return patches
 
     def _cameras(self, quat_xyzw: Tensor, centers: Tensor) -> Tensor:
@@ -209,6 +241,11 @@ class MapAnything(nn.Module):
             centers=centers * scale[:, None, None],
             scale=scale,
         )
+
+
+def _counted(told: Tensor, counts: tuple[Tensor, Tensor] | None, which: int) -> Tensor:
+    """What is told (B, S, T, dim), 0 in scenes in which it does not count."""
+    return told if counts is None else told * counts[which][:, None, None, None]
 
 
 def _as_grid(tokens: Tensor, grid: tuple[int, int]) -> Tensor:

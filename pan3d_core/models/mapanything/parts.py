@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pan3d_core.models.layers import Fusion, PatchProjection, PlainBlock
+from pan3d_core.models.layers import Dense, Fusion, LinearBuilder, PatchProjection, PlainBlock
 
 PATCH = 14
 EPS = 1e-6  # of all norms
@@ -24,16 +24,28 @@ class PictureEncoder(nn.Module):
         self.patch_embed = PatchProjection(PATCH, dim)
         self.blocks = nn.ModuleList([PlainBlock(dim, heads, scaled=True, gated=gated) for _ in range(depth)])
         self.norm = nn.LayerNorm(dim, eps=EPS) if normed else nn.Identity()
+        self._fixed: tuple[int, int] | None = None
+
+    def fix_grid(self, grid_hw: tuple[int, int]) -> None:
+        """Keep the table of places for pictures of so many patches: no runtime resizes it as torch does."""
+        self.register_buffer("_table", self.places(grid_hw).detach().clone(), persistent=False)
+        self._fixed = grid_hw
+
+    def places(self, grid_hw: tuple[int, int]) -> Tensor:
+        """(1, patches, dim) of a grid of patches."""
+        if grid_hw == self._fixed:
+            return self.get_buffer("_table")
+        places = self.pos_embed[:, 1:]
+        if grid_hw == (self.native_grid, self.native_grid):
+            return places
+        grid = places.float().unflatten(1, (self.native_grid, self.native_grid)).permute(0, 3, 1, 2)
+        factors = [(count + GRID_OFFSET) / self.native_grid for count in grid_hw]
+        return F.interpolate(grid, scale_factor=factors, mode="bicubic").flatten(2).transpose(1, 2).to(places.dtype)
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, 3, H, W) normalised -> (n, 1 + patches, dim)."""
-        rows, columns = images.shape[-2] // PATCH, images.shape[-1] // PATCH
-        places = self.pos_embed[:, 1:]
-        if (rows, columns) != (self.native_grid, self.native_grid):
-            grid = places.float().unflatten(1, (self.native_grid, self.native_grid)).permute(0, 3, 1, 2)
-            factors = [(count + GRID_OFFSET) / self.native_grid for count in (rows, columns)]
-            places = F.interpolate(grid, scale_factor=factors, mode="bicubic").flatten(2).transpose(1, 2).to(places.dtype)
-        first = (self.cls_token + self.pos_embed[:, :1]).expand(len(images), -1, -1)
+        places = self.places((images.shape[-2] // PATCH, images.shape[-1] // PATCH))
+        first = (self.cls_token + self.pos_embed[:, :1]).expand(images.shape[0], -1, -1)  # `len` would fix it in a graph
         x = torch.cat([first, self.patch_embed(images) + places], dim=1)
         for block in self.blocks:
             x = block(x)
@@ -65,7 +77,9 @@ class MapEncoder(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(n, channels, H, W) -> (n, patches, dim)."""
-        found: Tensor = self.norm_layer(self.encoder(self.conv_in(F.pixel_unshuffle(maps, PATCH))).flatten(2).transpose(1, 2))
+        # As `F.pixel_unshuffle`, which would fix the number of maps of a graph.
+        cut = maps.unflatten(-1, (-1, PATCH)).unflatten(-3, (-1, PATCH)).permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+        found: Tensor = self.norm_layer(self.encoder(self.conv_in(cut)).flatten(2).transpose(1, 2))
         return found
 
 
@@ -91,10 +105,12 @@ class SharedTokens(nn.Module):
 
     view_pos_table: Tensor
 
-    def __init__(self, dim_in: int, dim: int, depth: int, heads: int, *, scaled: bool, gated: bool) -> None:
+    def __init__(
+        self, dim_in: int, dim: int, depth: int, heads: int, *, scaled: bool, gated: bool, linear: LinearBuilder = Dense
+    ) -> None:
         super().__init__()
         self.proj_embed = nn.Linear(dim_in, dim) if dim_in != dim else nn.Identity()
-        blocks = [PlainBlock(dim, heads, scaled=scaled, gated=gated) for _ in range(depth)]
+        blocks = [PlainBlock(dim, heads, scaled=scaled, gated=gated, linear=linear) for _ in range(depth)]
         self.self_attention_blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(dim, eps=EPS)
         # What tells the first view from the others: sines and cosines of place 0.
@@ -114,12 +130,11 @@ class SharedTokens(nn.Module):
         """
         batch, count, tokens = views.shape[:3]
         own, scale = self.proj_embed(views), self.proj_embed(scale)
-        mark = torch.zeros(1, count, 1, 1, device=own.device, dtype=own.dtype)
-        mark[:, 0] = 1
+        mark = (torch.arange(count, device=own.device) == 0).to(own.dtype)[None, :, None, None]
         x, found = (own + mark * self.view_pos_table[0].to(own.dtype)).flatten(1, 2), []
         for index, block in enumerate(self.self_attention_blocks):
             if index % 2:
-                x = block(x.reshape(batch * count, tokens, -1)).reshape(batch, count * tokens, -1)
+                x = block(x.reshape(batch * count, tokens, x.shape[-1])).reshape(batch, count * tokens, x.shape[-1])
             else:
                 joined = block(torch.cat([x, scale], dim=1))
                 x, scale = joined[:, :-1], joined[:, -1:]

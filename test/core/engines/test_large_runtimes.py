@@ -8,7 +8,7 @@ import torch
 from tiny_graphs import writes_a_graph
 
 from pan3d_core.config import ModelConfig
-from pan3d_core.engines import build_engine, build_graph, da3, eps3d, fast3dis, segvggt
+from pan3d_core.engines import build_engine, build_graph, da3, eps3d, fast3dis, mapanything, segvggt
 from pan3d_core.geometry.transforms import look_at
 from pan3d_core.models.da3.backbone import BackboneSettings
 from pan3d_core.models.da3.graph import da3_graph
@@ -16,6 +16,7 @@ from pan3d_core.models.da3.head import HeadSettings
 from pan3d_core.models.da3.network import AnyViewDa3, Da3Settings, MonocularDa3, NestedDa3
 from pan3d_core.models.eps3d.graph import eps3d_output
 from pan3d_core.models.fast3dis.graph import fast3dis_inputs, fast3dis_output
+from pan3d_core.models.mapanything import MapAnything, MapAnythingSizes
 from pan3d_core.models.vggt.segvggt import official_name
 from pan3d_core.runtime.networks import Wanted
 from pan3d_core.runtime.networks.table import prepared
@@ -239,3 +240,21 @@ def test_da3_answers_the_same_in_every_runtime(da3_file):
     config = ModelConfig(name="da3", weights=str(da3_file), device="cpu")
     plain = build_engine(config)
     require_alike(plain, engine_of_runtimes(config), [calibrated(1), calibrated(3), views(3)])
+
+
+@writes_a_graph
+def test_mapanything_answers_the_same_in_every_runtime_whatever_is_known(tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(mapanything, "network_size", lambda config, hw=None: PICTURE)
+    monkeypatch.setenv("PAN3D_CACHE", str(tmp_path / "cache"))
+    torch.manual_seed(0)
+    sizes = MapAnythingSizes(
+        dim=64, encoder_depth=2, encoder_heads=1, native_grid=5, shared_dim=64, depth=4, heads=1, taps=(1, 2),
+        channels=(8, 8, 8, 8), features=8, map_widths=(12, 16), number_widths=(8, 12),
+    )  # fmt: skip
+    model = MapAnything(sizes)
+    torch.nn.init.constant_(model.dense_head[1].conv2[2].bias, 2.0)
+    torch.save({"model": model.state_dict()}, tmp_path / "map.pth")
+    config = ModelConfig(name="mapanything", weights=str(tmp_path / "map.pth"), device="cpu")
+    measured = replace(calibrated(3), depth=1 + torch.rand(3, *PICTURE, generator=torch.Generator().manual_seed(0)))
+    require_alike(build_engine(config), engine_of_runtimes(config), [calibrated(1), calibrated(3), measured, views(3)])

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from pan3d_core.config import ModelConfig, PipelineConfig
-from pan3d_core.engines import build_engine
+from pan3d_core.engines import build_engine, mapanything
 from pan3d_core.engines.table import build_graph
-from pan3d_core.models.mapanything import MapAnything, MapAnythingSizes
+from pan3d_core.models.mapanything import MapAnything, MapAnythingSizes, known_of_views
+from pan3d_core.models.mapanything.graph import map_anything_inputs, map_anything_output
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.views.preprocessing import preprocess
 
@@ -61,5 +62,21 @@ def test_terms_are_pointed_out_and_other_files_refused(weights, tmp_path, caplog
     torch.save({"model": {"scale_token": torch.zeros(4)}}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match="expected those of MapAnything with encoder.model.pos_embed, got none in"):
         build_engine(ModelConfig(name="mapanything", weights=str(tmp_path / "other.pth")))
-    with pytest.raises(ValueError, match="export: mapanything is another network for each combination of what is known"):
-        build_graph(ModelConfig(name="mapanything"))
+
+
+@pytest.mark.parametrize("unknown", [(), ("depth",), ("depth", "cam_from_world"), ("depth", "cam_from_world", "intrinsics")])
+def test_one_graph_takes_whatever_is_known(weights, cell, unknown, monkeypatch):
+    monkeypatch.setattr(mapanything, "network_size", lambda config, hw=None: (70, 84))
+    engine, graph = engine_of(weights), build_graph(ModelConfig(name="mapanything", weights=weights, device="cpu"))
+    views = preprocess([replace(view, **dict.fromkeys(unknown)) for view in cell.views[:3]], engine.facts.preprocess)
+    known = known_of_views(views.hw, views.intrinsics, views.cam_from_world, views.depth)
+    with torch.no_grad():
+        expected = engine.model(views.images[None], known)
+        named = map_anything_inputs(views.images[None], known)
+        assert {name: tuple(value.shape) for name, value in named.items()} == {
+            spec.name: tuple(3 if size == "views" else size for size in spec.shape) for spec in graph.inputs
+        }
+        answers = graph.module(*named.values())
+    found = map_anything_output(dict(zip([spec.name for spec in graph.outputs], answers, strict=True)))
+    for name, value in vars(expected).items():
+        torch.testing.assert_close(getattr(found, name), value, atol=1e-5, rtol=1e-5)

@@ -204,3 +204,22 @@ def test_stretches_of_neighbours():
         ViewSelection(12, 2, (0, 1)).pick(frames)
     with pytest.raises(ValueError, match="views: expected stretch k of n"):
         ViewSelection(3, 1, (3, 3))
+
+
+def test_a_scene_that_is_named_twice_is_one(scannet, tmp_path):
+    references = list_scenes([scannet, scannet.parent])
+    assert len(references) == 2
+    made, failures = convert(references, PLAN, tmp_path / "train")
+    assert [scene.samples for scene in made] == [2] and not failures
+
+
+def test_a_fault_that_shows_late_names_the_scene(scans, tmp_path):
+    scans("whole")
+    bent = scans("bent")
+    path = bent / "pose" / "1.txt"
+    pose = np.loadtxt(path)
+    pose[:3, :3] *= 2
+    np.savetxt(path, pose)
+    made, (fault,) = convert(list_scenes([tmp_path / "scans"]), PLAN, tmp_path / "train")
+    assert [scene.name for scene in made] == ["whole"]
+    assert fault.message.startswith("scene bent: CameraView.cam_from_world: expected a rotation and a translation for 'frame_1'")

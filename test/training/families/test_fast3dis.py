@@ -224,7 +224,10 @@ def test_settings_are_read_strictly():
     shown = run_config({"family": "fast3dis", "data": "d", "out": "o", "model": {"loss": {"bce": 20}}}).to_dict()["model"]
     assert shown["loss"]["bce"] == 20 and shown["loss"]["dice"] == 5.0 and shown["decoder"]["queries"] == 300
     for wrong, message in [
-        ({"base": "da3-metric-large"}, "model.base: expected one of da3-small, da3-base, da3-large, da3-giant or sizes"),
+        (
+            {"base": "da3-metric-large"},
+            "da3-base, da3-large, da3-giant, map-anything-apache, map-anything or sizes",
+        ),
         ({"base": {"backbone": {"width": 3}}}, "model.base.backbone.width: expected one of dim"),
         ({"height": 100}, "model.height: expected a multiple of 14, got 100"),
         ({"decoder": {"layers": 2.5}}, "model.decoder.layers: expected int, got 2.5"),

@@ -66,7 +66,12 @@ class SamplePlan:
         if len(scene.views) < self.views:
             raise ValueError(f"scene {scene.name}: views: expected at least {self.views}, got {len(scene.views)}")
         scene = scene.of_cameras([view.camera for view in scene.views[: self.views]])
-        return self.record(scene, number), scene
+        try:
+            return self.record(scene, number), scene
+        except ValueError as error:
+            if str(error).startswith(f"scene {scene.name}:"):
+                raise
+            raise ValueError(f"scene {reference.name}: {error}") from error
 
     def record(self, scene: Scene, seed: int) -> SceneRecord:
         """The views of a scene as training data. `ValueError` that names scene and field where something is missing."""

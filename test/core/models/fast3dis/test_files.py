@@ -46,6 +46,13 @@ def test_a_file_gives_the_same_network_and_facts(model, path):
     assert torch.equal(output.geometry.depth, expected.geometry.depth)
 
 
+def test_a_network_whose_blocks_are_all_corrected_comes_back(tmp_path):
+    model = Fast3dis(replace(SETTINGS, lora_blocks="all")).eval()
+    save_fast3dis(model, {}, tmp_path / "all.safetensors")
+    assert load_fast3dis(tmp_path / "all.safetensors")[0].settings == model.settings
+    assert "lora_blocks" not in content_of(SETTINGS)  # as files say it from before there was a choice
+
+
 def test_a_published_base_is_named():
     settings = Fast3disSettings(DA3_VARIANTS["da3-base"])
     content = content_of(settings)

@@ -1,6 +1,7 @@
 """Every rank gets its part of the same step, and broken samples are replaced, counted and named."""
 
 import logging
+import os
 import shutil
 from dataclasses import fields
 
@@ -87,3 +88,16 @@ def test_too_many_broken_samples_end_the_run(damaged):
         for step in range(100):
             source.begin_step(step)
             source.batch(0)
+
+
+def test_a_file_that_is_cut_off_during_the_run_is_a_broken_sample_and_no_end(data_folder, tmp_path, caplog):
+    folder = tmp_path / "train"
+    for part in ("cut", "whole"):
+        shutil.copytree(data_folder / "train" / "part_000", folder / part)
+    source = ShardSource(ShardSet(folder), CONFIG, 0, 0, 1, 1)
+    os.truncate(folder / "cut" / "images.npy", 200)  # reading behind the end would kill the process
+    with caplog.at_level(logging.WARNING):
+        for step in range(6):
+            source.begin_step(step)
+            assert torch.isfinite(source.batch(0).images).all()
+    assert source.corrupt > 0 and "images.npy: expected" in caplog.text and "bytes as before, got 200" in caplog.text
