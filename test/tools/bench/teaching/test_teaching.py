@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pan3d_core.teaching import Looks
+from pan3d_core.teaching import LEARNT_LOOK, Looks
 from pan3d_core.teaching.looks import COLOR_BINS, TEXTURE_BINS
 from pan3d_core.teaching.matching import CUES
 from pan3d_tools.bench.teaching import command
@@ -35,6 +35,20 @@ def group(indices, seed):
     return Group(3, {index % 3: looks(index, rng) for index in indices}, (found,))
 
 
+def with_crops(group, spread, seed):
+    """With a learnt look: of each object its own, a little different every time."""
+    rng = np.random.default_rng(seed)
+
+    def of(item):
+        own = np.eye(6)[int(np.argmin(np.abs(np.log(item.size_m[0] / SIZES))))]
+        rows = own + spread * rng.normal(size=(2, 6))
+        unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return replace(item, crops=unit.astype(np.float32), space="one")
+
+    rounds = tuple(tuple(replace(item, looks=of(item.looks)) for item in found) for found in group.rounds)
+    return replace(group, taught={index: of(item) for index, item in group.taught.items()}, rounds=rounds)
+
+
 GROUPS = [group((0, 1, 2), 1), group((3, 4, 5), 2)]
 
 
@@ -45,6 +59,15 @@ def test_pairs_are_of_one_group_and_of_the_next_and_parts_are_in_none_with_their
     part = replace(GROUPS[0].rounds[0][0], iou=0.3)
     cut = replace(GROUPS[0], rounds=((part, *GROUPS[0].rounds[0][1:]),))
     assert pairs_of([cut, GROUPS[1]])[1].sum() == 5
+
+
+def test_the_threshold_is_also_right_where_no_network_says_anything():
+    groups = [with_crops(item, 0.3, seed) for seed, item in enumerate(GROUPS)]
+    weights = command.fitted_weights(groups, groups)
+    assert weights.cues[LEARNT_LOOK].weight < 0 and LEARNT_LOOK not in weights.blind.cues
+    assert weights.blind == command.rare_alarms(GROUPS, fitted(*pairs_of(GROUPS)))  # GROUPS are these without that
+    assert command.figures_of(GROUPS, weights) == command.figures_of(GROUPS, weights.blind)
+    assert command.figures_of(groups, weights) == command.figures_of(groups, replace(weights, blind=None))
 
 
 def test_fitted_weights_tell_the_objects_apart_and_leave_out_what_is_not_known():
