@@ -10,7 +10,7 @@ from pan3d_core.teaching.looks import COLOR_BINS, TEXTURE_BINS
 from pan3d_core.teaching.matching import CUES
 from pan3d_tools.bench.teaching import command
 from pan3d_tools.bench.teaching.fitting import NAMES, fitted, pairs_of
-from pan3d_tools.bench.teaching.tables import NOBODY, Candidate, Group, Source
+from pan3d_tools.bench.teaching.tables import FIRST_FITTED, FITTED, NOBODY, Candidate, Group, Source
 
 COLORS = int(np.prod(COLOR_BINS))
 SIZES = (0.05, 0.08, 0.12, 0.18, 0.27, 0.4)
@@ -68,6 +68,24 @@ def test_the_threshold_is_also_right_where_no_network_says_anything():
     assert weights.blind == command.rare_alarms(GROUPS, fitted(*pairs_of(GROUPS)))  # GROUPS are these without that
     assert command.figures_of(GROUPS, weights) == command.figures_of(GROUPS, weights.blind)
     assert command.figures_of(groups, weights) == command.figures_of(groups, replace(weights, blind=None))
+
+
+def test_nothing_that_is_judged_is_fitted_to_and_looks_are_learnt_from_neither(monkeypatch):
+    made = []
+
+    def make_group(source, looker, number, size, on_table, rounds):
+        made.append((source.split, number, rounds))
+        return with_crops(GROUPS[number % 2], 0.3, number)
+
+    monkeypatch.setattr(command, "make_group", make_group)
+    monkeypatch.setattr(command, "looker_of", lambda options: None)
+    told = command.run(["--fit", "3"])
+    assert made == [
+        *(("train", number, 2) for number in range(FIRST_FITTED, FIRST_FITTED + FITTED)),
+        *(("held-out", number, 4) for number in (0, 1)),
+        *(("held-out", number, 2) for number in (2, 3)),
+    ]
+    assert told["named right"] == 1.0 and told["weights"]["blind"]["cues"]["length"]["weight"] <= 0
 
 
 def test_fitted_weights_tell_the_objects_apart_and_leave_out_what_is_not_known():
