@@ -1,8 +1,8 @@
 """Pictures of single objects, and the learnt space in which those of one object are near each other whatever side they show.
 
 A network's features of an object also change with light, side and what hides it. The projection leaves out the directions in
-which they change so, and keeps those in which objects differ (linear discriminant analysis), as `pan3d bench teach --learn-look`
-finds them on objects that nothing is judged on.
+which they change so, and keeps those in which objects differ; a small network adds what lines cannot say. `pan3d bench teach
+--learn-look` finds both on objects that nothing is judged on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from pan3d_core.teaching.looks import Floats, Patch
 CROP_PX = 96
 _MARGIN, _LEAST_MARGIN_PX = 0.15, 2  # around an object, of its longer side, and at least
 _AT_ONCE = 32  # crops: more do not fit into a small computer's cache
-_SHAPES: Mapping[str, tuple[int | None, ...]] = {"mean": (None,), "deviation": (None,), "matrix": (None, None)}
+_SHAPES: Mapping[str, tuple[int | None, ...]] = {
+    "mean": (None,), "deviation": (None,), "matrix": (None, None),
+    "hidden": (None, None), "hidden_bias": (None,), "added": (None, None), "added_bias": (None,),
+}  # fmt: skip
 STEM = "stem"  # metadata of a projection: checksum of the network that its features are of
 FILE = Path(pan3d_core.__file__).parent / "weights" / "pan3d-look.safetensors"
 
@@ -49,12 +52,17 @@ class Projection:
     mean: Floats  # (F,)
     deviation: Floats  # (F,)
     matrix: Floats  # (F, D)
+    hidden: Floats  # (D, H) of the network that adds to it
+    hidden_bias: Floats  # (H,)
+    added: Floats  # (H, D)
+    added_bias: Floats  # (D,)
     stem: str  # checksum of the network that the features are of
     space: str  # checksum of the projection: what another one gives is not comparable
 
     def __call__(self, features: Floats) -> Floats:
         """(N, F) -> (N, D) unit vectors."""
         flat = ((features - self.mean) / self.deviation) @ self.matrix
+        flat = flat + np.maximum(flat @ self.hidden + self.hidden_bias, 0) @ self.added + self.added_bias
         unit: Floats = (flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)).astype(np.float32)
         return unit
 
@@ -79,9 +87,13 @@ def read_projection(path: Path) -> Projection:
             if name not in tensors:
                 raise ValueError(f"{name}: expected a tensor, got none")
             require_shape(name, tensors[name], shape)
-        if len({len(tensors[name]) for name in _SHAPES}) > 1:
-            raise ValueError(f"deviation, matrix: expected {len(tensors['mean'])} features as mean has, got others")
-        held = {name: tensors[name].numpy() for name in _SHAPES}
+        (features, dimensions), width = tensors["matrix"].shape, len(tensors["hidden_bias"])
+        for name, size in (
+            ("mean", (features,)), ("deviation", (features,)), ("hidden", (dimensions, width)),
+            ("added", (width, dimensions)), ("added_bias", (dimensions,)),
+        ):  # fmt: skip
+            require_shape(name, tensors[name], size)
+        held = {name: tensors[name].float().numpy() for name in _SHAPES}
     return Projection(**held, stem=metadata.get(STEM, ""), space=metadata.get(CHECKSUM, ""))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from pan3d_core.teaching.looks import Floats, Looks
 
+LEARNT_LOOK = "learnt look"
 _LEAST_SHARED = 1e-3
 
 
@@ -41,6 +42,7 @@ class Weights:
 
     bias: float
     cues: dict[str, CueWeight]
+    blind: Weights | None = None  # where the learnt look is not known; None = these as well, by its `unknown`
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ def _vectors(taught: Looks, seen: Looks) -> float | None:
 def _crops(taught: Looks, seen: Looks) -> float | None:
     if taught.crops is None or seen.crops is None or taught.space != seen.space:
         return None
-    return _nearest(1 - taught.crops @ seen.crops.T)
+    first, second = taught.crops.mean(0), seen.crops.mean(0)
+    return float(1 - first @ second / max(float(np.linalg.norm(first) * np.linalg.norm(second)), 1e-9))
 
 
 def _meaning(taught: Looks, seen: Looks) -> float | None:
@@ -145,7 +148,7 @@ CUES = (
     Cue("mean chroma", _chroma),
     Cue("variety of colours", _variety),
     Cue("texture", _texture),
-    Cue("learnt look", _crops),
+    Cue(LEARNT_LOOK, _crops),
     Cue("network features", _vectors, needs_checkpoint=True),
     Cue("meaning", _meaning, needs_checkpoint=True),
 )
@@ -189,12 +192,14 @@ def likeness(taught: Looks, seen: Looks, weights: Weights) -> Likeness:
     Returns:
         The probability, and what it rests on.
     """
-    measured = cue_distances(taught, seen)
+    measured, asked = cue_distances(taught, seen), weights.cues
+    if weights.blind is not None and measured[LEARNT_LOOK] is None:
+        weights = weights.blind
     shares = {}
     for name, cue in weights.cues.items():
         distance = measured[name]
         shares[name] = cue.unknown if distance is None else cue.weight * float(np.log1p(distance / cue.scale))
     log_odds = weights.bias + sum(shares.values())
-    lacking = tuple(name for name in weights.cues if measured[name] is None)
+    lacking = tuple(name for name in asked if measured[name] is None)
     ordered = sorted(((name, share) for name, share in shares.items() if name not in lacking), key=lambda pair: pair[1])
     return Likeness(float(1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))), tuple(ordered), lacking)

@@ -13,11 +13,13 @@ from pan3d_core.language.parsing import parse_prompt
 from pan3d_core.pictures.cloud_files import Cloud
 from pan3d_core.pictures.palette import Picture
 from pan3d_core.structures import Panoptic3D, Segment
+from pan3d_core.teaching.crops import shipped_projection
 from pan3d_core.teaching.looks import Looks
 from pan3d_core.teaching.matching import Likeness, Weights, comparable_networks, likeness
 from pan3d_core.teaching.weights import WEIGHTS
 
 MAX_NAME_LENGTH = 80
+OTHER_LOOK = "was taught with another learnt look, which is not compared; teach it again to be surer of it"
 OTHER_NETWORK = "was taught with another network, so features and meaning are not compared"
 
 
@@ -58,13 +60,20 @@ class TaughtLibrary:
         return replace(self, objects=tuple(sorted((*others, item), key=lambda other: key_of(other.name))))
 
     def problems(self, checkpoint: str) -> tuple[str, ...]:
-        """What cannot be used of it with a network: entries that were skipped, and objects of another network.
+        """What cannot be used of it with a network: entries that were skipped, objects of another network, or of another look.
 
         Args:
             checkpoint: Checksum of the network in use.
+
+        Returns:
+            One line for each.
         """
         foreign = tuple(f"{item.name!r} {OTHER_NETWORK}" for item in self.objects if not _same_network(item.looks, checkpoint))
-        return (*self.skipped, *foreign)
+        space = shipped_projection().space
+        earlier = tuple(
+            f"{item.name!r} {OTHER_LOOK}" for item in self.objects if item.looks.crops is not None and item.looks.space != space
+        )
+        return (*self.skipped, *foreign, *earlier)
 
 
 def _same_network(looks: Looks, checkpoint: str) -> bool:

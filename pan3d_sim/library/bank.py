@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from pan3d_sim.library.convert import PreparedObject, PreparedPart
 from pan3d_sim.library.folder import INDEX_FILE, ObjectFacts, load_object, read_index
@@ -95,10 +97,26 @@ class ObjectLibrary:
         Raises:
             ValueError: The split has too few, or a file is damaged.
         """
+        if skip + count > self.count:
+            raise ValueError(f"objects: expected at least {skip + count} of {self.split} in {self.folder}, got {self.count}")
+        return self.draw(rng, rng.permutation(self.count)[skip : skip + count])
+
+    def draw(self, rng: np.random.Generator, numbers: Sequence[int] | npt.NDArray[np.int64]) -> list[ObjectSpec]:
+        """Draw the objects of these numbers, one of them several times where its number is there several times.
+
+        Args:
+            rng: Source of all chance.
+            numbers: 0 to `count` - 1, in the order of the kinds.
+
+        Returns:
+            The objects, as `sample` gives them.
+
+        Raises:
+            FileNotFoundError: The object's file is missing.
+            ValueError: The file is damaged; names it.
+        """
         own = [item for kind in self.kinds for item in self._by_kind[kind]]
-        if skip + count > len(own):
-            raise ValueError(f"objects: expected at least {skip + count} of {self.split} in {self.folder}, got {len(own)}")
-        chosen = [own[index] for index in rng.permutation(len(own))[skip : skip + count]]
+        chosen = [own[number] for number in numbers]
         return [spec_of(item.kind, load_object(self.folder / item.file), rng) for item in chosen]
 
 

@@ -28,13 +28,13 @@ from pan3d_tools.bench.shares import rate
 from pan3d_tools.bench.teaching.fitting import WHOLE, fitted, pairs_of
 from pan3d_tools.bench.teaching.labels import Recordings, label_figures
 from pan3d_tools.bench.teaching.learning import learnt_look
-from pan3d_tools.bench.teaching.tables import Candidate, Group, Looker, Source, make_group
+from pan3d_tools.bench.teaching.tables import FIRST_FITTED, Candidate, Group, Looker, Source, make_group, without_networks
 
 COLOUR_ONLY = "none"
 THRESHOLD = ObjectsConfig().min_probability
 # Share of names that are given where the object is not, on groups of objects that the network has not seen either: it tells those
 # apart that it was trained on better than others.
-ALARMS, CALIBRATED = 0.04, 2
+ALARMS, CALIBRATED, CALIBRATION_ROUNDS = 0.04, 2, 4
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--photographs", type=Path, metavar="DIR", help="photographed surfaces (default: procedural ones)")
     parser.add_argument(
         "--fit", type=int, default=0, metavar="GROUPS",
-        help="first fit the cues' weights on so many groups of objects that training may show, and tell them; the threshold is "
-        "set on groups of unseen objects that are not judged",
+        help="first fit the cues' weights on so many groups of objects that training may show but looks were not learnt from, "
+        "and tell them; the threshold is set on groups of unseen objects that are not judged",
     )  # fmt: skip
     parser.add_argument(
         "--labels", type=int, default=0, metavar="SCENES",
@@ -100,9 +100,9 @@ def run(argv: list[str]) -> dict[str, object]:
         return {**label_figures(looker.pipeline, recordings, LabelSettings(steps=options.steps))}
     weights, fit = WEIGHTS, {}
     if options.fit:
-        train = _groups(options, looker, "train", options.fit)
-        unjudged = _groups(options, looker, "held-out", CALIBRATED)
-        weights = rare_alarms(unjudged, fitted(*pairs_of(train)))
+        train = _groups(options, looker, "train", options.fit, first=FIRST_FITTED)
+        unjudged = _groups(options, looker, "held-out", CALIBRATED, rounds=CALIBRATION_ROUNDS)
+        weights = fitted_weights(train, unjudged)
         fit = {"weights": asdict(weights), "on the objects fitted to": figures_of(train, weights)}
     judged = figures_of(_groups(options, looker, "held-out", options.groups, first=CALIBRATED), weights)
     shown = {
@@ -122,10 +122,12 @@ def looker_of(options: argparse.Namespace) -> Looker:
     return Looker(pipeline, sensor, has_depth=options.depth_sensor != COLOUR_ONLY)
 
 
-def _groups(options: argparse.Namespace, looker: Looker, split: str, count: int, first: int = 0) -> list[Group]:
+def _groups(
+    options: argparse.Namespace, looker: Looker, split: str, count: int, *, first: int = 0, rounds: int | None = None
+) -> list[Group]:
     source = Source(options.object_folder, options.photographs, split)
-    size = options.distractors + 1
-    return [make_group(source, looker, number, size, options.on_table, options.rounds) for number in range(first, first + count)]
+    size, times = options.distractors + 1, rounds or options.rounds
+    return [make_group(source, looker, number, size, options.on_table, times) for number in range(first, first + count)]
 
 
 def figures_of(groups: Sequence[Group], weights: Weights) -> dict[str, float | int]:
@@ -166,6 +168,21 @@ def figures_of(groups: Sequence[Group], weights: Weights) -> dict[str, float | i
         "named right at 5 % false alarms": _share([item.right and item.probability > strict for item in present]),
         **limits,
     }
+
+
+def fitted_weights(train: Sequence[Group], unjudged: Sequence[Group]) -> Weights:
+    """Fit the weights, and those for engines that give nothing of what networks say.
+
+    Args:
+        train: Groups that are fitted to.
+        unjudged: At least two that the threshold is set on.
+
+    Returns:
+        The weights.
+    """
+    blind_train, blind_unjudged = ([without_networks(group) for group in groups] for groups in (train, unjudged))
+    blind = rare_alarms(blind_unjudged, fitted(*pairs_of(blind_train)))
+    return replace(rare_alarms(unjudged, fitted(*pairs_of(train))), blind=blind)
 
 
 def rare_alarms(groups: Sequence[Group], weights: Weights) -> Weights:

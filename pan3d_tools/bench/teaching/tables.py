@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.structures import CameraView
@@ -27,6 +28,9 @@ NUM_VIEWS = 4
 _FIRST_TABLE = 1000  # numbers of scenes: below it objects are shown, above it they stand among each other
 _MANY_TABLES = 100
 NOBODY = -1
+_ORDER_SEED = 7  # of the order in which modelled objects are put into groups
+# Groups of the training split from which cues' weights are learnt, and nothing else: their objects must look as new as a user's.
+FIRST_FITTED, FITTED, GROUP = 6, 3, 21
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,32 @@ class Source:
         """
         if self.objects is not None:
             library = ObjectLibrary(self.objects, self.split)
-            return library.draw_different(np.random.default_rng(7), count, group * count)
+            return library.draw_different(np.random.default_rng(_ORDER_SEED), count, group * count)
         kinds, rng = KINDS if self.split == "train" else HELD_OUT_KINDS, np.random.default_rng([group, 8])
         return [sample_object(rng, kinds[index % len(kinds)]) for index in range(count)]
 
     def world(self) -> World:
         """Tables of any colour and print."""
         return World(WORLDS[WORLD], None if self.photographs is None else read_photographs(self.photographs))
+
+
+def numbers_to_learn_from(count: int) -> npt.NDArray[np.int64]:
+    """Say which modelled objects of the training split looks may be learnt from.
+
+    Args:
+        count: Of all.
+
+    Returns:
+        Their numbers: all but those of the groups that the weights of the cues are fitted to.
+
+    Raises:
+        ValueError: There are too few.
+    """
+    end = (FIRST_FITTED + FITTED) * GROUP
+    if count < end:
+        raise ValueError(f"--object-folder: expected at least {end} objects of the training split, got {count}")
+    order = np.random.default_rng(_ORDER_SEED).permutation(count)
+    return np.setdiff1d(np.arange(count), order[FIRST_FITTED * GROUP : end])
 
 
 @dataclass(frozen=True)
@@ -140,6 +163,23 @@ def candidates_of(seen: Seen, scene: RepeatedScene) -> list[Candidate]:
         index = scene.shown[best - 1] if best else NOBODY
         found.append(Candidate(looks, index, float(counts[best] / max(union, 1)) if best else 0.0, int(counts[best])))
     return found
+
+
+def without_networks(group: Group) -> Group:
+    """Say what was taught and found by an engine that gives nothing of what networks say.
+
+    Args:
+        group: With it.
+
+    Returns:
+        The group without.
+    """
+
+    def seen(looks: Looks) -> Looks:
+        return replace(looks, crops=None, vectors=None, meaning=None)
+
+    rounds = tuple(tuple(replace(item, looks=seen(item.looks)) for item in found) for found in group.rounds)
+    return Group(group.count, {index: seen(looks) for index, looks in group.taught.items()}, rounds)
 
 
 def make_group(source: Source, looker: Looker, number: int, count: int, on_table: int, rounds: int) -> Group:

@@ -12,6 +12,7 @@ from boxes_to_teach import taught
 from pan3d_core.pictures.cloud_files import read_ply
 from pan3d_core.runtime.checksums import read_stored, write_weights
 from pan3d_core.teaching import export_objects, forget_object, import_objects, read_library, read_object, write_object
+from pan3d_core.teaching.objects import OTHER_LOOK
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,14 @@ def test_a_name_is_taken_until_it_is_replaced_or_forgotten(library, valve):
     assert read_library(library).names == ("Schieber 3",) and not list(library.glob(".*"))
     with pytest.raises(ValueError, match="expected one of Schieber 3, got 'blue valve'"):
         forget_object(library, "blue valve")
+
+
+def test_what_was_taught_with_an_earlier_look_is_read_and_every_result_says_so(library, valve):
+    earlier = replace(valve.looks, crops=np.eye(64, dtype=np.float32)[:2], space="earlier")
+    write_object(library, replace(valve, name="old valve", looks=earlier))
+    found = read_library(library)
+    assert found.find("old valve").looks.space == "earlier" and not found.skipped
+    assert found.problems("") == (f"'old valve' {OTHER_LOOK}",)
 
 
 def edited_card(folder, **changes):

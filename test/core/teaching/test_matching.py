@@ -81,6 +81,16 @@ def test_vectors_of_another_network_are_not_compared_and_count_as_neither():
     assert likeness(looks(checkpoint=""), looks(checkpoint=""), weights).left_out == ("network features",)
 
 
+def test_without_a_learnt_look_the_weights_of_that_case_count():
+    blind = Weights(0.5, {"length": CueWeight(-1.0, 0.1, -0.5)})
+    weights = Weights(3.0, {"learnt look": CueWeight(-2.0, 0.1, -0.7)}, blind)
+    for earlier in (looks(space="earlier"), looks(crops=None)):
+        found = likeness(earlier, looks(), weights)
+        assert found.probability == pytest.approx(1 / (1 + np.exp(-0.5))) and found.left_out == ("learnt look",)
+    assert likeness(looks(), looks(), weights).probability == pytest.approx(1 / (1 + np.exp(-3)))
+    assert WEIGHTS.blind is not None and "learnt look" not in WEIGHTS.blind.cues
+
+
 def test_what_is_not_known_in_metres_counts_as_neither():
     found = likeness(looks(), looks(size_m=None, spread_m=None), WEIGHTS)
     assert set(found.left_out) == {"length", "width", "spread of points"}

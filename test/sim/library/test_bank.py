@@ -139,3 +139,9 @@ def test_an_index_may_not_lead_out_of_its_folder(folder):
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="inside the folder"):
         ObjectLibrary(folder)
+
+
+def test_objects_are_drawn_by_number_as_often_as_the_number_is_there(folder):
+    drawn = ObjectLibrary(folder).draw(np.random.default_rng(0), [0, 0, 0])
+    assert {item.kind for item in drawn} == {"toaster oven"}
+    assert len({item.extents_m for item in drawn}) == 3  # each of a size of its own

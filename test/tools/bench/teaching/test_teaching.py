@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pan3d_core.teaching import Looks
+from pan3d_core.teaching import LEARNT_LOOK, Looks
 from pan3d_core.teaching.looks import COLOR_BINS, TEXTURE_BINS
 from pan3d_core.teaching.matching import CUES
 from pan3d_tools.bench.teaching import command
 from pan3d_tools.bench.teaching.fitting import NAMES, fitted, pairs_of
-from pan3d_tools.bench.teaching.tables import NOBODY, Candidate, Group, Source
+from pan3d_tools.bench.teaching.tables import FIRST_FITTED, FITTED, NOBODY, Candidate, Group, Source
 
 COLORS = int(np.prod(COLOR_BINS))
 SIZES = (0.05, 0.08, 0.12, 0.18, 0.27, 0.4)
@@ -35,6 +35,20 @@ def group(indices, seed):
     return Group(3, {index % 3: looks(index, rng) for index in indices}, (found,))
 
 
+def with_crops(group, spread, seed):
+    """With a learnt look: of each object its own, a little different every time."""
+    rng = np.random.default_rng(seed)
+
+    def of(item):
+        own = np.eye(6)[int(np.argmin(np.abs(np.log(item.size_m[0] / SIZES))))]
+        rows = own + spread * rng.normal(size=(2, 6))
+        unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return replace(item, crops=unit.astype(np.float32), space="one")
+
+    rounds = tuple(tuple(replace(item, looks=of(item.looks)) for item in found) for found in group.rounds)
+    return replace(group, taught={index: of(item) for index, item in group.taught.items()}, rounds=rounds)
+
+
 GROUPS = [group((0, 1, 2), 1), group((3, 4, 5), 2)]
 
 
@@ -45,6 +59,33 @@ def test_pairs_are_of_one_group_and_of_the_next_and_parts_are_in_none_with_their
     part = replace(GROUPS[0].rounds[0][0], iou=0.3)
     cut = replace(GROUPS[0], rounds=((part, *GROUPS[0].rounds[0][1:]),))
     assert pairs_of([cut, GROUPS[1]])[1].sum() == 5
+
+
+def test_the_threshold_is_also_right_where_no_network_says_anything():
+    groups = [with_crops(item, 0.3, seed) for seed, item in enumerate(GROUPS)]
+    weights = command.fitted_weights(groups, groups)
+    assert weights.cues[LEARNT_LOOK].weight < 0 and LEARNT_LOOK not in weights.blind.cues
+    assert weights.blind == command.rare_alarms(GROUPS, fitted(*pairs_of(GROUPS)))  # GROUPS are these without that
+    assert command.figures_of(GROUPS, weights) == command.figures_of(GROUPS, weights.blind)
+    assert command.figures_of(groups, weights) == command.figures_of(groups, replace(weights, blind=None))
+
+
+def test_nothing_that_is_judged_is_fitted_to_and_looks_are_learnt_from_neither(monkeypatch):
+    made = []
+
+    def make_group(source, looker, number, size, on_table, rounds):
+        made.append((source.split, number, rounds))
+        return with_crops(GROUPS[number % 2], 0.3, number)
+
+    monkeypatch.setattr(command, "make_group", make_group)
+    monkeypatch.setattr(command, "looker_of", lambda options: None)
+    told = command.run(["--fit", "3"])
+    assert made == [
+        *(("train", number, 2) for number in range(FIRST_FITTED, FIRST_FITTED + FITTED)),
+        *(("held-out", number, 4) for number in (0, 1)),
+        *(("held-out", number, 2) for number in (2, 3)),
+    ]
+    assert told["named right"] == 1.0 and told["weights"]["blind"]["cues"]["length"]["weight"] <= 0
 
 
 def test_fitted_weights_tell_the_objects_apart_and_leave_out_what_is_not_known():
