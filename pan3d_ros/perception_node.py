@@ -18,7 +18,7 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from pan3d_ros.inputs.gate import InputGate
-from pan3d_ros.outputs import ResultStore, ScenePublishers
+from pan3d_ros.outputs import BondHeartbeat, ResultStore, ScenePublishers
 from pan3d_ros.outputs.diagnostics import diagnostic_array, parameter_status, service_status
 from pan3d_ros.outputs.model_status import model_status
 from pan3d_ros.parameters.declaration import NodeParameters
@@ -50,7 +50,7 @@ class PerceptionNode(LifecycleNode):
         self.store, self.problems, self.models = ResultStore(), ProblemLog(), ModelHolder()
         self.outputs: ScenePublishers | None = None
         self.perception: Perception | None = None
-        self.supervisor = Supervisor(self, lambda: self.parameters.read()[0].recovery)
+        self.supervisor, self._bond = Supervisor(self, lambda: self.parameters.read()[0].recovery), BondHeartbeat(self)
         self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._is_working, lambda: executor_threads(self))
         refinement = RefinementServer(self, RefinementSources(self.parameters, self.models, self.answers, self._seen))
         worlds = WorldServices(self, self.parameters.node, self.models.memory)
