@@ -1,7 +1,7 @@
-"""sensor_msgs_py's `create_cloud` and `read_points`: the real one of the second where it is installed, small equivalents otherwise.
+"""sensor_msgs_py's `read_points`, the real one where it is installed, and clouds that are made as its `create_cloud` would.
 
-Clouds are always made here: the real `create_cloud` refuses records that end in padding unless it is told their size, which that of
-Humble cannot be.
+The real `create_cloud` is never asked: it refuses records that end in padding unless it is told their size, which that of Humble
+cannot be.
 """
 
 from __future__ import annotations

@@ -159,10 +159,15 @@ def check_ros2(words: list[str]) -> None:
         check_node(program, words[3:])
     elif verb == "launch":
         assert words[1] == "pan3d_ros" and (ROOT / "launch" / words[2]).is_file()
+        declared = set(
+            re.findall(r'^    \("(\w+)", "|^        "(\w+)",$', (ROOT / "launch" / words[2]).read_text(), re.MULTILINE)
+        )
+        names = {name for pair in declared for name in pair if name}
+        assert {word.partition(":=")[0] for word in words[3:] if ":=" in word} <= names
     elif verb == "param":
         assert words[2] == "/pan3d" and words[3] in parameters_of("perception_node")
     elif verb in ("service", "action"):
-        *_, kind, text = words
+        kind, text = words[3] if verb == "service" else words[-2], words[-1] if words[-1].startswith("{") else "{}"
         package, folder, name = kind.split("/")
         interface = getattr(pytest.importorskip(f"{package}.{folder}"), name)
         message = interface.Request() if verb == "service" else interface.Goal()
