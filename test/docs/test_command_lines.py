@@ -158,7 +158,8 @@ def check_ros2(words: list[str]) -> None:
         assert package == "pan3d_ros" and program in scripts
         check_node(program, words[3:])
     elif verb == "launch":
-        assert words[1] == "pan3d_ros" and (ROOT / "launch" / words[2]).is_file()
+        assert words[1] == "pan3d_ros" or words[1].startswith("examples/")
+        file = ROOT / "launch" / words[2] if words[1] == "pan3d_ros" else ROOT / words[1]
         declared = set(
             re.findall(r'^    \("(\w+)", "|^        "(\w+)",$', (ROOT / "launch" / words[2]).read_text(), re.MULTILINE)
         )
