@@ -160,11 +160,10 @@ def check_ros2(words: list[str]) -> None:
     elif verb == "launch":
         assert words[1] == "pan3d_ros" or words[1].startswith("examples/")
         file = ROOT / "launch" / words[2] if words[1] == "pan3d_ros" else ROOT / words[1]
-        declared = set(
-            re.findall(r'^    \("(\w+)", "|^        "(\w+)",$', (ROOT / "launch" / words[2]).read_text(), re.MULTILINE)
-        )
-        names = {name for pair in declared for name in pair if name}
-        assert {word.partition(":=")[0] for word in words[3:] if ":=" in word} <= names
+        assert file.is_file()
+        found = re.findall(r'^    \("(\w+)", |^        "(\w+)",$|DeclareLaunchArgument\("(\w+)"', file.read_text(), re.MULTILINE)
+        declared = {name for names in found for name in names if name}
+        assert {word.partition(":=")[0] for word in words if ":=" in word} <= declared
     elif verb == "param":
         assert words[2] == "/pan3d" and words[3] in parameters_of("perception_node")
     elif verb in ("service", "action"):
