@@ -25,7 +25,7 @@ class TfTransforms:
         if tf2_ros is None:
             raise ValueError("transforms.source: expected tf2_ros to be installed for 'tf'; use pose_topics or static")
         self._reference_frame = reference_frame
-        self._failure = tf2_ros.TransformException
+        self._failure, self._unknown = tf2_ros.TransformException, tf2_ros.LookupException
         self._buffer = tf2_ros.Buffer(node=node)
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
@@ -34,7 +34,7 @@ class TfTransforms:
         try:
             found = self._buffer.lookup_transform(self._reference_frame, frame_id, Time(nanoseconds=stamp_ns))
         except self._failure as error:
-            strangers = self._strangers(frame_id) if isinstance(error, tf2_ros.LookupException) else ""
+            strangers = self._strangers(frame_id) if isinstance(error, self._unknown) else ""
             raise TransformUnavailable(f"{camera}: TF {self._reference_frame} <- {frame_id}: {error}{strangers}") from error
         try:
             return invert_rigid(matrix_from_pose(f"TF of {frame_id}", *transform_numbers(found.transform)))

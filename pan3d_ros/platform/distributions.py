@@ -55,7 +55,7 @@ def after_parameters_are_set(node: Node, callback: Callable[[Sequence[Any]], Non
             callback(parameters)
         return result
 
-    node._set_parameters_atomically = stored  # type: ignore[method-assign]
+    node._set_parameters_atomically = stored  # type: ignore[assignment, method-assign]
 
 
 def count_services(node: Node, name: str) -> int:

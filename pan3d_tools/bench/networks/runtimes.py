@@ -24,7 +24,7 @@ from pan3d_core.models.mini.graph import MiniGraph, graph_inputs, sample_inputs
 from pan3d_core.runtime.device import select_device
 from pan3d_core.runtime.networks import RUNTIMES, Graph, Network, RuntimeUnavailable, Wanted
 from pan3d_core.runtime.networks.built import network_file
-from pan3d_core.runtime.networks.onnx_files import weight_bytes
+from pan3d_core.runtime.networks.room import weight_bytes
 from pan3d_core.runtime.networks.table import bare_network, misfit
 from pan3d_core.runtime.networks.torch_network import TorchNetwork
 from pan3d_core.runtime.networks.verify import output_errors
