@@ -24,7 +24,6 @@ PERCEPTION_PARAMETERS = {
 _LISTS = ("cameras",)
 _BOOLEANS = ("use_depth", "global_services", "autostart", "use_sim_time")
 _NUMBERS = ("support_height",)
-_OF_INCLUDING_FILES = ("models", "num_cameras")  # of cameras.launch.py and sim_demo.launch.py
 
 
 def perception_overrides(arguments: Mapping[str, str]) -> dict[str, object]:
@@ -94,7 +93,8 @@ def misspelt_arguments(given: Iterable[str], declared: Iterable[str]) -> list[st
         One sentence for each.
     """
     known = list(declared)
-    strange = [name for name in given if name not in known and name not in _OF_INCLUDING_FILES]
+    # One that holds another as a whole, as robot_namespace, is a name of its own.
+    strange = [name for name in given if not any(other in name for other in known)]
     hints = [(name, did_you_mean(name, known)) for name in strange]
     return [f"{name}: no argument of this launch file{hint}" for name, hint in hints if hint]
 

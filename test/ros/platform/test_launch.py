@@ -136,7 +136,7 @@ def test_what_is_no_whole_number_is_named(text):
 
 def test_a_misspelt_argument_of_an_included_file_is_told_and_those_of_the_including_one_are_not():
     names = list(declared(LAUNCH / "perception.launch.py"))
-    given = ["modle", "model", "robot_ip", *declared(LAUNCH / "cameras.launch.py")]
+    given = ["modle", "model", "robot_ip", "robot_namespace", *declared(LAUNCH / "cameras.launch.py")]
     assert misspelt_arguments(given, names) == ["modle: no argument of this launch file; did you mean model?"]
 
 
