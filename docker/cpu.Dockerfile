@@ -1,10 +1,11 @@
-# The perception node on an x86-64 (or arm64) computer without a GPU: ROS 2 Jazzy, torch's CPU build, OpenVINO.
+# The perception node, and the simulated cell, on an x86-64 (or arm64) computer without a GPU: ROS 2 Jazzy, torch's CPU build,
+# OpenVINO. docker/compose.yaml runs both.
 #   docker build -f docker/cpu.Dockerfile -t pan3d:cpu .
 #   docker run --rm --net=host --ipc=host pan3d:cpu cameras:=front,wrist
 FROM ros:jazzy-ros-base
 
 RUN apt-get update \
-  && apt-get install -y --no-install-recommends python3-venv ros-jazzy-vision-msgs ros-jazzy-diagnostic-msgs \
+  && apt-get install -y --no-install-recommends python3-venv libosmesa6 ros-jazzy-vision-msgs ros-jazzy-diagnostic-msgs ros-jazzy-bond \
   && rm -rf /var/lib/apt/lists/*
 
 # The system's Python has ROS, so the environment must see it; what pip brings goes before.
@@ -15,7 +16,7 @@ WORKDIR /ws/src/pan3d
 COPY requirements requirements
 RUN pip install --no-cache-dir torch --index-url https://download.pytorch.org/whl/cpu
 COPY . .
-RUN pip install --no-cache-dir -c requirements/pins.txt -e ".[openvino]"
+RUN pip install --no-cache-dir -c requirements/pins.txt -e ".[openvino,sim]"
 
 WORKDIR /ws
 RUN . /opt/ros/jazzy/setup.sh && colcon build --symlink-install

@@ -14,7 +14,7 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 from pan3d_ros.platform.camera_drivers import Camera, camera_parameters, mountings, read_cameras
-from pan3d_ros.platform.launch_arguments import perception_overrides, refuse_unknown_arguments
+from pan3d_ros.platform.launch_arguments import flag, misspelt_arguments, perception_overrides, refuse_unknown_arguments
 
 ARGUMENTS = (
     ("cameras", "", "names of the cameras, separated by commas; frames and topics are named after them"),
@@ -68,15 +68,18 @@ def driver(camera: Camera) -> Node | GroupAction:
 
 
 def started(context: LaunchContext) -> list[Node | GroupAction | IncludeLaunchDescription]:
-    refuse_unknown_arguments(__file__, context.argv, [name for name, _, _ in ARGUMENTS], sys.argv)
+    names = [name for name, _, _ in ARGUMENTS]
+    refuse_unknown_arguments(__file__, context.argv, names, sys.argv)
+    for sentence in misspelt_arguments(context.launch_configurations, names):
+        get_logger("cameras.launch.py").warning(sentence)
     values = {name: context.perform_substitution(LaunchConfiguration(name)) for name, _, _ in ARGUMENTS}
     cameras = read_cameras(values)
     actions: list[Node | GroupAction | IncludeLaunchDescription] = [driver(camera) for camera in cameras]
     if values["mountings"]:
         for words in mountings(Path(values["mountings"]), cameras, get_logger("cameras").warning):
             actions.append(Node(package="tf2_ros", executable="static_transform_publisher", arguments=words))
-    if values["perception"].lower() == "true":
-        compressed = values["compressed"].lower() == "true"
+    if flag("perception", values["perception"]):
+        compressed = flag("compressed", values["compressed"])
         depth = perception_overrides({"use_depth": values["use_depth"]})
         parameters = camera_parameters(cameras, use_depth=bool(depth.get("input.use_depth", True)), compressed=compressed)
         arguments = {name: values[name] for name in PASSED_ON}

@@ -6,11 +6,12 @@ import sys
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from pan3d_ros.platform.launch_arguments import parameter_sources, refuse_unknown_arguments
+from pan3d_ros.platform.launch_arguments import flag, misspelt_arguments, parameter_sources, refuse_unknown_arguments
 
 SHARE = FindPackageShare("pan3d_ros")
 ARGUMENTS = (
@@ -42,11 +43,19 @@ ARGUMENTS = (
     ("use_respawn", "false", "start the node again when it dies"),
     ("log_level", "info", "debug, info, warn or error"),
     ("rviz", "false", "start RViz"),
+    (
+        "cloud_transport",
+        "",
+        "a plugin of point_cloud_transport, as draco or zstd: ~/points is there as ~/points/draco too, for thin networks",
+    ),
 )
 
 
 def perception(context: LaunchContext) -> list[Node]:
-    refuse_unknown_arguments(__file__, context.argv, [name for name, _, _ in ARGUMENTS], sys.argv)
+    names = [name for name, _, _ in ARGUMENTS]
+    refuse_unknown_arguments(__file__, context.argv, names, sys.argv)
+    for sentence in misspelt_arguments(context.launch_configurations, names):
+        get_logger("perception.launch.py").warning(sentence)
     values = {name: context.perform_substitution(LaunchConfiguration(name)) for name, _, _ in ARGUMENTS}
     defaults = context.perform_substitution(PathJoinSubstitution([SHARE, "config", "launch_defaults.param.yaml"]))
     parameters = parameter_sources(defaults, values)
@@ -56,12 +65,25 @@ def perception(context: LaunchContext) -> list[Node]:
         name="pan3d",
         namespace=values["namespace"],
         parameters=parameters,
-        respawn=values["use_respawn"].lower() == "true",
+        respawn=flag("use_respawn", values["use_respawn"]),
         respawn_delay=2.0,
         arguments=["--ros-args", "--log-level", values["log_level"]],
         output="screen",
     )
-    return [node]
+    if not (plugin := values["cloud_transport"].strip()):
+        return [node]
+    # The plugin publishes below the name of its output, which a remapping of that name does not reach.
+    topics = {"in": "pan3d/points", f"out/{plugin}": f"pan3d/points/{plugin}"}
+    clouds = Node(
+        package="point_cloud_transport",
+        executable="republish",
+        name="pan3d_points",
+        namespace=values["namespace"],
+        parameters=[{"in_transport": "raw", "out_transport": plugin}],
+        remappings=list(topics.items()),
+        output="screen",
+    )
+    return [node, clouds]
 
 
 def generate_launch_description() -> LaunchDescription:

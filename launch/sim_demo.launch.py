@@ -5,11 +5,18 @@ import sys
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from pan3d_ros.platform.launch_arguments import refuse_unknown_arguments, simulated_camera_names
+from pan3d_ros.platform.launch_arguments import (
+    flag,
+    misspelt_arguments,
+    refuse_unknown_arguments,
+    simulated_camera_names,
+    whole_number,
+)
 
 ARGUMENTS = (
     ("namespace", "", "namespace of both nodes"),
@@ -37,7 +44,10 @@ PASSED_ON = ("namespace", "use_depth", "params_file", "model", "weights", "devic
 
 
 def cell_and_perception(context: LaunchContext) -> list[Node | IncludeLaunchDescription]:
-    refuse_unknown_arguments(__file__, context.argv, [name for name, _, _ in ARGUMENTS], sys.argv)
+    names = [name for name, _, _ in ARGUMENTS]
+    refuse_unknown_arguments(__file__, context.argv, names, sys.argv)
+    for sentence in misspelt_arguments(context.launch_configurations, names):
+        get_logger("sim_demo.launch.py").warning(sentence)
     values = {name: context.perform_substitution(LaunchConfiguration(name)) for name, _, _ in ARGUMENTS}
     cameras = simulated_camera_names(values["num_cameras"])
     cell = Node(
@@ -47,12 +57,12 @@ def cell_and_perception(context: LaunchContext) -> list[Node | IncludeLaunchDesc
         namespace=values["namespace"],
         parameters=[
             {
-                "seed": int(values["seed"]),
+                "seed": whole_number("seed", values["seed"]),
                 "arrangement": values["arrangement"],
-                "num_objects": int(values["num_objects"]),
+                "num_objects": whole_number("num_objects", values["num_objects"]),
                 "num_cameras": len(cameras),
                 "rate_hz": float(values["rate"]),
-                "publish_depth": values["use_depth"].lower() == "true",
+                "publish_depth": flag("use_depth", values["use_depth"] or "false"),
             }
         ],
         output="screen",

@@ -1,7 +1,7 @@
 """What settings dataclasses are made of: fields with descriptions and limits, validation, and plain values to settings and back.
 
-Every field carries `metadata` with `description`, and where they apply `range` (lowest, highest), `choices` and `read_only`
-(fixed while a pipeline runs). `read_settings` is the one reader of YAML files, checkpoints, command lines and ROS parameters.
+Every field carries `metadata`: `description`, where they apply `range`, `choices`, and `read_only` while a pipeline runs.
+`read_settings` is the one reader of YAML files, checkpoints, command lines and ROS parameters.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def _entries(name: str, value: list[Any] | tuple[Any, ...], kinds: tuple[Any, ..
 
 
 def _name_of(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) and get_origin(hint) is None else str(hint)
+    plain = isinstance(hint, type) and get_origin(hint) is None
+    return hint.__name__ if plain else re.sub(r"tuple\[(\w+), \.\.\.\]", r"a list of \1", str(hint))
 
 
 def _check_limits(name: str, value: Any, item: Field[Any]) -> None:
@@ -292,7 +293,7 @@ def read_yaml(path: str | Path, what: str) -> dict[str, Any]:
         content = yaml.load(Path(path).read_text(encoding="utf-8-sig"), _OnceEach)
         _check_tree(content, MAX_NODES)
     except FileNotFoundError:
-        raise FileNotFoundError(f"{what}: expected a file {path}, which does not exist") from None
+        raise FileNotFoundError(f"{what}: expected a file {Path(path).absolute()}, which does not exist") from None
     except IsADirectoryError:
         raise ValueError(f"{what}: expected a file of YAML, got {path}, which is a folder") from None
     # Beside what YAML itself refuses: dates that there are not, numbers that are none, endless nesting.
@@ -309,8 +310,7 @@ def _check_tree(value: Any, budget: int) -> int:
     if budget <= 0:
         raise ValueError(f"more than {MAX_NODES} values")
     if isinstance(value, dict):
-        wrong = [name for name in value if not isinstance(name, str)]
-        if wrong:
+        if wrong := [name for name in value if not isinstance(name, str)]:
             raise ValueError(f"{wrong[0]!r}: a name must be a text")
         value = list(value.values())
     for entry in value if isinstance(value, list) else ():

@@ -18,14 +18,14 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from pan3d_ros.inputs.gate import InputGate
-from pan3d_ros.outputs import ResultStore, ScenePublishers
+from pan3d_ros.outputs import BondHeartbeat, ResultStore, ScenePublishers
 from pan3d_ros.outputs.diagnostics import diagnostic_array, parameter_status, service_status
 from pan3d_ros.outputs.model_status import model_status
 from pan3d_ros.parameters.declaration import NodeParameters
 from pan3d_ros.parameters.node_config import NodeConfig
-from pan3d_ros.platform.log_bridge import LogBridge
+from pan3d_ros.platform import LogBridge, attempt, run
+from pan3d_ros.platform.distributions import after_parameters_are_set
 from pan3d_ros.platform.rclpy_private import destroy_lifecycle_services, executor_threads, guard_transitions, lifecycle_state
-from pan3d_ros.platform.spinning import attempt, run
 from pan3d_ros.platform.start import ros_program
 from pan3d_ros.processing.model_loading import ModelHolder
 from pan3d_ros.processing.perception import Perception, Surroundings
@@ -50,7 +50,7 @@ class PerceptionNode(LifecycleNode):
         self.store, self.problems, self.models = ResultStore(), ProblemLog(), ModelHolder()
         self.outputs: ScenePublishers | None = None
         self.perception: Perception | None = None
-        self.supervisor = Supervisor(self, lambda: self.parameters.read()[0].recovery)
+        self.supervisor, self._bond = Supervisor(self, lambda: self.parameters.read()[0].recovery), BondHeartbeat(self)
         self.answers = Answers(self.store, self.now_ns, self._why_no_result, self._is_working, lambda: executor_threads(self))
         refinement = RefinementServer(self, RefinementSources(self.parameters, self.models, self.answers, self._seen))
         worlds = WorldServices(self, self.parameters.node, self.models.memory)
@@ -64,7 +64,7 @@ class PerceptionNode(LifecycleNode):
         self._watchdog = self.create_timer(period_s, self._watch, self.data_group, Clock(clock_type=ClockType.STEADY_TIME))
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
         self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=lambda _: self.forget("clock_jump"))
-        self.add_post_set_parameters_callback(lambda _: self._apply_live_parameters())
+        after_parameters_are_set(self, lambda _: self._apply_live_parameters())
         guard_transitions(self)
 
     def now_ns(self) -> int:

@@ -70,7 +70,7 @@ def read_stored(path: Path | str, name: str, expected: str) -> tuple[dict[str, T
         ValueError: It is no complete safetensors file.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{name}: expected {expected}, got {path}, which does not exist")
+        raise FileNotFoundError(f"{name}: expected {expected}, got {Path(path).absolute()}, which does not exist")
     try:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118 (no mapping)

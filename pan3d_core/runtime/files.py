@@ -210,7 +210,7 @@ def read_array(path: Path | str, what: str) -> NDArray[Any]:
         ValueError: It is cut short or something else; names the file.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{what}: expected a file {path}, which does not exist")
+        raise FileNotFoundError(f"{what}: expected a file {Path(path).absolute()}, which does not exist")
     with named_file(path, what):
         found = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(found, np.ndarray):
@@ -251,7 +251,7 @@ def read_json(path: Path | str, what: str) -> object:
         text = Path(path).read_text(encoding="utf-8-sig")  # some programs begin UTF-8 with a mark
         content: object = json.loads(text, object_pairs_hook=_once_each)
     except FileNotFoundError:
-        raise FileNotFoundError(f"{what}: expected a file {path}, which does not exist") from None
+        raise FileNotFoundError(f"{what}: expected a file {Path(path).absolute()}, which does not exist") from None
     except IsADirectoryError:
         raise ValueError(f"{what}: expected a file of JSON, got {path}, which is a folder") from None
     except UnicodeDecodeError as error:

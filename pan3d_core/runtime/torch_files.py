@@ -66,7 +66,7 @@ def read_torch(path: Path, what: str) -> object:
         ValueError: It is damaged or holds other objects; names the file.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{what}: expected a file {path}, which does not exist")
+        raise FileNotFoundError(f"{what}: expected a file {path.absolute()}, which does not exist")
     try:
         content: object = torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGE as error:

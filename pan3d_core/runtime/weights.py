@@ -59,7 +59,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"weights: expected a file, got {path}, which {'is a folder' if path.is_dir() else 'does not exist'}"
+            f"weights: expected a file, got {path.absolute()}, which {'is a folder' if path.is_dir() else 'does not exist'}"
         )
     content: object
     if path.suffix == ".safetensors":

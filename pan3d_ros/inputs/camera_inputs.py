@@ -11,7 +11,6 @@ from typing import Any
 
 from geometry_msgs.msg import PoseStamped
 from rclpy.callback_groups import CallbackGroup
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -21,6 +20,7 @@ from pan3d_ros.inputs.elsewhere import hint
 from pan3d_ros.inputs.serialized import Serialized
 from pan3d_ros.messages.buffers import stamp_to_ns
 from pan3d_ros.parameters.node_config import CameraConfig, InputConfig
+from pan3d_ros.platform.distributions import SubscriptionEventCallbacks
 from pan3d_ros.platform.rclpy_private import qos_overrides, take_waiting
 from pan3d_ros.platform.stand_ins import ApproximateTimeSynchronizer
 

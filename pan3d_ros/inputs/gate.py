@@ -10,12 +10,12 @@ from typing import Any
 from geometry_msgs.msg import PoseStamped
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.event_handler import EventHandler
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from torch import Tensor
 
 from pan3d_ros.inputs.transforms import TransformsSource, TransformUnavailable
+from pan3d_ros.platform.distributions import EventHandler
 
 HELD = (Image, CompressedImage, CameraInfo, PoseStamped, JointState)
 # However long a view set is in work: by images alone it is known which cameras live.

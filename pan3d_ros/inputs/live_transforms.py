@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import yaml
 from rclpy.node import Node
 from rclpy.time import Time
 from torch import Tensor
 
 from pan3d_core.geometry.transforms import invert_rigid
+from pan3d_core.settings import did_you_mean
 from pan3d_ros.inputs.transforms import FirstKnown, PoseTopicTransforms, StaticTransforms, TransformsSource, TransformUnavailable
 from pan3d_ros.messages.poses import matrix_from_pose, transform_numbers
 from pan3d_ros.parameters.node_config import NodeConfig
@@ -23,7 +25,7 @@ class TfTransforms:
         if tf2_ros is None:
             raise ValueError("transforms.source: expected tf2_ros to be installed for 'tf'; use pose_topics or static")
         self._reference_frame = reference_frame
-        self._failure = tf2_ros.TransformException
+        self._failure, self._unknown = tf2_ros.TransformException, tf2_ros.LookupException
         self._buffer = tf2_ros.Buffer(node=node)
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
@@ -32,11 +34,20 @@ class TfTransforms:
         try:
             found = self._buffer.lookup_transform(self._reference_frame, frame_id, Time(nanoseconds=stamp_ns))
         except self._failure as error:
-            raise TransformUnavailable(f"{camera}: TF {self._reference_frame} <- {frame_id}: {error}") from error
+            strangers = self._strangers(frame_id) if isinstance(error, self._unknown) else ""
+            raise TransformUnavailable(f"{camera}: TF {self._reference_frame} <- {frame_id}: {error}{strangers}") from error
         try:
             return invert_rigid(matrix_from_pose(f"TF of {frame_id}", *transform_numbers(found.transform)))
         except ValueError as error:
             raise TransformUnavailable(str(error), may_come=False) from error
+
+    def _strangers(self, frame_id: str) -> str:
+        """Which of both frames /tf has never named, with what was meant, if others are known."""
+        frames = yaml.safe_load(self._buffer.all_frames_as_yaml()) or {}
+        known = {*frames, *(entry["parent"] for entry in frames.values())}
+        wanted = (("reference_frame", self._reference_frame), ("the image's frame_id", frame_id))
+        found = [(what, name) for what, name in wanted if known and name not in known]
+        return "".join(f"; {what} '{name}' is in no transform{did_you_mean(name, known)}" for what, name in found)
 
     def clear(self) -> None:
         """As `TransformsSource.clear`."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from pan3d_core.runtime.lazy import attributes
 
 if TYPE_CHECKING:
+    from pan3d_ros.outputs.bond import BondHeartbeat as BondHeartbeat
     from pan3d_ros.outputs.diagnostics import diagnostic_array as diagnostic_array
     from pan3d_ros.outputs.publishers import ScenePublishers as ScenePublishers
     from pan3d_ros.outputs.publishers import profile as profile
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 # Loaded on first use, so that nobody needs ROS for a part that does not.
 _NAMES = {
     "result_store": ("Latencies", "ResultStore", "SceneResult"),
+    "bond": ("BondHeartbeat",),
     "publishers": ("ScenePublishers", "profile"),
     "diagnostics": ("diagnostic_array",),
 }

@@ -1,4 +1,8 @@
-"""sensor_msgs_py's `create_cloud` and `read_points`: the real ones where they are installed, small equivalents otherwise."""
+"""sensor_msgs_py's `read_points`, the real one where it is installed, and clouds that are made as its `create_cloud` would.
+
+The real `create_cloud` is never asked: it refuses records that end in padding unless it is told their size, which that of Humble
+cannot be.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from pan3d_ros.platform.stand_ins import optional_module
 _FIELD_KINDS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}  # PointField.datatype
 
 
-def own_create_cloud(header: Header, fields: Iterable[PointField], points: np.ndarray) -> PointCloud2:
+def create_cloud(header: Header, fields: Iterable[PointField], points: np.ndarray) -> PointCloud2:
     """Do what sensor_msgs_py's `create_cloud` does for a structured array.
 
     Args:
@@ -46,5 +50,4 @@ def own_read_points(cloud: PointCloud2) -> np.ndarray:
 
 
 _clouds = optional_module("sensor_msgs_py.point_cloud2")
-create_cloud = _clouds.create_cloud if _clouds else own_create_cloud
 read_points = _clouds.read_points if _clouds else own_read_points

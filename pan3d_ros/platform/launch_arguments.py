@@ -52,9 +52,9 @@ def parameter_sources(defaults_file: str, arguments: Mapping[str, str]) -> list[
         Paths of parameter files, and at last parameter -> value of the arguments.
 
     Raises:
-        ValueError: Names the argument that cannot be read.
+        ValueError: Names the argument that cannot be read. A file that is missing is one: launch would go on without it.
     """
-    files = (name.strip() for name in arguments.get("params_file", "").split(","))
+    files = [_parameter_file(name) for name in arguments.get("params_file", "").split(",") if name.strip()]
     sources: list[str | dict[str, object]] = [defaults_file, *files, perception_overrides(arguments)]
     return [source for source in sources if source]
 
@@ -80,6 +80,39 @@ def refuse_unknown_arguments(launch_file: str, given: Sequence[str], declared: I
             raise ValueError(f"{name}: no such launch argument{did_you_mean(name, known)}; there are {', '.join(known)}")
 
 
+def misspelt_arguments(given: Iterable[str], declared: Iterable[str]) -> list[str]:
+    """Say which launch configurations look like arguments of an included launch file that it does not have.
+
+    What an including file hands over under a wrong name, launch keeps for whoever may want it and says nothing.
+
+    Args:
+        given: Names of all launch configurations that are set.
+        declared: Names of the arguments that there are.
+
+    Returns:
+        One sentence for each.
+    """
+    known = list(declared)
+    # One that holds another as a whole, as robot_namespace, is a name of its own.
+    strange = [name for name in given if not any(other in name for other in known)]
+    hints = [(name, did_you_mean(name, known)) for name in strange]
+    return [f"{name}: no argument of this launch file{hint}" for name, hint in hints if hint]
+
+
+def flag(name: str, text: str) -> bool:
+    """Read an argument that is true or false; `ValueError` names it where it is neither."""
+    if text.strip().lower() not in ("true", "false"):
+        raise ValueError(f"{name}: expected true or false, got '{text.strip()}'")
+    return text.strip().lower() == "true"
+
+
+def whole_number(name: str, text: str) -> int:
+    """Read an argument that counts something; `ValueError` names it where it does not."""
+    if not text.strip().isdigit():
+        raise ValueError(f"{name}: expected a whole number, got '{text.strip()}'")
+    return int(text)
+
+
 def camera_names(text: str) -> list[str]:
     """ "front, wrist" -> ["front", "wrist"]."""
     names = [name.strip() for name in text.strip().strip("[]").split(",")]
@@ -95,14 +128,21 @@ def simulated_camera_names(count: str) -> list[str]:
     return [f"camera_{index}" for index in range(int(count))]
 
 
+def _parameter_file(name: str) -> str:
+    path = Path(name.strip()).expanduser()
+    if not path.is_file():
+        raise ValueError(
+            f"params_file: expected a file, got {path.absolute()}, which {'is a folder' if path.is_dir() else 'does not exist'}"
+        )
+    return str(path)
+
+
 def _value(name: str, text: str) -> object:
     text = text.strip()
     if name in _LISTS:
         return camera_names(text)
     if name in _BOOLEANS:
-        if text.lower() not in ("true", "false"):
-            raise ValueError(f"{name}: expected true or false, got '{text}'")
-        return text.lower() == "true"
+        return flag(name, text)
     if name in _NUMBERS:
         try:
             return float(text)

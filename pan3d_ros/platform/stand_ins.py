@@ -1,10 +1,10 @@
 """ROS packages that a pip-only machine lacks: the real one where it can be imported, a small equivalent otherwise.
 
 Import the names without prefix (`SimpleFilter`, `ApproximateTimeSynchronizer`, `imgmsg_to_cv2`) and the optional modules
-(`tf2_ros`, `tf2_msgs`, `vision_msgs`, `moveit_msgs`, `moveit_services`, `control_actions`, None when missing) from here only;
-what is for clouds is in `cloud_stand_ins`. The `Own...` equivalents do the part of the interface that pan3d uses; a test
-compares them with the real ones where those are present. No ROS is needed here: that nodes need rclpy and bags do not is a matter
-of which modules import it, at their top, as all others.
+(`tf2_ros`, `tf2_msgs`, `vision_msgs`, `moveit_msgs`, `moveit_services`, `control_actions`, `bond_msgs`, None when missing)
+from here only; what is for clouds is in `cloud_stand_ins`. The `Own...` equivalents do the part of the interface that pan3d
+uses; a test compares them with the real ones where those are present. No ROS is needed here: that nodes need rclpy and bags do
+not is a matter of which modules import it, at their top, as all others.
 """
 
 from __future__ import annotations
@@ -147,3 +147,4 @@ vision_msgs = optional_module("vision_msgs.msg")
 moveit_msgs: Any = optional_module("moveit_msgs.msg")
 moveit_services: Any = optional_module("moveit_msgs.srv")
 control_actions: Any = optional_module("control_msgs.action")
+bond_msgs: Any = optional_module("bond.msg")

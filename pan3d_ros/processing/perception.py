@@ -21,6 +21,7 @@ from pan3d_ros.inputs.gate import DrainingTransforms, InputGate, Intake
 from pan3d_ros.inputs.live_transforms import LiveTransforms
 from pan3d_ros.inputs.robot_input import RobotInput
 from pan3d_ros.messages.instances import instance_array, remembered_instances
+from pan3d_ros.outputs.clock_status import clock_status
 from pan3d_ros.outputs.diagnostics import camera_status, pipeline_status, sync_status, transform_status, why_no_result
 from pan3d_ros.outputs.planning import KnownWorld
 from pan3d_ros.outputs.publishers import ScenePublishers, stats_message
@@ -176,6 +177,7 @@ class Perception:
         known_s = None if posed_s is None else time.monotonic() - posed_s
         return [
             *[camera_status(camera, camera.name in dead, self._problems) for camera in self.inputs],
+            clock_status(self._node),
             sync_status(self.sync, self._config.sync.slop_s),
             transform_status(self._problems, self._transforms.source is not None, known_s),
             robot_status(self._robot, self._model.pipeline.config.body, latest),

@@ -10,6 +10,8 @@ from typing import Protocol
 
 from rclpy.node import Node, NodeNameNonExistentError
 
+from pan3d_ros.platform.distributions import count_services
+
 log = logging.getLogger("pan3d.ros.services")
 # A node that is younger does not know yet who else is there.
 DISCOVERY_S = 1.0
@@ -117,7 +119,7 @@ class ServiceNames:
 
     def _others(self) -> dict[str, str]:
         """Other nodes that have one of the names, each with the name."""
-        if not any(self._node.count_services(name) > bool(self._global) for name in self._names):
+        if not any(count_services(self._node, name) > bool(self._global) for name in self._names):
             return {}
         own, found = self._node.get_fully_qualified_name(), {}
         for node, namespace in self._node.get_node_names_and_namespaces():

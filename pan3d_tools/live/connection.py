@@ -17,6 +17,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from pan3d_core.runtime.failures import FailureLog
+from pan3d_ros.platform.distributions import count_services
 from pan3d_ros.platform.domains import VARIABLE
 from pan3d_ros.platform.rclpy_private import spin
 from pan3d_ros.platform.start import own_context
@@ -89,7 +90,7 @@ class NodeConnection:
 
     def is_there(self) -> bool:
         """Tell whether a node of this name answers requests."""
-        return bool(self.node.count_services(f"{self.node_name}/get_instances"))
+        return bool(count_services(self.node, f"{self.node_name}/get_instances"))
 
     def absence(self) -> str:
         """Say that the node is not there, and what to do about it."""
@@ -97,7 +98,7 @@ class NodeConnection:
         others = sorted(
             f"{space.rstrip('/')}/{name}"
             for name, space in self.node.get_node_names_and_namespaces()
-            if self.node.count_services(f"{space.rstrip('/')}/{name}/segment_object")
+            if count_services(self.node, f"{space.rstrip('/')}/{name}/segment_object")
         )
         known = f"; {', '.join(others)} would be one: name it with --node" if others else ""
         return f"no perception node {self.node_name} is there (ROS domain {domain}): is it running?{known}"

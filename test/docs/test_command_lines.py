@@ -158,11 +158,16 @@ def check_ros2(words: list[str]) -> None:
         assert package == "pan3d_ros" and program in scripts
         check_node(program, words[3:])
     elif verb == "launch":
-        assert words[1] == "pan3d_ros" and (ROOT / "launch" / words[2]).is_file()
+        assert words[1] == "pan3d_ros" or words[1].startswith("examples/")
+        file = ROOT / "launch" / words[2] if words[1] == "pan3d_ros" else ROOT / words[1]
+        assert file.is_file()
+        found = re.findall(r'^    \("(\w+)", |^        "(\w+)",$|DeclareLaunchArgument\("(\w+)"', file.read_text(), re.MULTILINE)
+        declared = {name for names in found for name in names if name}
+        assert {word.partition(":=")[0] for word in words if ":=" in word} <= declared
     elif verb == "param":
         assert words[2] == "/pan3d" and words[3] in parameters_of("perception_node")
     elif verb in ("service", "action"):
-        *_, kind, text = words
+        kind, text = words[3] if verb == "service" else words[-2], words[-1] if words[-1].startswith("{") else "{}"
         package, folder, name = kind.split("/")
         interface = getattr(pytest.importorskip(f"{package}.{folder}"), name)
         message = interface.Request() if verb == "service" else interface.Goal()

@@ -115,7 +115,7 @@ def write_engine(graph: Graph, library: Any, file: Path, path: Path, targets: tu
     builder = library.Builder(library.Logger(library.Logger.WARNING))
     network = builder.create_network(1 << int(library.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = library.OnnxParser(network, library.Logger(library.Logger.WARNING))
-    if not parser.parse(file.read_bytes()):
+    if not parser.parse(file.read_bytes(), str(file)):  # the path, as weights of large networks lie in a file beside it
         first = parser.get_error(0).desc() if parser.num_errors else "no reason given"
         raise RuntimeUnavailable(f"tensorrt: cannot parse {file}: {first}")
     settings = builder.create_builder_config()

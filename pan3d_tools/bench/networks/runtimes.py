@@ -14,7 +14,7 @@ import os
 import resource
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
@@ -24,6 +24,7 @@ from pan3d_core.models.mini.graph import MiniGraph, graph_inputs, sample_inputs
 from pan3d_core.runtime.device import select_device
 from pan3d_core.runtime.networks import RUNTIMES, Graph, Network, RuntimeUnavailable, Wanted
 from pan3d_core.runtime.networks.built import network_file
+from pan3d_core.runtime.networks.room import weight_bytes
 from pan3d_core.runtime.networks.table import bare_network, misfit
 from pan3d_core.runtime.networks.torch_network import TorchNetwork
 from pan3d_core.runtime.networks.verify import output_errors
@@ -45,6 +46,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--views", type=int, nargs="+", default=[1, 2, 4, 8], help="numbers of views (default: 1 2 4 8)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="CPU threads (default: 1 2)")
     parser.add_argument("--rounds", type=int, default=12, help="measured rounds of each (default: %(default)s)")
+    parser.add_argument(
+        "--runtimes",
+        choices=RUNTIMES,
+        nargs="+",
+        default=list(RUNTIMES),
+        help="beside torch; each holds the weights once (default: all)",
+    )
     return parser.parse_args(argv)
 
 
@@ -57,15 +65,16 @@ def run(argv: list[str]) -> dict:
         "precision": arguments.precision,
         "rounds": arguments.rounds,
         "cores": len(os.sched_getaffinity(0)),
+        "weights_mb": weight_bytes(graph) / 2**20,
     }
     device = next(graph.module.parameters()).device.type
-    if not all(misfit(name, device, arguments.precision) for name in RUNTIMES):
+    if not all(misfit(name, device, arguments.precision) for name in arguments.runtimes):
         began = time.perf_counter()
         network_file(graph, Wanted(threads=1))
         result["written_s"] = time.perf_counter() - began
     for threads in arguments.threads:
         torch.set_num_threads(threads)
-        networks, opened = open_all(graph, Wanted(threads, arguments.precision), arguments.views)
+        networks, opened = open_all(graph, Wanted(threads, arguments.precision), arguments.views, arguments.runtimes)
         result[f"threads {threads}"] = {
             "opened": opened,
             **{
@@ -94,11 +103,13 @@ def over_floor(rows: dict[str, dict], least_s: float | None) -> dict[str, dict]:
     return {name: {**row, "x_floor": row["wall_ms"] / (1e3 * least_s)} for name, row in rows.items()}
 
 
-def open_all(graph: Graph, wanted: Wanted, views: Sequence[int]) -> tuple[dict[str, Network], dict]:
-    """Every runtime that fits, by name, and what opening each took and how far it is from torch in float32."""
+def open_all(
+    graph: Graph, wanted: Wanted, views: Sequence[int], runtimes: Iterable[str] = RUNTIMES
+) -> tuple[dict[str, Network], dict]:
+    """Torch and those of the runtimes that fit, by name, and what opening each took and how far it is from torch in float32."""
     networks: dict[str, Network] = {}
     facts: dict = {}
-    for name in ("torch", *RUNTIMES):
+    for name in ("torch", *runtimes):
         before, start = resident_mb(), time.perf_counter()
         try:
             network = TorchNetwork(graph, wanted.precision, "") if name == "torch" else bare_network(graph, name, wanted)

@@ -50,7 +50,7 @@ def test_a_measured_row_is_kept_until_what_it_depends_on_changes(tmp_path):
     [
         ({"figures": None}, "figures: expected dict"),
         ({"figures": {"AP50": "high"}}, "figures.AP50: expected a number, got 'high'"),
-        ({"failures": "none"}, "failures: expected tuple"),
+        ({"failures": "none"}, "failures: expected a list of"),
         ({"failed": []}, "failed: expected one of .*did you mean failures"),
     ],
 )

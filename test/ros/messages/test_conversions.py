@@ -209,8 +209,9 @@ def test_instances():
     assert (unnamed.class_name, unnamed.label, unnamed.class_score, unnamed.state) == ("", 0, 0.0, unnamed.NEW)
 
 
-def test_detections_of_vision_msgs():
-    pytest.importorskip("vision_msgs.msg")
+@pytest.mark.parametrize("package", ["vision_msgs.msg", "vision_stand_ins"])
+def test_detections_of_vision_msgs(monkeypatch, package):
+    monkeypatch.setattr(instances, "vision_msgs", pytest.importorskip(package))
     array = InstanceArray(header=Header(frame_id="base_link"))
     array.instances = [instance_message(segment(), LABELS, 0, 0), instance_message(segment(8, class_id=-1), LABELS, 0, 0)]
     array.instances.append(instance_message(segment(9), LABELS, 0, 0))

@@ -8,7 +8,9 @@ from places import ROOT
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from pan3d_core.settings import read_settings, read_yaml
 from pan3d_ros.parameters.declaration import NodeParameters
+from pan3d_ros.parameters.node_config import NodeConfig
 
 CONFIG = ROOT / "config"
 
@@ -43,3 +45,11 @@ def test_fastdds_profile_enlarges_shared_memory_and_keeps_the_network():
     assert kinds == ["SHM", "UDPv4"]
     assert int(text["segment_size"]) >= 64 * 2**20
     assert text["useBuiltinTransports"] == "false"
+
+
+def test_a_word_where_a_list_belongs_and_a_file_that_is_missing_are_told_in_plain_words(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"cameras: expected a list of str, got 'front, wrist'"):
+        read_settings(NodeConfig(), {"cameras": "front, wrist"})
+    monkeypatch.chdir(tmp_path)  # launch's folder is not always the one that a person thinks of
+    with pytest.raises(FileNotFoundError, match=f"poses: expected a file {tmp_path}/cameras.yaml, which does not exist"):
+        read_yaml("cameras.yaml", "poses")

@@ -13,10 +13,13 @@ from pan3d_core.engines import ENGINES
 from pan3d_ros.platform.launch_arguments import (
     PERCEPTION_PARAMETERS,
     camera_names,
+    flag,
+    misspelt_arguments,
     parameter_sources,
     perception_overrides,
     refuse_unknown_arguments,
     simulated_camera_names,
+    whole_number,
 )
 
 LAUNCH = ROOT / "launch"
@@ -105,6 +108,36 @@ def test_a_parameter_file_wins_over_launch_defaults_and_arguments_over_both(ros_
     sources = parameter_sources(str(ROOT / "config" / "launch_defaults.param.yaml"), given)
     found = in_force(sources, tmp_path)
     assert tuple(found.values()) == (*expected[:3], expected[3])
+
+
+def test_a_parameter_file_that_is_missing_is_refused_and_a_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(FILE)
+    assert parameter_sources("defaults.yaml", {"params_file": "~/mine.yaml"}) == ["defaults.yaml", str(tmp_path / "mine.yaml")]
+    with pytest.raises(ValueError, match=f"^params_file: expected a file, got {tmp_path}/nowhere.yaml, which does not exist$"):
+        parameter_sources("defaults.yaml", {"params_file": "mine.yaml,nowhere.yaml"})
+    with pytest.raises(ValueError, match="which is a folder$"):
+        parameter_sources("defaults.yaml", {"params_file": "~"})
+
+
+@pytest.mark.parametrize("text", ["yes", "1", ""])
+def test_what_is_neither_true_nor_false_is_named(text):
+    with pytest.raises(ValueError, match=f"^use_respawn: expected true or false, got '{text}'$"):
+        flag("use_respawn", text)
+    assert flag("use_respawn", " True ") and not flag("use_respawn", "false")
+
+
+@pytest.mark.parametrize("text", ["six", "-1", "1.5"])
+def test_what_is_no_whole_number_is_named(text):
+    with pytest.raises(ValueError, match=f"^seed: expected a whole number, got '{text}'$"):
+        whole_number("seed", text)
+
+
+def test_a_misspelt_argument_of_an_included_file_is_told_and_those_of_the_including_one_are_not():
+    names = list(declared(LAUNCH / "perception.launch.py"))
+    given = ["modle", "model", "robot_ip", "robot_namespace", *declared(LAUNCH / "cameras.launch.py")]
+    assert misspelt_arguments(given, names) == ["modle: no argument of this launch file; did you mean model?"]
 
 
 def test_no_launch_argument_with_a_parameter_has_a_default_of_its_own():

@@ -49,6 +49,7 @@ def run(tmp_path: Path):
     programs = {
         "pan3d_ros": ["perception_node", "sim_node"],
         "usb_cam": ["usb_cam_node_exe"],
+        "point_cloud_transport": ["republish"],
         "tf2_ros": ["static_transform_publisher"],
     }
     index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
@@ -61,6 +62,7 @@ def run(tmp_path: Path):
             (tmp_path / "lib" / package / name).chmod(0o755)
     (tmp_path / "share" / "pan3d_ros").symlink_to(ROOT)
     (tmp_path / "calls").mkdir()
+    said: list[str] = []
     environment = os.environ | {
         "AMENT_PREFIX_PATH": f"{tmp_path}:{os.environ.get('AMENT_PREFIX_PATH', '')}",
         "CALLS": str(tmp_path / "calls"),
@@ -70,7 +72,8 @@ def run(tmp_path: Path):
     def started(*lines: str) -> list[tuple[list[str], dict[str, object]]]:
         command = [sys.executable, "-c", RUN % ", ".join(lines), str(ROOT)]
         finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
-        assert finished.returncode == 0, finished.stdout + finished.stderr
+        said.append(finished.stdout + finished.stderr)
+        assert finished.returncode == 0, said[-1]
         calls = []
         for path in sorted((tmp_path / "calls").iterdir()):
             words, *files = path.read_text().split("---\n")
@@ -81,6 +84,7 @@ def run(tmp_path: Path):
             calls.append((words.split(), parameters))
         return calls
 
+    started.said = said
     return started
 
 
@@ -116,3 +120,22 @@ def test_cameras_are_included_with_their_driver_mountings_and_perception(run, tm
     _, perception = found["perception_node"]
     assert perception["camera"] == {"web": {"image_topic": "/web/image_raw", "info_topic": "/web/camera_info"}}
     assert perception["workspace.support_height_m"] == 0.2 and perception["transforms"] == {"source": "tf"}
+
+
+def test_an_argument_that_an_including_file_misspells_is_told(run):
+    run('included("perception", modle="da3", cameras="front")')
+    assert "modle: no argument of this launch file; did you mean model?" in run.said[-1]
+    run('included("sim_demo", num_cameras="2")')
+    assert "no argument of this launch file" not in run.said[-1]
+
+
+def test_a_parameter_file_that_is_missing_ends_the_launch_with_its_full_path(run, tmp_path):
+    with pytest.raises(AssertionError, match="params_file: expected a file, got /.*/nowhere.yaml, which does not exist"):
+        run('included("perception", cameras="front", params_file="nowhere.yaml")')
+
+
+def test_compressed_clouds_are_published_beside_the_plain_ones(run):
+    calls = run('included("perception", namespace="left", cameras="front", cloud_transport="draco")')
+    ((words, parameters),) = [call for call in calls if call[0][0] == "republish"]
+    assert parameters == {"in_transport": "raw", "out_transport": "draco"} and "__ns:=/left" in words
+    assert {"in:=pan3d/points", "out/draco:=pan3d/points/draco"} <= set(words)

@@ -9,7 +9,7 @@ from std_msgs.msg import Header
 
 from pan3d_ros.messages.buffers import assign_bytes
 from pan3d_ros.messages.parts import stamp_from_ns
-from pan3d_ros.platform.cloud_stand_ins import own_create_cloud, own_read_points
+from pan3d_ros.platform.cloud_stand_ins import create_cloud, own_read_points
 from pan3d_ros.platform.stand_ins import (
     CV_TYPES,
     OwnApproximateTimeSynchronizer,
@@ -109,14 +109,14 @@ def cloud_parts():
 
 def test_clouds_round_trip():
     points, fields = cloud_parts()
-    cloud = own_create_cloud(Header(frame_id="map"), fields, points)
+    cloud = create_cloud(Header(frame_id="map"), fields, points)
     np.testing.assert_array_equal(own_read_points(cloud), points)
 
 
 def test_clouds_equal_sensor_msgs_py():
     real = pytest.importorskip("sensor_msgs_py.point_cloud2")
     points, fields = cloud_parts()
-    ours = own_create_cloud(Header(frame_id="map"), fields, points)
+    ours = create_cloud(Header(frame_id="map"), fields, points)
     theirs = real.create_cloud(Header(frame_id="map"), fields, points, point_step=12)
     assert (ours.point_step, ours.row_step, ours.width, ours.height) == (12, 60, 5, 1)
     for name in ("header", "height", "width", "fields", "is_bigendian", "point_step", "row_step", "data", "is_dense"):

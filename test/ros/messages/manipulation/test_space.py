@@ -1,10 +1,16 @@
 """Space and obstacles as clouds and maps."""
 
+import runpy
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
+from places import ROOT
 
 from pan3d_core.memory import Space, SpaceGrid
+from pan3d_ros.messages.manipulation import space
 from pan3d_ros.messages.manipulation.space import occupancy_grid, space_cloud
 from pan3d_ros.messages.parts import header
 from pan3d_ros.platform.cloud_stand_ins import read_points
@@ -40,3 +46,16 @@ def test_the_map_shows_the_worst_of_each_column_above_the_support(grid):
     )
     assert np.array(message.data).reshape(2, 3).tolist() == [[100, 0, 0], [0, -1, 0]]
     assert np.array(occupancy_grid(grid, 0.2, 0.25, HEADER).data).reshape(2, 3).tolist() == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_clouds_are_made_without_sensor_msgs_py_which_refuses_records_that_end_in_padding(monkeypatch, grid):
+    def refuses(header, fields, points):
+        raise AssertionError("PointFields and structured NumPy array dtype do not match for all fields!")
+
+    monkeypatch.setitem(sys.modules, "sensor_msgs_py", ModuleType("sensor_msgs_py"))
+    real = ModuleType("sensor_msgs_py.point_cloud2")
+    real.create_cloud, real.read_points = refuses, None
+    monkeypatch.setitem(sys.modules, "sensor_msgs_py.point_cloud2", real)
+    place = ROOT / "pan3d_ros" / "platform" / "cloud_stand_ins.py"
+    monkeypatch.setattr(space, "create_cloud", runpy.run_path(str(place))["create_cloud"])
+    assert space_cloud(grid, HEADER).width == 24

@@ -36,6 +36,7 @@ def test_a_published_network_is_raced_with_random_weights_that_are_the_same_each
     monkeypatch.setitem(PUBLISHED, "da3-large", any_view_da3(QUICK.variants["tiny"]))
     monkeypatch.setattr(runtimes, "RUNTIMES", {})
     found = run(["--published", "da3-large", "--views", "1", "--threads", "1", "--rounds", "1", "--device", "cpu"])
+    assert found["weights_mb"] > 0
     assert found["engine"] == "da3-large" and "written_s" not in found
     row = found["threads 1"]["views 1"]["torch"]
     assert row["wall_ms"] > 0 and "x_floor" not in row
