@@ -233,7 +233,9 @@ class Execution:
         mujoco.mj_step(self.model, self.data, self.programme.steps_at_once)
         contact = self.data.contact
         if self.data.ncon:
-            touching = np.isin(contact.geom, self.hand.pad_geoms).any(1)
+            touching = np.zeros(self.data.ncon, bool)
+            for pad in self.hand.pad_geoms:
+                touching |= (contact.geom == pad).any(1)
             self.depth_m = max(self.depth_m, float(-contact.dist[touching].min(initial=0.0)))
 
     def _target_in_hand(self) -> np.ndarray:

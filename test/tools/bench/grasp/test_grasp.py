@@ -10,10 +10,11 @@ from PIL import Image
 from pan3d_core.config import GraspConfig, ModelConfig, RehearsalConfig
 from pan3d_sim.cameras.depth_noise import DepthNoise
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell
+from pan3d_sim.clouds import ids_of_objects, true_cloud
 from pan3d_sim.objects.kinds import sample_object
 from pan3d_tools.bench.grasp import command
 from pan3d_tools.bench.grasp.attempts import Attempt, Clearing, attempt_all, clear_table, plan_box_top, plan_obb, plan_pan3d
-from pan3d_tools.bench.grasp.clouds import ids_of_objects, look_by_engine, true_cloud
+from pan3d_tools.bench.grasp.clouds import look_by_engine
 from pan3d_tools.bench.grasp.figures import clearing_table, difference, summarize, summarize_clearing, table
 from pan3d_tools.bench.grasp.rehearsed import RehearsedPlanning
 from pan3d_tools.bench.shares import quantile, rate

@@ -1,0 +1,205 @@
+"""The scorer learns from trials, and is judged on scenes that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pan3d_core.grasping.hand_views import TERMS, HandViews
+from pan3d_core.grasping.scorer import GraspScorer, ScorerNetwork, tensors_of
+from training.grasps.scene import MOVED, SceneTrials
+
+HELD_OUT_SHARE = 0.1  # of the scenes: for the calibration and the figures
+BATCH = 512
+NOISE_M = 0.0005  # of places, so that no number is learnt by heart
+DROPPED = 0.1  # of points, at most
+# What a mirrored hand sees: a parallel hand is the same from both sides, in both directions.
+_MIRRORED = (("up_x", "lever_x"), ("up_y", "lever_y"))
+Say = Callable[[int, float, float], None]
+
+
+@dataclass(frozen=True)
+class LearnRequest:
+    """How the scorer learns."""
+
+    epochs: int = 30
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"epochs: expected at least 1, got {self.epochs}")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Trials of scenes that are learnt from, and of others."""
+
+    learnt: np.ndarray  # rows
+    held_out: np.ndarray  # rows
+
+
+def split_by_scene(seeds: np.ndarray) -> Split:
+    """Keep the last scenes apart.
+
+    Args:
+        seeds: (T,) of each trial.
+
+    Returns:
+        Rows of both parts; no scene is in both.
+
+    Raises:
+        ValueError: There are fewer than two scenes.
+    """
+    scenes = np.unique(seeds)
+    if len(scenes) < 2:
+        raise ValueError(f"trials: expected those of at least two scenes, got {len(scenes)}")
+    first = scenes[-max(1, round(HELD_OUT_SHARE * len(scenes)))]
+    return Split(np.flatnonzero(seeds < first), np.flatnonzero(seeds >= first))
+
+
+def learn(trials: SceneTrials, split: Split, request: LearnRequest, say: Say) -> ScorerNetwork:
+    """Train and calibrate a scorer.
+
+    Args:
+        trials: All of them.
+        split: Which are learnt from; the others stop nothing, but calibrate and are told.
+        request: How long, how fast.
+        say: Called after every epoch with its number and the losses (nats a trial) on both parts.
+
+    Returns:
+        The network of the last epoch, with weights averaged over its steps, calibrated on the held-out scenes.
+    """
+    torch.manual_seed(request.seed)
+    rng = np.random.default_rng(request.seed)
+    network = ScorerNetwork()
+    averaged = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995))
+    optimizer = torch.optim.AdamW(network.parameters(), request.learning_rate, weight_decay=request.weight_decay)
+    steps = request.epochs * max(1, len(split.learnt) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, request.learning_rate, total_steps=steps + 1, pct_start=0.1)
+    clean = torch.from_numpy(trials.clean.astype(np.float32))
+    for epoch in range(request.epochs):
+        total, order = 0.0, rng.permutation(split.learnt)
+        batches = np.array_split(order, max(1, len(order) // BATCH))
+        for rows in batches:
+            found = network(*_varied(trials.views[rows], rng))
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(found, clean[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            averaged.update_parameters(network)
+            total += float(loss) / len(batches)
+        held_out = outputs(averaged.module, trials.views[split.held_out])
+        say(epoch, total, float(torch.nn.functional.binary_cross_entropy_with_logits(held_out, clean[split.held_out])))
+    final: ScorerNetwork = averaged.module.eval()
+    # What is chosen from at use are settled hands; hands that were moved for the sake of failures calibrate nothing.
+    rows = split.held_out[trials.chosen[split.held_out] != MOVED]
+    calibrate(final, outputs(final, trials.views[rows]), clean[rows])
+    return final
+
+
+def outputs(network: ScorerNetwork, views: HandViews) -> Tensor:
+    """(T,) of the network before its calibration."""
+    with torch.inference_mode():
+        parts = [network(*tensors_of(views[np.arange(k, min(k + 4096, len(views)))])) for k in range(0, len(views), 4096)]
+    return torch.cat(parts)
+
+
+def calibrate(network: ScorerNetwork, found: Tensor, clean: Tensor) -> None:
+    """Set scale and shift so that probabilities are shares (Platt 1999, "Probabilistic outputs for support vector machines").
+
+    Args:
+        network: Whose buffers are set.
+        found: (T,) outputs.
+        clean: (T,) 0 or 1.
+    """
+    scale, shift = torch.ones(1, requires_grad=True), torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.LBFGS([scale, shift], max_iter=100)
+    found = found.clone()
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(scale * found + shift, clean)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    network.scale.copy_(scale.detach())
+    network.shift.copy_(shift.detach())
+
+
+def _varied(views: HandViews, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The same hands mirrored at random, with places a little off and some points missing."""
+    own, other, terms = views.own.copy(), views.other.copy(), views.terms.copy()
+    for axis, names in enumerate(_MIRRORED):
+        rows = rng.random(len(own)) < 0.5
+        own[rows, :, axis] *= -1
+        own[rows, :, 3 + axis] *= -1
+        other[rows, :, axis] *= -1
+        for name in names:
+            terms[rows, TERMS.index(name)] *= -1
+    own[:, :, :3] += rng.normal(0, NOISE_M, (*own.shape[:2], 3)).astype(np.float32)
+    keep = 1 - DROPPED * rng.random()
+    fewer = np.where(views.own_count > 0, np.maximum(1, (views.own_count * keep).astype(np.int64)), 0)
+    counts = np.stack([fewer, views.other_count], axis=1)
+    rows = rng.permutation(own.shape[1])
+    present = rows[None] < views.own_count[:, None]
+    rows = np.take_along_axis(np.broadcast_to(rows, present.shape), np.argsort(~present, axis=1, kind="stable"), 1)
+    own = np.take_along_axis(own, rows[:, :, None], 1)
+    return torch.from_numpy(own), torch.from_numpy(other), torch.from_numpy(counts), torch.from_numpy(terms)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Shares on held-out scenes."""
+
+    trials: int
+    clean: float  # of all trials
+    auc: float  # how often a clean one is above another
+    auc_analytic: float
+    brier: float  # mean squared error of the probability
+    gap: float  # expected calibration error, ten bins of equal size
+    objects: int  # with at least two hands and not all alike
+    first_clean: float  # of these, those whose best-scored hand is clean
+    first_clean_analytic: float
+
+
+def judge(scorer: GraspScorer, trials: SceneTrials, seeds: np.ndarray, rows: np.ndarray) -> Judgement:
+    """Judge a scorer on settled hands beside the analytic ranking.
+
+    Args:
+        scorer: With its calibration.
+        trials: All of them.
+        seeds: (T,) their scenes.
+        rows: Which count.
+
+    Returns:
+        Figures.
+    """
+    rows = rows[trials.chosen[rows] != MOVED]
+    likely, analytic = scorer(trials.views[rows]), trials.views.terms[rows, TERMS.index("score")]
+    clean = trials.clean[rows]
+    edges = np.array_split(np.argsort(likely, kind="stable"), 10)
+    gap = sum(len(part) / len(rows) * abs(likely[part].mean() - clean[part].mean()) for part in edges if len(part))
+    groups = np.unique(np.stack([seeds[rows], trials.given[rows], trials.target[rows]]), axis=1, return_inverse=True)[1].ravel()
+    mixed = [part for part in (np.flatnonzero(groups == k) for k in range(groups.max() + 1)) if 0 < clean[part].mean() < 1]
+    first = [float(np.mean([clean[part[values[part].argmax()]] for part in mixed])) for values in (likely, analytic)]
+    return Judgement(
+        len(rows), float(clean.mean()), _auc(likely, clean), _auc(analytic, clean), float(((likely - clean) ** 2).mean()),
+        float(gap), len(mixed), *first,
+    )  # fmt: skip
+
+
+def _auc(values: np.ndarray, clean: np.ndarray) -> float:
+    """Share of pairs of a clean and another trial in which the clean one is above; ties are half."""
+    order = np.unique(values, return_inverse=True)[1].ravel()
+    counts = np.bincount(order)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[order]
+    good = int(clean.sum())
+    return float((ranks[clean].sum() - good * (good + 1) / 2) / max(good * (len(clean) - good), 1))
