@@ -1,4 +1,4 @@
-"""What a hand has before it: the points around it in its own frame, and what the search knows of it, as a learnt scorer reads them.
+"""What a hand has before it, as a learnt scorer reads it: points around it in its own frame, and what the search knows of it.
 
 Nothing here depends on where in the world the scene lies or how it is turned.
 """
@@ -129,4 +129,5 @@ def _beside(cloud: ObjectCloud) -> float:
     """Share of the object's surface that something else touches, or nearly."""
     if len(cloud.body) == 0 or len(cloud.obstacles) == 0:
         return 0.0
-    return float((cKDTree(cloud.obstacles).query(cloud.body, distance_upper_bound=_BESIDE_M)[0] < _BESIDE_M).mean())
+    apart = np.asarray(cKDTree(cloud.obstacles).query(cloud.body, distance_upper_bound=_BESIDE_M)[0])
+    return float((apart < _BESIDE_M).mean())

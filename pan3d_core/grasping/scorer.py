@@ -1,7 +1,7 @@
 """A small network that says how likely a grasp lifts its object and moves nothing else, from what the hand has before it.
 
 Points of the object and of what is around go through one small network each, are pooled over points (Qi et al. 2017, "PointNet",
-section 4.2) and meet the numbers of the analytic search. It has learnt from grasps tried in physics (`python -m training.grasps`).
+section 4.2) and meet the numbers of the analytic search. `python -m training.grasps` makes it learn from grasps tried in physics.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ _OWN_WIDTH, _OTHER_WIDTH, _HEAD_WIDTH = 80, 48, 96
 
 class ScorerNetwork(nn.Module):
     """From what H hands have before them to the log odds of a clean lift, before calibration."""
+
+    scale: Tensor
+    shift: Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -38,8 +38,14 @@ Look = Callable[[RobotCell], SceneCloud]
 
 
 def true_cloud(cell: RobotCell) -> SceneCloud:
-    """Points and outward normals sampled on the surfaces of all objects on the table: the visible ones of procedural objects,
-    those of the convex pieces of modelled objects, which are what physics knows of them."""
+    """Sample the surfaces of all objects on the table.
+
+    Args:
+        cell: Of procedural objects the visible surfaces count, of modelled ones those of the convex pieces, which physics knows.
+
+    Returns:
+        The cloud, with outward normals.
+    """
     points, normals, ids, segments = [], [], [], []
     for index, (own_points, own_normals) in true_surfaces(cell).items():
         points.append(own_points)
@@ -61,7 +67,15 @@ def true_cloud(cell: RobotCell) -> SceneCloud:
 
 
 def cloud_from_views(cell: RobotCell, sensor: DepthSensor) -> SceneCloud:
-    """The product's cloud from the depth that sensors measure, and true labels."""
+    """Merge what depth cameras measure as the product does, with true labels.
+
+    Args:
+        cell: With its cameras.
+        sensor: Whose errors the depth has.
+
+    Returns:
+        The cloud.
+    """
     views = preprocess(
         cell.views(noise=sensor), PreprocessConfig(height=240, width=320, mode="cover"), cell.config.support_height_m
     )

@@ -1,7 +1,7 @@
 """Grasps tried in physics, and a scorer that learns from them.
 
-    python -m training.grasps trials -o TRIALS --trials 100000 --workers 2 --object-folder OBJECTS
-    python -m training.grasps learn TRIALS -o pan3d-grasps.safetensors
+python -m training.grasps trials -o TRIALS --trials 100000 --workers 2 --object-folder OBJECTS
+python -m training.grasps learn TRIALS -o pan3d-grasps.safetensors
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from training.grasps.scene import MOVED, SceneTrials
 HELD_OUT_SHARE = 0.1  # of the scenes: for the calibration and the figures
 BATCH = 512
 NOISE_M = 0.0005  # of places, so that no number is learnt by heart
+AVERAGE = 0.995  # decay of the averaged weights
 DROPPED = 0.1  # of points, at most
 # What a mirrored hand sees: a parallel hand is the same from both sides, in both directions.
 _MIRRORED = (("up_x", "lever_x"), ("up_y", "lever_y"))
@@ -77,31 +78,40 @@ def learn(trials: SceneTrials, split: Split, request: LearnRequest, say: Say) ->
     """
     torch.manual_seed(request.seed)
     rng = np.random.default_rng(request.seed)
-    network = ScorerNetwork()
-    averaged = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995))
+    network, average = ScorerNetwork(), ScorerNetwork()
     optimizer = torch.optim.AdamW(network.parameters(), request.learning_rate, weight_decay=request.weight_decay)
-    steps = request.epochs * max(1, len(split.learnt) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, request.learning_rate, total_steps=steps + 1, pct_start=0.1)
-    clean = torch.from_numpy(trials.clean.astype(np.float32))
+    batches = max(1, len(split.learnt) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, request.learning_rate, total_steps=request.epochs * batches + 1, pct_start=0.1
+    )
+    clean, steps = torch.from_numpy(trials.clean.astype(np.float32)), 0
     for epoch in range(request.epochs):
-        total, order = 0.0, rng.permutation(split.learnt)
-        batches = np.array_split(order, max(1, len(order) // BATCH))
-        for rows in batches:
-            found = network(*_varied(trials.views[rows], rng))
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(found, clean[rows])
+        total = 0.0
+        for rows in np.array_split(rng.permutation(split.learnt), batches):
+            loss = _loss(network(*_varied(trials.views[rows], rng)), clean[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
-            averaged.update_parameters(network)
-            total += float(loss) / len(batches)
-        held_out = outputs(averaged.module, trials.views[split.held_out])
-        say(epoch, total, float(torch.nn.functional.binary_cross_entropy_with_logits(held_out, clean[split.held_out])))
-    final: ScorerNetwork = averaged.module.eval()
+            steps += 1
+            _take_in(average, network, steps)
+            total += float(loss.detach()) / batches
+        say(epoch, total, float(_loss(outputs(average, trials.views[split.held_out]), clean[split.held_out])))
     # What is chosen from at use are settled hands; hands that were moved for the sake of failures calibrate nothing.
     rows = split.held_out[trials.chosen[split.held_out] != MOVED]
-    calibrate(final, outputs(final, trials.views[rows]), clean[rows])
-    return final
+    calibrate(average, outputs(average, trials.views[rows]), clean[rows])
+    return average.eval()
+
+
+_loss = torch.nn.functional.binary_cross_entropy_with_logits
+
+
+@torch.no_grad()
+def _take_in(average: ScorerNetwork, network: ScorerNetwork, steps: int) -> None:
+    """A moving average of weights that forgets its start quickly."""
+    share = max(1 - AVERAGE, 2 / (steps + 1))
+    for own, now in zip(average.parameters(), network.parameters()):
+        own.lerp_(now, min(share, 1.0))
 
 
 def outputs(network: ScorerNetwork, views: HandViews) -> Tensor:
@@ -125,13 +135,14 @@ def calibrate(network: ScorerNetwork, found: Tensor, clean: Tensor) -> None:
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(scale * found + shift, clean)
+        loss = _loss(scale * found + shift, clean)
         loss.backward()
         return loss
 
     optimizer.step(closure)
-    network.scale.copy_(scale.detach())
-    network.shift.copy_(shift.detach())
+    with torch.no_grad():
+        network.scale.copy_(scale)
+        network.shift.copy_(shift)
 
 
 def _varied(views: HandViews, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -148,10 +159,10 @@ def _varied(views: HandViews, rng: np.random.Generator) -> tuple[Tensor, Tensor,
     keep = 1 - DROPPED * rng.random()
     fewer = np.where(views.own_count > 0, np.maximum(1, (views.own_count * keep).astype(np.int64)), 0)
     counts = np.stack([fewer, views.other_count], axis=1)
-    rows = rng.permutation(own.shape[1])
-    present = rows[None] < views.own_count[:, None]
-    rows = np.take_along_axis(np.broadcast_to(rows, present.shape), np.argsort(~present, axis=1, kind="stable"), 1)
-    own = np.take_along_axis(own, rows[:, :, None], 1)
+    slots = rng.permutation(own.shape[1])
+    present = slots[None] < views.own_count[:, None]
+    order = slots[np.argsort(~present, axis=1, kind="stable")]  # points first, those to be missing by chance
+    own = np.take_along_axis(own, order[:, :, None], 1)
     return torch.from_numpy(own), torch.from_numpy(other), torch.from_numpy(counts), torch.from_numpy(terms)
 
 

@@ -31,17 +31,16 @@ from pan3d_sim.library.bank import ObjectLibrary
 
 log = logging.getLogger("pan3d.training.grasps")
 
-QUICK = Programme(
-    approach_s=0.4, close_s=0.4, lift_s=0.5, lift_m=0.10, shakes=2, hold_s=0.1, steps_at_once=2, ends_empty=True
-)
+QUICK = Programme(approach_s=0.4, close_s=0.4, lift_s=0.5, lift_m=0.10, shakes=2, hold_s=0.1, steps_at_once=2, ends_empty=True)
 TIMESTEP_S = 0.004
 ARRANGED = dict(zip(ARRANGEMENTS, (0.3, 0.4, 0.3)))  # separated, pile, packed
 OBJECTS = (4, 8)  # of a scene, fewest and most
 MODEL_SHARES = (0.0, 0.5, 1.0)  # of modelled objects, one of these in each scene
 INPUTS = ("true", "views", "colour")
 BEST, ANY, MOVED = range(3)  # how a grasp was chosen
-CHOSEN = (5, 8, 2)  # grasps of each of these, of an object in an input
-MOVED_M, MOVED_DEG = 0.006, 8.0  # standard deviations
+CHOSEN = (5, 8, 5)  # grasps of each of these, of an object in an input
+MOVED_M, MOVED_DEG = 0.006, 8.0  # standard deviations, times one of
+MOVED_TIMES = (0.5, 1.0, 4.0)
 OUTCOMES = ("none", "collision", "missed", "slipped", "wrong_object")
 
 
@@ -71,9 +70,7 @@ class SceneMaker:
         ValueError: The models are held-out ones, or an input is unknown.
     """
 
-    def __init__(
-        self, models: ObjectLibrary | None, inputs: tuple[str, ...] = INPUTS, config: GraspConfig | None = None
-    ) -> None:
+    def __init__(self, models: ObjectLibrary | None, inputs: tuple[str, ...] = INPUTS, config: GraspConfig | None = None) -> None:
         if models is not None and models.split != "train":
             raise ValueError(f"models: expected those of the training split, got {models.split}")
         if unknown := set(inputs) - set(INPUTS):
@@ -168,9 +165,10 @@ def _shaken(hands: Hands, which: np.ndarray, rng: np.random.Generator) -> Hands:
     """The hands, some of them elsewhere and turned."""
     position, turned = hands.position.copy(), hands.rotation.copy()
     for row in np.flatnonzero(which):
-        position[row] += rng.normal(0, MOVED_M, 3)
-        axis = rng.normal(size=3)
-        turned[row] = rotation(axis / np.linalg.norm(axis), np.radians(rng.normal(0, MOVED_DEG))) @ turned[row]
+        times, axis = rng.choice(MOVED_TIMES), rng.normal(size=3)
+        position[row] += times * rng.normal(0, MOVED_M, 3)
+        angle = times * np.radians(rng.normal(0, MOVED_DEG))
+        turned[row] = rotation(axis / np.linalg.norm(axis), angle) @ turned[row]
     return replace(hands, position=position.astype(np.float32), rotation=turned.astype(np.float32))
 
 

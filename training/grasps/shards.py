@@ -126,7 +126,7 @@ def write_shard(path: Path, trials: SceneTrials | None) -> None:
             "terms": views.terms.astype(np.float32),
         }
     with written_whole(path) as part:
-        np.savez_compressed(part, **columns)
+        np.savez_compressed(part, allow_pickle=False, **columns)
 
 
 def read_shard(path: Path) -> SceneTrials | None:
@@ -136,8 +136,8 @@ def read_shard(path: Path) -> SceneTrials | None:
             return None
         normal, seen = stored["own_normal"] / np.float32(NORMAL_STEPS), stored["own_seen"][:, :, None]
         own = np.concatenate([stored["own_place"].astype(np.float32), normal, seen], axis=2).astype(np.float32)
-        counts = [stored[name].astype(np.int64) for name in ("own_count", "other_count")]
-        views = HandViews(own, stored["other"].astype(np.float32), *counts, stored["terms"])
+        own_count, other_count = (stored[name].astype(np.int64) for name in ("own_count", "other_count"))
+        views = HandViews(own, stored["other"].astype(np.float32), own_count, other_count, stored["terms"])
         return SceneTrials(views, *(stored[name] for name in _names(SceneTrials) if name != "views"))
 
 
@@ -151,7 +151,9 @@ def _agree(request: TrialsRequest) -> None:
     if path.exists():
         found = read_json_object(path, "settings of trials")
         if found != settings:
-            raise ValueError(f"{path}: expected {json.dumps(settings)}, as is asked for, got {json.dumps(found)}: use another folder")
+            raise ValueError(
+                f"{path}: expected {json.dumps(settings)}, as is asked for, got {json.dumps(found)}: use another folder"
+            )
         return
     with written_whole(path) as part:
         part.write_text(json.dumps(settings), encoding="utf-8")
@@ -160,7 +162,9 @@ def _agree(request: TrialsRequest) -> None:
 def _first_seed(folder: Path) -> int:
     path = folder / SETTINGS_FILE
     if not path.is_file():
-        raise ValueError(f"trials: expected a folder with {SETTINGS_FILE}, as `python -m training.grasps trials` makes it, got {folder}")
+        raise ValueError(
+            f"trials: expected a folder with {SETTINGS_FILE}, as `python -m training.grasps trials` makes it, got {folder}"
+        )
     return int(read_json_object(path, "settings of trials")["first_seed"])
 
 

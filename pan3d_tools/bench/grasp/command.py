@@ -8,10 +8,11 @@ sensor, true masks, through the product's own merge (L1); `clusters` = the same 
 `depth_clusters`, which finds the objects itself; `colour` = colour alone through the whole pipeline (L2). The whole loop with an
 arm is `pan3d bench pick`.
 
-Planners, which get the same clouds: `pan3d` = `select_grasps`; `learnt` = the same with `grasp.order: learnt`; `rehearsed` = the same, and what it finds is tried first in a
-physics twin of the cloud, which with `--protocol clear` decides, too, which object is taken; `obb` = the baseline, straight down
-at the centre of the object's box, closing along its shorter side, without any look at collisions. With `--gripper suction` it is
-a cup that is planned for, and `obb` puts it straight down on the middle of the box's top.
+Planners, which get the same clouds: `pan3d` = `select_grasps`; `learnt` = the same with `grasp.order: learnt`; `rehearsed` =
+what `pan3d` finds is tried first in a physics twin of the cloud, which with `--protocol clear` decides, too, which object is
+taken; `obb` = the baseline, straight down at the centre of the object's box, closing along its shorter side, without any look at
+collisions. With `--gripper suction` it is a cup that is planned for, and `obb` puts it straight down on the middle of the box's
+top.
 """
 
 from __future__ import annotations
