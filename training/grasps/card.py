@@ -48,7 +48,7 @@ def learn_scorer(folder: Path, out: Path, request: LearnRequest, at_most: int | 
         raise ValueError(f"out: expected a file .safetensors, got {out}")
     trials, seeds = read_trials(folder, at_most)
     split, curve = split_by_scene(seeds), Curve()
-    network = learn(trials, split, request, lambda *row: curve.append(row))
+    network = learn(trials, seeds, split, request, lambda *row: curve.append(row))
     write_scorer(out, network, {"trials": str(len(seeds)), "scenes": str(len(np.unique(seeds)))})
     found = judge(read_scorer(out), trials, seeds, split.held_out)
     rows = sorted({*np.linspace(0, len(curve) - 1, min(CURVE_ROWS, len(curve))).round().astype(int).tolist()})

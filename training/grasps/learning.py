@@ -16,6 +16,7 @@ from training.grasps.scene import MOVED, SceneTrials
 HELD_OUT_SHARE = 0.1  # of the scenes: for the calibration and the figures
 BATCH = 512
 NOISE_M = 0.0005  # of places, so that no number is learnt by heart
+PAIR_SHARE = 1.0  # weight of the order among trials of one object, beside every trial's own probability
 AVERAGE = 0.995  # decay of the averaged weights
 DROPPED = 0.1  # of points, at most
 # What a mirrored hand sees: a parallel hand is the same from both sides, in both directions.
@@ -64,11 +65,12 @@ def split_by_scene(seeds: np.ndarray) -> Split:
     return Split(np.flatnonzero(seeds < first), np.flatnonzero(seeds >= first))
 
 
-def learn(trials: SceneTrials, split: Split, request: LearnRequest, say: Say) -> ScorerNetwork:
+def learn(trials: SceneTrials, seeds: np.ndarray, split: Split, request: LearnRequest, say: Say) -> ScorerNetwork:
     """Train and calibrate a scorer.
 
     Args:
         trials: All of them.
+        seeds: (T,) their scenes.
         split: Which are learnt from; the others stop nothing, but calibrate and are told.
         request: How long, how fast.
         say: Called after every epoch with its number and the losses (nats a trial) on both parts.
@@ -81,21 +83,23 @@ def learn(trials: SceneTrials, split: Split, request: LearnRequest, say: Say) ->
     network, average = ScorerNetwork(), ScorerNetwork()
     optimizer = torch.optim.AdamW(network.parameters(), request.learning_rate, weight_decay=request.weight_decay)
     batches = max(1, len(split.learnt) // BATCH)
+    objects = objects_of(trials, seeds)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, request.learning_rate, total_steps=request.epochs * batches + 1, pct_start=0.1
     )
     clean, steps = torch.from_numpy(trials.clean.astype(np.float32)), 0
     for epoch in range(request.epochs):
         total = 0.0
-        for rows in np.array_split(rng.permutation(split.learnt), batches):
-            loss = _loss(network(*_varied(trials.views[rows], rng)), clean[rows])
+        for rows in _batches(split.learnt, objects, batches, rng):
+            found = network(*_varied(trials.views[rows], rng))
+            loss = _loss(found, clean[rows]) + PAIR_SHARE * _pair_loss(found, clean[rows], torch.from_numpy(objects[rows]))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             steps += 1
             _take_in(average, network, steps)
-            total += float(loss.detach()) / batches
+            total += float(_loss(found.detach(), clean[rows])) / batches
         say(epoch, total, float(_loss(outputs(average, trials.views[split.held_out]), clean[split.held_out])))
     # What is chosen from at use are settled hands; hands that were moved for the sake of failures calibrate nothing.
     rows = split.held_out[trials.chosen[split.held_out] != MOVED]
@@ -103,7 +107,35 @@ def learn(trials: SceneTrials, split: Split, request: LearnRequest, say: Say) ->
     return average.eval()
 
 
+def objects_of(trials: SceneTrials, seeds: np.ndarray) -> np.ndarray:
+    """Number trials by what was to be lifted.
+
+    Args:
+        trials: All of them.
+        seeds: (T,) their scenes.
+
+    Returns:
+        (T,) the same number for trials of one object of one scene as one input shows it.
+    """
+    keys = np.stack([seeds, trials.given, trials.target]).astype(np.int64)
+    numbers: np.ndarray = np.unique(keys, axis=1, return_inverse=True)[1].ravel()
+    return numbers
+
+
 _loss = torch.nn.functional.binary_cross_entropy_with_logits
+
+
+def _batches(rows: np.ndarray, objects: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """The rows in parts of about the same size, in another order every time, with trials of one object together."""
+    place = rng.permutation(int(objects.max()) + 1)[objects[rows]]
+    return np.array_split(rows[np.argsort(place, kind="stable")], count)
+
+
+def _pair_loss(found: Tensor, clean: Tensor, objects: Tensor) -> Tensor:
+    """Log loss of which of two trials of one object is clean, over all such pairs (Burges et al. 2005, "RankNet", equation 3)."""
+    better = (objects[:, None] == objects[None]) & (clean[:, None] > clean[None])
+    lead = (found[:, None] - found[None])[better]
+    return torch.nn.functional.softplus(-lead).sum() / max(int(better.sum()), 1)
 
 
 @torch.no_grad()
@@ -198,8 +230,8 @@ def judge(scorer: GraspScorer, trials: SceneTrials, seeds: np.ndarray, rows: np.
     clean = trials.clean[rows]
     edges = np.array_split(np.argsort(likely, kind="stable"), 10)
     gap = sum(len(part) / len(rows) * abs(likely[part].mean() - clean[part].mean()) for part in edges if len(part))
-    groups = np.unique(np.stack([seeds[rows], trials.given[rows], trials.target[rows]]), axis=1, return_inverse=True)[1].ravel()
-    mixed = [part for part in (np.flatnonzero(groups == k) for k in range(groups.max() + 1)) if 0 < clean[part].mean() < 1]
+    groups = objects_of(trials, seeds)[rows]
+    mixed = [part for part in (np.flatnonzero(groups == k) for k in np.unique(groups)) if 0 < clean[part].mean() < 1]
     first = [float(np.mean([clean[part[values[part].argmax()]] for part in mixed])) for values in (likely, analytic)]
     return Judgement(
         len(rows), float(clean.mean()), _auc(likely, clean), _auc(analytic, clean), float(((likely - clean) ** 2).mean()),

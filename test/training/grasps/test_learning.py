@@ -10,7 +10,17 @@ import torch
 from pan3d_core.grasping.hand_views import OTHER_POINTS, OWN_POINTS, TERMS, HandViews
 from pan3d_core.grasping.scorer import GraspScorer, ScorerNetwork, read_scorer
 from training.grasps.__main__ import main
-from training.grasps.learning import LearnRequest, calibrate, judge, learn, outputs, split_by_scene
+from training.grasps.learning import (
+    LearnRequest,
+    _batches,
+    _pair_loss,
+    calibrate,
+    judge,
+    learn,
+    objects_of,
+    outputs,
+    split_by_scene,
+)
 from training.grasps.scene import BEST, SceneTrials
 from training.grasps.shards import SETTINGS_FILE, shard_path, write_shard
 
@@ -36,7 +46,7 @@ def test_it_learns_what_decides_and_says_how_sure_it_is():
     seeds = np.repeat(np.arange(8), 30)
     split = split_by_scene(seeds)
     told = []
-    network = learn(trials, split, LearnRequest(epochs=25), lambda *row: told.append(row))
+    network = learn(trials, seeds, split, LearnRequest(epochs=25), lambda *row: told.append(row))
     found = judge(GraspScorer(network, ""), trials, seeds, split.held_out)
     assert found.auc > 0.95 > 0.7 > found.auc_analytic and found.brier < 0.1 and found.first_clean > 0.9
     assert len(told) == 25 and told[-1][1] < 0.3 < told[0][1]
@@ -44,8 +54,9 @@ def test_it_learns_what_decides_and_says_how_sure_it_is():
 
 def test_the_same_seed_learns_the_same():
     trials = made_up(120, np.random.default_rng(1))
-    split = split_by_scene(np.repeat(np.arange(4), 30))
-    first, second = (learn(trials, split, LearnRequest(epochs=2), lambda *_: None).state_dict() for _ in range(2))
+    seeds = np.repeat(np.arange(4), 30)
+    split = split_by_scene(seeds)
+    first, second = (learn(trials, seeds, split, LearnRequest(epochs=2), lambda *_: None).state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -90,3 +101,22 @@ def test_the_command_writes_a_file_that_is_read_and_its_card(tmp_path, capsys):
     assert "epoch 2:" in capsys.readouterr().out
     with pytest.raises(ValueError, match="expected a file .safetensors"):
         main(["learn", str(tmp_path), "-o", str(tmp_path / "scorer.pt"), "--epochs", "1"])
+
+
+def test_trials_of_one_object_are_compared_with_each_other():
+    rng = np.random.default_rng(6)
+    trials = made_up(240, rng)
+    objects = np.repeat(np.arange(24), 10).astype(np.uint8)
+    trials = replace(trials, target=objects)
+    seeds = np.repeat(np.arange(8), 30)
+    rows = np.arange(240)
+    groups = objects_of(trials, seeds)
+    assert len(np.unique(groups)) == 24 and (groups.reshape(24, 10) == groups[::10, None]).all()
+    parts = _batches(rows, groups, 4, rng)
+    assert sorted(np.concatenate(parts).tolist()) == rows.tolist()
+    assert all(len(np.unique(groups[part])) <= 7 for part in parts), "objects are torn apart"
+    clean = torch.tensor([1.0, 0.0, 1.0, 0.0])
+    right, wrong = torch.tensor([3.0, 0.0, 9.0, 6.0]), torch.tensor([0.0, 3.0, 9.0, 6.0])
+    same = torch.tensor([0, 0, 1, 1])
+    assert _pair_loss(right, clean, same) < 0.1 < 1.0 < _pair_loss(wrong, clean, same)
+    assert _pair_loss(wrong, clean, torch.arange(4)) == 0, "of different objects nothing is compared"
