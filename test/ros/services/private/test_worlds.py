@@ -1,5 +1,6 @@
 """The node keeps what it remembers in a file, and begins with it."""
 
+import errno
 from dataclasses import replace
 
 import pytest
@@ -69,6 +70,24 @@ def test_what_cannot_be_saved_or_read_says_why(spinner, monkeypatch, tmp_path):
     answer = bench.call(Trigger, "save_world")
     assert not answer.success and answer.message == "world.file: expected the path of a .safetensors file, got none"
     assert not bench.node.set_parameters([Parameter("world.file", value="/etc/passwd")])[0].successful
+
+
+def test_a_full_disk_leaves_the_world_that_was_saved_before(spinner, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "table.safetensors"
+    bench = ros_support.Bench(spinner, monkeypatch, world__file=str(path)).start()
+    bench.until(lambda: bench.instances() and len(seen(bench)) == 2, "results")
+    assert bench.call(Trigger, "save_world").success
+    before = path.read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        answer = bench.call(Trigger, "save_world")
+    assert not answer.success and "the disk is full; nothing of it is left" in answer.message and str(path) in answer.message
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    count = len(bench.instances())
+    bench.until(lambda: len(bench.instances()) > count, "perception goes on")
 
 
 def test_of_two_worlds_that_are_loaded_the_later_counts(spinner, monkeypatch, tmp_path):

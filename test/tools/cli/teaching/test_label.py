@@ -1,5 +1,6 @@
 """`pan3d label` and `pan3d teach label --teacher`: terms first, labels as files, what could not be looked at."""
 
+import errno
 import json
 from dataclasses import replace
 
@@ -59,6 +60,24 @@ def test_pictures_become_labels_after_the_terms_were_shown(tmp_path, capsys, onn
     (pictures / "full.jpg").write_bytes(b"")
     code, _, error = run(capsys, "label", pictures, "-o", tmp_path / "third", *onnx)
     assert code == 2 and "expected pictures of different names, got 'full' twice" in error
+
+
+def test_a_full_disk_leaves_nothing_that_reads_as_labels(tmp_path, capsys, onnx, monkeypatch):
+    pictures, out = pictures_in(tmp_path / "pictures"), tmp_path / "labels"
+    written = []
+
+    def full_after_two(_):
+        written.append(1)
+        if len(written) > 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full_after_two)
+    code, _, error = run(capsys, "label", pictures, "-o", out, *onnx)
+    assert code == 2 and "the disk is full" in error and str(out) in error and len(written) == 3
+    assert not list(out.rglob("labels.json")) and not [path for path in out.rglob(".*") if path.is_file()]
+    monkeypatch.undo()
+    code, told, _ = run(capsys, "label", pictures, "-o", out, *onnx)
+    assert code == 0 and "2 of 2 pictures looked at" in told
 
 
 def test_labels_of_a_scene_are_those_that_refining_reads(tmp_path, capsys, onnx):
