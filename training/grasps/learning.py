@@ -28,9 +28,9 @@ Say = Callable[[int, float, float], None]
 class LearnRequest:
     """How the scorer learns."""
 
-    epochs: int = 30
+    epochs: int = 12
     learning_rate: float = 2e-3
-    weight_decay: float = 1e-3
+    weight_decay: float = 2e-2
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -115,18 +115,19 @@ def run(argv: list[str]) -> dict:
         **{name: value for name, value in vars(options).items() if name != "kinds" or value != list(KINDS)},
         **{" ".join(key): figures for key, figures in found},
         **{f"{' '.join(key)} cleared": figures for key, figures in emptied},
-        **{f"{name} over {BASELINE}": gap for name, gap in _over_baseline(dict(found)).items()},
+        **{f"{name} over {BASELINE}": gap for name, gap in _over(dict(found), OURS, BASELINE).items()},
+        **{f"{name} {LEARNT} over {OURS}": gap for name, gap in _over(dict(found), LEARNT, OURS).items()},
         "attempts": [{"key": list(key), **asdict(item)} for key, attempts in each for item in attempts],
         "clearings": [{"key": list(key), **asdict(item)} for key, clearings in cleared for item in clearings],
     }
 
 
-def _over_baseline(found: dict[Key, dict]) -> dict[str, dict[str, float]]:
-    """Clean lifts per object more than the baseline's on the same clouds."""
+def _over(found: dict[Key, dict], ours: str, theirs: str) -> dict[str, dict[str, float]]:
+    """Clean lifts per object that one planner has more than another on the same clouds."""
     return {
-        f"{arrangement} {given}": difference(figures["clean_per_object"], found[arrangement, given, BASELINE]["clean_per_object"])
+        f"{arrangement} {given}": difference(figures["clean_per_object"], found[arrangement, given, theirs]["clean_per_object"])
         for (arrangement, given, planner), figures in found.items()
-        if planner == OURS and (arrangement, given, BASELINE) in found
+        if planner == ours and (arrangement, given, theirs) in found
     }
 
 
