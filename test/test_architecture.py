@@ -50,7 +50,7 @@ ROOM_FLOORS = {
     "calibration": ("structures", "config", "assembly"),
     "memory": ("geometry", "structures", "labels", "config", "runtime", "gaussians"),
     "teaching": ("geometry", "structures", "labels", "config", "runtime", "views", "pictures", "language"),
-    "grasping": ("geometry", "structures", "labels", "config"),
+    "grasping": ("geometry", "structures", "labels", "config", "runtime"),
     "motion": ("geometry", "structures", "config", "memory"),
     "planning": ("config", "body", "memory"),
     "warranty": ("runtime",),

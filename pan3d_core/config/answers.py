@@ -79,6 +79,12 @@ class GraspConfig(Checked):
     num_pairs: int = setting(120, "contact pairs that are tried", range=(10, 100_000))
     num_directions: int = setting(12, "approach directions around each contact pair", range=(1, 180))
     max_targets: int = setting(10, "most grasps returned", range=(1, 1000))
+    order: str = setting(
+        "analytic",
+        "grasps of two jaws are ordered by the analytic score, or by how likely a network that has learnt from trials in physics "
+        "calls a clean lift (learnt; only for the default hand)",
+        choices=("analytic", "learnt"),
+    )
 
 
 @dataclass(frozen=True)

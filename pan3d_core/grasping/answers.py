@@ -25,6 +25,11 @@ REASONS = {
     "inside": "the object itself is in the suction cup's way",
     "heavy": "the suction cup would not hold the object's weight at any place where it seals",
 }
+ORDERS = {
+    "analytic": "",
+    "learnt": "their order is learnt: scores are probabilities of a lift that moves nothing else",
+    "other hand": "their order is not learnt, since nothing was learnt of such a hand",
+}
 _NMS_DISTANCE_M, _NMS_ANGLE_DEG = 0.02, 30.0
 
 
@@ -76,13 +81,15 @@ class GraspResult:
     reason: str  # key of `REASONS`
     counts: GraspCounts | SuctionCounts = GraspCounts()
     methods: tuple[str, ...] = ()  # per target: suction, antipodal, wall, rim or box (a side was not seen)
+    order: str = "analytic"  # key of `ORDERS`: what the scores are
 
     @property
     def message(self) -> str:
-        """The reason as a sentence, with the counts as far as the search came."""
+        """The reason as a sentence, with the counts as far as the search came, and what they are ordered by if that is learnt."""
         reached = {} if self.reason in ("not_metric", "no_points") else self.counts.told()
         numbers = ", ".join(f"{name} {count}" for name, count in reached.items())
-        return f"{REASONS[self.reason]} ({numbers})" if numbers else REASONS[self.reason]
+        order = f"; {ORDERS[self.order]}" if self.targets and ORDERS[self.order] else ""
+        return (f"{REASONS[self.reason]} ({numbers})" if numbers else REASONS[self.reason]) + order
 
 
 def best_apart(

@@ -143,7 +143,7 @@ def _extruded(points: np.ndarray, normals: np.ndarray, low: float) -> tuple[np.n
     nearby = cKDTree(points[:, :2]).query(place, k=min(6, len(points)))[1]
     place = place + _ERODED_M * facing
     top = points[:, 2][nearby].max(1)
-    extra, extra_normals = [], []
+    extra, extra_normals = [np.zeros((0, 3))], [np.zeros((0, 3))]  # of what is flatter than the first step there is no wall
     for height in np.arange(low + 0.004, points[:, 2].max(), _STEP_M):
         rows = height < top - 0.002
         extra.append(np.column_stack([place[rows], np.full(rows.sum(), height)]))

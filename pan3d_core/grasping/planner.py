@@ -16,13 +16,17 @@ import torch
 from pan3d_core.config import GraspConfig
 from pan3d_core.grasping.answers import REASONS, GraspCounts, GraspResult, best_apart
 from pan3d_core.grasping.contacts import NAMES, find_pairs
+from pan3d_core.grasping.hand_views import hand_views
 from pan3d_core.grasping.hands import narrow_opening
-from pan3d_core.grasping.object_cloud import BODY_POINTS, build_object_cloud
+from pan3d_core.grasping.object_cloud import BODY_POINTS, ObjectCloud, build_object_cloud
 from pan3d_core.grasping.placing import MIN_SCORE, PlacedHands, place_hands
+from pan3d_core.grasping.scorer import knows_hand, shipped_scorer
 from pan3d_core.grasping.suction import SUCTION_POINTS, suction_grasps
 from pan3d_core.structures import GraspTarget, Panoptic3D
 
 __all__ = ["REASONS", "GraspCounts", "GraspResult", "select_grasps"]
+
+LEARNT = "learnt"
 
 
 def select_grasps(
@@ -62,8 +66,10 @@ def select_grasps(
     found = GraspCounts(counts.sampled, counts.antipodal, counts.too_wide, counts.too_thin, placed.tried)
     if placed.tried == 0:
         return GraspResult((), "too_wide" if counts.too_wide else "too_thin" if counts.too_thin else "no_pairs", found)
+    placed, order = _in_order(placed, cloud, config)
     rotation = placed.hands.rotation
-    kept = best_apart(placed.hands.position, rotation[:, :, 2], rotation[:, :, 0], placed.scores, MIN_SCORE, config.max_targets)
+    least = MIN_SCORE if order != LEARNT else 0.0
+    kept = best_apart(placed.hands.position, rotation[:, :, 2], rotation[:, :, 0], placed.scores, least, config.max_targets)
     found = replace(
         found,
         table=placed.table,
@@ -74,7 +80,19 @@ def select_grasps(
     )
     targets = tuple(_target(placed, row, panoptic, instance_id, config) for row in kept)
     methods = tuple(NAMES[placed.hands.source[row]] for row in kept)
-    return GraspResult(targets, "found" if targets else _reason(found), found, methods)
+    return GraspResult(targets, "found" if targets else _reason(found), found, methods, order)
+
+
+def _in_order(placed: PlacedHands, cloud: ObjectCloud, config: GraspConfig) -> tuple[PlacedHands, str]:
+    """Hands that are worth something, with the scores that they shall be ordered by, and what these are."""
+    if config.order == "analytic":
+        return placed, config.order
+    if not knows_hand(config.gripper):
+        return placed, "other hand"
+    rows = np.flatnonzero(placed.scores > MIN_SCORE)
+    hands, contact, scores = placed.hands[rows], placed.contact[rows], placed.scores[rows]
+    likely = shipped_scorer()(hand_views(hands, contact, scores, cloud, config.gripper))
+    return replace(placed, hands=hands, contact=contact, scores=likely), LEARNT
 
 
 def _reason(counts: GraspCounts) -> str:

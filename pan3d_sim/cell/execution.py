@@ -21,6 +21,7 @@ TOUCH_M = 0.0005  # contacts shallower than this are the solver's margin, not a 
 PUSHED_M = 0.010  # the target may be brushed on the way in, but not pushed farther than this
 BLOCKED_M = 0.008  # the hand stays this far behind its command: something is in the way
 CLEAN_M, CLEAN_DEG = 0.02, 20.0
+LOOK_EVERY = 5  # commands of the approach, between two looks at what is touched
 PRESSED_M = 0.008  # a cup goes on by so much at most to find the surface
 
 
@@ -39,6 +40,10 @@ class Programme:
     # How high it lifts, and how often it shakes then.
     lift_m: float = 0.20
     shakes: int = 4
+
+    # What makes trials cheap where very many are made: steps of physics between two commands, and no lift of an empty hand.
+    steps_at_once: int = 1
+    ends_empty: bool = False
 
     @property
     def lifted_m(self) -> float:
@@ -107,10 +112,14 @@ class Execution:
         self._close()
         self.observe("closed")
         caught = self._held()
+        if self.programme.ends_empty and not caught:
+            return self._result("missed")
         closed_in_hand = self._target_in_hand()
         lifted_pose = raised(self.goal, self.programme.lift_m)
         self._move(self.goal, lifted_pose, SQUEEZE_M, self.programme.lift_s)
         self.observe("lifted")
+        if self.programme.ends_empty and not self._held():
+            return self._result("slipped")
         self._shake(lifted_pose)
         self._move(lifted_pose, lifted_pose, SQUEEZE_M, self.programme.hold_s)
         self.observe("after")
@@ -160,24 +169,27 @@ class Execution:
 
     def _move(self, start: np.ndarray, goal: np.ndarray, opening_m: float, seconds: float, *, stop_on_hit: bool = False) -> bool:
         """Straight line between two poses of equal or nearby orientation, smooth start and stop."""
-        steps = max(1, round(seconds / self.model.opt.timestep))
+        commands = self._commands(seconds)
         self.hand.grip(self.data, opening_m)
-        for index in range(1, steps + 1):
-            t = index / steps
+        for index in range(1, commands + 1):
+            t = index / commands
             self.hand.move(self.data, between(start, goal, t * t * (3 - 2 * t)))
             self._step()
-            if stop_on_hit and index % 5 == 0:
+            if stop_on_hit and index % LOOK_EVERY == 0:
                 self.hit = self._obstructed()
                 if self.hit:
                     return True
         return False
 
+    def _commands(self, seconds: float) -> int:
+        return max(1, round(seconds / (self.model.opt.timestep * self.programme.steps_at_once)))
+
     def _close(self) -> None:
         """Close at an even speed: jaws that snap shut would dent the object by several millimetres."""
         self.depth_m = 0.0  # what a collision on the way in dented does not count
-        steps = round(self.programme.close_s / self.model.opt.timestep)
-        for index in range(1, steps + 1):
-            t = min(1.0, 1.25 * index / steps)  # the last fifth presses
+        commands = self._commands(self.programme.close_s)
+        for index in range(1, commands + 1):
+            t = min(1.0, 1.25 * index / commands)  # the last fifth presses
             self.hand.grip(self.data, self.width + t * (SQUEEZE_M - self.width))
             self._step()
 
@@ -217,11 +229,13 @@ class Execution:
         return self._contacts().held
 
     def _step(self) -> None:
-        """One step of physics; the deepest contact of the pads is kept, which is cheap enough."""
-        mujoco.mj_step(self.model, self.data)
+        """Physics up to the next command; the deepest contact of the pads is kept, which is cheap enough."""
+        mujoco.mj_step(self.model, self.data, self.programme.steps_at_once)
         contact = self.data.contact
         if self.data.ncon:
-            touching = np.isin(contact.geom, self.hand.pad_geoms).any(1)
+            touching = np.zeros(self.data.ncon, bool)
+            for pad in self.hand.pad_geoms:
+                touching |= (contact.geom == pad).any(1)
             self.depth_m = max(self.depth_m, float(-contact.dist[touching].min(initial=0.0)))
 
     def _target_in_hand(self) -> np.ndarray:
@@ -261,12 +275,12 @@ class SuctionExecution(Execution):
 
     def _close(self) -> None:
         hand = self._cup()
-        start, steps = self.goal, round(self.programme.close_s / self.model.opt.timestep)
-        for index in range(1, steps + 1):
+        start, commands = self.goal, self._commands(self.programme.close_s)
+        for index in range(1, commands + 1):
             if hand.gaps(self.data, self.target).min() <= 0.0:
                 break
             self.goal = start.copy()
-            self.goal[:3, 3] += PRESSED_M * min(1.0, 1.25 * index / steps) * start[:3, 2]
+            self.goal[:3, 3] += PRESSED_M * min(1.0, 1.25 * index / commands) * start[:3, 2]
             hand.move(self.data, self.goal)
             self._step()
         hand.seal(self.data, self.target)

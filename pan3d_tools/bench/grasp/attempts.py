@@ -19,7 +19,7 @@ from pan3d_sim.cell.arrangement import fallen
 from pan3d_sim.cell.execution import CLEAN_DEG, CLEAN_M
 from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.robot_cell import RobotCell
-from pan3d_tools.bench.grasp.clouds import Look, SceneCloud
+from pan3d_sim.clouds import Look, SceneCloud
 
 NO_GRASP, NOT_SEEN = "no grasp", "not seen"
 MORE_ATTEMPTS = 3  # than objects: then a table counts as not cleared
@@ -214,6 +214,6 @@ def plan_box_top(cloud: SceneCloud, instance_id: int, support_height_m: float) -
 
 SUCTION = GraspConfig(gripper=GripperConfig(kind="suction"))
 PLANNERS: dict[str, dict[str, Planner]] = {  # by kind of gripper
-    "parallel": {"pan3d": plan_pan3d, "obb": plan_obb},
+    "parallel": {"pan3d": plan_pan3d, "learnt": partial(plan_pan3d, config=GraspConfig(order="learnt")), "obb": plan_obb},
     "suction": {"pan3d": partial(plan_pan3d, config=SUCTION), "obb": plan_box_top},
 }

@@ -8,10 +8,11 @@ sensor, true masks, through the product's own merge (L1); `clusters` = the same 
 `depth_clusters`, which finds the objects itself; `colour` = colour alone through the whole pipeline (L2). The whole loop with an
 arm is `pan3d bench pick`.
 
-Planners, which get the same clouds: `pan3d` = `select_grasps`; `rehearsed` = the same, and what it finds is tried first in a
-physics twin of the cloud, which with `--protocol clear` decides, too, which object is taken; `obb` = the baseline, straight down
-at the centre of the object's box, closing along its shorter side, without any look at collisions. With `--gripper suction` it is
-a cup that is planned for, and `obb` puts it straight down on the middle of the box's top.
+Planners, which get the same clouds: `pan3d` = `select_grasps`; `learnt` = the same with `grasp.order: learnt`; `rehearsed` =
+what `pan3d` finds is tried first in a physics twin of the cloud, which with `--protocol clear` decides, too, which object is
+taken; `obb` = the baseline, straight down at the centre of the object's box, closing along its shorter side, without any look at
+collisions. With `--gripper suction` it is a cup that is planned for, and `obb` puts it straight down on the middle of the box's
+top.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ from pan3d_sim.cameras.depth_sensors import DEPTH_SENSORS, DepthSensor
 from pan3d_sim.cell.arrangement import ARRANGEMENTS
 from pan3d_sim.cell.grippers import hand_of
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell
+from pan3d_sim.clouds import Look, cloud_from_views, true_cloud
 from pan3d_sim.library.bank import OBJECT_SPLITS, ObjectLibrary
 from pan3d_sim.objects.kinds import KINDS
 from pan3d_tools.bench.grasp.attempts import PLANNERS, Attempt, Clearing, attempt_all, clear_table
-from pan3d_tools.bench.grasp.clouds import Look, cloud_from_views, look_by_engine, true_cloud
+from pan3d_tools.bench.grasp.clouds import look_by_engine
 from pan3d_tools.bench.grasp.figures import clearing_table, difference, summarize, summarize_clearing, table
 from pan3d_tools.bench.grasp.rehearsed import RehearsedPlanning
 from pan3d_tools.bench.options import add_device_option, add_engine_options
@@ -43,7 +45,7 @@ from pan3d_tools.bench.options import add_device_option, add_engine_options
 log = logging.getLogger("pan3d.sim.bench")
 
 TRUE, VIEWS, CLUSTERS, COLOUR = INPUTS = ("true", "views", "clusters", "colour")
-OURS, REHEARSED, BASELINE = "pan3d", "rehearsed", "obb"
+OURS, LEARNT, REHEARSED, BASELINE = "pan3d", "learnt", "rehearsed", "obb"
 EACH, CLEAR = PROTOCOLS = ("each", "clear")
 NOISE_MM = 1.0
 UNDECISIVE = ("seed", "scenes", "keep", "films", "markdown")  # options that change nothing of a scene's measurement
@@ -69,7 +71,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add("--objects", type=int, default=6, help="objects per scene (default: %(default)s)")
     add("--arrangement", choices=ARRANGEMENTS, default=["separated"], help="(default: separated)", nargs="+")
     add("--input", choices=INPUTS, default=[VIEWS], help="what planners are given (default: views)", nargs="+")
-    add("--planner", choices=(OURS, REHEARSED, BASELINE), default=[OURS], help="(default: pan3d)", nargs="+")
+    add("--planner", choices=(OURS, LEARNT, REHEARSED, BASELINE), default=[OURS], help="(default: pan3d)", nargs="+")
     add("--gripper", choices=tuple(PLANNERS), default="parallel", help="two jaws, or a suction cup (default: %(default)s)")
     add("--protocol", choices=PROTOCOLS, default=[EACH], nargs="+",
         help="each = one attempt at every object where it lies; clear = one object after another is taken away (default: each)",
@@ -88,7 +90,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     add("--markdown", type=Path, metavar="FILE", help="write the tables to a file")
     add_engine_options(parser)
     add_device_option(parser)
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if LEARNT in options.planner and LEARNT not in PLANNERS[options.gripper]:
+        parser.error(f"--planner: expected none that is {LEARNT} with --gripper {options.gripper}, of which nothing was learnt")
+    return options
 
 
 def run(argv: list[str]) -> dict:
@@ -110,18 +115,19 @@ def run(argv: list[str]) -> dict:
         **{name: value for name, value in vars(options).items() if name != "kinds" or value != list(KINDS)},
         **{" ".join(key): figures for key, figures in found},
         **{f"{' '.join(key)} cleared": figures for key, figures in emptied},
-        **{f"{name} over {BASELINE}": gap for name, gap in _over_baseline(dict(found)).items()},
+        **{f"{name} over {BASELINE}": gap for name, gap in _over(dict(found), OURS, BASELINE).items()},
+        **{f"{name} {LEARNT} over {OURS}": gap for name, gap in _over(dict(found), LEARNT, OURS).items()},
         "attempts": [{"key": list(key), **asdict(item)} for key, attempts in each for item in attempts],
         "clearings": [{"key": list(key), **asdict(item)} for key, clearings in cleared for item in clearings],
     }
 
 
-def _over_baseline(found: dict[Key, dict]) -> dict[str, dict[str, float]]:
-    """Clean lifts per object more than the baseline's on the same clouds."""
+def _over(found: dict[Key, dict], ours: str, theirs: str) -> dict[str, dict[str, float]]:
+    """Clean lifts per object that one planner has more than another on the same clouds."""
     return {
-        f"{arrangement} {given}": difference(figures["clean_per_object"], found[arrangement, given, BASELINE]["clean_per_object"])
+        f"{arrangement} {given}": difference(figures["clean_per_object"], found[arrangement, given, theirs]["clean_per_object"])
         for (arrangement, given, planner), figures in found.items()
-        if planner == OURS and (arrangement, given, BASELINE) in found
+        if planner == ours and (arrangement, given, theirs) in found
     }
 
 

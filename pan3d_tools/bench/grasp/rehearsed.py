@@ -11,9 +11,9 @@ from pan3d_core.grasping.planner import GraspResult, select_grasps
 from pan3d_core.grasping.rehearsal import RehearsalRequest, RehearsedGrasp, rehearse_objects
 from pan3d_core.structures import GraspTarget
 from pan3d_sim.cell.robot_cell import RobotCell
+from pan3d_sim.clouds import SceneCloud
 from pan3d_sim.rehearsal.trials import GraspRehearser
 from pan3d_tools.bench.grasp.attempts import NO_GRASP, Planner
-from pan3d_tools.bench.grasp.clouds import SceneCloud
 
 
 class RehearsedPlanning:

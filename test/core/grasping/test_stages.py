@@ -9,6 +9,7 @@ import torch
 
 from pan3d_core.config import FingertipConfig, GraspConfig, GripperConfig
 from pan3d_core.geometry.boxes import OrientedBox
+from pan3d_core.grasping.completion import complete_surface
 from pan3d_core.grasping.contacts import NAMES, find_pairs
 from pan3d_core.grasping.hands import Hands, contact_of, free_depth, insert, low_end
 from pan3d_core.grasping.object_cloud import ObjectCloud, build_object_cloud
@@ -143,3 +144,10 @@ def test_the_low_end_of_marked_values_is_their_quantile():
     assert np.allclose(found[marked], np.nanquantile(np.where(rows, values, np.nan)[marked], 0.1, axis=1))
     assert marked.any() and not marked.all()
     assert np.all(found[~marked] == 0)
+
+
+def test_of_a_thing_as_flat_as_paper_no_wall_is_guessed():
+    sheet = grid((0.0, 0.04), (0.0, 0.03), 0.003, 0.002)
+    up = np.tile(np.array([0.0, 0.0, 1.0], np.float32), (len(sheet), 1))
+    points, normals = complete_surface(sheet, up, np.eye(3), 0.0)
+    assert points.shape == normals.shape == (0, 3)

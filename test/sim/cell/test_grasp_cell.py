@@ -11,8 +11,8 @@ from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_sim.cameras.depth_noise import DepthNoise
 from pan3d_sim.cell.grasp_trial import GraspTrials
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell
+from pan3d_sim.clouds import cloud_from_views, true_cloud
 from pan3d_tools.bench.grasp.attempts import attempt_all, plan_obb
-from pan3d_tools.bench.grasp.clouds import cloud_from_views, true_cloud
 from pan3d_tools.bench.grasp.figures import summarize
 
 EASY = CellConfig(num_objects=3, kinds=("can", "box", "bottle", "block", "ball"), width=320, height=240)

@@ -10,10 +10,20 @@ from PIL import Image
 from pan3d_core.config import GraspConfig, ModelConfig, RehearsalConfig
 from pan3d_sim.cameras.depth_noise import DepthNoise
 from pan3d_sim.cell.robot_cell import CellConfig, RobotCell
+from pan3d_sim.clouds import ids_of_objects, true_cloud
 from pan3d_sim.objects.kinds import sample_object
 from pan3d_tools.bench.grasp import command
-from pan3d_tools.bench.grasp.attempts import Attempt, Clearing, attempt_all, clear_table, plan_box_top, plan_obb, plan_pan3d
-from pan3d_tools.bench.grasp.clouds import ids_of_objects, look_by_engine, true_cloud
+from pan3d_tools.bench.grasp.attempts import (
+    PLANNERS,
+    Attempt,
+    Clearing,
+    attempt_all,
+    clear_table,
+    plan_box_top,
+    plan_obb,
+    plan_pan3d,
+)
+from pan3d_tools.bench.grasp.clouds import look_by_engine
 from pan3d_tools.bench.grasp.figures import clearing_table, difference, summarize, summarize_clearing, table
 from pan3d_tools.bench.grasp.rehearsed import RehearsedPlanning
 from pan3d_tools.bench.shares import quantile, rate
@@ -95,6 +105,15 @@ def test_a_cup_is_planned_for_beside_the_top_of_the_box():
         float(cloud.panoptic.points[cloud.panoptic.point_instance_id == 1, 2].max()), abs=1e-3
     )
     torch.testing.assert_close(grasp.world_from_grasp[:2, 3], box.world_from_box[:2, 3])
+
+
+def test_the_learnt_order_is_for_two_jaws_and_gives_probabilities(capsys):
+    with RobotCell(5, num_objects=1, kinds=("box",)) as cell:
+        grasp, reason = PLANNERS["parallel"]["learnt"](true_cloud(cell), 1, 0.0)
+    assert reason == "found" and 0 < grasp.score < 1
+    with pytest.raises(SystemExit):
+        command.parse(["--planner", "learnt", "--gripper", "suction"])
+    assert "of which nothing was learnt" in capsys.readouterr().err
 
 
 def test_noise_of_a_sensor_that_errs_in_other_ways_is_refused():
