@@ -29,7 +29,7 @@ from pan3d_sim.cell.robot_cell import RobotCell
 from pan3d_sim.data.scene_folders import cell_scene
 
 TARGETS = {"rss_mb_in_4_h": 5.0, "p99_over_p50": 1.3}  # at most, on an idle machine
-# CPython keeps up to 2000 freed tuples of each length for the next ones. A view set leaves some more there, until they are that many.
+# CPython keeps up to 2000 freed tuples of each length for the next ones; each view set leaves some more there until then.
 WARM_UP = 2500
 BLOCKS = 20
 FOUR_HOURS_S = 4 * 3600.0
