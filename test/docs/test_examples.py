@@ -13,7 +13,8 @@ from places import ROOT
 from pan3d_core.engines import ENGINES
 from pan3d_sim.arm import ARM, urdf_text
 
-EXAMPLES = {path.stem: path for path in sorted((ROOT / "examples").rglob("*.py"))}
+# Launch files are no programs; those of the nodes' examples have tests of their own.
+EXAMPLES = {path.stem: path for path in sorted((ROOT / "examples").rglob("*.py")) if not path.name.endswith(".launch.py")}
 ELSEWHERE = {"ask_the_node": "test/ros/examples/test_example.py", "behaviour_tree": "test/ros/examples/test_behaviour_tree.py"}
 FOR_PLANNERS = ("plan_around_objects", "moveit_requests", "moveit_py_pick", "mtc_pick")
 ELSEWHERE |= dict.fromkeys(FOR_PLANNERS, "test/ros/examples/test_planner_examples.py")

@@ -33,7 +33,7 @@ def test_two_sliding_fingers(limits, joints, opened):
     assert found.links.hand == "hand" and found.links.fingers == ("left", "right") and found.links.joints == joints
     assert found.joints_at(0.1) == pytest.approx(opened) and found.joints_at(0.0) == pytest.approx(dict.fromkeys(joints, 0.0))
     assert found.joints_at(0.05) == pytest.approx({name: value / 2 for name, value in opened.items()})
-    assert found.joints_at(0.3) == found.joints_at(0.1)
+    assert found.joints_at(0.3) == pytest.approx(found.joints_at(0.1))
     config = found.config
     assert (config.max_width_m, config.min_width_m) == pytest.approx((0.1, 0.0))
     fingers = config.finger_thickness_m, config.finger_breadth_m, config.finger_length_m, config.tip_beyond_tcp_m
