@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 
-from pan3d_core.geometry.transforms import look_at
+from pan3d_core.models.da3.graph import Shapes, graph_of_views
 from pan3d_core.models.mapanything.cameras import known_of_views
 from pan3d_core.models.mapanything.network import KnownGeometry, MapAnything, MapAnythingOutput
 from pan3d_core.models.mapanything.parts import PATCH
-from pan3d_core.runtime.networks.interface import Graph, TensorSpec
+from pan3d_core.runtime.networks.interface import Graph
 
-MAX_VIEWS = 8
 # Relative to the range of each output where that is large: exponentials amplify rounding.
 TOLERANCE = {
     "out_rays": 1e-3, "out_distance": 5e-3, "confidence": 5e-3, "valid_logits": 5e-3, "out_quat_xyzw": 1e-3, "out_centers": 5e-3,
@@ -73,41 +70,28 @@ def map_anything_graph(network: MapAnything, hw: tuple[int, int], checksum: str)
         checksum: Of the weights.
 
     Returns:
-        The graph, for 1 to `MAX_VIEWS` views, whatever is known of them.
+        The graph, for as many views as one of Depth Anything 3, whatever is known of them.
     """
     network.fix_grid((hw[0] // PATCH, hw[1] // PATCH))
     views = (1, "views")
-    inputs: dict[str, tuple[int | str, ...]] = {
+    inputs: Shapes = {
         "images": (*views, 3, *hw), "rays": (*views, *hw, 3), "rays_known": (1,), "distance": (*views, *hw),
         "quat_xyzw": (*views, 4), "centers": (*views, 3), "posed": (1,),
     }  # fmt: skip
-    outputs: dict[str, tuple[int | str, ...]] = {
+    outputs: Shapes = {
         "out_rays": (*views, *hw, 3), "out_distance": (*views, *hw), "confidence": (*views, *hw), "valid_logits": (*views, *hw),
         "out_quat_xyzw": (*views, 4), "out_centers": (*views, 3), "scale": (1,),
     }  # fmt: skip
-    samples = partial(_samples, network, hw)
-    return Graph(
-        engine="mapanything",
-        module=MapAnythingGraph(network).eval(),
-        inputs=tuple(TensorSpec(name, shape) for name, shape in inputs.items()),
-        outputs=tuple(TensorSpec(name, shape) for name, shape in outputs.items()),
-        axes={"views": (1, MAX_VIEWS)},
-        samples=partial(samples, known=True),
-        unposed_samples=partial(samples, known=False),
-        tolerance=TOLERANCE,
-        checksum=checksum,
-    )
+    module = MapAnythingGraph(network)
+    return graph_of_views("mapanything", module, _sample, inputs, outputs, tolerance=TOLERANCE, checksum=checksum)
 
 
-def _samples(network: MapAnything, hw: tuple[int, int], views: int, known: bool) -> dict[str, Tensor]:
-    """Random pictures of cameras in a circle, all of them and half of their depth known, or nothing."""
-    generator, device = torch.Generator().manual_seed(views), next(network.parameters()).device
-    images = torch.rand(1, views, 3, *hw, generator=generator)
-    angles = 2 * torch.pi * torch.arange(views) / max(views, 3)
-    eyes = torch.stack([2 * angles.cos(), 2 * angles.sin(), torch.ones(views)], dim=-1)
-    cameras = torch.stack([look_at(eye, torch.zeros(3)) for eye in eyes])
-    lenses = torch.tensor([[hw[1], 0.0, hw[1] / 2], [0.0, hw[1], hw[0] / 2], [0.0, 0.0, 1.0]]).expand(views, 3, 3)
-    depth = 1 + torch.rand(views, *hw, generator=generator)
-    depth[:, : hw[0] // 2] = 0
-    told = known_of_views(hw, lenses, cameras, depth) if known else KnownGeometry()
-    return {name: value.to(device) for name, value in map_anything_inputs(images, told).items()}
+def _sample(images: Tensor, cameras: tuple[Tensor, Tensor] | None) -> dict[str, Tensor]:
+    """Pictures of which all cameras and half of the depth are known, or nothing."""
+    if cameras is None:
+        return map_anything_inputs(images, KnownGeometry())
+    views, height, width = images.shape[1], images.shape[-2], images.shape[-1]
+    depth = 1 + torch.rand(views, height, width, generator=torch.Generator().manual_seed(views))
+    depth[:, : height // 2] = 0
+    cam_from_world, intrinsics = (item[0] for item in cameras)
+    return map_anything_inputs(images, known_of_views((height, width), intrinsics, cam_from_world, depth))

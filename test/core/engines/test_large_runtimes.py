@@ -5,6 +5,7 @@ from dataclasses import replace
 import da3_members
 import pytest
 import torch
+from map_anything_files import write_map_anything
 from tiny_graphs import writes_a_graph
 
 from pan3d_core.config import ModelConfig
@@ -16,7 +17,6 @@ from pan3d_core.models.da3.head import HeadSettings
 from pan3d_core.models.da3.network import AnyViewDa3, Da3Settings, MonocularDa3, NestedDa3
 from pan3d_core.models.eps3d.graph import eps3d_output
 from pan3d_core.models.fast3dis.graph import fast3dis_inputs, fast3dis_output
-from pan3d_core.models.mapanything import MapAnything, MapAnythingSizes
 from pan3d_core.models.vggt.segvggt import official_name
 from pan3d_core.runtime.networks import Wanted
 from pan3d_core.runtime.networks.table import prepared
@@ -247,14 +247,6 @@ def test_mapanything_answers_the_same_in_every_runtime_whatever_is_known(tmp_pat
     pytest.importorskip("onnxscript")
     monkeypatch.setattr(mapanything, "network_size", lambda config, hw=None: PICTURE)
     monkeypatch.setenv("PAN3D_CACHE", str(tmp_path / "cache"))
-    torch.manual_seed(0)
-    sizes = MapAnythingSizes(
-        dim=64, encoder_depth=2, encoder_heads=1, native_grid=5, shared_dim=64, depth=4, heads=1, taps=(1, 2),
-        channels=(8, 8, 8, 8), features=8, map_widths=(12, 16), number_widths=(8, 12),
-    )  # fmt: skip
-    model = MapAnything(sizes)
-    torch.nn.init.constant_(model.dense_head[1].conv2[2].bias, 2.0)
-    torch.save({"model": model.state_dict()}, tmp_path / "map.pth")
-    config = ModelConfig(name="mapanything", weights=str(tmp_path / "map.pth"), device="cpu")
+    config = ModelConfig(name="mapanything", weights=write_map_anything(tmp_path / "map.pth"), device="cpu")
     measured = replace(calibrated(3), depth=1 + torch.rand(3, *PICTURE, generator=torch.Generator().manual_seed(0)))
     require_alike(build_engine(config), engine_of_runtimes(config), [calibrated(1), calibrated(3), measured, views(3)])

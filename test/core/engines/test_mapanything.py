@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from map_anything_files import write_map_anything
 
 from pan3d_core.config import ModelConfig, PipelineConfig
 from pan3d_core.engines import build_engine, mapanything
 from pan3d_core.engines.table import build_graph
-from pan3d_core.models.mapanything import MapAnything, MapAnythingSizes, known_of_views
+from pan3d_core.models.mapanything import known_of_views
 from pan3d_core.models.mapanything.graph import map_anything_inputs, map_anything_output
 from pan3d_core.pipeline import PerceptionPipeline
 from pan3d_core.views.preprocessing import preprocess
@@ -16,16 +17,7 @@ from pan3d_core.views.preprocessing import preprocess
 
 @pytest.fixture
 def weights(tmp_path):
-    """A small network with one head of 64 channels, as a file of PyTorch's."""
-    torch.manual_seed(0)
-    sizes = MapAnythingSizes(
-        dim=64, encoder_depth=2, encoder_heads=1, native_grid=5, shared_dim=64, depth=4, heads=1, taps=(1, 2),
-        channels=(8, 8, 8, 8), features=8, map_widths=(12, 16), number_widths=(8, 12),
-    )  # fmt: skip
-    model = MapAnything(sizes)
-    torch.nn.init.constant_(model.dense_head[1].conv2[2].bias, 2.0)  # rays look forward, and pixels show surfaces
-    torch.save({"model": model.state_dict()}, tmp_path / "map.pth")
-    return str(tmp_path / "map.pth")
+    return write_map_anything(tmp_path / "map.pth")
 
 
 def engine_of(weights):

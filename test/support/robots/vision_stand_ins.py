@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field, make_dataclass
 
 from geometry_msgs.msg import Pose, PoseWithCovariance, Vector3
 from std_msgs.msg import Header
 
 
-@dataclass(slots=True)
-class BoundingBox3D:
-    center: Pose = field(default_factory=Pose)
-    size: Vector3 = field(default_factory=Vector3)
+def message(name: str, **fields: type) -> type:
+    """A message with these fields and no others, each as its type begins."""
+    return make_dataclass(name, [(key, kind, field(default_factory=kind)) for key, kind in fields.items()], slots=True)
 
 
-@dataclass(slots=True)
-class ObjectHypothesis:
-    class_id: str = ""
-    score: float = 0.0
-
-
-@dataclass(slots=True)
-class ObjectHypothesisWithPose:
-    hypothesis: ObjectHypothesis = field(default_factory=ObjectHypothesis)
-    pose: PoseWithCovariance = field(default_factory=PoseWithCovariance)
-
-
-@dataclass(slots=True)
-class Detection3D:
-    header: Header = field(default_factory=Header)
-    results: list[ObjectHypothesisWithPose] = field(default_factory=list)
-    bbox: BoundingBox3D = field(default_factory=BoundingBox3D)
-    id: str = ""
-
-
-@dataclass(slots=True)
-class Detection3DArray:
-    header: Header = field(default_factory=Header)
-    detections: list[Detection3D] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class VisionInfo:
-    header: Header = field(default_factory=Header)
-    method: str = ""
-    database_location: str = ""
-    database_version: int = 0
+BoundingBox3D = message("BoundingBox3D", center=Pose, size=Vector3)
+ObjectHypothesis = message("ObjectHypothesis", class_id=str, score=float)
+ObjectHypothesisWithPose = message("ObjectHypothesisWithPose", hypothesis=ObjectHypothesis, pose=PoseWithCovariance)
+Detection3D = message("Detection3D", header=Header, results=list, bbox=BoundingBox3D, id=str)
+Detection3DArray = message("Detection3DArray", header=Header, detections=list)
+VisionInfo = message("VisionInfo", header=Header, method=str, database_location=str, database_version=int)
