@@ -65,7 +65,8 @@ def map_anything_graph(network: MapAnything, hw: tuple[int, int], checksum: str)
     """Describe a MapAnything for pictures of one size.
 
     Args:
-        network: In evaluation mode.
+        network: In evaluation mode. It keeps its table of positions for such pictures from then on: interpolating it is no
+            part of the graph.
         hw: Pixels of a picture, multiples of 14.
         checksum: Of the weights.
 
