@@ -63,14 +63,13 @@ def hand_views(hands: Hands, contact: Contact, scores: np.ndarray, cloud: Object
     normals = np.concatenate([cloud.body_normals, np.zeros((1, 3), np.float32)])[own]
     seen = np.append(np.arange(len(cloud.body)) < cloud.body_seen, False)[own]
     normals = np.einsum("hki,hij->hkj", normals, hands.rotation)
-    views = HandViews(
+    return HandViews(
         np.concatenate([_in_hand(hands, cloud.body, own), normals, seen[:, :, None]], axis=2).astype(np.float32),
         _in_hand(hands, cloud.obstacles, other),
         own_count,
         other_count,
-        np.zeros((len(hands), 0), np.float32),
+        _terms(hands, contact, scores, cloud, gripper, (own_count, other_count)),
     )
-    return HandViews(views.own, views.other, own_count, other_count, _terms(hands, contact, scores, cloud, gripper, views))
 
 
 def _around(
@@ -106,7 +105,12 @@ def _in_hand(hands: Hands, points: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _terms(
-    hands: Hands, contact: Contact, scores: np.ndarray, cloud: ObjectCloud, gripper: GripperConfig, views: HandViews
+    hands: Hands,
+    contact: Contact,
+    scores: np.ndarray,
+    cloud: ObjectCloud,
+    gripper: GripperConfig,
+    counts: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
     """(H, T) numbers of about the same size, in the order of `TERMS`."""
     ones = np.ones(len(hands), np.float32)
@@ -119,7 +123,7 @@ def _terms(
         np.minimum(contact.patch / 10.0, 2.0), contact.engaged / 0.05, contact.both_seen, contact.past / 0.03,
         cloud.covered * ones, _beside(cloud) * ones, cloud.body_seen / max(len(cloud.body), 1) * ones,
         height, (support is not None) * ones, *hands.rotation[:, 2, :].T, *lever.T, *(value * ones for value in size),
-        views.own_count / OWN_POINTS, views.other_count / OTHER_POINTS,
+        counts[0] / OWN_POINTS, counts[1] / OTHER_POINTS,
         *(hands.source == index for index in range(len(NAMES))),
     )  # fmt: skip
     return np.stack([np.asarray(column, np.float32) for column in columns], axis=1)

@@ -20,6 +20,7 @@ from training.grasps.card import learn_scorer
 from training.grasps.learning import LearnRequest
 from training.grasps.scene import INPUTS
 from training.grasps.shards import TrialsRequest, make_trials
+from training.run.refusing import refusing
 
 PROGRAM = "python -m training.grasps"
 
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     logging.basicConfig(level=logging.WARNING)
     try:
-        with unwound():  # asked to end, it takes its workers along
+        with refusing(PROGRAM), unwound():  # asked to end, it takes its workers along
             return _tried(options) if options.action == "trials" else _learnt(options, sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt as asked:
         return told(PROGRAM, asked, "; the same command goes on where there are files")

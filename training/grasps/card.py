@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 
 from pan3d_core.grasping.hand_views import OTHER_POINTS, OWN_POINTS, TERMS
 from pan3d_core.grasping.scorer import read_scorer, write_scorer
-from pan3d_core.runtime.files import written_whole
+from pan3d_core.runtime.files import file_sha256, written_whole
 from training.grasps.learning import BATCH, Judgement, LearnRequest, judge, learn, split_by_scene
 from training.grasps.shards import read_trials
 
@@ -56,7 +55,7 @@ def learn_scorer(folder: Path, out: Path, request: LearnRequest, at_most: int | 
         name=out.name,
         parameters=sum(item.numel() for item in network.parameters()),
         kilobytes=out.stat().st_size / 1000,
-        digest=hashlib.sha256(out.read_bytes()).hexdigest(),
+        digest=file_sha256(out),
         own_points=OWN_POINTS,
         other_points=OTHER_POINTS,
         terms=len(TERMS),

@@ -12,11 +12,11 @@ from torch import Tensor
 from pan3d_core.grasping.hand_views import TERMS, HandViews
 from pan3d_core.grasping.scorer import GraspScorer, ScorerNetwork, tensors_of
 from training.grasps.scene import MOVED, SceneTrials
+from training.run.averaging import AveragedModel
 
 HELD_OUT_SHARE = 0.1  # of the scenes: for the calibration and the figures
 BATCH = 512
 NOISE_M = 0.0005  # of places, so that no number is learnt by heart
-PAIR_SHARE = 1.0  # weight of the order among trials of one object, beside every trial's own probability
 AVERAGE = 0.995  # decay of the averaged weights
 DROPPED = 0.1  # of points, at most
 # What a mirrored hand sees: a parallel hand is the same from both sides, in both directions.
@@ -80,7 +80,8 @@ def learn(trials: SceneTrials, seeds: np.ndarray, split: Split, request: LearnRe
     """
     torch.manual_seed(request.seed)
     rng = np.random.default_rng(request.seed)
-    network, average = ScorerNetwork(), ScorerNetwork()
+    network, copy = ScorerNetwork(), ScorerNetwork()
+    averaged = AveragedModel(network, copy, sharded=False)
     optimizer = torch.optim.AdamW(network.parameters(), request.learning_rate, weight_decay=request.weight_decay)
     batches = max(1, len(split.learnt) // BATCH)
     objects = objects_of(trials, seeds)
@@ -92,19 +93,19 @@ def learn(trials: SceneTrials, seeds: np.ndarray, split: Split, request: LearnRe
         total = 0.0
         for rows in _batches(split.learnt, objects, batches, rng):
             found = network(*_varied(trials.views[rows], rng))
-            loss = _loss(found, clean[rows]) + PAIR_SHARE * _pair_loss(found, clean[rows], torch.from_numpy(objects[rows]))
+            loss = _loss(found, clean[rows]) + _pair_loss(found, clean[rows], torch.from_numpy(objects[rows]))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             steps += 1
-            _take_in(average, network, steps)
+            averaged.follow(min(AVERAGE, 1 - 2 / (steps + 1)))  # forgets its start quickly
             total += float(_loss(found.detach(), clean[rows])) / batches
-        say(epoch, total, float(_loss(outputs(average, trials.views[split.held_out]), clean[split.held_out])))
+        say(epoch, total, float(_loss(outputs(copy, trials.views[split.held_out]), clean[split.held_out])))
     # What is chosen from at use are settled hands; hands that were moved for the sake of failures calibrate nothing.
     rows = split.held_out[trials.chosen[split.held_out] != MOVED]
-    calibrate(average, outputs(average, trials.views[rows]), clean[rows])
-    return average.eval()
+    calibrate(copy, outputs(copy, trials.views[rows]), clean[rows])
+    return copy.eval()
 
 
 def objects_of(trials: SceneTrials, seeds: np.ndarray) -> np.ndarray:
@@ -136,14 +137,6 @@ def _pair_loss(found: Tensor, clean: Tensor, objects: Tensor) -> Tensor:
     better = (objects[:, None] == objects[None]) & (clean[:, None] > clean[None])
     lead = (found[:, None] - found[None])[better]
     return torch.nn.functional.softplus(-lead).sum() / max(int(better.sum()), 1)
-
-
-@torch.no_grad()
-def _take_in(average: ScorerNetwork, network: ScorerNetwork, steps: int) -> None:
-    """A moving average of weights that forgets its start quickly."""
-    share = max(1 - AVERAGE, 2 / (steps + 1))
-    for own, now in zip(average.parameters(), network.parameters()):
-        own.lerp_(now, min(share, 1.0))
 
 
 def outputs(network: ScorerNetwork, views: HandViews) -> Tensor:

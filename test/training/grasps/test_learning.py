@@ -23,6 +23,7 @@ from training.grasps.learning import (
 )
 from training.grasps.scene import BEST, SceneTrials
 from training.grasps.shards import SETTINGS_FILE, shard_path, write_shard
+from training.run.refusing import REFUSED
 
 
 def made_up(count, rng, shift=1.0):
@@ -99,8 +100,10 @@ def test_the_command_writes_a_file_that_is_read_and_its_card(tmp_path, capsys):
     card = out.with_suffix(".md").read_text(encoding="utf-8")
     assert "160 grasps that were tried" in card and "{" not in card
     assert "epoch 2:" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="expected a file .safetensors"):
+    with pytest.raises(SystemExit) as ended:
         main(["learn", str(tmp_path), "-o", str(tmp_path / "scorer.pt"), "--epochs", "1"])
+    told = capsys.readouterr().err
+    assert ended.value.code == REFUSED and "out: expected a file .safetensors, got" in told and "Traceback" not in told
 
 
 def test_trials_of_one_object_are_compared_with_each_other():
