@@ -26,7 +26,7 @@ class MotionConfig(Checked):
     straight_speed_m_s: float = setting(0.10, "speed of the tool on straight pieces, at most", range=(0.001, 2.0))
     # Depth from colour alone puts the tops of things up to 2 cm too high, and pads that hold an edge lose it.
     deeper_m: float = setting(
-        0.012, "grasps in the upper half of an object go this much deeper, where there is room", range=(0.0, 0.1)
+        0.012, "grasps in the upper half of an object go this much lower, where there is room", range=(0.0, 0.1)
     )
     lift_m: float = setting(0.12, "height by which an object is lifted before it is carried", range=(0.01, 1.0))
     release_m: float = setting(0.003, "height above its place from which an object is let go", range=(0.0, 0.1))

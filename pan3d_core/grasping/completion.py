@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import cKDTree
+from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 _MIN_ROUND_SHARE = 0.62  # of the surface whose normals must meet the axis
 _MIN_ARC_SECTORS = 4
+_BESIDE = 0.5  # radii by which an axis may be outside of what was seen: of a third of its turn, seen from the side
 _HIGHER_M, _MIN_POSSIBLE = 0.01, 0.6  # copies stand on the support and are no higher than what was seen from above
 _SECTORS = 16
 _COPIES_PER_SECTOR = 30
@@ -77,10 +78,21 @@ def fit_axis(points: np.ndarray, normals: np.ndarray, direction: np.ndarray) -> 
     radius = np.median(np.abs(outward))
     fits = (miss < np.clip(0.25 * radius, 0.004, 0.010)) & (np.abs(outward) > 0.3 * radius)
     sectors = np.unique(_sector(flat - center)[fits])
-    if not 0.008 < radius < 0.15 or len(sectors) < _MIN_ARC_SECTORS:
+    # The sides of what is bent meet an axis, too, from outside: a banana is no sector of a ring.
+    beside = _outside(center, flat) > _BESIDE * radius
+    if beside or not 0.008 < radius < 0.15 or len(sectors) < _MIN_ARC_SECTORS:
         return Axis(points.mean(0), direction, 0.0)
     along = direction * (points @ direction).mean()
     return Axis(center @ basis + along, direction, float((length * fits).sum() / length.sum()))
+
+
+def _outside(place: np.ndarray, flat: np.ndarray) -> float:
+    """How far (2,) is outside the hull of (N, 2) points; below 0 = within."""
+    try:
+        sides = ConvexHull(flat).equations
+    except QhullError:  # all in one line
+        return float(cKDTree(flat).query(place)[0])
+    return float((sides[:, :2] @ place + sides[:, 2]).max())
 
 
 def _sector(flat: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """How an arm moves among what is seen: reach, ways, times, whole motions with an object; knows no simulator and no network."""
 
 from pan3d_core.motion.arm import Arm, ArmNames
-from pan3d_core.motion.collisions import Checker, Held, Rules, off_the_arm
+from pan3d_core.motion.collisions import Checker, Held, Rules, in_the_arm, off_the_arm
 from pan3d_core.motion.inverse import Reach, reach
 from pan3d_core.motion.paths import free_path, straight_path
 from pan3d_core.motion.picks import REASONS, Motion, MotionPlan, MotionPlanner, Task
@@ -30,6 +30,7 @@ __all__ = [
     "Trajectory",
     "free_path",
     "free_places",
+    "in_the_arm",
     "motion_scene",
     "motion_to",
     "off_the_arm",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,29 @@ class Arm:
         self.max_opening_m = float(sum(self.model.upperPositionLimit[self._finger_columns]))
         named = {int(self.model.getJointId(name)) for name in self.names.fingers}
         self.gripper_joints = frozenset({self.tip_joint, *map(int, self.model.subtrees[self.tip_joint]), *named})
+
+    @cached_property
+    def own_pairs(self) -> tuple[tuple[int, int, float], ...]:
+        """Bodies that may meet, and the metres between them at joint positions of 0.
+
+        Bodies of neighbouring joints overlap by construction, and so may those of the gripper.
+        """
+        joints = [int(item.parentJoint) for item in self.bodies.geometryObjects]
+        parents, gripper = self.model.parents, self.gripper_joints
+        pairs = [(first, second) for second in range(len(joints)) for first in range(second)]
+        pairs = [
+            (first, second)
+            for first, second in pairs
+            if (a := joints[first]) != (b := joints[second]) and parents[a] != b and parents[b] != a and not {a, b} <= gripper
+        ]
+        bodies = self.bodies.copy()
+        bodies.removeAllCollisionPairs()
+        for first, second in pairs:
+            bodies.addCollisionPair(self._pin.CollisionPair(first, second))
+        found = bodies.createData()
+        self._pin.computeDistances(self.model, self.data, bodies, found, np.zeros(self.model.nq))
+        apart = (max(0.0, float(result.min_distance)) for result in found.distanceResults)
+        return tuple((first, second, distance) for (first, second), distance in zip(pairs, apart))
 
     def configuration(self, angles: Floats, opening_m: float | None = None) -> Floats:
         """Order joints as pinocchio has them.

@@ -11,6 +11,7 @@ from pan3d_core.motion.arm import Arm, Floats
 from pan3d_core.motion.scene import CELL_M, MotionScene, Obstacle
 
 SUPPORT_SIZE_M = (6.0, 6.0, 1.0)
+OWN_CLEARANCE_M = 0.004  # of bodies of the arm from each other
 SUPPORT, HELD, THINGS = "the support", "what it holds", "something that is no object"
 
 
@@ -40,7 +41,7 @@ class Checker:
         import coal
         import pinocchio
 
-        self.arm, self.rules = arm, rules
+        self.arm, self.rules, self.held = arm, rules, held
         self._pin, self._coal = pinocchio, coal
         self._bodies: Any = arm.bodies.copy()
         self._own = len(self._bodies.geometryObjects)
@@ -74,33 +75,21 @@ class Checker:
     # --- construction ------------------------------------------------------------------------------------------
 
     def _add_own_pairs(self) -> None:
-        """Bodies of neighbouring joints overlap by construction, and so may those of the gripper."""
-        parents, gripper = self.arm.model.parents, self.arm.gripper_joints
-        for second in range(self._own):
-            for first in range(second):
-                a, b = self._joints[first], self._joints[second]
-                neighbours = a == b or parents[a] == b or parents[b] == a or {a, b} <= gripper
-                if not neighbours:
-                    self._pairs.append((first, second, 0.0))
+        """Servos lag behind, so that bodies keep a distance, where they are not built closer to each other than that."""
+        self._pairs += [(first, second, min(OWN_CLEARANCE_M, apart / 2)) for first, second, apart in self.arm.own_pairs]
 
     def _add(self, name: str, shape: Any, placement: Floats, joint: int = 0) -> int:
         item = self._pin.GeometryObject(name, joint, 0, self._pin.SE3(placement), shape)
         return int(self._bodies.addGeometryObject(item))
 
-    def _hull(self, corners: Floats) -> Any:
-        points = self._coal.StdVec_Vec3s()
-        for corner in corners:
-            points.append(corner)
-        return self._coal.ConvexBase.convexHull(points, True, "Qt")
-
     def _add_held(self, held: Held) -> int:
-        index = self._add(HELD, self._hull(held.tip_from_corners), self.arm.joint_from_tip(), self.arm.tip_joint)
+        index = self._add(HELD, convex_hull(held.tip_from_corners), self.arm.joint_from_tip(), self.arm.tip_joint)
         near = {*self.arm.gripper_joints, int(self.arm.model.parents[self.arm.tip_joint])}
         self._pairs += [(k, index, 0.0) for k in range(self._own) if self._joints[k] not in near]
         return index
 
     def _add_object(self, item: Obstacle, held: int | None) -> None:
-        index = self._add(f"{item.name or 'object'} {item.instance_id}", self._hull(item.corners), np.eye(4))
+        index = self._add(f"{item.name or 'object'} {item.instance_id}", convex_hull(item.corners), np.eye(4))
         spared = self.arm.gripper_joints if item.instance_id in self.rules.gripper_may_touch else frozenset()
         self._meet_all(index, None if item.instance_id in self.rules.held_may_touch else held, spared)
 
@@ -126,6 +115,43 @@ class Checker:
             margins[min(first, second), max(first, second)] = margin
         self._found: Any = self._bodies.createData()
         self._found.setSecurityMargins(self._bodies, margins)
+
+
+def in_the_arm(arm: Arm, angles: Floats, scene: MotionScene) -> frozenset[int]:
+    """Find what is believed to stand where the arm is: its shadow, or the arm itself, seen as an object.
+
+    Args:
+        arm: That is there.
+        angles: (J,) radians: where its joints are.
+        scene: What is believed to stand somewhere.
+
+    Returns:
+        Ids of the objects whose shape has a body of the arm in it.
+    """
+    import coal
+    import pinocchio
+
+    placed = arm.bodies.createData()
+    pinocchio.updateGeometryPlacements(arm.model, arm.data, arm.bodies, placed, arm.configuration(angles))
+    bodies = [(item.geometry, coal.Transform3s(pose.rotation, pose.translation))
+              for item, pose in zip(arm.bodies.geometryObjects, placed.oMg)]  # fmt: skip
+    world, request = coal.Transform3s(), coal.CollisionRequest()
+
+    def meets(item: Obstacle) -> bool:
+        shape = convex_hull(item.corners)
+        return any(coal.collide(body, pose, shape, world, request, coal.CollisionResult()) for body, pose in bodies)
+
+    return frozenset(item.instance_id for item in scene.objects if meets(item))
+
+
+def convex_hull(corners: Floats) -> Any:
+    """Coal's shape of the hull of (V, 3) corners."""
+    import coal
+
+    points = coal.StdVec_Vec3s()
+    for corner in corners:
+        points.append(corner)
+    return coal.ConvexBase.convexHull(points, True, "Qt")
 
 
 def off_the_arm(arm: Arm, angles: Floats, points: Floats, margin_m: float) -> Floats:

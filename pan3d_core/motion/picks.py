@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from pan3d_core.motion.places import turned
 from pan3d_core.motion.reachable import FLIPPED
 from pan3d_core.motion.scene import MotionScene, Obstacle
 from pan3d_core.motion.timing import Trajectory, timed, timing_library
+from pan3d_core.motion.variants import variants
 from pan3d_core.structures import GraspTarget
 
 REASONS = {
@@ -28,7 +30,8 @@ REASONS = {
     "no_place": "there is no free place that the arm reaches with the object in its gripper",
     "no_path": "no free way to any of the grasps, or on to a place, was found in time",
 }
-WAYS = 3  # of holding the arm that are tried at each pose
+NEAR_SHARE = 0.5  # of the distance that is kept on a free way, where an end of it is nearer to something
+WAYS = 3  # of holding the arm there without touching anything that are tried at each pose
 
 
 @dataclass(frozen=True)
@@ -170,7 +173,8 @@ class _Search:
 
     def _grasps(self) -> Iterator[_Taken]:
         """Grasps that the arm reaches and whose straight pieces are free."""
-        for grasp in (variant for offered in self.task.grasps for variant in self._depths(offered)):
+        middle_m, lower_m = float(self.target.middle[2]), self.config.deeper_m
+        for grasp in (variant for offered in self.task.grasps for variant in variants(offered, middle_m, lower_m)):
             enter = self._checker(grasp, held=None)
             pose = grasp.world_from_grasp.double().cpu().numpy()
             before = pose.copy()
@@ -184,7 +188,9 @@ class _Search:
                 found = reach(self.arm, pose @ flip, self.here)
                 if not found.reached:
                     self.tried["unreachable"] += 1
-                for angles in found.solutions[:WAYS]:
+                free = [angles for angles in found.solutions if enter.free(angles)]
+                self.tried["blocked"] += bool(found.reached and not free)
+                for angles in free[:WAYS]:
                     back = straight_path(enter, angles, before @ flip)
                     carried = Held(held.instance_id, held.tip_from_corners @ flip[:3, :3])
                     up = None if back is None else straight_path(self._checker(grasp, carried), angles, above @ flip)
@@ -193,20 +199,8 @@ class _Search:
                         continue
                     yield _Taken(grasp, pose @ flip, back[::-1], up, carried)
 
-    def _depths(self, grasp: GraspTarget) -> tuple[GraspTarget, ...]:
-        """A grasp a little deeper, at most down to the middle of the object's height, and as it was offered."""
-        down = -float(grasp.world_from_grasp[2, 2])
-        room_m = float(grasp.world_from_grasp[2, 3]) - float(self.target.middle[2])
-        deeper_m = min(self.config.deeper_m, room_m / down) if down > 0 else 0.0
-        if deeper_m <= 0:
-            return (grasp,)
-        pose = grasp.world_from_grasp.clone()
-        pose[:3, 3] += deeper_m * pose[:3, 2]
-        return replace(grasp, world_from_grasp=pose, pregrasp_distance_m=grasp.pregrasp_distance_m + deeper_m), grasp
-
     def _with_place(self, taken: _Taken) -> Motion | None:
         """The first place that the object can be carried to in this grasp, and all the ways there."""
-        approach_checker = Checker(self.arm, self.scene, Rules(self.config.clearance_m, taken.grasp.opening_m or None))
         approach = None
         for place in self.task.places:
             for motion in turned(place, self.target):
@@ -216,7 +210,7 @@ class _Search:
                 if put is None:
                     continue
                 if approach is None:
-                    approach = self._free(approach_checker, self.here, taken.enter[0])
+                    approach = self._free(self._roomy(taken.grasp, (self.here, taken.enter[0])))
                     if approach is None:
                         self.tried["no_path"] += 1
                         return None
@@ -236,7 +230,8 @@ class _Search:
         back[:3, 3] -= taken.grasp.pregrasp_distance_m * pose[:3, 2]
         with_object = self._checker(taken.grasp, taken.held, at_place=True)
         without = Checker(self.arm, self._after(motion), self._rules(taken.grasp, at_place=True))
-        for angles in reach(self.arm, pose, taken.lift[-1]).solutions[:WAYS]:
+        ways = (angles for angles in reach(self.arm, pose, taken.lift[-1]).solutions if with_object.free(angles))
+        for angles in islice(ways, WAYS):
             up = straight_path(with_object, angles, above)
             leave = None if up is None else straight_path(without, angles, back)
             if up is not None and leave is not None:
@@ -245,11 +240,10 @@ class _Search:
 
     def _carried(self, taken: _Taken, motion: Floats, approach: Trajectory, put: tuple[Floats, Floats]) -> Motion | None:
         lower, leave = put
-        rules = Rules(self.config.clearance_m, taken.grasp.opening_m or None)
-        carry = self._free(Checker(self.arm, self.scene, rules, taken.held), taken.lift[-1], lower[0], holding=True)
+        carry = self._free(self._roomy(taken.grasp, (taken.lift[-1], lower[0]), taken.held))
         if carry is None:
             return None
-        retire = self._free(Checker(self.arm, self._after(motion), rules), leave[-1], self.rest)
+        retire = self._free(self._roomy(taken.grasp, (leave[-1], self.rest), scene=self._after(motion)))
         if retire is None:
             return None
         pieces = (taken.enter, taken.lift, lower, leave)
@@ -257,9 +251,21 @@ class _Search:
         enter, lift, down, back = (timed(self.arm, piece, self.config, way) for piece, way in zip(pieces, ways))
         return Motion(taken.grasp, approach, enter, lift, carry, down, back, retire, motion)
 
-    def _free(self, checker: Checker, start: Floats, goal: Floats, *, holding: bool = False) -> Trajectory | None:
+    def _free(self, way: tuple[Checker, Floats, Floats]) -> Trajectory | None:
+        checker, start, goal = way
         path = free_path(checker, start, [goal], self.config, min(self.config.path_time_s, self._left_s()))
-        return None if path is None else _timed_freely(checker, path, self._gentle if holding else self.config)
+        return None if path is None else _timed_freely(checker, path, self._gentle if checker.held else self.config)
+
+    def _roomy(
+        self, grasp: GraspTarget, ends: tuple[Floats, Floats], held: Held | None = None, scene: MotionScene | None = None
+    ) -> tuple[Checker, Floats, Floats]:
+        """What keeps its distance on a way, with its ends; half as much where it begins or ends nearer to something."""
+        for share in (1.0, NEAR_SHARE):
+            rules = Rules(share * self.config.clearance_m, grasp.opening_m or None)
+            checker = Checker(self.arm, scene or self.scene, rules, held)
+            if all(checker.free(end) for end in ends):
+                break
+        return checker, *ends
 
     def _checker(self, grasp: GraspTarget, held: Held | None, *, at_place: bool = False) -> Checker:
         return Checker(self.arm, self.scene, self._rules(grasp, at_place=at_place), held)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,6 +74,7 @@ def motion_scene(
     support_height_m: float | None,
     remembered: Sequence[MemoryObject] = (),
     unknown: Floats | None = None,
+    no_objects: Collection[int] = (),
 ) -> MotionScene:
     """Make obstacles of what is seen and remembered.
 
@@ -83,6 +84,7 @@ def motion_scene(
         support_height_m: World z of what objects stand on; None = not known, and the arm is not kept off it.
         remembered: Of the memory; those that are hidden now or not explained still stand where they were.
         unknown: (N, 3) middles of cells that nobody has seen, to be kept out of; None = they are free.
+        no_objects: Ids of what is seen as an object and cannot be one; its points count as those of no object.
 
     Returns:
         The scene. An object that is remembered and seen is as it is seen.
@@ -96,14 +98,17 @@ def motion_scene(
     ids = result.panoptic.point_instance_id.cpu().numpy()
     eyes = _eyes(result)
     names = result.panoptic.labels.names
+    ids = np.where(np.isin(ids, list(no_objects)), 0, ids)
     objects = []
     for segment in result.panoptic.segments:
+        if segment.instance_id in no_objects:
+            continue
         own = _within(points[ids == segment.instance_id], segment.box)
         name = names[segment.class_id] if segment.class_id >= 0 else "object"
         objects += _prism(segment.instance_id, own, eyes, config.unseen_margin_m, support_height_m, name)
     seen = {item.instance_id for item in objects}
     for item in remembered:
-        if item.instance_id not in seen and item.state in (ObjectState.OCCLUDED, ObjectState.UNCERTAIN):
+        if item.instance_id not in seen | set(no_objects) and item.state in (ObjectState.OCCLUDED, ObjectState.UNCERTAIN):
             surface = item.surface.points.double().cpu().numpy()
             objects += _prism(item.instance_id, surface, eyes, config.unseen_margin_m, support_height_m, item.name)
     cells = _standing(points[ids == 0], points[ids > 0], support_height_m)

@@ -16,7 +16,17 @@ from pan3d_core.grasping.rehearsal import RehearsalRequest, Rehearser
 from pan3d_core.language.prompts import PromptResult, resolve_prompt
 from pan3d_core.lessons import LessonFolder
 from pan3d_core.memory import Space
-from pan3d_core.motion import Motion, MotionPlanner, MotionScene, Task, free_places, motion_scene, off_the_arm, place_on
+from pan3d_core.motion import (
+    Motion,
+    MotionPlanner,
+    MotionScene,
+    Task,
+    free_places,
+    in_the_arm,
+    motion_scene,
+    off_the_arm,
+    place_on,
+)
 from pan3d_core.picking.lessons import learnt
 from pan3d_core.picking.reports import Attempt, Outcome, PickReport, Seen
 from pan3d_core.picking.robot import PickingRobot
@@ -71,8 +81,12 @@ class Picker:
         result = self.pipeline.process(views)
         memory, config = self.pipeline.memory, self.planner.config
         unknown = memory.space.cells(Space.UNKNOWN).double().numpy() if config.avoid_unknown else None
-        scene = motion_scene(result, config, result.views.support_height_m, memory.world.objects, unknown)
-        cells = off_the_arm(self.planner.arm, self.robot.angles(), scene.cells, OWN_MARGIN_M)
+        arm, angles = self.planner.arm, self.robot.angles()
+        believed = (result, config, result.views.support_height_m, memory.world.objects, unknown)
+        scene = motion_scene(*believed)
+        if ghosts := in_the_arm(arm, angles, scene):
+            scene = motion_scene(*believed, no_objects=ghosts)
+        cells = off_the_arm(arm, angles, scene.cells, OWN_MARGIN_M)
         return Seen(result, replace(scene, cells=cells), time.monotonic() - begun, views)
 
     def find(self, words: str, seen: Seen) -> PromptResult:
@@ -154,8 +168,8 @@ class Picker:
             if seen.segment(wanted) is None or all(item.instance_id != wanted for item in seen.scene.objects):
                 return Attempt(Outcome.NOT_FOUND, f"object {wanted} is not seen")
         answer = select_grasps(seen.result.panoptic, instance_id, self.pipeline.config.grasp, seen.scene.support_height_m)
-        deeper_m = self.planner.config.deeper_m
-        grasps = [grasp for grasp in answer.targets if all(_other(grasp, bad, deeper_m) for bad in failed)]
+        lower_m = self.planner.config.deeper_m
+        grasps = [grasp for grasp in answer.targets if all(_other(grasp, bad, lower_m) for bad in failed)]
         if not grasps:
             return Attempt(Outcome.NO_GRASP, answer.message)
         asked = RehearsalRequest(seen.result.panoptic, grasps, seen.scene.support_height_m)
@@ -246,12 +260,11 @@ def _moved(motion: Motion) -> Floats:
     return place
 
 
-def _other(grasp: GraspTarget, failed: GraspTarget, deeper_m: float) -> bool:
-    """Whether a grasp, as it is offered and as much deeper as the planner may take it, is elsewhere than one that failed."""
+def _other(grasp: GraspTarget, failed: GraspTarget, lower_m: float) -> bool:
+    """Whether a grasp, as it is offered and as much lower as the planner may take it, is elsewhere than one that failed."""
     way = failed.world_from_grasp[:3, 3] - grasp.world_from_grasp[:3, 3]
-    axis = grasp.world_from_grasp[:3, 2]
-    apart = (way - (way @ axis).clamp(0.0, deeper_m) * axis).norm()
-    return float(apart) > SAME_GRASP_M
+    way[2] += (-way[2]).clamp(0.0, lower_m)
+    return float(way.norm()) > SAME_GRASP_M
 
 
 def _same_or_newcomer(seen: Seen, instance_id: int, known: set[int]) -> int:

@@ -29,7 +29,7 @@ class Touch:
 
 
 class Touches:
-    """Watches contacts from the beginning of a motion to its end."""
+    """Watches contacts from the beginning of a motion to its end; `start` has objects' poses when the gripper last set out."""
 
     def __init__(self, cell: RobotCell) -> None:
         if cell.arm is None:
@@ -50,14 +50,14 @@ class Touches:
 
     def approach(self) -> None:
         """Say that the gripper, empty, goes for an object anew: from here on it is to push it no further than it may."""
-        self._start = {index: self.cell.world_from_object(index)[:3, 3] for index in range(len(self.cell.objects))}
+        self.start = {index: self.cell.world_from_object(index).copy() for index in range(len(self.cell.objects))}
         self.target: int | None = None
 
     def close_on(self, target: int | None) -> None:
         """Say that the gripper closes on an object, which it may have brushed but not pushed; None = on nothing."""
         self.target = target
         if target is not None:
-            pushed_m = float(np.linalg.norm(self.cell.world_from_object(target)[:3, 3] - self._start[target]))
+            pushed_m = float(np.linalg.norm(self.cell.world_from_object(target)[:3, 3] - self.start[target][:3, 3]))
             if pushed_m <= PUSHED_M:
                 self._depths = {key: depth for key, depth in self._depths.items() if key[0] not in BEFORE or key[2] != target}
 

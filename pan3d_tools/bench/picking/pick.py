@@ -110,9 +110,9 @@ def _pick(cell: RobotCell, index: int, robot: ArmRobot, picker: Picker) -> Picke
     if instance_id is None:
         return Picked(cell.seed, cell.objects[index].name, "not_found", False, np.nan, 0, (), (), "no segment is where it stands")
     robot.touches.begin()
-    before = cell.world_from_object(index)
     report = picker.pick_and_place(instance_id, seen=seen)
-    return _judged(cell, index, before, report, robot.touches.collisions())
+    # The last motion moves the object from where an attempt before it may have left it.
+    return _judged(cell, index, robot.touches.start[index], report, robot.touches.collisions())
 
 
 def _id_of(cell: RobotCell, index: int, seen: Seen) -> int | None:

@@ -151,3 +151,23 @@ def test_of_a_thing_as_flat_as_paper_no_wall_is_guessed():
     up = np.tile(np.array([0.0, 0.0, 1.0], np.float32), (len(sheet), 1))
     points, normals = complete_surface(sheet, up, np.eye(3), 0.0)
     assert points.shape == normals.shape == (0, 3)
+
+
+@pytest.mark.parametrize("bent_deg", [60.0, 80.0])
+def test_a_bent_thing_is_no_sector_of_a_ring(bent_deg):
+    along, around = np.meshgrid(np.radians(np.linspace(-bent_deg / 2, bent_deg / 2, 60)), np.linspace(-0.6, np.pi + 0.6, 24))
+    outward = np.stack([np.cos(along), np.sin(along), np.zeros_like(along)], axis=-1)
+    normals = np.cos(around)[..., None] * outward + np.sin(around)[..., None] * [0.0, 0.0, 1.0]
+    points = 0.07 * outward + 0.014 * normals + [0.0, 0.0, 0.014]
+    points, normals = points.reshape(-1, 3).astype(np.float32), normals.reshape(-1, 3).astype(np.float32)
+    guessed, _ = complete_surface(points, normals, np.eye(3), 0.0)
+    assert len(guessed) == 0 or (guessed[:, :2] > points[:, :2].min(0) - 0.01).all()
+    assert len(guessed) == 0 or (guessed[:, :2] < points[:, :2].max(0) + 0.01).all()
+
+
+def test_a_can_that_was_seen_from_one_side_is_closed():
+    angle, height = np.meshgrid(np.radians(np.linspace(-75.0, 75.0, 40)), np.linspace(0.0, 0.1, 20))
+    normals = np.stack([np.cos(angle), np.sin(angle), np.zeros_like(angle)], axis=-1).reshape(-1, 3).astype(np.float32)
+    points = 0.035 * normals + np.column_stack([np.zeros((len(normals), 2)), height.ravel()]).astype(np.float32)
+    guessed, _ = complete_surface(points, normals, np.eye(3), 0.0)
+    assert guessed[:, 0].min() < -0.033

@@ -1,6 +1,7 @@
 """An arm among boxes: where it gets to, what it would touch, ways around, and whole motions with an object."""
 
 import numpy as np
+import pinocchio
 import pytest
 from arms_among_boxes import AWAY, HOME, box, grasp, scene
 
@@ -17,7 +18,9 @@ from pan3d_core.motion import (
     Task,
     free_path,
     free_places,
+    in_the_arm,
     off_the_arm,
+    picks,
     place_on,
     reach,
     straight_path,
@@ -107,6 +110,35 @@ def test_cells_near_the_arm_are_the_arm():
     assert not Checker(ARM_MODEL, walled, Rules(0.0)).free(HOME)
 
 
+def test_what_is_seen_where_the_arm_is_is_the_arm():
+    tip = ARM_MODEL.world_from_tip(HOME)[:3, 3]
+    shadow, beside = box(4, (tip[0], tip[1]), (0.1, 0.1, tip[2] + 0.05)), box(5, (tip[0] - 0.3, tip[1]), (0.1, 0.1, 0.1))
+    assert in_the_arm(ARM_MODEL, HOME, scene(shadow, beside)) == {4} and in_the_arm(ARM_MODEL, HOME, scene(beside)) == set()
+
+
+def test_the_arm_keeps_off_itself_where_it_is_not_built_closer():
+    own = {pair[:2]: pair[2] for pair in ARM_MODEL.own_pairs}
+    assert len(own) > 50 and 0.004 < min(own.values()) < 0.01
+    bodies = [item.name for item in ARM_MODEL.bodies.geometryObjects]
+    folding, checker = np.array(HOME), Checker(ARM_MODEL, scene(), Rules(0.0))
+    while checker.free(folding):
+        folding[2] += 0.001
+    (met, *_) = (pair.split(" and ") for pair in checker.touched(folding))
+    apart = distances(ARM_MODEL, folding)[tuple(sorted(map(bodies.index, met)))]
+    assert 0.002 < apart <= 0.0041
+
+
+def test_ways_that_touch_something_do_not_use_up_the_tries(monkeypatch):
+    monkeypatch.setattr(picks, "WAYS", 1)
+    there, low = scene(box(1, (0.1, 0.12), (0.04, 0.04, 0.10))), grasp(1, (0.1, 0.12, 0.02))
+    bent = HOME + [0.16, 1.35, -0.1, -0.14, -0.97, -1.4]
+    checker = Checker(ARM_MODEL, there, Rules(CONFIG.close_clearance_m, low.opening_m, frozenset({1})))
+    ways = reach(ARM_MODEL, low.world_from_grasp.double().numpy(), bent).solutions
+    assert not checker.free(ways[0]) and any(checker.free(angles) for angles in ways)
+    plan = MotionPlanner(ARM_MODEL).plan(Task(1, [low], free_places(there, 1, AREA, CONFIG)), there, bent, AWAY)
+    assert plan.motion is not None
+
+
 def test_a_way_leads_around_a_wall_and_keeps_its_distance():
     left, right = reach(ARM_MODEL, placed(-0.12), HOME).solutions[0], reach(ARM_MODEL, placed(0.15), HOME).solutions[0]
     checker = Checker(ARM_MODEL, scene(WALL), Rules(CONFIG.clearance_m))
@@ -174,7 +206,7 @@ def test_a_whole_motion_touches_nothing_that_it_should_not():
 def test_a_grasp_at_the_top_goes_deeper_and_one_below_the_middle_does_not():
     there = scene(box(1, (0.1, 0.12), (0.04, 0.04, 0.10)))
     places = free_places(there, 1, AREA, CONFIG)
-    for height, expected in ((0.08, 0.08 - CONFIG.deeper_m), (0.056, 0.05), (0.04, 0.04)):
+    for height, expected in ((0.08, 0.08 - CONFIG.deeper_m), (0.056, 0.046), (0.04, 0.04)):
         plan = MotionPlanner(ARM_MODEL).plan(Task(1, [grasp(1, (0.1, 0.12, height))], places), there, AWAY, AWAY)
         assert plan.motion is not None
         tip = ARM_MODEL.world_from_tip(plan.motion.enter.positions[-1])
@@ -221,6 +253,16 @@ def test_places_keep_their_distance_and_those_on_top_are_on_top():
 def carried_slower(way) -> bool:
     speed = np.abs(np.diff(way.positions, axis=0) / np.diff(way.times_s)[:, None]).max()
     return speed < 1.02 * CONFIG.carry_share * CONFIG.speed_share * ARM_MODEL.speed[0]
+
+
+def distances(arm: Arm, angles) -> dict:
+    """Metres between the pairs of bodies of an arm that may meet."""
+    bodies = arm.bodies.copy()
+    for first, second, _ in arm.own_pairs:
+        bodies.addCollisionPair(pinocchio.CollisionPair(first, second))
+    found = bodies.createData()
+    pinocchio.computeDistances(arm.model, arm.data, bodies, found, arm.configuration(angles))
+    return {(item.first, item.second): one.min_distance for item, one in zip(bodies.collisionPairs, found.distanceResults)}
 
 
 CAGE = (((0.22, 0.0), (0.02, 0.6, 0.6)), ((-0.22, 0.0), (0.02, 0.6, 0.6)), ((0.0, 0.22), (0.5, 0.02, 0.6)))

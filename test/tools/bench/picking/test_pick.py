@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import mujoco
 import numpy as np
 import pytest
 import torch
 
 from pan3d_core.config import MotionConfig, PipelineConfig
 from pan3d_core.engines import build_engine
+from pan3d_core.geometry.boxes import OrientedBox
 from pan3d_core.lessons import LessonFolder, Shown
 from pan3d_core.picking import Outcome, PickerConfig, Wish, build_picker
 from pan3d_core.views.scene_folder import read_scene
@@ -18,6 +20,7 @@ from pan3d_tools.bench.picking.pick import Picked, clear_table, parse, summarize
 
 CONFIG = PipelineConfig.from_dict({"workspace": {"support_height_m": 0.0}})
 SEED = 2
+STANDS_AT_M = (0.6, 0.0)  # the arm
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,44 @@ def test_an_object_taken_away_while_planned_for(cell, robot, picker, monkeypatch
     report = picker.pick_and_place(target)
     assert report.outcome is Outcome.TARGET_GONE and report.closings == 0 and "no longer seen" in report.message
     np.testing.assert_allclose(robot.angles(), before, atol=1e-3)
+
+
+def test_the_arm_seen_as_an_object_is_no_object(robot, picker, monkeypatch):
+    process, (x, y) = picker.pipeline.process, STANDS_AT_M
+    ring = torch.tensor([[np.cos(a), np.sin(a)] for a in np.linspace(0, 6.28, 60)]) * 0.12
+
+    def process_and_see_a_ghost(views):
+        result = process(views)
+        seen = result.panoptic
+        points = torch.cat([torch.cat([ring + torch.tensor([x, y]), torch.full((60, 1), z)], dim=1) for z in (0.0, 0.08)])
+        box = OrientedBox(torch.eye(4), torch.tensor([0.24, 0.24, 0.16]))
+        box.world_from_box[:2, 3] = torch.tensor([x, y])
+        ghost = replace(seen.segments[0], instance_id=77, box=box)
+        panoptic = replace(
+            seen,
+            segments=(*seen.segments, ghost),
+            points=torch.cat([seen.points, points.to(seen.points)]),
+            point_instance_id=torch.cat([seen.point_instance_id, torch.full((120,), 77)]),
+        )
+        return replace(result, panoptic=panoptic)
+
+    before = {item.instance_id for item in picker.look().scene.objects}
+    monkeypatch.setattr(picker.pipeline, "process", process_and_see_a_ghost)
+    seen = picker.look()
+    assert {item.instance_id for item in seen.scene.objects} == before and seen.segment(77) is not None
+    assert picker.pick_and_place(77, seen=seen).outcome is Outcome.NOT_FOUND
+    target = next(iter(before))
+    plan = picker.planner.way(seen.scene, robot.angles(), robot.rest + 0.1)
+    assert target and plan is not None, "it is not in its own way"
+
+
+def test_where_an_object_was_when_the_gripper_set_out_last(cell, robot):
+    robot.touches.begin()
+    cell.data.qpos[cell.bodies[1].qpos] += 0.05
+    mujoco.mj_forward(cell.model, cell.data)
+    moved = cell.world_from_object(1)[0, 3] - robot.touches.start[1][0, 3]
+    robot.touches.approach()
+    assert moved == pytest.approx(0.05) and robot.touches.start[1][0, 3] == pytest.approx(cell.world_from_object(1)[0, 3])
 
 
 @pytest.mark.slow
