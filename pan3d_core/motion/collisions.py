@@ -11,6 +11,7 @@ from pan3d_core.motion.arm import Arm, Floats
 from pan3d_core.motion.scene import CELL_M, MotionScene, Obstacle
 
 SUPPORT_SIZE_M = (6.0, 6.0, 1.0)
+TILT_DEG = 45.0  # of what must stay upright
 OWN_CLEARANCE_M = 0.004  # of bodies of the arm from each other
 SUPPORT, HELD, THINGS = "the support", "what it holds", "something that is no object"
 
@@ -32,6 +33,7 @@ class Rules:
     gripper_may_touch: frozenset[int] = frozenset()  # ids of objects
     held_may_touch: frozenset[int] = frozenset()
     held_may_touch_support: bool = False
+    up_in_tip: tuple[float, float, float] | None = None  # stays upright within `TILT_DEG`; None = may be turned as it will
 
 
 class Checker:
@@ -60,7 +62,10 @@ class Checker:
         self._finish()
 
     def free(self, angles: Floats) -> bool:
-        """Whether nothing is touched. `angles` (J,) radians."""
+        """Whether nothing is touched, and what must stay upright does. `angles` (J,) radians."""
+        up = self.rules.up_in_tip
+        if up is not None and self.arm.world_from_tip(angles)[2, :3] @ up < np.cos(np.radians(TILT_DEG)):
+            return False
         q = self.arm.configuration(angles, self.rules.opening_m)
         return not self._pin.computeCollisions(self.arm.model, self.arm.data, self._bodies, self._found, q, True)
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, product
 
 import numpy as np
 
@@ -31,6 +31,7 @@ REASONS = {
     "no_path": "no free way to any of the grasps, or on to a place, was found in time",
 }
 NEAR_SHARE = 0.5  # of the distance that is kept on a free way, where an end of it is nearer to something
+NEAR_RAD = 1.6  # ways of holding the arm that differ by less, in all joints but the last, which turns the hand, are much the same
 WAYS = 3  # of holding the arm there without touching anything that are tried at each pose
 
 
@@ -202,27 +203,30 @@ class _Search:
     def _with_place(self, taken: _Taken) -> Motion | None:
         """The first place that the object can be carried to in this grasp, and all the ways there."""
         approach = None
-        for place in self.task.places:
-            for motion in turned(place, self.target):
-                if self._late():
-                    return None
-                put = self._lowered(taken, motion)
-                if put is None:
-                    continue
+        puts = ((put, near) for near, place in product((True, False), self.task.places) for put in turned(place, self.target))
+        for motion, near in puts:
+            if self._late():
+                return None
+            put = self._lowered(taken, motion, near)
+            if put is None:
+                continue
+            if approach is None:
+                approach = self._free(self._roomy(taken.grasp, (self.here, taken.enter[0])))
                 if approach is None:
-                    approach = self._free(self._roomy(taken.grasp, (self.here, taken.enter[0])))
-                    if approach is None:
-                        self.tried["no_path"] += 1
-                        return None
-                found = self._carried(taken, motion, approach, put)
-                if found is not None:
-                    return found
-                self.tried["no_path"] += 1
+                    self.tried["no_path"] += 1
+                    return None
+            found = self._carried(taken, motion, approach, put)
+            if found is not None:
+                return found
+            self.tried["no_path"] += 1
         self.tried["no_place"] += 1
         return None
 
-    def _lowered(self, taken: _Taken, motion: Floats) -> tuple[Floats, Floats] | None:
-        """Straight ways down to a place and back from it, which are the quick things to check."""
+    def _lowered(self, taken: _Taken, motion: Floats, near: bool) -> tuple[Floats, Floats] | None:
+        """Straight ways down to a place and back from it, which are the quick things to check.
+
+        With `near` the arm is held there much as it is; else otherwise, so that it has to swing around with the object.
+        """
         pose = motion @ taken.world_from_tip
         pose[2, 3] += self.config.release_m
         above, back = pose.copy(), pose.copy()
@@ -230,7 +234,11 @@ class _Search:
         back[:3, 3] -= taken.grasp.pregrasp_distance_m * pose[:3, 2]
         with_object = self._checker(taken.grasp, taken.held, at_place=True)
         without = Checker(self.arm, self._after(motion), self._rules(taken.grasp, at_place=True))
-        ways = (angles for angles in reach(self.arm, pose, taken.lift[-1]).solutions if with_object.free(angles))
+        ways = (
+            angles
+            for angles in reach(self.arm, pose, taken.lift[-1]).solutions
+            if (np.abs(angles - taken.lift[-1])[:-1].max() < NEAR_RAD) == near and with_object.free(angles)
+        )
         for angles in islice(ways, WAYS):
             up = straight_path(with_object, angles, above)
             leave = None if up is None else straight_path(without, angles, back)
@@ -259,9 +267,13 @@ class _Search:
     def _roomy(
         self, grasp: GraspTarget, ends: tuple[Floats, Floats], held: Held | None = None, scene: MotionScene | None = None
     ) -> tuple[Checker, Floats, Floats]:
-        """What keeps its distance on a way, with its ends; half as much where it begins or ends nearer to something."""
+        """What keeps its distance on a way, with its ends; half as much where it begins or ends nearer to something.
+
+        What is held stays upright: swung overhead it creeps out of the pads.
+        """
+        up = None if held is None else tuple(self.arm.world_from_tip(ends[0])[2, :3].tolist())
         for share in (1.0, NEAR_SHARE):
-            rules = Rules(share * self.config.clearance_m, grasp.opening_m or None)
+            rules = Rules(share * self.config.clearance_m, grasp.opening_m or None, up_in_tip=up)
             checker = Checker(self.arm, scene or self.scene, rules, held)
             if all(checker.free(end) for end in ends):
                 break

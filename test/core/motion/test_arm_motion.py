@@ -1,5 +1,7 @@
 """An arm among boxes: where it gets to, what it would touch, ways around, and whole motions with an object."""
 
+from dataclasses import replace
+
 import numpy as np
 import pinocchio
 import pytest
@@ -137,6 +139,39 @@ def test_ways_that_touch_something_do_not_use_up_the_tries(monkeypatch):
     assert not checker.free(ways[0]) and any(checker.free(angles) for angles in ways)
     plan = MotionPlanner(ARM_MODEL).plan(Task(1, [low], free_places(there, 1, AREA, CONFIG)), there, bent, AWAY)
     assert plan.motion is not None
+
+
+def test_what_is_held_is_carried_upright_without_a_swing_of_the_arm(monkeypatch):
+    there, held = scene(box(1, (0.1, 0.12), (0.04, 0.04, 0.10))), grasp(1, (0.1, 0.12, 0.06))
+
+    def farthest_first(arm, goal, near):
+        found = reach(arm, goal, near)
+        return replace(found, solutions=found.solutions[::-1])
+
+    monkeypatch.setattr(picks, "reach", farthest_first)
+    plan = MotionPlanner(ARM_MODEL).plan(Task(1, [held], free_places(there, 1, AREA, CONFIG)), there, AWAY, AWAY)
+    assert plan.motion is not None
+    way = plan.motion.carry.positions
+    assert np.ptp(way[:, :-1], axis=0).max() < picks.NEAR_RAD
+    tips = np.stack([ARM_MODEL.world_from_tip(angles) for angles in way])
+    assert np.degrees(np.arccos(np.clip(-tips[:, 2, 2], -1, 1))).max() < 45.0
+
+
+def test_what_must_stay_upright_is_not_turned_over():
+    up = tuple(ARM_MODEL.world_from_tip(HOME)[2, :3])
+    upright = Checker(ARM_MODEL, scene(), Rules(0.0, up_in_tip=up))
+    for turn_rad, stays in ((0.7, True), (0.9, False)):
+        tilted = HOME + [0.0, 0.0, 0.0, turn_rad, 0.0, 0.0]
+        assert Checker(ARM_MODEL, scene(), Rules(0.0)).free(tilted) and upright.free(tilted) is stays
+
+
+@pytest.mark.parametrize(("share", "reason"), [(picks.NEAR_SHARE, "found"), (1.0, "no_path")])
+def test_a_way_that_begins_near_something_is_gone_at_half_the_distance(monkeypatch, share, reason):
+    monkeypatch.setattr(picks, "NEAR_SHARE", share)
+    there = scene(box(1, (0.1, 0.12), (0.04, 0.08, 0.10)), box(2, (0.1, 0.188), (0.3, 0.04, 0.22)))
+    task = Task(1, [grasp(1, (0.1, 0.12, 0.07))], free_places(there, 1, AREA, CONFIG)[:1])
+    plan = MotionPlanner(ARM_MODEL, MotionConfig(lift_m=0.06)).plan(task, there, AWAY, AWAY)
+    assert plan.reason == reason
 
 
 def test_a_way_leads_around_a_wall_and_keeps_its_distance():
