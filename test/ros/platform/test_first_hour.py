@@ -75,15 +75,13 @@ def test_a_parameter_file_is_stronger_than_what_launch_assumes(launches, tmp_pat
 def test_a_second_robot_is_refused_the_global_name_and_never_answers_for_the_first(launches, publishing, results):
     """A.2"""
     publishing("front")
-    launches.start(
-        f'included("perception", params_file="{launches.file}")',
-        f'included("perception", params_file="{launches.file}", namespace="robot2", autostart="false")',
-    )
+    launches.start(f'included("perception", params_file="{launches.file}")')
     launches.until(lambda: results, "results of the first")
-    assert not launches.transition("/robot2/pan3d", "configure")
+    launches.until(lambda: launches.node.count_services("/segment_object"), "the global name")
+    launches.start(f'included("perception", params_file="{launches.file}", namespace="robot2", autostart="false")')
     why = "global_services: /segment_object is offered by /pan3d already"
     launches.until_line("/robot2/pan3d: services", ERROR, why, "set global_services:=false")
-    assert launches.state("/robot2/pan3d") == "unconfigured"
+    assert not launches.transition("/robot2/pan3d", "configure")
     launches.until(lambda: f"configure failed: {why}" in launches.said, "the log of launch")
     answer = launches.call(SegmentObject, "/robot2/pan3d/segment_object", prompt="block")
     assert answer.error_code == ErrorCode.NOT_ACTIVE and why in answer.message

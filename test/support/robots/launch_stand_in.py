@@ -178,7 +178,7 @@ class Node:
 
 
 class LaunchService:
-    """Starts everything, and ends with the last program; an interrupt is handed on to all."""
+    """Starts everything, and ends with the last program. A terminal interrupts the programs as well, so that is not done here."""
 
     def __init__(self) -> None:
         self._context, self._descriptions = LaunchContext(), []
@@ -188,7 +188,7 @@ class LaunchService:
 
     def run(self) -> int:
         programs = self._context.programs
-        signal.signal(signal.SIGINT, lambda *_: [program.send_signal(signal.SIGINT) for program in programs])
+        signal.signal(signal.SIGINT, lambda *_: None)
         try:
             for description in self._descriptions:
                 description.execute(self._context)
