@@ -5,7 +5,9 @@ The real launch starts the nodes where it is installed, otherwise `launch_stand_
 
 from __future__ import annotations
 
-import importlib.util
+import signal
+import subprocess
+import sys
 
 import pytest
 import ros_support
@@ -13,8 +15,6 @@ from launched import Launches
 from pan3d_interfaces.msg import ErrorCode, InstanceArray
 from pan3d_interfaces.srv import SegmentObject
 from places import ROOT
-
-from pan3d_core.views.scene_folder import read_photographs
 
 OK, WARN, ERROR = b"\x00", b"\x01", b"\x02"
 SETTINGS = """
@@ -26,7 +26,6 @@ SETTINGS = """
     workspace: {support_height_m: 0.0}
     watchdog: {period_s: 0.1}
 """
-PICTURES = ROOT / "examples" / "data" / "cell"
 
 
 @pytest.fixture
@@ -56,6 +55,16 @@ def results(launches):
     found: list[InstanceArray] = []
     launches.node.create_subscription(InstanceArray, "/pan3d/instances", found.append, 5)
     return found
+
+
+@pytest.fixture
+def program(launches):
+    """(words) -> a program of Python's that runs beside the launch and is interrupted in the end."""
+    running: list[subprocess.Popen] = []
+    yield lambda *words: running.append(subprocess.Popen([sys.executable, *map(str, words)], env=launches.environment))
+    for child in running:
+        child.send_signal(signal.SIGINT)
+        assert child.wait(30) == 0
 
 
 def test_a_parameter_file_is_stronger_than_what_launch_assumes(launches, tmp_path):
@@ -125,14 +134,10 @@ def test_diagnostics_never_say_ok_of_what_has_not_happened(launches, publishing,
     assert results, "without a namespace it listens where drivers publish"
 
 
-def test_calibrated_cameras_are_metric_without_the_tables_height_or_say_what_to_set(launches, spinner, results, tmp_path):
+def test_calibrated_cameras_are_metric_without_the_tables_height_or_say_what_to_set(launches, program, results, tmp_path):
     """A.5"""
-    spec = importlib.util.spec_from_file_location("publish_pictures", ROOT / "examples" / "publish_pictures.py")
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
-    pictures = sorted(PICTURES.glob("*.jpg"))
-    views = read_photographs(pictures, PICTURES / "cameras.json").views
-    spinner.add(example.PictureCameras({path.stem: view for path, view in zip(pictures, views)}))
+    pictures = sorted((ROOT / "examples" / "data" / "cell").glob("*.jpg"))
+    program(ROOT / "examples" / "publish_pictures.py", *pictures, "--cameras", pictures[0].with_name("cameras.json"))
     names = [path.stem for path in pictures]
     topics = {name: f"/camera_0/{topic}" for name, topic in (("image_topic", "image_raw"), ("info_topic", "camera_info"))}
     single = "".join(f"    camera.camera_0.{name}: {topic}\n" for name, topic in topics.items())

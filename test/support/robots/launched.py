@@ -86,7 +86,7 @@ class Launches:
         self.diagnostics: list[DiagnosticArray] = []
         programs = {name: PROGRAM.format(python=sys.executable, name=name) for name in ("perception_node", "sim_node")}
         paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-        self._environment = os.environ | {
+        self.environment = os.environ | {
             "AMENT_PREFIX_PATH": package_index(folder / "prefix", {"pan3d_ros": programs}),
             "PYTHONPATH": paths,
             "ROS_LOG_DIR": str(folder / "log"),
@@ -99,7 +99,7 @@ class Launches:
         path = self._folder / f"launch_{len(self._started)}.log"
         with path.open("w") as log:
             command = launch_command(included, real=real_launch_is_here())
-            child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=self._environment, start_new_session=True)
+            child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=self.environment, start_new_session=True)
         self._started.append((child, path))
 
     @property
