@@ -94,6 +94,8 @@ class ServiceNames:
                 self._refuse(others)
             elif time.monotonic() - self._since_s >= SURE_S:
                 self._global = [each.offer("/") for each in self._offers]
+        elif self._refused and others and UNNAMED not in others:
+            self._refuse(others)  # by name, where it was not known at first
 
     def _wanted(self) -> bool:
         return bool(self._node.get_parameter("global_services").value)

@@ -79,9 +79,11 @@ def test_names_are_not_offered_before_it_is_sure_that_nobody_else_has_them(bench
 
 def test_a_service_whose_node_is_not_known_yet_is_taken(bench, second, monkeypatch):
     bench.start()
-    monkeypatch.setattr(PerceptionNode, "get_node_names_and_namespaces", lambda self: [("pan3d", "/robot2")])
-    assert second.trigger_configure() == FAILURE
-    assert "/segment_object is offered by another node already" in second.problem
+    with monkeypatch.context() as patch:
+        patch.setattr(PerceptionNode, "get_node_names_and_namespaces", lambda self: [("pan3d", "/robot2")])
+        assert second.trigger_configure() == FAILURE
+        assert "/segment_object is offered by another node already" in second.problem
+    assert "/segment_object is offered by /pan3d already" in second.names.review()[1]
 
 
 def test_a_namesake_is_told_once_it_cannot_be_a_dead_process(bench, spinner, monkeypatch):
