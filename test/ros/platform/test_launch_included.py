@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from launched import launch_command, package_index, real_launch_is_here
+from launched import launch_command, launch_environment, package_index, real_launch_is_here
+from places import ROOT
 
 NEEDS_REAL = pytest.mark.skipif(not real_launch_is_here(), reason="launch and launch_ros are not installed")
 PROGRAM = """#!/bin/sh
@@ -150,3 +152,12 @@ def test_the_stand_in_starts_what_the_real_launch_starts(tmp_path, monkeypatch, 
 
     real = calls("real")
     assert real == calls("stand-in") and real
+
+
+def test_launch_testing_starts_two_robots_and_ends_them(tmp_path, own_domain):
+    pytest.importorskip("launch_testing.actions")
+    pytest.importorskip("launch_ros.actions")
+    command = [sys.executable, "-m", "launch_testing.launch_test", ROOT / "test/support/robots/two_robots_of_launch_testing.py"]
+    run = subprocess.run(command, env=launch_environment(tmp_path), capture_output=True, text=True, timeout=250)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert (run.stdout + run.stderr).count("OK") >= 2, "while they run, and when they have ended"

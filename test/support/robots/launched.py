@@ -73,6 +73,16 @@ def package_index(prefix: Path, programs: dict[str, dict[str, str]]) -> str:
     return f"{prefix}:{os.environ.get('AMENT_PREFIX_PATH', '')}"
 
 
+def launch_environment(folder: Path) -> dict[str, str]:
+    """What launch needs to find this checkout's package and programs; index and logs go into the folder."""
+    programs = {name: PROGRAM.format(python=sys.executable, name=name) for name in ("perception_node", "sim_node")}
+    return os.environ | {
+        "AMENT_PREFIX_PATH": package_index(folder / "prefix", {"pan3d_ros": programs}),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "ROS_LOG_DIR": str(folder / "log"),
+    }
+
+
 class Launches:
     """Starts launch files, and asks the nodes that come of them as the commands of `ros2` do.
 
@@ -84,13 +94,7 @@ class Launches:
     def __init__(self, node: Node, folder: Path) -> None:
         self.node, self.idle = node, lambda: None  # what is done while something is waited for
         self.diagnostics: list[DiagnosticArray] = []
-        programs = {name: PROGRAM.format(python=sys.executable, name=name) for name in ("perception_node", "sim_node")}
-        paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-        self.environment = os.environ | {
-            "AMENT_PREFIX_PATH": package_index(folder / "prefix", {"pan3d_ros": programs}),
-            "PYTHONPATH": paths,
-            "ROS_LOG_DIR": str(folder / "log"),
-        }
+        self.environment = launch_environment(folder)
         self._folder, self._started = folder, []
         node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 100)
 
