@@ -35,10 +35,11 @@ ARGUMENTS = (
     ("use_depth", "", "false: depth is not used although the cameras have it"),
     ("compressed", "false", "true: take images and depth as image_transport compresses them"),
     ("support_height", "", "height of the table in the reference frame, metres"),
+    ("enclave", "", "of the perception node in the keystore, as /pan3d/perception, where security (SROS 2) is on"),
     ("log_level", "info", "debug, info, warn or error"),
     ("rviz", "false", "start RViz"),
 )
-PASSED_ON = ("reference_frame", "model", "device", "support_height", "log_level", "rviz")
+PASSED_ON = ("reference_frame", "model", "device", "support_height", "enclave", "log_level", "rviz")
 
 
 def written(content: object) -> str:

@@ -11,7 +11,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from pan3d_ros.platform.launch_arguments import flag, misspelt_arguments, parameter_sources, refuse_unknown_arguments
+from pan3d_ros.platform.launch_arguments import flag, in_enclave, misspelt_arguments, parameter_sources, refuse_unknown_arguments
 
 SHARE = FindPackageShare("pan3d_ros")
 ARGUMENTS = (
@@ -41,6 +41,7 @@ ARGUMENTS = (
     ("autostart", "", "configure and activate at once; true unless params_file says"),
     ("use_sim_time", "", "take the time from /clock; false unless params_file says"),
     ("use_respawn", "false", "start the node again when it dies"),
+    ("enclave", "", "of the node in the keystore, as /pan3d/perception, where security (SROS 2) is on"),
     ("log_level", "info", "debug, info, warn or error"),
     ("rviz", "false", "start RViz"),
     (
@@ -67,7 +68,7 @@ def perception(context: LaunchContext) -> list[Node]:
         parameters=parameters,
         respawn=flag("use_respawn", values["use_respawn"]),
         respawn_delay=2.0,
-        arguments=["--ros-args", "--log-level", values["log_level"]],
+        arguments=["--ros-args", "--log-level", values["log_level"], *in_enclave(values["enclave"])],
         output="screen",
     )
     if not (plugin := values["cloud_transport"].strip()):

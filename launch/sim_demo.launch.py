@@ -12,6 +12,7 @@ from launch_ros.substitutions import FindPackageShare
 
 from pan3d_ros.platform.launch_arguments import (
     flag,
+    in_enclave,
     misspelt_arguments,
     refuse_unknown_arguments,
     simulated_camera_names,
@@ -37,10 +38,12 @@ ARGUMENTS = (
     ("weights", "", "checkpoint file"),
     ("device", "", "auto, cpu, cuda or cuda:N"),
     ("autostart", "", "configure and activate perception at once; true unless params_file says"),
+    ("enclave", "", "of the perception node in the keystore, as /pan3d/perception, where security (SROS 2) is on"),
+    ("cell_enclave", "", "of the simulated cell, as /pan3d/cell"),
     ("log_level", "info", "debug, info, warn or error"),
     ("rviz", "false", "start RViz"),
 )
-PASSED_ON = ("namespace", "use_depth", "params_file", "model", "weights", "device", "autostart", "log_level", "rviz")
+PASSED_ON = ("namespace", "use_depth", "params_file", "model", "weights", "device", "autostart", "enclave", "log_level", "rviz")
 
 
 def cell_and_perception(context: LaunchContext) -> list[Node | IncludeLaunchDescription]:
@@ -65,6 +68,7 @@ def cell_and_perception(context: LaunchContext) -> list[Node | IncludeLaunchDesc
                 "publish_depth": flag("use_depth", values["use_depth"] or "false"),
             }
         ],
+        arguments=["--ros-args", *in_enclave(values["cell_enclave"])],
         output="screen",
     )
     arguments = {name: values[name] for name in PASSED_ON}

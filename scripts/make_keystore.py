@@ -14,6 +14,7 @@ The private key of the authority (`private/`) makes further keys: keep it off th
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -56,60 +57,81 @@ _ACTION_TOPICS = ("feedback", "status")
 _ACTION_SERVICES = ("send_goal", "get_result", "cancel_goal")
 
 
-def dds_names(profile: ET.Element) -> tuple[set[str], set[str]]:
+def dds_names(profile: ET.Element, qualifier: str = "ALLOW") -> tuple[set[str], set[str]]:
     """DDS topics of one profile of a policy.
 
     Args:
         profile: Element `profile` with lists of topics, services and actions.
+        qualifier: ALLOW or DENY: the lists that say so are read.
 
     Returns:
-        What it may publish, and what it may subscribe to, by the names that ROS has in DDS (`rt/`, `rq/`, `rr/`).
+        What it may (or, of DENY, must not) publish, and subscribe to, by the names that ROS has in DDS (`rt/`, `rq/`, `rr/`).
     """
     publish: set[str] = set()
     subscribe: set[str] = set()
-    own = f"{profile.get('ns', '/').rstrip('/')}/{profile.get('node')}"
+    space = profile.get("ns", "/").rstrip("/")
 
     def names(group: ET.Element) -> list[str]:
+        starts = {"/": "", "~": f"{space}/{profile.get('node')}"}
         texts = [(entry.text or "").strip() for entry in group]
-        return [own + text[1:] if text.startswith("~") else text for text in texts]
+        return [starts.get(text[:1], f"{space}/") + text.removeprefix("~") for text in texts]
 
     def service(name: str, replies: bool) -> None:
         request, reply = f"rq{name}Request", f"rr{name}Reply"
         (subscribe if replies else publish).add(request)
         (publish if replies else subscribe).add(reply)
 
+    def action(name: str, executes: bool) -> None:
+        for part in _ACTION_SERVICES:
+            service(f"{name}/_action/{part}", executes)
+        (publish if executes else subscribe).update(f"rt{name}/_action/{part}" for part in _ACTION_TOPICS)
+
     for group in profile:
         for name in names(group):
             if group.tag == "topics":
-                if group.get("publish") == "ALLOW":
+                if group.get("publish") == qualifier:
                     publish.add(f"rt{name}")
-                if group.get("subscribe") == "ALLOW":
+                if group.get("subscribe") == qualifier:
                     subscribe.add(f"rt{name}")
             elif group.tag == "services":
-                service(name, group.get("reply") == "ALLOW")
+                for side in ("request", "reply"):
+                    if group.get(side) == qualifier:
+                        service(name, side == "reply")
             elif group.tag == "actions":
-                executes = group.get("execute") == "ALLOW"
-                for part in _ACTION_SERVICES:
-                    service(f"{name}/_action/{part}", executes)
-                (publish if executes else subscribe).update(f"rt{name}/_action/{part}" for part in _ACTION_TOPICS)
+                for side in ("call", "execute"):
+                    if group.get(side) == qualifier:
+                        action(name, side == "execute")
     return publish, subscribe
 
 
+def enclave_names(enclave: ET.Element, qualifier: str = "ALLOW") -> tuple[set[str], set[str]]:
+    """What `dds_names` gives, of all profiles of an enclave together."""
+    names = [dds_names(profile, qualifier) for profile in enclave.iter("profile")]
+    return set().union(*(publish for publish, _ in names)), set().union(*(subscribe for _, subscribe in names))
+
+
 def permissions(enclave: ET.Element) -> str:
-    """The permissions document of one enclave; everything that it does not list is denied."""
-    publish: set[str] = set()
-    subscribe: set[str] = {"ros_discovery_info"}
-    for profile in enclave.iter("profile"):
-        may_publish, may_subscribe = dds_names(profile)
-        publish |= may_publish
-        subscribe |= may_subscribe
-    publish.add("ros_discovery_info")
+    """The permissions document of one enclave; everything that it does not list is denied.
+
+    The first rule that names a topic decides (DDS Security 1.1, section 9.4.1.3.2.3), so what the policy denies comes first.
+    """
     path = enclave.get("path")
 
-    def rule(tag: str, topics: set[str]) -> str:
-        listed = "\n".join(f"            <topic>{topic}</topic>" for topic in sorted(topics))
-        return f"        <{tag}>\n          <topics>\n{listed}\n          </topics>\n        </{tag}>"
+    def topics(tag: str, names: set[str]) -> str:
+        if not names:
+            return ""
+        listed = "\n".join(f"            <topic>{name}</topic>" for name in sorted(names))
+        return f"        <{tag}>\n          <topics>\n{listed}\n          </topics>\n        </{tag}>\n"
 
+    def rule(tag: str, publish: set[str], subscribe: set[str]) -> str:
+        if not publish | subscribe:
+            return ""
+        inside = topics("publish", publish) + topics("subscribe", subscribe)
+        return f"      <{tag}>\n        <domains>{DOMAINS}</domains>\n{inside}      </{tag}>\n"
+
+    publish, subscribe = enclave_names(enclave)
+    denied = rule("deny_rule", *enclave_names(enclave, "DENY"))
+    allowed = rule("allow_rule", publish | {"ros_discovery_info"}, subscribe | {"ros_discovery_info"})
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <dds xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
      xsi:noNamespaceSchemaLocation="http://www.omg.org/spec/DDS-SECURITY/20170901/omg_shared_ca_permissions.xsd">
@@ -117,16 +139,22 @@ def permissions(enclave: ET.Element) -> str:
     <grant name="{path}">
       <subject_name>CN={path}</subject_name>
       <validity><not_before>{NOT_BEFORE}</not_before><not_after>{NOT_AFTER}</not_after></validity>
-      <allow_rule>
-        <domains>{DOMAINS}</domains>
-{rule("publish", publish)}
-{rule("subscribe", subscribe)}
-      </allow_rule>
-      <default>DENY</default>
+{denied}{allowed}      <default>DENY</default>
     </grant>
   </permissions>
 </dds>
 """
+
+
+def enclaves_of(policy: Path) -> dict[str, ET.Element]:
+    """Path -> enclave of an SROS 2 policy; `ValueError` where it names none, or one that leaves the keystore."""
+    enclaves = {enclave.get("path", ""): enclave for enclave in ET.parse(policy).getroot().iter("enclave")}
+    if not enclaves:
+        raise ValueError(f"{policy}: expected at least one enclave, got none")
+    for path in enclaves:
+        if not path.startswith("/") or ".." in path.split("/"):
+            raise ValueError(f"{policy}: enclave path: expected one such as /pan3d/client, got {path!r}")
+    return enclaves
 
 
 def make_with_openssl(keystore: Path, policy: Path) -> None:
@@ -140,9 +168,7 @@ def make_with_openssl(keystore: Path, policy: Path) -> None:
         ValueError: The policy names no enclave, or one that leaves the keystore.
         subprocess.CalledProcessError: openssl refused.
     """
-    enclaves = list(ET.parse(policy).getroot().iter("enclave"))
-    if not enclaves:
-        raise ValueError(f"{policy}: expected at least one enclave, got none")
+    enclaves = enclaves_of(policy)
     public, private = keystore / "public", keystore / "private"
     for folder in (public, private, keystore / "enclaves"):
         folder.mkdir(parents=True, mode=0o700)
@@ -154,10 +180,7 @@ def make_with_openssl(keystore: Path, policy: Path) -> None:
         (public / f"{kind}_ca.cert.pem").symlink_to("ca.cert.pem")
         (private / f"{kind}_ca.key.pem").symlink_to("ca.key.pem")
     _sign(GOVERNANCE, keystore / "enclaves" / "governance", authority, authority_key)
-    for enclave in enclaves:
-        path = enclave.get("path", "")
-        if not path.startswith("/") or ".." in path.split("/"):
-            raise ValueError(f"{policy}: enclave path: expected one such as /pan3d/client, got {path!r}")
+    for path, enclave in enclaves.items():
         folder = keystore / "enclaves" / path.lstrip("/")
         folder.mkdir(parents=True, mode=0o700)
         _new_key(folder / "key.pem")
@@ -169,12 +192,19 @@ def make_with_openssl(keystore: Path, policy: Path) -> None:
 
 
 def make_with_ros(keystore: Path, policy: Path) -> None:
-    """Make the keystore with `ros2 security`. Raises `subprocess.CalledProcessError` when it refuses."""
+    """Make the keystore with `ros2 security`, for the domain in ROS_DOMAIN_ID (else 0) alone.
+
+    Raises:
+        ValueError: As in `make_with_openssl`.
+        subprocess.CalledProcessError: It refused.
+    """
+    enclaves = enclaves_of(policy)
     _run("ros2", "security", "create_keystore", keystore)
-    for enclave in ET.parse(policy).getroot().iter("enclave"):
-        path = enclave.get("path", "")
+    for path in enclaves:
         _run("ros2", "security", "create_enclave", keystore, path)
         _run("ros2", "security", "create_permission", keystore, path, policy)
+    for key in keystore.rglob("*key.pem"):
+        key.chmod(0o600)  # it leaves them for everybody to read
 
 
 def ros_security_is_here() -> bool:
@@ -237,7 +267,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError, ET.ParseError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"made with {'ros2 security' if with_ros else 'openssl'}: {options.keystore}")
+    maker = f"ros2 security, for ROS domain {os.environ.get('ROS_DOMAIN_ID') or 0} alone" if with_ros else "openssl"
+    print(f"made with {maker}: {options.keystore}")
     return 0
 
 

@@ -175,10 +175,10 @@ def _one_per_cell(index: Tensor, points: Tensor, owner: Tensor, voxel_size_m: fl
         return index
     # Rounded, not cut: a table at height 0 lies in one layer of cells. Three 16-bit numbers fit into a double exactly; they are
     # counted from the middle of the points, which may be far from the world's origin.
-    cells = (points / voxel_size_m).round_()
-    cells = (cells - _rows(cells, index).mean(0).round_()).clamp_(-(2**15), 2**15 - 1).double()
+    cells = _rows(points, index).div_(voxel_size_m).round_()
+    cells = cells.sub_(cells.mean(0).round_()).clamp_(-(2**15), 2**15 - 1).double()
     cell = (cells @ cells.new_tensor([2.0**32, 2.0**16, 1.0])).long()
-    ordered, order = _rows((cell << 14) + owner, index).sort(stable=True)
+    ordered, order = (cell << 14).add_(_rows(owner, index)).sort(stable=True)
     is_first = torch.ones_like(ordered, dtype=torch.bool)
     is_first[1:] = ordered[1:] != ordered[:-1]
     return _rows(index, order[is_first])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,11 @@ from pan3d_core.views.depth_files import DEPTH_UNIT_M
 from pan3d_core.views.scene_folder import SCENE_FILE, Scene, SceneObject, SceneTruth, read_scene, read_usable_scene
 from pan3d_eval.datasets.published_files import DEFAULT_VIEWS, ViewSelection
 from pan3d_eval.datasets.table import DATASETS, dataset_of, read_dataset_scene
+
+log = logging.getLogger("pan3d.datasets")
+
+# So many folders without a scene are named; of more, how many.
+NAMED_FOLDERS = 5
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class SceneReference:
 
 
 def list_scenes(paths: Sequence[Path], limit: int = 0, views: ViewSelection = DEFAULT_VIEWS) -> list[SceneReference]:
-    """List the scenes below some paths without reading them.
+    """List the scenes below some paths without reading them; folders beside them that hold none are named in the log.
 
     Args:
         paths: Scene folders, shards of training data, scenes of public data sets, or folders of these.
@@ -154,11 +160,15 @@ def _references_of(path: Path, views: ViewSelection) -> Iterator[SceneReference]
     elif dataset_of(path) is not None:
         yield SceneReference(path, views=views)
     else:
-        inner = sorted(item for item in path.iterdir() if item.is_dir()) if path.is_dir() else []
-        inner = [item for item in inner if (item / SCENE_FILE).exists() or _is_shard(item) or dataset_of(item) is not None]
+        folders = sorted(item for item in path.iterdir() if item.is_dir()) if path.is_dir() else []
+        inner = [item for item in folders if (item / SCENE_FILE).exists() or _is_shard(item) or dataset_of(item) is not None]
+        wanted = f"{SCENE_FILE}, images.npy or the layout of {', '.join(DATASETS)}"
         if not inner:
-            wanted = f"{SCENE_FILE}, images.npy or the layout of {', '.join(DATASETS)}"
             raise FileNotFoundError(f"scenes: expected {wanted} in or below {path}, got none")
+        if others := [item.name for item in folders if item not in inner and not item.name.startswith(".")]:
+            rest = f" and {len(others) - NAMED_FOLDERS} more" if len(others) > NAMED_FOLDERS else ""
+            named = ", ".join(others[:NAMED_FOLDERS]) + rest
+            log.warning("scenes: left out of %s, where no %s was found: %s", path, wanted, named)
         for item in inner:
             yield from _references_of(item, views)
 

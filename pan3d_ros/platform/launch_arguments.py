@@ -113,6 +113,11 @@ def whole_number(name: str, text: str) -> int:
     return int(text)
 
 
+def in_enclave(path: str) -> list[str]:
+    """Make the words, behind --ros-args, that put a node into an enclave of the keystore; none for an empty path."""
+    return ["--enclave", path.strip()] if path.strip() else []
+
+
 def camera_names(text: str) -> list[str]:
     """ "front, wrist" -> ["front", "wrist"]."""
     names = [name.strip() for name in text.strip().strip("[]").split(",")]

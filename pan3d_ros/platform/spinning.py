@@ -14,6 +14,7 @@ from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 from pan3d_core.runtime.ending.asked import EndAsked, told
 from pan3d_core.runtime.failures import FailureLog
+from pan3d_ros.platform.enclaves import security_hint
 from pan3d_ros.platform.rclpy_private import spin
 
 log = logging.getLogger("pan3d.ros.spinning")
@@ -70,7 +71,7 @@ def run(node: LifecycleNode, threads: int, *, autostart: bool) -> int:
     return 0
 
 
-def attempt(work: Callable[[], None], undo: Callable[[], None]) -> tuple[TransitionCallbackReturn, Exception | None]:
+def attempt(work: Callable[[], None], undo: Callable[[], None]) -> tuple[TransitionCallbackReturn, str]:
     """Carry out a transition.
 
     Args:
@@ -78,16 +79,20 @@ def attempt(work: Callable[[], None], undo: Callable[[], None]) -> tuple[Transit
         undo: Is called after a failure that can be expected.
 
     Returns:
-        SUCCESS; FAILURE and the error for what can be expected to fail; ERROR and the error for a fault of the program, which
-        rclpy would swallow.
+        SUCCESS and no words; FAILURE and the words of the error for what can be expected to fail; ERROR and its words for a fault
+        of the program, which rclpy would swallow.
     """
     try:
         work()
     except EXPECTED_ERRORS as error:
         log.debug("transition failed", exc_info=True)
         undo()
-        return TransitionCallbackReturn.FAILURE, error
+        return TransitionCallbackReturn.FAILURE, _words(error)
     except Exception as error:  # noqa: BLE001 (handed to the caller and on to the error state)
         log.exception("transition failed")
-        return TransitionCallbackReturn.ERROR, error
-    return TransitionCallbackReturn.SUCCESS, None
+        return TransitionCallbackReturn.ERROR, _words(error)
+    return TransitionCallbackReturn.SUCCESS, ""
+
+
+def _words(error: Exception) -> str:
+    return (str(error) or type(error).__name__) + security_hint(error)

@@ -15,6 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from pan3d_core.runtime import keep_heap_steady
 from pan3d_core.runtime.ending.asked import EndAsked, told, unwound
+from pan3d_ros.platform.enclaves import in_words, security_hint
 from pan3d_ros.platform.log_folder import ensure_log_folder
 from pan3d_ros.platform.shared_memory import remove_stale_segments
 
@@ -51,9 +52,13 @@ def _unless_shut_down(name: str, main: Main, arguments: list[str] | None) -> int
     start_ros(arguments)
     try:
         return main(arguments)
-    except RuntimeError as error:  # of entities of ROS that were being made while it was shut down
+    except RuntimeError as error:
         if rclpy.ok():
+            if security_hint(error):
+                log.debug("refused", exc_info=error)
+                raise SystemExit(f"pan3d: ROS refuses: {in_words(error)}") from error
             raise
+        # Else of entities of ROS that were being made while it was shut down.
         log.debug("%s", error)
         raise EndAsked(signal.SIGINT) from error
 
@@ -77,15 +82,22 @@ def start_ros(arguments: list[str] | None = None) -> None:
     try:
         rclpy.init(args=arguments)
     except (RuntimeError, ValueError) as error:  # of rcl, and of rclpy for arguments that it does not know
-        raise SystemExit(f"pan3d: ROS cannot start: {str(error).replace(', at ', '; ').splitlines()[0]}") from error
+        raise SystemExit(f"pan3d: ROS cannot start: {in_words(error)}") from error
 
 
 @contextmanager
 def own_context() -> Iterator[Context]:
-    """Initialise ROS for the block alone: the process may use it for other things, too. Ctrl-C stays with the program."""
+    """Initialise ROS for the block alone: the process may use it for other things, too. Ctrl-C stays with the program.
+
+    Raises:
+        ValueError: ROS refuses, with its words.
+    """
     context = Context()
     ensure_log_folder()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        raise ValueError(f"ROS cannot start: {in_words(error)}") from error
     try:
         yield context
     finally:

@@ -17,6 +17,7 @@ from pathlib import Path
 from pan3d_core.runtime.ending.asked import end_at_once, handlers_kept, told, unwound
 from pan3d_core.runtime.lazy import load
 from pan3d_ros.platform.domains import domain_of_environment
+from pan3d_ros.platform.enclaves import CELL, PERCEPTION, enclave_arguments
 from pan3d_tools.demo.processes import ChildNode, DemoError, parameter_arguments
 
 ARRANGEMENTS = ("separated", "pile", "packed")
@@ -156,8 +157,8 @@ def running_nodes(
     """Cell and perception as processes, which begin to start. Ends both on the way out."""
     logs = options.out / "logs"
     say(f"starting the robot cell and perception as processes, domain {environment['ROS_DOMAIN_ID']}")
-    cell_arguments = parameter_arguments(cell_parameters(options))
-    arguments = parameter_arguments(perception_parameters(options))
+    cell_arguments = parameter_arguments(cell_parameters(options)) + enclave_arguments(CELL)
+    arguments = parameter_arguments(perception_parameters(options)) + enclave_arguments(PERCEPTION)
     with (
         ChildNode("the cell", "pan3d_ros.sim_node", cell_arguments, logs / "cell.log", environment) as cell,
         ChildNode("perception", "pan3d_ros.perception_node", arguments, logs / "perception.log", environment) as perception,

@@ -19,7 +19,9 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 
 from pan3d_ros.messages.buffers import stamp_to_ns
+from pan3d_ros.platform.enclaves import OPERATOR, enclave_arguments, in_words
 from pan3d_ros.platform.log_folder import ensure_log_folder
+from pan3d_ros.platform.rclpy_private import RCLError
 from pan3d_tools.demo.processes import ChildNode, DemoError
 
 SPIN_S = 0.1
@@ -39,8 +41,12 @@ class DemoClient:
         self._context = Context()
         # Ctrl-C stays with the demo, which ends the children.
         ensure_log_folder()
-        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = Node("pan3d_demo", context=self._context)
+        options = {"context": self._context, "signal_handler_options": SignalHandlerOptions.NO}
+        try:
+            rclpy.init(args=enclave_arguments(OPERATOR), **options)
+            self._node = Node("pan3d_demo", context=self._context)
+        except RCLError as error:
+            raise DemoError(f"ROS cannot start: {in_words(error)}") from error
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._clients: dict[str, Any] = {}

@@ -19,7 +19,8 @@ from rclpy.node import Node
 from pan3d_core.runtime.failures import FailureLog
 from pan3d_ros.platform.distributions import count_services
 from pan3d_ros.platform.domains import VARIABLE
-from pan3d_ros.platform.rclpy_private import spin
+from pan3d_ros.platform.enclaves import in_words
+from pan3d_ros.platform.rclpy_private import RCLError, spin
 from pan3d_ros.platform.start import own_context
 
 log = logging.getLogger("pan3d.live")
@@ -46,7 +47,7 @@ class NodeConnection:
         own_name: Of the node that asks.
 
     Raises:
-        ValueError: `node_name` is no full name of a node.
+        ValueError: `node_name` is no full name of a node, or ROS refuses to start.
     """
 
     def __init__(self, node_name: str = "/pan3d", own_name: str = "pan3d_visitor") -> None:
@@ -58,7 +59,11 @@ class NodeConnection:
         self._context = self._open.enter_context(own_context())
         # Several programs may look at one node: each by a name of its own.
         name = f"{own_name}_{os.getpid()}"
-        self.node = Node(name, context=self._context, enable_rosout=False, start_parameter_services=False)
+        try:
+            self.node = Node(name, context=self._context, enable_rosout=False, start_parameter_services=False)
+        except RCLError as error:
+            self._open.close()
+            raise ValueError(f"ROS cannot start: {in_words(error)}") from error
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._clients: dict[str, Any] = {}
@@ -116,12 +121,15 @@ class NodeConnection:
             The answer, which may be a refusal.
 
         Raises:
-            NodeUnavailable: Nobody is there, or no answer comes.
+            NodeUnavailable: Nobody is there, asking is not allowed, or no answer comes.
         """
-        client = self._client(kind, f"{self.node_name}/{service}")
+        name, asked_s = f"{self.node_name}/{service}", time.monotonic()
+        client = self._client(kind, name)
         while not client.service_is_ready():
-            if time.monotonic() - self._begun_s > DISCOVERY_S:
-                raise NodeUnavailable(self.absence())
+            # Where it is offered, a client that was just made may still be exchanging keys with it.
+            offered = bool(count_services(self.node, name))
+            if time.monotonic() - (asked_s if offered else self._begun_s) > DISCOVERY_S:
+                raise NodeUnavailable(f"{name} is there, but cannot be reached" if offered else self.absence())
             time.sleep(CHECK_S)
         answered = threading.Event()
         future = client.call_async(request)
@@ -138,7 +146,10 @@ class NodeConnection:
     def _client(self, kind: Any, name: str) -> Any:
         with self._lock:
             if name not in self._clients:
-                self._clients[name] = self.node.create_client(kind, name)
+                try:
+                    self._clients[name] = self.node.create_client(kind, name)
+                except RCLError as error:
+                    raise NodeUnavailable(f"{name} cannot be asked: {in_words(error)}") from error
             return self._clients[name]
 
 

@@ -1,35 +1,63 @@
-"""The keystore, what its permissions allow, and a secured node that strangers cannot reach."""
+"""The keystore, and what its permissions allow; `test_secured_dds.py` tries them over a DDS with security."""
 
-import importlib.util
-import os
 import shutil
 import stat
 import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from fnmatch import fnmatch
 
 import pytest
 import ros_support
-from places import ROOT
+from keystore_script import make_keystore
+from rclpy.action import get_action_server_names_and_types_by_node
+from rclpy.parameter import Parameter
 
-spec = importlib.util.spec_from_file_location("make_keystore", ROOT / "scripts" / "make_keystore.py")
-make_keystore = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(make_keystore)
+from pan3d_ros.platform.camera_drivers import DRIVERS, camera_parameters, read_cameras
+from pan3d_ros.sim_node import SimNode
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 ENCLAVES = ("/pan3d/perception", "/pan3d/cell", "/pan3d/client", "/pan3d/operator")
 
 
-def allowed(path):
-    """Patterns of DDS topics that an enclave may publish and subscribe to."""
-    enclave = next(e for e in ET.parse(make_keystore.POLICY).getroot().iter("enclave") if e.get("path") == path)
-    profiles = [make_keystore.dds_names(profile) for profile in enclave.iter("profile")]
-    return set().union(*(p for p, _ in profiles)), set().union(*(s for _, s in profiles))
+def enclave(path):
+    return next(e for e in ET.parse(make_keystore.POLICY).getroot().iter("enclave") if e.get("path") == path)
 
 
-def covers(patterns, name):
-    return any(fnmatch(name, pattern) for pattern in patterns)
+def may(path, name, kind):
+    """Whether an enclave may publish (kind 0) or subscribe to (kind 1) a DDS topic: what is denied wins."""
+    allowed, denied = (make_keystore.enclave_names(enclave(path), word)[kind] for word in ("ALLOW", "DENY"))
+    return any(fnmatch(name, pattern) for pattern in allowed) and not any(fnmatch(name, pattern) for pattern in denied)
+
+
+def may_publish(path, topic):
+    return may(path, f"rt{topic}", 0)
+
+
+def may_hear(path, topic):
+    return may(path, f"rt{topic}", 1)
+
+
+def may_ask(path, service):
+    return may(path, f"rq{service}Request", 0) and may(path, f"rr{service}Reply", 1)
+
+
+def may_answer(path, service):
+    return may(path, f"rq{service}Request", 1) and may(path, f"rr{service}Reply", 0)
+
+
+def assert_all_is_allowed(path, node, name):
+    """All that a running node says, hears and offers is in its enclave's lists."""
+    published = [topic for topic, _ in node.get_publisher_names_and_types_by_node(name, "/")]
+    assert published and [topic for topic in published if not may_publish(path, topic)] == []
+    heard = [topic for topic, _ in node.get_subscriber_names_and_types_by_node(name, "/")]
+    assert [topic for topic in heard if not may_hear(path, topic)] == []
+    offered = [service for service, _ in node.get_service_names_and_types_by_node(name, "/")]
+    actions = [action for action, _ in get_action_server_names_and_types_by_node(node, name, "/")]
+    offered += [f"{action}/_action/{part}" for action in actions for part in ("send_goal", "get_result", "cancel_goal")]
+    assert offered and [service for service in offered if not may_answer(path, service)] == []
+    asked = [service for service, _ in node.get_client_names_and_types_by_node(name, "/")]
+    assert [service for service in asked if not may_ask(path, service)] == []
+    return offered
 
 
 @pytest.fixture(scope="module")
@@ -67,25 +95,62 @@ def test_a_folder_that_holds_something_and_a_policy_without_enclaves_are_refused
     assert "expected at least one enclave" in capsys.readouterr().err
 
 
+def rules(folder):
+    """(allow or deny, publish or subscribe, topic) of the signed permissions, and the kinds of protection of the governance."""
+    found = set()
+    for rule in ET.parse(folder / "permissions.xml").getroot().find(".//grant"):
+        found |= {(rule.tag, side.tag, topic.text) for side in rule for topic in side.iter("topic")}
+    governance = ET.parse(folder.parents[1] / "governance.xml").getroot()
+    switches = ("_kind", "_control", "_participants")
+    return found, [(entry.tag, entry.text) for entry in governance.iter() if entry.tag.endswith(switches)]
+
+
+@needs_openssl
+@pytest.mark.skipif(not make_keystore.ros_security_is_here(), reason="needs ros2 security")
+def test_ros2_security_makes_the_same_rules_and_its_keys_are_for_the_owner_alone(keystore, tmp_path):
+    make_keystore.make_with_ros(tmp_path / "store", make_keystore.POLICY)
+    for path in ENCLAVES:
+        ours, theirs = (rules(store / "enclaves" / path[1:]) for store in (keystore, tmp_path / "store"))
+        assert len(ours[0]) > 20 and len(ours[1]) > 5 and ours == theirs
+    keys = [path for path in (tmp_path / "store").rglob("*key.pem") if not path.is_symlink()]
+    assert len(keys) == 1 + len(ENCLAVES) and {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
+
+
 def test_the_policy_lists_all_that_the_node_says_hears_and_offers(spinner, monkeypatch):
     bench = ros_support.Bench(
         spinner, monkeypatch, global_services=True, publish__depth=True, publish__instance_image=True
     ).start()
-    publish, subscribe = allowed("/pan3d/perception")
-    node = bench.node
-    for name, _ in node.get_publisher_names_and_types_by_node("pan3d", "/"):
-        assert covers(publish, f"rt{name}"), name
-    for name, _ in node.get_subscriber_names_and_types_by_node("pan3d", "/"):
-        assert covers(subscribe, f"rt{name}"), name
-    services = node.get_service_names_and_types_by_node("pan3d", "/")
-    assert len(services) > 20
-    for name, _ in services:
-        assert covers(subscribe, f"rq{name}Request") and covers(publish, f"rr{name}Reply"), name
+    assert len(assert_all_is_allowed("/pan3d/perception", bench.node, "pan3d")) > 20
+
+
+def test_the_policy_lists_all_that_the_cell_says_hears_and_offers(spinner):
+    switches = ("publish_depth", "publish_compressed", "wrist_camera", "arm", "arm_commands")
+    options = {"num_cameras": 1, "num_objects": 1, "width": 64, "height": 64} | dict.fromkeys(switches, True)
+    cell = spinner.add(SimNode(parameter_overrides=[Parameter(name, value=value) for name, value in options.items()]))
+    assert "/pan3d_cell/execute_grasp" in assert_all_is_allowed("/pan3d/cell", cell, "pan3d_cell")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("kind", DRIVERS)
+def test_the_node_may_hear_the_drivers_that_the_launch_file_starts(kind, compressed):
+    cameras = read_cameras({"cameras": "front", "drivers": kind, "serials": "1", "models": "any"})
+    parameters = camera_parameters(cameras, use_depth=True, compressed=compressed)["/**"]["ros__parameters"]
+    topics = parameters["camera"]["front"]
+    heard = {name: topic for name, topic in topics.items() if name.endswith("_topic")}
+    assert heard and [topic for topic in heard.values() if not may_hear("/pan3d/perception", topic)] == []
+
+
+@pytest.mark.parametrize("path", ["/pan3d/client", "/pan3d/operator"])
+def test_a_program_of_any_name_may_start_and_answer_for_itself_alone(path):
+    for service in ("describe_parameters", "get_parameters", "set_parameters", "list_parameters", "get_type_description"):
+        assert may_answer(path, f"/my_program/{service}"), "rclpy offers it for every node: without it none can be made"
+        assert not may_answer(path, f"/pan3d/{service}") and not may_answer(path, f"/pan3d_cell/{service}")
+    assert not may_answer(path, "/pan3d/segment_object")
 
 
 def test_a_client_may_ask_and_look_but_change_nothing():
-    publish, subscribe = allowed("/pan3d/client")
-    assert covers(publish, "rq/pan3d/segment_objectRequest") and covers(subscribe, "rt/pan3d/instances")
+    client = "/pan3d/client"
+    assert may_ask(client, "/pan3d/segment_object") and may_hear(client, "/pan3d/instances")
     for service in (
         "set_parameters",
         "set_parameters_atomically",
@@ -99,56 +164,29 @@ def test_a_client_may_ask_and_look_but_change_nothing():
         "check_calibration",
         "refine_scene/_action/send_goal",
     ):
-        assert not covers(publish, f"rq/pan3d/{service}Request"), service
+        assert not may_ask(client, f"/pan3d/{service}"), service
     for topic in ("/front/image_raw", "/front/pose", "/tf", "/tf_static", "/clock", "/pan3d/instances"):
-        assert not covers(publish, f"rt{topic}"), f"a client could pretend to be the source of {topic}"
-    assert covers(allowed("/pan3d/operator")[0], "rq/pan3d/set_parametersRequest")
+        assert not may_publish(client, topic), f"a client could pretend to be the source of {topic}"
+    assert may_ask("/pan3d/operator", "/pan3d/set_parameters")
 
 
-STRANGER = """
-import sys, rclpy
-from rcl_interfaces.srv import GetParameters, SetParameters
-from rclpy.parameter import Parameter
-rclpy.init(args=sys.argv)
-node = rclpy.create_node("asks")
-def call(kind, name, request):
-    client = node.create_client(kind, f"/pan3d/{name}")
-    if not client.wait_for_service(timeout_sec=20.0):
-        return "unreachable"
-    future = client.call_async(request)
-    rclpy.spin_until_future_complete(node, future, timeout_sec=5.0)
-    return "answered" if future.done() else "unanswered"
-print(call(GetParameters, "get_parameters", GetParameters.Request(names=["reference_frame"])),
-      call(SetParameters, "set_parameters", SetParameters.Request(
-          parameters=[Parameter("service.timeout_s", value=3.0).to_parameter_msg()])))
-"""
+def test_the_cell_may_show_pictures_but_not_those_of_the_node():
+    assert may_publish("/pan3d/cell", "/front/depth") and may_publish("/pan3d/cell", "/front/camera_info")
+    for topic in ("/pan3d/front/depth", "/pan3d/front/camera_info", "/pan3d/instances"):
+        assert not may_publish("/pan3d/cell", topic), topic
 
 
-@needs_openssl
-@pytest.mark.timeout(200)
-def test_over_secured_dds_a_stranger_can_neither_call_a_service_nor_set_a_parameter(keystore, process_domain, tmp_path):
-    secured = {
-        **os.environ, "ROS_SECURITY_KEYSTORE": str(keystore), "ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce",
-        "ROS_DOMAIN_ID": str(process_domain), "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-    }  # fmt: skip
-    probe = "import sys, rclpy; rclpy.init(args=sys.argv); rclpy.create_node('probe')"
-    probing = [sys.executable, "-c", probe, "--ros-args", "--enclave", "/pan3d/client"]
-    if "doesn't have the security libraries" in subprocess.run(probing, env=secured, capture_output=True, text=True).stderr:
-        pytest.skip("this build of Fast DDS has no security (the wheels from PyPI have none)")
-    command = [sys.executable, "-m", "pan3d_ros.perception_node", "--ros-args", "--enclave", "/pan3d/perception"]
-    log = tmp_path / "node.log"
-    with log.open("w") as out:
-        node = subprocess.Popen(command, env=secured, stdout=out, stderr=subprocess.STDOUT)
-    try:
+POLICY = """<policy version="0.2.0"><enclaves><enclave path="/a"><profiles><profile ns="/robot" node="eye">
+<topics publish="ALLOW"><topic>~/seen</topic><topic>near</topic><topic>/far</topic></topics>
+<topics publish="DENY" subscribe="DENY"><topic>/far/*</topic></topics>
+<services request="ALLOW" reply="ALLOW"><service>~/ask</service></services>
+</profile></profiles></enclave></enclaves></policy>"""
 
-        def ask(environment, *arguments):
-            run = [sys.executable, "-c", STRANGER, *arguments]
-            return subprocess.run(run, env=environment, capture_output=True, text=True, timeout=90).stdout.split()
 
-        operator = ask(secured, "--ros-args", "--enclave", "/pan3d/operator")
-        assert operator == ["answered", "answered"], log.read_text()
-        stranger = {name: value for name, value in secured.items() if not name.startswith("ROS_SECURITY")}
-        assert ask(stranger) == ["unreachable", "unreachable"]
-    finally:
-        node.kill()
-        node.wait()
+def test_names_are_read_as_ros_does_and_what_is_denied_comes_before_what_is_allowed():
+    entry = next(ET.fromstring(POLICY).iter("enclave"))
+    both = {"rq/robot/eye/askRequest", "rr/robot/eye/askReply"}
+    assert make_keystore.enclave_names(entry) == (both | {"rt/robot/eye/seen", "rt/robot/near", "rt/far"}, both)
+    grant = ET.fromstring(make_keystore.permissions(entry).partition("?>")[2]).find(".//grant")
+    assert [rule.tag for rule in grant][2:] == ["deny_rule", "allow_rule", "default"]
+    assert [topic.text for topic in grant.find("deny_rule").iter("topic")] == ["rt/far/*", "rt/far/*"]

@@ -46,6 +46,10 @@ REFUTING_GAIN = 1.25
 WEAK_GAIN = 2.0
 # So far off is no drift of a calibration; a shift may be fitted as half a turn, so shares of both count together.
 GROSS_M, GROSS_DEG = 0.03, 3.0
+# Of two views none says which is right: they stay where at least this share of places fits, and surfaces agree less once moved.
+STANDS_FROM = 0.4
+# Hardly a place fits below this share: so many times the fewest then refute a camera that is far away.
+HARDLY, HARDLY_GAIN = 0.2, 0.8
 # A camera that was moved by so many times that would see less than these shares where it should: what fits better then is chance.
 CHANCE = ((2.0, 0.65), (5.0, 0.5))
 # A camera that is so far off for sure sees less than this share of its places where it should.
@@ -146,12 +150,18 @@ def checking(
     evidence = _Evidence(matches, matches.rays(), poses, math.radians(config.tolerance_deg))
 
     def is_proven(camera: _Camera, alone: bool) -> bool:
-        is_far, is_weak = alone and _times_gross(camera.correction) > 1, camera.gain < WEAK_GAIN * config.min_matches
+        of_two = len(posed) == 2
+        is_far = not of_two and alone and _times_gross(camera.correction) > 1
+        is_weak = camera.gain < WEAK_GAIN * config.min_matches
+        if of_two and (camera.figure(config.min_matches) or 0.0) < STANDS_FROM:
+            return False
         if support_height_m is None or not (is_far or is_weak):
             return False
         moved, own = poses.copy(), list(camera.views)
         moved[own] = camera.correction @ moved[own]
         vote = surface_vote(posed, poses, moved, own, support_height_m)
+        if of_two:
+            return vote.worse_moved
         return (is_far and vote.stands_right) or (is_weak and vote.far_worse_moved)
 
     found = _judge(evidence, tuple(view.camera for view in posed), config, is_proven)
@@ -211,8 +221,7 @@ def _judge(
         cameras = [_measure(part, name, names, config) for name in active]
         figures |= {camera.name: camera.figure(config.min_matches) for camera in cameras}
         bad = [camera for camera in cameras if _is_doubtful(camera, config)]
-        if len(names) > 2:
-            bad = [camera for camera in bad if not is_proven(camera, len(bad) == 1)]
+        bad = [camera for camera in bad if not is_proven(camera, len(bad) == 1)]
         if not bad:
             break
         worst = max(bad, key=lambda camera: camera.gain)
@@ -259,7 +268,10 @@ def _is_refuted(doubtful: _Camera, config: ConsistencyConfig) -> bool:
     figure = doubtful.figure(config.min_matches) or 0.0
     if doubtful.gain >= REFUTING_GAIN * config.min_matches and figure < config.refuse_below:
         return True
-    return doubtful.gain >= config.min_matches and figure < FAR_OFF_BELOW and _times_gross(doubtful.correction) > 1
+    if _times_gross(doubtful.correction) <= 1:
+        return False
+    enough = doubtful.gain >= config.min_matches and figure < FAR_OFF_BELOW
+    return enough or (doubtful.gain >= HARDLY_GAIN * config.min_matches and figure < HARDLY)
 
 
 def _measure(evidence: _Evidence, name: str, names: tuple[str, ...], config: ConsistencyConfig) -> _Camera:

@@ -8,7 +8,7 @@ pose that is a little off, or another height, moves a place in the picture from 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -39,7 +39,9 @@ def with_ground_matches(
     """Add matches from above where few of those that were found fit the poses.
 
     Where the poses do not let all cameras look down at one place, those are taken that would, had they been made with a usual
-    mistake, or one camera's with it: so that mistake can be told from pictures of little texture, too.
+    mistake, or one camera's with it: so that mistake can be told from pictures of little texture, too. Where they do look down at
+    one place and what is found there does not fit them, poses of a usual mistake are tried that as many matches from above fit
+    as tell something.
 
     Args:
         matches: Of these views.
@@ -50,17 +52,35 @@ def with_ground_matches(
     Returns:
         The matches, and more where they were few.
     """
-    tolerance = math.radians(config.tolerance_deg)
-    fitting = int((ray_errors(matches.rays(), pair_transforms(matches, cam_from_world)) < tolerance).sum())
-    if fitting >= ENOUGH * len(views):
+    if _fitting(matches, cam_from_world, config) >= ENOUGH * len(views):
         return matches
-    for poses in (cam_from_world, *(mistake.cam_from_world for mistake in common_mistakes(cam_from_world))):
+    found = yield from match_on_ground(views, cam_from_world, config)
+    if found is not None:
+        matches = matches.joined(found)
+        if len(found) < config.min_matches or _fitting(matches, cam_from_world, config) >= config.min_matches:
+            return matches
+    for poses in _otherwise(cam_from_world):
         more = yield from match_on_ground(views, poses, config)
-        if more is not None:
+        if more is not None and (found is None or _fitting(more, poses, config) >= config.min_matches):
             return matches.joined(more)
+    if found is not None:
+        return matches
     single = [item.cam_from_world for view in range(len(views)) for item in single_mistakes(cam_from_world, view)]
     more = yield from match_on_ground(views, min(single, key=_miss), config)
     return matches if more is None else matches.joined(more)
+
+
+def _otherwise(cam_from_world: Array) -> Iterator[Array]:
+    """What the poses should be, had all of them been made with a usual mistake, or had two cameras been exchanged."""
+    if len(cam_from_world) == 2:
+        yield cam_from_world[::-1]
+    for mistake in common_mistakes(cam_from_world):
+        yield mistake.cam_from_world
+
+
+def _fitting(matches: ViewMatches, cam_from_world: Array, config: ConsistencyConfig) -> int:
+    errors = ray_errors(matches.rays(), pair_transforms(matches, cam_from_world))
+    return int((errors < math.radians(config.tolerance_deg)).sum())
 
 
 def match_on_ground(

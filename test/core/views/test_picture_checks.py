@@ -8,7 +8,7 @@ import pytest
 import torch
 from synthetic_cell import BLOCKS, render_cell
 
-from pan3d_core.views.picture_checks import picture_faults, sharpness
+from pan3d_core.views.picture_checks import covered_rows, picture_faults, sharpness
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +47,12 @@ def test_where_all_are_blurred_none_is_clear(views):
 
 def test_a_plain_picture_has_no_edges_to_be_blurred():
     assert sharpness(np.full((40, 50), 0.5)) > 3
+
+
+def test_one_spot_between_the_pixels_that_are_looked_at_first_is_no_covered_lens(views):
+    covered = torch.full((3, 120, 160), 90, dtype=torch.uint8)
+    noisy, spot = covered.clone(), covered.clone()
+    noisy[:, ::3, ::5] += 2
+    spot[1, 57, 83] += 3
+    seen = [replace(views[0], image=image, depth=None) for image in (covered, noisy, spot, spot.permute(0, 2, 1).contiguous())]
+    assert covered_rows([*views, *seen]) == (4, 5)

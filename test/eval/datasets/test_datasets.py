@@ -318,6 +318,19 @@ def test_a_damaged_file_is_named(tmp_path):
         read_dataset_scene(folder)
 
 
+def test_folders_beside_scenes_that_hold_none_are_named(folders, tmp_path, caplog):
+    (tmp_path / "scene0000_00").symlink_to(folders["scannet"])
+    for name in ("scene0001_00", "scene0002_00", ".cache"):
+        (tmp_path / name).mkdir()
+    assert [reference.name for reference in list_scenes([tmp_path])] == ["scene0000_00"]
+    assert "scene0001_00, scene0002_00" in caplog.text and ".cache" not in caplog.text
+    caplog.clear()
+    for number in range(3, 8):
+        (tmp_path / f"scene{number:04}_00").mkdir()
+    list_scenes([tmp_path])
+    assert "scene0005_00 and 2 more" in caplog.text
+
+
 def test_a_folder_of_no_known_layout(tmp_path):
     with pytest.raises(FileNotFoundError, match="layout of scannet, scannetpp, replica, aria_synthetic"):
         list_scenes([tmp_path])

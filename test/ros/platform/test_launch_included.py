@@ -91,7 +91,14 @@ def test_perception_of_two_robots_is_included_twice_with_arguments_of_its_own(ru
 def test_the_cell_and_perception_are_included_together(run):
     calls = run('included("sim_demo", seed="5", num_cameras="2")')
     found = {words[0]: parameters for words, parameters in calls}
+    assert not any("--enclave" in words for words, _ in calls)
     assert found["sim_node"]["seed"] == 5 and found["perception_node"]["cameras"] == ["camera_0", "camera_1"]
+
+
+def test_each_node_is_put_into_its_enclave_where_one_is_named(run):
+    calls = run('included("sim_demo", num_cameras="2", enclave="/pan3d/perception", cell_enclave="/pan3d/cell")')
+    enclaves = {words[0]: words[words.index("--enclave") + 1] for words, _ in calls}
+    assert enclaves == {"sim_node": "/pan3d/cell", "perception_node": "/pan3d/perception"}
 
 
 def test_cameras_are_included_with_their_driver_mountings_and_perception(run, tmp_path):

@@ -18,6 +18,9 @@ PLANE_SHARE, PLANE_PLACES, PLANE_SPREAD, TRIPLES, TRIED_PLACES = 0.25, 20, 0.06,
 # Tables and floors are more level than the first angle, which is told, and for sure than the second. Beyond the third it may be a
 # wall, unless this share of the places is lower than the support by more than this, where no wall stands.
 TOLD_DEG, TILTED_DEG, UPRIGHT_DEG, BELOW_SHARE, BELOW_M = 8.0, 20.0, 70.0, 0.25, 0.05
+# Places are scattered over heights where so many fit, this share is lower than the support by more than `BELOW_M`, and smaller
+# shares than these lie near the support and in any level layer.
+SCATTERED_PLACES, SCATTERED_BELOW, NEAR_SUPPORT, IN_LAYER = 12, 0.15, 0.15, 0.4
 # Where some level layer has this share of the plane's places, the plane leans beside what things stand on.
 LEVEL_SHARE = 0.5
 
@@ -103,3 +106,27 @@ def tilt_doubt(places: SeenPlaces, support_height_m: float | None, degrees: floa
         return words, False
     below = float((places.points[:, 2] < support_height_m - BELOW_M).mean()) if len(places.points) else 0.0
     return words, degrees < UPRIGHT_DEG or below >= BELOW_SHARE
+
+
+def scatter_doubt(places: SeenPlaces, support_height_m: float) -> str:
+    """Tell whether recognised places lie at all heights, below the support too, as they do in a world that lies on its side.
+
+    Few places say so that are too few to share a plane. A floor beside a table is a level layer, and things stand on the support.
+
+    Args:
+        places: By matches.
+        support_height_m: World z as it was given.
+
+    Returns:
+        What speaks against a world whose z is up; empty where nothing does.
+    """
+    heights, layer = np.sort(places.points[:, 2]), 2 * LAYER * places.distance_m
+    if len(heights) < SCATTERED_PLACES or places.by_depth:
+        return ""
+    together = int((np.searchsorted(heights, heights + layer, "right") - np.searchsorted(heights, heights - layer)).max())
+    below = heights < support_height_m - BELOW_M
+    near = np.abs(heights - support_height_m) <= layer
+    if below.mean() < SCATTERED_BELOW or near.mean() >= NEAR_SUPPORT or together >= IN_LAYER * len(heights):
+        return ""
+    words = f"{below.mean():.0%} of what cameras have in common lies below the support at {support_height_m:.3f} m"
+    return f"{words}, and little of it at one height; are the poses relative to a camera, or is y up in their world?"

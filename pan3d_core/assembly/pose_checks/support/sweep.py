@@ -44,6 +44,8 @@ THINNED, LEANS = 3, 1.25
 # A camera agrees as well as the others from this share of what they do on, nearly as well from the second, worse where it is
 # moved up to the third, and far worse up to the last; pictures that agree on less than `SAYS` show no pattern that could tell.
 AS_WELL, NEARLY, WORSE, FAR_WORSE = 0.85, 0.7, 0.9, 0.75
+# Two views alone agree worse up to this share: there are no others that could say how well they should.
+WORSE_OF_TWO = 0.8
 SAYS = 0.1
 # Where they agree on nothing, planes near the one that leans are tried once more, so many steps around it; steeper ones (by their
 # cosine) are none.
@@ -130,6 +132,11 @@ class SurfaceVote:
         """Whether surfaces, however little they show, speak far more for the given poses than for the others."""
         return self.here >= max(SAYS, NEARLY * self.rest) and self.there < FAR_WORSE * self.here
 
+    @property
+    def worse_moved(self) -> bool:
+        """Whether surfaces that two views show speak more for the given poses than for the others."""
+        return self.here >= SAYS and self.there < WORSE_OF_TWO * self.here
+
 
 def surface_vote(views: Sequence[CameraView], poses: Array, moved: Array, group: Sequence[int], height_m: float) -> SurfaceVote:
     """Compare a camera's pictures with the others' on the support.
@@ -138,7 +145,7 @@ def surface_vote(views: Sequence[CameraView], poses: Array, moved: Array, group:
         views: S with intrinsics.
         poses: (S, 4, 4) as they are given.
         moved: (S, 4, 4) with other poses of the camera.
-        group: Its views; there are two others and more.
+        group: Its views; where these are all, they are compared with each other.
         height_m: World z of the support.
 
     Returns:
@@ -147,7 +154,8 @@ def surface_vote(views: Sequence[CameraView], poses: Array, moved: Array, group:
     given, other = (sweep_pictures(views, tried, height_m) for tried in (poses, moved))
     if given is None or other is None:
         return SurfaceVote(0.0, 0.0, 0.0)
-    here, there = (best_near(pictures, height_m, group) for pictures in (given, other))
+    own = group if len(group) < len(views) else ()
+    here, there = (best_near(pictures, height_m, own) for pictures in (given, other))
     return SurfaceVote(here, there, best_near(given.without(group), height_m))
 
 

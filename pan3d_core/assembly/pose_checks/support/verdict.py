@@ -10,7 +10,7 @@ import numpy as np
 
 from pan3d_core.assembly.pose_checks.portions import Portions
 from pan3d_core.assembly.pose_checks.support.height import SeenPlaces, find_support, height_words, support_doubt
-from pan3d_core.assembly.pose_checks.support.surface_tilt import plane_through, tilt_doubt
+from pan3d_core.assembly.pose_checks.support.surface_tilt import plane_through, scatter_doubt, tilt_doubt
 from pan3d_core.assembly.pose_checks.support.sweep import SupportSweep, level_agrees_more, sweep_support
 from pan3d_core.assembly.pose_checks.view_matches import Array
 from pan3d_core.config import ConsistencyConfig
@@ -49,13 +49,17 @@ def judge_support(
     sweep, support = None, find_support(places)
     poses = np.stack([view.calibration()[1].double().numpy(force=True) for view in views])
     words, refuted = tilt_doubt(places, support_height_m)
-    if words and support_height_m is not None and _outvoted(places, views, poses, support_height_m):
+    is_outvoted = bool(words) and support_height_m is not None and _outvoted(places, views, poses, support_height_m)
+    if is_outvoted:
         words, refuted = "", False
     if support_height_m is not None and not words and (support is None or not support.by_depth):
         sweep = yield from sweep_support(views, poses, support_height_m)
         is_level = support is not None and support.wide and abs(support.height_m - support_height_m) <= config.support_warn_m
         if sweep is not None and sweep.tilt_deg is not None and not is_level:
             words, refuted = tilt_doubt(places, support_height_m, sweep.tilt_deg)
+    if support_height_m is not None and not refuted and not (sweep is not None and sweep.may_be):
+        scattered = "" if is_outvoted else scatter_doubt(places, support_height_m)
+        words, refuted = (words or scattered), bool(scattered)
     found = replace(found, support=support)
     if words:
         found = found if support_height_m is not None else replace(found, support=None)  # it would be of no level surface

@@ -183,6 +183,42 @@ def test_a_camera_that_sees_most_places_where_it_should_is_not_refuted_for_a_few
     assert _is_refuted(_Camera("a", (0,), given, 41, moved_so), ConsistencyConfig()) == refuted
 
 
+@pytest.mark.parametrize(
+    "given, possible, degrees, refuted", [(1, 12, 5, True), (1, 12, 2, False), (4, 14, 5, False), (1, 9, 5, False)]
+)
+def test_a_camera_that_sees_hardly_a_place_where_it_should_is_refuted_by_few(given, possible, degrees, refuted):
+    moved_so = small_motion(np.array([np.radians(degrees), 0, 0, 0, 0, 0]))
+    assert _is_refuted(_Camera("a", (0,), given, possible, moved_so), ConsistencyConfig()) == refuted
+
+
+def weakly_wrong(views, right, wrong):
+    """Matches of two views: so many that are right, and so many that agree on the second camera turned by 2 degrees."""
+    matches = match_views(views, ConsistencyConfig())
+    poses = np.stack([view.cam_from_world.double().numpy() for view in views])
+    fits = ray_errors(matches.rays(), pair_transforms(matches, poses)) < np.radians(0.1)
+    kept = matches.of(fits & (np.cumsum(fits) <= right + wrong))
+    moved_pixels = kept.second_pixels.copy()
+    turn = small_motion(np.array([np.radians(2.0), 0, 0, 0, 0, 0]))[:3, :3]
+    homography = kept.intrinsics[1] @ turn @ np.linalg.inv(kept.intrinsics[1])
+    elsewhere = moved_pixels[right:] @ homography.T
+    moved_pixels[right:] = elsewhere / elsewhere[:, 2:]
+    return replace(kept, second_pixels=moved_pixels)
+
+
+@pytest.mark.parametrize("one_camera", [False, True])
+def test_surfaces_keep_two_views_that_some_places_would_have_elsewhere(views, one_camera, monkeypatch):
+    two = [replace(view, camera="wrist" if one_camera else view.camera) for view in views[:2]]
+    matches = weakly_wrong(two, right=12, wrong=20)
+    monkeypatch.setattr(ground_matches, "ENOUGH", 0)
+    words = f"the poses of {', '.join(dict.fromkeys(view.camera for view in two))} do not fit together"
+    assert words in check_poses(two, matches=matches).contradiction, "without a height there is no surface to compare"
+    kept = check_poses(two, support_height_m=0.0, matches=matches)
+    assert kept.contradiction == "" and kept.warnings == ()
+    plain = torch.full((3, 480, 480), 0.6)
+    bare = [replace(view, camera=own.camera) for view, own in zip(rig(EYES[:2], plain, plain), two)]
+    assert words in check_poses(bare, support_height_m=0.0, matches=matches).contradiction, "surfaces that show nothing"
+
+
 def test_the_pose_of_a_picture_that_shows_nothing_is_not_checked_which_is_no_doubt(views):
     dark = replace(views[2], image=torch.zeros_like(views[2].image))
     words = "the poses of camera_2 were not checked: too little of what they show is found in other pictures"
@@ -328,6 +364,24 @@ def test_one_camera_with_the_pose_of_its_link_is_found_where_only_pictures_from_
     else:
         assert found.left_out == ("camera_1",) and "body or *_link frame" in found.reasons[0]
     assert check_poses(views[:count], matches=none).warnings == ()
+
+
+@pytest.mark.parametrize("mistake", ["exchanged cameras", "the inverse"])
+def test_poses_of_a_mistake_are_tried_where_two_cameras_look_down_at_one_place_and_see_nothing_alike(views, mistake, monkeypatch):
+    """Plain tables look alike from above only where the pictures from above are laid by the right poses."""
+    two = views[:2]
+    poses = torch.stack([view.cam_from_world for view in two])
+    given = poses.flip(0) if mistake == "exchanged cameras" else torch.stack([invert_rigid(pose) for pose in poses])
+    right = match_views(two, ConsistencyConfig())
+    junk = replace(right, second_pixels=np.random.default_rng(0).permutation(right.second_pixels)).of(np.arange(len(right)) < 30)
+
+    def from_above(views, tried, config):
+        yield
+        return right if np.abs(tried - poses.double().numpy()).max() < 1e-4 else junk
+
+    monkeypatch.setattr(ground_matches, "match_on_ground", from_above)
+    wrong = [replace(view, cam_from_world=pose) for view, pose in zip(two, given)]
+    assert mistake in check_poses(wrong, matches=junk.of(np.zeros(len(junk), bool))).contradiction
 
 
 def repeating(kind, cells=24, side=480):

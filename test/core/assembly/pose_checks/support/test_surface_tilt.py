@@ -5,7 +5,7 @@ import pytest
 
 from pan3d_core.assembly.pose_checks.pose_fit import small_motion
 from pan3d_core.assembly.pose_checks.support.height import SeenPlaces
-from pan3d_core.assembly.pose_checks.support.surface_tilt import tilt_doubt
+from pan3d_core.assembly.pose_checks.support.surface_tilt import scatter_doubt, tilt_doubt
 
 
 def table(degrees, height=0.0, wall=0):
@@ -36,3 +36,28 @@ def test_a_wall_behind_a_plain_table_is_told_and_not_refused():
     words, refuted = tilt_doubt(places, 0.0)
     assert "tilted by 90 degrees" in words and not refuted
     assert tilt_doubt(table(0, wall=60), 0.0) == ("", False), "a level surface of half as many places is the support"
+
+
+def places(heights):
+    rng = np.random.default_rng(0)
+    return SeenPlaces(np.column_stack([rng.uniform(-0.3, 0.3, (len(heights), 2)), heights]), 0.8, by_depth=False)
+
+
+def test_a_few_places_at_all_heights_and_below_the_support_speak_of_a_world_that_is_not_level():
+    scattered = places(0.74 + np.linspace(-0.2, 0.2, 14))
+    assert "36% of what cameras have in common lies below the support at 0.740 m" in scatter_doubt(scattered, 0.74)
+    assert scatter_doubt(places(scattered.points[:11, 2]), 0.74) == "", "too few"
+    assert scatter_doubt(SeenPlaces(scattered.points, 0.8, by_depth=True), 0.74) == "", "sensors show whole planes"
+
+
+@pytest.mark.parametrize(
+    "heights",
+    [
+        np.linspace(-0.03, 0.3, 20),
+        np.r_[np.full(10, -0.7), np.linspace(-0.2, 0.3, 10)],
+        np.r_[np.full(4, 0.0), np.linspace(-0.3, 0.3, 20)],
+    ],
+    ids=["things on the support", "a floor beside a table", "some of the support itself"],
+)
+def test_places_that_a_level_world_explains_are_no_doubt(heights):
+    assert scatter_doubt(places(heights), 0.0) == ""
