@@ -158,6 +158,16 @@ def test_calibrated_cameras_are_metric_without_the_tables_height_or_say_what_to_
     launches.until_line("/single/pan3d: pipeline", OK)
 
 
+@pytest.mark.slow
+def test_the_simulated_cell_is_metric_without_its_tables_height(launches, results):
+    """A.5, with pictures of a simulation under its own launch file."""
+    pytest.importorskip("mujoco")
+    launches.start('included("sim_demo", support_height="nan", num_cameras="3", seed="3")')
+    line = launches.until_line("/pan3d: pipeline", OK, "workspace.support_height_m is not given, ", " m was found")
+    assert abs(float(line.message.partition("not given, ")[2].split()[0])) < 0.02, "the cell's table is at 0"
+    assert results[-1].metric and len(results[-1].cameras) == 3 and len(results[-1].instances) >= 4
+
+
 def test_answers_use_all_living_cameras_beside_one_that_never_was(launches, publishing, results):
     """A.9"""
     living = ["front", "left", "right"]
