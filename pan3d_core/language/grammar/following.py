@@ -65,6 +65,8 @@ def relation(reader: Reader, draft: Draft) -> bool:
     if not draft.has_head and draft.article and text == "next to" and cursor.kind(1) in ("place", "size"):
         cursor.refuse("say 'second from the left' or 'second largest'", 0)
     _refuse_destination(reader, text)
+    if draft.has_head and cursor.at > draft.first and cursor.text(-1) == "left":
+        cursor.refuse("it can be read in two ways; say 'on the left' for the side", -1)
     if text == "in" and cursor.kind(1) == NOUN and cursor.text(-1).endswith("ed"):  # "packed in cardboard"
         draft.inside = "noun"
         return attributes.noun(reader, draft)

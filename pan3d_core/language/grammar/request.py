@@ -93,7 +93,7 @@ class _RequestReader:
             self._refuse_taking_out(text)
             request.separated = True
             cursor.take(IGNORED)
-        elif kind == "link" and not request.wanted:
+        elif kind == "link" and text not in table.POSTURES and not request.wanted:
             cursor.take(IGNORED)
         elif kind in ("or", "and"):
             self._join(kind)

@@ -117,12 +117,16 @@ POLITE = (
 # "leave the mug where it is": behind what is not meant only; elsewhere they would turn the meaning round.
 LEFT_ALONE = ("alone", "where it is", "where they are", "untouched", "aside", "in peace")
 ARTICLES = frozenset(listed("the a an whichever that this these those some any my your"))
+# Links before a place; alone they tell how a thing lies.
+POSTURES = frozenset(
+    listed("""standing lying sitting resting hidden hiding concealed seen kept tucked stuck stacked hung hanging stored wedged
+        nestled parked propped perched balanced dropped jammed trapped""")
+)
 LINKS = frozenset(
-    listed("""is are was were be being coloured colored color colour colors colours shade located standing lying sitting placed
-        resting positioned situated sized size found lies stands sits lays stood""")
-) | {"that is", "which is", "that are", "which are", "who is", "in color", "in colour", "of color", "of colour",
+    listed("""is are was were be being coloured colored color colour colors colours shade located placed
+        positioned situated sized size found lies stands sits lays stood""")
+) | POSTURES | {"that is", "which is", "that are", "which are", "who is", "in color", "in colour", "of color", "of colour",
 "in size"}  # fmt: skip
-POSTURES = frozenset(listed("standing lying sitting resting"))  # links before a place; alone they tell how a thing lies
 ANYTHING = frozenset(
     listed("""one ones object objects thing things item items something anything everything whatever
         kind kinds type types sort sorts""")

@@ -8,7 +8,7 @@ import pytest
 
 from pan3d_core.language.grammar import NotUnderstood, read_request
 from pan3d_core.language.grammar.lexer import phrases_of
-from pan3d_core.language.grammar.words import HOLDING, MAY_NAME, RELATIONS, listed
+from pan3d_core.language.grammar.words import HOLDING, MAY_NAME, POSTURES, RELATIONS, listed
 from pan3d_sim.objects.vocabulary import DESCRIPTIONS, HELD_OUT_DESCRIPTIONS, PARAPHRASES
 
 # English words that have no meaning of their own, as lists of stop words name them.
@@ -145,6 +145,22 @@ def test_a_relation_needs_its_other_thing():
         except NotUnderstood:
             continue
         assert prompt.places or prompt.noun == "mug", phrase  # "nearest" and "behind" are places, too
+
+
+@pytest.mark.parametrize("word", sorted(POSTURES))
+def test_how_a_thing_came_to_its_place_belongs_to_no_noun_and_alone_is_refused(word):
+    prompt = read_request(f"the mug {word} behind the box")
+    assert prompt.noun == "mug" and [relation.kind for relation in prompt.relations] == ["behind"]
+    for text in (f"the {word} mug", f"{word} mugs", f"the mug that is {word}"):
+        assert refusal(text).word == word and "cannot be seen" in str(refusal(text))
+
+
+def test_left_before_a_relation_may_mean_the_side_or_what_remained():
+    for text in ("the mug left on the box", "the one left next to the bowl", "not the mug left behind the box but the bowl"):
+        assert refusal(text).word == "left" and "two ways" in str(refusal(text))
+    for text in ("the left mug on the box", "the mug on the left behind the box"):
+        assert read_request(text).places and read_request(text).relations
+    assert read_request("the mug left of the box").relations[0].kind == "left"
 
 
 def test_names_may_hold_words_that_refuse_elsewhere():
