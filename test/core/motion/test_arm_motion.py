@@ -138,7 +138,7 @@ def test_ways_that_touch_something_do_not_use_up_the_tries(monkeypatch):
     ways = reach(ARM_MODEL, low.world_from_grasp.double().numpy(), bent).solutions
     assert not checker.free(ways[0]) and any(checker.free(angles) for angles in ways)
     plan = MotionPlanner(ARM_MODEL).plan(Task(1, [low], free_places(there, 1, AREA, CONFIG)), there, bent, AWAY)
-    assert plan.motion is not None
+    assert plan.motion is not None and not plan.tried.get("blocked"), "the first way that is free is taken"
 
 
 def test_what_is_held_is_carried_upright_without_a_swing_of_the_arm(monkeypatch):
