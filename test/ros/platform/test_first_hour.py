@@ -11,7 +11,7 @@ import sys
 
 import pytest
 import ros_support
-from launched import Launches
+from launched import Launches, returncode_of
 from pan3d_interfaces.msg import ErrorCode, InstanceArray
 from pan3d_interfaces.srv import SegmentObject
 from places import ROOT
@@ -64,11 +64,10 @@ def program(launches):
     yield lambda *words: running.append(subprocess.Popen([sys.executable, *map(str, words)], env=launches.environment))
     for child in running:
         child.send_signal(signal.SIGINT)
-        assert child.wait(30) == 0
+    assert [returncode_of(child) for child in running] == [0] * len(running)
 
 
 def test_a_parameter_file_is_stronger_than_what_launch_assumes(launches, tmp_path):
-    """A.1"""
     mine = SETTINGS + "    use_sim_time: true\n    autostart: false\n    global_services: false\n"
     (tmp_path / "strong.yaml").write_text(mine)
     launches.start(f'included("perception", params_file="{tmp_path}/strong.yaml", reference_frame="table")')
@@ -82,7 +81,6 @@ def test_a_parameter_file_is_stronger_than_what_launch_assumes(launches, tmp_pat
 
 
 def test_a_second_robot_is_refused_the_global_name_and_never_answers_for_the_first(launches, publishing, results):
-    """A.2"""
     publishing("front")
     launches.start(f'included("perception", params_file="{launches.file}")')
     launches.until(lambda: results, "results of the first")
@@ -105,7 +103,6 @@ def test_a_second_robot_is_refused_the_global_name_and_never_answers_for_the_fir
 
 
 def test_a_node_in_another_namespace_than_its_cameras_says_what_it_listens_to_and_where_they_are(launches, publishing):
-    """A.3"""
     publishing("front")
     launches.start(f'included("perception", params_file="{launches.file}", namespace="perception")')
     here = "no image on /perception/front/image_raw: it has no publisher"
@@ -117,7 +114,6 @@ def test_a_node_in_another_namespace_than_its_cameras_says_what_it_listens_to_an
 
 
 def test_diagnostics_never_say_ok_of_what_has_not_happened(launches, publishing, results):
-    """A.4"""
     rig = publishing("front")
     rig.silent = {"front"}
     launches.start(f'included("perception", params_file="{launches.file}")')
@@ -135,7 +131,6 @@ def test_diagnostics_never_say_ok_of_what_has_not_happened(launches, publishing,
 
 
 def test_calibrated_cameras_are_metric_without_the_tables_height_or_say_what_to_set(launches, program, results, tmp_path):
-    """A.5"""
     pictures = sorted((ROOT / "examples" / "data" / "cell").glob("*.jpg"))
     program(ROOT / "examples" / "publish_pictures.py", *pictures, "--cameras", pictures[0].with_name("cameras.json"))
     names = [path.stem for path in pictures]
@@ -160,7 +155,7 @@ def test_calibrated_cameras_are_metric_without_the_tables_height_or_say_what_to_
 
 @pytest.mark.slow
 def test_the_simulated_cell_is_metric_without_its_tables_height(launches, results):
-    """A.5, with pictures of a simulation under its own launch file."""
+    """With pictures of a simulation under its own launch file."""
     pytest.importorskip("mujoco")
     launches.start('included("sim_demo", support_height="nan", num_cameras="3", seed="3")')
     line = launches.until_line("/pan3d: pipeline", OK, "workspace.support_height_m is not given, ", " m was found")
@@ -169,7 +164,6 @@ def test_the_simulated_cell_is_metric_without_its_tables_height(launches, result
 
 
 def test_answers_use_all_living_cameras_beside_one_that_never_was(launches, publishing, results):
-    """A.9"""
     living = ["front", "left", "right"]
     publishing(*living)
     launches.start(f'included("perception", params_file="{launches.file}", cameras="front,ghost,left,right")')

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -204,4 +203,4 @@ def _written(section: str, parameters: dict[str, Any]) -> str:
     """A parameter file for one node."""
     with tempfile.NamedTemporaryFile("w", prefix="launch_params_", delete=False) as file:
         yaml.dump({section: {"ros__parameters": parameters}}, file)
-    return str(Path(file.name))
+    return file.name
