@@ -16,6 +16,9 @@ from pan3d_interfaces.msg import ErrorCode, InstanceArray
 from pan3d_interfaces.srv import SegmentObject
 from places import ROOT
 
+PICTURES = sorted((ROOT / "examples" / "data" / "cell").glob("*.jpg"))
+PUBLISH = ROOT / "examples" / "publish_pictures.py"
+CAMERAS = PICTURES[0].with_name("cameras.json")
 OK, WARN, ERROR = b"\x00", b"\x01", b"\x02"
 SETTINGS = """
 /**:
@@ -131,9 +134,8 @@ def test_diagnostics_never_say_ok_of_what_has_not_happened(launches, publishing,
 
 
 def test_calibrated_cameras_are_metric_without_the_tables_height_or_say_what_to_set(launches, program, results, tmp_path):
-    pictures = sorted((ROOT / "examples" / "data" / "cell").glob("*.jpg"))
-    program(ROOT / "examples" / "publish_pictures.py", *pictures, "--cameras", pictures[0].with_name("cameras.json"))
-    names = [path.stem for path in pictures]
+    program(PUBLISH, *PICTURES, "--cameras", CAMERAS)
+    names = [path.stem for path in PICTURES]
     topics = {name: f"/camera_0/{topic}" for name, topic in (("image_topic", "image_raw"), ("info_topic", "camera_info"))}
     single = "".join(f"    camera.camera_0.{name}: {topic}\n" for name, topic in topics.items())
     single += "    camera.camera_0.pose_topic: /camera_0/pose\n    global_services: false\n"
@@ -151,6 +153,12 @@ def test_calibrated_cameras_are_metric_without_the_tables_height_or_say_what_to_
     launches.until_line("/single/pan3d: pipeline", WARN, "the result is not metric", "set workspace.support_height_m")
     launches.set("/single/pan3d", "workspace.support_height_m", 0.0)
     launches.until_line("/single/pan3d: pipeline", OK)
+
+
+def test_two_pictures_of_one_name_are_refused_as_cameras():
+    command = [sys.executable, PUBLISH, PICTURES[0], PICTURES[1], PICTURES[0], "--cameras", CAMERAS]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 2 and "got several called camera_0\n" in run.stderr
 
 
 @pytest.mark.slow
