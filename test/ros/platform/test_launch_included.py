@@ -101,6 +101,13 @@ def test_each_node_is_put_into_its_enclave_where_one_is_named(run):
     assert enclaves == {"sim_node": "/pan3d/cell", "perception_node": "/pan3d/perception"}
 
 
+def test_perception_beside_drivers_is_put_into_its_enclave(run):
+    driven = 'cameras="web", drivers="usb_cam", serials="0", models="/a.yaml"'
+    calls = run(f'included("cameras", {driven}, enclave="/pan3d/perception")')
+    enclaves = {words[0]: words[words.index("--enclave") + 1] for words, _ in calls if "--enclave" in words}
+    assert len(calls) == 2 and enclaves == {"perception_node": "/pan3d/perception"}
+
+
 def test_cameras_are_included_with_their_driver_mountings_and_perception(run, tmp_path):
     (tmp_path / "mine.yaml").write_text("web: {parent: tool0, xyz: [0, 0, 0.1], xyzw: [0, 0, 0, 1]}")
     arguments = 'cameras="web", drivers="usb_cam", serials="/dev/video3", models="/home/me/web.yaml"'

@@ -186,15 +186,10 @@ class LaunchService:
         self._descriptions.append(description)
 
     def run(self) -> int:
-        programs = self._context.programs
         signal.signal(signal.SIGINT, lambda *_: None)
-        try:
-            for description in self._descriptions:
-                description.execute(self._context)
-        except Exception as error:  # noqa: BLE001 (the real one says it and ends, whatever it is)
-            sys.stderr.write(f"Caught exception in launch: {error}\n")
-            return 1
-        for program in programs:
+        for description in self._descriptions:
+            description.execute(self._context)
+        for program in self._context.programs:
             program.wait()
         return 0
 
