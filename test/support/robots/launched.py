@@ -80,6 +80,7 @@ def launch_environment(folder: Path) -> dict[str, str]:
         "AMENT_PREFIX_PATH": package_index(folder / "prefix", {"pan3d_ros": programs}),
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "ROS_LOG_DIR": str(folder / "log"),
+        "TMPDIR": str(folder),  # for the parameter files that launch leaves
     }
 
 
