@@ -33,11 +33,16 @@ SETTINGS = """
 
 @pytest.fixture
 def launches(spinner, tmp_path):
-    (tmp_path / "mine.yaml").write_text(SETTINGS)
     found = Launches(spinner.add(ros_support.Node("somebody")), tmp_path)
-    found.file = str(tmp_path / "mine.yaml")
     yield found
     found.close()
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A parameter file of the user's."""
+    (tmp_path / "mine.yaml").write_text(SETTINGS)
+    return tmp_path / "mine.yaml"
 
 
 @pytest.fixture
@@ -83,12 +88,12 @@ def test_a_parameter_file_is_stronger_than_what_launch_assumes(launches, tmp_pat
     assert answer.error_code == ErrorCode.NOT_ACTIVE and "autostart, or ros2 lifecycle set" in answer.message
 
 
-def test_a_second_robot_is_refused_the_global_name_and_never_answers_for_the_first(launches, publishing, results):
+def test_a_second_robot_is_refused_the_global_name_and_never_answers_for_the_first(launches, mine, publishing, results):
     publishing("front")
-    launches.start(f'included("perception", params_file="{launches.file}")')
+    launches.start(f'included("perception", params_file="{mine}")')
     launches.until(lambda: results, "results of the first")
     launches.until(lambda: launches.node.count_services("/segment_object"), "the global name")
-    launches.start(f'included("perception", params_file="{launches.file}", namespace="robot2", autostart="false")')
+    launches.start(f'included("perception", params_file="{mine}", namespace="robot2", autostart="false")')
     why = "global_services: /segment_object is offered by /pan3d already"
     launches.until_line("/robot2/pan3d: services", ERROR, why, "set global_services:=false")
     assert not launches.transition("/robot2/pan3d", "configure")
@@ -105,9 +110,9 @@ def test_a_second_robot_is_refused_the_global_name_and_never_answers_for_the_fir
     assert launches.node.count_services("/segment_object") == 1
 
 
-def test_a_node_in_another_namespace_than_its_cameras_says_what_it_listens_to_and_where_they_are(launches, publishing):
+def test_a_node_in_another_namespace_than_its_cameras_says_what_it_listens_to_and_where_they_are(launches, mine, publishing):
     publishing("front")
-    launches.start(f'included("perception", params_file="{launches.file}", namespace="perception")')
+    launches.start(f'included("perception", params_file="{mine}", namespace="perception")')
     here = "no image on /perception/front/image_raw: it has no publisher"
     elsewhere = "/front/image_raw has a publisher: remap, start the node in that namespace, or set camera.front.image_topic"
     launches.until_line("/perception/pan3d: camera front", WARN, f"{here}; {elsewhere}")
@@ -116,10 +121,10 @@ def test_a_node_in_another_namespace_than_its_cameras_says_what_it_listens_to_an
     assert "/perception/front/image_raw" in answer.message and "/front/image_raw has a publisher" in answer.message
 
 
-def test_diagnostics_never_say_ok_of_what_has_not_happened(launches, publishing, results):
+def test_diagnostics_never_say_ok_of_what_has_not_happened(launches, mine, publishing, results):
     rig = publishing("front")
     rig.silent = {"front"}
-    launches.start(f'included("perception", params_file="{launches.file}")')
+    launches.start(f'included("perception", params_file="{mine}")')
     parts = ("camera front", "synchronization", "transforms", "pipeline")
     launches.until_in("/pan3d", "active")
     seen = len(launches.lines("/pan3d: pipeline"))
@@ -171,10 +176,10 @@ def test_the_simulated_cell_is_metric_without_its_tables_height(launches, result
     assert results[-1].metric and len(results[-1].cameras) == 3 and len(results[-1].instances) >= 4
 
 
-def test_answers_use_all_living_cameras_beside_one_that_never_was(launches, publishing, results):
+def test_answers_use_all_living_cameras_beside_one_that_never_was(launches, mine, publishing, results):
     living = ["front", "left", "right"]
     publishing(*living)
-    launches.start(f'included("perception", params_file="{launches.file}", cameras="front,ghost,left,right")')
+    launches.start(f'included("perception", params_file="{mine}", cameras="front,ghost,left,right")')
     launches.until(lambda: results, "results")
     used = []
     for _ in range(3):
