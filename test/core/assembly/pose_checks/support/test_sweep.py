@@ -175,6 +175,14 @@ def test_where_pictures_show_nothing_places_that_share_a_plane_that_leans_are_to
     assert "is tilted by 40 degrees" in told_of(plain, on_a_plane(40.0), 0.0).contradiction
 
 
+def test_scattered_places_refute_a_world_unless_pictures_show_the_support_where_it_was_given(cloth, plain):
+    flat = np.random.default_rng(0).uniform(-0.3, 0.3, (14, 2))
+    scattered = SeenPlaces(np.column_stack([flat, np.linspace(-0.2, 0.2, 14)]), distance_m=0.8, by_depth=False)
+    assert "lies below the support at 0.000 m" in told_of(plain, scattered, 0.0).contradiction
+    assert told_of(cloth, scattered, 0.0).contradiction == ""
+    assert "below the support" not in told_of(plain, scattered, None).contradiction, "no support was given"
+
+
 def test_surfaces_speak_far_more_for_a_right_pose_than_for_a_wrong_one(cloth, plain):
     given = poses_of(cloth)
     moved = given.copy()
