@@ -12,7 +12,7 @@ from pan3d_core.assembly.pose_checks.portions import at_once
 from pan3d_core.assembly.pose_checks.pose_fit import small_motion
 from pan3d_core.assembly.pose_checks.support.height import SeenPlaces
 from pan3d_core.assembly.pose_checks.support.plane_sweep import overall, plane_agreement, sweep_pictures
-from pan3d_core.assembly.pose_checks.support.sweep import surface_vote, sweep_support
+from pan3d_core.assembly.pose_checks.support.sweep import SurfaceVote, surface_vote, sweep_support
 from pan3d_core.assembly.pose_checks.support.verdict import judge_support
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import PoseConsistency
@@ -181,6 +181,11 @@ def test_scattered_places_refute_a_world_unless_pictures_show_the_support_where_
     assert "lies below the support at 0.000 m" in told_of(plain, scattered, 0.0).contradiction
     assert told_of(cloth, scattered, 0.0).contradiction == ""
     assert "below the support" not in told_of(plain, scattered, None).contradiction, "no support was given"
+
+
+@pytest.mark.parametrize(("here", "there", "worse"), [(0.5, 0.35, True), (0.5, 0.45, False), (0.05, 0.0, False)])
+def test_two_views_agree_worse_once_moved_where_they_show_something_and_lose_a_fifth(here, there, worse):
+    assert SurfaceVote(here, there, rest=0.0).worse_moved == worse
 
 
 def test_surfaces_speak_far_more_for_a_right_pose_than_for_a_wrong_one(cloth, plain):
