@@ -33,7 +33,7 @@ class PictureCameras(Node):
         self.create_timer(1.0 / rate_hz, self.publish)
 
     def publish(self) -> None:
-        """One picture of each camera, all of now."""
+        """Publish one picture of each camera, all stamped with the time it is now."""
         stamp_ns = self.get_clock().now().nanoseconds
         for name, view in self._views.items():
             image, info, pose = self._out[name]
@@ -52,7 +52,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("pictures", nargs="+", type=Path)
     parser.add_argument("--cameras", type=Path, required=True, help="cameras file (docs/scenes.md)")
     options = parser.parse_args(arguments)
-    views = dict(zip((path.stem for path in options.pictures), read_photographs(options.pictures, options.cameras).views))
+    names = [path.stem for path in options.pictures]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        parser.error(f"pictures: expected each camera's file once, got several called {', '.join(twice)}")
+    views = dict(zip(names, read_photographs(options.pictures, options.cameras).views))
     rclpy.init()
     try:
         rclpy.spin(PictureCameras(views))

@@ -14,9 +14,17 @@ if [ -n "${VIRTUAL_ENV:-}" ]; then
   echo "first_hour: expected a shell without a virtual environment, got $VIRTUAL_ENV" >&2
   exit 2
 fi
+if [ -n "${PICTURES:-}" ] && [ -z "${CAMERAS:-}" ]; then
+  echo "first_hour: expected CAMERAS, the cameras file of PICTURES, got none" >&2
+  exit 2
+fi
+# The pictures and their cameras file are named from here, and read from the clone.
+pictures=()
+for picture in ${PICTURES:-$SOURCE/examples/data/cell/*.jpg}; do pictures+=("$(realpath -e "$picture")"); done
+cameras=$(realpath -e "${CAMERAS:-$SOURCE/examples/data/cell/cameras.json}")
 if [ $# -gt 0 ]; then
-  FOLDER=$1
-  mkdir -p "$FOLDER"
+  mkdir -p "$1"
+  FOLDER=$(realpath "$1")
 else
   FOLDER=$(mktemp -d)
 fi
@@ -45,8 +53,6 @@ make setup
 took "make setup"
 
 source activate.sh
-cell=examples/data/cell
-read -r -a pictures <<< "${PICTURES:-$(echo $cell/*.jpg)}"
 names=$(for picture in "${pictures[@]}"; do basename "${picture%.*}"; done | paste -sd,)
 set -m # programs that end together, by their group
 if command -v ros2 > /dev/null; then
@@ -56,7 +62,7 @@ else
   perception_node --ros-args -p "cameras:=[$names]" -p autostart:=true -p global_services:=true > "$FOLDER/node.log" 2>&1 &
 fi
 PIDS+=($!)
-python examples/publish_pictures.py "${pictures[@]}" --cameras "${CAMERAS:-$cell/cameras.json}" > "$FOLDER/pictures.log" 2>&1 &
+python examples/publish_pictures.py "${pictures[@]}" --cameras "$cameras" > "$FOLDER/pictures.log" 2>&1 &
 PIDS+=($!)
 set +m
 if ! python examples/ask_the_node.py "${PROMPT:-the bottle}"; then

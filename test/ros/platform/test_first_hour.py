@@ -11,11 +11,14 @@ import sys
 
 import pytest
 import ros_support
-from launched import Launches
+from launched import Launches, returncode_of
 from pan3d_interfaces.msg import ErrorCode, InstanceArray
 from pan3d_interfaces.srv import SegmentObject
 from places import ROOT
 
+PICTURES = sorted((ROOT / "examples" / "data" / "cell").glob("*.jpg"))
+PUBLISH = ROOT / "examples" / "publish_pictures.py"
+CAMERAS = PICTURES[0].with_name("cameras.json")
 OK, WARN, ERROR = b"\x00", b"\x01", b"\x02"
 SETTINGS = """
 /**:
@@ -30,11 +33,16 @@ SETTINGS = """
 
 @pytest.fixture
 def launches(spinner, tmp_path):
-    (tmp_path / "mine.yaml").write_text(SETTINGS)
     found = Launches(spinner.add(ros_support.Node("somebody")), tmp_path)
-    found.file = str(tmp_path / "mine.yaml")
     yield found
     found.close()
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A parameter file of the user's."""
+    (tmp_path / "mine.yaml").write_text(SETTINGS)
+    return tmp_path / "mine.yaml"
 
 
 @pytest.fixture
@@ -64,11 +72,10 @@ def program(launches):
     yield lambda *words: running.append(subprocess.Popen([sys.executable, *map(str, words)], env=launches.environment))
     for child in running:
         child.send_signal(signal.SIGINT)
-        assert child.wait(30) == 0
+    assert [returncode_of(child) for child in running] == [0] * len(running)
 
 
 def test_a_parameter_file_is_stronger_than_what_launch_assumes(launches, tmp_path):
-    """A.1"""
     mine = SETTINGS + "    use_sim_time: true\n    autostart: false\n    global_services: false\n"
     (tmp_path / "strong.yaml").write_text(mine)
     launches.start(f'included("perception", params_file="{tmp_path}/strong.yaml", reference_frame="table")')
@@ -81,13 +88,12 @@ def test_a_parameter_file_is_stronger_than_what_launch_assumes(launches, tmp_pat
     assert answer.error_code == ErrorCode.NOT_ACTIVE and "autostart, or ros2 lifecycle set" in answer.message
 
 
-def test_a_second_robot_is_refused_the_global_name_and_never_answers_for_the_first(launches, publishing, results):
-    """A.2"""
+def test_a_second_robot_is_refused_the_global_name_and_never_answers_for_the_first(launches, mine, publishing, results):
     publishing("front")
-    launches.start(f'included("perception", params_file="{launches.file}")')
+    launches.start(f'included("perception", params_file="{mine}")')
     launches.until(lambda: results, "results of the first")
     launches.until(lambda: launches.node.count_services("/segment_object"), "the global name")
-    launches.start(f'included("perception", params_file="{launches.file}", namespace="robot2", autostart="false")')
+    launches.start(f'included("perception", params_file="{mine}", namespace="robot2", autostart="false")')
     why = "global_services: /segment_object is offered by /pan3d already"
     launches.until_line("/robot2/pan3d: services", ERROR, why, "set global_services:=false")
     assert not launches.transition("/robot2/pan3d", "configure")
@@ -104,10 +110,9 @@ def test_a_second_robot_is_refused_the_global_name_and_never_answers_for_the_fir
     assert launches.node.count_services("/segment_object") == 1
 
 
-def test_a_node_in_another_namespace_than_its_cameras_says_what_it_listens_to_and_where_they_are(launches, publishing):
-    """A.3"""
+def test_a_node_in_another_namespace_than_its_cameras_says_what_it_listens_to_and_where_they_are(launches, mine, publishing):
     publishing("front")
-    launches.start(f'included("perception", params_file="{launches.file}", namespace="perception")')
+    launches.start(f'included("perception", params_file="{mine}", namespace="perception")')
     here = "no image on /perception/front/image_raw: it has no publisher"
     elsewhere = "/front/image_raw has a publisher: remap, start the node in that namespace, or set camera.front.image_topic"
     launches.until_line("/perception/pan3d: camera front", WARN, f"{here}; {elsewhere}")
@@ -116,11 +121,10 @@ def test_a_node_in_another_namespace_than_its_cameras_says_what_it_listens_to_an
     assert "/perception/front/image_raw" in answer.message and "/front/image_raw has a publisher" in answer.message
 
 
-def test_diagnostics_never_say_ok_of_what_has_not_happened(launches, publishing, results):
-    """A.4"""
+def test_diagnostics_never_say_ok_of_what_has_not_happened(launches, mine, publishing, results):
     rig = publishing("front")
     rig.silent = {"front"}
-    launches.start(f'included("perception", params_file="{launches.file}")')
+    launches.start(f'included("perception", params_file="{mine}")')
     parts = ("camera front", "synchronization", "transforms", "pipeline")
     launches.until_in("/pan3d", "active")
     seen = len(launches.lines("/pan3d: pipeline"))
@@ -135,10 +139,8 @@ def test_diagnostics_never_say_ok_of_what_has_not_happened(launches, publishing,
 
 
 def test_calibrated_cameras_are_metric_without_the_tables_height_or_say_what_to_set(launches, program, results, tmp_path):
-    """A.5"""
-    pictures = sorted((ROOT / "examples" / "data" / "cell").glob("*.jpg"))
-    program(ROOT / "examples" / "publish_pictures.py", *pictures, "--cameras", pictures[0].with_name("cameras.json"))
-    names = [path.stem for path in pictures]
+    program(PUBLISH, *PICTURES, "--cameras", CAMERAS)
+    names = [path.stem for path in PICTURES]
     topics = {name: f"/camera_0/{topic}" for name, topic in (("image_topic", "image_raw"), ("info_topic", "camera_info"))}
     single = "".join(f"    camera.camera_0.{name}: {topic}\n" for name, topic in topics.items())
     single += "    camera.camera_0.pose_topic: /camera_0/pose\n    global_services: false\n"
@@ -158,9 +160,15 @@ def test_calibrated_cameras_are_metric_without_the_tables_height_or_say_what_to_
     launches.until_line("/single/pan3d: pipeline", OK)
 
 
+def test_two_pictures_of_one_name_are_refused_as_cameras():
+    command = [sys.executable, PUBLISH, PICTURES[0], PICTURES[1], PICTURES[0], "--cameras", CAMERAS]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 2 and "got several called camera_0\n" in run.stderr
+
+
 @pytest.mark.slow
 def test_the_simulated_cell_is_metric_without_its_tables_height(launches, results):
-    """A.5, with pictures of a simulation under its own launch file."""
+    """With pictures of a simulation under its own launch file."""
     pytest.importorskip("mujoco")
     launches.start('included("sim_demo", support_height="nan", num_cameras="3", seed="3")')
     line = launches.until_line("/pan3d: pipeline", OK, "workspace.support_height_m is not given, ", " m was found")
@@ -168,11 +176,10 @@ def test_the_simulated_cell_is_metric_without_its_tables_height(launches, result
     assert results[-1].metric and len(results[-1].cameras) == 3 and len(results[-1].instances) >= 4
 
 
-def test_answers_use_all_living_cameras_beside_one_that_never_was(launches, publishing, results):
-    """A.9"""
+def test_answers_use_all_living_cameras_beside_one_that_never_was(launches, mine, publishing, results):
     living = ["front", "left", "right"]
     publishing(*living)
-    launches.start(f'included("perception", params_file="{launches.file}", cameras="front,ghost,left,right")')
+    launches.start(f'included("perception", params_file="{mine}", cameras="front,ghost,left,right")')
     launches.until(lambda: results, "results")
     used = []
     for _ in range(3):

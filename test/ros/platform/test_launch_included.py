@@ -21,7 +21,7 @@ PROGRAM = """#!/bin/sh
 # What a node was called with, and the parameter files as long as they are there.
 out=$(mktemp "$CALLS/call_XXXXXX")
 echo "$(basename "$0")" "$FASTDDS_DEFAULT_PROFILES_FILE" "$OMP_WAIT_POLICY" "$@" > "$out"
-for word in "$@"; do case "$word" in *.yaml | /tmp/launch_params_*) echo "---" >> "$out"; cat "$word" >> "$out" ;; esac; done
+for word in "$@"; do case "$word" in *.yaml | */launch_params_*) echo "---" >> "$out"; cat "$word" >> "$out" ;; esac; done
 """
 PROGRAMS = {
     "pan3d_ros": ("perception_node", "sim_node"),
@@ -49,6 +49,7 @@ class Runs:
             "AMENT_PREFIX_PATH": package_index(self._folder, programs),
             "CALLS": str(self._folder / "calls"),
             "ROS_LOG_DIR": str(self._folder / "log"),
+            "TMPDIR": str(self._folder),  # for the parameter files that launch leaves
         }
         for variable in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "OMP_WAIT_POLICY"):
             self._environment.pop(variable, None)
@@ -99,6 +100,13 @@ def test_each_node_is_put_into_its_enclave_where_one_is_named(run):
     calls = run('included("sim_demo", num_cameras="2", enclave="/pan3d/perception", cell_enclave="/pan3d/cell")')
     enclaves = {words[0]: words[words.index("--enclave") + 1] for words, _ in calls}
     assert enclaves == {"sim_node": "/pan3d/cell", "perception_node": "/pan3d/perception"}
+
+
+def test_perception_beside_drivers_is_put_into_its_enclave(run):
+    driven = 'cameras="web", drivers="usb_cam", serials="0", models="/a.yaml"'
+    calls = run(f'included("cameras", {driven}, enclave="/pan3d/perception")')
+    enclaves = {words[0]: words[words.index("--enclave") + 1] for words, _ in calls if "--enclave" in words}
+    assert len(calls) == 2 and enclaves == {"perception_node": "/pan3d/perception"}
 
 
 def test_cameras_are_included_with_their_driver_mountings_and_perception(run, tmp_path):
@@ -154,8 +162,8 @@ def test_the_stand_in_starts_what_the_real_launch_starts(tmp_path, monkeypatch, 
     def calls(by: str) -> list[tuple[list[str], dict[str, object]]]:
         """Without the names of temporary files, and in an order that does not depend on which program is the quicker."""
         found = Runs(tmp_path, by)(included)
-        marked = [([re.sub(r"^/tmp/\S+?(?=\w+\.yaml$)|_\w{8}$", "", word) for word in words], given) for words, given in found]
-        return sorted((" ".join(words).replace(f"{tmp_path}/{by}", ""), given) for words, given in marked)
+        marked = [(" ".join(words).replace(f"{tmp_path}/{by}", ""), given) for words, given in found]
+        return sorted((re.sub(r"(launch_params|pan3d_cameras)_\w{8}", r"\1", words), given) for words, given in marked)
 
     real = calls("real")
     assert real == calls("stand-in") and real

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -187,15 +186,10 @@ class LaunchService:
         self._descriptions.append(description)
 
     def run(self) -> int:
-        programs = self._context.programs
         signal.signal(signal.SIGINT, lambda *_: None)
-        try:
-            for description in self._descriptions:
-                description.execute(self._context)
-        except Exception as error:  # noqa: BLE001 (the real one says it and ends, whatever it is)
-            sys.stderr.write(f"Caught exception in launch: {error}\n")
-            return 1
-        for program in programs:
+        for description in self._descriptions:
+            description.execute(self._context)
+        for program in self._context.programs:
             program.wait()
         return 0
 
@@ -204,4 +198,4 @@ def _written(section: str, parameters: dict[str, Any]) -> str:
     """A parameter file for one node."""
     with tempfile.NamedTemporaryFile("w", prefix="launch_params_", delete=False) as file:
         yaml.dump({section: {"ros__parameters": parameters}}, file)
-    return str(Path(file.name))
+    return file.name

@@ -80,7 +80,18 @@ def launch_environment(folder: Path) -> dict[str, str]:
         "AMENT_PREFIX_PATH": package_index(folder / "prefix", {"pan3d_ros": programs}),
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "ROS_LOG_DIR": str(folder / "log"),
+        "TMPDIR": str(folder),  # for the parameter files that launch leaves
     }
+
+
+def returncode_of(child: subprocess.Popen, *, group: bool = False) -> int | None:
+    """Wait for a program that was interrupted; one that goes on is killed, with its group where it has one, and gives None."""
+    try:
+        return child.wait(30)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL) if group else child.kill()
+        child.wait()
+        return None
 
 
 class Launches:
@@ -114,11 +125,10 @@ class Launches:
     def close(self) -> None:
         """Ctrl-C, which a terminal sends to a whole group."""
         for child, _ in self._started:
-            os.killpg(child.pid, signal.SIGINT)
-        for child, _ in self._started:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(30)
-            assert child.poll() is not None, f"a launch does not end\n{self.said}"
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and `until` has said so
+                os.killpg(child.pid, signal.SIGINT)
+        ended = [returncode_of(child, group=True) for child, _ in self._started]
+        assert None not in ended, f"a launch does not end\n{self.said}"
         assert "Traceback" not in self.said and "escalating" not in self.said, self.said
 
     def until(self, condition: Callable[[], Any], what: str, timeout_s: float = 120.0) -> Any:
