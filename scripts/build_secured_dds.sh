@@ -8,8 +8,8 @@
 #   source activate.sh && scripts/build_secured_dds.sh FOLDER_OF_THE_THREE PREFIX
 #   LD_LIBRARY_PATH=PREFIX/lib:$LD_LIBRARY_PATH pytest -m slow test/ros/test_secured_dds.py
 #
-# JOBS=1 builds with less memory. The tags are those of the wheels in requirements/pins.txt. Classes of Fast DDS are laid out otherwise with security, so the
-# three libraries that use its C++ headers are built with it.
+# JOBS=1 builds with less memory. The tags are those of the wheels in requirements/pins.txt. Classes of Fast DDS are laid out
+# otherwise with security, so the three libraries that use its C++ headers are built with it.
 set -euo pipefail
 if [ $# -ne 2 ] || [ -z "${VIRTUAL_ENV:-}" ]; then
   echo "usage: source activate.sh && $0 FOLDER_OF_SOURCES PREFIX" >&2
@@ -34,7 +34,8 @@ build() {
 }
 
 # tinyxml2 comes with the sources and stays inside: that of the wheels, of another version, is in the process too.
-build fastdds Fast-DDS -DTHIRDPARTY_TinyXML2=FORCE -DTHIRDPARTY_UPDATE=OFF -DCOMPILE_TOOLS=OFF -DINSTALL_TOOLS=OFF -DSQLITE3_SUPPORT=OFF
+build fastdds Fast-DDS -DTHIRDPARTY_TinyXML2=FORCE -DTHIRDPARTY_UPDATE=OFF \
+  -DCOMPILE_TOOLS=OFF -DINSTALL_TOOLS=OFF -DSQLITE3_SUPPORT=OFF
 for package in rosidl_dynamic_typesupport_fastrtps rmw_fastrtps/rmw_fastrtps_shared_cpp rmw_fastrtps/rmw_fastrtps_cpp; do
   build "$(basename "$package")" "$package"
 done

@@ -147,13 +147,17 @@ def permissions(enclave: ET.Element) -> str:
 
 
 def enclaves_of(policy: Path) -> dict[str, ET.Element]:
-    """Path -> enclave of an SROS 2 policy; `ValueError` where it names none, or one that leaves the keystore."""
-    enclaves = {enclave.get("path", ""): enclave for enclave in ET.parse(policy).getroot().iter("enclave")}
-    if not enclaves:
-        raise ValueError(f"{policy}: expected at least one enclave, got none")
-    for path in enclaves:
+    """Path -> enclave of an SROS 2 policy; `ValueError` where it names none, one twice, or one that leaves the keystore."""
+    enclaves: dict[str, ET.Element] = {}
+    for enclave in ET.parse(policy).getroot().iter("enclave"):
+        path = enclave.get("path", "")
         if not path.startswith("/") or ".." in path.split("/"):
             raise ValueError(f"{policy}: enclave path: expected one such as /pan3d/client, got {path!r}")
+        if path in enclaves:
+            raise ValueError(f"{policy}: enclave path: expected each once, got {path!r} twice")
+        enclaves[path] = enclave
+    if not enclaves:
+        raise ValueError(f"{policy}: expected at least one enclave, got none")
     return enclaves
 
 
@@ -165,7 +169,7 @@ def make_with_openssl(keystore: Path, policy: Path) -> None:
         policy: SROS 2 policy.
 
     Raises:
-        ValueError: The policy names no enclave, or one that leaves the keystore.
+        ValueError: Of `enclaves_of`.
         subprocess.CalledProcessError: openssl refused.
     """
     enclaves = enclaves_of(policy)
@@ -195,7 +199,7 @@ def make_with_ros(keystore: Path, policy: Path) -> None:
     """Make the keystore with `ros2 security`, for the domain in ROS_DOMAIN_ID (else 0) alone.
 
     Raises:
-        ValueError: As in `make_with_openssl`.
+        ValueError: Of `enclaves_of`.
         subprocess.CalledProcessError: It refused.
     """
     enclaves = enclaves_of(policy)

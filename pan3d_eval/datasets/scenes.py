@@ -160,14 +160,17 @@ def _references_of(path: Path, views: ViewSelection) -> Iterator[SceneReference]
     elif dataset_of(path) is not None:
         yield SceneReference(path, views=views)
     else:
-        folders = sorted(item for item in path.iterdir() if item.is_dir()) if path.is_dir() else []
-        inner = [item for item in folders if (item / SCENE_FILE).exists() or _is_shard(item) or dataset_of(item) is not None]
+        inner: list[Path] = []
+        others: list[Path] = []
+        for item in sorted(item for item in path.iterdir() if item.is_dir()) if path.is_dir() else ():
+            is_scene = (item / SCENE_FILE).exists() or _is_shard(item) or dataset_of(item) is not None
+            (inner if is_scene else others).append(item)
         wanted = f"{SCENE_FILE}, images.npy or the layout of {', '.join(DATASETS)}"
         if not inner:
             raise FileNotFoundError(f"scenes: expected {wanted} in or below {path}, got none")
-        if others := [item.name for item in folders if item not in inner and not item.name.startswith(".")]:
-            rest = f" and {len(others) - NAMED_FOLDERS} more" if len(others) > NAMED_FOLDERS else ""
-            named = ", ".join(others[:NAMED_FOLDERS]) + rest
+        if names := [item.name for item in others if not item.name.startswith(".")]:
+            rest = f" and {len(names) - NAMED_FOLDERS} more" if len(names) > NAMED_FOLDERS else ""
+            named = ", ".join(names[:NAMED_FOLDERS]) + rest
             log.warning("scenes: left out of %s, where no %s was found: %s", path, wanted, named)
         for item in inner:
             yield from _references_of(item, views)

@@ -103,7 +103,7 @@ def _why_none(camera: CameraInput) -> str:
     publishers = camera.publishers()
     if not publishers:
         return f": it has no publisher{camera.elsewhere('image')}"
-    words = f" although it has {publishers} publishers; "
+    words = f" although it has {publishers} publisher{'s' * (publishers > 1)}; "
     if users := other_users():
         return f"{words}{', '.join(users)} uses ROS on this machine, too, and {OTHER_USERS}: {OTHER_USERS_MEND}"
     return f"{words}compare QoS (ros2 topic info -v)"

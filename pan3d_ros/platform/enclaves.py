@@ -43,4 +43,5 @@ def security_hint(error: Exception) -> str:
 
 def in_words(error: Exception) -> str:
     """Say in one line what ROS said while a context, a node or one of its topics and services was made, with `security_hint`."""
-    return str(error).replace(", at ", "; ").splitlines()[0] + security_hint(error)
+    said = str(error).replace(", at ", "; ").splitlines() or [type(error).__name__]
+    return said[0] + security_hint(error)

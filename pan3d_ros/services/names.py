@@ -13,8 +13,10 @@ from rclpy.node import Node, NodeNameNonExistentError
 from pan3d_ros.platform.distributions import count_services
 
 log = logging.getLogger("pan3d.ros.services")
-# A node that is younger does not know yet who else is there.
+# A node that is younger does not know yet who else is there; on a busy machine it may take until it is SURE_S old.
 DISCOVERY_S = 1.0
+SURE_S = 3.5
+UNNAMED = "another node"  # stands behind all names, which begin with a slash, so nobody steps back for it
 # A process that was killed is remembered for 20 s by Fast DDS; whoever has this node's name for longer lives.
 NAMESAKE_S = 25.0
 
@@ -34,7 +36,8 @@ class ServiceNames:
     """Offers services as ~/..., and with the parameter `global_services` as /... as long as no other node has one of the names.
 
     Nobody can tell two nodes apart that offer the same name: DDS lets either of them answer. So a node that comes second offers
-    none and fails to configure, and of two that came at the same moment the one whose name is later in the alphabet steps back.
+    none and fails to configure, one that finds the first too late for that goes on without them, and of two that came at the same
+    moment the one whose name is later in the alphabet steps back.
 
     Args:
         node: That offers them.
@@ -52,7 +55,7 @@ class ServiceNames:
         self._lock = threading.Lock()
 
     def require(self) -> None:
-        """Offer global names if they are wanted; waits until the node has had time to discover others.
+        """Refuse to go on where global names are wanted and taken; waits until the node has had time to discover others.
 
         Raises:
             ValueError: They are wanted and another node has one of the names.
@@ -89,8 +92,10 @@ class ServiceNames:
         elif not self._global and not self._refused and time.monotonic() - self._since_s >= DISCOVERY_S:
             if others:
                 self._refuse(others)
-            else:
+            elif time.monotonic() - self._since_s >= SURE_S:
                 self._global = [each.offer("/") for each in self._offers]
+        elif self._refused and others and UNNAMED not in others:
+            self._refuse(others)  # by name, where it was not known at first
 
     def _wanted(self) -> bool:
         return bool(self._node.get_parameter("global_services").value)
@@ -118,8 +123,9 @@ class ServiceNames:
         )
 
     def _others(self) -> dict[str, str]:
-        """Other nodes that have one of the names, each with the name."""
-        if not any(count_services(self._node, name) > bool(self._global) for name in self._names):
+        """Other nodes that have one of the names, each with the name. Services are discovered before the nodes that have them."""
+        taken = next((name for name in self._names if count_services(self._node, name) > bool(self._global)), None)
+        if taken is None:
             return {}
         own, found = self._node.get_fully_qualified_name(), {}
         for node, namespace in self._node.get_node_names_and_namespaces():
@@ -132,7 +138,7 @@ class ServiceNames:
                 continue
             if name := next((name for name in self._names if name in services), None):
                 found[full] = name
-        return found
+        return found or {UNNAMED: taken}
 
     def _namesake(self) -> str:
         """What to say where another node has this one's full name: each of its services is answered by either of them."""

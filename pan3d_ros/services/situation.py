@@ -9,6 +9,11 @@ from pan3d_core.language.namer import Namer
 from pan3d_ros.parameters.node_config import NodeConfig
 from pan3d_ros.services.reach import GraspReach
 
+NOT_YET = (
+    "the node is not active: it loads its model, or waits to be configured and activated (autostart, or ros2 lifecycle set);"
+    " /diagnostics says which"
+)
+
 
 @dataclass(frozen=True)
 class Situation:
@@ -18,7 +23,7 @@ class Situation:
     grasp: GraspConfig
     cloud_points: int = 0
     namer: Namer | None = None  # None while the node is not active
-    inactive_reason: str = "the node is not active"
+    inactive_reason: str = NOT_YET
     reach: GraspReach | None = None  # of the arm; None while the node is not active
     blind_reason: str = ""  # why no object is ever found; empty while the engine looks for some
 

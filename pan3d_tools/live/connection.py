@@ -25,7 +25,7 @@ from pan3d_ros.platform.start import own_context
 
 log = logging.getLogger("pan3d.live")
 
-DISCOVERY_S = 3.0  # a participant that is younger does not know yet who else is there
+DISCOVERY_S = 5.0  # a participant that is younger may not know yet who else is there, on a busy machine
 CHECK_S = 0.1  # between looks at whether the node is still there
 MARGIN_S = 5.0  # of an answer, beyond the time that the node itself may take
 _CODES = {value: name for name, value in vars(ErrorCode).items() if name.isupper() and isinstance(value, int)}

@@ -18,6 +18,7 @@ EXAMPLES = {path.stem: path for path in sorted((ROOT / "examples").rglob("*.py")
 ELSEWHERE = {"ask_the_node": "test/ros/examples/test_example.py", "behaviour_tree": "test/ros/examples/test_behaviour_tree.py"}
 FOR_PLANNERS = ("plan_around_objects", "moveit_requests", "moveit_py_pick", "mtc_pick")
 ELSEWHERE |= dict.fromkeys(FOR_PLANNERS, "test/ros/examples/test_planner_examples.py")
+ELSEWHERE["publish_pictures"] = "test/ros/platform/test_first_hour.py"
 ELSEWHERE |= {"pick_over_ros": "test/ros/examples/test_pick_over_ros.py", "command_an_arm": "test/ros/cell/test_arm_commands.py"}
 NEEDS_SIMULATOR = ("own_engine", "judge_a_folder", "refine_a_scene", "pick_with_an_arm")
 

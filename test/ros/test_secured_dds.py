@@ -83,7 +83,7 @@ def running(keystore, tmp_path_factory):
 
 
 def neighbour(environment, tmp_path, name="neighbour", enclave=""):
-    """What came of all that `secured_neighbour.py` tries; None where it could not start."""
+    """What came of all that `secured_neighbour.py` tries; what it said where it could not start."""
     report = tmp_path / "report.json"
     out = ended(environment, str(NEIGHBOUR), str(report), name, *(["--ros-args", "--enclave", enclave] if enclave else []))
     return json.loads(report.read_text()) if report.exists() else out.stderr
@@ -116,6 +116,12 @@ def test_a_camera_is_heard_and_does_nothing_else(keystore, running, tmp_path):
     assert known(found) == DENIED | asked | {"pretend to be a camera": "met"}
 
 
+EVERYTHING = """<policy version="0.2.0"><enclaves><enclave path="/pan3d/operator"><profiles><profile ns="/" node="*">
+<topics publish="ALLOW" subscribe="ALLOW"><topic>/*</topic></topics>
+<services request="ALLOW" reply="ALLOW"><service>/*</service></services>
+</profile></profiles></enclave></enclaves></policy>"""
+
+
 def assert_met_nobody(found):
     assert found.pop("answer for the node") == "offered"  # to nobody: see the nodes
     assert found.pop("nodes") == ["neighbour"]
@@ -129,14 +135,7 @@ def test_a_stranger_without_keys_meets_nobody(running, tmp_path):
 def test_a_stranger_with_keys_of_another_authority_meets_nobody(running, tmp_path):
     """Its own policy lets it do everything."""
     policy = tmp_path / "policy.xml"
-    everything = "".join(
-        f"<{kind}s {' '.join(f'{word}={chr(34)}ALLOW{chr(34)}' for word in words)}><{kind}>/*</{kind}></{kind}s>"
-        for kind, words in {"topic": ("publish", "subscribe"), "service": ("request", "reply")}.items()
-    )
-    profile = f'<profiles><profile ns="/" node="*">{everything}</profile></profiles>'
-    policy.write_text(
-        f'<policy version="0.2.0"><enclaves><enclave path="/pan3d/operator">{profile}</enclave></enclaves></policy>'
-    )
+    policy.write_text(EVERYTHING)
     make_keystore.make_with_openssl(tmp_path / "store", policy)
     assert_met_nobody(neighbour(secured(tmp_path / "store"), tmp_path, enclave="/pan3d/operator"))
 

@@ -87,12 +87,26 @@ def test_every_enclave_has_a_key_and_documents_that_the_authority_has_signed(key
 
 
 @needs_openssl
-def test_a_folder_that_holds_something_and_a_policy_without_enclaves_are_refused(keystore, tmp_path, capsys):
+def test_a_folder_that_holds_something_is_refused(keystore, capsys):
     assert make_keystore.main([str(keystore)]) == 2
     assert "expected a folder that is empty" in capsys.readouterr().err
-    (tmp_path / "policy.xml").write_text("<policy/>")
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("paths", "words"),
+    [
+        ((), "expected at least one enclave"),
+        (("/a", "/b", "/a"), "expected each once, got '/a' twice"),
+        (("/../a",), "expected one such as /pan3d/client, got '/../a'"),
+        (("a",), "expected one such as /pan3d/client, got 'a'"),
+    ],
+)
+def test_a_policy_without_enclaves_or_with_one_that_has_no_place_in_the_keystore_is_refused(tmp_path, capsys, paths, words):
+    enclaves = "".join(f'<enclave path="{path}"/>' for path in paths)
+    (tmp_path / "policy.xml").write_text(f"<policy>{enclaves}</policy>")
     assert make_keystore.main([str(tmp_path / "new"), "--policy", str(tmp_path / "policy.xml")]) == 2
-    assert "expected at least one enclave" in capsys.readouterr().err
+    assert words in capsys.readouterr().err and not (tmp_path / "new").exists()
 
 
 def rules(folder):

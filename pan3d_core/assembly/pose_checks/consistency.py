@@ -24,7 +24,7 @@ from pan3d_core.assembly.pose_checks.pose_hypotheses import Hypothesis, common_m
 from pan3d_core.assembly.pose_checks.shared_poses import twin_cameras
 from pan3d_core.assembly.pose_checks.support.height import find_support, measured_places, triangulated_places
 from pan3d_core.assembly.pose_checks.support.sight import judge_world
-from pan3d_core.assembly.pose_checks.support.sweep import surface_vote
+from pan3d_core.assembly.pose_checks.support.sweep import SurfaceVote, surface_vote
 from pan3d_core.assembly.pose_checks.support.verdict import judge_support
 from pan3d_core.assembly.pose_checks.unseen_poses import with_unchecked_poses
 from pan3d_core.assembly.pose_checks.view_matches import Array, Features, Indices, ViewMatches, find_features, match_features
@@ -150,19 +150,7 @@ def checking(
     evidence = _Evidence(matches, matches.rays(), poses, math.radians(config.tolerance_deg))
 
     def is_proven(camera: _Camera, alone: bool) -> bool:
-        of_two = len(posed) == 2
-        is_far = not of_two and alone and _times_gross(camera.correction) > 1
-        is_weak = camera.gain < WEAK_GAIN * config.min_matches
-        if of_two and (camera.figure(config.min_matches) or 0.0) < STANDS_FROM:
-            return False
-        if support_height_m is None or not (is_far or is_weak):
-            return False
-        moved, own = poses.copy(), list(camera.views)
-        moved[own] = camera.correction @ moved[own]
-        vote = surface_vote(posed, poses, moved, own, support_height_m)
-        if of_two:
-            return vote.worse_moved
-        return (is_far and vote.stands_right) or (is_weak and vote.far_worse_moved)
+        return support_height_m is not None and _is_proven(camera, alone, posed, poses, support_height_m, config)
 
     found = _judge(evidence, tuple(view.camera for view in posed), config, is_proven)
     by_view = dict(zip(known, found.figures))
@@ -247,6 +235,26 @@ def _judge(
         words = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         return replace(result, left_out=(), reasons=(), contradiction=f"too few cameras agree ({words})")
     return result
+
+
+def _is_proven(
+    camera: _Camera, alone: bool, posed: Sequence[CameraView], poses: Array, support_height_m: float, config: ConsistencyConfig
+) -> bool:
+    """Whether whole surfaces speak for the pose of a doubtful camera, which few places or a far move speak against."""
+    is_weak = camera.gain < WEAK_GAIN * config.min_matches
+
+    def vote() -> SurfaceVote:
+        moved, own = poses.copy(), list(camera.views)
+        moved[own] = camera.correction @ moved[own]
+        return surface_vote(posed, poses, moved, own, support_height_m)
+
+    if len(posed) == 2:
+        return is_weak and (camera.figure(config.min_matches) or 0.0) >= STANDS_FROM and vote().worse_moved
+    is_far = alone and _times_gross(camera.correction) > 1
+    if not (is_far or is_weak):
+        return False
+    found = vote()
+    return (is_far and found.stands_right) or (is_weak and found.far_worse_moved)
 
 
 def _is_doubtful(camera: _Camera, config: ConsistencyConfig) -> bool:

@@ -76,5 +76,5 @@ def known_support_height(views: ViewBatch) -> float | None:
         return views.support_height_m
     found = None if views.depth is None else support_height_from_depth(views)
     if found is None:
-        logger.warning("the support height is unknown, so the camera poses cannot be used; set support_height_m")
+        logger.warning("the support height is unknown, so the camera poses cannot be used; set workspace.support_height_m")
     return found

@@ -14,7 +14,7 @@ from pan3d_ros.processing.problem_log import ProblemLog
     [
         (0, ("driver",), "no image on /front/image: it has no publisher"),
         (2, (), "no image on /front/image although it has 2 publishers; compare QoS (ros2 topic info -v)"),
-        (1, ("driver",), "1 publishers; driver uses ROS on this machine, too, and processes of one machine and different users"),
+        (1, ("driver",), "1 publisher; driver uses ROS on this machine, too, and processes of one machine and different users"),
     ],
 )
 def test_why_no_image_comes(monkeypatch, publishers, users, words):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from places import ROOT
 
 from pan3d_ros.platform.camera_drivers import DRIVERS, camera_parameters, mountings, read_cameras
 
+NEEDS_DRIVERS = pytest.mark.skipif(
+    "PAN3D_CAMERA_DRIVERS" not in os.environ, reason="PAN3D_CAMERA_DRIVERS names no folder with drivers' sources"
+)
 TEMPLATE = ROOT / "config" / "camera_mountings.yaml"
 EVERY = {
     "cameras": "a,b,c,d,e",
@@ -145,17 +149,23 @@ def test_the_page_has_every_driver_with_its_version_and_topics():
         assert [word for word in words if word and word.replace("{name}", "NAME") not in row] == [], row
 
 
-@pytest.mark.skipif("PAN3D_CAMERA_DRIVERS" not in os.environ, reason="PAN3D_CAMERA_DRIVERS names no folder with drivers' sources")
-@pytest.mark.parametrize("kind", [kind for kind, driver in DRIVERS.items() if driver.launch])
-def test_the_driver_has_the_launch_file_its_arguments_and_this_version(kind):
-    driver = DRIVERS[kind]
+def sources(package: str) -> Path:
+    """Where the sources of a driver's package are."""
     (manifest,) = [
         path
         for path in Path(os.environ["PAN3D_CAMERA_DRIVERS"]).rglob("package.xml")
-        if f"<name>{driver.package}</name>" in path.read_text()
+        if f"<name>{package}</name>" in path.read_text()
     ]
-    assert f"<version>{driver.version}</version>" in manifest.read_text()
-    text = (manifest.parent / "launch" / driver.launch.replace("{model}", driver.model)).read_text()
+    return manifest.parent
+
+
+@NEEDS_DRIVERS
+@pytest.mark.parametrize("kind", [kind for kind, driver in DRIVERS.items() if driver.launch])
+def test_the_driver_has_the_launch_file_its_arguments_and_this_version(kind):
+    driver = DRIVERS[kind]
+    folder = sources(driver.package)
+    assert f"<version>{driver.version}</version>" in (folder / "package.xml").read_text()
+    text = (folder / "launch" / driver.launch.replace("{model}", driver.model)).read_text()
     for name in (*driver.arguments, *driver.serial_argument):
         assert re.search(rf"['\"]{re.escape(name)}['\"]", text), name
 
@@ -225,3 +235,57 @@ def test_launch_hands_over_serials_as_texts_and_a_users_file_last(launched, tmp_
 def test_launch_mounts_cameras_and_can_leave_perception_out(launched):
     _, actions = launched(cameras="front,wrist", serials="1,2", mountings=str(TEMPLATE), perception="false")
     assert [getattr(action, "node_package", "driver") for action in actions] == ["driver", "driver", "tf2_ros", "tf2_ros"]
+
+
+def camera_nodes(entity, context, package: str):
+    """(full name, parameters) of the package's nodes that an entity of launch would start, alone or in a container."""
+    from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions
+    from launch_ros.actions import LoadComposableNodes, Node
+    from launch_ros.utilities import evaluate_parameters
+
+    def told(namespace, name, given):
+        pushed = context.launch_configurations.get("ros_namespace", "")
+        full = "/".join(
+            [pushed.strip("/"), *(perform_substitutions(context, part or []).strip("/") for part in (namespace, name))]
+        )
+        values = [item for item in evaluate_parameters(context, given or []) if isinstance(item, dict)]
+        return re.sub("/+", "/", f"/{full}"), {key: value for item in values for key, value in item.items()}
+
+    def held(thing) -> dict:
+        return {key.rpartition("__")[2]: value for key, value in vars(thing).items()}
+
+    if isinstance(entity, (Node, LoadComposableNodes)):
+        if (inner := held(entity)).get("package") == package:
+            names = (normalize_to_list_of_substitutions(inner[key]) for key in ("node_namespace", "node_name"))
+            yield told(*names, inner["parameters"])
+        for part in held(entity).get("composable_node_descriptions") or ():
+            if perform_substitutions(context, part.package) == package:
+                yield told(held(part)["node_namespace"], held(part)["node_name"], held(part)["parameters"])
+        return
+    for inner in entity.visit(context) or ():
+        yield from camera_nodes(inner, context, package)
+
+
+BESIDE = {"depthai": ("depthai_descriptions",)}  # packages that a driver's launch file names
+
+
+@NEEDS_DRIVERS
+@pytest.mark.parametrize(
+    ("kind", "name", "serial"),
+    [("realsense", "/{name}", "serial_no"), ("orbbec", "/{name}/{name}", "serial_number"), ("depthai", "/{name}", "")],
+)
+def test_the_drivers_own_launch_file_starts_two_of_a_kind_with_names_and_serials(
+    launched, monkeypatch, tmp_path, kind, name, serial
+):
+    package = DRIVERS[kind].package
+    for name_of_one in (package, *BESIDE.get(kind, ())):
+        shutil.copytree(sources(name_of_one), tmp_path / "share" / name_of_one)
+        (tmp_path / "share/ament_index/resource_index/packages" / name_of_one).touch()
+    settings = tmp_path / "share" / package / "config" / "global_settings.yaml"  # realsense2_camera writes it when it is built
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text("use_lifecycle_node: false")
+    context, actions = launched(cameras="fixed,wrist", drivers=kind, serials="11,12", perception="false")
+    found = [node for action in actions for node in camera_nodes(action, context, package)]
+    assert [full for full, _ in found] == [name.replace("{name}", camera) for camera in ("fixed", "wrist")]
+    if serial:
+        assert [str(given[serial]).lstrip("_") for _, given in found] == ["11", "12"]

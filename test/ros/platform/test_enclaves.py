@@ -7,7 +7,7 @@ import sys
 import pytest
 from places import ROOT
 
-from pan3d_ros.platform.enclaves import CELL, enclave_arguments, security_hint
+from pan3d_ros.platform.enclaves import CELL, enclave_arguments, in_words, security_hint
 from pan3d_ros.platform.rclpy_private import RCLError
 from pan3d_ros.platform.spinning import attempt
 
@@ -33,6 +33,8 @@ def test_a_transition_that_is_denied_says_so_and_other_failures_keep_their_words
     assert "docs/security.md" not in attempt(denied, lambda: None)[1]
     monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
     assert "docs/security.md" in attempt(denied, lambda: None)[1]
+    assert in_words(RCLError("cannot create, at node.c:1\nmore")).startswith("cannot create; node.c:1 (ROS_SECURITY_ENABLE")
+    assert in_words(RCLError("")) == "RCLError"
     assert security_hint(RCLError("context is not valid")) == "" == security_hint(ValueError("creature"))
 
 

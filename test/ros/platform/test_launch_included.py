@@ -1,39 +1,34 @@
-"""Launch files in other launch files, run by the real launch with programs that only write down how they were called."""
+"""Launch files in other launch files, with programs that only write down how they were called.
+
+They are started by the real launch where it is installed, and by the stand-in of the tests, which does the same.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from launched import launch_command, launch_environment, package_index, real_launch_is_here
 from places import ROOT
 
-pytest.importorskip("launch.actions")
-pytest.importorskip("launch_ros.actions")
-
-RUN = """
-import sys
-from launch import LaunchDescription, LaunchService
-from launch.actions import GroupAction, IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-
-def included(name, **arguments):
-    source = PythonLaunchDescriptionSource(f"{sys.argv[1]}/launch/{name}.launch.py")
-    return GroupAction([IncludeLaunchDescription(source, launch_arguments=list(arguments.items()))])
-
-service = LaunchService()
-service.include_launch_description(LaunchDescription([%s]))
-sys.exit(service.run())
-"""
+NEEDS_REAL = pytest.mark.skipif(not real_launch_is_here(), reason="launch and launch_ros are not installed")
 PROGRAM = """#!/bin/sh
 # What a node was called with, and the parameter files as long as they are there.
 out=$(mktemp "$CALLS/call_XXXXXX")
-echo "$(basename "$0")" "$@" > "$out"
-for word in "$@"; do case "$word" in *.yaml | /tmp/launch_params_*) echo "---" >> "$out"; cat "$word" >> "$out" ;; esac; done
+echo "$(basename "$0")" "$FASTDDS_DEFAULT_PROFILES_FILE" "$OMP_WAIT_POLICY" "$@" > "$out"
+for word in "$@"; do case "$word" in *.yaml | */launch_params_*) echo "---" >> "$out"; cat "$word" >> "$out" ;; esac; done
 """
+PROGRAMS = {
+    "pan3d_ros": ("perception_node", "sim_node"),
+    "usb_cam": ("usb_cam_node_exe",),
+    "point_cloud_transport": ("republish",),
+    "tf2_ros": ("static_transform_publisher",),
+}
 
 
 class ListLoader(yaml.SafeLoader):
@@ -43,39 +38,31 @@ class ListLoader(yaml.SafeLoader):
 ListLoader.add_constructor("tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node))
 
 
-@pytest.fixture
-def run(tmp_path: Path):
-    """(included launch files) -> the calls that came of them, each words and parameters."""
-    programs = {
-        "pan3d_ros": ["perception_node", "sim_node"],
-        "usb_cam": ["usb_cam_node_exe"],
-        "point_cloud_transport": ["republish"],
-        "tf2_ros": ["static_transform_publisher"],
-    }
-    index = tmp_path / "share" / "ament_index" / "resource_index" / "packages"
-    index.mkdir(parents=True)
-    for package, names in programs.items():
-        (index / package).touch()
-        (tmp_path / "lib" / package).mkdir(parents=True)
-        for name in names:
-            (tmp_path / "lib" / package / name).write_text(PROGRAM)
-            (tmp_path / "lib" / package / name).chmod(0o755)
-    (tmp_path / "share" / "pan3d_ros").symlink_to(ROOT)
-    (tmp_path / "calls").mkdir()
-    said: list[str] = []
-    environment = os.environ | {
-        "AMENT_PREFIX_PATH": f"{tmp_path}:{os.environ.get('AMENT_PREFIX_PATH', '')}",
-        "CALLS": str(tmp_path / "calls"),
-        "ROS_LOG_DIR": str(tmp_path / "log"),
-    }
+class Runs:
+    """Starts launch files by `by`, "real" or "stand-in", in packages whose programs only write down how they were called."""
 
-    def started(*lines: str) -> list[tuple[list[str], dict[str, object]]]:
-        command = [sys.executable, "-c", RUN % ", ".join(lines), str(ROOT)]
-        finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
-        said.append(finished.stdout + finished.stderr)
-        assert finished.returncode == 0, said[-1]
+    def __init__(self, folder: Path, by: str) -> None:
+        programs = {package: dict.fromkeys(names, PROGRAM) for package, names in PROGRAMS.items()}
+        self._folder, self._by = folder / by, by
+        self.said: list[str] = []
+        self._environment = os.environ | {
+            "AMENT_PREFIX_PATH": package_index(self._folder, programs),
+            "CALLS": str(self._folder / "calls"),
+            "ROS_LOG_DIR": str(self._folder / "log"),
+            "TMPDIR": str(self._folder),  # for the parameter files that launch leaves
+        }
+        for variable in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "OMP_WAIT_POLICY"):
+            self._environment.pop(variable, None)
+        (self._folder / "calls").mkdir()
+
+    def __call__(self, *included: str) -> list[tuple[list[str], dict[str, object]]]:
+        """Included launch files -> the calls that came of them, each words and parameters."""
+        command = launch_command(included, real=self._by == "real")
+        finished = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=200)
+        self.said.append(finished.stdout + finished.stderr)
+        assert finished.returncode == 0, self.said[-1]
         calls = []
-        for path in sorted((tmp_path / "calls").iterdir()):
+        for path in sorted((self._folder / "calls").iterdir()):
             words, *files = path.read_text().split("---\n")
             parameters: dict[str, object] = {}
             for text in files:
@@ -84,8 +71,10 @@ def run(tmp_path: Path):
             calls.append((words.split(), parameters))
         return calls
 
-    started.said = said
-    return started
+
+@pytest.fixture(params=[pytest.param("real", marks=NEEDS_REAL), "stand-in"])
+def run(tmp_path: Path, request) -> Runs:
+    return Runs(tmp_path, request.param)
 
 
 def test_perception_of_two_robots_is_included_twice_with_arguments_of_its_own(run):
@@ -111,6 +100,13 @@ def test_each_node_is_put_into_its_enclave_where_one_is_named(run):
     calls = run('included("sim_demo", num_cameras="2", enclave="/pan3d/perception", cell_enclave="/pan3d/cell")')
     enclaves = {words[0]: words[words.index("--enclave") + 1] for words, _ in calls}
     assert enclaves == {"sim_node": "/pan3d/cell", "perception_node": "/pan3d/perception"}
+
+
+def test_perception_beside_drivers_is_put_into_its_enclave(run):
+    driven = 'cameras="web", drivers="usb_cam", serials="0", models="/a.yaml"'
+    calls = run(f'included("cameras", {driven}, enclave="/pan3d/perception")')
+    enclaves = {words[0]: words[words.index("--enclave") + 1] for words, _ in calls if "--enclave" in words}
+    assert len(calls) == 2 and enclaves == {"perception_node": "/pan3d/perception"}
 
 
 def test_cameras_are_included_with_their_driver_mountings_and_perception(run, tmp_path):
@@ -146,3 +142,37 @@ def test_compressed_clouds_are_published_beside_the_plain_ones(run):
     ((words, parameters),) = [call for call in calls if call[0][0] == "republish"]
     assert parameters == {"in_transport": "raw", "out_transport": "draco"} and "__ns:=/left" in words
     assert {"in:=pan3d/points", "out/draco:=pan3d/points/draco"} <= set(words)
+
+
+@NEEDS_REAL
+@pytest.mark.parametrize(
+    "included",
+    [
+        'included("perception", cameras="front,wrist", support_height="0.1", params_file="mine.yaml", log_level="warn")',
+        'included("perception", namespace="/left/", cameras="front", cloud_transport="zstd")',
+        'included("sim_demo", seed="5", num_cameras="2", use_depth="true", namespace="cell")',
+        'included("cameras", cameras="web", drivers="usb_cam", serials="/dev/video3", models="/a.yaml", mountings="web.yaml")',
+    ],
+)
+def test_the_stand_in_starts_what_the_real_launch_starts(tmp_path, monkeypatch, included):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("/**: {ros__parameters: {model: {name: depth_clusters}}}")
+    (tmp_path / "web.yaml").write_text("web: {parent: tool0, xyz: [0, 0, 0.1], xyzw: [0, 0, 0, 1]}")
+
+    def calls(by: str) -> list[tuple[list[str], dict[str, object]]]:
+        """Without the names of temporary files, and in an order that does not depend on which program is the quicker."""
+        found = Runs(tmp_path, by)(included)
+        marked = [(" ".join(words).replace(f"{tmp_path}/{by}", ""), given) for words, given in found]
+        return sorted((re.sub(r"(launch_params|pan3d_cameras)_\w{8}", r"\1", words), given) for words, given in marked)
+
+    real = calls("real")
+    assert real == calls("stand-in") and real
+
+
+def test_launch_testing_starts_two_robots_and_ends_them(tmp_path, own_domain):
+    pytest.importorskip("launch_testing.actions")
+    pytest.importorskip("launch_ros.actions")
+    command = [sys.executable, "-m", "launch_testing.launch_test", ROOT / "test/support/robots/two_robots_of_launch_testing.py"]
+    run = subprocess.run(command, env=launch_environment(tmp_path), capture_output=True, text=True, timeout=250)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert (run.stdout + run.stderr).count("OK") >= 2, "while they run, and when they have ended"

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 
+from pan3d_ros.platform import log_bridge
 from pan3d_ros.platform.log_bridge import LogBridge
 from pan3d_ros.processing.worker import LatestWorker
 
@@ -93,3 +94,21 @@ def test_log_reaches_the_node_with_its_severity():
         ("warning", "pan3d.somewhere: two"),
         ("error", "pan3d.somewhere: three"),
     ]
+
+
+def test_what_the_libraries_warn_of_with_every_view_set_is_said_once_in_a_while(monkeypatch):
+    logger = RecordingLogger()
+    bridge = LogBridge(logger).attach()
+    try:
+        for name in ("pan3d.alignment", "pan3d.ros.node"):
+            for _ in range(3):
+                logging.getLogger(name).warning("not metric")
+                logging.getLogger(name).error("broken")
+        once = ("warning", "pan3d.alignment: not metric")
+        assert logger.lines.count(once) == 1 and logger.lines.count(("error", "pan3d.alignment: broken")) == 3
+        assert logger.lines.count(("warning", "pan3d.ros.node: not metric")) == 3
+        monkeypatch.setattr(log_bridge, "REPEAT_S", 0.0)
+        logging.getLogger("pan3d.alignment").warning("not metric")
+        assert logger.lines.count(once) == 2
+    finally:
+        bridge.detach()

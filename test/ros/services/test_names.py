@@ -64,6 +64,28 @@ def test_of_two_that_come_at_once_one_steps_back(bench, second, monkeypatch):
     assert not told("/pan3d", b"\x02", "")
 
 
+def test_names_are_not_offered_before_it_is_sure_that_nobody_else_has_them(bench, second, monkeypatch):
+    bench.start()
+    monkeypatch.setattr(names, "SURE_S", 60.0)
+    with monkeypatch.context() as patch:  # the first is not discovered for long
+        patch.setattr(names.ServiceNames, "_others", lambda self: {})
+        assert second.trigger_configure() == SUCCESS
+        assert second.names.review() == (False, "") and count(bench.rig) == [1] * len(WAYS)
+        monkeypatch.setattr(names, "SURE_S", names.DISCOVERY_S)
+    everywhere, problem = second.names.review()
+    assert not everywhere and "/segment_object is offered by /pan3d already" in problem
+    assert count(bench.rig) == [1] * len(WAYS)
+
+
+def test_a_service_whose_node_is_not_known_yet_is_taken(bench, second, monkeypatch):
+    bench.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(PerceptionNode, "get_node_names_and_namespaces", lambda self: [("pan3d", "/robot2")])
+        assert second.trigger_configure() == FAILURE
+        assert "/segment_object is offered by another node already" in second.problem
+    assert "/segment_object is offered by /pan3d already" in second.names.review()[1]
+
+
 def test_a_namesake_is_told_once_it_cannot_be_a_dead_process(bench, spinner, monkeypatch):
     monkeypatch.setattr(names, "NAMESAKE_S", 0.3)
     bench.until(lambda: bench.listener.status("services"), "diagnostics", publish=False)

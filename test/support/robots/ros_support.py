@@ -23,6 +23,7 @@ from pan3d_core.labels import LabelSpace
 from pan3d_core.structures import InstanceSet, Reconstruction, ViewBatch
 from pan3d_ros.messages.parts import header, image_message, info_message, pose_message
 from pan3d_ros.perception_node import SUCCESS, PerceptionNode
+from pan3d_ros.services import names
 
 HEIGHT, WIDTH = 56, 72
 INTRINSICS = torch.tensor([[60.0, 0.0, 35.5], [0.0, 60.0, 27.5], [0.0, 0.0, 1.0]])
@@ -182,6 +183,7 @@ class Bench:
     def __init__(self, spinner, monkeypatch, cameras: tuple[str, ...] = ("front",), **overrides) -> None:
         self.engine = ColorEngine()
         monkeypatch.setitem(ENGINES, "colors", lambda config: self.engine)
+        monkeypatch.setattr(names, "SURE_S", names.DISCOVERY_S)  # who else is there is known at once in one process
         values = {
             "cameras": list(cameras),
             "model.name": "colors",

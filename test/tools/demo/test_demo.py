@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -248,3 +250,14 @@ def test_the_whole_journey_without_a_network(tmp_path, own_domain):
     for words in ("camera_0", "true depth", "AP50", "centre error", "Stages"):
         assert words in page
     assert page.count("data:image/jpeg") >= 3 + 9 + 2
+
+
+@pytest.mark.slow
+def test_the_variation_of_the_readme_runs(tmp_path, own_domain):
+    pytest.importorskip("mujoco")
+    (line,) = re.findall(r'^ +make demo ARGS="(.*)"$', (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    command = [sys.executable, "-m", "pan3d_tools.demo", *shlex.split(line), "--out", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    assert run.returncode in (0, 3), run.stdout + run.stderr  # 3: found and gripped, but it slipped
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["found"] and result["grasps"] >= 1, result

@@ -67,6 +67,7 @@ def test_an_agent_lists_finds_grasps_and_sees_and_hears_refusals_in_the_nodes_wo
     async def ask(client):
         tools = (await client.list_tools()).tools
         listed = await client.call_tool("list_objects", {})
+        assert not listed.is_error, listed.content
         first = listed.structured_content["objects"][0]["id"]
         return {
             "tools": tools,

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from rclpy.context import Context  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 
 from pan3d_ros.perception_node import PerceptionNode  # noqa: E402
+from pan3d_ros.platform.rclpy_private import RCLError  # noqa: E402
 from pan3d_tools import cli  # noqa: E402
 from pan3d_tools.live import Look, NodeConnection, NodeUnavailable, Sight  # noqa: E402
 from pan3d_tools.live import connection as connections  # noqa: E402
@@ -94,13 +96,22 @@ def test_refusals_have_the_name_of_their_code_and_the_nodes_words():
     assert refusal(SegmentObject.Response(success=True)) == ""
 
 
-def test_where_no_node_is_a_question_says_so(own_domain):
-    connection = NodeConnection()
-    try:
+def test_where_no_node_is_a_question_says_so_and_who_may_not_ask_is_told_that(own_domain, monkeypatch):
+    monkeypatch.setattr(connections, "DISCOVERY_S", 0.5)
+    with closing(NodeConnection()) as connection:
+        request = GetInstances, "get_instances", GetInstances.Request(), 1.0
         with pytest.raises(NodeUnavailable, match=rf"no perception node /pan3d is there \(ROS domain {own_domain}\)"):
-            connection.ask(GetInstances, "get_instances", GetInstances.Request(), 1.0)
-    finally:
-        connection.close()
+            connection.ask(*request)
+        monkeypatch.setattr(connections, "count_services", lambda node, name: 1)
+        with pytest.raises(NodeUnavailable, match="/pan3d/get_instances is there, but cannot be reached"):
+            connection.ask(*request)
+
+        def denied(kind, name):
+            raise RCLError("Failed to create client: error not set")
+
+        monkeypatch.setattr(connection.node, "create_client", denied)
+        with pytest.raises(NodeUnavailable, match="/pan3d/check_calibration cannot be asked: Failed to create client"):
+            connection.ask(GetInstances, "check_calibration", GetInstances.Request(), 1.0)
 
 
 def test_tools_refuse_what_the_node_refuses(spinner, connection):

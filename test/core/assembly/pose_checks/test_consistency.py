@@ -219,6 +219,13 @@ def test_surfaces_keep_two_views_that_some_places_would_have_elsewhere(views, on
     assert words in check_poses(bare, support_height_m=0.0, matches=matches).contradiction, "surfaces that show nothing"
 
 
+def test_surfaces_do_not_keep_two_views_where_most_places_are_elsewhere(views, monkeypatch):
+    monkeypatch.setattr(ground_matches, "ENOUGH", 0)
+    matches = weakly_wrong(views[:2], right=7, wrong=20)
+    found = check_poses(views[:2], support_height_m=0.0, matches=matches)
+    assert "camera_0, camera_1 do not fit together" in found.contradiction
+
+
 def test_the_pose_of_a_picture_that_shows_nothing_is_not_checked_which_is_no_doubt(views):
     dark = replace(views[2], image=torch.zeros_like(views[2].image))
     words = "the poses of camera_2 were not checked: too little of what they show is found in other pictures"

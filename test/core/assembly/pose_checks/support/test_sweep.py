@@ -12,7 +12,7 @@ from pan3d_core.assembly.pose_checks.portions import at_once
 from pan3d_core.assembly.pose_checks.pose_fit import small_motion
 from pan3d_core.assembly.pose_checks.support.height import SeenPlaces
 from pan3d_core.assembly.pose_checks.support.plane_sweep import overall, plane_agreement, sweep_pictures
-from pan3d_core.assembly.pose_checks.support.sweep import surface_vote, sweep_support
+from pan3d_core.assembly.pose_checks.support.sweep import SurfaceVote, surface_vote, sweep_support
 from pan3d_core.assembly.pose_checks.support.verdict import judge_support
 from pan3d_core.config import ConsistencyConfig
 from pan3d_core.structures import PoseConsistency
@@ -173,6 +173,19 @@ def test_places_that_show_a_wide_support_at_the_given_height_outvote_a_plane_tha
 
 def test_where_pictures_show_nothing_places_that_share_a_plane_that_leans_are_told(plain):
     assert "is tilted by 40 degrees" in told_of(plain, on_a_plane(40.0), 0.0).contradiction
+
+
+def test_scattered_places_refute_a_world_unless_pictures_show_the_support_where_it_was_given(cloth, plain):
+    flat = np.random.default_rng(0).uniform(-0.3, 0.3, (14, 2))
+    scattered = SeenPlaces(np.column_stack([flat, np.linspace(-0.2, 0.2, 14)]), distance_m=0.8, by_depth=False)
+    assert "lies below the support at 0.000 m" in told_of(plain, scattered, 0.0).contradiction
+    assert told_of(cloth, scattered, 0.0).contradiction == ""
+    assert "below the support" not in told_of(plain, scattered, None).contradiction, "no support was given"
+
+
+@pytest.mark.parametrize(("here", "there", "worse"), [(0.5, 0.35, True), (0.5, 0.45, False), (0.05, 0.0, False)])
+def test_two_views_agree_worse_once_moved_where_they_show_something_and_lose_a_fifth(here, there, worse):
+    assert SurfaceVote(here, there, rest=0.0).worse_moved == worse
 
 
 def test_surfaces_speak_far_more_for_a_right_pose_than_for_a_wrong_one(cloth, plain):
