@@ -13,6 +13,7 @@ from pan3d_core.assembly.pose_checks import ground_matches, view_matches
 from pan3d_core.assembly.pose_checks.consistency import _Camera, _is_doubtful, _is_refuted, check_poses, refuse_metres
 from pan3d_core.assembly.pose_checks.consistency_watch import ConsistencyWatch, times_longer
 from pan3d_core.assembly.pose_checks.mirrored_pictures import _MIRRORED
+from pan3d_core.assembly.pose_checks.portions import at_once
 from pan3d_core.assembly.pose_checks.pose_fit import pair_transforms, ray_errors, small_motion
 from pan3d_core.assembly.pose_checks.pose_hypotheses import MISTAKES, OPTICAL_FROM_BODY, OPTICAL_FROM_OPENGL
 from pan3d_core.assembly.pose_checks.view_matches import CONTRAST, grey_picture, match_views, sift_features
@@ -389,6 +390,26 @@ def test_poses_of_a_mistake_are_tried_where_two_cameras_look_down_at_one_place_a
     monkeypatch.setattr(ground_matches, "match_on_ground", from_above)
     wrong = [replace(view, cam_from_world=pose) for view, pose in zip(two, given)]
     assert mistake in check_poses(wrong, matches=junk.of(np.zeros(len(junk), bool))).contradiction
+
+
+@pytest.mark.parametrize(("found", "looks"), [(11, 1), (12, 2)])
+def test_pictures_that_show_hardly_a_place_from_above_are_not_laid_by_the_poses_of_mistakes(views, found, looks, monkeypatch):
+    right = match_views(views[:2], ConsistencyConfig())
+    junk = replace(right, second_pixels=np.random.default_rng(0).permutation(right.second_pixels)).of(
+        np.arange(len(right)) < found
+    )
+    tried = []
+
+    def from_above(views, poses, config):
+        tried.append(poses)
+        yield
+        return junk if len(tried) == 1 else right
+
+    monkeypatch.setattr(ground_matches, "match_on_ground", from_above)
+    monkeypatch.setattr(ground_matches, "_fitting", lambda matches, poses, config: len(matches) if matches is right else 0)
+    poses = np.stack([view.cam_from_world.double().numpy() for view in views[:2]])
+    at_once(ground_matches.with_ground_matches(junk.of(np.zeros(len(junk), bool)), views[:2], poses, ConsistencyConfig()))
+    assert len(tried) == looks
 
 
 def repeating(kind, cells=24, side=480):
