@@ -4,8 +4,6 @@ ros2 launch pan3d_ros perception.launch.py cameras:=camera_0,camera_1,camera_2,c
 python examples/publish_pictures.py examples/data/cell/*.jpg --cameras examples/data/cell/cameras.json
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -25,12 +23,12 @@ from pan3d_ros.messages.parts import header, image_message, info_message, pose_m
 class PictureCameras(Node):
     """Publishes each view as a camera's, again and again."""
 
-    def __init__(self, views: dict[str, CameraView], rate_hz: float = 5.0, frame_id: str = "base_link") -> None:
+    def __init__(self, views: dict[str, CameraView]) -> None:
         super().__init__("picture_cameras")
-        self._views, self._frame_id = views, frame_id
+        self._views = views
         kinds = {"image_raw": Image, "camera_info": CameraInfo, "pose": PoseStamped}
         self._out = {name: [self.create_publisher(kinds[topic], f"{name}/{topic}", 1) for topic in kinds] for name in views}
-        self.create_timer(1.0 / rate_hz, self.publish)
+        self.create_timer(0.2, self.publish)
 
     def publish(self) -> None:
         """Publish one picture of each camera, all stamped with the time it is now."""
@@ -38,12 +36,12 @@ class PictureCameras(Node):
         for name, view in self._views.items():
             image, info, pose = self._out[name]
             pixels = (view.image * 255.0).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-            of_camera = header(f"{name}_optical_frame", stamp_ns)
             if view.cam_from_world is not None:
-                world_from_cam = pose_message(invert_rigid(view.cam_from_world))
-                pose.publish(PoseStamped(header=header(self._frame_id, stamp_ns), pose=world_from_cam))
-            info.publish(info_message(view.intrinsics, *pixels.shape[:2], of_camera))
-            image.publish(image_message(pixels, "rgb8", of_camera))
+                own = pose_message(invert_rigid(view.cam_from_world))
+                pose.publish(PoseStamped(header=header("base_link", stamp_ns), pose=own))
+            at = header(f"{name}_optical_frame", stamp_ns)
+            info.publish(info_message(view.intrinsics, *pixels.shape[:2], at))
+            image.publish(image_message(pixels, "rgb8", at))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -52,10 +50,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("pictures", nargs="+", type=Path)
     parser.add_argument("--cameras", type=Path, required=True, help="cameras file (docs/scenes.md)")
     options = parser.parse_args(arguments)
-    names = [path.stem for path in options.pictures]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        parser.error(f"pictures: expected each camera's file once, got several called {', '.join(twice)}")
-    views = dict(zip(names, read_photographs(options.pictures, options.cameras).views))
+    files = {path.stem: path for path in options.pictures}
+    if len(files) < len(options.pictures):
+        parser.error(f"pictures: expected files of different names, got {len(options.pictures)} of the names {', '.join(files)}")
+    views = dict(zip(files, read_photographs(options.pictures, options.cameras).views))
     rclpy.init()
     try:
         rclpy.spin(PictureCameras(views))

@@ -113,7 +113,7 @@ class ConsistencyConfig(Checked):
 
     enabled: bool = setting(True, "compare camera poses with what the pictures show")
     every: int = setting(
-        60,
+        150,
         "view sets from one comparison, which is spread over them, to the next, twice as many where pictures from above are"
         " needed; refuted poses are compared with each",
         range=(1, 100_000),

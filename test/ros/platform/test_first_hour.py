@@ -163,7 +163,7 @@ def test_calibrated_cameras_are_metric_without_the_tables_height_or_say_what_to_
 def test_two_pictures_of_one_name_are_refused_as_cameras():
     command = [sys.executable, PUBLISH, PICTURES[0], PICTURES[1], PICTURES[0], "--cameras", CAMERAS]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert run.returncode == 2 and "got several called camera_0\n" in run.stderr
+    assert run.returncode == 2 and "of different names, got 3 of the names camera_0, camera_1\n" in run.stderr
 
 
 @pytest.mark.slow
