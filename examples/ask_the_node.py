@@ -37,8 +37,8 @@ class Asker(Node):
         return future.result()
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Print the objects, the answer, and how to grasp it."""
+def main(arguments: list[str] | None = None) -> int:
+    """Print the objects, the answer, and how to grasp it; 1 where the node refused or found nothing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("prompt", nargs="?", default="the mug", help="default: %(default)s")
     prompt = parser.parse_args(arguments).prompt
@@ -54,10 +54,11 @@ def main(arguments: list[str] | None = None) -> None:
             print(f"  quality {grasp.quality:.2f}, opened {1000 * grasp.opening:.0f} mm")
         if answer.success and not answer.grasps:
             print(f"  no grasp: {answer.grasp_message}")
+        return 0 if answer.success else 1
     finally:
         node.destroy_node()
         rclpy.shutdown()
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

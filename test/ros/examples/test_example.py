@@ -32,8 +32,11 @@ def test_ask_the_node(spinner, tmp_path):
         child = subprocess.Popen(node, stdout=log, stderr=subprocess.STDOUT, env=environment)
     try:
         cameras.start()
-        program = [sys.executable, str(ROOT / "examples" / "ask_the_node.py"), "the red thing"]
-        run = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=200)
+        program = [sys.executable, str(ROOT / "examples" / "ask_the_node.py")]
+        run, refused = (
+            subprocess.run([*program, prompt], env=environment, capture_output=True, text=True, timeout=200)
+            for prompt in ("the red thing", "not the red thing")
+        )
     finally:
         over.set()
         cameras.join()
@@ -44,3 +47,4 @@ def test_ask_the_node(spinner, tmp_path):
     assert re.search(r"^\d+ unnamed at ", run.stdout, re.MULTILINE), run.stdout
     assert re.search(r"^the red thing: .*red", run.stdout, re.MULTILINE), run.stdout
     assert re.search(r"^  (quality 0\.\d+, opened \d+ mm|no grasp: .+)$", run.stdout, re.MULTILINE), run.stdout
+    assert refused.returncode == 1 and re.search(r"^not the red thing: error \d+, .*'not'", refused.stdout, re.MULTILINE), refused
