@@ -54,10 +54,11 @@ class ResultFolder:
             if made:
                 after.callback(_remove_empty, self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._remove_leftovers()
-            part.mkdir()
-            after.callback(shutil.rmtree, part, ignore_errors=True)
-            after.enter_context(_locked(part))
+            with _locked(self.folder, wait=True):  # or another run takes a part that is not locked yet for what one has left
+                self._remove_leftovers()
+                part.mkdir()
+                after.callback(shutil.rmtree, part, ignore_errors=True)
+                after.enter_context(_locked(part))
             yield part
             names = sorted(str(path.relative_to(part)) for path in part.rglob("*") if not path.is_dir())
             for name in names:

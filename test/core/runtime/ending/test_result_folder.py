@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
+from pan3d_core.runtime.ending import result_folder
 from pan3d_core.runtime.ending.result_folder import LIST_FILE, ResultFolder
 from pan3d_core.runtime.files import written_whole
 
@@ -153,6 +154,22 @@ def test_writers_wait_for_each_other(tmp_path):
     with ThreadPoolExecutor() as pool:
         list(pool.map(often, ("x", "y", "z")))
     assert len(set(content(tmp_path).values())) == 1 and len(content(tmp_path)) == 3
+
+
+def test_a_run_that_begins_takes_no_other_that_has_just_begun_for_left_over(tmp_path, monkeypatch):
+    lock, begun = result_folder._locked, []
+
+    def late(folder, **options):
+        if folder != tmp_path and not begun:  # the first run has its part, and not yet its lock
+            begun.append(pool.submit(write, tmp_path, "second"))
+            wait(begun, timeout=0.3)
+        return lock(folder, **options)
+
+    monkeypatch.setattr(result_folder, "_locked", late)
+    with ThreadPoolExecutor() as pool:
+        write(tmp_path, "first")
+    begun[0].result()
+    assert set(content(tmp_path).values()) in ({"first"}, {"second"})
 
 
 @pytest.mark.parametrize(("number", "words"), [(errno.ENOSPC, "the disk is full"), (errno.EFBIG, "File too large")])
