@@ -1,9 +1,12 @@
 """A textured table with a textured platform on it, seen by up to four cameras at exact poses, drawn without a renderer."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
-from pan3d_core.geometry.transforms import look_at
+from pan3d_core.assembly.pose_checks.pose_hypotheses import OPTICAL_FROM_BODY, OPTICAL_FROM_OPENGL
+from pan3d_core.geometry.transforms import invert_rigid, look_at
 from pan3d_core.structures import CameraView
 
 WIDTH, HEIGHT, TABLE_M = 320, 240, 0.6
@@ -47,3 +50,27 @@ def rig(eyes=EYES, table=None, top=None, shift_m=0.0):
             CameraView(image.reshape(3, HEIGHT, WIDTH), INTRINSICS, pose, camera=f"camera_{index}", frame_id=f"camera_{index}")
         )
     return views
+
+
+def moved(views, change, which=None):
+    """The views with `change` applied to the poses of all or of one."""
+    return [
+        replace(view, cam_from_world=torch.as_tensor(change(view.cam_from_world)).float()) if which in (None, index) else view
+        for index, view in enumerate(views)
+    ]
+
+
+def turned(degrees):
+    angle = np.radians(degrees)
+    turn = torch.eye(4)
+    turn[0, 0] = turn[2, 2] = float(np.cos(angle))
+    turn[0, 2], turn[2, 0] = float(np.sin(angle)), float(-np.sin(angle))
+    return turn
+
+
+MADE = {
+    "OpenGL axes": lambda pose: torch.from_numpy(OPTICAL_FROM_OPENGL).float() @ pose,
+    "the inverse": invert_rigid,
+    "body or *_link frame": lambda pose: torch.from_numpy(OPTICAL_FROM_BODY.T.copy()).float() @ pose,
+    "world_from_cam with OpenGL axes": lambda pose: invert_rigid(torch.from_numpy(OPTICAL_FROM_OPENGL).float() @ pose),
+}

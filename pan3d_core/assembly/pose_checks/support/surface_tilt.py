@@ -39,9 +39,14 @@ def surface_tilt(places: SeenPlaces) -> float | None:
     if found is None:
         return None
     heights, layer = np.sort(points[:, 2]), LAYER * places.distance_m
-    level = int((np.searchsorted(heights, heights + layer, "right") - np.searchsorted(heights, heights - layer)).max())
+    level = _most_in_a_layer(heights, layer)
     plane = None if level >= LEVEL_SHARE * len(found) else _fitted(found, places.distance_m)
     return None if plane is None else math.degrees(math.acos(min(1.0, float(plane[0][2]))))
+
+
+def _most_in_a_layer(heights: Array, layer: float) -> int:
+    """Of sorted heights, the most that lie within so much of one of them."""
+    return int((np.searchsorted(heights, heights + layer, "right") - np.searchsorted(heights, heights - layer)).max())
 
 
 def plane_through(places: SeenPlaces) -> tuple[Array, float] | None:
@@ -123,7 +128,7 @@ def scatter_doubt(places: SeenPlaces, support_height_m: float) -> str:
     heights, layer = np.sort(places.points[:, 2]), 2 * LAYER * places.distance_m
     if len(heights) < SCATTERED_PLACES or places.by_depth:
         return ""
-    together = int((np.searchsorted(heights, heights + layer, "right") - np.searchsorted(heights, heights - layer)).max())
+    together = _most_in_a_layer(heights, layer)
     below = heights < support_height_m - BELOW_M
     near = np.abs(heights - support_height_m) <= layer
     if below.mean() < SCATTERED_BELOW or near.mean() >= NEAR_SUPPORT or together >= IN_LAYER * len(heights):

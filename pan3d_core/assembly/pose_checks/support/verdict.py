@@ -57,8 +57,9 @@ def judge_support(
         is_level = support is not None and support.wide and abs(support.height_m - support_height_m) <= config.support_warn_m
         if sweep is not None and sweep.tilt_deg is not None and not is_level:
             words, refuted = tilt_doubt(places, support_height_m, sweep.tilt_deg)
-    if support_height_m is not None and not refuted and not (sweep is not None and sweep.may_be):
-        scattered = "" if is_outvoted else scatter_doubt(places, support_height_m)
+    may_be = is_outvoted or (sweep is not None and sweep.may_be)
+    if support_height_m is not None and not refuted and not may_be:
+        scattered = scatter_doubt(places, support_height_m)
         words, refuted = (words or scattered), bool(scattered)
     found = replace(found, support=support)
     if words:
