@@ -24,6 +24,7 @@ log = logging.getLogger("pan3d.datasets")
 
 # So many folders without a scene are named; of more, how many.
 NAMED_FOLDERS = 5
+_EMPTY_KIND, _NAMELESS = 255, "thing"  # of a shard: there is no such object; what an object without a name is called
 
 
 @dataclass(frozen=True)
@@ -141,14 +142,15 @@ def _shard_scene(folder: Path, index: int) -> Scene:
 def _shard_objects(arrays: dict[str, np.ndarray], labels: LabelSpace, colors: Sequence[str]) -> tuple[SceneObject, ...]:
     kinds, objects = arrays["kinds"], []
     for k in range(1, len(kinds)):
-        if kinds[k] >= len(labels):
+        if kinds[k] == _EMPTY_KIND:
             continue
-        name, box = labels.names[kinds[k]], None
+        class_id = int(kinds[k]) if kinds[k] < len(labels) else -1
+        name, box = labels.names[class_id] if class_id >= 0 else _NAMELESS, None
         if "box_size" in arrays:
             box = OrientedBox(torch.tensor(arrays["world_from_box"][k]), torch.tensor(arrays["box_size"][k]))
         if "colors" in arrays and arrays["colors"][k] < len(colors):
             name = f"{colors[arrays['colors'][k]]} {name}"
-        objects.append(SceneObject(k, name, int(kinds[k]), box))
+        objects.append(SceneObject(k, name, class_id, box))
     return tuple(objects)
 
 

@@ -22,6 +22,8 @@ from pan3d_sim.data.placing import Placed, PlacedObject, place
 from pan3d_sim.library.bank import ObjectLibrary
 from pan3d_sim.objects.appearance import add_finish, add_materials
 from pan3d_sim.objects.kinds import KINDS, ObjectSpec, add_object, sample_object
+from pan3d_sim.objects.odd_shapes import sample_odd_shape
+from pan3d_sim.objects.packages import sample_package
 from pan3d_sim.worlds.world import World
 
 HIDDEN_GROUP, SHOWN_GROUP = 4, 1
@@ -59,6 +61,8 @@ class Contents:
 
     library: ObjectLibrary | None = None  # of modelled objects; None = procedural ones only
     share: float = 0.6  # of modelled objects in a bank
+    printed_share: float = 0.0  # of printed things among the others
+    odd_share: float = 0.0  # of nameless things among what then is left
     arrangement: str = "plain"  # one of ARRANGEMENTS
     objects: tuple[ObjectSpec, ...] = ()  # these alone; empty = drawn ones
 
@@ -201,9 +205,13 @@ class SceneStream(AbstractContextManager["SceneStream"]):
 
 
 def _draw(rng: np.random.Generator, kind: str, contents: Contents) -> ObjectSpec:
-    """A procedural object of `kind`, or in its place a modelled one of any kind."""
+    """A procedural object of `kind`, or in its place a modelled, printed or nameless one."""
     if contents.library is not None and rng.random() < contents.share:
         return contents.library.sample(rng)
+    if contents.printed_share and rng.random() < contents.printed_share:
+        return sample_package(rng)
+    if contents.odd_share and rng.random() < contents.odd_share:
+        return sample_odd_shape(rng)
     return sample_object(rng, kind)
 
 

@@ -25,6 +25,7 @@ VOCABULARY_FILE, INDEX_FILE = "vocabulary.json", "index.json"
 FIRST_HELD_OUT_SEED = 1_000_000
 MAX_OBJECTS = 31
 EMPTY_KIND = 255
+NAMELESS_KIND = 254  # of objects that are there and have no name
 IMAGE_FORMATS = {"png": {"compress_level": 4}, "jpg": {"quality": 95, "subsampling": 0}, "webp": {"quality": 95}}
 _PIL_NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
 _NAME = re.compile(r"scenes_(\d{8,})-(\d{8,})")

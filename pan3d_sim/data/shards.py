@@ -23,6 +23,7 @@ from pan3d_sim.data.scene_records import (
     FIRST_HELD_OUT_SEED,
     IMAGE_FORMATS,
     MAX_OBJECTS,
+    NAMELESS_KIND,
     VOCABULARY_FILE,
     SceneRecord,
     ShardRange,
@@ -33,6 +34,7 @@ from pan3d_sim.data.scene_records import (
 from pan3d_sim.library.bank import OBJECT_SPLITS, ObjectLibrary
 from pan3d_sim.library.tables import SPLITS, TRAIN, modelled_kinds, modelled_vocabulary
 from pan3d_sim.objects.kinds import COLORS, HELD_OUT_KINDS, KINDS
+from pan3d_sim.objects.odd_shapes import NAMELESS
 from pan3d_sim.objects.vocabulary import vocabulary
 from pan3d_sim.worlds.config import CELL, WORLDS
 from pan3d_sim.worlds.photographs import read_photographs
@@ -56,6 +58,8 @@ class SceneSettings:
     objects: str = ""  # folder of modelled objects; empty = procedural ones only
     object_split: str = "train"  # which of them, a key of OBJECT_SPLITS
     object_share: float = 0.6  # of them among all objects
+    printed_share: float = 0.0  # of printed things among the other objects
+    odd_share: float = 0.0  # of nameless things among what then is left
     arrangement: str = "plain"  # one of ARRANGEMENTS
 
     def __post_init__(self) -> None:
@@ -65,8 +69,9 @@ class SceneSettings:
             raise ValueError(f"arrangement: expected one of {', '.join(ARRANGEMENTS)}, got {self.arrangement!r}")
         if self.object_split not in OBJECT_SPLITS:
             raise ValueError(f"object_split: expected one of {', '.join(OBJECT_SPLITS)}, got {self.object_split!r}")
-        if not 0 <= self.object_share <= 1:
-            raise ValueError(f"object_share: expected 0 to 1, got {self.object_share}")
+        for name in ("object_share", "printed_share", "odd_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
         if self.kind_set not in KIND_SETS:
             raise ValueError(f"kind_set: expected one of {', '.join(KIND_SETS)}, got {self.kind_set!r}")
         if self.num_views < 1 or min(self.width, self.height) < 16:
@@ -91,7 +96,9 @@ class SceneSettings:
         """Renders scenes of these settings."""
         photographs = read_photographs(Path(self.photographs)) if self.photographs else None
         world = World(WORLDS[self.world], photographs)
-        contents = Contents(self._library() if self.objects else None, self.object_share, self.arrangement)
+        contents = Contents(
+            self._library() if self.objects else None, self.object_share, self.printed_share, self.odd_share, self.arrangement
+        )
         sizes = {"num_views": self.num_views, "width": self.width, "height": self.height}
         return SceneStream(KIND_SETS[self.kind_set], world=world, contents=contents, **sizes)
 
@@ -102,6 +109,9 @@ class SceneSettings:
             del settings["world"]
         if self.arrangement == "plain":
             del settings["arrangement"]
+        for name in ("printed_share", "odd_share"):
+            if not settings[name]:
+                del settings[name]
         # What the pictures and the modelled objects are, not where they lie.
         del settings["photographs"]
         if self.photographs:
@@ -136,7 +146,7 @@ def record_scene(seed: int, scene: RenderedScene, kinds: tuple[str, ...]) -> Sce
     columns = empty_columns(len(scene.images))
     words = tuple(COLORS)
     for k, placed in enumerate(scene.objects, start=1):
-        columns["kinds"][k] = kinds.index(placed.spec.kind)
+        columns["kinds"][k] = NAMELESS_KIND if placed.spec.kind == NAMELESS else kinds.index(placed.spec.kind)
         columns["colors"][k] = words.index(placed.color_name)
         columns["rgb"][k] = np.round(255 * np.array(placed.rgb))
         columns["visible_pixels"][k] = (scene.ids == k).sum((1, 2))

@@ -11,8 +11,8 @@ import numpy as np
 from pan3d_core.views.image_files import opened_picture
 from pan3d_sim.library.catalogue import CatalogueEntry, beside, read_member
 from pan3d_sim.library.obj_files import ObjMaterial, ObjModel, ObjPart, parse_obj
-from pan3d_sim.library.rest_poses import hull_vertices, stable_poses
 from pan3d_sim.library.simplify import Triangles, simplified, unique_rows
+from pan3d_sim.objects.rest_poses import hull_vertices, stable_poses
 
 _log = logging.getLogger("pan3d.sim.library")
 

@@ -14,9 +14,17 @@ from torch import Tensor
 
 from pan3d_core.runtime.files import read_array, read_json_object
 from pan3d_core.structures import present
-from pan3d_sim.data.scene_records import EMPTY_KIND, FIRST_HELD_OUT_SEED, MAX_OBJECTS, SceneRecord, shows_trained_things
+from pan3d_sim.data.scene_records import (
+    EMPTY_KIND,
+    FIRST_HELD_OUT_SEED,
+    MAX_OBJECTS,
+    NAMELESS_KIND,
+    SceneRecord,
+    shows_trained_things,
+)
 
 # The arrays of a shard, and how many axes each has; the first one is that of the scenes.
+VOID, NAMELESS = -1, -2  # in the place of a kind: nobody knows what is there; a thing that has no name
 _ARRAYS = {"images": 5, "depth": 4, "ids": 4, "kinds": 2, "intrinsics": 4, "cam_from_world": 4, "support_height": 1}
 _log = logging.getLogger("pan3d.training")
 
@@ -37,7 +45,8 @@ class SceneBatch:
     images: Tensor  # (B, S, 3, H, W) RGB 0..1
     depth: Tensor  # (B, S, H, W) z-depth in metres, 0 = none
     ids: Tensor  # (B, S, H, W) int64, 0 = no object
-    kinds: Tensor  # (B, K) int64, kind of object id k in column k, -1 = no such object, or, of an id that is there, void
+    kinds: Tensor  # (B, K) int64, kind of object id k in column k, `VOID` = no such object, or, of an id that is there, void;
+    # `NAMELESS` = a thing to find that has no name
     intrinsics: Tensor  # (B, S, 3, 3)
     cam_from_world: Tensor  # (B, S, 4, 4)
     support_height: Tensor  # (B,) metres, NaN = no such surface is known
@@ -45,8 +54,8 @@ class SceneBatch:
 
     @property
     def void(self) -> Tensor:
-        """(B, S, H, W) bool: nobody has said what is there, so nothing is learnt or judged. Ids that have no kind are void."""
-        return (self.ids > 0) & (self.kinds.gather(1, self.ids.flatten(1)).reshape(self.ids.shape) < 0)
+        """(B, S, H, W) bool: nobody has said what is there, so nothing is learnt or judged. Such ids have the kind `VOID`."""
+        return (self.ids > 0) & (self.kinds.gather(1, self.ids.flatten(1)).reshape(self.ids.shape) == VOID)
 
     @property
     def taught(self) -> TeacherMaps:
@@ -74,7 +83,7 @@ def _batch_of_rows(rows: list[dict[str, np.ndarray]]) -> SceneBatch:
         images=torch.from_numpy(stacked["images"]).permute(0, 1, 4, 2, 3).float() / 255,
         depth=torch.from_numpy(stacked["depth"].astype(np.float32) * 1e-4),
         ids=torch.from_numpy(stacked["ids"].astype(np.int64)),
-        kinds=torch.from_numpy(np.where(kinds == EMPTY_KIND, -1, kinds)),
+        kinds=torch.from_numpy(np.select([kinds == EMPTY_KIND, kinds == NAMELESS_KIND], [VOID, NAMELESS], kinds)),
         intrinsics=torch.from_numpy(stacked["intrinsics"]),
         cam_from_world=torch.from_numpy(stacked["cam_from_world"]),
         support_height=torch.from_numpy(stacked["support_height"].astype(np.float32)),

@@ -21,7 +21,7 @@ from pan3d_core.settings import did_you_mean
 from pan3d_eval.datasets.scenes import SceneReference, list_scenes
 from pan3d_eval.datasets.table import names_of_objects
 from pan3d_eval.execution import Failure, Processes, run_items
-from pan3d_sim.data.scene_records import EMPTY_KIND, VOCABULARY_FILE, SceneRecord, empty_columns
+from pan3d_sim.data.scene_records import NAMELESS_KIND, VOCABULARY_FILE, SceneRecord, empty_columns
 from pan3d_sim.data.shards import write_array_shard
 from training.data.scenes.recordings import SamplePlan, labelled_kinds, names_of, plain
 
@@ -96,7 +96,7 @@ def convert_scene(item: SceneToConvert, plan: SamplePlan, out: Path) -> Converte
     for number in range(plan.samples_of(reference)):
         record, scene = plan.read(reference, number)
         records.append(record)
-        objects.update(plan.kinds[kind] for kind in record.kinds.tolist() if kind != EMPTY_KIND)
+        objects.update(plan.kinds[kind] for kind in record.kinds.tolist() if kind < NAMELESS_KIND)
         if scene.truth is not None:
             annotated = True
             labels |= {plain(name) for name in scene.truth.labels.names}

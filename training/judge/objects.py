@@ -88,7 +88,7 @@ class FigureSums:
 
     def __init__(self) -> None:
         self.overlaps: list[SceneOverlaps] = []
-        self.scenes = self.named = self.matched = 0
+        self.scenes = self.named = self.nameable = self.matched = 0
         self.repeats = 0
         self.scores: list[np.ndarray] = []
         self.right: list[np.ndarray] = []
@@ -108,7 +108,9 @@ class FigureSums:
         for column in counted[(overlaps.ious[:, counted] > 0.5).any(axis=0)]:
             best = overlaps.predicted_rows[overlaps.ious[:, column].argmax()]
             self.matched += 1
-            self.named += int(predicted[int(best)] == true.targets.kind[int(overlaps.true_ids[column]) - 1])
+            kind = int(true.targets.kind[int(overlaps.true_ids[column]) - 1])
+            self.nameable += kind >= 0
+            self.named += int(predicted[int(best)]) == kind
         self.scenes += 1
         depth = batch.depth[b]
         error = (outputs.depth()[b] - depth).abs() / depth.clamp_min(1e-3)
@@ -125,7 +127,7 @@ class FigureSums:
         return MiniFigures(
             scenes=self.scenes, objects=ap.num_true, ap50=ap50, ap25=ap25, recall50=self.matched / max(ap.num_true, 1),
             abs_rel=float(np.mean(self.errors)), abs_rel_objects=float(np.mean(self.object_errors or [0.0])),
-            kind_accuracy=self.named / max(self.matched, 1), ap=mean_ap, repeats=self.repeats / max(self.scenes, 1),
+            kind_accuracy=self.named / max(self.nameable, 1), ap=mean_ap, repeats=self.repeats / max(self.scenes, 1),
             ece=expected_calibration_error(scores, right).ece,
         )  # fmt: skip
 

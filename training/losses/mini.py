@@ -115,10 +115,12 @@ def quality_loss(queries: QueryOutputs, scenes: tuple[SceneTargets, ...], unhear
 def text_losses(
     queries: QueryOutputs, scenes: tuple[SceneTargets, ...], matches: list[tuple[Tensor, Tensor]], descriptions: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """InfoNCE (van den Oord et al. 2018) of matched queries against one description (K, text_dim) per kind, and one minus the
-    cosine to their own."""
+    """InfoNCE (van den Oord et al. 2018) of queries matched to things with a name against one description (K, text_dim) per
+    kind, and one minus the cosine to their own."""
     vectors = torch.cat([queries.text_embedding[b, q] for b, (q, _) in enumerate(matches)])
     kind = torch.cat([scenes[b].kind[g] for b, (_, g) in enumerate(matches)])
+    named = kind >= 0
+    vectors, kind = vectors[named], kind[named]
     if not len(kind):
         zero = queries.text_embedding.sum() * 0.0
         return zero, zero

@@ -19,6 +19,7 @@ _SHARD_DEFAULTS = {
     "cameras": 4, "size": "144x112", "kinds": "known", "format": "arrays", "image_format": "png", "shard_size": 200,
     "part": "1/1", "workers": 0, "world": "cell", "photographs": "",
     "arrangement": "plain", "object_folder": "", "object_split": "train", "object_share": 0.6,
+    "printed_share": 0.0, "odd_share": 0.0,
 }  # fmt: skip
 
 
@@ -46,6 +47,8 @@ def add(render: argparse.ArgumentParser) -> None:
     shards.add_argument("--object-folder", metavar="DIR", help="modelled objects to mix in (default: procedural ones only)")
     shards.add_argument("--object-split", help="modelled objects to show: train (default) or held-out, which no training shows")
     shards.add_argument("--object-share", type=float, help="of modelled objects among all (default: 0.6)")
+    shards.add_argument("--printed-share", type=float, help="of printed packages and dishes among the others (default: 0)")
+    shards.add_argument("--odd-share", type=float, help="of oddly shaped things without a name among the rest (default: 0)")
     shards.add_argument("--shard-size", type=int, help="scenes per shard (default: 200)")
     shards.add_argument("--part", metavar="K/N", help="render every N-th shard only, as machine K of N (default: 1/1)")
     shards.add_argument("--workers", type=int, help="processes (default: one per core)")
@@ -79,7 +82,7 @@ def _render_shards(options: argparse.Namespace, width: int, height: int) -> int:
     settings = SceneSettings(
         options.kinds, options.cameras, width, height, options.world, options.photographs,
         objects=options.object_folder, object_split=options.object_split, object_share=options.object_share,
-        arrangement=options.arrangement,
+        printed_share=options.printed_share, odd_share=options.odd_share, arrangement=options.arrangement,
     )  # fmt: skip
     plan = RenderPlan(
         options.out, options.seed, options.count, settings, options.shard_size, options.format, options.image_format,

@@ -9,9 +9,9 @@ from pan3d_sim.library.catalogue import open_catalogue, read_catalogue
 from pan3d_sim.library.convert import MAX_TEXTURE, prepare
 from pan3d_sim.library.obj_files import parse_obj
 from pan3d_sim.library.pieces import convex_pieces
-from pan3d_sim.library.rest_poses import stable_poses
 from pan3d_sim.library.simplify import Triangles, simplified
 from pan3d_sim.objects.meshes import lathe, matrix_from_quat
+from pan3d_sim.objects.rest_poses import stable_poses
 
 
 def _prepared(path, name="cube", longest_m=None):

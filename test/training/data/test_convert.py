@@ -145,7 +145,7 @@ def test_classes_must_fit_the_labels(scans, tmp_path):
     assert labelled_kinds(references)[:3] == ("cabinet", "bed", "chair") and "wall" not in labelled_kinds(references)
     with pytest.raises(ValueError, match="classes: expected names of objects or labels .*, got 'chiar'; did you mean chair"):
         convert(references, replace(PLAN, kinds=("chiar", "lamp")), tmp_path / "other")
-    with pytest.raises(ValueError, match="classes: expected 1 to 255 names, none twice, got lamp, Lamp"):
+    with pytest.raises(ValueError, match="classes: expected 1 to 254 names, none twice, got lamp, Lamp"):
         SamplePlan(("lamp", "Lamp"))
     with pytest.raises(ValueError, match="views: expected at least 1, got 0"):
         SamplePlan(("lamp",), views=0)

@@ -17,7 +17,7 @@ from training.losses.fast3dis_mini import fast3dis_mini_losses
 from training.losses.void import known_pixels
 
 
-def nameless(batch):
+def with_void(batch):
     """The same scenes, of whose first object nobody says what it is."""
     kinds = batch.kinds.clone()
     kinds[:, 1] = -1
@@ -31,7 +31,7 @@ def anchors(tiny, batch):
     torch.manual_seed(0)
     model = Fast3disMini(Fast3disMiniSettings.from_dict({"base": tiny, "decoder": decoder, "lora_rank": 4}))
     outputs = model(plain_inputs(batch, posed=True))
-    return outputs, batch_targets(nameless(batch), outputs.plane_from_world)
+    return outputs, batch_targets(with_void(batch), outputs.plane_from_world)
 
 
 def test_no_mask_and_no_feature_of_anchors_learns_where_nothing_is_known(anchors, descriptions):
@@ -82,7 +82,7 @@ def test_where_nothing_at_all_is_known_anchors_are_told_nothing(batch, anchors, 
 
 def mini_gaussians(run_values):
     trainer = trainer_of(run_values(EPS3D, model={"loss": {"splatting": False}}, sampling={"augment": False, "batch": 1}))
-    batch = nameless(ShardSet(trainer.config.data / "train").batch(np.array([0]), [np.arange(4)]))
+    batch = with_void(ShardSet(trainer.config.data / "train").batch(np.array([0]), [np.arange(4)]))
     return trainer, trainer.family.prepare(batch, torch.Generator().manual_seed(0))
 
 

@@ -15,10 +15,10 @@ import torch
 from pan3d_core.views.scene_folder import Scene, SceneObject
 from pan3d_eval.datasets import SceneReference, ViewSelection, dataset_of
 from pan3d_eval.datasets.table import read_unlabelled
-from pan3d_sim.data.scene_records import EMPTY_KIND, SceneRecord, empty_columns
+from pan3d_sim.data.scene_records import NAMELESS_KIND, SceneRecord, empty_columns
 from training.data.scenes.sampled import SampledScene, fill_column
 
-MAX_KINDS = EMPTY_KIND  # their numbers are stored in a byte, whose last value means none
+MAX_KINDS = NAMELESS_KIND  # their numbers are stored in a byte, whose last values mean no name and no object
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from pan3d_core.geometry.cameras import pixel_rays
 from pan3d_core.geometry.transforms import invert_rigid, transform_points
-from training.data.arrays import SceneBatch
+from training.data.arrays import VOID, SceneBatch
 
 MIN_PIXELS = 16
 MIN_DEPTH_M, MAX_DEPTH_M = 0.1, 3.0
@@ -22,7 +22,7 @@ class SceneTargets:
 
     masks2: Tensor  # (G, S, H/2, W/2) share of each cell that the object covers
     masks4: Tensor  # (G, S, H/4, W/4)
-    kind: Tensor  # (G,) int64
+    kind: Tensor  # (G,) int64, or `NAMELESS`
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class BatchTargets:
     foreground2: Tensor  # (B, S, H/2, W/2) share of each cell that objects cover
     center_offset: Tensor  # (B, S, H/4, W/4, 3) plane frame, metres
     offset_valid: Tensor  # (B, S, H/4, W/4) bool
-    kind8: Tensor  # (B, S, H/8, W/8) int64 kind of the object at the cell's centre, -1 = none
+    kind8: Tensor  # (B, S, H/8, W/8) int64 kind of the object at the cell's centre, negative = none
     view1_from_cam: Tensor  # (B, S, 9) first two columns of the rotation, translation
     on_object: Tensor  # (B, S, H, W) bool
     known2: Tensor  # (B, S, H/2, W/2) bool, False where more than half of a cell is void
@@ -46,13 +46,13 @@ def scene_targets(ids: Tensor, kinds: Tensor) -> SceneTargets:
 
     Args:
         ids: (S, H, W) index of the object at each pixel, 0 for none.
-        kinds: (K,) kind of each index, negative where it is not known.
+        kinds: (K,) kind of each index, `NAMELESS` of a thing without a name, `VOID` where nobody knows what it is.
 
     Returns:
         Masks at half and quarter resolution, and kinds, object by object.
     """
     counts = torch.bincount(ids.flatten(), minlength=len(kinds))[: len(kinds)]
-    present = torch.nonzero((counts >= MIN_PIXELS) & (kinds >= 0))[:, 0]
+    present = torch.nonzero((counts >= MIN_PIXELS) & (kinds != VOID))[:, 0]
     present = present[present > 0]
     full = (ids[None] == present[:, None, None, None]).float()
     masks2 = F.avg_pool2d(full, 2)

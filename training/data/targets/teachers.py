@@ -74,7 +74,7 @@ def cell_classes(batch: SceneBatch, num_kinds: int) -> Tensor:
     """(B, S, H, W) int64: kind of the object, `num_kinds` + index into `STUFF`, or -1 where neither is known."""
     kind = batch.kinds[torch.arange(len(batch.kinds))[:, None, None, None], batch.ids]
     stuff = stuff_ids(batch)
-    return torch.where(stuff > 0, num_kinds + stuff - 1, torch.where(batch.ids > 0, kind, -1))
+    return torch.where(stuff > 0, num_kinds + stuff - 1, torch.where(batch.ids > 0, kind.clamp_min(-1), -1))
 
 
 @dataclass(frozen=True)
