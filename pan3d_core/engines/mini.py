@@ -28,7 +28,7 @@ from pan3d_core.language.known_names import KnownNames
 from pan3d_core.models.mini.calibration import CalibrationMemory, MiniInputs
 from pan3d_core.models.mini.cameras import unposed_cameras
 from pan3d_core.models.mini.crops import StemCrops
-from pan3d_core.models.mini.decode import decode_scene
+from pan3d_core.models.mini.decode import ScoreCalibration, find_instances
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniSettings
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniSettings
 from pan3d_core.models.mini.graph import graph_inputs, graph_outputs, mini_graph
@@ -64,6 +64,7 @@ class MiniCheckpoint:
     facts: dict[str, Any]  # how it was made: data, schedule, seed, figures
     stuff_names: KnownNames | None = None  # of what is no object, in networks that know such
     checksum: str = ""  # of its tensors and words
+    scores: ScoreCalibration | None = None  # how its scores become probabilities; None = they are taken as they are
 
     @property
     def preprocess(self) -> PreprocessConfig:
@@ -108,7 +109,8 @@ def read_checkpoint(path: Path, name: str = MINI) -> MiniCheckpoint:
         if words:
             stuff = KnownNames(words, words, found[NAMES_PREFIX + "stuff"].float())
         checksum = metadata.get(CHECKSUM) or checksum_of(found, metadata)
-        return MiniCheckpoint(model.eval(), known, content["facts"], stuff, checksum)
+        scores = ScoreCalibration.from_dict(content["scores"]) if "scores" in content else None
+        return MiniCheckpoint(model.eval(), known, content["facts"], stuff, checksum, scores)
 
 
 def engine_of(path: Path) -> str:
@@ -165,6 +167,8 @@ def graph_of_checkpoint(checkpoint: MiniCheckpoint, hw: tuple[int, int]) -> Grap
         "names": known.names, "class_names": known.class_names, "facts": checkpoint.facts, "preprocess": to_plain(prepared),
         "sweep_heights": base.sweep.levels, "head_dim": base.head_dim,
     }  # fmt: skip
+    if checkpoint.scores is not None:
+        content["scores"] = checkpoint.scores.to_dict()
     if checkpoint.stuff_names is not None:
         content["stuff"] = checkpoint.stuff_names.names
     beside = {"names.embeddings": known.embeddings}
@@ -208,7 +212,7 @@ class MiniEngine:
 
     def __init__(self, checkpoint: MiniCheckpoint, config: ModelConfig, device: torch.device) -> None:
         self._names = NameTable.of(checkpoint.known_names, checkpoint.name_temperature, device)
-        self._config, self._device = config, device
+        self._config, self._device, self._scores = config, device, checkpoint.scores
         base = checkpoint.model if isinstance(checkpoint.model, PanMini) else checkpoint.model.base
         crops = None if base.image_stem is None else StemCrops(base.image_stem.stem)
         self._model = ready_network(checkpoint.model, device)
@@ -283,7 +287,7 @@ class MiniEngine:
         )
 
     def _instances(self, outputs: MiniOutputs) -> InstanceSet:
-        rows, scores = decode_scene(outputs.queries, 0, self._config.min_score, self._config.nms_iou)
+        rows, scores = find_instances(outputs, 0, self._config.min_score, self._config.nms_iou, self._scores)
         rows, scores = rows[: self._config.max_instances], scores[: self._config.max_instances]
         vectors = outputs.queries.text_embedding[0, rows]
         return InstanceSet(

@@ -89,9 +89,9 @@ def export_eps3d_mini(state: dict, request: ExportRequest) -> None:
     earlier = [run_facts(own, text, validation) for own in request.earlier_states()]
     facts = {**run_facts(state, text, validation), "earlier": earlier}
     stuff = dict(zip(STUFF, teacher.stuff_embeddings, strict=True))
-    export_weights(state, text, facts, request.out, stuff)
+    export_weights(state, text, facts, request.out, stuff=stuff)
     facts["text_space"] = text_space_facts(*rendered_cosines(exported_network(request.out), validation, text, teacher))
     scenes = min(request.scenes, max(1, len(validation) - CALIBRATION_SCENES))
     facts["figures"] = measure(request.out, validation, text, teacher, scenes)
-    export_weights(state, text, facts, request.out, stuff)
+    export_weights(state, text, facts, request.out, stuff=stuff)
     write_card(request.out, joined_logs(request.logs()), request.out.with_suffix(".md"))

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pan3d_core.engines.mini import FORMATS, NAMES_PREFIX, fold_batch_norms, read_checkpoint
+from pan3d_core.engines.mini import FORMATS, NAMES_PREFIX, engine_of, fold_batch_norms, read_checkpoint
+from pan3d_core.models.mini.decode import ScoreCalibration
 from pan3d_core.runtime.checksums import write_weights
 from training.data.arrays import ShardSet
 from training.data.targets.text import TextTargets, load_text_targets
@@ -22,10 +23,19 @@ from training.judge.objects import MiniFigures, answered, measured, object_netwo
 MAX_BYTES = 20 * 2**20
 
 
-def export_weights(state: dict, text: TextTargets, facts: dict, out: Path, stuff: Mapping[str, Tensor] | None = None) -> None:
+def export_weights(
+    state: dict,
+    text: TextTargets,
+    facts: dict,
+    out: Path,
+    *,
+    stuff: Mapping[str, Tensor] | None = None,
+    scores: ScoreCalibration | None = None,
+) -> None:
     """State of a trainer -> safetensors in half precision with the known names' embeddings; refuses more than `MAX_BYTES`.
 
-    `stuff`: words for what is no object with their embeddings, in networks that know such.
+    `stuff`: words for what is no object with their embeddings, in networks that know such; `scores`: where it is known how its
+    scores become probabilities (`training.judge.scores`).
     """
     named = text.is_name()
     tensors = {name: (v.half() if v.is_floating_point() else v).contiguous() for name, v in state["ema"].items()}
@@ -37,6 +47,8 @@ def export_weights(state: dict, text: TextTargets, facts: dict, out: Path, stuff
         "class_names": [text.kinds[int(text.kind[row])] for row in rows],
         "facts": facts,
     }
+    if scores is not None:
+        content["scores"] = scores.to_dict()
     if stuff is not None:
         content["stuff"] = list(stuff)
         tensors[NAMES_PREFIX + "stuff"] = torch.stack(list(stuff.values())).half()
@@ -58,16 +70,27 @@ def run_facts(state: dict, text: TextTargets, validation: ShardSet) -> dict:
 
 def measure(out: Path, family: str, validation: ShardSet, text: TextTargets, scenes: int) -> dict[str, MiniFigures]:
     """Figures of the exported file itself, read back as the engine reads it."""
-    model = object_network(read_checkpoint(out, family).model)
+    checkpoint = read_checkpoint(out, family)
+    model = object_network(checkpoint.model)
     fold_batch_norms(model)
     cases = {
         "cameras known, 4 views": (True, 4), "cameras known, 2 views": (True, 2), "cameras known, 1 view": (True, 1),
         "poses unknown, 4 views": (False, 4),
     }  # fmt: skip
-    return {
-        name: measured(answered(model, validation, scenes=scenes, posed=posed, views=views, bfloat16=False), text).figures()
-        for name, (posed, views) in cases.items()
-    }
+    figures = {}
+    for name, (posed, views) in cases.items():
+        answers = answered(model, validation, scenes=scenes, posed=posed, views=views, bfloat16=False)
+        figures[name] = measured(answers, text, checkpoint.scores).figures()
+    return figures
+
+
+def scores_of_start(state: dict) -> ScoreCalibration | None:
+    """How scores become probabilities by the weight file of the same network that a run started from, so that a network which
+    has learnt a little more means the same by its scores; None where there is none."""
+    base = Path(state["config"].get("start_from", ""))
+    if base.suffix != ".safetensors" or engine_of(base) != state["family"]:
+        return None
+    return read_checkpoint(base, state["family"]).scores
 
 
 def export_mini(state: dict, request: ExportRequest) -> None:
@@ -75,9 +98,9 @@ def export_mini(state: dict, request: ExportRequest) -> None:
     text = load_text_targets(request.data / "text_embeddings.npz")
     validation = ShardSet(request.data / "val")
     earlier = [run_facts(own, text, validation) for own in request.earlier_states()]
-    facts = {**run_facts(state, text, validation), "earlier": earlier}
-    export_weights(state, text, facts, request.out)
+    facts, scores = {**run_facts(state, text, validation), "earlier": earlier}, scores_of_start(state)
+    export_weights(state, text, facts, request.out, scores=scores)
     measured = measure(request.out, state["family"], validation, text, request.scenes)
     figures = {name: asdict(value) for name, value in measured.items()}
-    export_weights(state, text, {**facts, "figures": figures}, request.out)
+    export_weights(state, text, {**facts, "figures": figures}, request.out, scores=scores)
     write_card(request.out, joined_logs(request.logs()), request.out.with_suffix(".md"))

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pan3d_core.models.mini.decode import decode_scene
+from pan3d_core.models.mini.decode import ScoreCalibration, find_instances
 from pan3d_core.models.mini.network import MiniOutputs
 from pan3d_eval.metrics.average_precision import instance_ap
 from training.data.arrays import SceneBatch, ShardSet
@@ -36,10 +36,10 @@ class SceneAnswer:
     true: TrueCells
 
     @classmethod
-    def of(cls, outputs: MiniOutputs, batch: SceneBatch, b: int) -> SceneAnswer:
-        """That of scene `b`."""
+    def of(cls, outputs: MiniOutputs, batch: SceneBatch, b: int, calibration: ScoreCalibration | None = None) -> SceneAnswer:
+        """That of scene `b`, scored as the network's file says."""
         every = (outputs.queries.mask_logits[b] > 0).flatten(1)
-        rows, scores = decode_scene(outputs.queries, b, MIN_SCORE)
+        rows, scores = find_instances(outputs, b, MIN_SCORE, calibration=calibration)
         foreground = (outputs.foreground_logits[b] > 0).flatten()
         return cls(every[rows], scores, every, foreground, TrueCells.of(batch, b))
 
@@ -118,7 +118,8 @@ def limits_of(judged: Judged, shards: ShardSet, scenes: int) -> dict[str, float]
         AP50 by the names of `LIMITS`.
     """
     network, shown = object_network(judged.model), judged.sized(unvaried)
-    answers = [SceneAnswer.of(*one) for one in answered(network, shards, scenes=scenes, posed=True, bfloat16=False, vary=shown)]
+    shown_scenes = answered(network, shards, scenes=scenes, posed=True, bfloat16=False, vary=shown)
+    answers = [SceneAnswer.of(*one, judged.scores) for one in shown_scenes]
     return {
         name: instance_ap([item.true.overlaps(*limit(item)) for item in answers], min_points=MIN_TRUE_CELLS).ap50
         for name, limit in LIMITS.items()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pan3d_core.engines.mini import build_network
 from pan3d_core.models.mini.calibration import MiniInputs
-from pan3d_core.models.mini.decode import count_repeats, decode_scene
+from pan3d_core.models.mini.decode import ScoreCalibration, count_repeats, find_instances
 from pan3d_core.models.mini.fast3dis import Fast3disMini
 from pan3d_core.models.mini.network import MiniOutputs, PanMini
 from pan3d_eval.metrics.average_precision import SceneOverlaps, instance_ap, measure_overlaps
@@ -84,9 +84,10 @@ class TrueCells:
 
 
 class FigureSums:
-    """Running sums over scenes."""
+    """Running sums over scenes; scores are probabilities where a calibration makes them such."""
 
-    def __init__(self) -> None:
+    def __init__(self, scores: ScoreCalibration | None = None) -> None:
+        self.calibration = scores
         self.overlaps: list[SceneOverlaps] = []
         self.scenes = self.named = self.nameable = self.matched = 0
         self.repeats = 0
@@ -97,7 +98,7 @@ class FigureSums:
 
     def add(self, outputs: MiniOutputs, batch: SceneBatch, b: int, text: TextTargets) -> None:
         true = TrueCells.of(batch, b)
-        kept, scores = decode_scene(outputs.queries, b)
+        kept, scores = find_instances(outputs, b, calibration=self.calibration)
         self.repeats += count_repeats(outputs.queries, b)
         overlaps = true.overlaps((outputs.queries.mask_logits[b, kept] > 0).flatten(1), scores)
         self.overlaps.append(overlaps)
@@ -182,17 +183,20 @@ def answered(
             yield outputs, batch, b
 
 
-def measured(answers: Iterable[tuple[MiniOutputs, SceneBatch, int]], text: TextTargets) -> FigureSums:
+def measured(
+    answers: Iterable[tuple[MiniOutputs, SceneBatch, int]], text: TextTargets, scores: ScoreCalibration | None = None
+) -> FigureSums:
     """Measure what a network says of held-out scenes.
 
     Args:
         answers: As `answered` gives them.
         text: Embedded descriptions of the kinds.
+        scores: Of the network's file; None takes scores as the network gives them.
 
     Returns:
         What is known of each scene, and of all by `figures()`.
     """
-    sums = FigureSums()
+    sums = FigureSums(scores)
     for outputs, batch, b in answers:
         sums.add(outputs, batch, b, text)
     return sums

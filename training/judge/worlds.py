@@ -19,6 +19,7 @@ from torch import nn
 
 from pan3d_core.engines.mini import build_network, engine_of, read_checkpoint
 from pan3d_core.models.mini.calibration import MiniInputs
+from pan3d_core.models.mini.decode import ScoreCalibration
 from training.data.arrays import SceneBatch, ShardSet
 from training.data.augment import AugmentConfig, Noise, disturb_poses, plain_inputs
 from training.data.repaint import LUMA, repaint
@@ -71,13 +72,15 @@ class Judged:
     name: str
     model: nn.Module
     image_hw: tuple[int, int] | None  # None: that of the scenes
+    scores: ScoreCalibration | None = None  # of a weight file
 
     @classmethod
     def read(cls, path: Path) -> Judged:
         """From a weight file or a training checkpoint (its averaged weights)."""
         if path.suffix == ".safetensors":
             checkpoint = read_checkpoint(path, engine_of(path))
-            return cls(path.name, object_network(checkpoint.model), (checkpoint.preprocess.height, checkpoint.preprocess.width))
+            size = (checkpoint.preprocess.height, checkpoint.preprocess.width)
+            return cls(path.name, object_network(checkpoint.model), size, checkpoint.scores)
         state = read_state(path)
         model = object_network(build_network(state["family"], state["architecture"]))
         model.load_state_dict(state["ema"])
@@ -86,7 +89,8 @@ class Judged:
     def figures(self, shards: ShardSet, text: TextTargets, vary: Vary, scenes: int) -> MiniFigures:
         """Measure the network in one world under one variation."""
         network, shown = object_network(self.model), self.sized(vary)
-        return measured(answered(network, shards, scenes=scenes, posed=True, bfloat16=False, vary=shown), text).figures()
+        answers = answered(network, shards, scenes=scenes, posed=True, bfloat16=False, vary=shown)
+        return measured(answers, text, self.scores).figures()
 
     def sized(self, vary: Vary) -> Vary:
         """The variation, of scenes at this network's size."""

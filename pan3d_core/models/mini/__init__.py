@@ -2,7 +2,7 @@
 
 from pan3d_core.models.mini.calibration import Calibration, CalibrationMemory, MiniInputs
 from pan3d_core.models.mini.cameras import unposed_cameras
-from pan3d_core.models.mini.decode import count_repeats, decode_scene
+from pan3d_core.models.mini.decode import ScoreCalibration, count_repeats, decode_scene, find_instances
 from pan3d_core.models.mini.eps3d import Eps3dMini, Eps3dMiniOutputs, Eps3dMiniSettings
 from pan3d_core.models.mini.fast3dis import Fast3disMini, Fast3disMiniOutputs, Fast3disMiniSettings
 from pan3d_core.models.mini.geometry import SceneGeometry, scene_geometry
@@ -27,9 +27,11 @@ __all__ = [
     "QueryPrediction",
     "SceneFeatures",
     "SceneGeometry",
+    "ScoreCalibration",
     "SingleViews",
     "count_repeats",
     "decode_scene",
+    "find_instances",
     "scene_geometry",
     "unposed_cameras",
 ]
