@@ -35,6 +35,11 @@ JUDGED_WORLDS: Mapping[str, JudgedWorld] = {
     "effects": JudgedWorld("known kinds by cameras that err", {"world": "effects"}),
     "wild": JudgedWorld("known kinds in the wildest world", {"world": "wild"}),
     "heaps": JudgedWorld("known kinds apart, touching and heaped", {"arrangement": "mixed"}),
+    "printed": JudgedWorld(
+        "printed packages and dishes, no two alike, on tables of any colour and print",
+        {"world": "surfaces", "printed_share": 1.0},
+    ),
+    "nameless": JudgedWorld("oddly shaped things, no two alike, on the same", {"world": "surfaces", "odd_share": 1.0}),
     "modelled": JudgedWorld("modelled household objects, unseen, in the plain cell", _MODELLED, True),
     "modelled-surfaces": JudgedWorld("the same on tables of any colour and print", {**_MODELLED, "world": "surfaces"}, True),
     "modelled-wild": JudgedWorld("the same in the wildest world", {**_MODELLED, "world": "wild"}, True),

@@ -40,7 +40,7 @@ class JudgedMasks:
     @classmethod
     def of(cls, judged: Judged, shards: ShardSet, scenes: int) -> JudgedMasks:
         """Those of the first scenes; masks on what is void are left out."""
-        found = [(np.zeros((0, len(EVIDENCE))), np.zeros(0), np.zeros(0, bool))]
+        found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = [(np.zeros((0, len(EVIDENCE))), np.zeros(0), np.zeros(0, bool))]
         network, shown = object_network(judged.model), judged.sized(unvaried)
         for outputs, batch, b in answered(network, shards, scenes=scenes, posed=True, bfloat16=False, vary=shown):
             rows, scores = decode_scene(outputs.queries, b)
@@ -48,7 +48,8 @@ class JudgedMasks:
             overlaps = TrueCells.of(batch, b).overlaps(masks, scores)
             counted = torch.as_tensor(np.asarray(overlaps.predicted_rows), dtype=torch.int64)
             evidence = mask_evidence(outputs, b, rows)[counted].numpy()
-            found.append((evidence, np.asarray(overlaps.scores), (np.asarray(overlaps.ious) > 0.5).any(axis=1)))
+            right = np.asarray((np.asarray(overlaps.ious) > 0.5).any(axis=1))
+            found.append((evidence, np.asarray(overlaps.scores), right))
         return cls(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
     def joined(self, other: JudgedMasks) -> JudgedMasks:
