@@ -26,14 +26,17 @@ TAPS = {2: 24, 4: 40, 10: 112}  # blocks whose answers are used, at strides 4, 8
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """Convolution without padding and batch normalisation."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride=stride, groups=groups, bias=False), nn.BatchNorm2d(outputs, eps=EPSILON)
-    )
+    """Convolution and batch normalisation. Where it strides, its input comes padded (`_padded`)."""
+    padding = (kernel - 1) // 2 if stride == 1 else 0
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, groups=groups, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs, eps=EPSILON))
 
 
 def _padded(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """Zeros around maps of even size, so that each `stride` cells give one; the larger half below and right."""
+    """Zeros around maps of even size, so that each `stride` cells give one; the larger half below and right. A convolution that
+    does not stride pads by itself, which copies nothing."""
+    if stride == 1:
+        return x
     before = (kernel - stride) // 2
     after = kernel - stride - before
     return F.pad(x, (before, after, before, after))
