@@ -25,21 +25,27 @@ BLOCKS = (
 TAPS = {2: 24, 4: 40, 10: 112}  # blocks whose answers are used, at strides 4, 8 and 16, and their channels
 
 
+class HalvingConv2d(nn.Conv2d):
+    """Strides by 2 over maps of even size, with one row and column of zeros less above and left than below and right of them.
+
+    The kernel gets a row and a column of zeros instead, which is the same and copies no map.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, groups: int = 1) -> None:
+        super().__init__(inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2, groups=groups, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, F.pad(self.weight, (1, 0, 1, 0)), self.bias, self.stride, self.padding, groups=self.groups)
+
+
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """Convolution and batch normalisation. Where it strides, its input comes padded (`_padded`)."""
-    padding = (kernel - 1) // 2 if stride == 1 else 0
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, groups=groups, bias=False)
+    """Convolution that gives a cell for each `stride`, and batch normalisation."""
+    convolution = (
+        nn.Conv2d(inputs, outputs, kernel, padding=(kernel - 1) // 2, groups=groups, bias=False)
+        if stride == 1
+        else HalvingConv2d(inputs, outputs, kernel, groups)
+    )
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs, eps=EPSILON))
-
-
-def _padded(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """Zeros around maps of even size, so that each `stride` cells give one; the larger half below and right. A convolution that
-    does not stride pads by itself, which copies nothing."""
-    if stride == 1:
-        return x
-    before = (kernel - stride) // 2
-    after = kernel - stride - before
-    return F.pad(x, (before, after, before, after))
 
 
 class InvertedResidual(nn.Module):
@@ -48,15 +54,14 @@ class InvertedResidual(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         wide = inputs * expansion
-        self.kernel, self.stride = kernel, stride
         self.expand = _conv(inputs, wide, 1) if expansion > 1 else nn.Identity()
         self.depthwise = _conv(wide, wide, kernel, stride, groups=wide)
         self.project = _conv(wide, outputs, 1)
         self.skip = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x if isinstance(self.expand, nn.Identity) else F.relu6(self.expand(x))
-        projected: Tensor = self.project(F.relu6(self.depthwise(_padded(wide, self.kernel, self.stride))))
+        wide = x if isinstance(self.expand, nn.Identity) else F.relu6(self.expand(x), inplace=True)
+        projected: Tensor = self.project(F.relu6(self.depthwise(wide), inplace=True))
         return x + projected if self.skip else projected
 
 
@@ -83,7 +88,7 @@ class ImageStem(nn.Module):
         """Pictures (N, 3, H, W), RGB 0..1, H and W multiples of 16 -> maps (N, 24, H/4, W/4), (N, 40, H/8, W/8),
         (N, 112, H/16, W/16)."""
         mean, deviation = images.new_tensor(MEAN)[:, None, None], images.new_tensor(DEVIATION)[:, None, None]
-        x = F.relu6(self.start(_padded((images - mean) / deviation, 3, 2)))
+        x = F.relu6(self.start((images - mean) / deviation), inplace=True)
         taken = []
         for number, block in enumerate(self.blocks):
             x = block(x)

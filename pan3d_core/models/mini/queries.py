@@ -94,10 +94,9 @@ def mask_facts(mask_logits: Tensor) -> Tensor:
     Pixels on the border count in part: one that rounding puts on this side of it or that does not make the answer jump.
     """
     logits = mask_logits.detach().flatten(2)
-    probs = logits.sigmoid()
-    inside = (0.5 + logits / (2 * BORDER_LOGIT)).clamp(0, 1)
+    inside = logits.mul(0.5 / BORDER_LOGIT).add_(0.5).clamp_(0, 1)
     area = inside.sum(-1)
-    certainty = (probs * inside).sum(-1) / area.clamp_min(1)
+    certainty = torch.linalg.vecdot(logits.sigmoid(), inside) / area.clamp_min(1)
     return torch.stack([certainty, (1 + area).log() / 8], dim=-1)
 
 
