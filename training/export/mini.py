@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pan3d_core.engines.mini import FORMATS, NAMES_PREFIX, engine_of, fold_batch_norms, read_checkpoint
+from pan3d_core.engines.mini import FORMATS, NAMES_PREFIX, MiniCheckpoint, engine_of, fold_batch_norms, read_checkpoint
 from pan3d_core.models.mini.decode import ScoreCalibration
 from pan3d_core.runtime.checksums import write_weights
 from training.data.arrays import ShardSet
@@ -84,21 +84,32 @@ def measure(out: Path, family: str, validation: ShardSet, text: TextTargets, sce
     return figures
 
 
-def scores_of_start(state: dict) -> ScoreCalibration | None:
-    """How scores become probabilities by the weight file of the same network that a run started from, so that a network which
-    has learnt a little more means the same by its scores; None where there is none."""
+def start_of(state: dict) -> MiniCheckpoint | None:
+    """The weight file of the same network that a run started from; None where there was none."""
     base = Path(state["config"].get("start_from", ""))
     if base.suffix != ".safetensors" or engine_of(base) != state["family"]:
         return None
-    return read_checkpoint(base, state["family"]).scores
+    return read_checkpoint(base, state["family"])
+
+
+def rounds_of(start: MiniCheckpoint | None) -> list[dict]:
+    """What a weight file says of the rounds that made it, first to last."""
+    if start is None:
+        return []
+    last = {name: value for name, value in start.facts.items() if name not in ("earlier", "figures")}
+    return [*start.facts.get("earlier", []), last]
 
 
 def export_mini(state: dict, request: ExportRequest) -> None:
     """Weights with the known names' embeddings, figures of the file itself and the card."""
     text = load_text_targets(request.data / "text_embeddings.npz")
     validation = ShardSet(request.data / "val")
-    earlier = [run_facts(own, text, validation) for own in request.earlier_states()]
-    facts, scores = {**run_facts(state, text, validation), "earlier": earlier}, scores_of_start(state)
+    states = request.earlier_states()
+    start = start_of([*states, state][0])
+    earlier = [*rounds_of(start), *(run_facts(own, text, validation) for own in states)]
+    facts = {**run_facts(state, text, validation), "earlier": earlier}
+    # A network that has learnt a little more means the same by its scores, until they are calibrated again.
+    scores = None if start is None else start.scores
     export_weights(state, text, facts, request.out, scores=scores)
     measured = measure(request.out, state["family"], validation, text, request.scenes)
     figures = {name: asdict(value) for name, value in measured.items()}

@@ -12,7 +12,7 @@ from pan3d_core.models.mini.decode import EVIDENCE, ScoreCalibration, find_insta
 from pan3d_core.runtime.checksums import CHECKSUM, read_stored, write_weights
 from training.data.arrays import ShardSet
 from training.data.targets.text import TextTargets
-from training.export.mini import scores_of_start
+from training.export.mini import rounds_of, start_of
 from training.judge import scores
 from training.judge.objects import answered, measured
 from training.judge.scores import JudgedMasks, fitted, write_scores
@@ -80,9 +80,13 @@ def test_what_is_written_is_read_by_engines_and_figures(copy, data_folder):
 def test_a_network_that_learns_on_keeps_the_meaning_of_its_scores(copy):
     write_scores(copy, ScoreCalibration(torch.ones(len(EVIDENCE)), 0.5), ["odd"])
     state = {"config": {"start_from": str(copy)}, "family": "pan3d-mini"}
-    assert scores_of_start(state).bias == 0.5
-    assert scores_of_start(state | {"family": "pan3d-mini-fast3dis"}) is None  # another network on top
-    assert scores_of_start({"config": {"start_from": "run/last.pt"}, "family": "pan3d-mini"}) is None
+    start = start_of(state)
+    assert start.scores.bias == 0.5
+    assert start_of(state | {"family": "pan3d-mini-fast3dis"}) is None  # another network on top
+    assert start_of({"config": {"start_from": "run/last.pt"}, "family": "pan3d-mini"}) is None
+    rounds = rounds_of(start)
+    assert [item["samples"] for item in rounds[-1:]] == [start.facts["samples"]] and "figures" not in rounds[-1]
+    assert len(rounds) == len(start.facts["earlier"]) + 1 and rounds_of(None) == []
 
 
 def test_the_command_prints_both_errors_and_writes_on_request(copy, data_folder, monkeypatch, capsys):
