@@ -15,7 +15,7 @@ from pathlib import Path
 
 from torch import nn
 
-from pan3d_core.engines.mini import EPS3D, FAST3DIS, MINI, engine_of, read_checkpoint
+from pan3d_core.engines.mini import EPS3D, FAST3DIS, MINI, MiniCheckpoint, engine_of, read_checkpoint
 from pan3d_core.models.mini.fast3dis import Fast3disMini
 from pan3d_core.models.mini.network import PanMini
 from pan3d_core.runtime.files import written_whole
@@ -120,6 +120,18 @@ def mixture(facts: dict) -> str:
     )
 
 
+def score_words(checkpoint: MiniCheckpoint) -> str:
+    """What the scores of a network's instances are."""
+    if checkpoint.scores is None:
+        return "The score of an instance is the geometric mean of objectness and expected IoU."
+    worlds = ", ".join(f"`{world}`" for world in checkpoint.facts["score_worlds"])
+    return (
+        "The score of an instance is the probability that its mask is right, IoU over 0.5 with an object: a logistic regression "
+        f"on what the network says of the mask, learnt in scenes that it was not trained on ({worlds}; `python -m "
+        "training.judge.scores`). Its weights stand in the file; `docs/training.md` has the calibration error of every world."
+    )
+
+
 def base_of(facts: dict) -> str:
     """The weight file that the first round to start from one started from, with its checksum."""
     found = [item["base"] for item in (*facts.get("earlier", []), facts) if "base" in item]
@@ -182,7 +194,7 @@ def write_card(weights: Path, lines: list[dict], out: Path, scoreboard: Path | N
         digest=digest, board=held_out_tables(scoreboard, digest, name), queries=queries,
         kinds=", ".join(kinds),
         num_kinds=len(kinds), training_scenes=facts["training_scenes"], validation_scenes=facts["validation_scenes"],
-        descriptions=facts["descriptions"], rounds=round_table(facts), mixture=mixture(facts),
+        descriptions=facts["descriptions"], rounds=round_table(facts), mixture=mixture(facts), scores=score_words(checkpoint),
         machine=machine(facts.get("device", "cpu"), config["ranks"]),
         precision="bfloat16 products" if config["bfloat16"] else "float32",
         total_batch=config["ranks"] * config["batch"],

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pan3d_core.runtime.checksums import CHECKSUM, read_stored, write_weights
 from training.data.arrays import ShardSet
 from training.data.targets.text import TextTargets
 from training.export.mini import rounds_of, start_of
+from training.export.model_card import score_words
 from training.judge import scores
 from training.judge.objects import answered, measured
 from training.judge.scores import JudgedMasks, fitted, write_scores
@@ -114,3 +116,10 @@ def test_scores_of_other_names_are_refused_with_the_file(copy):
     write_weights(copy, tensors, {**words, "content": json.dumps(content)})
     with pytest.raises(ValueError, match="pan3d-mini.safetensors.*scores: expected objectness"):
         read_checkpoint(copy)
+
+
+def test_the_card_says_what_scores_are(copy):
+    plain = replace(read_checkpoint(copy), scores=None)
+    assert "geometric mean" in score_words(plain)
+    write_scores(copy, ScoreCalibration(torch.zeros(len(EVIDENCE)), 0.0), ["odd", "wild"])
+    assert "(`odd`, `wild`; " in score_words(read_checkpoint(copy))
