@@ -81,5 +81,11 @@ WORLDS: dict[str, WorldConfig] = {
     "cameras": WorldConfig(cameras=CameraRanges()),
     "surroundings": WorldConfig(surfaces=SurfaceRanges(), surroundings=SurroundingsRanges()),
     "effects": WorldConfig(effects=EffectRanges()),
+    "tinted": WorldConfig(surfaces=SurfaceRanges(photograph_share=0.0, tinted_share=1.0)),
+    "low": WorldConfig(cameras=CameraRanges(low_share=1.0, low_elevation_deg=(10.0, 20.0))),
+    # Two metres away, by a lens that shows a mug at some 40 of 320 pixels.
+    "far": WorldConfig(
+        cameras=CameraRanges(field_of_view_deg=(15.0, 19.0), fill=(0.8, 1.0), distance_m=(1.8, 2.2), low_share=0.0)
+    ),
     "wild": WorldConfig(SurfaceRanges(), LightRanges(), CameraRanges(), SurroundingsRanges(), EffectRanges()),
 }

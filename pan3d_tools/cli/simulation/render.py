@@ -42,7 +42,9 @@ def add(render: argparse.ArgumentParser) -> None:
     shards.add_argument("--format", help="arrays (memory-mapped, default) or tar (for streaming)")
     shards.add_argument("--image-format", help="pictures in tar shards: png (exact, default), jpg or webp")
     shards.add_argument("--kinds", help="known (default) or held-out, which no training data shows")
-    shards.add_argument("--world", help="cell (default), surfaces, lights, cameras, surroundings, effects or wild (all of them)")
+    shards.add_argument(
+        "--world", help="cell (default), surfaces, tinted, lights, cameras, low, far, surroundings, effects or wild"
+    )
     shards.add_argument("--photographs", metavar="DIR", help="photographed surfaces for wilder worlds (default: procedural only)")
     shards.add_argument("--object-folder", metavar="DIR", help="modelled objects to mix in (default: procedural ones only)")
     shards.add_argument("--object-split", help="modelled objects to show: train (default) or held-out, which no training shows")
