@@ -3,8 +3,9 @@
 python -m training.judge.scores --fit odd=DIR --fit wild=DIR --world modelled=DIR --network WEIGHTS.safetensors
 
 DIR holds val/ as `pan3d sim render --shards` writes it. Prints the calibration error of the worlds learnt from (`--fit`) and of
-others (`--world`), before and after; `--write` puts the calibration into the weight file, whose checksum changes. Things of which
-no two scenes show the same, printed and nameless ones, say more than those that the network knows by heart.
+others (`--world`), before and after: with cameras known, without poses, of one picture. `--write` puts the calibration into the
+weight file, whose checksum changes. Things of which no two scenes show the same, printed and nameless ones, say more than those
+that the network knows by heart.
 """
 
 from __future__ import annotations
@@ -24,9 +25,20 @@ from pan3d_core.models.mini.decode import EVIDENCE, ScoreCalibration, decode_sce
 from pan3d_core.runtime.checksums import CHECKSUM, read_stored, write_weights
 from pan3d_eval.metrics.calibration import expected_calibration_error
 from training.data.arrays import ShardSet
-from training.judge.objects import TrueCells, answered, object_network, unvaried
-from training.judge.worlds import Judged, folders_by_name, worlds_and_networks
+from training.judge.objects import HELD_OUT_VIEWS, TrueCells, Vary, answered, object_network, unvaried
+from training.judge.worlds import Judged, folders_by_name, unposed, worlds_and_networks
 from training.run.refusing import refusing
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a network is given of each scene."""
+
+    vary: Vary
+    views: int = HELD_OUT_VIEWS
+
+
+CASES = {"cameras known": Case(unvaried), "no poses": Case(unposed), "one picture": Case(unposed, 1)}
 
 
 @dataclass(frozen=True)
@@ -38,11 +50,12 @@ class JudgedMasks:
     right: np.ndarray  # (N,) bool, IoU over 0.5 with an object
 
     @classmethod
-    def of(cls, judged: Judged, shards: ShardSet, scenes: int) -> JudgedMasks:
+    def of(cls, judged: Judged, shards: ShardSet, scenes: int, case: Case) -> JudgedMasks:
         """Those of the first scenes; masks on what is void are left out."""
         found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = [(np.zeros((0, len(EVIDENCE))), np.zeros(0), np.zeros(0, bool))]
-        network, shown = object_network(judged.model), judged.sized(unvaried)
-        for outputs, batch, b in answered(network, shards, scenes=scenes, posed=True, bfloat16=False, vary=shown):
+        network, shown = object_network(judged.model), judged.sized(case.vary)
+        answers = answered(network, shards, scenes=scenes, posed=True, views=case.views, bfloat16=False, vary=shown)
+        for outputs, batch, b in answers:
             rows, scores = decode_scene(outputs.queries, b)
             masks = (outputs.queries.mask_logits[b, rows] > 0).flatten(1)
             overlaps = TrueCells.of(batch, b).overlaps(masks, scores)
@@ -62,6 +75,11 @@ class JudgedMasks:
         calibrated = calibration(torch.from_numpy(self.evidence).float()).numpy()
         before, after = (expected_calibration_error(scores, self.right).ece for scores in (self.scores, calibrated))
         return before, after
+
+
+def judged_cases(judged: Judged, shards: ShardSet, scenes: int) -> dict[str, JudgedMasks]:
+    """The masks of the first scenes in each of `CASES`."""
+    return {name: JudgedMasks.of(judged, shards, scenes, case) for name, case in CASES.items()}
 
 
 def fitted(masks: JudgedMasks) -> ScoreCalibration:
@@ -101,16 +119,17 @@ def write_scores(path: Path, calibration: ScoreCalibration, worlds: Iterable[str
     write_weights(path, tensors, {**words, "content": json.dumps(content)})
 
 
-def score_table(
-    fit: Mapping[str, JudgedMasks], held_out: Mapping[str, JudgedMasks], calibration: ScoreCalibration
-) -> Iterable[str]:
+JudgedWorlds = Mapping[str, Mapping[str, JudgedMasks]]  # by world and case
+
+
+def score_table(fit: JudgedWorlds, held_out: JudgedWorlds, calibration: ScoreCalibration) -> Iterable[str]:
     """Yield the lines of a Markdown table: calibration errors before and after in every world."""
-    yield "| world | | masks | right | ECE as the network says | ECE calibrated |"
-    yield "|---|---|---:|---:|---:|---:|"
+    yield "| world | | " + " | ".join(f"{case}: ECE as the network says | calibrated" for case in CASES) + " |"
+    yield "|---|---|" + "---:|---:|" * len(CASES)
     for part, worlds in (("fit", fit), ("held out", held_out)):
-        for name, masks in worlds.items():
-            before, after = masks.errors(calibration)
-            yield f"| {name} | {part} | {len(masks.right)} | {masks.right.mean():.2f} | {before:.3f} | {after:.3f} |"
+        for name, cases in worlds.items():
+            errors = [error for masks in cases.values() for error in masks.errors(calibration)]
+            yield f"| {name} | {part} | " + " | ".join(format(error, ".3f") for error in errors) + " |"
 
 
 def main() -> None:
@@ -125,10 +144,10 @@ def main() -> None:
         raise ValueError(f"--network: expected {expected}, got {', '.join(map(str, arguments.network))}")
     judged = Judged.read(path)
     fit, held_out = (
-        {name: JudgedMasks.of(judged, ShardSet(folder / "val"), arguments.scenes) for name, folder in worlds.items()}
+        {name: judged_cases(judged, ShardSet(folder / "val"), arguments.scenes) for name, folder in worlds.items()}
         for worlds in map(folders_by_name, (arguments.fit, arguments.world))
     )
-    calibration = fitted(reduce(JudgedMasks.joined, fit.values()))
+    calibration = fitted(reduce(JudgedMasks.joined, (masks for cases in fit.values() for masks in cases.values())))
     print("\n".join(score_table(fit, held_out, calibration)))
     if arguments.write:
         write_scores(path, calibration, fit)

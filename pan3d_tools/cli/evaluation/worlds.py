@@ -19,8 +19,8 @@ def add_world_options(parser: argparse.ArgumentParser) -> None:
     worlds.add_argument(
         "--world",
         metavar="NAME",
-        help="cell, unseen-kinds, surfaces, tinted, lights, cameras, low, far, surroundings, effects, wild, heaps, printed, nameless, "
-        "modelled, modelled-surfaces, modelled-wild, modelled-heaps",
+        help="cell, unseen-kinds, surfaces, tinted, lights, cameras, low, far, surroundings, effects, wild, heaps, "
+        "printed, nameless, modelled, modelled-surfaces, modelled-wild, modelled-heaps",
     )
     worlds.add_argument("--world-scenes", type=int, default=20, metavar="N", help="scenes (default: %(default)s)")
     worlds.add_argument("--world-seed", type=int, default=1_000_000, metavar="SEED", help="the first one (default: %(default)s)")

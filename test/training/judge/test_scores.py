@@ -17,7 +17,7 @@ from training.export.mini import rounds_of, start_of
 from training.export.model_card import score_words
 from training.judge import scores
 from training.judge.objects import answered, measured
-from training.judge.scores import JudgedMasks, fitted, write_scores
+from training.judge.scores import CASES, JudgedMasks, fitted, write_scores
 from training.judge.worlds import Judged
 
 SCENES = 4
@@ -55,7 +55,7 @@ def test_masks_of_one_sort_teach_nothing():
 
 
 def test_evidence_and_truth_of_a_network_in_a_world(data_folder):
-    found = JudgedMasks.of(Judged.read(DEFAULT_WEIGHTS), ShardSet(data_folder / "val"), SCENES)
+    found = JudgedMasks.of(Judged.read(DEFAULT_WEIGHTS), ShardSet(data_folder / "val"), SCENES, CASES["cameras known"])
     assert len(found.right) == len(found.scores) == len(found.evidence) > 4 and found.right.any()
     assert np.isfinite(found.evidence).all()
     joined = found.joined(found)
@@ -93,7 +93,7 @@ def test_a_network_that_learns_on_keeps_the_meaning_of_its_scores(copy):
 
 def test_the_command_prints_both_errors_and_writes_on_request(copy, data_folder, monkeypatch, capsys):
     options = ["--fit", f"own={data_folder}", "--world", f"other={data_folder}", "--network", str(copy), "--scenes", str(SCENES)]
-    monkeypatch.setattr(JudgedMasks, "of", lambda judged, shards, scenes: masks_where(2.0, 100 * scenes))
+    monkeypatch.setattr(JudgedMasks, "of", lambda judged, shards, scenes, case: masks_where(2.0, 100 * scenes))
     monkeypatch.setattr(sys, "argv", ["scores", *options])
     scores.main()
     assert read_checkpoint(copy).facts == read_checkpoint(DEFAULT_WEIGHTS).facts
