@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from pan3d_core.engines.mini import read_checkpoint
 from pan3d_core.runtime.files import file_sha256
@@ -52,11 +53,16 @@ def mixed_state(state: dict, path: Path, share: float) -> dict:
     other, origin = _weight_file(path) if path.suffix == ".safetensors" else _checkpoint(path)
     if other.get("architecture") != state.get("architecture") or set(other["ema"]) != set(state["ema"]):
         raise ValueError(f"mix: expected a checkpoint of the network that is exported, got {path} of another one")
-    ema = {
-        name: torch.lerp(own, other["ema"][name].to(own.dtype), share) if own.is_floating_point() else own
-        for name, own in state["ema"].items()
-    }
+    ema = {name: _between(own, other["ema"][name], share) for name, own in state["ema"].items()}
     return {**state, "ema": ema, "mixed": {"share": share, **origin}}
+
+
+def _between(own: Tensor, other: Tensor, share: float) -> Tensor:
+    """So far from one tensor to another; where both are the same, frozen weights say, to the bit: -0 stays -0."""
+    if not own.is_floating_point():
+        return own
+    other = other.to(own.dtype)
+    return torch.where(own == other, own, torch.lerp(own, other, share))
 
 
 def _checkpoint(path: Path) -> tuple[dict, dict]:

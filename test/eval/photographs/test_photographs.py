@@ -13,7 +13,7 @@ from pan3d_core.engines import build_engine
 from pan3d_eval.photographs import PHOTOGRAPHS, judge_photograph
 
 DATA = Path(__file__).parents[2] / "data/photographs"
-# Of each photograph: how many things are found at least, and how many other segments there are at most; docs/photographs.md has all.
+# Of each photograph: how many things are found at least, how many other segments there are at most (docs/photographs.md has all).
 EXPECTED = {"coffee": (1, 2), "desk": (3, 2), "sweets": (0, 6), "coins": (0, 1), "books": (0, 2), "house": (2, 2)}
 
 

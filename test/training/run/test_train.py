@@ -349,3 +349,13 @@ def test_the_log_means_finite_terms_and_forgets_what_a_killed_run_wrote_ahead(ru
     RunLog(tmp_path).restore(state, 2)
     (line,) = [json.loads(text) for text in Path(log.path).read_text().splitlines()]
     assert line["total"] == 2.0 and line["norm"] == 5.0 and line["bad_steps"] == 1 and "corrupt_samples" not in line
+
+
+def test_what_two_networks_have_in_common_is_mixed_to_the_bit(run_values, tmp_path):
+    Run(run_config(run_values("pan3d-mini", steps=1, out=str(tmp_path))), ALONE).go()
+    state = read_state(tmp_path / "last.pt")
+    frozen = torch.tensor([-0.0, 0.0, 1.0, -2.5])
+    state["ema"]["frozen"] = frozen
+    torch.save(state, tmp_path / "last.pt")
+    mixed = mixed_state(read_state(tmp_path / "last.pt"), tmp_path / "last.pt", 0.3)["ema"]["frozen"]
+    assert torch.equal(mixed, frozen) and torch.equal(torch.signbit(mixed), torch.signbit(frozen))
