@@ -70,9 +70,10 @@ class Intake:
         gate.is_open = True
 
     def close(self) -> None:
-        """End, with the gate open."""
-        self._node.destroy_timer(self._timer)
-        self._gate.is_open = True
+        """End, with the gate open. A worker that becomes idle meanwhile finds it so, and leaves the timer alone."""
+        with self._lock:
+            self._gate.is_open = True
+            self._node.destroy_timer(self._timer)
 
     def took(self) -> None:
         """A view set was formed: the next may wait. To be called in the gate's callbacks."""

@@ -1,11 +1,14 @@
 """Images that nobody can use stay in the middleware, and cost nothing."""
 
+import threading
 import time
 from collections import Counter
 
 import pytest
+import rclpy
 import ros_support
 import torch
+from rclpy.exceptions import InvalidHandle
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -63,3 +66,32 @@ def test_what_waits_while_the_gate_is_closed_wakes_nobody(spinner, monkeypatch):
     rounds.clear()
     time.sleep(1.0)
     assert not bench.node.data_group.is_open and rounds["closed"] < 100  # two subscriptions of images: two a round
+
+
+def test_work_that_ends_while_the_gate_is_taken_down_leaves_its_timer_alone(spinner):
+    """The worker is told to be idle in the very moment in which the timer has gone."""
+    node = rclpy.create_node("gate_taken_down")
+    group, faults, workers = gate.InputGate(), [], []
+    intake = gate.Intake(node, group, lambda: None, lambda: 1.0, lambda: True)
+    destroy = node.destroy_timer
+
+    def idle():
+        try:
+            intake.idle()
+        except InvalidHandle as fault:
+            faults.append(fault)
+
+    def destroyed(timer):
+        done = destroy(timer)
+        workers.append(threading.Thread(target=idle))
+        workers[0].start()
+        workers[0].join(0.3)
+        return done
+
+    node.destroy_timer = destroyed
+    intake.took()
+    assert not group.is_open
+    intake.close()
+    workers[0].join(5.0)
+    assert group.is_open and faults == [] and not workers[0].is_alive()
+    node.destroy_node()
