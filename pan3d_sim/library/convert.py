@@ -12,6 +12,7 @@ from pan3d_core.views.image_files import opened_picture
 from pan3d_sim.library.catalogue import CatalogueEntry, beside, read_member
 from pan3d_sim.library.obj_files import ObjMaterial, ObjModel, ObjPart, parse_obj
 from pan3d_sim.library.simplify import Triangles, simplified, unique_rows
+from pan3d_sim.objects.coats import mean_rgb
 from pan3d_sim.objects.rest_poses import hull_vertices, stable_poses
 
 _log = logging.getLogger("pan3d.sim.library")
@@ -140,7 +141,7 @@ def _part(mesh: Triangles, index: int, material: ObjMaterial, archive: zipfile.Z
         texcoords = None if texcoords is None else np.concatenate([texcoords, texcoords])
     return PreparedPart(
         vertices.astype(np.float32), faces.astype(np.int32),
-        material.rgb if texture is None else _mean_rgb(texture), float(np.clip(material.opacity, MIN_OPACITY, 1.0)),
+        material.rgb if texture is None else mean_rgb(texture), float(np.clip(material.opacity, MIN_OPACITY, 1.0)),
         float(np.clip(material.specular, 0.0, 1.0)),
         None if texcoords is None else texcoords.astype(np.float32), texture,
     )  # fmt: skip
@@ -172,11 +173,6 @@ def _texture(archive: zipfile.ZipFile, path: str, model: str) -> np.ndarray | No
     if seen.any():
         rgb[~seen] = rgb[seen].mean(0)
     return rgb
-
-
-def _mean_rgb(texture: np.ndarray) -> tuple[float, float, float]:
-    red, green, blue = (texture.reshape(-1, 3).mean(0) / 255).tolist()
-    return red, green, blue
 
 
 def _is_closed(vertices: np.ndarray, faces: np.ndarray) -> bool:

@@ -60,6 +60,11 @@ def sample_coat(rng: np.random.Generator, obj: ObjectSpec) -> Coat:
     return Coat(nearest_color(rgb), rgb, tuple(colors), painted)
 
 
+def mean_rgb(texture: np.ndarray) -> Rgb:
+    """The mean colour (sRGB 0..1) of a picture (h, w, 3) uint8."""
+    return _rgb(texture.reshape(-1, 3).mean(0) / 255)
+
+
 def nearest_color(rgb: Rgb) -> str:
     """The word of `COLORS` that describes a colour (sRGB 0..1) best."""
     return _words()[int(np.argmin(((oklab(np.array(rgb)) - _labs()) ** 2).sum(1)))]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.spatial import ConvexHull
 
-from pan3d_sim.objects.coats import nearest_color
+from pan3d_sim.objects.coats import mean_rgb, nearest_color
 from pan3d_sim.objects.kinds import NUM_PATTERNS, ObjectSpec
 from pan3d_sim.objects.meshes import Mesh, Part, cuboid, lathe, matrix_from_quat, tube
 from pan3d_sim.objects.packages import around, printed_sides
 from pan3d_sim.objects.prints import sample_palette
-from pan3d_sim.objects.rest_poses import stable_poses
+from pan3d_sim.objects.rest_poses import hull_vertices, stable_poses
 
 NAMELESS = "thing"  # the kind of what has no name; no class of any network
 _LONGEST_M = (0.04, 0.26)
@@ -36,7 +35,7 @@ def sample_odd_shape(rng: np.random.Generator) -> ObjectSpec:
     parts = [_coated(rng, mesh, palette, one_color) for mesh in meshes]
     parts.sort(key=lambda part: -float(np.ptp(part.mesh.vertices, axis=0).prod()))
     vertices = np.concatenate([mesh.vertices for mesh in meshes])
-    corners = vertices[ConvexHull(vertices).vertices]
+    corners = hull_vertices(vertices)
     quats, weights = stable_poses(corners, vertices.mean(0))
     w, x, y, z = quats[rng.choice(len(quats), _POSES, p=weights)].T.tolist()
     red, green, blue = _main_rgb(parts[0])
@@ -98,7 +97,4 @@ def _coated(rng: np.random.Generator, mesh: Mesh, palette: np.ndarray, one_color
 
 
 def _main_rgb(part: Part) -> tuple[float, float, float]:
-    if part.texture is None:
-        return part.tint  # type: ignore[return-value]
-    red, green, blue = (part.texture.reshape(-1, 3).mean(0) / 255).tolist()
-    return red, green, blue
+    return part.tint if part.texture is None else mean_rgb(part.texture)  # type: ignore[return-value]

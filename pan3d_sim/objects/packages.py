@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pan3d_sim.objects.coats import nearest_color
+from pan3d_core.structures import present
+from pan3d_sim.objects.coats import mean_rgb, nearest_color
 from pan3d_sim.objects.kinds import NUM_PATTERNS, ObjectSpec
 from pan3d_sim.objects.meshes import Mesh, Part, Primitive, cuboid, lathe
 from pan3d_sim.objects.prints import sample_palette, sample_print
@@ -39,9 +40,7 @@ def sample_package(rng: np.random.Generator, kind: str | None = None) -> ObjectS
     parts = _printed(rng, parts)
     vertices = np.concatenate([part.mesh.vertices for part in parts])
     length, depth, height = (vertices.max(0) - vertices.min(0)).tolist()
-    texture = parts[0].texture
-    red, green, blue = (np.zeros((1, 3)) if texture is None else texture.reshape(-1, 3) / 255).mean(0).tolist()
-    rgb = (red, green, blue)
+    rgb = mean_rgb(present("parts[0].texture", parts[0].texture))
     return ObjectSpec(
         kind, nearest_color(rgb), rgb, tuple(parts), tuple(collision), tuple(rest), density=float(rng.uniform(350, 650)),
         pattern=int(rng.integers(NUM_PATTERNS)), specular=float(rng.uniform(0.05, 0.8)), extents_m=(length, depth, height),

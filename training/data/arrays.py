@@ -23,8 +23,8 @@ from pan3d_sim.data.scene_records import (
     shows_trained_things,
 )
 
-# The arrays of a shard, and how many axes each has; the first one is that of the scenes.
 VOID, NAMELESS = -1, -2  # in the place of a kind: nobody knows what is there; a thing that has no name
+# The arrays of a shard, and how many axes each has; the first one is that of the scenes.
 _ARRAYS = {"images": 5, "depth": 4, "ids": 4, "kinds": 2, "intrinsics": 4, "cam_from_world": 4, "support_height": 1}
 _log = logging.getLogger("pan3d.training")
 

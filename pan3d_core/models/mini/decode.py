@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pan3d_core.models.mini.network import MiniOutputs
 from pan3d_core.models.mini.queries import QueryOutputs
@@ -111,7 +112,7 @@ def mask_evidence(outputs: MiniOutputs, scene: int, rows: Tensor) -> Tensor:
     shares = [share.clamp(*_SHARE).logit() for share in (firm / loose.clamp_min(1), *inside)]
     views = (logits > 0).flatten(2).any(2).float().mean(1)
     shared = (masks @ masks.T / cells[:, None]).fill_diagonal_(0)
-    claimed = shared.amax(1) if len(rows) else cells
+    claimed = F.pad(shared, (0, 1)).amax(1)  # of one mask alone, nothing
     objectness = queries.layers[-1].objectness_logits[scene, rows].float()
     return torch.stack([objectness, queries.quality_logits[scene, rows].float(), *shares, cells.log(), views, claimed], dim=1)
 
